@@ -1,0 +1,306 @@
+"""Fixed-point numbers: value = integer * 2**-frac, rounding half up, saturation, accumulator bounds.
+
+This module is the one definition of the project's arithmetic. The prepared PyTorch model, the golden integer model
+and the RTL generator all take their formats, rounding and bounds from here. It imports neither torch nor Amaranth;
+the element-wise functions use only operators that numpy and torch integer tensors share, so the same code runs on
+both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "MAX_ACCUMULATOR_BITS",
+    "MULTIPLIER_BITS",
+    "OFFSET_BITS",
+    "Format",
+    "Requantizer",
+    "accumulator_range",
+    "average_requantizer",
+    "bits_for_range",
+    "fold_batch_norm",
+    "quantize",
+    "round_half_up",
+    "round_shift",
+]
+
+#: Signed bits of the batch-norm multiplier m and of the offset b.
+MULTIPLIER_BITS = 16
+OFFSET_BITS = 32
+#: Signed bits of the reciprocal of an average pool; wider, so that large windows stay exact.
+RECIPROCAL_BITS = 24
+#: Accumulators beyond this width cannot be represented exactly by the float64 paths that check them.
+MAX_ACCUMULATOR_BITS = 53
+#: Width limits of a user-visible format.
+MAX_BITS = 16
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Format:
+    """An integer format: value = integer * 2**-frac, with integer in [minimum, maximum].
+
+    Parameters
+    ----------
+    bits : int
+        Total width, 1 to 16. One bit is only meaningful unsigned.
+    signed : bool
+        Two's complement when true.
+    frac : int
+        Fractional bits; may be negative.
+    narrow : bool
+        Symmetric range: -(2**(bits-1) - 1) is the minimum instead of -2**(bits-1). Used by weights.
+    """
+
+    bits: int
+    signed: bool
+    frac: int
+    narrow: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.bits, int) or not 1 <= self.bits <= MAX_BITS:
+            raise ValueError(f"bit width must be 1 to {MAX_BITS}, got {self.bits}")
+        if self.signed and self.bits < 2:
+            raise ValueError(f"a signed format needs at least 2 bits, got {self.bits}")
+        if self.narrow and not self.signed:
+            raise ValueError("a narrow range is only defined for signed formats")
+        if not -64 <= self.frac <= 64:
+            raise ValueError(f"frac must be -64 to 64, got {self.frac}")
+
+    @property
+    def minimum(self) -> int:
+        if not self.signed:
+            return 0
+        return -(1 << (self.bits - 1)) + int(self.narrow)
+
+    @property
+    def maximum(self) -> int:
+        return (1 << (self.bits - int(self.signed))) - 1
+
+    def saturate(self, integers: Any) -> Any:
+        """clamp(integers, minimum, maximum); numpy or torch."""
+        return integers.clip(self.minimum, self.maximum)
+
+    def contains(self, integers: IntArray) -> bool:
+        """Whether every integer lies in [minimum, maximum]."""
+        return bool(np.all((integers >= self.minimum) & (integers <= self.maximum)))
+
+
+def round_half_up(values: Any) -> Any:
+    """floor(values + 1/2) of float64 values, exact for every |value| < 2**51; numpy or torch.
+
+    Callers pass float64: in float32 the sum is already wrong just under one half.
+    """
+    if isinstance(values, np.ndarray | np.generic):
+        return np.floor(values + 0.5)
+    return (values + 0.5).floor()
+
+
+def quantize(values: Any, fmt: Format) -> Any:
+    """clamp(floor(values * 2**frac + 1/2), minimum, maximum), as float64 integers; numpy or torch float64."""
+    return fmt.saturate(round_half_up(values * 2.0**fmt.frac))
+
+
+def round_shift(integers: Any, shift: int) -> Any:
+    """integers * 2**-shift rounded half up: (x + 2**(s-1)) >> s for s > 0, x << -s for s <= 0; int64, numpy or torch."""
+    if shift > 0:
+        return (integers + (1 << (shift - 1))) >> shift
+    return integers << -shift
+
+
+def bits_for_range(low: int, high: int) -> int:
+    """Width of the least two's complement format that holds every integer in [low, high]."""
+    return max(int(low).bit_length() if low >= 0 else int(-low - 1).bit_length(), int(high).bit_length()) + 1
+
+
+def accumulator_range(weight: IntArray, x: Format) -> tuple[int, int]:
+    """Least and greatest sum over all inputs of weight[out, ...] * x, over every output, partial sums included.
+
+    Parameters
+    ----------
+    weight : int64 array, [out, ...]
+        Integer weights.
+    x : Format
+        Format of the inputs.
+
+    Returns
+    -------
+    (low, high) : tuple of int
+        Every partial sum, in any order and with any subset of inputs skipped, lies within.
+    """
+    flat = weight.reshape(weight.shape[0], -1).astype(np.int64)
+    positive = np.where(flat > 0, flat, 0).sum(axis=1)
+    negative = np.where(flat < 0, flat, 0).sum(axis=1)
+    high = positive * x.maximum + negative * x.minimum
+    low = negative * x.maximum + positive * x.minimum
+    return min(int(low.min()), 0), max(int(high.max()), 0)
+
+
+@dataclass(frozen=True)
+class Requantizer:
+    """y = clamp((acc * m[row] + b[row] + 2**(s-1)) >> s): from an accumulator to the output format.
+
+    Without a multiplier it is a plain rounding shift, which may go left. The row is the output channel after batch
+    norm; for an average pool it is the class of the number of valid taps.
+
+    Parameters
+    ----------
+    out : Format
+        Output format; ReLU is an unsigned output's lower bound.
+    shift : int
+        s; at least 0 when there is a multiplier.
+    multiplier : tuple of int, [rows], or None
+        m, signed 16 bits after batch norm, up to 24 for the reciprocals of an average pool.
+    offset : tuple of int, [rows], or None
+        b, signed 32 bits; present exactly when the multiplier is.
+    """
+
+    out: Format
+    shift: int
+    multiplier: tuple[int, ...] | None = None
+    offset: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.multiplier is None) != (self.offset is None):
+            raise ValueError("multiplier and offset come together")
+        if not -32 <= self.shift <= 62:
+            raise ValueError(f"shift must be -32 to 62, got {self.shift}")
+        if self.multiplier is None or self.offset is None:
+            return
+        if self.shift < 0:
+            raise ValueError(f"an affine requantiser cannot shift left, got shift {self.shift}")
+        if len(self.multiplier) != len(self.offset):
+            raise ValueError(f"{len(self.multiplier)} multipliers but {len(self.offset)} offsets")
+        for name, values, bits in (
+            ("multiplier", self.multiplier, RECIPROCAL_BITS),
+            ("offset", self.offset, OFFSET_BITS),
+        ):
+            limit = 1 << (bits - 1)
+            for row, value in enumerate(values):
+                if not -limit <= value < limit:
+                    raise ValueError(f"{name}[{row}] = {value} does not fit {bits} signed bits")
+
+    @property
+    def affine(self) -> bool:
+        return self.multiplier is not None
+
+    @cached_property
+    def multipliers(self) -> IntArray:
+        return np.asarray(self.multiplier, dtype=np.int64)
+
+    @cached_property
+    def offsets(self) -> IntArray:
+        return np.asarray(self.offset, dtype=np.int64)
+
+    def __call__(self, acc: Any, multipliers: Any = None, offsets: Any = None) -> Any:
+        """Requantised accumulators; int64 in, int64 out, numpy or torch.
+
+        Parameters
+        ----------
+        acc : int64, [..., channels]
+            Accumulators. Rows follow the last axis unless given.
+        multipliers, offsets : int64, optional
+            m and b gathered by row and broadcastable against `acc`; needed for torch tensors and for rows that are
+            not the last axis.
+        """
+        if not self.affine:
+            return self.out.saturate(round_shift(acc, self.shift))
+        m = self.multipliers if multipliers is None else multipliers
+        b = self.offsets if offsets is None else offsets
+        return self.out.saturate(round_shift(acc * m + b, self.shift))
+
+    def product_range(self, low: int, high: int) -> tuple[int, int]:
+        """Range of acc * m + b + 2**(s-1) for acc in [low, high]: what the hardware's sum must hold."""
+        half = 1 << (self.shift - 1) if self.shift > 0 else 0
+        if not self.affine:
+            left = max(-self.shift, 0)
+            return min(low << left, 0), max((high << left) + half, 0)
+        assert self.multiplier is not None and self.offset is not None
+        ends = [acc * m + b + half for m, b in zip(self.multiplier, self.offset, strict=True) for acc in (low, high)]
+        return min(*ends, 0), max(*ends, 0)
+
+
+def fold_batch_norm(
+    slope: NDArray[np.float64], intercept: NDArray[np.float64], acc_frac: int, out: Format
+) -> Requantizer:
+    """The Requantizer of y = slope[c] * x + intercept[c], from x = acc * 2**-acc_frac to the output format.
+
+    m[c] = floor(slope * 2**(out.frac - acc_frac + s) + 1/2), b[c] = floor(intercept * 2**(out.frac + s) + 1/2), with
+    the largest s at which every m fits 16 signed bits and every b 32.
+
+    Parameters
+    ----------
+    slope, intercept : float64 array, [channels]
+        Of batch norm: gamma / sigma and beta - gamma * mu / sigma.
+    acc_frac : int
+        Fractional bits of the accumulator.
+    out : Format
+        Output format.
+
+    Raises
+    ------
+    ValueError
+        When a slope is not finite, or too large to be held at any s >= 0.
+    """
+    slope = np.asarray(slope, dtype=np.float64)
+    intercept = np.asarray(intercept, dtype=np.float64)
+    if not (np.all(np.isfinite(slope)) and np.all(np.isfinite(intercept))):
+        raise ValueError("batch norm has a parameter that is not finite")
+    scaled_slope = slope * 2.0 ** (out.frac - acc_frac)
+    scaled_intercept = intercept * 2.0**out.frac
+    m_limit = float((1 << (MULTIPLIER_BITS - 1)) - 1)
+    b_limit = float((1 << (OFFSET_BITS - 1)) - 1)
+    for shift in range(40, -1, -1):
+        m = round_half_up(scaled_slope * 2.0**shift)
+        b = round_half_up(scaled_intercept * 2.0**shift)
+        if np.all(np.abs(m) <= m_limit) and np.all(np.abs(b) <= b_limit):
+            return Requantizer(out, shift, tuple(int(v) for v in m), tuple(int(v) for v in b))
+    channel = int(np.argmax(np.maximum(np.abs(scaled_slope) / m_limit, np.abs(scaled_intercept) / b_limit)))
+    raise ValueError(
+        f"batch norm of channel {channel} (slope {slope[channel]:.3g}, intercept {intercept[channel]:.3g}) "
+        f"does not fit a {MULTIPLIER_BITS}-bit multiplier and a {OFFSET_BITS}-bit offset"
+    )
+
+
+def average_requantizer(x: Format, counts: tuple[int, ...]) -> Requantizer:
+    """floor((2 * sum + n) / (2 * n)) for each n in counts, as an exact multiply and shift.
+
+    Row i of the result divides by counts[i]. The least common shift is searched for which (sum * m + b + half) >> s
+    equals the division for every reachable sum, checked over the whole range.
+
+    Parameters
+    ----------
+    x : Format
+        Format of the averaged elements, and of the result.
+    counts : tuple of int
+        Numbers of valid taps, each at least 1.
+    """
+    for n in counts:
+        if n < 1:
+            raise ValueError(f"an average needs at least one valid tap, got {n}")
+    for shift in range(0, 40):
+        m = [((1 << shift) + n - 1) // n for n in counts]
+        if max(m) >= 1 << (RECIPROCAL_BITS - 1):
+            break
+        rows = []
+        for n, factor in zip(counts, m, strict=True):
+            sums = np.arange(x.minimum * n, x.maximum * n + 1, dtype=np.int64)
+            exact = (2 * sums + n) // (2 * n)
+            half = (1 << (shift - 1)) if shift > 0 else 0
+            # The offsets that make a row exact form an interval, empty while the shift is too small; zero is preferred.
+            product = sums * factor + half
+            low = int((exact * (1 << shift) - product).max())
+            high = int(((exact + 1) * (1 << shift) - 1 - product).min())
+            if low > high:
+                break
+            rows.append(min(max(0, low), high))
+        else:
+            return Requantizer(x, shift, tuple(m), tuple(rows))
+    raise ValueError(f"no exact {RECIPROCAL_BITS}-bit reciprocal for an average over {counts} of {x.bits}-bit values")

@@ -1,0 +1,122 @@
+"""The golden integer model: runs a Graph on [N, D, H, W, C] integers exactly, in numpy, independently of torch.
+
+Products are summed by a matrix product per tap, in float32 where the stage's own accumulator range lies below 2**24
+and in float64 below 2**53: there every partial sum is an integer that the format holds, so no order of summation can
+round. Requantisation is int64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtt_hw.fixedpoint import IntArray
+from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, Node, Permutation, Pool, Reshape
+
+__all__ = ["run", "run_node"]
+
+
+def _taps(x: NDArray, node: Contraction | Pool, fill: int) -> Iterator[tuple[tuple[int, int, int], NDArray]]:
+    """Each kernel index with the inputs that it reads, [N, D', H', W', C], padding filled."""
+    window = node.window
+    padded = np.pad(x, ((0, 0), *window.padding, (0, 0)), constant_values=fill)
+    out = window.out_positions((x.shape[1], x.shape[2], x.shape[3], x.shape[4]))
+    for tap in product(*(range(k) for k in window.kernel)):
+        axes = tuple(slice(k, k + (n - 1) * s + 1, s) for k, n, s in zip(tap, out, window.stride, strict=True))
+        yield tap, padded[(slice(None), *axes)]
+
+
+def _contract(x: IntArray, node: Contraction, edge: Edge) -> IntArray:
+    low, high = node.accumulator(edge)
+    dtype = np.float32 if max(-low, high) < 1 << 24 else np.float64
+    total: NDArray | None = None
+    for (kd, kh, kw), taken in _taps(x.astype(dtype), node, 0):
+        part = taken.reshape(-1, node.in_channels) @ node.weight[:, kd, kh, kw].T.astype(dtype)
+        total = part if total is None else np.add(total, part, out=total)
+    assert total is not None
+    acc = total.reshape(x.shape[0], *node.window.out_positions(edge.shape), node.out_channels).astype(np.int64)
+    return node.requant(acc)
+
+
+def _pool(x: IntArray, node: Pool, edge: Edge) -> IntArray:
+    if node.kind == "max":
+        best: IntArray | None = None
+        for _, taken in _taps(x, node, edge.format.minimum):
+            best = taken if best is None else np.maximum(best, taken)
+        assert best is not None
+        return best
+    total = sum(taken for _, taken in _taps(x, node, 0))
+    d, h, w = (np.array([a.count(o) for o in range(a.out_size)]) for a in node.window.axes(edge.shape))
+    count = (d[:, None, None] * h[:, None] * w)[..., None]
+    return np.asarray((2 * total + count) // (2 * count))
+
+
+def run_node(x: IntArray, node: Node, edge: Edge) -> IntArray:
+    """One stage: int64 [N, D, H, W, C] of the given edge in, int64 out."""
+    match node:
+        case Contraction():
+            return _contract(x, node, edge)
+        case Pool():
+            return _pool(x, node, edge)
+        case Permutation():
+            return x[..., list(node.order)]
+        case Reshape():
+            return x.reshape(x.shape[0], *node.shape)
+    raise TypeError(f"stage {node.name}: the golden model does not know {type(node).__name__}")
+
+
+def run(
+    graph: Graph,
+    x: NDArray,
+    *,
+    intermediates: bool = False,
+    batch: int = 32,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, IntArray]:
+    """Every requested edge of the graph on a batch of preprocessed inputs.
+
+    Parameters
+    ----------
+    graph : Graph
+    x : integer array, [N, D, H, W, C]
+        In the input edge's format.
+    intermediates : bool
+        Keep every stage's output; otherwise only the last one's.
+    batch : int
+        Samples taken through the network together.
+    progress : callable, optional
+        Called with the number of samples done after each batch.
+
+    Returns
+    -------
+    dict of str to int64 array, [N, D, H, W, C]
+        By stage name.
+
+    Raises
+    ------
+    ValueError
+        When shape or values do not fit the input edge.
+    """
+    edge = graph.input.edge
+    if x.ndim != 5 or tuple(x.shape[1:]) != edge.shape:
+        raise ValueError(f"input of shape {list(x.shape[1:])} given, {graph.name} takes {list(edge.shape)}")
+    if not np.issubdtype(x.dtype, np.integer):
+        raise ValueError(f"input of dtype {x.dtype} given, {graph.name} takes integers")
+    if not edge.format.contains(x):
+        raise ValueError(f"an input value is outside {edge.format.minimum} to {edge.format.maximum}")
+    wanted = [node.name for node in graph.nodes] if intermediates else [graph.nodes[-1].name]
+    pieces: dict[str, list[IntArray]] = {name: [] for name in wanted}
+    for start in range(0, len(x), batch):
+        values = {INPUT: x[start : start + batch].astype(np.int64)}
+        for node in graph.nodes:
+            name = node.inputs[0]
+            values[node.name] = run_node(values[name], node, graph.edges[name])
+        for name in wanted:
+            pieces[name].append(values[name])
+        if progress is not None:
+            progress(min(start + batch, len(x)))
+    return {name: np.concatenate(parts) if parts else np.empty((0,), np.int64) for name, parts in pieces.items()}
+

@@ -1,0 +1,283 @@
+"""The integer graph: a chain of windowed contractions, pools, permutations and reshapes with their formats.
+
+Every later piece walks this one list of stages: the golden model, the planner, the RTL generator and the proofs.
+Activations are integers with axes [D, H, W, C]; a 2D network has D = 1, a vector D = H = W = 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from qtt_hw.fixedpoint import (
+    MAX_ACCUMULATOR_BITS,
+    Format,
+    IntArray,
+    Requantizer,
+    accumulator_range,
+    average_requantizer,
+    bits_for_range,
+)
+from qtt_hw.ir.window import AxisWindow
+
+__all__ = ["INPUT", "Contraction", "Edge", "Graph", "InputSpec", "Node", "Permutation", "Pool", "Reshape", "Window"]
+
+#: Name of the edge that carries the network's input.
+INPUT = "input"
+
+Shape = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What a stream carries: integers of one format, in raster order D, H, W and then channel."""
+
+    shape: Shape
+    format: Format
+
+    @property
+    def positions(self) -> int:
+        return math.prod(self.shape[:3])
+
+    @property
+    def channels(self) -> int:
+        return self.shape[3]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Kernel, stride and padding pair of the axes D, H, W."""
+
+    kernel: tuple[int, int, int] = (1, 1, 1)
+    stride: tuple[int, int, int] = (1, 1, 1)
+    padding: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0), (0, 0))
+
+    def axes(self, shape: Shape) -> tuple[AxisWindow, AxisWindow, AxisWindow]:
+        """The three axis windows on an input of the given shape; raises ValueError naming the axis."""
+        found = []
+        for axis, name in enumerate("DHW"):
+            before, after = self.padding[axis]
+            try:
+                found.append(AxisWindow(shape[axis], self.kernel[axis], self.stride[axis], before, after))
+            except ValueError as error:
+                raise ValueError(f"axis {name}: {error}") from None
+        return found[0], found[1], found[2]
+
+    def out_positions(self, shape: Shape) -> tuple[int, int, int]:
+        d, h, w = self.axes(shape)
+        return d.out_size, h.out_size, w.out_size
+
+    @property
+    def taps(self) -> int:
+        return math.prod(self.kernel)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A stage of the graph: its name, the edges it reads, and the layer of the user's model that it came from."""
+
+    name: str
+    inputs: tuple[str, ...]
+    source: str
+
+    def output(self, x: Edge) -> Edge:
+        """The edge that this node produces from edge x; raises ValueError when x does not fit."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Contraction(Node):
+    """y[v, out] = requant(sum over taps, in of weight[out, taps, in] * x[v * stride + taps - before, in]).
+
+    Parameters
+    ----------
+    window : Window
+    weight : int64 array, [out, kd, kh, kw, in]
+    weight_format : Format
+        Narrow; its frac is the weights' own.
+    requant : Requantizer
+        Rows are output channels.
+    """
+
+    window: Window
+    weight: IntArray
+    weight_format: Format
+    requant: Requantizer
+
+    @property
+    def in_channels(self) -> int:
+        return int(self.weight.shape[4])
+
+    @property
+    def out_channels(self) -> int:
+        return int(self.weight.shape[0])
+
+    def output(self, x: Edge) -> Edge:
+        if self.weight.ndim != 5 or self.weight.shape[1:4] != self.window.kernel:
+            raise ValueError(f"weight of shape {list(self.weight.shape)} does not match kernel {self.window.kernel}")
+        if x.channels != self.in_channels:
+            raise ValueError(f"expects {self.in_channels} channels, its input has {x.channels}")
+        if not self.weight_format.contains(self.weight):
+            raise ValueError(f"a weight is outside {self.weight_format.minimum} to {self.weight_format.maximum}")
+        if self.requant.multiplier is not None and len(self.requant.multiplier) != self.out_channels:
+            raise ValueError(f"{len(self.requant.multiplier)} requantiser rows for {self.out_channels} channels")
+        low, high = self.requant.product_range(*self.accumulator(x))
+        if bits_for_range(low, high) > MAX_ACCUMULATOR_BITS:
+            raise ValueError(f"its sums need {bits_for_range(low, high)} bits, {MAX_ACCUMULATOR_BITS} are exact")
+        return Edge((*self.window.out_positions(x.shape), self.out_channels), self.requant.out)
+
+    def accumulator(self, x: Edge) -> tuple[int, int]:
+        """Range of every partial sum, from this stage's own weights."""
+        return accumulator_range(self.weight, x.format)
+
+    def macs(self, x: Edge) -> int:
+        """Multiplications with inputs that exist: padded taps are not counted."""
+        d, h, w = self.window.axes(x.shape)
+        taps = math.prod(sum(axis.count(o) for o in range(axis.out_size)) for axis in (d, h, w))
+        return taps * self.in_channels * self.out_channels
+
+
+@dataclass(frozen=True)
+class Pool(Node):
+    """Maximum, or mean rounded half up, over the valid taps of a window, channel by channel."""
+
+    kind: Literal["max", "average"]
+    window: Window
+
+    def output(self, x: Edge) -> Edge:
+        return Edge((*self.window.out_positions(x.shape), x.channels), x.format)
+
+    def tap_counts(self, x: Edge) -> tuple[int, ...]:
+        """The distinct numbers of valid taps, descending: the rows of an average's requantiser."""
+        d, h, w = ([a.count(o) for o in range(a.out_size)] for a in self.window.axes(x.shape))
+        return tuple(sorted({i * j * k for i in set(d) for j in set(h) for k in set(w)}, reverse=True))
+
+    def reciprocals(self, x: Edge) -> Requantizer:
+        """The average's exact divisions as multiply and shift, one row per entry of `tap_counts`."""
+        return average_requantizer(x.format, self.tap_counts(x))
+
+
+@dataclass(frozen=True)
+class Permutation(Node):
+    """y[v, j] = x[v, order[j]]: a transposing buffer."""
+
+    order: tuple[int, ...]
+
+    def output(self, x: Edge) -> Edge:
+        if sorted(self.order) != list(range(x.channels)):
+            raise ValueError(f"its order is not a permutation of {x.channels} channels")
+        return x
+
+
+@dataclass(frozen=True)
+class Reshape(Node):
+    """The same stream read with other axes: no element moves."""
+
+    shape: Shape
+
+    def output(self, x: Edge) -> Edge:
+        if math.prod(self.shape) != math.prod(x.shape):
+            raise ValueError(f"cannot read {list(x.shape)} as {list(self.shape)}")
+        return Edge(self.shape, x.format)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How a sample becomes the input edge.
+
+    Parameters
+    ----------
+    edge : Edge
+        Shape and format after preprocessing.
+    sample_shape : tuple of int, (D, H, W, C)
+        Shape of a raw sample of unsigned bytes.
+    block : int
+        Space to depth: each block**3 voxels become channels, (bd, bh, bw, c) with bd most significant. A raw shape
+        that the block does not divide is padded with zeros at the end of the axis. On a single-plane sample
+        (D = 1) blocks are block x block.
+    offset : int
+        Subtracted from every raw value: 128 for images, 0 for voxels.
+    """
+
+    edge: Edge
+    sample_shape: Shape
+    block: int = 1
+    offset: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A validated integer network.
+
+    Parameters
+    ----------
+    name : str
+    input : InputSpec
+    nodes : tuple of Node
+        In topological order; the last one's output is the logits, [1, 1, 1, classes].
+    labels : tuple of str
+        Class names, by index.
+    """
+
+    name: str
+    input: InputSpec
+    nodes: tuple[Node, ...]
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.nodes:
+            raise ValueError("the graph has no stages")
+        if self.labels and len(self.labels) != math.prod(self.output.shape):
+            raise ValueError(f"{len(self.labels)} labels for {math.prod(self.output.shape)} logits")
+
+    @cached_property
+    def edges(self) -> dict[str, Edge]:
+        """Edge by the name of the node that produces it; raises ValueError naming the first node that does not fit."""
+        edges = {INPUT: self.input.edge}
+        for node in self.nodes:
+            if node.name in edges:
+                raise ValueError(f"stage {node.name}: the name is used twice")
+            for name in node.inputs:
+                if name not in edges:
+                    raise ValueError(f"stage {node.name}: reads {name!r}, which no earlier stage produces")
+            try:
+                edges[node.name] = node.output(edges[node.inputs[0]])
+            except ValueError as error:
+                raise ValueError(f"stage {node.name}: {error}") from None
+        return edges
+
+    def input_of(self, node: Node) -> Edge:
+        return self.edges[node.inputs[0]]
+
+    @property
+    def output(self) -> Edge:
+        return self.edges[self.nodes[-1].name]
+
+    @property
+    def weight_bits(self) -> int:
+        """All that is stored, at its own width: weights, m, b, shifts."""
+        total = 0
+        for node in self.nodes:
+            if isinstance(node, Contraction):
+                total += node.weight.size * node.weight_format.bits + 8
+                if node.requant.affine:
+                    total += node.out_channels * (16 + 32)
+        return total
+
+    @property
+    def weight_bytes(self) -> int:
+        return -(-self.weight_bits // 8)
+
+    def macs(self) -> int:
+        return sum(node.macs(self.input_of(node)) for node in self.nodes if isinstance(node, Contraction))
+
+
+def as_integers(array: np.ndarray) -> IntArray:
+    """A read-only int64 copy."""
+    copy = np.array(array, dtype=np.int64)
+    copy.setflags(write=False)
+    return copy
