@@ -1,0 +1,7 @@
+"""Data sets as raw bytes with labels, held-out splits by hash, and augmentation; numpy only."""
+
+from qtt_hw.data.augment import Augmentation, augment
+from qtt_hw.data.samples import Samples, Splits
+from qtt_hw.data.sources import load
+
+__all__ = ["Augmentation", "Samples", "Splits", "augment", "load"]

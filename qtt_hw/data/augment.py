@@ -1,0 +1,99 @@
+"""Random flips, shifts and right-angle rotations of raw volumes, a function of (seed, epoch, sample) alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Augmentation", "augment", "hash_words"]
+
+_MASK = (1 << 64) - 1
+
+
+def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64: a bijection of 64-bit words whose outputs look independent."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def hash_words(keys: tuple[int, ...], indices: NDArray[np.int64], draws: int) -> NDArray[np.uint64]:
+    """Random 64-bit words [N, draws], a pure function of the keys, each index and the number of the draw."""
+    state = np.zeros(1, dtype=np.uint64)
+    for key in keys:
+        state = _mix(state ^ np.array([key & _MASK], dtype=np.uint64))
+    per_sample = _mix(state ^ indices.astype(np.uint64))
+    return _mix(per_sample[:, None] + np.arange(draws, dtype=np.uint64)[None] * np.uint64(0xD1342543DE82EF95))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What may happen to a volume; nothing by default.
+
+    Parameters
+    ----------
+    flips : tuple of float, (D, H, W)
+        Probability of reversing each axis.
+    shifts : tuple of int, (D, H, W)
+        Largest shift along each axis, in voxels, either way; zeros come in.
+    rotation : "D", "H", "W" or None
+        Axis about which the volume turns by a random multiple of 90 degrees (of 180 where the plane is not square).
+    """
+
+    flips: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    shifts: tuple[int, int, int] = (0, 0, 0)
+    rotation: str | None = None
+
+    def __post_init__(self) -> None:
+        if any(not 0 <= p <= 1 for p in self.flips):
+            raise ValueError(f"flips must be probabilities, got {list(self.flips)}")
+        if any(n < 0 for n in self.shifts):
+            raise ValueError(f"shifts must be 0 or more voxels, got {list(self.shifts)}")
+        if self.rotation not in (None, "D", "H", "W"):
+            raise ValueError(f"rotation must be about D, H or W, got {self.rotation!r}")
+
+    @property
+    def active(self) -> bool:
+        return any(self.flips) or any(self.shifts) or self.rotation is not None
+
+
+def augment(
+    x: NDArray[np.uint8], how: Augmentation, seed: int, epoch: int, indices: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """Augmented copies uint8 [N, D, H, W, C]; sample n depends on seed, epoch and indices[n] only.
+
+    Parameters
+    ----------
+    x : uint8 array, [N, D, H, W, C]
+    how : Augmentation
+    seed, epoch : int
+    indices : int64 array, [N]
+        Each sample's place in the training set, so that batch order and size change nothing.
+    """
+    if not how.active:
+        return x
+    words = hash_words((seed, epoch), indices, 7)
+    flips = (words[:, 0:3] >> np.uint64(11)) * 2.0**-53 < np.array(how.flips)
+    spans = 2 * np.array(how.shifts, dtype=np.uint64) + np.uint64(1)
+    shifts = (words[:, 3:6] % spans).astype(np.int64) - np.array(how.shifts)
+    turns = (words[:, 6] >> np.uint64(62)).astype(np.int64)
+    plane = {"D": (1, 2), "H": (2, 0), "W": (0, 1)}.get(how.rotation or "")
+    if plane is None:
+        turns[:] = 0
+    elif x.shape[1 + plane[0]] != x.shape[1 + plane[1]]:
+        turns &= 2
+    out = np.zeros_like(x) if any(how.shifts) else np.empty_like(x)
+    for n, (target, volume) in enumerate(zip(out, x, strict=True)):
+        # Rotations and flips are views; the one copy moves the part that the shift leaves inside.
+        view = volume if plane is None or not turns[n] else np.rot90(volume, int(turns[n]), plane)
+        view = view[tuple(slice(None, None, -1 if flip else 1) for flip in flips[n])]
+        to, taken = [], []
+        for shift, size in zip(shifts[n].tolist(), volume.shape, strict=False):
+            shift = max(-size, min(size, shift))
+            to.append(slice(max(shift, 0), size + min(shift, 0)))
+            taken.append(slice(max(-shift, 0), size - max(shift, 0)))
+        target[tuple(to)] = view[tuple(taken)]
+    return out

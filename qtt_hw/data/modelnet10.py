@@ -1,0 +1,40 @@
+"""ModelNet10 at 30^3 voxels, the official split: packed bits in one npz file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtt_hw.data.arrays import Raw, read_npz
+from qtt_hw.data.samples import Samples
+
+__all__ = ["FILE", "load_modelnet10"]
+
+FILE = "modelnet10_vox30.npz"
+
+
+def load_modelnet10(folder: Path) -> Raw:
+    """Samples uint8 0 or 1 [N, 30, 30, 30, 1] of the official training and test set; z is up, along W."""
+    path = folder / FILE
+    arrays = read_npz(path)
+    for key in ("X_train", "y_train", "X_test", "y_test", "shape", "classes"):
+        if key not in arrays:
+            raise ValueError(f"{path}: has no {key}; expected packed X_train, X_test, y_train, y_test, shape, classes")
+    shape = tuple(int(n) for n in arrays["shape"])
+    labels = tuple(str(name) for name in arrays["classes"])
+    parts = []
+    for part in ("train", "test"):
+        packed, y = arrays[f"X_{part}"], arrays[f"y_{part}"].astype(np.int64)
+        if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != -(-int(np.prod(shape)) // 8):
+            raise ValueError(f"{path}: X_{part} is {packed.dtype} {list(packed.shape)}, expected packed {shape}")
+        if len(packed) != len(y):
+            raise ValueError(f"{path}: X_{part} has {len(packed)} samples, y_{part} has {len(y)}")
+        parts.append(Samples(_unpack(packed, shape), y))
+    return parts[0], parts[1], labels
+
+
+def _unpack(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    bits = np.unpackbits(packed, axis=1, count=int(np.prod(shape)))
+    return bits.reshape(len(packed), *shape, 1)

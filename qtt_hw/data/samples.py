@@ -1,0 +1,137 @@
+"""Samples as bytes [N, D, H, W, C] with labels [N], and the split of a set by a hash of each sample's own bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Samples", "Splits", "holdout", "sample_digests"]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Raw samples and their classes.
+
+    Parameters
+    ----------
+    x : uint8 array, [N, D, H, W, C]
+        Occupancy 0 or 1, or pixel values 0 to 255, before any preprocessing.
+    y : int64 array, [N]
+        Class index.
+    """
+
+    x: NDArray[np.uint8]
+    y: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.x.ndim != 5 or self.x.dtype != np.uint8:
+            raise ValueError(f"x must be uint8 [N, D, H, W, C], got {self.x.dtype} {list(self.x.shape)}")
+        if self.y.ndim != 1 or self.y.dtype != np.int64:
+            raise ValueError(f"y must be int64 [N], got {self.y.dtype} {list(self.y.shape)}")
+        if len(self.x) != len(self.y):
+            raise ValueError(f"x has {len(self.x)} samples, y has {len(self.y)}")
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def sample_shape(self) -> tuple[int, int, int, int]:
+        d, h, w, c = self.x.shape[1:]
+        return d, h, w, c
+
+    def take(self, chosen: NDArray) -> Samples:
+        """The samples of an index array or a mask, in its order."""
+        return Samples(self.x[chosen], self.y[chosen])
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over shape, samples and labels: which data a run was trained on."""
+        total = hashlib.sha256(repr(self.x.shape).encode())
+        total.update(np.ascontiguousarray(self.x).data)
+        total.update(np.ascontiguousarray(self.y).data)
+        return total.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """A data set: what is trained on, what decides, and what is read once.
+
+    Parameters
+    ----------
+    train, validation, test : Samples
+        No sample of `train` has the bytes of one in `validation`; `test` is as its source defines it.
+    labels : tuple of str
+        Class names, by index.
+    name : str
+    """
+
+    train: Samples
+    validation: Samples
+    test: Samples
+    labels: tuple[str, ...]
+    name: str
+
+    def __getitem__(self, split: str) -> Samples:
+        if split not in ("train", "validation", "test"):
+            raise ValueError(f"there is no split {split!r}: it is train, validation or test")
+        found: Samples = getattr(self, split)
+        return found
+
+    @cached_property
+    def unseen(self) -> NDArray[np.bool_]:
+        """Mask over `test`: true where no sample of `train` or `validation` has the same bytes."""
+        seen = set(sample_digests(self.train.x)) | set(sample_digests(self.validation.x))
+        return np.array([digest not in seen for digest in sample_digests(self.test.x)], dtype=bool)
+
+    @property
+    def test_unseen(self) -> Samples:
+        """The test samples whose bytes do not stand in the training set, of which validation is a part."""
+        return self.test.take(self.unseen)
+
+
+def sample_digests(x: NDArray[np.uint8]) -> list[bytes]:
+    """A 16-byte hash of every sample's bytes, [N, ...] to N digests."""
+    return [hashlib.blake2b(np.ascontiguousarray(sample).data, digest_size=16).digest() for sample in x]
+
+
+def holdout(samples: Samples, fraction: float, seed: int, purpose: str = "validation") -> tuple[Samples, Samples]:
+    """Split samples in (kept, held out): a fraction of every class, chosen by a hash of each sample's bytes.
+
+    Samples with equal bytes stay on one side, and a sample's side does not depend on the order of the set.
+
+    Parameters
+    ----------
+    samples : Samples
+    fraction : float
+        Share of every class that is held out, above 0 and below 1.
+    seed : int
+        Another seed makes another choice.
+    purpose : str
+        Mixed into the hash, so that two splits of one set are independent.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"{purpose} must be a share above 0 and below 1, got {fraction}")
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for index, digest in enumerate(sample_digests(samples.x)):
+        groups[digest].append(index)
+    by_class: dict[int, list[bytes]] = defaultdict(list)
+    for digest, members in groups.items():
+        # Equal samples may carry different labels: the group counts for its most frequent one, the lowest in a tie.
+        by_class[int(np.bincount(samples.y[members]).argmax())].append(digest)
+    held = np.zeros(len(samples), dtype=bool)
+    for digests in by_class.values():
+        target = max(1, round(fraction * sum(len(groups[digest]) for digest in digests)))
+        if len(digests) < 2:
+            continue
+        for digest in sorted(digests, key=lambda d: hashlib.blake2b(f"{purpose} {seed} ".encode() + d).digest()):
+            if len(groups[digest]) <= target:
+                held[groups[digest]] = True
+                target -= len(groups[digest])
+    if not held.any() or held.all():
+        raise ValueError(f"{len(samples)} samples in {len(groups)} distinct volumes are too few to hold {purpose} out")
+    return samples.take(~held), samples.take(held)

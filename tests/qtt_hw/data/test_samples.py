@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from qtt_hw.data.samples import Samples, Splits, holdout, sample_digests
+
+
+def volumes(count: int, classes: int = 4, seed: int = 0) -> Samples:
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 2, size=(count, 3, 4, 5, 1), dtype=np.uint8)
+    return Samples(x, np.arange(count, dtype=np.int64) % classes)
+
+
+@pytest.mark.parametrize(
+    "x, y, message",
+    [
+        (np.zeros((2, 3, 3, 3), np.uint8), np.zeros(2, np.int64), "x must be uint8"),
+        (np.zeros((2, 3, 3, 3, 1), np.int64), np.zeros(2, np.int64), "x must be uint8"),
+        (np.zeros((2, 3, 3, 3, 1), np.uint8), np.zeros(2, np.int32), "y must be int64"),
+        (np.zeros((2, 3, 3, 3, 1), np.uint8), np.zeros(3, np.int64), "x has 2 samples, y has 3"),
+    ],
+)
+def test_refuses(x: np.ndarray, y: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Samples(x, y)
+
+
+def test_digest_sees_samples_labels_and_shape() -> None:
+    a = volumes(8)
+    other = Samples(a.x, a.y[::-1].copy())
+    reshaped = Samples(a.x.reshape(8, 4, 3, 5, 1), a.y)
+    assert a.digest == volumes(8).digest
+    assert len({a.digest, volumes(8, seed=1).digest, other.digest, reshaped.digest}) == 4
+
+
+def test_holdout_is_stratified_and_complete() -> None:
+    samples = volumes(400)
+    kept, held = holdout(samples, 0.1, 0)
+    assert np.bincount(held.y).tolist() == [10, 10, 10, 10]
+    assert sorted(sample_digests(kept.x) + sample_digests(held.x)) == sorted(sample_digests(samples.x))
+
+
+def test_holdout_depends_on_bytes_not_on_order() -> None:
+    samples = volumes(200)
+    order = np.random.default_rng(3).permutation(200)
+    _, held = holdout(samples, 0.1, 0)
+    _, shuffled = holdout(samples.take(order), 0.1, 0)
+    assert sorted(sample_digests(held.x)) == sorted(sample_digests(shuffled.x))
+    assert sorted(sample_digests(held.x)) != sorted(sample_digests(holdout(samples, 0.1, 1)[1].x))
+    assert sorted(sample_digests(held.x)) != sorted(sample_digests(holdout(samples, 0.1, 0, "test")[1].x))
+
+
+def test_equal_volumes_stay_on_one_side_even_with_other_labels() -> None:
+    base = volumes(100)
+    repeated = Samples(np.concatenate([base.x, base.x[:60]]), np.concatenate([base.y, (base.y[:60] + 1) % 4]))
+    kept, held = holdout(repeated, 0.2, 0)
+    assert len(held) > 0
+    assert not set(sample_digests(kept.x)) & set(sample_digests(held.x))
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.5])
+def test_holdout_refuses_the_fraction(fraction: float) -> None:
+    with pytest.raises(ValueError, match="validation must be a share above 0 and below 1"):
+        holdout(volumes(20), fraction, 0)
+
+
+def test_holdout_refuses_too_few() -> None:
+    with pytest.raises(ValueError, match="too few to hold validation out"):
+        holdout(volumes(4), 0.5, 0)
+
+
+def test_unseen_leaves_out_what_stands_in_training_or_validation() -> None:
+    fresh, train, held = volumes(6, seed=1), volumes(6, seed=2), volumes(6, seed=3)
+    x = np.concatenate([train.x[:1], fresh.x[:2], held.x[:1]])
+    splits = Splits(train, held, Samples(x, np.arange(4)), ("a", "b", "c", "d"), "t")
+    assert splits.unseen.tolist() == [False, True, True, False]
+    assert splits.test_unseen.y.tolist() == [1, 2]
+    assert splits["validation"] is held
+    with pytest.raises(ValueError, match="no split 'dev'"):
+        splits["dev"]

@@ -1,0 +1,218 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qtt_hw.data import load
+from qtt_hw.data.modelnet10 import FILE
+
+RNG = np.random.default_rng(0)
+X = RNG.integers(0, 2, size=(60, 4, 4, 4), dtype=np.uint8)
+Y = np.arange(60) % 3
+
+
+def save(path: Path, **arrays: np.ndarray) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def test_npz_with_test_set_and_labels(tmp_path: Path) -> None:
+    path = save(tmp_path / "shapes.npz", x=X, y=Y, x_test=X[:5], y_test=Y[:5], labels=np.array(["a", "b", "c"]))
+    splits = load(path)
+    assert splits.labels == ("a", "b", "c") and splits.name == "shapes"
+    assert len(splits.train) + len(splits.validation) == 60
+    assert np.array_equal(splits.test.x, X[:5, ..., None]) and splits.test.y.tolist() == Y[:5].tolist()
+
+
+def test_npz_without_test_set_holds_a_tenth_out(tmp_path: Path) -> None:
+    splits = load(save(tmp_path / "s.npz", x=X, y=Y))
+    assert [len(splits[s]) for s in ("train", "validation", "test")] == [48, 6, 6]
+
+
+def test_npz_with_class_names_and_whole_floats(tmp_path: Path) -> None:
+    splits = load(save(tmp_path / "s.npz", x=X.astype(np.float32), y=np.array(["b", "a", "c"])[Y]))
+    assert splits.labels == ("a", "b", "c") and splits.train.x.dtype == np.uint8
+
+
+def test_planes_become_single_plane_volumes(tmp_path: Path) -> None:
+    assert load(save(tmp_path / "s.npz", x=X[:, 0], y=Y)).train.sample_shape == (1, 4, 4, 1)
+
+
+NAN = X.astype(np.float32)
+NAN[3, 0, 1, 2] = np.nan
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        ({"x": X}, "has no y; expected x and y"),
+        ({"data": X, "y": Y}, "has no x; expected x and y"),
+        ({"x": X, "y": Y[:-1]}, "y: 59 labels for 60 samples"),
+        ({"x": NAN, "y": Y}, r"x: holds NaN or infinity, first at \[3, 0, 1, 2\]"),
+        ({"x": X / 2, "y": Y}, "x: float64 values from 0 to 0.5, expected whole numbers 0 to 255"),
+        ({"x": X.astype(int) - 1, "y": Y}, "x: int64 values from -1 to 0, expected whole numbers 0 to 255"),
+        ({"x": X.astype(complex), "y": Y}, "x: holds complex128, expected uint8 or bool"),
+        ({"x": X[0, 0], "y": Y}, r"x: shape \[4, 4\], expected \[N, D, H, W, C\]"),
+        ({"x": X, "y": Y[:, None]}, r"y: shape \[60, 1\], expected \[N\]"),
+        ({"x": X, "y": Y.astype(float)}, "y: holds float64, expected integers"),
+        ({"x": X, "y": Y - 1}, "y: classes -1 to 1"),
+        ({"x": X, "y": Y, "labels": np.array(["a", "b"])}, "y: classes 0 to 2, expected 0 to 1"),
+        ({"x": X, "y": Y, "x_test": X}, "x_test and y_test come together"),
+        ({"x": X, "y": Y, "x_test": X[:, 1:], "y_test": Y}, r"x_test has samples of \[3, 4, 4, 1\]"),
+        ({"x": X, "y": np.array([None] * 60)}, "not a readable npz file of plain arrays"),
+    ],
+)
+def test_npz_errors_are_one_line_with_the_file(tmp_path: Path, arrays: dict, message: str) -> None:
+    path = save(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ValueError, match=message) as error:
+        load(path)
+    assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
+
+
+def test_damaged_npz(tmp_path: Path) -> None:
+    path = save(tmp_path / "cut.npz", x=X, y=Y)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ValueError, match=r"cut.npz: not a readable npz file"):
+        load(path)
+
+
+def write_classes(folder: Path, x: np.ndarray, y: np.ndarray) -> None:
+    for index, (volume, label) in enumerate(zip(x, y, strict=True)):
+        target = folder / "abc"[label] / f"{index:03}.npy"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        np.save(target, volume)
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    write_classes(tmp_path, X, Y)
+    splits = load(tmp_path)
+    assert splits.labels == ("a", "b", "c") and splits.train.sample_shape == (4, 4, 4, 1)
+    assert sum(len(splits[s]) for s in ("train", "validation", "test")) == 60
+
+
+def test_class_folders_with_train_and_test(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train", X, Y)
+    write_classes(tmp_path / "test", X[:3], Y[:3])
+    splits = load(tmp_path)
+    assert np.array_equal(splits.test.x[..., 0], X[:3])
+    (tmp_path / "test" / "c").rename(tmp_path / "test" / "d")
+    with pytest.raises(ValueError, match=r"test/d: a class that .*train does not have"):
+        load(tmp_path)
+
+
+def test_class_folder_errors_name_the_file(tmp_path: Path) -> None:
+    write_classes(tmp_path, X, Y)
+    np.save(tmp_path / "c" / "999.npy", X[0, :3])
+    with pytest.raises(ValueError, match=r"c/999.npy: shape \[3, 4, 4, 1\], the first volume has \[4, 4, 4, 1\]"):
+        load(tmp_path)
+    (tmp_path / "c" / "999.npy").write_bytes(b"junk")
+    with pytest.raises(ValueError, match=r"c/999.npy: not a readable .npy file"):
+        load(tmp_path)
+
+
+def test_missing_and_empty(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"nowhere: no such file or folder"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=f"{tmp_path}: expected {FILE}, or class folders"):
+        load(tmp_path)
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(ValueError, match=r"a.txt: expected a folder, an .npz file"):
+        load(tmp_path / "a.txt")
+
+
+MODULE = """
+import numpy as np
+X = np.arange(60 * 64).reshape(60, 4, 4, 4) % 251
+Y = np.arange(60) % 3
+class Dataset:
+    def __init__(self):
+        self.x, self.y = X, Y
+def pair():
+    return X, Y
+def mapping():
+    return {"x": X, "y": Y, "labels": ["p", "q", "r"]}
+def three():
+    return X, Y, X
+def needs(path):
+    return X, Y
+number = 3
+"""
+
+
+def test_python_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(MODULE)
+    for name in ("Dataset", "pair", "mapping"):
+        assert len(load(f"{path}:{name}").train) == 48
+    assert load(f"{path}:mapping").labels == ("p", "q", "r")
+    for name, message in {
+        "three": "returned 3 arrays",
+        "needs": "it asks for path",
+        "number": "has no class or function number",
+        "absent": "has no class or function absent",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            load(f"{path}:{name}")
+    path.write_text("import nothing_of_that_name")
+    with pytest.raises(ValueError, match=r"mine.py: ModuleNotFoundError"):
+        load(f"{path}:Dataset")
+    with pytest.raises(ValueError, match=r"other.py: no such file"):
+        load(f"{tmp_path}/other.py:Dataset")
+
+
+def pack(x: np.ndarray) -> np.ndarray:
+    return np.packbits(x.reshape(len(x), -1), axis=1)
+
+
+def test_modelnet10_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = RNG.integers(0, 2, size=(80, 5, 5, 5), dtype=np.uint8)  # 125 bits: the last byte is partly padding
+    y = (np.arange(80) % 4).astype(np.uint8)
+    arrays = {
+        "X_train": pack(x[:60]),
+        "y_train": y[:60],
+        "X_test": pack(x[40:]),
+        "y_test": y[40:],
+        "shape": np.array([5, 5, 5], np.int32),
+        "classes": np.array(list("abcd")),
+    }
+    folder = tmp_path / "modelnet10"
+    folder.mkdir()
+    save(folder / FILE, **arrays)
+    monkeypatch.setenv("QTT_DATA", str(tmp_path))
+    splits = load("modelnet10")
+    assert splits.name == "modelnet10" and splits.labels == ("a", "b", "c", "d")
+    assert np.array_equal(splits.test.x[..., 0], x[40:])
+    assert splits.unseen.tolist() == [False] * 20 + [True] * 20
+    assert np.array_equal(load(folder).train.x, splits.train.x)
+    save(folder / FILE, **{**arrays, "y_train": y[:59]})
+    with pytest.raises(ValueError, match="X_train has 60 samples, y_train has 59"):
+        load(folder)
+    save(folder / FILE, **{**arrays, "X_test": x[40:]})
+    with pytest.raises(ValueError, match="X_test is uint8 .* expected packed"):
+        load(folder)
+    del arrays["classes"]
+    save(folder / FILE, **arrays)
+    with pytest.raises(ValueError, match="has no classes"):
+        load(folder)
+    (folder / FILE).write_bytes(b"PK junk")
+    with pytest.raises(ValueError, match="not a readable npz file"):
+        load(folder)
+    monkeypatch.delenv("QTT_DATA")
+    with pytest.raises(ValueError, match="set QTT_DATA"):
+        load("modelnet10")
+
+
+def test_solids_options() -> None:
+    splits = load("solids:8", per_class=20, classes=3)
+    assert splits.train.sample_shape == (8, 8, 8, 1) and splits.labels == ("box", "sphere", "cone")
+    assert [len(splits[s]) for s in ("train", "validation", "test")] == [54, 6, 30]
+    for source, options, message in (
+        ("solids:x", {}, "expected solids or solids:EDGE"),
+        ("solids", {"size": 3}, "has no option size"),
+        ("solids", {"edge": 2}, "edge of 4 voxels at least"),
+        ("solids", {"classes": 1}, "classes must be 2 to 8"),
+        ("solids", {"per_class": 1}, "per_class must be 4 at least"),
+        ("modelnet10", {"edge": 2}, "takes no option edge"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load(source, **options)
