@@ -1,0 +1,94 @@
+"""The output side of a stage: results become words, and words wait in a small memory that the credits fill.
+
+`Serializer` takes the parallel results of one position's group and hands them on a few lanes a cycle, so that one
+requantiser serves many accumulators. `OutputQueue` never refuses a word: the sequencer issued it against a credit.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Shape, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["OutputQueue", "Serializer"]
+
+
+class Serializer(wiring.Component):
+    """Words of `lanes` values from groups of `values`, lowest first; a group at most every values / lanes cycles.
+
+    The first word follows one cycle after the group; with one word to a group the group passes through at once.
+    """
+
+    def __init__(self, shape: Shape, *, values: int, lanes: int):
+        self.shape, self.values, self.lanes = shape, values, lanes
+        self.latency = 0 if values == lanes else 1
+        super().__init__(
+            {
+                "i": In(data.ArrayLayout(shape, values)),
+                "i_valid": In(1),
+                "o": Out(data.ArrayLayout(shape, lanes)),
+                "o_valid": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        if self.values == self.lanes:
+            m.d.comb += [self.o.eq(self.i), self.o_valid.eq(self.i_valid)]
+            return m
+        words = self.values // self.lanes
+        word = self.lanes * self.shape.width
+        held = Signal(self.values * self.shape.width)
+        left = Signal(range(words + 1))
+        with m.If(self.i_valid):
+            m.d.sync += [held.eq(Value.cast(self.i)), left.eq(words)]
+        with m.Elif(self.o_valid):
+            m.d.sync += [held.eq(held[word:]), left.eq(left - 1)]
+        m.d.comb += [Value.cast(self.o).eq(held[:word]), self.o_valid.eq(left != 0)]
+        return m
+
+
+class OutputQueue(wiring.Component):
+    """A queue of `depth` words and a register at its output.
+
+    A word pushed in cycle t leaves the memory at t + 1 or later, when the output register is empty or taken; it is
+    then `freed`, and stands at the output from the next cycle on.
+    """
+
+    def __init__(self, width: int, depth: int):
+        self.width, self.depth = width, depth
+        super().__init__(
+            {
+                "push": In(1),
+                "word": In(unsigned(width)),
+                "freed": Out(1),
+                "o": Out(stream.Signature(unsigned(width))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.memory = memory = Memory(
+            shape=unsigned(self.width), depth=self.depth, init=[], attrs={"ram_style": "distributed"}
+        )
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        level = Signal(range(self.depth + 1))
+        occupied = Signal()
+        m.d.comb += [
+            write.data.eq(self.word),
+            write.en.eq(self.push),
+            self.freed.eq(occupied & (~self.o.valid | self.o.ready)),
+        ]
+        for port, enable in ((write, self.push), (read, self.freed)):
+            with m.If(enable):
+                m.d.sync += port.addr.eq(Mux(port.addr == self.depth - 1, 0, port.addr + 1))
+        following = Signal.like(level)
+        m.d.comb += following.eq(level + self.push - self.freed)
+        m.d.sync += [level.eq(following), occupied.eq(following != 0)]
+        with m.If(self.freed):
+            m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1)]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        return m
+

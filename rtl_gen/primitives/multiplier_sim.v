@@ -1,0 +1,16 @@
+// 18 x 18 signed multiplier, three registers deep: the behavioural model for simulators.
+module qtt_multiplier (
+    input  wire               clk,
+    input  wire signed [17:0] a,
+    input  wire signed [17:0] b,
+    output reg  signed [35:0] p
+);
+    reg signed [17:0] a_q, b_q;
+    reg signed [35:0] p_q;
+    always @(posedge clk) begin
+        a_q <= a;
+        b_q <= b;
+        p_q <= a_q * b_q;
+        p   <= p_q;
+    end
+endmodule

@@ -1,0 +1,138 @@
+"""What a stage does with the words of a step: multiply and add, or take the maximum or the sum.
+
+Every reducer runs free: words with `valid`, `first` and `last` flags go in, and a fixed number of cycles after the
+last step of a result the result stands at the output for one cycle.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from qtt_hw.fixedpoint import Format
+from rtl_gen.multiplier import MULTIPLY_LATENCY, LaneKind, Multiplier
+
+__all__ = ["MacArray", "PoolReducer", "shape_of"]
+
+
+def shape_of(fmt: Format) -> Shape:
+    """The Amaranth shape of an integer format."""
+    return signed(fmt.bits) if fmt.signed else unsigned(fmt.bits)
+
+
+def delay(m: Module, value: Value, cycles: int, name: str) -> Value:
+    """`value` after some cycles."""
+    for index in range(cycles):
+        later = Signal.like(value, name=f"{name}_{index + 1}")
+        m.d.sync += later.eq(value)
+        value = later
+    return value
+
+
+class _Reducer(wiring.Component):
+    latency: int
+
+    def __init__(self, members: dict[str, wiring.Member], results: int, result: Shape):
+        super().__init__(
+            {
+                **members,
+                "valid": In(1),
+                "first": In(1),
+                "last": In(1),
+                "o": Out(data.ArrayLayout(result, results)),
+                "o_valid": Out(1),
+            }
+        )
+
+
+class MacArray(_Reducer):
+    """o[p] = sum over steps and s of weights[p * simd + s] * x[s], for p in [0, pe).
+
+    Parameters
+    ----------
+    x, weight : Format
+        Of the input lanes and of the weights.
+    simd, pe : int
+        Parallel inputs and parallel results.
+    accumulator : int
+        Signed bits that hold every partial sum.
+    kind : "dsp" or "logic"
+    """
+
+    def __init__(self, x: Format, weight: Format, *, simd: int, pe: int, accumulator: int, kind: LaneKind):
+        self.x_format, self.weight_format, self.simd, self.pe, self.kind = x, weight, simd, pe, kind
+        self.accumulator = accumulator
+        self.latency = MULTIPLY_LATENCY + ceil_log2(simd) + 1
+        super().__init__(
+            {
+                "x": In(data.ArrayLayout(shape_of(x), simd)),
+                "weights": In(data.ArrayLayout(shape_of(weight), pe * simd)),
+            },
+            pe,
+            signed(accumulator),
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        flags = delay(m, Cat(self.valid, self.first, self.last), self.latency - 1, "flags")
+        for p in range(self.pe):
+            level: list[Value] = []
+            for s in range(self.simd):
+                lane = Multiplier(shape_of(self.x_format), shape_of(self.weight_format), self.kind)
+                m.submodules[f"lane_{p}_{s}"] = lane
+                m.d.comb += [lane.a.eq(self.x[s]), lane.b.eq(self.weights[p * self.simd + s])]
+                level.append(lane.p)
+            depth = 0
+            while len(level) > 1:
+                depth += 1
+                sums: list[Value] = []
+                for index in range(0, len(level), 2):
+                    pair = level[index : index + 2]
+                    total = pair[0] + pair[1] if len(pair) == 2 else pair[0]
+                    held = Signal(Value.cast(total).shape(), name=f"tree_{p}_{depth}_{index // 2}")
+                    m.d.sync += held.eq(total)
+                    sums.append(held)
+                level = sums
+            accumulator = Signal(signed(self.accumulator), name=f"accumulator_{p}")
+            with m.If(flags[0]):
+                m.d.sync += accumulator.eq(Mux(flags[1], 0, accumulator) + level[0])
+            m.d.comb += self.o[p].eq(accumulator)
+        m.d.sync += self.o_valid.eq(flags[0] & flags[2])
+        return m
+
+
+class PoolReducer(_Reducer):
+    """o[s] = max or sum over steps of x[s].
+
+    Parameters
+    ----------
+    x : Format
+    lanes : int
+        Parallel channels.
+    kind : "max" or "sum"
+    accumulator : int
+        Bits of the result; the input's for a maximum.
+    """
+
+    def __init__(self, x: Format, *, lanes: int, kind: Literal["max", "sum"], accumulator: Shape):
+        self.x_format, self.lanes, self.kind, self.accumulator = x, lanes, kind, accumulator
+        self.latency = 1
+        super().__init__({"x": In(data.ArrayLayout(shape_of(x), lanes))}, lanes, accumulator)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for s in range(self.lanes):
+            best = Signal(self.accumulator, name=f"best_{s}")
+            x = Signal(shape_of(self.x_format), name=f"x_{s}")
+            m.d.comb += [x.eq(self.x[s]), self.o[s].eq(best)]
+            with m.If(self.valid):
+                if self.kind == "max":
+                    m.d.sync += best.eq(Mux(self.first | (x > best), x, best))
+                else:
+                    m.d.sync += best.eq(Mux(self.first, 0, best) + x)
+        m.d.sync += self.o_valid.eq(self.valid & self.last)
+        return m

@@ -1,0 +1,163 @@
+"""Accumulators to output integers: the hardware of `qtt_hw.fixedpoint.Requantizer`, running free.
+
+y = clamp((acc * m[row] + b[row] + 2**(s-1)) >> s). The product of a wide accumulator is split exactly over several
+multipliers; the rounding term is added into the offset; saturation takes two steps, overflow first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from qtt_hw.fixedpoint import Requantizer, bits_for_range
+from rtl_gen.memory import READ_LATENCY, Rom
+from rtl_gen.multiplier import DSP_BITS, MULTIPLY_LATENCY, Multiplier
+from rtl_gen.reduce import delay, shape_of
+
+__all__ = ["RequantizeUnit", "latency_of", "multipliers_of"]
+
+#: Unsigned bits of one piece of a split operand.
+PIECE_BITS = DSP_BITS - 1
+
+
+def pieces(bits: int) -> int:
+    """Multiplier operands that a signed value of this width takes: one signed, the rest unsigned below it."""
+    return max(1, -(-(bits - 1) // PIECE_BITS))
+
+
+def _multiplier_bits(requant: Requantizer) -> int:
+    assert requant.multiplier is not None
+    return bits_for_range(min(requant.multiplier), max(requant.multiplier))
+
+
+def multipliers_of(requant: Requantizer, low: int, high: int) -> int:
+    """DSP multipliers per lane."""
+    if not requant.affine:
+        return 0
+    return pieces(bits_for_range(low, high)) * pieces(_multiplier_bits(requant))
+
+
+def latency_of(requant: Requantizer, low: int, high: int) -> int:
+    """Cycles from an accumulator to its output integer."""
+    if not requant.affine:
+        return 3
+    return READ_LATENCY + MULTIPLY_LATENCY + multipliers_of(requant, low, high) + 2
+
+
+class RequantizeUnit(wiring.Component):
+    """o[lane] = requant(i[lane]) with the row of that lane's channel.
+
+    Parameters
+    ----------
+    requant : Requantizer
+    low, high : int
+        Range of the accumulators.
+    lanes : int
+        Values per word.
+    words : int
+        Words of a position, when rows are channels: word w, lane l is channel w * lanes + l.
+    by_channel : bool
+        Rows are channels; otherwise `row` names the row of every lane.
+    """
+
+    def __init__(self, requant: Requantizer, *, low: int, high: int, lanes: int, words: int, by_channel: bool):
+        self.requant, self.low, self.high = requant, low, high
+        self.lanes, self.words, self.by_channel = lanes, words, by_channel
+        self.latency = latency_of(requant, low, high)
+        rows = len(requant.multiplier or ()) or 1
+        super().__init__(
+            {
+                "i": In(data.ArrayLayout(signed(bits_for_range(low, high)), lanes)),
+                "i_valid": In(1),
+                "row": In(unsigned(max(ceil_log2(rows), 1))),
+                "o": Out(data.ArrayLayout(shape_of(requant.out), lanes)),
+                "o_valid": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        requant = self.requant
+        shift = max(requant.shift, 0)
+        sums = self._affine(m) if requant.affine else self._rounded(m)
+        out = requant.out
+        for lane, total in enumerate(sums):
+            shifted = total >> shift
+            above, below = Signal(name=f"above_{lane}"), Signal(name=f"below_{lane}")
+            kept = Signal(shape_of(out), name=f"kept_{lane}")
+            y = Signal(shape_of(out), name=f"y_{lane}")
+            m.d.sync += [above.eq(shifted > out.maximum), below.eq(shifted < out.minimum), kept.eq(shifted)]
+            m.d.sync += y.eq(Mux(above, out.maximum, Mux(below, out.minimum, kept)))
+            m.d.comb += self.o[lane].eq(y)
+        m.d.comb += self.o_valid.eq(delay(m, self.i_valid, self.latency, "valid"))
+        return m
+
+    def _rounded(self, m: Module) -> list[Value]:
+        shift = self.requant.shift
+        half = 1 << (shift - 1) if shift > 0 else 0
+        sums: list[Value] = []
+        for lane in range(self.lanes):
+            total = Signal(signed(bits_for_range(*self.requant.product_range(self.low, self.high))), name=f"sum_{lane}")
+            m.d.sync += total.eq((self.i[lane] << max(-shift, 0)) + half)
+            sums.append(total)
+        return sums
+
+    def _affine(self, m: Module) -> list[Value]:
+        requant = self.requant
+        assert requant.multiplier is not None and requant.offset is not None
+        half = 1 << (requant.shift - 1) if requant.shift > 0 else 0
+        offsets = [b + half for b in requant.offset]
+        m_bits = _multiplier_bits(requant)
+        b_bits = bits_for_range(min(offsets), max(offsets))
+        address = self._row_address(m)
+        total_bits = bits_for_range(*requant.product_range(self.low, self.high))
+        sums: list[Value] = []
+        for lane in range(self.lanes):
+            rows = range(lane, len(offsets), self.lanes) if self.by_channel else range(len(offsets))
+            words = [_packed(requant.multiplier[r], m_bits) | _packed(offsets[r], b_bits) << m_bits for r in rows]
+            rom = Rom(words, m_bits + b_bits)
+            m.submodules[f"rows_{lane}"] = rom
+            m.d.comb += rom.address.eq(address)
+            factor, offset = Signal(signed(m_bits), name=f"m_{lane}"), Signal(signed(b_bits), name=f"b_{lane}")
+            m.d.comb += Cat(factor, offset).eq(rom.data)
+            acc = delay(m, self.i[lane], READ_LATENCY, f"acc_{lane}")
+            total = delay(m, offset, MULTIPLY_LATENCY, f"b_{lane}")
+            for index, (a_low, a) in enumerate(_split(acc)):
+                for inner, (f_low, f) in enumerate(_split(factor)):
+                    product = Multiplier(a.shape(), f.shape())
+                    m.submodules[f"product_{lane}_{index}_{inner}"] = product
+                    m.d.comb += [product.a.eq(a), product.b.eq(f)]
+                    place = index * pieces(m_bits) + inner
+                    late = delay(m, product.p, place, f"product_{lane}_{place}")
+                    added = Signal(signed(total_bits + 1), name=f"sum_{lane}_{place}")
+                    m.d.sync += added.eq(total + (late << (a_low + f_low)))
+                    total = added
+            sums.append(total)
+        return sums
+
+    def _row_address(self, m: Module) -> Value:
+        if not self.by_channel:
+            return self.row
+        if self.words == 1:
+            return Const(0, 1)
+        word = Signal(range(self.words))
+        with m.If(self.i_valid):
+            m.d.sync += word.eq(Mux(word == self.words - 1, 0, word + 1))
+        return word
+
+
+def _packed(value: int, bits: int) -> int:
+    return value & ((1 << bits) - 1)
+
+
+def _split(value: Value) -> Sequence[tuple[int, Value]]:
+    """(position, piece) such that value = sum of piece << position; every piece fits a signed DSP operand."""
+    count = pieces(len(value))
+    parts: list[tuple[int, Value]] = [
+        (i * PIECE_BITS, value[i * PIECE_BITS : (i + 1) * PIECE_BITS]) for i in range(count - 1)
+    ]
+    return [*parts, ((count - 1) * PIECE_BITS, value[(count - 1) * PIECE_BITS :].as_signed())]
