@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from amaranth.utils import ceil_log2
@@ -19,7 +19,7 @@ from rtl_gen.requantizer import latency_of, multipliers_of
 from rtl_gen.sequencer import DATA_LATENCY, LoopShape
 from rtl_gen.walker import WalkerShape
 
-__all__ = ["Folding", "StageSpec", "least_queue"]
+__all__ = ["Folding", "StageSpec"]
 
 
 class Folding(BaseModel):
@@ -50,6 +50,16 @@ class Folding(BaseModel):
     multiplier: Literal["dsp", "logic"] = "dsp"
 
 
+@lru_cache(maxsize=1024)
+def _output(node: Node, x: Edge) -> Edge:
+    return node.output(x)
+
+
+@lru_cache(maxsize=1024)
+def _accumulator(node: Contraction, x: Edge) -> tuple[int, int]:
+    return node.accumulator(x)
+
+
 class StageSpec:
     """A node, the edge that it reads, and its folding.
 
@@ -63,7 +73,7 @@ class StageSpec:
         if not isinstance(node, Contraction | Pool | Permutation):
             raise ValueError(f"stage {node.name}: {type(node).__name__} is not a hardware stage")
         self.node, self.x, self.folding = node, x, folding
-        self.out = node.output(x)
+        self.out = _output(node, x)
         for what, value, total in (
             ("simd", folding.simd, x.channels),
             ("pe", folding.pe, self.out.channels),
@@ -79,9 +89,10 @@ class StageSpec:
             raise ValueError(
                 f"stage {node.name}: a ring of {folding.ring} words is too small, {self.geometry.least_ring} are needed"
             )
-        if min(self.steps) < self.result_words:
+        least = self.geometry.least_taps * self.inner
+        if least < self.result_words:
             raise ValueError(
-                f"stage {node.name}: {self.result_words} output words per result of {min(self.steps)} steps; "
+                f"stage {node.name}: {self.result_words} output words per result of {least} steps; "
                 f"more lanes than {folding.lanes} are needed"
             )
         if folding.queue < self.result_words:
@@ -113,7 +124,7 @@ class StageSpec:
     @property
     def cycles(self) -> int:
         """Steps of one inference: the least number of cycles between two."""
-        return sum(self.steps) * self.groups
+        return self.geometry.total_taps * self.inner * self.groups
 
     @property
     def result_words(self) -> int:
@@ -133,10 +144,10 @@ class StageSpec:
     def accumulator(self) -> tuple[int, int]:
         """Range of the reducer's result."""
         if isinstance(self.node, Contraction):
-            return self.node.accumulator(self.x)
+            return _accumulator(self.node, self.x)
         fmt = self.x.format
         if isinstance(self.node, Pool) and self.node.kind == "average":
-            most = max(self.geometry.taps)
+            most = self.window.taps
             return min(fmt.minimum * most, 0), fmt.maximum * most
         return fmt.minimum, fmt.maximum
 
@@ -218,7 +229,3 @@ class StageSpec:
     def accumulator_bits(self) -> int:
         return bits_for_range(*self.accumulator)
 
-
-def least_queue(latency: int, result_words: int) -> int:
-    """Credits that keep a stage at full rate: all that is under way in the pipeline, two more, and one result."""
-    return 1 << ceil_log2(latency + 2 + result_words)

@@ -8,12 +8,59 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from qtt_hw.ir.graph import Shape, Window
 from qtt_hw.ir.window import AxisWindow
 
 __all__ = ["Geometry"]
+
+
+Axes = tuple[AxisWindow, AxisWindow, AxisWindow]
+
+
+def _strides(axes: Axes) -> tuple[int, int, int]:
+    """Positions from one input to the next along D, H, W."""
+    return axes[1].size * axes[2].size, axes[2].size, 1
+
+
+@lru_cache(maxsize=256)
+def _needs(axes: Axes) -> tuple[int, ...]:
+    """Input positions that must have arrived before each output position can start."""
+    sd, sh, _ = _strides(axes)
+    d, h, w = ([a.last(o) for o in range(a.out_size)] for a in axes)
+    return tuple(i * sd + j * sh + k + 1 for i in d for j in h for k in w)
+
+
+@lru_cache(maxsize=256)
+def _keeps(axes: Axes) -> tuple[int, ...]:
+    """Oldest input position that this and every later output position of the volume still reads."""
+    sd, sh, _ = _strides(axes)
+    d, h, w = axes
+    oldest: list[int] = []
+    for i in range(d.out_size):
+        hold_plane = _holds(d, i)
+        for j in range(h.out_size):
+            row = d.first(i) * sd + (0 if hold_plane else h.first(j) * sh)
+            hold_row = hold_plane or _holds(h, j)
+            oldest += [row + (0 if hold_row else w.first(k)) for k in range(w.out_size)]
+    return tuple(oldest)
+
+
+@lru_cache(maxsize=256)
+def _taps(axes: Axes) -> tuple[int, ...]:
+    d, h, w = ([a.count(o) for o in range(a.out_size)] for a in axes)
+    return tuple(i * j * k for i in d for j in h for k in w)
+
+
+def _holds(axis: AxisWindow, o: int) -> bool:
+    """Whether the next output on this axis starts at the same input: then nothing inside it may be released."""
+    return o + 1 < axis.out_size and axis.first(o + 1) == axis.first(o)
+
+
+@lru_cache(maxsize=256)
+def _least_positions(axes: Axes) -> int:
+    return max(need - keep for need, keep in zip(_needs(axes), _keeps(axes), strict=True))
 
 
 @dataclass(frozen=True)
@@ -28,7 +75,7 @@ class Geometry:
         Ring words of one input position: channels over parallel input lanes.
     """
 
-    axes: tuple[AxisWindow, AxisWindow, AxisWindow]
+    axes: Axes
     words: int
 
     @classmethod
@@ -55,46 +102,40 @@ class Geometry:
         return math.prod(self.out_shape)
 
     def holds(self, axis: int, o: int) -> bool:
-        """Whether the next output on this axis starts at the same input: then nothing inside it may be released."""
-        window = self.axes[axis]
-        return o + 1 < window.out_size and window.first(o + 1) == window.first(o)
+        """Whether output o + 1 on this axis starts at the same input as o."""
+        return _holds(self.axes[axis], o)
 
     @cached_property
     def needs(self) -> list[int]:
         """Input words that must have arrived before each output position can start, counted from the volume's start."""
-        sd, sh, sw = self.strides
-        d, h, w = ([a.last(o) for o in range(a.out_size)] for a in self.axes)
-        return [i * sd + j * sh + k * sw + self.words for i in d for j in h for k in w]
+        return [position * self.words for position in _needs(self.axes)]
 
     @cached_property
     def keeps(self) -> list[int]:
         """Oldest input word that this and every later output position of the volume still reads."""
-        sd, sh, sw = self.strides
-        d, h, w = self.axes
-        oldest = []
-        for i in range(d.out_size):
-            for j in range(h.out_size):
-                row = d.first(i) * sd
-                hold_plane = self.holds(0, i)
-                if not hold_plane:
-                    row += h.first(j) * sh
-                hold_row = hold_plane or self.holds(1, j)
-                oldest += [row + (0 if hold_row else w.first(k) * sw) for k in range(w.out_size)]
-        return oldest
+        return [position * self.words for position in _keeps(self.axes)]
 
     @cached_property
     def releases(self) -> list[int]:
         """Input words released once each output position has been read: what the next one keeps, all after the last."""
         return [*self.keeps[1:], self.volume_words]
 
-    @cached_property
-    def taps(self) -> list[int]:
+    @property
+    def taps(self) -> tuple[int, ...]:
         """Valid taps of each output position."""
-        d, h, w = ([a.count(o) for o in range(a.out_size)] for a in self.axes)
-        return [i * j * k for i in d for j in h for k in w]
+        return _taps(self.axes)
 
-    @cached_property
+    @property
+    def total_taps(self) -> int:
+        """Valid taps of all output positions."""
+        return math.prod(sum(a.count(o) for o in range(a.out_size)) for a in self.axes)
+
+    @property
+    def least_taps(self) -> int:
+        """Valid taps of the output position that has fewest."""
+        return math.prod(min(a.count(o) for o in range(a.out_size)) for a in self.axes)
+
+    @property
     def least_ring(self) -> int:
         """Ring words without which some window never fits; inputs that no window reads still pass through."""
-        span = max(need - keep for need, keep in zip(self.needs, self.keeps, strict=True))
-        return max(span, self.words)
+        return self.words * max(1, _least_positions(self.axes))

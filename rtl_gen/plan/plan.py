@@ -1,0 +1,104 @@
+"""The plan: every stage's folding, what it costs, and the cycles it is predicted to take; a JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from qtt_hw.errors import one_line
+from qtt_hw.ir.graph import Graph, Reshape
+from rtl_gen.folding import Folding, StageSpec
+
+__all__ = ["Plan", "StagePlan", "load_plan", "save_plan", "stage_specs"]
+
+
+class StagePlan(BaseModel):
+    """One stage of a plan; `cycles` is what it needs by itself for one inference."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    folding: Folding
+    cycles: int
+    multipliers: int
+    dsps: int
+    brams: int
+    luts: int
+    rom_bits: int
+
+
+class Plan(BaseModel):
+    """A folding of a whole network.
+
+    Attributes
+    ----------
+    cycles : int
+        Predicted initiation interval: last output to last output, once periodic.
+    latency : int
+        Predicted cycles from the first input to the last output.
+    utilization : float
+        Part of the interval in which the busiest stage multiplies.
+    multipliers : int
+        Products formed per cycle by all stages together.
+    dsps, brams, luts : int
+        Predicted MULT18X18D, DP16KD and LUT-like cells.
+    rom_bits : int
+        Weights in ROM.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = 1
+    model: str
+    device: str
+    clock_mhz: float
+    input_lanes: int
+    cycles: int
+    latency: int
+    bottleneck: str
+    utilization: float
+    multipliers: int
+    dsps: int
+    brams: int
+    luts: int
+    rom_bits: int
+    stages: tuple[StagePlan, ...]
+
+    @property
+    def frames_per_second(self) -> float:
+        return self.clock_mhz * 1e6 / self.cycles
+
+
+def stage_specs(graph: Graph, foldings: Sequence[tuple[str, Folding]]) -> list[StageSpec]:
+    """The hardware stages of a graph under the given foldings; raises ValueError naming what does not match."""
+    nodes = [node for node in graph.nodes if not isinstance(node, Reshape)]
+    names = [node.name for node in nodes]
+    if names != [name for name, _ in foldings]:
+        strange = next((n for n, _ in foldings if n not in names), None)
+        missing = next((n for n in names if n not in dict(foldings)), None)
+        raise ValueError(
+            f"the plan does not belong to {graph.name}: "
+            + (f"it has no stage {missing}" if missing else f"stage {strange} is not in the model, or out of order")
+        )
+    return [StageSpec(node, graph.input_of(node), folding) for node, (_, folding) in zip(nodes, foldings, strict=True)]
+
+
+def save_plan(plan: Plan, path: Path) -> None:
+    """Write the plan as JSON, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(plan.model_dump(mode="json"), indent=1) + "\n")
+    os.replace(partial, path)
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan; raises ValueError naming the file and the field that is wrong."""
+    try:
+        return Plan.model_validate_json(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except ValidationError as error:
+        raise one_line(error, str(path)) from None

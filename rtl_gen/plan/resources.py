@@ -1,0 +1,89 @@
+"""What a stage costs on an ECP5: multipliers and block RAMs exactly, LUTs by a fitted estimate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amaranth.utils import ceil_log2
+
+from qtt_hw.ir.graph import Contraction
+from rtl_gen.folding import StageSpec
+from rtl_gen.memory import uses_block_ram
+
+__all__ = ["Resources", "block_rams", "ring_capacity", "stage_resources"]
+
+#: (width, depth) of one 18-kbit block RAM with a read and a write port.
+BLOCK_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+#: Depth of a LUT RAM cell.
+LUT_RAM_DEPTH = 16
+
+
+@dataclass(frozen=True)
+class Resources:
+    """MULT18X18D, DP16KD and LUT-like cells (LUT4s, with two for each carry cell)."""
+
+    dsps: int = 0
+    brams: int = 0
+    luts: int = 0
+
+    def __add__(self, other: Resources) -> Resources:
+        return Resources(self.dsps + other.dsps, self.brams + other.brams, self.luts + other.luts)
+
+
+def _shape(depth: int, width: int) -> tuple[int, int]:
+    """(blocks, words they hold) of the cheapest arrangement of block RAMs."""
+    options = [
+        (-(-width // w) * -(-depth // d), -(-depth // d) * d) for w, d in BLOCK_SHAPES
+    ]
+    least = min(blocks for blocks, _ in options)
+    return least, max(words for blocks, words in options if blocks == least)
+
+
+def block_rams(depth: int, width: int) -> int:
+    """Block RAMs of a memory; 0 when it lives in LUTs."""
+    return _shape(depth, width)[0] if width and uses_block_ram(depth) else 0
+
+
+def ring_capacity(least: int, width: int) -> int:
+    """Words that a ring of at least `least` can have for the same memory: slack that costs nothing."""
+    if uses_block_ram(least):
+        return _shape(least, width)[1]
+    # Not past the depth at which it would move to block RAM.
+    rounded = -(-least // LUT_RAM_DEPTH) * LUT_RAM_DEPTH
+    return max(least, min(rounded, 64))
+
+
+def _lut_ram(depth: int, width: int) -> int:
+    return 0 if uses_block_ram(depth) else -(-width // 4) * -(-depth // LUT_RAM_DEPTH) * 4
+
+
+def stage_resources(spec: StageSpec) -> Resources:
+    """Resources of one stage.
+
+    The LUT estimate counts adders, selections and memories of the generated units bit by bit and was fitted to
+    synthesis results; see docs/design.md for how far it is off.
+    """
+    folding, bits = spec.folding, spec.accumulator_bits
+    brams = block_rams(folding.ring, spec.ring_width) + block_rams(spec.rom_depth, spec.rom_width)
+    luts = 300 + 14 * spec.walk.pointer_bits + sum(a.out_size for a in spec.geometry.axes)
+    luts += _lut_ram(folding.ring, spec.ring_width) + _lut_ram(folding.queue, folding.lanes * spec.out.format.bits)
+    if isinstance(spec.node, Contraction):
+        weight, x = spec.node.weight_format.bits, spec.x.format.bits
+        product = weight + x
+        tree = sum(-(-folding.simd // 2 ** (i + 1)) * (product + i + 1) for i in range(ceil_log2(folding.simd)))
+        luts += folding.pe * (tree + bits + bits // 2)
+        if folding.multiplier == "logic":
+            narrow, wide = sorted((weight, x))
+            luts += spec.multipliers * (wide if narrow == 1 else (narrow - 1) * (wide + 3))
+        if not uses_block_ram(spec.rom_depth):
+            luts += spec.rom_width * -(-spec.rom_depth // LUT_RAM_DEPTH)
+    else:
+        luts += folding.simd * bits * 2
+    if spec.result_words > 1:
+        luts += folding.pe * bits
+    if spec.requant is not None:
+        wide = bits + 20 if spec.requant.affine else bits
+        luts += folding.lanes * (3 * wide + 2 * spec.out.format.bits)
+        if spec.requant.affine:
+            luts += folding.lanes * 48 * -(-len(spec.requant.multiplier or ()) // (LUT_RAM_DEPTH * folding.lanes))
+    return Resources(spec.dsps, brams, luts)

@@ -1,0 +1,86 @@
+"""The whole network as one stream component: stages, width conversions and the argmax, in the order of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.argmax import Argmax, output_layout
+from rtl_gen.folding import StageSpec
+from rtl_gen.stage import Stage
+from rtl_gen.stream import Splitter
+
+__all__ = ["Top", "port_name"]
+
+
+def port_name(stage: str) -> str:
+    """A stage's name as a Verilog identifier."""
+    return "".join(c if c.isalnum() else "_" for c in stage)
+
+
+class Top(wiring.Component):
+    """Voxels or pixels in, logits and class index out; inferences back to back, without a reset between them.
+
+    Parameters
+    ----------
+    specs : sequence of StageSpec
+    in_lanes : int
+        Values in a word of the input stream.
+    taps : bool
+        Bring out every stage's output: `tap_STAGE__payload` is transferred in each cycle with `tap_STAGE__strobe`.
+    """
+
+    def __init__(self, specs: Sequence[StageSpec], in_lanes: int, *, taps: bool = False):
+        self.specs, self.in_lanes, self.taps = list(specs), in_lanes, taps
+        last = self.specs[-1].out
+        if last.positions != 1:
+            raise ValueError(f"stage {self.specs[-1].node.name}: {last.positions} positions where logits have one")
+        self.classes = last.channels
+        names = [port_name(spec.node.name) for spec in self.specs]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two stages share the port name {next(n for n in names if names.count(n) > 1)!r}")
+        members = {
+            "i": In(stream.Signature(unsigned(in_lanes * self.specs[0].x.format.bits))),
+            "o": Out(stream.Signature(output_layout(last.format, self.classes))),
+        }
+        if taps:
+            for name, spec in zip(names, self.specs, strict=True):
+                width = spec.folding.lanes * spec.out.format.bits
+                members[f"tap_{name}"] = Out(wiring.Signature({"strobe": Out(1), "payload": Out(unsigned(width))}))
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        flow, lanes = wiring.flipped(self.i), self.in_lanes
+
+        def narrowed(name: str, to: int, width: int) -> None:
+            nonlocal flow, lanes
+            if lanes > to:
+                splitter = Splitter(to * width, lanes // to)
+                m.submodules[f"{name}_split"] = splitter
+                wiring.connect(m, flow, splitter.i)
+                flow, lanes = splitter.o, to
+
+        for spec in self.specs:
+            name = port_name(spec.node.name)
+            narrowed(name, spec.folding.simd, spec.x.format.bits)
+            stage = Stage(spec, lanes)
+            m.submodules[name] = stage
+            wiring.connect(m, flow, stage.i)
+            flow, lanes = stage.o, spec.folding.lanes
+            if self.taps:
+                tap = getattr(self, f"tap_{name}")
+                m.d.comb += [tap.strobe.eq(stage.o.valid & stage.o.ready), tap.payload.eq(stage.o.payload)]
+        last = self.specs[-1].out
+        narrowed("argmax", 1, last.format.bits)
+        m.submodules.argmax = argmax = Argmax(last.format, self.classes)
+        m.d.comb += [
+            argmax.i.payload.eq(flow.payload),
+            argmax.i.valid.eq(flow.valid),
+            flow.ready.eq(argmax.i.ready),
+        ]
+        wiring.connect(m, argmax.o, wiring.flipped(self.o))
+        return m
