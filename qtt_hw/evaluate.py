@@ -1,0 +1,86 @@
+"""Accuracy of the golden integer model on raw samples; numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from qtt_hw.data import Samples, Splits
+from qtt_hw.ir import golden
+from qtt_hw.ir.graph import Graph, InputSpec
+from qtt_hw.ir.preprocess import preprocess
+
+__all__ = ["EvalResult", "accuracy", "evaluate", "predictions"]
+
+
+class EvalResult(BaseModel):
+    """What `qtt eval` prints. `accuracy_unseen` leaves out test samples that also stand in the training set."""
+
+    model: str
+    data: str
+    split: str
+    accuracy: float
+    samples: int
+    weight_bytes: int
+    accuracy_unseen: float | None = None
+    samples_unseen: int | None = None
+
+
+def predictions(
+    graph: Graph, x: NDArray[np.uint8], *, batch: int = 32, progress: Callable[[int], None] | None = None
+) -> NDArray[np.int64]:
+    """The class of the greatest logit, the lowest index in a tie, int64 [N], of raw samples uint8 [N, D, H, W, C]."""
+    last = graph.nodes[-1].name
+    found = np.empty(len(x), dtype=np.int64)
+    for start in range(0, len(x), batch):
+        part = slice(start, start + batch)
+        logits = golden.run(graph, preprocess(graph.input, x[part]), batch=batch)[last]
+        found[part] = logits.reshape(len(logits), -1).argmax(axis=1)
+        if progress is not None:
+            progress(min(start + batch, len(x)))
+    return found
+
+
+def accuracy(graph: Graph, samples: Samples, spec: InputSpec | None = None) -> float:
+    """The share of samples that the golden model puts into their class; `spec`, if given, must be the graph's own."""
+    if spec is not None and spec != graph.input:
+        raise ValueError(f"{graph.name}: takes {graph.input}, the samples were given with {spec}")
+    return float((predictions(graph, samples.x) == samples.y).mean())
+
+
+def evaluate(
+    graph: Graph, splits: Splits, split: str = "test", *, progress: Callable[[int], None] | None = None
+) -> EvalResult:
+    """Accuracy on one split of a data set whose labels are the model's.
+
+    Parameters
+    ----------
+    graph : Graph
+    splits : Splits
+    split : str
+        train, validation or test; for the test also the accuracy without samples that stand in the training set too.
+    progress : callable, optional
+        Called with the number of samples done.
+    """
+    if graph.labels and graph.labels != splits.labels:
+        raise ValueError(
+            f"{splits.name}: its classes are {', '.join(splits.labels)}; {graph.name} knows {', '.join(graph.labels)}"
+        )
+    samples = splits[split]
+    right = predictions(graph, samples.x, progress=progress) == samples.y
+    unseen = splits.unseen if split == "test" else None
+    if unseen is not None and (unseen.all() or not unseen.any()):
+        unseen = None
+    return EvalResult(
+        model=graph.name,
+        data=splits.name,
+        split=split,
+        accuracy=float(right.mean()),
+        samples=len(samples),
+        weight_bytes=graph.weight_bytes,
+        accuracy_unseen=None if unseen is None else float(right[unseen].mean()),
+        samples_unseen=None if unseen is None else int(unseen.sum()),
+    )

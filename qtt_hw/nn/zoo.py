@@ -1,0 +1,136 @@
+"""The named networks.
+
+`voxtt` classifies voxel volumes: a dense first convolution, then TT convolutions, each with batch norm, ReLU and
+maybe a max pool, and a head that reads the whole remaining map. With `dense=True` every TT convolution is a dense one
+of the same kernel, stride and padding: the teacher and the baseline.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from qtt_hw.nn.blocks import ConvBlock
+from qtt_hw.nn.tt_conv import TTConv3d
+
+__all__ = ["VoxTT", "create", "names"]
+
+Several = int | Sequence[int]
+
+
+class VoxTT(nn.Module):
+    """Logits [N, classes] of voxels [N, C, D, H, W]: blocks of convolution, batch norm, ReLU and max pool, then a head.
+
+    Parameters
+    ----------
+    classes : int
+    input_shape : (C, D, H, W)
+    widths : sequence of int
+        Output channels of each block; the first block's convolution is dense.
+    ranks : int or one of int or (r1, r2, r3, r4) per TT block
+    kernels, strides, pools : int, or one per block
+        A pool of 1 is none.
+    paddings : one per block, optional
+        kernel // 2 unless given.
+    head : "tt", "average" or "linear"
+        A TT convolution over the whole map with batch norm; the average over the map and a linear layer; a linear
+        layer on the flattened map.
+    head_ranks : int or (r1, r2, r3, r4)
+    dense : bool
+        Dense convolutions (and a linear layer for a TT head) in place of tensor trains.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int,
+        input_shape: Sequence[int] = (8, 15, 15, 15),
+        widths: Sequence[int] = (32, 48, 64, 64),
+        ranks: int | Sequence[Several] = 16,
+        kernels: Several = 3,
+        strides: Several = (2, 1, 2, 1),
+        paddings: Several | None = None,
+        pools: Several = 1,
+        head: Literal["tt", "average", "linear"] = "tt",
+        head_ranks: Several = 16,
+        dense: bool = False,
+    ) -> None:
+        super().__init__()
+        if head not in ("tt", "average", "linear"):
+            raise ValueError(f"voxtt: head must be tt, average or linear, got {head!r}")
+        count = len(widths)
+        kernel, stride, pool = (
+            _each(v, count, n) for v, n in ((kernels, "kernels"), (strides, "strides"), (pools, "pools"))
+        )
+        padding = [k // 2 for k in kernel] if paddings is None else _each(paddings, count, "paddings")
+        rank: list[Several] = [ranks] * (count - 1) if isinstance(ranks, int) else list(ranks)
+        if len(rank) != count - 1:
+            raise ValueError(f"voxtt: {len(rank)} ranks for {count - 1} TT blocks")
+        channels, *size = input_shape
+        blocks: OrderedDict[str, nn.Module] = OrderedDict()
+        for index, width in enumerate(widths):
+            k, s, p = kernel[index], stride[index], padding[index]
+            block = ConvBlock(channels, width, k, None if index == 0 or dense else rank[index - 1], s, p)
+            if isinstance(block.conv, nn.Conv3d):
+                nn.init.kaiming_normal_(block.conv.weight, mode="fan_in", nonlinearity="relu")
+            blocks[f"block{index + 1}"] = block
+            size = [(n + 2 * p - k) // s + 1 for n in size]
+            if pool[index] > 1:
+                blocks[f"pool{index + 1}"] = nn.MaxPool3d(pool[index])
+                size = [n // pool[index] for n in size]
+            if min(size) < 1:
+                raise ValueError(f"voxtt: nothing is left of the map {list(input_shape[1:])} after block {index + 1}")
+            channels = width
+        self.features = nn.Sequential(blocks)
+        d, h, w = size
+        if head == "average":
+            self.head = nn.Sequential(nn.AvgPool3d((d, h, w)), nn.Flatten(), nn.Linear(channels, classes))
+        elif head == "linear" or dense:
+            self.head = nn.Sequential(nn.Flatten(), nn.Linear(channels * math.prod(size), classes))
+        else:
+            conv = TTConv3d(channels, classes, (d, h, w), head_ranks)
+            self.head = nn.Sequential(conv, nn.BatchNorm3d(classes), nn.Flatten())
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+
+def _each(value: Several, count: int, name: str) -> list[int]:
+    values = [value] * count if isinstance(value, int) else list(value)
+    if len(values) != count:
+        raise ValueError(f"voxtt: {len(values)} {name} for {count} blocks")
+    return values
+
+
+#: Constructor and arguments by name; a caller's arguments go over these.
+_ZOO: dict[str, dict[str, object]] = {
+    "voxtt": {},
+    "voxtt-tiny": {
+        "input_shape": (8, 8, 8, 8),
+        "widths": (16, 16, 24),
+        "ranks": 8,
+        "strides": (1, 2, 2),
+        "head": "average",
+    },
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names that `create` knows."""
+    return tuple(_ZOO)
+
+
+def create(name: str, **arguments: object) -> nn.Module:
+    """A network by name, freshly initialised from torch's random state; arguments go over the name's own."""
+    if name not in _ZOO:
+        raise ValueError(f"there is no network {name!r} in the zoo: it has {', '.join(_ZOO)}")
+    try:
+        model = VoxTT(**{**_ZOO[name], **arguments})  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ValueError(f"{name}: {' '.join(str(error).split())}") from None
+    return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,245 @@
+"""The results queue: runs described by configurations and seeds, resumed where they stand, one row after the other.
+
+`python -m qtt_hw.results` reads models/queue.toml. Every finished run adds its rows to results/TOPIC-KIND.json, the
+kinds being `float-dense` (the teacher), `float-tt` and `quantized-tt`. A row's test accuracy is read once, when the
+row is written; a row that stands is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from qtt_hw.data import Splits
+from qtt_hw.errors import one_line
+from qtt_hw.train.config import Config, load_config
+
+__all__ = ["Entry", "append_row", "load_queue", "main", "run_queue"]
+
+
+class Entry(BaseModel):
+    """One configuration of the queue.
+
+    `config` is relative to the queue's file; `start` names the entry whose float models, of the same seed, a quantised
+    run begins with.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    config: str
+    data: str = "modelnet10"
+    topic: str = "modelnet10"
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    start: str | None = None
+
+
+class _Queue(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    run: tuple[Entry, ...] = ()
+
+
+def load_queue(path: Path) -> tuple[Entry, ...]:
+    """The entries of a queue file, every `start` among the entries before it."""
+    try:
+        queue = _Queue.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise one_line(error, str(path)) from None
+    seen: dict[str, Entry] = {}
+    for entry in queue.run:
+        if entry.start is not None:
+            if entry.start not in seen:
+                raise ValueError(f"{path}: {entry.config} starts from {entry.start}, which no earlier entry trains")
+            if not set(entry.seeds) <= set(seen[entry.start].seeds):
+                raise ValueError(f"{path}: {entry.config} has a seed that {entry.start} is not trained with")
+        seen[Path(entry.config).stem] = entry
+    return queue.run
+
+
+def digest(config: Config) -> str:
+    """Of everything in a configuration but its seed: which rows belong together."""
+    content = config.with_seed(0).model_dump(mode="json")
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    try:
+        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path}: not a results file: expected an object with rows") from None
+    return rows
+
+
+def append_row(path: Path, row: dict[str, Any]) -> None:
+    """Add a row at the end, replacing the file atomically."""
+    from qtt_hw.train.checkpoint import write_atomically
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (json.dumps({"rows": [*rows_of(path), row]}, indent=1) + "\n").encode())
+
+
+def _missing(path: Path, config: Config, seed: int) -> bool:
+    return not any(r["config_digest"] == digest(config) and r["seed"] == seed for r in rows_of(path))
+
+
+def run_queue(
+    queue: Path,
+    results: Path,
+    runs: Path,
+    *,
+    progress: bool = True,
+    note: Callable[[str], None] = lambda text: None,
+) -> int:
+    """Make every row of the queue that does not stand yet; how many were made.
+
+    Parameters
+    ----------
+    queue : path
+        TOML with [[run]] entries.
+    results, runs : path
+        Folder of the results files, and of the runs' own folders.
+    progress : bool
+        Draw progress bars.
+    note : callable
+        Told in one line what begins and what was found.
+    """
+    from qtt_hw.train import train
+
+    made = 0
+    loaded: dict[str, Splits] = {}
+    for entry in load_queue(queue):
+        plain = load_config(queue.parent / entry.config)
+        for seed in entry.seeds:
+            config = plain.with_seed(seed)
+            paths = {kind: results / f"{entry.topic}-{kind}.json" for kind in _kinds(config, entry)}
+            wanted = [kind for kind, path in paths.items() if _missing(path, config, seed)]
+            if not wanted:
+                continue
+            key = f"{entry.data} {config.data.model_dump_json()}"
+            if key not in loaded:
+                loaded = {key: config.data.load(entry.data)}
+            splits = loaded[key]
+            note(f"{config.name} seed {seed}: {', '.join(wanted)}")
+            folder = runs / f"{config.name}-seed{seed}"
+            start = None if entry.start is None else runs / f"{entry.start}-seed{seed}"
+            begun = time.strftime("%Y-%m-%d")
+            train(config, splits, folder, start=start, progress=progress)
+            for kind in wanted:
+                row = _row(kind, folder, config, splits) | {
+                    "date": begun,
+                    "command": f"python -m qtt_hw.results {' '.join(sys.argv[1:])}".strip(),
+                    "commit": _commit(),
+                }
+                append_row(paths[kind], row)
+                made += 1
+                note(f"{config.name} seed {seed}: {kind} test {row['test_accuracy']:.4f}")
+    return made
+
+
+def _kinds(config: Config, entry: Entry) -> tuple[str, ...]:
+    """The rows that a run makes; one that starts from another's float models does not repeat those."""
+    kinds = []
+    if entry.start is None:
+        if config.teacher is not None and config.teacher.dense:
+            kinds.append("float-dense")
+        kinds.append("float-tt")
+    if config.quant is not None:
+        kinds.append("quantized-tt")
+    return tuple(kinds)
+
+
+def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, Any]:
+    """One row, after reading the test set once."""
+    from qtt_hw.evaluate import evaluate
+    from qtt_hw.train import TrainResult, float_model, frozen_graph
+    from qtt_hw.train.store import RunStore
+    from qtt_hw.train.testing import float_accuracy
+
+    result = TrainResult.model_validate_json(RunStore(folder).result.read_text(encoding="utf-8"))
+    phase = {"float-dense": "teacher", "float-tt": "float", "quantized-tt": "quantized"}[kind]
+    name = phase if phase in result.phases else f"{phase}0"
+    row: dict[str, Any] = {
+        "config": config.name,
+        "config_digest": digest(config),
+        "seed": result.seed,
+        "validation_accuracy": result.phases[name].validation_accuracy,
+    }
+    if kind == "quantized-tt":
+        graph = frozen_graph(folder)
+        found = evaluate(graph, splits)
+        row |= {
+            "test_accuracy": found.accuracy,
+            "test_accuracy_unseen": found.accuracy_unseen,
+            "weight_bytes": found.weight_bytes,
+            "macs": graph.macs(),
+            "calibrated_validation_accuracy": result.calibrated_accuracy,
+        }
+    else:
+        model = float_model(folder, phase=name)
+        row["test_accuracy"], row["test_accuracy_unseen"] = float_accuracy(model, splits, config.data.input_spec(splits))
+    return row | {
+        "test_samples": len(splits.test),
+        "parameters": result.phases[name].parameters,
+        "epochs": result.phases[name].epochs,
+        "seconds": result.phases[name].seconds,
+        "accelerator": result.accelerator,
+        "versions": result.versions,
+        "configuration": result.config,
+    }
+
+
+def _commit() -> str | None:
+    """The source tree's commit, where it is one."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m qtt_hw.results", description="Run the queue of measured results.")
+    parser.add_argument("--queue", type=Path, default=Path("models/queue.toml"))
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    given = parser.parse_args(arguments)
+    from qtt_hw.train.stop import Interrupted
+
+    try:
+        run_queue(
+            given.queue,
+            given.results,
+            given.runs,
+            progress=not given.quiet,
+            note=lambda text: print(text, file=sys.stderr, flush=True),
+        )
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        return 128 + stopped.number
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""The exponential moving average of a model's weights and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Average"]
+
+
+class Average:
+    """a <- a + (1 - d) * (w - a) over every floating state entry, d = min(decay, (1 + k) / (10 + k)) at update k.
+
+    Parameters
+    ----------
+    model : nn.Module
+    decay : float
+        0 keeps no average: `applied` then leaves the model as it is.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.state: dict[str, Tensor] = {}
+        if decay > 0:
+            self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        if not self.decay:
+            return
+        self.updates += 1
+        share = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, share)
+            else:
+                self.state[name].copy_(value)
+
+    @contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """The model with the averages in place of its own state, which comes back afterwards."""
+        if not self.decay:
+            yield
+            return
+        own = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(self.state)
+        try:
+            yield
+        finally:
+            model.load_state_dict(own)

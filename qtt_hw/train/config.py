@@ -1,0 +1,238 @@
+"""The training configuration: a TOML file, validated, with every error on one line that names the file and the key."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from qtt_hw.data import Augmentation, Splits, load
+from qtt_hw.errors import one_line
+from qtt_hw.fixedpoint import Format
+from qtt_hw.ir.graph import InputSpec
+from qtt_hw.ir.preprocess import input_spec
+
+__all__ = [
+    "AugmentConfig",
+    "Config",
+    "DataConfig",
+    "ModelConfig",
+    "QuantSection",
+    "TeacherConfig",
+    "TrainConfig",
+    "load_config",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(_Section):
+    """The network: a zoo name, or `file.py:Net` relative to the configuration's folder, and its arguments.
+
+    `ranks` gives TT-ranks by layer name: a TTConv3d is built anew with them, a Conv3d is replaced by its TT-SVD.
+    """
+
+    name: str = Field(min_length=1)
+    args: dict[str, Any] = Field(default_factory=dict)
+    ranks: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+
+
+class AugmentConfig(_Section):
+    """Random changes of the training volumes; axes are D, H, W."""
+
+    flips: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    shifts: tuple[int, int, int] = (0, 0, 0)
+    rotation: Literal["D", "H", "W"] | None = None
+
+    @model_validator(mode="after")
+    def _valid(self) -> AugmentConfig:
+        self.augmentation()
+        return self
+
+    def augmentation(self) -> Augmentation:
+        return Augmentation(self.flips, self.shifts, self.rotation)
+
+
+class DataConfig(_Section):
+    """How samples become the input edge, which of them decide, and how they vary.
+
+    `format` is `voxels` (unsigned 1 bit), `images` (x - 128, signed 8 bits, frac 7), or by its own bits; `auto` is
+    voxels where no training value exceeds 1. `options` go to the data source (solids: edge, classes, per_class).
+    """
+
+    block: int = Field(1, ge=1, le=16)
+    format: Literal["auto", "voxels", "images", "custom"] = "auto"
+    bits: int | None = Field(None, ge=1, le=16)
+    signed: bool = False
+    frac: int = Field(0, ge=-64, le=64)
+    offset: int = Field(0, ge=0, le=255)
+    validation: float = Field(0.1, gt=0, lt=1)
+    seed: int = 0
+    options: dict[str, int] = Field(default_factory=dict)
+    augmentation: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _one_format(self) -> DataConfig:
+        for name in ("bits", "signed", "frac", "offset"):
+            if getattr(self, name) != type(self).model_fields[name].default and self.format != "custom":
+                raise ValueError(f'{name} is only read with format = "custom"')
+        if self.format == "custom" and self.bits is None:
+            raise ValueError('format = "custom" needs bits')
+        return self
+
+    def load(self, source: str | Path) -> Splits:
+        """The data set, split by this section's share and seed."""
+        return load(source, validation=self.validation, seed=self.seed, **self.options)
+
+    def input_spec(self, splits: Splits) -> InputSpec:
+        """How the set's raw samples become the input edge."""
+        kind = self.format
+        if kind == "auto":
+            kind = "voxels" if int(splits.train.x.max()) <= 1 else "images"
+        if kind == "voxels":
+            return input_spec(splits.train.sample_shape, self.block)
+        if kind == "images":
+            return input_spec(splits.train.sample_shape, self.block, 128, Format(8, True, 7))
+        assert self.bits is not None
+        return input_spec(splits.train.sample_shape, self.block, self.offset, Format(self.bits, self.signed, self.frac))
+
+
+class Optimisation(_Section):
+    """One phase's optimisation: learning rate from warm-up over its schedule, weight decay on matrices only."""
+
+    epochs: int = Field(ge=0)
+    batch: int = Field(32, ge=1)
+    lr: float = Field(gt=0)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["cosine", "one-cycle", "constant"] = "one-cycle"
+    warmup: float = Field(0.15, ge=0, lt=1, description="share of the steps that the learning rate rises over")
+    clip: float | None = Field(None, gt=0, description="largest gradient norm")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 is none")
+    select: Literal["last", "best"] = "last"
+
+
+class TrainConfig(Optimisation):
+    """Float training, and what all phases share.
+
+    `threads` is how many of them torch computes with, its own choice when left out. A result depends on it in the
+    last bits, so a resumed run keeps what it began with. Small networks are fastest with 1.
+    """
+
+    epochs: int = Field(20, ge=0)
+    lr: float = Field(3e-3, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    seed: int = Field(0, ge=0)
+    checkpoint_steps: int = Field(200, ge=1)
+    threads: int | None = Field(None, ge=1)
+
+
+class TeacherConfig(Optimisation):
+    """Distillation: from dense models trained first, or from a finished run.
+
+    `dense = true` trains `count` models of the zoo network with every TT layer dense; `run` reads a run's float model.
+    """
+
+    dense: bool = False
+    run: str | None = None
+    count: int = Field(1, ge=1, le=16)
+    epochs: int = Field(20, ge=0)
+    lr: float = Field(3e-3, gt=0)
+    temperature: float = Field(3.0, gt=0)
+    weight: float = Field(0.7, ge=0, le=1, description="share of the loss that the teacher decides")
+
+    @model_validator(mode="after")
+    def _one_teacher(self) -> TeacherConfig:
+        if self.dense == (self.run is not None):
+            raise ValueError("set either dense = true or run")
+        return self
+
+
+class QuantSection(Optimisation):
+    """Bit widths and quantisation-aware training after calibration.
+
+    Scales learn until `freeze_scales` of the steps; at `freeze_statistics` the batch-norm statistics are re-estimated
+    over `reestimate` batches, frozen, and training goes on through the folded integers.
+    """
+
+    weight_bits: int = Field(4, ge=2, le=8)
+    activation_bits: int = Field(8, ge=2, le=8)
+    intermediate_bits: int = Field(8, ge=2, le=8)
+    first_weight_bits: int | None = Field(None, ge=2, le=8)
+    last_weight_bits: int | None = Field(None, ge=2, le=8)
+    logit_bits: int = Field(16, ge=2, le=16)
+    epochs: int = Field(6, ge=0)
+    lr: float = Field(3e-4, gt=0)
+    scale_lr: float = Field(1e-2, ge=0)
+    freeze_scales: float = Field(0.5, ge=0, le=1)
+    freeze_statistics: float = Field(0.75, ge=0, le=1)
+    calibration: int = Field(8, ge=1, description="batches of training data")
+    reestimate: int = Field(40, ge=1, description="batches of training data")
+
+    @model_validator(mode="after")
+    def _order(self) -> QuantSection:
+        if self.freeze_scales > self.freeze_statistics:
+            raise ValueError("freeze_scales must not come after freeze_statistics")
+        return self
+
+    @property
+    def widths(self) -> dict[str, int | None]:
+        """The bit widths alone, by name."""
+        names = ("weight_bits", "activation_bits", "intermediate_bits", "first_weight_bits", "last_weight_bits")
+        return {name: getattr(self, name) for name in (*names, "logit_bits")}
+
+
+class Config(_Section):
+    """A whole run. `source` is the file that it was read from, against which relative paths are resolved."""
+
+    model: ModelConfig
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    teacher: TeacherConfig | None = None
+    quant: QuantSection | None = None
+    source: Path | None = Field(None, exclude=True)
+
+    @property
+    def folder(self) -> Path:
+        return self.source.parent if self.source is not None else Path()
+
+    @property
+    def name(self) -> str:
+        return self.source.stem if self.source is not None else self.model.name
+
+    def with_seed(self, seed: int) -> Config:
+        return self.model_copy(update={"train": self.train.model_copy(update={"seed": seed})})
+
+
+def load_config(path: str | Path) -> Config:
+    """The configuration of a TOML file.
+
+    Raises
+    ------
+    ValueError
+        One line that names the file and the key, for a syntax error, an unknown key or a value out of range.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise ValueError(f"{path}: {reason}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+    return config_from(content, str(path), path.resolve())
+
+
+def config_from(content: dict[str, Any], where: str, source: Path | None = None) -> Config:
+    """The configuration of a parsed TOML document or a dumped configuration."""
+    if "source" in content:
+        raise ValueError(f"{where}: source: Extra inputs are not permitted")
+    try:
+        return Config.model_validate({**content, "source": source})
+    except ValidationError as error:
+        raise one_line(error, where) from None

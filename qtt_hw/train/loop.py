@@ -1,0 +1,300 @@
+"""A whole run: teachers, float training, calibration, quantisation-aware training; resumable at any step."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from qtt_hw.data import Splits
+from qtt_hw.ir.graph import InputSpec
+from qtt_hw.train.batches import Batches, derived_seed
+from qtt_hw.train.checkpoint import load_tensors, write_atomically
+from qtt_hw.train.config import Config, Optimisation, load_config
+from qtt_hw.train.distill import Loss
+from qtt_hw.train.measure import accuracy
+from qtt_hw.train.model import build_model
+from qtt_hw.train.phase import Phase, Progress
+from qtt_hw.train.progress import progress_bar
+from qtt_hw.train.quantized import calibrate, milestones, prepare_model, scale_parameters
+from qtt_hw.train.run import float_model
+from qtt_hw.train.stop import StopSignals
+from qtt_hw.train.store import RunStore
+
+__all__ = ["PhaseResult", "TrainResult", "train", "versions"]
+
+
+class PhaseResult(BaseModel):
+    """How a phase ended; `epoch` is the selected one, -1 when there was none."""
+
+    validation_accuracy: float
+    epoch: int
+    epochs: int
+    seconds: float
+    parameters: int
+
+
+class TrainResult(BaseModel):
+    """What RUN/result.json holds. No test sample has been read."""
+
+    name: str
+    run: str
+    data: str
+    seed: int
+    phases: dict[str, PhaseResult]
+    calibrated_accuracy: float | None
+    validation_accuracy: float
+    parameters: int
+    train_samples: int
+    validation_samples: int
+    seconds: float
+    accelerator: str
+    threads: int
+    versions: dict[str, str]
+    config: dict[str, Any]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    try:
+        own = metadata.version("qtt-hw")
+    except metadata.PackageNotFoundError:
+        own = "source tree"
+    return {"qtt-hw": own, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+
+
+def train(
+    config: Config | str | Path,
+    data: Splits | str | Path,
+    out: str | Path,
+    *,
+    start: str | Path | None = None,
+    accelerator: str = "cpu",
+    progress: Progress | bool = True,
+) -> TrainResult:
+    """Train what a configuration describes into the folder `out`, or go on from where that folder stands.
+
+    Interrupted at any moment and started again, it ends with the same weights, bit for bit, on the same machine.
+
+    Parameters
+    ----------
+    config : Config or path of a TOML file
+    data : Splits or a source that `qtt_hw.data.load` knows
+        Training and validation samples are used; test samples are not touched.
+    out : path
+        The run's folder.
+    start : path, optional
+        A finished run of the same network: its float model, and its teachers, take the place of training them.
+    accelerator : "cpu" or "cuda"
+    progress : bool or callable
+        True draws a progress bar on stderr.
+
+    Raises
+    ------
+    Interrupted
+        On SIGINT or SIGTERM, after a checkpoint.
+    ValueError
+        One line naming the file, the key or the layer.
+    """
+    if not isinstance(config, Config):
+        config = load_config(config)
+    if accelerator not in ("cpu", "cuda"):
+        raise ValueError(f"accelerator must be cpu or cuda, got {accelerator!r}")
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise ValueError("accelerator cuda: this torch finds no CUDA device; use cpu")
+    splits = data if isinstance(data, Splits) else config.data.load(data)
+    origin = None if start is None else RunStore(Path(start))
+    run = _Run(config, splits, RunStore(Path(out)), torch.device(accelerator), origin)
+    if progress is True:
+        with progress_bar() as bar:
+            return run.go(bar)
+    return run.go(progress or None)
+
+
+@contextmanager
+def _reproducible(threads: int) -> Iterator[None]:
+    """Deterministic algorithms, exact float32, a given number of threads and an untouched random state afterwards."""
+    before = (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cuda.matmul.allow_tf32,
+    )
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1], warn_only=before[2])
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before[3:]
+
+
+class _Run:
+    """The phases of one run, in their order, and how each one's model comes from those before it."""
+
+    def __init__(
+        self, config: Config, splits: Splits, store: RunStore, device: torch.device, origin: RunStore | None
+    ) -> None:
+        self.config, self.splits, self.store, self.device, self.origin = config, splits, store, device, origin
+        self.spec = config.data.input_spec(splits)
+        self.seed = config.train.seed
+        self.teachers = []
+        if config.teacher is not None and config.teacher.dense:
+            count = config.teacher.count
+            self.teachers = ["teacher"] if count == 1 else [f"teacher{index}" for index in range(count)]
+        self.names = [*self.teachers, "float"] if origin is None else []
+        if config.quant is not None:
+            self.names.append("quantized")
+        if not self.names:
+            raise ValueError(f"{config.name}: has no [quant] section, so there is nothing to train from {origin}")
+
+    def go(self, progress: Progress | None) -> TrainResult:
+        config, store = self.config, self.store
+        description = run_description(config, self.splits, self.spec) | {"start": self._origin_digest()}
+        resumed = store.begin(description, {"folder": str(config.folder.resolve())})
+        if store.result.exists():
+            return TrainResult.model_validate_json(store.result.read_text(encoding="utf-8"))
+        tensors: dict[str, Tensor] = {}
+        state: dict[str, Any] = {"phase": 0, "done": {}, "calibrated": None}
+        state["threads"] = config.train.threads or torch.get_num_threads()
+        if resumed:
+            tensors, state = load_tensors(store.checkpoint)
+        store.cut_log(state.pop("log_size", 0))
+        counters = state.pop("counters", None)
+        started = time.perf_counter()
+        with _reproducible(state["threads"]), StopSignals() as stop:
+            build_model(config, self.spec, len(self.splits.labels), 0)  # errors of a later phase before the first epoch
+            if config.quant is not None:
+                self._check()
+            for index in range(state["phase"], len(self.names)):
+                state["phase"] = index
+                fresh = counters is None
+                phase = self._phase(self.names[index], fresh, state)
+                resume = None if counters is None else (tensors, counters)
+                state["done"][phase.name] = phase.run(store, dict(state), resume, stop, progress)
+                tensors, counters = {}, None
+        phases = {name: PhaseResult(**values) for name, values in state["done"].items()}
+        last = phases[self.names[-1]]
+        result = TrainResult(
+            name=config.name,
+            run=str(store.folder),
+            data=self.splits.name,
+            seed=self.seed,
+            phases=phases,
+            calibrated_accuracy=state["calibrated"],
+            validation_accuracy=last.validation_accuracy,
+            parameters=phases.get("float", last).parameters,
+            train_samples=len(self.splits.train),
+            validation_samples=len(self.splits.validation),
+            seconds=round(sum(phase.seconds for phase in phases.values()), 3) or time.perf_counter() - started,
+            accelerator=self.device.type,
+            threads=state["threads"],
+            versions=versions(),
+            config=config.model_dump(mode="json"),
+        )
+        write_atomically(store.result, (result.model_dump_json(indent=1) + "\n").encode())
+        return result
+
+    def _batches(self, phase: str, how: Optimisation) -> Batches:
+        augmentation = self.config.data.augmentation.augmentation()
+        seed = derived_seed(self.seed, phase)
+        return Batches(self.splits.train, self.spec, augmentation, how.batch, seed, self.device)
+
+    def _phase(self, name: str, fresh: bool, state: dict[str, Any]) -> Phase:
+        """The phase by name; `fresh` unless its model's state is about to be loaded from a checkpoint."""
+        config = self.config
+        common = {"validation": self.splits.validation, "checkpoint_steps": config.train.checkpoint_steps}
+        smoothing = config.train.label_smoothing
+        if name in self.teachers:
+            assert config.teacher is not None
+            batches = self._batches(name, config.teacher)
+            model = self._network(name, dense=True)
+            return Phase(name, model, config.teacher, batches, loss=Loss(smoothing), **common)
+        loss = Loss(smoothing)
+        if config.teacher is not None and config.teacher.weight:
+            loss = Loss(smoothing, self._teachers(), config.teacher.temperature, config.teacher.weight)
+        if name == "float":
+            return Phase(
+                name, self._network(name), config.train, self._batches(name, config.train), loss=loss, **common
+            )
+        assert config.quant is not None
+        batches = self._batches(name, config.quant)
+        prepared = prepare_model(self._finished("float"), self.spec, config.quant).to(self.device)
+        if fresh:
+            calibrate(prepared, batches, config.quant)
+            state["calibrated"] = accuracy(prepared, self.splits.validation, self.spec, self.device)
+        return Phase(
+            name,
+            prepared,
+            config.quant,
+            batches,
+            loss=loss,
+            milestones=milestones(prepared, batches, config.quant),
+            scales=scale_parameters(prepared),
+            scale_lr=config.quant.scale_lr,
+            **common,
+        )
+
+    def _network(self, phase: str, *, dense: bool = False) -> nn.Module:
+        seed = derived_seed(self.seed, phase, "weights")
+        return build_model(self.config, self.spec, len(self.splits.labels), seed, dense=dense).to(self.device)
+
+    def _finished(self, phase: str) -> nn.Module:
+        """The selected model of a finished phase, in eval mode."""
+        model = self._network(phase, dense=phase in self.teachers)
+        model.load_state_dict((self.origin or self.store).load_model(phase)[0])
+        return model.eval()
+
+    def _origin_digest(self) -> dict[str, str] | None:
+        """Which models are started from: sha256 of each file, after a check that they are of this network."""
+        if self.origin is None:
+            return None
+        theirs, ours = self.origin.description()["config"]["model"], self.config.model.model_dump(mode="json")
+        if theirs != ours:
+            raise ValueError(f"{self.origin.folder}: holds another network than {self.config.name} describes")
+        phases = [*self.teachers, "float"]
+        for phase in phases:
+            if not self.origin.model(phase).exists() or not self.origin.result.exists():
+                raise ValueError(f"{self.origin.folder}: holds no finished {phase} model to start from")
+        return {phase: hashlib.sha256(self.origin.model(phase).read_bytes()).hexdigest() for phase in phases}
+
+    def _teachers(self) -> list[nn.Module]:
+        assert self.config.teacher is not None
+        if self.config.teacher.run is None:
+            models = [self._finished(name) for name in self.teachers]
+        else:
+            models = [float_model(self.config.folder / self.config.teacher.run, self.spec).to(self.device)]
+        return [model.requires_grad_(False) for model in models]
+
+    def _check(self) -> None:
+        """Raise ValueError before the first epoch when a layer cannot be lowered."""
+        assert self.config.quant is not None
+        prepare_model(self._network("float").eval(), self.spec, self.config.quant)
+
+
+def run_description(config: Config, splits: Splits, spec: InputSpec) -> dict[str, Any]:
+    """What a run is started with, and what resuming it compares."""
+    return {
+        "name": config.name,
+        "config": config.model_dump(mode="json"),
+                "data": splits.name,
+        "data_digest": {"train": splits.train.digest, "validation": splits.validation.digest},
+        "labels": list(splits.labels),
+        "sample_shape": list(spec.sample_shape),
+        "format": {"bits": spec.edge.format.bits, "signed": spec.edge.format.signed, "frac": spec.edge.format.frac},
+        "block": spec.block,
+        "offset": spec.offset,
+    }

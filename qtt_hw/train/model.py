@@ -1,0 +1,96 @@
+"""The network of a configuration: from the zoo or a user's file, with TT-ranks by layer name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from qtt_hw.data.sources import import_file
+from qtt_hw.ir.graph import InputSpec
+from qtt_hw.nn import TTConv3d, zoo
+from qtt_hw.train.config import Config
+
+__all__ = ["build_model", "example_input"]
+
+
+def example_input(spec: InputSpec) -> torch.Tensor:
+    """Zeros [1, C, D, H, W] of the input edge, channels last in memory."""
+    d, h, w, c = spec.edge.shape
+    return torch.zeros(1, d, h, w, c).permute(0, 4, 1, 2, 3)
+
+
+def build_model(config: Config, spec: InputSpec, classes: int, seed: int, *, dense: bool = False) -> nn.Module:
+    """The float network, initialised from the seed, as channels_last_3d; it has answered an example once.
+
+    Parameters
+    ----------
+    config : Config
+    spec : InputSpec
+        A zoo network takes its input shape from here.
+    classes : int
+    seed : int
+        Of torch's random state while the network is made.
+    dense : bool
+        Ask for dense layers in place of tensor trains.
+    """
+    name, arguments = config.model.name, dict(config.model.args)
+    if dense:
+        arguments["dense"] = True
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if ".py:" in name:
+            model = _from_file(config.folder, name, arguments)
+        else:
+            d, h, w, c = spec.edge.shape
+            model = zoo.create(name, **{"classes": classes, "input_shape": (c, d, h, w), **arguments})
+        if not dense:
+            for layer, ranks in config.model.ranks.items():
+                _set_ranks(model, layer, ranks)
+    model = model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    example = example_input(spec)
+    model.eval()
+    try:
+        with torch.no_grad():
+            shape = tuple(model(example).shape)
+    except (RuntimeError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{name}: cannot run on an input of {list(example.shape)}: {reason}") from error
+    if shape != (1, classes):
+        raise ValueError(f"{name}: gives {list(shape)} for one sample, the data has {classes} classes: [1, {classes}]")
+    return model.train()
+
+
+def _from_file(folder: Path, name: str, arguments: dict[str, Any]) -> nn.Module:
+    file, _, attribute = name.rpartition(":")
+    path = folder / file
+    make = getattr(import_file(path), attribute, None)
+    if not callable(make):
+        raise ValueError(f"{path}: has no class or function {attribute}")
+    try:
+        model = make(**arguments)
+    except TypeError as error:
+        raise ValueError(f"{path}:{attribute}: {' '.join(str(error).split())}") from error
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{path}:{attribute}: made a {type(model).__name__}, expected a torch.nn.Module")
+    return model
+
+
+def _set_ranks(model: nn.Module, layer: str, ranks: tuple[int, ...]) -> None:
+    """Replace a layer by a TTConv3d of other ranks: a dense one by its decomposition, a TT one afresh."""
+    layers = dict(model.named_modules())
+    if layer not in layers or not layer:
+        raise ValueError(f"model.ranks: the network has no layer {layer!r}")
+    old = layers[layer]
+    if isinstance(old, TTConv3d):
+        new = TTConv3d(
+            old.in_channels, old.out_channels, old.kernel_size, ranks, stride=old.stride, padding=old.padding
+        )
+    elif isinstance(old, nn.Conv3d):
+        new = TTConv3d.from_dense(old, ranks=ranks)
+    else:
+        raise ValueError(f"model.ranks: {layer} is a {type(old).__name__}, ranks are for TTConv3d and Conv3d")
+    parent, _, child = layer.rpartition(".")
+    setattr(layers[parent] if parent else model, child, new)

@@ -1,0 +1,80 @@
+"""What a finished run holds: its float model, its quantised model, and the frozen integer graph made from that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from qtt_hw.fixedpoint import Format
+from qtt_hw.ir import file as model_file
+from qtt_hw.ir.freeze import freeze
+from qtt_hw.ir.graph import Graph, InputSpec
+from qtt_hw.ir.prepare import PreparedModel
+from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.train.config import Config, config_from
+from qtt_hw.train.model import build_model
+from qtt_hw.train.quantized import load_prepared, prepare_model
+from qtt_hw.train.store import RunStore
+
+__all__ = ["float_model", "freeze_run", "frozen_graph", "load_run"]
+
+
+def _described(store: RunStore) -> tuple[Config, InputSpec, tuple[str, ...]]:
+    description: dict[str, Any] = store.description()
+    where = str(store.folder / "run.json")
+    source = Path(description["folder"]) / f"{description['name']}.toml"
+    config = config_from(description["config"], where, source)
+    spec = input_spec(
+        tuple(description["sample_shape"]),
+        description["block"],
+        description["offset"],
+        Format(**description["format"]),
+    )
+    return config, spec, tuple(description["labels"])
+
+
+def float_model(run: str | Path, spec: InputSpec | None = None, phase: str = "float") -> nn.Module:
+    """The selected float model of a run, in eval mode; of the phase `teacher` the dense one.
+
+    Raises
+    ------
+    ValueError
+        When the folder holds no such model, or one that takes another input than `spec`.
+    """
+    store = RunStore(Path(run))
+    config, own, labels = _described(store)
+    if spec is not None and own.edge != spec.edge:
+        raise ValueError(f"{run}: its model takes {own.edge}, this run's input is {spec.edge}")
+    if not store.model(phase).exists():
+        raise ValueError(f"{run}: holds no {phase} model yet")
+    model = build_model(config, own, len(labels), 0, dense=phase.startswith("teacher"))
+    model.load_state_dict(store.load_model(phase)[0])
+    return model.eval()
+
+
+def load_run(run: str | Path) -> tuple[PreparedModel, Config, InputSpec, tuple[str, ...]]:
+    """The quantised model of a finished run in eval mode, its configuration, input format and labels."""
+    store = RunStore(Path(run))
+    config, spec, labels = _described(store)
+    if config.quant is None:
+        raise ValueError(f"{run}: was trained without a [quant] section, so it holds no quantised model")
+    if not store.result.exists():
+        raise ValueError(f"{run}: training has not ended; the command that started it goes on")
+    prepared = prepare_model(float_model(run), spec, config.quant)
+    load_prepared(prepared, store.load_model("quantized")[0])
+    return prepared, config, spec, labels
+
+
+def frozen_graph(run: str | Path) -> Graph:
+    """The integer graph of a finished run."""
+    prepared, config, spec, labels = load_run(run)
+    return freeze(prepared, spec, labels, config.name)
+
+
+def freeze_run(run: str | Path, output: str | Path) -> Path:
+    """Write the integer model of a finished run as a model file."""
+    output = Path(output)
+    model_file.save(frozen_graph(run), output)
+    return output

@@ -1,0 +1,113 @@
+"""A run's folder: what it was started with, its log, its checkpoint and the model that each phase ended with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from qtt_hw.train.checkpoint import load_tensors, save_tensors, write_atomically
+
+__all__ = ["RunStore"]
+
+#: Version of the folder's layout; a reader refuses any other.
+VERSION = 1
+
+
+class RunStore:
+    """The folder RUN.
+
+    run.json             configuration, data digest, input format and labels: written once, compared on resuming
+    checkpoint.safetensors   where training stands
+    log.jsonl            one JSON object per epoch
+    PHASE.safetensors    the model of a phase, by the phase's name
+    result.json          written at the end
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "result.json"
+
+    def model(self, phase: str) -> Path:
+        return self.folder / f"{phase}.safetensors"
+
+    def begin(self, description: dict[str, Any], remarks: dict[str, Any]) -> bool:
+        """Start the folder, or check that it was started likewise; true when there is a checkpoint to go on from.
+
+        `remarks` are written beside the description and not compared.
+        """
+        description = json.loads(json.dumps({"version": VERSION, **description}))
+        path = self.folder / "run.json"
+        if path.exists():
+            found = {key: value for key, value in self.description().items() if key not in remarks}
+            difference = _first_difference(found, description)
+            if difference is not None:
+                raise ValueError(f"{self.folder}: was started with another {difference}; use a new folder")
+        else:
+            if self.folder.exists() and any(self.folder.iterdir()):
+                raise ValueError(f"{self.folder}: is not empty and holds no run; use a new folder")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, (json.dumps({**description, **remarks}, indent=1) + "\n").encode())
+        return self.checkpoint.exists()
+
+    def description(self) -> dict[str, Any]:
+        """The content of run.json."""
+        path = self.folder / "run.json"
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"{self.folder}: holds no run.json; expected a folder that qtt train wrote") from None
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+        if content.get("version") != VERSION:
+            raise ValueError(f"{path}: version {content.get('version')}, this program reads {VERSION}")
+        return content
+
+    def append_log(self, row: dict[str, Any]) -> None:
+        with self.log.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+
+    def log_size(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def cut_log(self, size: int) -> None:
+        """Drop lines of epochs that end after the checkpoint: they will be written again."""
+        if self.log_size() > size:
+            with self.log.open("r+b") as stream:
+                stream.truncate(size)
+
+    def save_model(self, phase: str, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        save_tensors(self.model(phase), state, {"version": VERSION, **metadata})
+
+    def load_model(self, phase: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return load_tensors(self.model(phase))
+
+
+def _first_difference(found: Any, expected: Any, name: str = "") -> str | None:
+    """The first key whose value differs, with both values; long values by a hash."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for key in sorted({*found, *expected}):
+            difference = _first_difference(found.get(key), expected.get(key), f"{name}.{key}" if name else key)
+            if difference is not None:
+                return difference
+        return None
+    return None if found == expected else f"{name} ({_short(found)}, now {_short(expected)})"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else hashlib.sha256(text.encode()).hexdigest()[:8]

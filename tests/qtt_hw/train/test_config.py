@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qtt_hw.data import Samples, Splits
+from qtt_hw.fixedpoint import Format
+from qtt_hw.train.config import config_from, load_config
+
+MINIMAL = '[model]\nname = "voxtt"\n'
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    return path
+
+
+def test_minimal_and_round_trip(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, MINIMAL + "[quant]\nweight_bits = 3\n[teacher]\ndense = true\n"))
+    assert config.name == "c" and config.folder == tmp_path
+    assert config.quant is not None and config.quant.widths["weight_bits"] == 3
+    again = config_from(config.model_dump(mode="json"), "dump", config.source)
+    assert again == config
+    assert config.with_seed(3).train.seed == 3 and config.with_seed(3).model == config.model
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "model: Field required"),
+        ("[model]\n", "model.name: Field required"),
+        (MINIMAL + "[training]\n", "training: Extra inputs are not permitted"),
+        (MINIMAL + "[train]\nepoch = 3\n", "train.epoch: Extra inputs are not permitted"),
+        (MINIMAL + "[train]\nlr = -1.0\n", "train.lr: Input should be greater than 0, got -1.0"),
+        (MINIMAL + '[train]\noptimizer = "adam"\n', "train.optimizer: Input should be 'adamw' or 'sgd', got 'adam'"),
+        (MINIMAL + "[quant]\nweight_bits = 9\n", "quant.weight_bits: Input should be less than or equal to 8, got 9"),
+        (MINIMAL + "[quant]\nweight_bits = 1\n", "quant.weight_bits: Input should be greater than or equal to 2"),
+        (MINIMAL + "[quant]\nlogit_bits = 17\n", "quant.logit_bits: Input should be less than or equal to 16"),
+        (MINIMAL + "[quant]\nfreeze_scales = 0.9\n", "quant: freeze_scales must not come after freeze_statistics"),
+        (MINIMAL + "[teacher]\n", "teacher: set either dense = true or run"),
+        (MINIMAL + '[teacher]\ndense = true\nrun = "r"\n', "teacher: set either dense = true or run"),
+        (MINIMAL + "[data]\nbits = 3\n", 'data: bits is only read with format = "custom"'),
+        (MINIMAL + '[data]\nformat = "custom"\n', 'data: format = "custom" needs bits'),
+        (MINIMAL + "[data.augmentation]\nflips = [0, 2, 0]\n", "data.augmentation: flips must be probabilities"),
+        (MINIMAL + "[data.augmentation]\nflips = [0, 1]\n", r"data.augmentation.flips.2: Field required"),
+        (MINIMAL + "[data]\nvalidation = 1.0\n", "data.validation: Input should be less than 1"),
+        ('source = "x"\n' + MINIMAL, "source: Extra inputs are not permitted"),
+        ("[model\n", "Expected ']'"),
+    ],
+)
+def test_errors_are_one_line_with_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ValueError, match="(?s).*") as error:
+        load_config(path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+    assert message in str(error.value)
+
+
+def test_missing_and_binary_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"none.toml: No such file"):
+        load_config(tmp_path / "none.toml")
+    (tmp_path / "c.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"c.toml: not a text file"):
+        load_config(tmp_path / "c.toml")
+
+
+def splits(largest: int) -> Splits:
+    x = np.zeros((4, 3, 4, 4, 1), np.uint8)
+    x[0, 0, 0, 0, 0] = largest
+    s = Samples(x, np.arange(4, dtype=np.int64))
+    return Splits(s, s, s, tuple("abcd"), "t")
+
+
+def test_input_formats(tmp_path: Path) -> None:
+    def spec(text: str, largest: int = 1):  # noqa: ANN202
+        return load_config(write(tmp_path, MINIMAL + "[data]\nblock = 2\n" + text)).data.input_spec(splits(largest))
+
+    assert spec("").edge.format == Format(1, False, 0) and spec("").edge.shape == (2, 2, 2, 8)
+    assert spec("", 255).edge.format == Format(8, True, 7) and spec("", 255).offset == 128
+    assert spec('format = "images"').offset == 128
+    custom = spec('format = "custom"\nbits = 4\nsigned = true\nfrac = 3\noffset = 5')
+    assert custom.edge.format == Format(4, True, 3) and custom.offset == 5
