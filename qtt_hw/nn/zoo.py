@@ -95,6 +95,7 @@ class VoxTT(nn.Module):
         else:
             conv = TTConv3d(channels, classes, (d, h, w), head_ranks)
             self.head = nn.Sequential(conv, nn.BatchNorm3d(classes), nn.Flatten())
+
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(x))
         return logits
@@ -114,7 +115,7 @@ _ZOO: dict[str, dict[str, object]] = {
         "input_shape": (8, 8, 8, 8),
         "widths": (16, 16, 24),
         "ranks": 8,
-        "strides": (1, 2, 2),
+        "strides": (2, 1, 2),
         "head": "average",
     },
 }

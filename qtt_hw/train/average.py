@@ -25,7 +25,11 @@ class Average:
         self.decay = decay
         self.updates = 0
         self.state: dict[str, Tensor] = {}
-        if decay > 0:
+        self.restart(model)
+
+    def restart(self, model: nn.Module) -> None:
+        """Begin anew from the model as it is; the number of updates goes on."""
+        if self.decay:
             self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
 
     @torch.no_grad()

@@ -169,10 +169,10 @@ class QuantSection(Optimisation):
     epochs: int = Field(6, ge=0)
     lr: float = Field(3e-4, gt=0)
     scale_lr: float = Field(1e-2, ge=0)
-    freeze_scales: float = Field(0.5, ge=0, le=1)
-    freeze_statistics: float = Field(0.75, ge=0, le=1)
+    freeze_scales: float = Field(0.5, ge=0, lt=1)
+    freeze_statistics: float = Field(0.75, ge=0, lt=1)
     calibration: int = Field(8, ge=1, description="batches of training data")
-    reestimate: int = Field(40, ge=1, description="batches of training data")
+    reestimate: int = Field(20, ge=1, description="batches of training data")
 
     @model_validator(mode="after")
     def _order(self) -> QuantSection:

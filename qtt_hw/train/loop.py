@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import time
 from collections.abc import Iterator
@@ -245,6 +246,7 @@ class _Run:
             milestones=milestones(prepared, batches, config.quant),
             scales=scale_parameters(prepared),
             scale_lr=config.quant.scale_lr,
+            describe=lambda: {"clip_rates": {k: round(v, 5) for k, v in prepared.clip_rates().items()}},
             **common,
         )
 
@@ -290,7 +292,7 @@ def run_description(config: Config, splits: Splits, spec: InputSpec) -> dict[str
     return {
         "name": config.name,
         "config": config.model_dump(mode="json"),
-                "data": splits.name,
+        "data": splits.name,
         "data_digest": {"train": splits.train.digest, "validation": splits.validation.digest},
         "labels": list(splits.labels),
         "sample_shape": list(spec.sample_shape),

@@ -31,11 +31,10 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Milestone:
-    """A change of the model before a given step: `act` makes it once, `again` restores it in a model just loaded."""
+    """A change of the model before a given step, which its state then carries."""
 
     step: int
     act: Callable[[], None]
-    again: Callable[[], None]
 
 
 @dataclass(eq=False)
@@ -112,8 +111,6 @@ class Phase:
         average = Average(model, how.ema)
         if resume is not None:
             tensors, counters = resume[0], dict(resume[1])
-            for milestone in self.milestones[: counters["milestones"]]:
-                milestone.again()
             model.load_state_dict(_part(tensors, "model/"))
             restore_optimizer(optimizer, model, _part(tensors, "optimizer/"))
             average.updates = counters["updates"]
@@ -138,6 +135,8 @@ class Phase:
                 if step < min(milestone.step, self.steps):
                     return
                 milestone.act()
+                # The average of what came before would mix two kinds of model.
+                average.restart(model)
                 counters["milestones"] += 1
 
         if resume is None:

@@ -1,6 +1,8 @@
-"""The quantised phase: prepare, calibrate, and when scales and statistics stop moving."""
+"""The quantised phase: prepare, calibrate, and the steps at which scales and statistics stop moving."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
@@ -14,5 +16,44 @@ from qtt_hw.train.phase import Milestone
 
 __all__ = ["calibrate", "load_prepared", "milestones", "prepare_model", "scale_parameters"]
 
-#: Numbers of epochs that no training uses: whose orders and changes serve calibration and re-estimation.
+#: Numbers of epochs that no training reaches: their orders and changes serve calibration and re-estimation.
 CALIBRATION_EPOCH, STATISTICS_EPOCH = 1 << 20, (1 << 20) + 1
+
+
+def prepare_model(model: nn.Module, spec: InputSpec, how: QuantSection) -> PreparedModel:
+    """The prepared model of a float network for a run's input format and bit widths; scales are not set yet.
+
+    Raises
+    ------
+    ValueError
+        Naming the first layer that cannot be lowered and what to use instead.
+    """
+    return prepare(model, example_input(spec), QuantConfig(**how.widths), spec.edge.format)
+
+
+def load_prepared(prepared: PreparedModel, state: Mapping[str, Tensor]) -> PreparedModel:
+    """The prepared model with a saved state, scales and phase included, in eval mode."""
+    prepared.load_state_dict(state)
+    return prepared.eval()
+
+
+def calibrate(prepared: PreparedModel, batches: Batches, how: QuantSection) -> None:
+    """Set every scale and statistic on augmented training data."""
+    prepared.calibrate(batches.some(how.calibration, CALIBRATION_EPOCH))
+
+
+def scale_parameters(prepared: PreparedModel) -> list[nn.Parameter]:
+    """The learned log2 scales, which have their own learning rate and no decay."""
+    return [p for name, p in prepared.named_parameters() if name.rpartition(".")[2] == "log2_scale"]
+
+
+def milestones(prepared: PreparedModel, batches: Batches, how: QuantSection) -> tuple[Milestone, ...]:
+    """When scales become constants, and when re-estimated statistics do and the folded integers take over."""
+    steps = how.epochs * batches.per_epoch
+    return (
+        Milestone(int(how.freeze_scales * steps), prepared.freeze_scales),
+        Milestone(
+            int(how.freeze_statistics * steps),
+            lambda: prepared.freeze_statistics(batches.some(how.reestimate, STATISTICS_EPOCH)),
+        ),
+    )

@@ -1,4 +1,4 @@
-"""Test accuracy of a float model: whole, and without volumes that stand in the training set. Training never calls it."""
+"""Test accuracy of a float model, whole and without volumes of the training set; training never calls it."""
 
 from __future__ import annotations
 
