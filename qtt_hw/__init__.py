@@ -1,0 +1,74 @@
+"""From a PyTorch 3D CNN to a proven FPGA accelerator.
+
+The public functions are imported when first used, so that reading a model file or running the golden model needs
+numpy only, not torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qtt_hw.fixedpoint import Format
+    from qtt_hw.ir.check import check
+    from qtt_hw.ir.file import digest_of, load, save
+    from qtt_hw.ir.freeze import freeze
+    from qtt_hw.ir.golden import run
+    from qtt_hw.ir.graph import Graph, InputSpec
+    from qtt_hw.ir.prepare import PreparedModel, prepare
+    from qtt_hw.ir.preprocess import input_spec, preprocess
+    from qtt_hw.nn import ConvBlock, TTConv3d, TTLinear
+    from qtt_hw.quant import QuantConfig
+
+__all__ = [
+    "ConvBlock",
+    "Format",
+    "Graph",
+    "InputSpec",
+    "PreparedModel",
+    "QuantConfig",
+    "TTConv3d",
+    "TTLinear",
+    "check",
+    "digest_of",
+    "freeze",
+    "input_spec",
+    "load",
+    "prepare",
+    "preprocess",
+    "run",
+    "save",
+]
+
+_HOME = {
+    "ConvBlock": "qtt_hw.nn",
+    "Format": "qtt_hw.fixedpoint",
+    "Graph": "qtt_hw.ir.graph",
+    "InputSpec": "qtt_hw.ir.graph",
+    "PreparedModel": "qtt_hw.ir.prepare",
+    "QuantConfig": "qtt_hw.quant",
+    "TTConv3d": "qtt_hw.nn",
+    "TTLinear": "qtt_hw.nn",
+    "check": "qtt_hw.ir.check",
+    "digest_of": "qtt_hw.ir.file",
+    "freeze": "qtt_hw.ir.freeze",
+    "input_spec": "qtt_hw.ir.preprocess",
+    "load": "qtt_hw.ir.file",
+    "prepare": "qtt_hw.ir.prepare",
+    "preprocess": "qtt_hw.ir.preprocess",
+    "run": "qtt_hw.ir.golden",
+    "save": "qtt_hw.ir.file",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'qtt_hw' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,168 @@
+"""Drafts of stages: what lowering collects layer by layer, before a contraction knows what follows it.
+
+A contraction's output format depends on a later ReLU and on whether it is the network's last one, so modules are only
+built once the whole chain is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor, nn
+
+from qtt_hw.fixedpoint import Format
+from qtt_hw.ir.graph import Shape, Window
+from qtt_hw.ir.stages import ContractionStage, PermutationStage, PoolStage, ReshapeStage, Stage
+from qtt_hw.quant import BatchNorm, QuantConfig
+
+__all__ = ["Chain", "ContractionDraft", "Draft", "Gauge", "PermutationDraft", "PoolDraft", "ReshapeDraft"]
+
+
+@dataclass
+class ContractionDraft:
+    """A contraction in the making; `batch_norm` and `relu` are filled in by the layers that follow."""
+
+    name: str
+    source: str
+    in_shape: Shape
+    window: Window
+    weight: Tensor
+    layer: int
+    bias: Tensor | None = None
+    batch_norm: nn.BatchNorm1d | nn.BatchNorm3d | None = None
+    relu: bool = False
+    intermediate: bool = False
+    constant: bool = False
+
+    @property
+    def out_shape(self) -> Shape:
+        return (*self.window.out_positions(self.in_shape), int(self.weight.shape[0]))
+
+    def build(self, config: QuantConfig, layers: int, last: bool) -> ContractionStage:
+        """The stage; `last` when its output is the network's."""
+        norm = None
+        bias = self.bias
+        if self.batch_norm is not None:
+            source = self.batch_norm
+            momentum = 0.1 if source.momentum is None else source.momentum
+            norm = BatchNorm(int(self.weight.shape[0]), source.eps, momentum)
+            norm.load_state_dict({name: getattr(source, name).detach() for name in norm.state_dict()})
+            if bias is not None:
+                # The statistics are taken on the sums without the bias; the shift is batch norm's own.
+                norm.running_mean.sub_(bias.detach())
+                bias = None
+        if last:
+            out_bits = config.logit_bits
+        else:
+            out_bits = config.intermediate_bits if self.intermediate else config.activation_bits
+        weight_bits = 2 if self.constant else config.layer_weight_bits(self.layer == 0, self.layer == layers - 1)
+        return ContractionStage(
+            self.name,
+            self.source,
+            self.window,
+            self.in_shape,
+            self.weight,
+            weight_bits,
+            out_bits,
+            self.relu,
+            bias,
+            norm,
+            self.constant,
+        )
+
+
+@dataclass
+class PoolDraft:
+    name: str
+    source: str
+    in_shape: Shape
+    kind: Literal["max", "average"]
+    window: Window
+
+    @property
+    def out_shape(self) -> Shape:
+        return (*self.window.out_positions(self.in_shape), self.in_shape[3])
+
+    def build(self) -> PoolStage:
+        return PoolStage(self.name, self.source, self.kind, self.window, self.in_shape)
+
+
+@dataclass
+class PermutationDraft:
+    name: str
+    source: str
+    in_shape: Shape
+    order: tuple[int, ...]
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.in_shape
+
+    def build(self) -> PermutationStage:
+        return PermutationStage(self.name, self.source, self.order, self.in_shape)
+
+
+@dataclass
+class ReshapeDraft:
+    name: str
+    source: str
+    in_shape: Shape
+    out_shape: Shape
+
+    def build(self) -> ReshapeStage:
+        return ReshapeStage(self.name, self.source, self.in_shape, self.out_shape)
+
+
+Draft = ContractionDraft | PoolDraft | PermutationDraft | ReshapeDraft
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A TT-rank between two contractions: scaling its slice j by d in one and by 1 / d in the other changes nothing.
+
+    Parameters
+    ----------
+    before, after : int
+        Stage indices.
+    out_modes, in_modes : tuple of int
+        How the first one's outputs and the second one's inputs split into modes.
+    out_axis, in_axis : int
+        Which of these modes the rank is.
+    """
+
+    before: int
+    after: int
+    out_modes: tuple[int, ...]
+    out_axis: int
+    in_modes: tuple[int, ...]
+    in_axis: int
+
+
+@dataclass
+class Chain:
+    """The drafts of a whole network, in order, and the gauges of its tensor trains."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    gauges: list[Gauge] = field(default_factory=list)
+    layers: int = 0
+
+    def build(self, config: QuantConfig, input_format: Format) -> Sequence[Stage]:
+        """The stages; raises ValueError naming the layer for a pool that cannot be exact."""
+        last = max(i for i, draft in enumerate(self.drafts) if isinstance(draft, ContractionDraft))
+        stages: list[Stage] = []
+        fmt = input_format
+        for i, draft in enumerate(self.drafts):
+            if isinstance(draft, ContractionDraft):
+                stages.append(draft.build(config, self.layers, i == last))
+            else:
+                stages.append(draft.build())
+            stage = stages[-1]
+            if isinstance(stage, PoolStage):
+                try:
+                    stage.check(fmt)
+                except ValueError as error:
+                    raise ValueError(f"{draft.source}: {error}") from None
+            fmt = stage.out_format(fmt)
+        return stages

@@ -1,0 +1,45 @@
+"""freeze: the integer Graph of a prepared model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtt_hw.ir.graph import INPUT, Graph, InputSpec, Node
+from qtt_hw.ir.prepare import PreparedModel
+
+__all__ = ["freeze"]
+
+
+def freeze(prepared: PreparedModel, spec: InputSpec, labels: Sequence[str] = (), name: str = "model") -> Graph:
+    """The Graph whose golden run equals prepared.eval(), stage by stage.
+
+    Parameters
+    ----------
+    prepared : PreparedModel
+        Calibrated; its current scales, weights and statistics are taken.
+    spec : InputSpec
+        How samples become inputs; its edge must be the model's input.
+    labels : sequence of str
+        Class names by index, or none.
+    name : str
+
+    Raises
+    ------
+    ValueError
+        When the model is not calibrated, the input spec is another one, or a stage's integers do not fit.
+    """
+    if not prepared.calibrated:
+        raise ValueError(f"{name}: calibrate the prepared model before freezing it")
+    if spec.edge != prepared.input:
+        raise ValueError(
+            f"{name}: samples are preprocessed to {list(spec.edge.shape)} as {spec.edge.format}, "
+            f"the model takes {list(prepared.input.shape)} as {prepared.input.format}"
+        )
+    nodes: list[Node] = []
+    previous, fmt = INPUT, prepared.input.format
+    for stage in prepared.stage_list:
+        nodes.append(stage.node((previous,), fmt))
+        previous, fmt = stage.name, stage.out_format(fmt)
+    graph = Graph(name, spec, tuple(nodes), tuple(labels))
+    _ = graph.edges  # every stage's own checks, accumulator widths included
+    return graph

@@ -1,0 +1,227 @@
+"""prepare: a PyTorch model becomes the list of stages that hardware runs, trainable and exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qtt_hw.fixedpoint import Format
+from qtt_hw.ir.calibrate import balance, calibrate_stages
+from qtt_hw.ir.draft import Gauge
+from qtt_hw.ir.graph import Edge
+from qtt_hw.ir.integer import exact_arithmetic, full_precision, input_integers
+from qtt_hw.ir.stages import ContractionStage, Stage
+from qtt_hw.ir.trace import walk
+from qtt_hw.quant import PowerOfTwoQuantizer, QuantConfig
+
+__all__ = ["PreparedModel", "prepare"]
+
+#: Samples taken through the integer network together: what a cache holds of their activations.
+CHUNK = 32
+
+VOXELS = Format(bits=1, signed=False, frac=0)
+
+
+class PreparedModel(nn.Module):
+    """A chain of stages, named as the Graph's nodes: fake quantisation in training, integer arithmetic in evaluation.
+
+    Phases, in this order: `calibrate`; training with learned scales and batch statistics; `freeze_scales`;
+    `freeze_statistics`, after which training's forward values are evaluation's, to the bit. They are part of the state.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+    gauges : sequence of Gauge
+        Between stages of one tensor train.
+    config : QuantConfig
+    edge : Edge
+        Input shape (D, H, W, C) and format.
+    """
+
+    phase: Tensor
+
+    def __init__(self, stages: Sequence[Stage], gauges: Sequence[Gauge], config: QuantConfig, edge: Edge) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.gauges, self.config, self.input = tuple(gauges), config, edge
+        # (calibrated, scales frozen, statistics frozen)
+        self.register_buffer("phase", torch.zeros(3, dtype=torch.int64))
+
+    # Phases
+
+    @property
+    def calibrated(self) -> bool:
+        return bool(self.phase[0])
+
+    @property
+    def scales_frozen(self) -> bool:
+        return bool(self.phase[1])
+
+    @property
+    def statistics_frozen(self) -> bool:
+        return bool(self.phase[2])
+
+    def calibrate(self, batches: Iterable[Any]) -> None:
+        """Set scales and statistics from inputs [N, C, D, H, W] (or pairs whose first member they are).
+
+        Neighbouring cores of each tensor train are balanced first; then, stage by stage, the weights' scale, the batch
+        statistics and the output's scale are set on inputs as the integer stages before produce them.
+        """
+        if self.scales_frozen or self.statistics_frozen:
+            raise ValueError("calibrate comes before freeze_scales and freeze_statistics")
+        balance(self.stage_list, self.gauges)
+        with torch.no_grad(), exact_arithmetic(self.phase.device):
+            calibrate_stages(self.stage_list, self.input, _inputs(batches), scales=True)
+        self.phase[0] = 1
+
+    def freeze_scales(self) -> None:
+        """Fix every scale as an integer constant."""
+        self._need_calibration()
+        for module in self.modules():
+            if isinstance(module, PowerOfTwoQuantizer):
+                module.freeze()
+        self.phase[1] = 1
+
+    def freeze_statistics(self, batches: Iterable[Any] | None = None) -> None:
+        """Fix the batch statistics, from then on training goes through the folded integers.
+
+        Parameters
+        ----------
+        batches : iterable of inputs, optional
+            Re-estimate the statistics on them first, stage by stage, each on what the integer stages before produce.
+        """
+        self._need_calibration()
+        if batches is not None:
+            with torch.no_grad(), exact_arithmetic(self.phase.device):
+                calibrate_stages(self.stage_list, self.input, _inputs(batches), scales=False)
+        for stage in self.stage_list:
+            if isinstance(stage, ContractionStage) and stage.batch_norm is not None:
+                stage.batch_norm.report(stage.name)
+        self.phase[2] = 1
+
+    def _need_calibration(self) -> None:
+        if not self.calibrated:
+            raise ValueError("the prepared model has no scales yet; call calibrate on some inputs first")
+
+    # Parts
+
+    @property
+    def stage_list(self) -> list[Stage]:
+        return [stage for stage in self.stages if isinstance(stage, Stage)]
+
+    def clip_rates(self) -> dict[str, float]:
+        """By contraction: the share of outputs beyond the format when last trained or calibrated on."""
+        return {s.name: s.output_quantizer.clip_rate for s in self.stage_list if isinstance(s, ContractionStage)}
+
+    def parameter_groups(self, lr: float, weight_decay: float, scale_lr: float) -> list[dict[str, Any]]:
+        """Optimiser groups: weights with decay; batch norm and biases, and scales at their own rate, without."""
+        groups: dict[str, list[nn.Parameter]] = {"weights": [], "affine": [], "scales": []}
+        for name, parameter in self.named_parameters():
+            kind = name.rpartition(".")[2]
+            if kind == "log2_scale":
+                groups["scales"].append(parameter)
+            elif kind == "weight" and ".batch_norm." not in name:
+                if parameter.requires_grad:
+                    groups["weights"].append(parameter)
+            else:
+                groups["affine"].append(parameter)
+        return [
+            {"params": groups["weights"], "lr": lr, "weight_decay": weight_decay, "name": "weights"},
+            {"params": groups["affine"], "lr": lr, "weight_decay": 0.0, "name": "affine"},
+            {"params": groups["scales"], "lr": scale_lr, "weight_decay": 0.0, "name": "scales"},
+        ]
+
+    # Running
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [N, classes] of inputs [N, C, D, H, W], integers * 2**-frac on both ends."""
+        self._need_calibration()
+        self._check_shape(x)
+        if not self.training:
+            with torch.no_grad(), exact_arithmetic(x.device):
+                name = self.stage_list[-1].name
+                parts = [self._integers(part, keep={name})[name] for part in x.split(CHUNK)]
+            return torch.cat(parts).flatten(1).mul_(2.0**-self.output_format.frac)
+        exact, fmt = self.statistics_frozen, self.input.format
+        with exact_arithmetic(x.device) if exact else full_precision(x.device):
+            x = x.to(torch.float32).contiguous(memory_format=torch.channels_last_3d)
+            for stage in self.stage_list:
+                x, fmt = stage.values(x, fmt, exact), stage.out_format(fmt)
+        return x.flatten(1)
+
+    @torch.no_grad()
+    def forward_all(self, x: Tensor) -> dict[str, Tensor]:
+        """Every stage's output integers by name, int64 [N, C, D, H, W], as evaluation computes them."""
+        self._need_calibration()
+        self._check_shape(x)
+        names = [stage.name for stage in self.stage_list]
+        with exact_arithmetic(x.device):
+            parts = [self._integers(part, keep=set(names)) for part in x.split(CHUNK)]
+        return {name: torch.cat([part[name] for part in parts]).to(torch.int64) for name in names}
+
+    @property
+    def output_format(self) -> Format:
+        """Format of the logits."""
+        fmt = self.input.format
+        for stage in self.stage_list:
+            fmt = stage.out_format(fmt)
+        return fmt
+
+    def _check_shape(self, x: Tensor) -> None:
+        d, h, w, c = self.input.shape
+        if x.ndim != 5 or tuple(x.shape[1:]) != (c, d, h, w):
+            raise ValueError(f"input of shape {list(x.shape)} given, the model takes [N, {c}, {d}, {h}, {w}]")
+
+    def _integers(self, x: Tensor, keep: set[str]) -> dict[str, Tensor]:
+        """The kept stages' output integers, float32 [N, C, D, H, W]."""
+        fmt = self.input.format
+        x = input_integers(x, fmt)
+        kept = {}
+        for stage in self.stage_list:
+            x, fmt = stage.integers(x, fmt), stage.out_format(fmt)
+            if stage.name in keep:
+                kept[stage.name] = x
+        return kept
+
+
+def _inputs(batches: Iterable[Any]) -> list[Tensor]:
+    """The inputs of batches that may carry labels."""
+    found = [batch[0] if isinstance(batch, tuple | list) else batch for batch in batches]
+    if not found:
+        raise ValueError("at least one batch of inputs is needed")
+    return found
+
+
+def prepare(
+    model: nn.Module, example: Tensor, config: QuantConfig | None = None, input_format: Format = VOXELS
+) -> PreparedModel:
+    """The PreparedModel of a PyTorch model: copies of its weights in a chain of quantised stages.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Left as it is.
+    example : float tensor, [N, C, D, H, W]
+        Any input of the right shape.
+    config : QuantConfig, optional
+    input_format : Format
+        Of the inputs: unsigned 1 bit for voxels, signed 8 bits with frac 7 for images.
+
+    Raises
+    ------
+    ValueError
+        On the first layer that cannot be lowered, with its name and what to use instead.
+    """
+    config = QuantConfig() if config is None else config
+
+    def refuse(name: str, kind: str, reason: str | None) -> None:
+        if reason is not None:
+            raise ValueError(f"{name} ({kind}) {reason}" if name else f"the model {reason}")
+
+    lowering = walk(model, example, input_format, refuse)
+    stages = lowering.chain.build(config, input_format)
+    _, c, d, h, w = example.shape
+    return PreparedModel(stages, lowering.chain.gauges, config, Edge((d, h, w, c), input_format))

@@ -1,0 +1,275 @@
+"""The stages of a prepared model, one module a node of the Graph: contraction, pool, permutation, reshape.
+
+Each has two sides that agree once statistics are frozen: `forward` on float values, with gradients, for training, and
+`integers` on the integers themselves (held in float32, at most 16 bits), for evaluation. Activations are
+[N, C, D, H, W] in channels-last memory; a stage learns the format of its input at every call, since scales move.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from qtt_hw.fixedpoint import Format, IntArray, Requantizer, accumulator_range, fold_batch_norm
+from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Reshape, Shape, Window, as_integers
+from qtt_hw.ir.integer import contract, holding_dtype
+from qtt_hw.quant import ActivationQuantizer, BatchNorm, WeightQuantizer
+from qtt_hw.quant.fake import StraightThrough
+
+__all__ = ["ContractionStage", "Folded", "PermutationStage", "PoolStage", "ReshapeStage", "Stage"]
+
+
+class Stage(nn.Module):
+    """A node of the graph: its name, the layer it came from, and its shapes (D, H, W, C)."""
+
+    def __init__(self, name: str, source: str, in_shape: Shape, out_shape: Shape) -> None:
+        super().__init__()
+        self.name, self.source = name, source
+        self.in_shape, self.out_shape = in_shape, out_shape
+
+    def out_format(self, x: Format) -> Format:
+        """Format of the output for an input of format x."""
+        return x
+
+    def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
+        """Output values from input values of the given format, with gradients; the integers' own values if `exact`."""
+        raise NotImplementedError
+
+    def integers(self, x: Tensor, fmt: Format) -> Tensor:
+        """Output integers from input integers of the given format; float32 in and out, exact."""
+        raise NotImplementedError
+
+    def node(self, inputs: tuple[str, ...], fmt: Format) -> Node:
+        """The graph's node, for an input of the given format."""
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        return f"{self.name}: {list(self.in_shape)} -> {list(self.out_shape)}"
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A contraction's integers: weight [out, kd, kh, kw, in], its format, the requantiser, and the sums' bound."""
+
+    weight: IntArray
+    weight_format: Format
+    requant: Requantizer
+    bound: int
+
+
+class ContractionStage(Stage):
+    """requantised contraction; batch norm or a bias is the requantiser's map, ReLU its unsigned lower bound.
+
+    Parameters
+    ----------
+    name, source : str
+    window : Window
+    in_shape : tuple of int
+    weight : float tensor, [out, in, kd, kh, kw]
+    weight_bits, out_bits : int
+    relu : bool
+    bias : float tensor, [out], optional
+    batch_norm : BatchNorm, optional
+    constant_weight : bool
+        The weights are small integers that are not trained.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        window: Window,
+        in_shape: Shape,
+        weight: Tensor,
+        weight_bits: int,
+        out_bits: int,
+        relu: bool,
+        bias: Tensor | None = None,
+        batch_norm: BatchNorm | None = None,
+        constant_weight: bool = False,
+    ) -> None:
+        super().__init__(name, source, in_shape, (*window.out_positions(in_shape), weight.shape[0]))
+        self.window, self.relu, self.batch_norm = window, relu, batch_norm
+        self.weight = nn.Parameter(weight.detach().clone(), requires_grad=not constant_weight)
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+        self.weight_quantizer = WeightQuantizer(weight_bits)
+        self.constant_weight = constant_weight
+        if constant_weight:
+            with torch.no_grad():
+                self.weight_quantizer.log2_scale.zero_()
+            self.weight_quantizer.freeze()
+        else:
+            self.weight_quantizer.calibrate(self.weight)
+        self.output_quantizer = ActivationQuantizer(out_bits, signed=not relu)
+        self._cache: tuple[tuple[object, ...], Folded, dict[str, Tensor]] | None = None
+
+    def out_format(self, x: Format) -> Format:
+        return self.output_quantizer.format
+
+    def affine(self, acc_frac: int = 0, out: Format | None = None) -> tuple[Tensor, Tensor] | None:
+        """Slope and intercept of batch norm or bias, float64 [out] with gradients; None for a plain shift."""
+        if self.batch_norm is not None:
+            return self.batch_norm.affine(acc_frac, out)
+        if self.bias is not None:
+            bias = self.bias.to("cpu", torch.float64)
+            return torch.ones_like(bias), bias
+        return None
+
+    def fold(self, fmt: Format) -> Folded:
+        """The integers for an input of format fmt: what evaluation computes with and what freeze writes."""
+        weight_format, out = self.weight_quantizer.format, self.output_quantizer.format
+        integers = self.weight_quantizer.integers(self.weight).cpu().numpy()
+        weight = as_integers(integers.transpose(0, 2, 3, 4, 1))
+        acc_frac = fmt.frac + weight_format.frac
+        try:
+            map_ = self.affine(acc_frac, out)
+            if map_ is None:
+                requant = Requantizer(out, acc_frac - out.frac)
+            else:
+                slope, intercept = (t.detach().numpy() for t in map_)
+                requant = fold_batch_norm(slope, intercept, acc_frac, out)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+        low, high = accumulator_range(weight, fmt)
+        return Folded(weight, weight_format, requant, max(-low, high))
+
+    def _folded(self, fmt: Format) -> tuple[Folded, dict[str, Tensor]]:
+        """`fold` and its tensors, kept until a parameter or statistic changes."""
+        state = (*self.parameters(), *self.buffers())
+        key = (fmt, self.weight.device, *((id(t), t._version) for t in state))
+        if self._cache is None or self._cache[0] != key:
+            folded = self.fold(fmt)
+            weight = torch.from_numpy(np.array(folded.weight.transpose(0, 4, 1, 2, 3), order="C"))
+            tensors = {"weight": weight.to(self.weight.device, holding_dtype(folded.bound, self.weight.device))}
+            if folded.requant.affine:
+                for name, rows in (("m", folded.requant.multipliers), ("b", folded.requant.offsets)):
+                    tensors[name] = torch.from_numpy(rows.reshape(-1, 1, 1, 1)).to(self.weight.device)
+            self._cache = key, folded, tensors
+        return self._cache[1], self._cache[2]
+
+    def train(self, mode: bool = True) -> ContractionStage:
+        self._cache = None
+        super().train(mode)
+        return self
+
+    def requantize(self, acc: Tensor, fmt: Format) -> Tensor:
+        """The requantiser on accumulators that a float tensor holds: float32 integers."""
+        folded, tensors = self._folded(fmt)
+        integers = folded.requant(acc.to(torch.int64), tensors.get("m"), tensors.get("b"))
+        return integers.to(torch.float32)
+
+    def accumulators(self, x: Tensor, fmt: Format) -> Tensor:
+        """Integer sums of the contraction, in float32 or float64, whichever holds them exactly."""
+        folded, tensors = self._folded(fmt)
+        dtype = holding_dtype(folded.bound, x.device)
+        return contract(x.to(dtype), tensors["weight"].to(dtype), self.window, self.in_shape)
+
+    def integers(self, x: Tensor, fmt: Format) -> Tensor:
+        return self.requantize(self.accumulators(x, fmt), fmt)
+
+    def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
+        weight = self.weight_quantizer(self.weight)
+        if not exact:
+            acc = contract(x, weight, self.window, self.in_shape)
+            if self.batch_norm is not None:
+                acc = self.batch_norm(acc)
+            elif self.bias is not None:
+                acc = acc + self.bias.view(-1, 1, 1, 1)
+            return self.output_quantizer(acc)
+        folded, _ = self._folded(fmt)
+        acc_frac = fmt.frac + folded.weight_format.frac
+        out = folded.requant.out
+        # Values are integers scaled by powers of two: the same dtype holds them as exactly as the integers.
+        dtype = holding_dtype(folded.bound, x.device)
+        acc = contract(x.to(dtype), weight, self.window, self.in_shape)
+        with torch.no_grad():
+            result = self.requantize(acc * 2.0**acc_frac, fmt).mul_(2.0**-out.frac)
+        map_ = self.affine(acc_frac, out)
+        acc = acc.to(torch.float32)
+        if map_ is not None:
+            slope, intercept = (t.to(x.device, torch.float32).view(-1, 1, 1, 1) for t in map_)
+            acc = torch.addcmul(intercept, acc, slope)
+        return self.output_quantizer(acc, result)
+
+    def node(self, inputs: tuple[str, ...], fmt: Format) -> Contraction:
+        folded, _ = self._folded(fmt)
+        return Contraction(
+            self.name, inputs, self.source, self.window, folded.weight, folded.weight_format, folded.requant
+        )
+
+
+class PoolStage(Stage):
+    """Maximum, or mean rounded half up, over the valid taps of a window."""
+
+    count: Tensor
+
+    def __init__(
+        self, name: str, source: str, kind: Literal["max", "average"], window: Window, in_shape: Shape
+    ) -> None:
+        super().__init__(name, source, in_shape, (*window.out_positions(in_shape), in_shape[3]))
+        self.kind, self.window = kind, window
+        self.padding = tuple(before for before, _ in window.padding)
+        d, h, w = (torch.tensor([a.count(o) for o in range(a.out_size)]) for a in window.axes(in_shape))
+        self.register_buffer("count", d[:, None, None] * h[:, None] * w, persistent=False)
+
+    def integers(self, x: Tensor, fmt: Format) -> Tensor:
+        window = self.window
+        if self.kind == "max":
+            return F.max_pool3d(x, window.kernel, window.stride, self.padding)
+        dtype = holding_dtype(window.taps << fmt.bits, x.device)
+        total = F.avg_pool3d(x.to(dtype), window.kernel, window.stride, self.padding, divisor_override=1)
+        mean = torch.div(2 * total.to(torch.int64) + self.count, 2 * self.count, rounding_mode="floor")
+        return mean.to(torch.float32)
+
+    def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
+        if self.kind == "max":
+            return F.max_pool3d(x, self.window.kernel, self.window.stride, self.padding)
+        mean = F.avg_pool3d(x, self.window.kernel, self.window.stride, self.padding, count_include_pad=False)
+        with torch.no_grad():
+            result = self.integers(x * 2.0**fmt.frac, fmt).mul_(2.0**-fmt.frac)
+        return StraightThrough.apply(mean, result)
+
+    def node(self, inputs: tuple[str, ...], fmt: Format) -> Pool:
+        return Pool(self.name, inputs, self.source, self.kind, self.window)
+
+    def check(self, fmt: Format) -> None:
+        """Raise ValueError when an average has no exact reciprocal in this format."""
+        if self.kind == "average":
+            self.node(("input",), fmt).reciprocals(Edge(self.in_shape, fmt))
+
+
+class PermutationStage(Stage):
+    """y[v, j] = x[v, order[j]]."""
+
+    order: Tensor
+
+    def __init__(self, name: str, source: str, order: tuple[int, ...], in_shape: Shape) -> None:
+        super().__init__(name, source, in_shape, in_shape)
+        self.register_buffer("order", torch.tensor(order, dtype=torch.int64), persistent=False)
+
+    def integers(self, x: Tensor, fmt: Format) -> Tensor:
+        return x.index_select(1, self.order)
+
+    def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
+        return x.index_select(1, self.order)
+
+    def node(self, inputs: tuple[str, ...], fmt: Format) -> Permutation:
+        return Permutation(self.name, inputs, self.source, tuple(self.order.tolist()))
+
+
+class ReshapeStage(Stage):
+    """The stream D, H, W, C read with other axes."""
+
+    def integers(self, x: Tensor, fmt: Format) -> Tensor:
+        return x.permute(0, 2, 3, 4, 1).reshape(-1, *self.out_shape).permute(0, 4, 1, 2, 3)
+
+    def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
+        return self.integers(x, fmt)
+
+    def node(self, inputs: tuple[str, ...], fmt: Format) -> Reshape:
+        return Reshape(self.name, inputs, self.source, self.out_shape)

@@ -1,0 +1,130 @@
+"""TTLinear: a linear layer whose weight is a TT-matrix, contracted core by core."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from qtt_hw.tt.chain import ChainStep, contract_chain, contraction_steps
+from qtt_hw.tt.shapes import inner_ranks
+from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
+
+__all__ = ["TTLinear"]
+
+
+class TTLinear(nn.Module):
+    """y[(s0, s1, ...)] = sum over (c0, c1, ...) of G0[:, c0, s0, :] G1[:, c1, s1, :] ... x[(c0, c1, ...)] + bias.
+
+    Parameters
+    ----------
+    in_modes, out_modes : sequence of int, [d]
+        Factors of the input and output size, most significant first.
+    ranks : int or sequence of d - 1 int
+        TT-ranks between the cores.
+    bias : bool
+        A bias per output; leave it out before batch norm.
+    """
+
+    def __init__(
+        self,
+        in_modes: Sequence[int],
+        out_modes: Sequence[int],
+        ranks: int | Sequence[int],
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.in_modes, self.out_modes = tuple(in_modes), tuple(out_modes)
+        if len(self.in_modes) != len(self.out_modes) or not self.in_modes:
+            raise ValueError(f"in_modes {list(in_modes)} and out_modes {list(out_modes)} must pair up")
+        if min(self.in_modes + self.out_modes) < 1:
+            raise ValueError(f"modes must be at least 1, got {list(in_modes)} and {list(out_modes)}")
+        self.in_features, self.out_features = math.prod(self.in_modes), math.prod(self.out_modes)
+        self.ranks = inner_ranks(ranks, len(self.in_modes))
+        #: ||W - TT|| / ||W|| of the weight that the cores were made from; 0 for a layer that started as a train.
+        self.relative_error = 0.0
+        ends = (1, *self.ranks, 1)
+        self.cores = nn.ParameterList(
+            nn.Parameter(torch.empty(ends[i], c, s, ends[i + 1]))
+            for i, (c, s) in enumerate(zip(self.in_modes, self.out_modes, strict=True))
+        )
+        self.bias = nn.Parameter(torch.zeros(self.out_features)) if bias else None
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Orthogonal cores of equal norm, whose composed weight has He's variance 2 / in_features."""
+        for core in self.cores:
+            flat = torch.empty(core.shape[0] * core.shape[1], core.shape[2] * core.shape[3])
+            nn.init.orthogonal_(flat)
+            core.copy_((flat / flat.norm()).view(core.shape))
+        factor = (math.sqrt(2.0 * self.out_features) / norm(self._train())) ** (1.0 / len(self.cores))
+        for core in self.cores:
+            core.mul_(factor)
+        if self.bias is not None:
+            self.bias.zero_()
+
+    def steps(self) -> tuple[ChainStep, ...]:
+        """The contractions in the order they run."""
+        return contraction_steps(self.in_modes, self.out_modes, self.ranks)
+
+    def step_weight(self, step: ChainStep) -> Tensor:
+        """The step's core as a matrix [out, in] over the modes it makes and takes."""
+        return self.cores[step.core].permute(step.axes).reshape(step.out_size, step.in_size)
+
+    def _train(self) -> list[np.ndarray]:
+        """The cores as float64 [r, c * s, r']."""
+        return [core.detach().to("cpu", torch.float64).flatten(1, 2).numpy() for core in self.cores]
+
+    def composed_weight(self) -> Tensor:
+        """The dense weight [out_features, in_features], float64."""
+        pairs = full(self._train()).reshape(
+            [n for pair in zip(self.in_modes, self.out_modes, strict=True) for n in pair]
+        )
+        d = len(self.in_modes)
+        matrix = pairs.transpose([*range(1, 2 * d, 2), *range(0, 2 * d, 2)])
+        return torch.from_numpy(np.ascontiguousarray(matrix).reshape(self.out_features, self.in_features))
+
+    @classmethod
+    def from_dense(
+        cls,
+        linear: nn.Linear,
+        in_modes: Sequence[int],
+        out_modes: Sequence[int],
+        ranks: int | Sequence[int] | None = None,
+        eps: float | None = None,
+    ) -> TTLinear:
+        """The TT-SVD of a linear layer's weight, by upper bounds on the ranks or by relative error.
+
+        The error made is the result's `relative_error`.
+        """
+        if math.prod(in_modes) != linear.in_features or math.prod(out_modes) != linear.out_features:
+            raise ValueError(
+                f"modes {list(in_modes)} and {list(out_modes)} do not multiply to "
+                f"{linear.in_features} inputs and {linear.out_features} outputs"
+            )
+        d = len(in_modes)
+        weight = linear.weight.detach().to("cpu", torch.float64).numpy().reshape(*out_modes, *in_modes)
+        pairs = weight.transpose([axis for i in range(d) for axis in (d + i, i)])
+        tensor = pairs.reshape([c * s for c, s in zip(in_modes, out_modes, strict=True)])
+        train = tt_svd(tensor, ranks, eps) if d > 1 else [tensor[None, :, None]]
+        layer = cls(in_modes, out_modes, tuple(core.shape[2] for core in train[:-1]), bias=linear.bias is not None)
+        with torch.no_grad():
+            for core, values in zip(layer.cores, train, strict=True):
+                core.copy_(torch.from_numpy(np.ascontiguousarray(values)).view(core.shape))
+            if layer.bias is not None:
+                layer.bias.copy_(linear.bias)
+        layer.relative_error = relative_error(tensor, train)
+        return layer.to(linear.weight.device, linear.weight.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in_features] to [N, out_features]."""
+        steps = self.steps()
+        y = contract_chain(x, [self.step_weight(step) for step in steps], steps)
+        return y if self.bias is None else y + self.bias
+
+    def extra_repr(self) -> str:
+        return f"{self.in_modes}, {self.out_modes}, ranks={self.ranks}, bias={self.bias is not None}"

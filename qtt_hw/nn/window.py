@@ -1,0 +1,40 @@
+"""PyTorch's ways to write kernel sizes, strides and paddings, as triples and padding pairs over D, H, W."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["Pairs", "Triple", "flat_padding", "same_padding", "triple"]
+
+Triple = tuple[int, int, int]
+#: Padding before and after, by axis.
+Pairs = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+
+def triple(value: int | Sequence[int], name: str) -> Triple:
+    """One number for all three axes, or three of them, each at least 1."""
+    values = (value,) * 3 if isinstance(value, int) else tuple(int(v) for v in value)
+    if len(values) != 3 or min(values) < 1:
+        raise ValueError(f"{name} must be one number or three of at least 1, got {value}")
+    return values[0], values[1], values[2]
+
+
+def same_padding(kernel: Triple, stride: Triple, padding: int | Sequence[int] | str) -> Pairs:
+    """The padding pairs of PyTorch's `padding`: a number, three numbers, "valid" or "same" (which needs stride 1)."""
+    if padding == "same":
+        if stride != (1, 1, 1):
+            raise ValueError(f"padding 'same' needs stride 1, got {stride}")
+        first, second, third = (((k - 1) // 2, k - 1 - (k - 1) // 2) for k in kernel)
+        return first, second, third
+    if padding == "valid":
+        padding = 0
+    values = (padding,) * 3 if isinstance(padding, int) else padding
+    if isinstance(values, str) or len(values) != 3 or min(values) < 0:
+        raise ValueError(f"padding must be a number, three numbers of at least 0, 'same' or 'valid', got {padding!r}")
+    d, h, w = (int(v) for v in values)
+    return (d, d), (h, h), (w, w)
+
+
+def flat_padding(pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """torch.nn.functional.pad's list: last axis first."""
+    return tuple(side for pair in reversed(pairs) for side in pair)

@@ -1,0 +1,93 @@
+"""Batch norm over a contraction's accumulators: batch statistics in training, a bounded affine map once frozen."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from qtt_hw.fixedpoint import MULTIPLIER_BITS, OFFSET_BITS, Format
+
+__all__ = ["BatchNorm"]
+
+#: No channel's sigma is taken as less than this share of the tensor's median sigma. One shift serves all channels'
+#: multipliers, so a nearly constant channel with a huge slope would leave the others few bits: 16 - 1 - 6 at least.
+SIGMA_RANGE = 2.0**-6
+
+_log = logging.getLogger(__name__)
+
+
+class BatchNorm(nn.Module):
+    """y = gamma[c] * (x - mu[c]) / sigma[c] + beta[c] over axis 1 of [N, C, ...].
+
+    Parameters
+    ----------
+    channels : int
+    eps, momentum : float
+        As in torch.nn.BatchNorm3d.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised by the batch's own statistics, which also move the running ones; float32."""
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum, self.eps
+        )
+
+    @torch.no_grad()
+    def set_statistics(self, mean: Tensor, var: Tensor) -> None:
+        """Replace the running statistics, [C] each."""
+        self.running_mean.copy_(mean)
+        self.running_var.copy_(var)
+
+    def sigma(self) -> Tensor:
+        """sqrt(running_var + eps), at least SIGMA_RANGE of its median; float64 [C]."""
+        sigma = (self.running_var.detach().to("cpu", torch.float64) + self.eps).sqrt()
+        return torch.maximum(sigma, sigma.median() * SIGMA_RANGE)
+
+    def affine(self, acc_frac: int = 0, out: Format | None = None) -> tuple[Tensor, Tensor]:
+        """Slope and intercept from the running statistics, float64 [C] on the CPU, differentiable in gamma and beta.
+
+        Parameters
+        ----------
+        acc_frac : int
+            Fractional bits of the accumulator.
+        out : Format, optional
+            Output format of the requantiser that the map is folded into; given, sigma and the intercept are bounded
+            so that they fit it at shift 0.
+        """
+        gamma = self.weight.to("cpu", torch.float64)
+        beta = self.bias.to("cpu", torch.float64)
+        sigma = self.sigma()
+        if out is not None:
+            slope_limit = ((1 << (MULTIPLIER_BITS - 1)) - 1) * 2.0 ** (acc_frac - out.frac)
+            sigma = torch.maximum(sigma, gamma.detach().abs() / slope_limit)
+        slope = gamma / sigma
+        intercept = beta - slope * self.running_mean.detach().to("cpu", torch.float64)
+        if out is not None:
+            limit = ((1 << (OFFSET_BITS - 1)) - 1) * 2.0**-out.frac
+            intercept = intercept.clamp(-limit, limit)
+        return slope, intercept
+
+    def report(self, name: str) -> int:
+        """Log how many channels' sigma is bounded, and return it."""
+        plain = (self.running_var.detach().to("cpu", torch.float64) + self.eps).sqrt()
+        bounded = int((self.sigma() > plain).sum())
+        if bounded:
+            _log.info("%s: sigma of %d of %d channels raised to 1/64 of the median", name, bounded, len(plain))
+        return bounded
+
+    def extra_repr(self) -> str:
+        return f"{len(self.weight)}, eps={self.eps}, momentum={self.momentum}"

@@ -1,0 +1,184 @@
+"""Fake quantisers: integers * 2**-frac with a straight-through gradient and a learned power-of-two scale.
+
+The scale s = 2**round(log2_scale), one per tensor, has the gradient of learned step sizes: for out = s * q(x / s),
+d out / d log2 s is ln 2 * (out - x) where nothing clips and ln 2 * out where it does, over sqrt(values * maximum).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qtt_hw.fixedpoint import Format, quantize, round_half_up
+
+__all__ = ["ActivationQuantizer", "PowerOfTwoQuantizer", "StraightThrough", "WeightQuantizer", "best_frac"]
+
+#: Fractional bits that a scale may take; leaves room for a requantiser's shift on either side.
+FRAC_LIMIT = 24
+#: Scales tried by `best_frac`, each half the one before, from the least scale that clips nothing.
+CANDIDATES = 8
+
+
+def best_frac(values: Tensor, bits: int, signed: bool, narrow: bool = False) -> int:
+    """The frac of least squared error sum((quantize(v) * 2**-frac - v)**2) of float64 values, [any shape]."""
+    values = values.detach().to(torch.float64).flatten()
+    greatest = float(values.abs().max()) if values.numel() else 0.0
+    if not math.isfinite(greatest):
+        raise ValueError("a value to calibrate on is not finite")
+    maximum = Format(bits, signed, 0, narrow).maximum
+    start = math.floor(math.log2(maximum / greatest)) if greatest > 0.0 else bits - 1
+    best, least = start, math.inf
+    for frac in range(start, start + CANDIDATES):
+        if abs(frac) > FRAC_LIMIT:
+            continue
+        fmt = Format(bits, signed, frac, narrow)
+        error = float((quantize(values, fmt) * 2.0**-frac - values).square().sum())
+        if error < least:
+            best, least = frac, error
+    return max(-FRAC_LIMIT, min(best, FRAC_LIMIT))
+
+
+class StraightThrough(torch.autograd.Function):
+    """exact, with the gradient handed to value."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, exact: Tensor) -> Tensor:
+        return exact
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+class _Quantize(torch.autograd.Function):
+    """The given quantised tensor, with the gradients of x and of log2_scale."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, log2_scale: Tensor, quantized: Tensor, fmt: Format, samples: int) -> Tensor:
+        ctx.save_for_backward(x, quantized)
+        ctx.fmt = fmt
+        ctx.factor = math.log(2.0) / math.sqrt(max(x.numel() // samples, 1) * fmt.maximum)
+        return quantized
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        x, quantized = ctx.saved_tensors
+        gradient, fmt = gradients[0], ctx.fmt
+        step = 2.0**-fmt.frac
+        # The gradient passes where rounding does not clip; an unsigned format's lower bound is the ReLU.
+        low = (fmt.minimum - 0.5) * step if fmt.signed else 0.0
+        passed = torch.ops.aten.hardtanh_backward(gradient, x, low, (fmt.maximum + 0.5) * step)
+        scale = None
+        if ctx.needs_input_grad[1]:
+            scale = ((gradient * quantized).sum() - (passed * x).sum()) * ctx.factor
+        return passed, scale, None, None, None
+
+
+class PowerOfTwoQuantizer(nn.Module):
+    """A format whose scale 2**-frac is learned until it is frozen to an integer constant.
+
+    Parameters
+    ----------
+    bits : int
+    signed, narrow : bool
+    """
+
+    log2_scale: nn.Parameter
+    constant: Tensor
+
+    def __init__(self, bits: int, signed: bool, narrow: bool = False) -> None:
+        super().__init__()
+        self.bits, self.signed, self.narrow = bits, signed, narrow
+        self.log2_scale = nn.Parameter(torch.tensor(float(1 - bits)))
+        # (frozen, frac): in the state, so that a checkpoint resumes in the same phase.
+        self.register_buffer("constant", torch.zeros(2, dtype=torch.int64))
+
+    @property
+    def frozen(self) -> bool:
+        return bool(self.constant[0])
+
+    @property
+    def frac(self) -> int:
+        """The constant when frozen, else -round(log2_scale), within the limits."""
+        if self.frozen:
+            return int(self.constant[1])
+        frac = -math.floor(self.log2_scale.item() + 0.5)
+        return max(-FRAC_LIMIT, min(frac, FRAC_LIMIT))
+
+    @property
+    def format(self) -> Format:
+        return Format(self.bits, self.signed, self.frac, self.narrow)
+
+    def freeze(self) -> None:
+        """Fix frac as an integer constant; log2_scale is not used any more."""
+        self.constant.copy_(torch.tensor([1, self.frac]))
+        self.log2_scale.grad = None
+
+    @torch.no_grad()
+    def calibrate(self, values: Tensor) -> None:
+        """Set the scale to the power of two of least squared error on the values."""
+        if self.frozen:
+            raise ValueError("a frozen scale cannot be calibrated")
+        self.log2_scale.fill_(-best_frac(values, self.bits, self.signed, self.narrow))
+
+    def extra_repr(self) -> str:
+        return f"bits={self.bits}, signed={self.signed}, narrow={self.narrow}"
+
+
+class WeightQuantizer(PowerOfTwoQuantizer):
+    """Signed narrow weights, always through the one float64 `fixedpoint.quantize`."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__(bits, signed=True, narrow=True)
+
+    def integers(self, weight: Tensor) -> Tensor:
+        """quantize(weight), float64 integers of the weight's shape."""
+        return quantize(weight.detach().to(torch.float64), self.format)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """quantize(weight) * 2**-frac in the weight's dtype, straight through."""
+        fmt = self.format
+        quantized = (self.integers(weight) * 2.0**-fmt.frac).to(weight.dtype)
+        return _Quantize.apply(weight, self.log2_scale, quantized, fmt, 1)
+
+
+class ActivationQuantizer(PowerOfTwoQuantizer):
+    """Activations [N, ...]: float32 rounding while statistics move, or the exact integers that the stage computed."""
+
+    def __init__(self, bits: int, signed: bool) -> None:
+        super().__init__(bits, signed)
+        self._clipped: Tensor | None = None
+
+    def forward(self, x: Tensor, exact: Tensor | None = None) -> Tensor:
+        """clamp(floor(x * 2**frac + 1/2)) * 2**-frac, or `exact` with the same gradient.
+
+        Parameters
+        ----------
+        x : float tensor, [N, ...]
+        exact : float tensor, [N, ...], optional
+            The values to put out, already quantised.
+        """
+        fmt = self.format
+        if exact is None:
+            with torch.no_grad():
+                exact = round_half_up(x * 2.0**fmt.frac).clamp_(fmt.minimum, fmt.maximum).mul_(2.0**-fmt.frac)
+        self.observe(x, fmt)
+        return _Quantize.apply(x, self.log2_scale, exact, fmt, x.shape[0])
+
+    @torch.no_grad()
+    def observe(self, x: Tensor, fmt: Format) -> None:
+        """Remember the share of values beyond the range, on the first eighth of the batch: a cheap running figure."""
+        part = x[: max(1, x.shape[0] // 8)]
+        step = 2.0**-fmt.frac
+        clipped = (part >= (fmt.maximum + 0.5) * step).sum()
+        if fmt.signed:
+            clipped = clipped + (part < (fmt.minimum - 0.5) * step).sum()
+        self._clipped = clipped / part.numel()
+
+    @property
+    def clip_rate(self) -> float:
+        """Share of values clipped when last observed; ReLU's zeros do not count."""
+        return float("nan") if self._clipped is None else float(self._clipped)
