@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rtl_gen.folding import StageSpec
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Prediction", "predict", "schedule"]
 
 #: Inferences after which a schedule that still changes is reported as such.
 MOST_INFERENCES = 12

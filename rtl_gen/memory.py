@@ -27,11 +27,6 @@ def uses_block_ram(depth: int) -> bool:
     return depth >= BLOCK_DEPTH
 
 
-def _style(depth: int) -> dict[str, str]:
-    style = "block" if uses_block_ram(depth) else "distributed"
-    return {"ram_style": style, "rom_style": "block" if uses_block_ram(depth) else "logic"}
-
-
 class Rom(wiring.Component):
     """data = words[address], two cycles later.
 
@@ -54,7 +49,10 @@ class Rom(wiring.Component):
             m.d.comb += self.data.eq(self.words[0])
             return m
         m.submodules.memory = memory = Memory(
-            shape=unsigned(self.width), depth=len(self.words), init=self.words, attrs=_style(len(self.words))
+            shape=unsigned(self.width),
+            depth=len(self.words),
+            init=self.words,
+            attrs={"rom_style": "block" if uses_block_ram(len(self.words)) else "logic"},
         )
         port = memory.read_port()
         m.d.comb += [port.addr.eq(self.address), port.en.eq(1)]
@@ -85,7 +83,10 @@ class Ram(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = memory = Memory(
-            shape=unsigned(self.width), depth=self.depth, init=[], attrs={**_style(self.depth), "no_rw_check": 1}
+            shape=unsigned(self.width),
+            depth=self.depth,
+            init=[],
+            attrs={"ram_style": "block" if uses_block_ram(self.depth) else "distributed", "no_rw_check": 1},
         )
         read, write = memory.read_port(), memory.write_port()
         fetched = Signal(self.width)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, Shape, Signal, signed
+from amaranth.hdl import ClockSignal, Instance, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -43,14 +43,7 @@ class Multiplier(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         if self.kind == "logic":
-            a, b = Signal.like(self.a), Signal.like(self.b)
-            m.d.sync += [a.eq(self.a), b.eq(self.b)]
-            terms = [Mux(a[i], b << i, 0) for i in range(len(a))]
-            total = Const(0)
-            for i, term in enumerate(terms):
-                total = total - term if a.shape().signed and i == len(a) - 1 else total + term
-            product = Signal.like(self.p)
-            m.d.sync += [product.eq(total), self.p.eq(product)]
+            self._shift_and_add(m)
             return m
         a, b = Signal(signed(DSP_BITS)), Signal(signed(DSP_BITS))
         m.d.comb += [a.eq(self.a), b.eq(self.b)]
@@ -70,3 +63,20 @@ class Multiplier(wiring.Component):
         m.d.comb += self.p.eq(product)
         return m
 
+    def _shift_and_add(self, m: Module) -> None:
+        """One copy of the wide operand per bit of the narrow one: registered, then added in pairs, then together."""
+        operands = sorted((self.a, self.b), key=len)
+        narrow, wide = (Signal.like(each, name=name) for each, name in zip(operands, ("narrow", "wide"), strict=True))
+        m.d.sync += [narrow.eq(operands[0]), wide.eq(operands[1])]
+        top = len(narrow) - 1
+        terms: list[Value] = []
+        for i in range(len(narrow)):
+            term = Mux(narrow[i], wide << i, 0)
+            terms.append(-term if narrow.shape().signed and i == top else term)
+        partial: list[Value] = []
+        for i in range(0, len(terms), 2):
+            total = terms[i] + terms[i + 1] if i + 1 < len(terms) else terms[i]
+            held = Signal(Value.cast(total).shape(), name=f"partial_{i // 2}")
+            m.d.sync += held.eq(total)
+            partial.append(held)
+        m.d.sync += self.p.eq(sum(partial[1:], partial[0]))

@@ -34,6 +34,8 @@ MOST_MULTIPLIERS = 1024
 LOGIC_PRODUCT_BITS = 32
 #: How much faster than its producer a stage with a stride should be, so that a volume's end does not stall it.
 STRIDED_MARGIN = 1.15
+#: The same for a stage whose ring holds no more than its window.
+LEAST_RING_MARGIN = 1.25
 #: Inputs this narrow are always multiplied in LUTs.
 NARROW_BITS = 2
 
@@ -70,10 +72,12 @@ def _rings(geometry: Geometry) -> list[tuple[int, float]]:
     for axis in range(3):
         window = geometry.axes[axis]
         if window.kernel > 1 or window.stride > 1:
-            slack = window.stride * geometry.strides[axis]
             waits = math.prod(a.stride for a in geometry.axes)
-            return [(least, max(float(waits), 1.1)), (least + slack, 1.0 if waits == 1 else STRIDED_MARGIN)]
-    return [(least + geometry.words, 1.0)]
+            slack = (least + window.stride * geometry.strides[axis], 1.0 if waits == 1 else STRIDED_MARGIN)
+            if axis == 2:  # some positions more cost next to nothing
+                return [(slack[0] + geometry.words, slack[1])]
+            return [(least, max(float(waits), LEAST_RING_MARGIN)), slack]
+    return [(least + 2 * geometry.words, 1.0)]
 
 
 class _Stages:

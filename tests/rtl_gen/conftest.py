@@ -1,0 +1,118 @@
+"""Random stages and their packed words, shared by the generator's tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from qtt_hw.fixedpoint import Format, IntArray, Requantizer
+from qtt_hw.ir.graph import INPUT, Contraction, Edge, Node, Permutation, Pool, Window
+from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.geometry import Geometry
+
+
+def pack(values: IntArray, lanes: int, fmt: Format) -> list[int]:
+    """Stream words of `lanes` values, the first in the low bits."""
+    mask = (1 << fmt.bits) - 1
+    return [sum((int(v) & mask) << (i * fmt.bits) for i, v in enumerate(row)) for row in values.reshape(-1, lanes)]
+
+
+def unpack(words: tuple[int, ...], lanes: int, fmt: Format) -> IntArray:
+    """The values of stream words, in order."""
+    mask = (1 << fmt.bits) - 1
+    raw = np.array([(w >> (i * fmt.bits)) & mask for w in words for i in range(lanes)], dtype=np.int64)
+    return np.where(raw > fmt.maximum, raw - (1 << fmt.bits), raw)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A stage, the lanes of its input words and random input integers [N, D, H, W, C]."""
+
+    spec: StageSpec
+    in_lanes: int
+    x: IntArray
+
+
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+formats = st.one_of(
+    st.builds(Format, st.integers(1, 8), st.just(False), st.just(0)),
+    st.builds(Format, st.integers(2, 8), st.just(True), st.just(0)),
+)
+
+
+@st.composite
+def stage_cases(draw: st.DrawFn) -> Case:
+    """Any supported stage on a few small volumes."""
+    kind = draw(st.sampled_from(["contraction", "contraction", "max", "average", "permutation"]))
+    simd = 1 if kind == "permutation" else draw(st.integers(1, 3))
+    fmt = draw(formats)
+    edge = Edge((*draw(st.tuples(*[st.integers(1, 5)] * 3)), simd * draw(st.integers(1, 3))), fmt)
+    kernel = draw(st.tuples(*[st.integers(1, 3)] * 3))
+    stride = draw(st.tuples(*[st.integers(1, 3)] * 3))
+    padding = tuple((draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in kernel)
+    window = Window(kernel, stride, padding) if kind != "permutation" else Window()
+    try:
+        geometry = Geometry.of(window, edge.shape, simd)
+    except ValueError:
+        assume(False)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    node: Node
+    if kind == "contraction":
+        lanes = draw(st.integers(1, 2))
+        pe = lanes * draw(st.integers(1, 3))
+        weight_format = Format(draw(st.integers(2, 8)), True, 0, narrow=True)
+        channels = pe * draw(st.integers(1, 3))
+        weight = rng.integers(
+            weight_format.minimum, weight_format.maximum + 1, size=(channels, *kernel, edge.channels)
+        )
+        out = Format(draw(st.integers(2, 16)), draw(st.booleans()), 0)
+        if draw(st.booleans()):
+            requant = Requantizer(
+                out,
+                draw(st.integers(0, 20)),
+                tuple(int(v) for v in rng.integers(-(1 << 15), 1 << 15, channels)),
+                tuple(int(v) for v in rng.integers(-(1 << 31), 1 << 31, channels)),
+            )
+        else:
+            requant = Requantizer(out, draw(st.integers(-3, 10)))
+        node = Contraction("stage", (INPUT,), "stage", window, weight, weight_format, requant)
+    elif kind == "permutation":
+        pe = lanes = 1
+        node = Permutation("stage", (INPUT,), "stage", tuple(int(v) for v in rng.permutation(edge.channels)))
+    else:
+        pe = simd
+        lanes = draw(st.sampled_from(_divisors(simd)))
+        node = Pool("stage", (INPUT,), "stage", kind, window)
+    folding = Folding(
+        simd=simd,
+        pe=pe,
+        lanes=lanes,
+        ring=geometry.least_ring + draw(st.integers(0, 12)),
+        queue=max(pe // lanes, draw(st.sampled_from([1, 3, 16, 32]))),
+        multiplier=draw(st.sampled_from(["dsp", "logic"])),
+    )
+    try:
+        spec = StageSpec(node, edge, folding)
+    except ValueError:
+        spec = StageSpec(node, edge, folding.model_copy(update={"lanes": pe}))
+    x = rng.integers(fmt.minimum, fmt.maximum + 1, size=(3, *edge.shape))
+    return Case(spec, draw(st.sampled_from(_divisors(simd))), x)
+
+
+@pytest.fixture(scope="session")
+def words():
+    """(pack, unpack) between integers and stream words."""
+    return pack, unpack
+
+
+@pytest.fixture(scope="session")
+def cases():
+    """The strategy of random stages, for tests that draw with `st.data()`."""
+    return stage_cases()

@@ -1,0 +1,55 @@
+"""Both kinds of multiplier against the product, over all operand pairs of narrow formats and the ends of wide ones."""
+
+import itertools
+
+import pytest
+from amaranth.hdl import signed, unsigned
+from amaranth.sim import Simulator
+
+from rtl_gen.multiplier import MULTIPLY_LATENCY, Multiplier
+
+
+def values(shape):
+    low = -(1 << (shape.width - 1)) if shape.signed else 0
+    high = (1 << (shape.width - shape.signed)) - 1
+    if shape.width <= 4:
+        return range(low, high + 1)
+    return sorted({low, low + 1, -1 if shape.signed else 0, 0, 1, high - 1, high})
+
+
+@pytest.mark.parametrize("kind", ["dsp", "logic"])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (unsigned(1), signed(4)),
+        (unsigned(8), signed(4)),
+        (signed(8), signed(8)),
+        (signed(4), unsigned(4)),
+        (signed(2), signed(3)),
+        (unsigned(17), signed(18)),
+    ],
+)
+def test_product(kind, a, b):
+    dut = Multiplier(a, b, kind)
+    pairs = list(itertools.product(values(a), values(b)))
+    found = []
+
+    async def run(ctx):
+        for cycle in range(len(pairs) + MULTIPLY_LATENCY):
+            if cycle < len(pairs):
+                ctx.set(dut.a, pairs[cycle][0])
+                ctx.set(dut.b, pairs[cycle][1])
+            if cycle >= MULTIPLY_LATENCY:
+                found.append(ctx.get(dut.p))
+            await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(run)
+    simulator.run()
+    assert found == [x * y for x, y in pairs]
+
+
+def test_an_operand_too_wide_for_a_dsp_is_named():
+    with pytest.raises(ValueError, match=r"operand a of unsigned\(18\) does not fit a signed 18-bit multiplier"):
+        Multiplier(unsigned(18), signed(4))
