@@ -1,0 +1,275 @@
+// Batch harness: feeds a file of input words into module `harness` and writes every transfer to standard output.
+//
+// batch input=FILE words=N seed=S source=STOP,GO sink=STOP,GO watchdog=W drain=D [vcd=FILE from=C to=C]
+//
+// Output: blocks of {uint32 stream, uint32 count}, then count * limbs uint32 of payload, then count uint64 cycles.
+// Stream 0: the cycle of each sample's first input transfer (no payload); 1: the output; 2, 3, ...: the taps. A block
+// is one sample of its stream, the last one may be shorter. Stream 0xffffffff ends the run: `count` bytes of JSON.
+// Cycle 0 is the first one after reset.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "Vharness.h"
+#include "harness_layout.h"
+#include "verilated.h"
+#ifdef QTT_TRACE
+#include "verilated_vcd_c.h"
+#endif
+
+namespace {
+
+template <typename T>
+void get_words(const T& port, uint32_t* words, unsigned limbs) {
+    if constexpr (std::is_integral_v<T>) {
+        for (unsigned i = 0; i < limbs; ++i) words[i] = static_cast<uint32_t>(static_cast<uint64_t>(port) >> (32 * i));
+    } else {
+        for (unsigned i = 0; i < limbs; ++i) words[i] = port[i];
+    }
+}
+
+template <typename T>
+void set_words(T& port, const uint32_t* words, unsigned limbs) {
+    if constexpr (std::is_integral_v<T>) {
+        uint64_t value = 0;
+        for (unsigned i = 0; i < limbs; ++i) value |= static_cast<uint64_t>(words[i]) << (32 * i);
+        port = static_cast<T>(value);
+    } else {
+        for (unsigned i = 0; i < limbs; ++i) port[i] = words[i];
+    }
+}
+
+struct Random {
+    uint64_t state;
+    explicit Random(uint64_t seed) : state(seed * 0x9e3779b97f4a7c15ull + 0x632be59bd9b4e019ull) {}
+    uint32_t next() {  // splitmix64
+        uint64_t z = (state += 0x9e3779b97f4a7c15ull);
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+        return static_cast<uint32_t>((z ^ (z >> 31)) >> 32);
+    }
+};
+
+// A two-state random walk: going stops with probability stop/256 a cycle, a stall ends with probability go/256.
+struct Walk {
+    unsigned stop, go;
+    bool stalled = false;
+    Random random;
+    Walk(unsigned stop_, unsigned go_, uint64_t seed) : stop(stop_), go(go_), random(seed) {}
+    bool step() {
+        if (stop == 0) return false;
+        if ((random.next() & 255) < (stalled ? go : stop)) stalled = !stalled;
+        return stalled;
+    }
+};
+
+struct Stream {
+    uint32_t index;
+    unsigned limbs;
+    size_t per_sample;
+    uint64_t total = 0;
+    std::vector<uint32_t> payload;
+    std::vector<uint64_t> cycles;
+    Stream(uint32_t index_, unsigned limbs_, size_t per_sample_)
+        : index(index_), limbs(limbs_), per_sample(per_sample_) {}
+    uint32_t* push(uint64_t cycle) {
+        cycles.push_back(cycle);
+        payload.resize(payload.size() + limbs);
+        ++total;
+        return payload.data() + payload.size() - limbs;
+    }
+    bool full() const { return cycles.size() == per_sample; }
+    void flush() {
+        if (cycles.empty()) return;
+        const uint32_t header[2] = {index, static_cast<uint32_t>(cycles.size())};
+        fwrite(header, sizeof(uint32_t), 2, stdout);
+        fwrite(payload.data(), sizeof(uint32_t), payload.size(), stdout);
+        fwrite(cycles.data(), sizeof(uint64_t), cycles.size(), stdout);
+        payload.clear();
+        cycles.clear();
+    }
+};
+
+std::string option(int argc, char** argv, const char* name, const char* otherwise) {
+    const size_t length = strlen(name);
+    for (int i = 1; i < argc; ++i)
+        if (strncmp(argv[i], name, length) == 0 && argv[i][length] == '=') return argv[i] + length + 1;
+    return otherwise;
+}
+
+uint64_t number(int argc, char** argv, const char* name, const char* otherwise) {
+    return strtoull(option(argc, argv, name, otherwise).c_str(), nullptr, 10);
+}
+
+Walk walk(int argc, char** argv, const char* name, uint64_t seed) {
+    const std::string text = option(argc, argv, name, "0,256");
+    unsigned stop = 0, go = 256;
+    if (sscanf(text.c_str(), "%u,%u", &stop, &go) != 2) {
+        fprintf(stderr, "%s: expected STOP,GO\n", name);
+        exit(2);
+    }
+    return Walk(stop, go, seed);
+}
+
+std::vector<uint32_t> read_file(const std::string& path, size_t limbs) {
+    FILE* file = fopen(path.c_str(), "rb");
+    if (file == nullptr) {
+        fprintf(stderr, "%s: cannot be read\n", path.c_str());
+        exit(2);
+    }
+    std::vector<uint32_t> data(limbs);
+    const size_t found = fread(data.data(), sizeof(uint32_t), limbs, file);
+    fclose(file);
+    if (found != limbs) {
+        fprintf(stderr, "%s: %zu words of 32 bits, expected %zu\n", path.c_str(), found, limbs);
+        exit(2);
+    }
+    return data;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const uint64_t words = number(argc, argv, "words", "0");
+    const uint64_t watchdog = number(argc, argv, "watchdog", "1000000");
+    const uint64_t drain = number(argc, argv, "drain", "1000");
+    const uint64_t seed = number(argc, argv, "seed", "0");
+    const std::vector<uint32_t> input = read_file(option(argc, argv, "input", ""), words * INPUT_LIMBS);
+    Walk source = walk(argc, argv, "source", 2 * seed + 1);
+    Walk sink = walk(argc, argv, "sink", 2 * seed + 2);
+    Random garbage(~seed);
+    const bool stalls = source.stop != 0 || sink.stop != 0;
+    static char buffer[1 << 20];
+    setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+
+    VerilatedContext context;
+    Vharness top(&context);
+#ifdef QTT_TRACE
+    const std::string vcd_path = option(argc, argv, "vcd", "");
+    const uint64_t vcd_from = number(argc, argv, "from", "0");
+    const uint64_t vcd_to = number(argc, argv, "to", "18446744073709551615");
+    VerilatedVcdC vcd;
+    if (!vcd_path.empty()) {
+        context.traceEverOn(true);
+        top.trace(&vcd, 99);
+        vcd.open(vcd_path.c_str());
+    }
+#endif
+
+    top.clk = 0;
+    top.rst = 1;
+    top.i_valid = 0;
+    top.o_ready = 0;
+    for (int i = 0; i < 4; ++i) {
+        top.clk = 0;
+        top.eval();
+        top.clk = 1;
+        top.eval();
+    }
+    top.rst = 0;
+
+    Stream starts(0, 0, 1), output(1, OUTPUT_LIMBS, OUTPUT_WORDS);
+#define X(i, limbs, per_sample) Stream(2 + i, limbs, per_sample),
+    std::vector<Stream> taps{TAPS(X)};
+#undef X
+    uint64_t taken = 0, cycle = 0, last = 0;
+    const uint64_t expected = words / INPUT_WORDS * OUTPUT_WORDS;
+    bool holding = false, waiting = false;
+    uint32_t held[OUTPUT_LIMBS], now[OUTPUT_LIMBS];
+    const char* status = "done";
+
+    for (;; ++cycle) {
+        if (!holding) {
+            const bool stall = source.step();
+            if (taken < words && !stall) {
+                set_words(top.i_payload, &input[taken * INPUT_LIMBS], INPUT_LIMBS);
+                top.i_valid = 1;
+                holding = true;
+            } else {
+                top.i_valid = 0;
+                if (stalls) {  // a design that looks at a payload without valid must not get away with it
+                    uint32_t noise[INPUT_LIMBS];
+                    for (unsigned i = 0; i < INPUT_LIMBS; ++i) noise[i] = garbage.next();
+                    noise[INPUT_LIMBS - 1] &= INPUT_TOP_MASK;
+                    set_words(top.i_payload, noise, INPUT_LIMBS);
+                }
+            }
+        }
+        const bool ready = !sink.step();
+        top.o_ready = ready;
+        top.clk = 0;
+        top.eval();
+#ifdef QTT_TRACE
+        const bool dumping = !vcd_path.empty() && cycle >= vcd_from && cycle <= vcd_to;
+        if (dumping) vcd.dump(2 * cycle);
+#endif
+        if (holding && top.i_ready) {
+            if (taken % INPUT_WORDS == 0) {
+                starts.push(cycle);
+                starts.flush();
+            }
+            ++taken;
+            holding = false;
+            last = cycle;
+        }
+        if (top.o_valid) get_words(top.o_payload, now, OUTPUT_LIMBS);
+        if (waiting && (!top.o_valid || memcmp(held, now, sizeof now) != 0)) {
+            status = top.o_valid ? "o__payload changed while o__valid = 1 and o__ready = 0"
+                                 : "o__valid fell before a transfer";
+            break;
+        }
+        waiting = top.o_valid && !ready;
+        if (waiting) memcpy(held, now, sizeof now);
+        if (top.o_valid && ready) {
+            memcpy(output.push(cycle), now, sizeof now);
+            last = cycle;
+            if (output.full()) {
+                output.flush();
+                fflush(stdout);
+            }
+        }
+#define X(i, limbs, per_sample)                              \
+    if (top.t##i##_strobe) {                                 \
+        get_words(top.t##i##_payload, taps[i].push(cycle), limbs); \
+        last = cycle;                                        \
+        if (taps[i].full()) taps[i].flush();                 \
+    }
+        TAPS(X)
+#undef X
+        top.clk = 1;
+        top.eval();
+#ifdef QTT_TRACE
+        if (dumping) vcd.dump(2 * cycle + 1);
+        if (!vcd_path.empty() && cycle > vcd_to) break;
+#endif
+        if (cycle - last >= drain && output.total >= expected) break;
+        if (output.total > expected + 16) {
+            status = "more output words than samples make";
+            break;
+        }
+        if (cycle - last >= watchdog) {
+            status = "deadlock";
+            break;
+        }
+    }
+    output.flush();
+    for (Stream& tap : taps) tap.flush();
+    char text[256];
+    const int length = snprintf(text, sizeof text,
+                                "{\"status\": \"%s\", \"cycle\": %llu, \"last\": %llu, \"taken\": %llu}", status,
+                                static_cast<unsigned long long>(cycle), static_cast<unsigned long long>(last),
+                                static_cast<unsigned long long>(taken));
+    const uint32_t header[2] = {0xffffffffu, static_cast<uint32_t>(length)};
+    fwrite(header, sizeof(uint32_t), 2, stdout);
+    fwrite(text, 1, static_cast<size_t>(length), stdout);
+    fflush(stdout);
+#ifdef QTT_TRACE
+    if (!vcd_path.empty()) vcd.close();
+#endif
+    top.final();
+    return 0;
+}

@@ -1,0 +1,100 @@
+"""One simulation: what is sent through which design under which conditions, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from qtt_hw.ir.graph import Graph
+from sim.manifest import Manifest
+from sim.scoreboard import FirstDifference, Scoreboard
+from sim.stalls import Stalls
+from sim.words import pack
+
+__all__ = ["Job", "Outcome", "Progress"]
+
+#: Called with the number of samples that have come out so far.
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Samples for one design.
+
+    Parameters
+    ----------
+    build : Path
+    manifest : Manifest
+    graph : Graph
+    x : integer array, [N, D, H, W, C]
+    first : int
+        Number of the first sample in reports.
+    source, sink : Stalls
+    seed : int
+    watchdog : int
+        Cycles without a transfer that count as a deadlock.
+    """
+
+    build: Path
+    manifest: Manifest
+    graph: Graph
+    x: NDArray
+    first: int
+    source: Stalls
+    sink: Stalls
+    seed: int
+    watchdog: int
+
+    def scoreboard(self) -> Scoreboard:
+        return Scoreboard(self.graph, self.manifest, self.x, first=self.first)
+
+    def words(self) -> NDArray:
+        """The input stream, uint32 [samples * words, limbs]."""
+        return pack(self.x, self.manifest.input.lanes, self.manifest.input.lane_bits)
+
+
+class Outcome(BaseModel):
+    """Samples sent back to back through one design by one simulation.
+
+    Parameters
+    ----------
+    difference : FirstDifference, optional
+    starts : tuple of int
+        The cycle of each sample's first input transfer.
+    ends : tuple of int
+        The cycle of each sample's last output transfer.
+    cycles : int
+        Simulated.
+    failure : str, optional
+        A deadlock or a broken rule of the stream, in one line.
+    failure_cycle : int, optional
+        Of the last transfer before a deadlock, or of the broken rule.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    difference: FirstDifference | None
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+    cycles: int
+    failure: str | None = None
+    failure_cycle: int | None = None
+
+    @property
+    def latency(self) -> int | None:
+        """Cycles from the first sample's first input transfer to its last output transfer."""
+        return self.ends[0] - self.starts[0] if self.starts and self.ends else None
+
+    @property
+    def interval(self) -> int | None:
+        """Cycles between the last two samples' last output transfers."""
+        return self.ends[-1] - self.ends[-2] if len(self.ends) > 1 else None
+
+    @property
+    def periodic(self) -> bool:
+        """Whether the last two intervals agree."""
+        return len(self.ends) > 2 and self.ends[-1] - self.ends[-2] == self.ends[-2] - self.ends[-3]

@@ -1,0 +1,50 @@
+"""The Verilog that stands around a design in every simulator: module `harness`, ports of short, fixed names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sim.manifest import Manifest
+
+__all__ = ["TOP", "verilog", "write_sources"]
+
+TOP = "harness"
+
+
+def verilog(manifest: Manifest) -> str:
+    """Module `harness`: ports clk, rst, i_payload, i_valid, i_ready, o_payload, o_valid, o_ready, t0_strobe, ...
+
+    Its widths are the manifest's, so that a design of other widths is refused by the simulator's lint. Names without
+    double underscores are the same in Verilog, in Verilator's C++ class and in Python.
+    """
+    ports = [
+        ("input", 1, "clk", "clk"),
+        ("input", 1, "rst", "rst"),
+        ("input", manifest.input.bits, "i_payload", "i__payload"),
+        ("input", 1, "i_valid", "i__valid"),
+        ("output", 1, "i_ready", "i__ready"),
+        ("output", manifest.output.bits, "o_payload", "o__payload"),
+        ("output", 1, "o_valid", "o__valid"),
+        ("input", 1, "o_ready", "o__ready"),
+    ]
+    for index, tap in enumerate(manifest.taps):
+        ports.append(("output", 1, f"t{index}_strobe", tap.strobe))
+        ports.append(("output", tap.bits, f"t{index}_payload", tap.payload))
+    declared = ",\n".join(f"    {way} wire [{bits - 1}:0] {name}" for way, bits, name, _ in ports)
+    # escaped identifiers, because a tap's port carries the name of its stage
+    connected = ",\n".join(f"        .\\{port} ({name})" for _, _, name, port in ports)
+    return f"module {TOP} (\n{declared}\n);\n    {manifest.top} dut (\n{connected}\n    );\nendmodule\n"
+
+
+def write_sources(build: Path, manifest: Manifest, work: Path) -> list[Path]:
+    """Write the wrapper into `work` and return everything that Verilator takes, in order.
+
+    Warnings are off in the design, whose generator trims and extends on purpose, and fatal in the wrapper: a port of
+    another width than the manifest's is an error.
+    """
+    design = [(build / name).resolve() for name in manifest.sources.simulation]
+    wrapper, lint = work / f"{TOP}.v", work / f"{TOP}.vlt"
+    wrapper.write_text(verilog(manifest), encoding="utf-8")
+    lines = ["`verilator_config", *(f'lint_off -file "{source}"' for source in design)]
+    lint.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return [lint, *design, wrapper]
