@@ -192,7 +192,8 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, A
         }
     else:
         model = float_model(folder, phase=name)
-        row["test_accuracy"], row["test_accuracy_unseen"] = float_accuracy(model, splits, config.data.input_spec(splits))
+        whole, unseen = float_accuracy(model, splits, config.data.input_spec(splits))
+        row |= {"test_accuracy": whole, "test_accuracy_unseen": unseen}
     return row | {
         "test_samples": len(splits.test),
         "parameters": result.phases[name].parameters,
@@ -207,9 +208,8 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, A
 def _commit() -> str | None:
     """The source tree's commit, where it is one."""
     try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
+        command = ["git", "rev-parse", "--short", "HEAD"]
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()

@@ -64,13 +64,13 @@ class DataConfig(_Section):
     voxels where no training value exceeds 1. `options` go to the data source (solids: edge, classes, per_class).
     """
 
-    block: int = Field(1, ge=1, le=16)
+    block: int = Field(default=1, ge=1, le=16)
     format: Literal["auto", "voxels", "images", "custom"] = "auto"
-    bits: int | None = Field(None, ge=1, le=16)
+    bits: int | None = Field(default=None, ge=1, le=16)
     signed: bool = False
-    frac: int = Field(0, ge=-64, le=64)
-    offset: int = Field(0, ge=0, le=255)
-    validation: float = Field(0.1, gt=0, lt=1)
+    frac: int = Field(default=0, ge=-64, le=64)
+    offset: int = Field(default=0, ge=0, le=255)
+    validation: float = Field(default=0.1, gt=0, lt=1)
     seed: int = 0
     options: dict[str, int] = Field(default_factory=dict)
     augmentation: AugmentConfig = AugmentConfig()
@@ -105,15 +105,15 @@ class Optimisation(_Section):
     """One phase's optimisation: learning rate from warm-up over its schedule, weight decay on matrices only."""
 
     epochs: int = Field(ge=0)
-    batch: int = Field(32, ge=1)
+    batch: int = Field(default=32, ge=1)
     lr: float = Field(gt=0)
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
     schedule: Literal["cosine", "one-cycle", "constant"] = "one-cycle"
-    warmup: float = Field(0.15, ge=0, lt=1, description="share of the steps that the learning rate rises over")
-    clip: float | None = Field(None, gt=0, description="largest gradient norm")
-    ema: float = Field(0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 is none")
+    warmup: float = Field(default=0.15, ge=0, lt=1, description="share of the steps that the learning rate rises over")
+    clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
+    ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 is none")
     select: Literal["last", "best"] = "last"
 
 
@@ -124,12 +124,12 @@ class TrainConfig(Optimisation):
     last bits, so a resumed run keeps what it began with. Small networks are fastest with 1.
     """
 
-    epochs: int = Field(20, ge=0)
-    lr: float = Field(3e-3, gt=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    seed: int = Field(0, ge=0)
-    checkpoint_steps: int = Field(200, ge=1)
-    threads: int | None = Field(None, ge=1)
+    epochs: int = Field(default=20, ge=0)
+    lr: float = Field(default=3e-3, gt=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    seed: int = Field(default=0, ge=0)
+    checkpoint_steps: int = Field(default=200, ge=1)
+    threads: int | None = Field(default=None, ge=1)
 
 
 class TeacherConfig(Optimisation):
@@ -140,11 +140,11 @@ class TeacherConfig(Optimisation):
 
     dense: bool = False
     run: str | None = None
-    count: int = Field(1, ge=1, le=16)
-    epochs: int = Field(20, ge=0)
-    lr: float = Field(3e-3, gt=0)
-    temperature: float = Field(3.0, gt=0)
-    weight: float = Field(0.7, ge=0, le=1, description="share of the loss that the teacher decides")
+    count: int = Field(default=1, ge=1, le=16)
+    epochs: int = Field(default=20, ge=0)
+    lr: float = Field(default=3e-3, gt=0)
+    temperature: float = Field(default=3.0, gt=0)
+    weight: float = Field(default=0.7, ge=0, le=1, description="share of the loss that the teacher decides")
 
     @model_validator(mode="after")
     def _one_teacher(self) -> TeacherConfig:
@@ -160,19 +160,19 @@ class QuantSection(Optimisation):
     over `reestimate` batches, frozen, and training goes on through the folded integers.
     """
 
-    weight_bits: int = Field(4, ge=2, le=8)
-    activation_bits: int = Field(8, ge=2, le=8)
-    intermediate_bits: int = Field(8, ge=2, le=8)
-    first_weight_bits: int | None = Field(None, ge=2, le=8)
-    last_weight_bits: int | None = Field(None, ge=2, le=8)
-    logit_bits: int = Field(16, ge=2, le=16)
-    epochs: int = Field(6, ge=0)
-    lr: float = Field(3e-4, gt=0)
-    scale_lr: float = Field(1e-2, ge=0)
-    freeze_scales: float = Field(0.5, ge=0, lt=1)
-    freeze_statistics: float = Field(0.75, ge=0, lt=1)
-    calibration: int = Field(8, ge=1, description="batches of training data")
-    reestimate: int = Field(20, ge=1, description="batches of training data")
+    weight_bits: int = Field(default=4, ge=2, le=8)
+    activation_bits: int = Field(default=8, ge=2, le=8)
+    intermediate_bits: int = Field(default=8, ge=2, le=8)
+    first_weight_bits: int | None = Field(default=None, ge=2, le=8)
+    last_weight_bits: int | None = Field(default=None, ge=2, le=8)
+    logit_bits: int = Field(default=16, ge=2, le=16)
+    epochs: int = Field(default=6, ge=0)
+    lr: float = Field(default=3e-4, gt=0)
+    scale_lr: float = Field(default=1e-2, ge=0)
+    freeze_scales: float = Field(default=0.5, ge=0, lt=1)
+    freeze_statistics: float = Field(default=0.75, ge=0, lt=1)
+    calibration: int = Field(default=8, ge=1, description="batches of training data")
+    reestimate: int = Field(default=20, ge=1, description="batches of training data")
 
     @model_validator(mode="after")
     def _order(self) -> QuantSection:
@@ -195,7 +195,7 @@ class Config(_Section):
     train: TrainConfig = TrainConfig()
     teacher: TeacherConfig | None = None
     quant: QuantSection | None = None
-    source: Path | None = Field(None, exclude=True)
+    source: Path | None = Field(default=None, exclude=True)
 
     @property
     def folder(self) -> Path:

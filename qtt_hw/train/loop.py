@@ -217,7 +217,10 @@ class _Run:
     def _phase(self, name: str, fresh: bool, state: dict[str, Any]) -> Phase:
         """The phase by name; `fresh` unless its model's state is about to be loaded from a checkpoint."""
         config = self.config
-        common = {"validation": self.splits.validation, "checkpoint_steps": config.train.checkpoint_steps}
+        common: dict[str, Any] = {
+            "validation": self.splits.validation,
+            "checkpoint_steps": config.train.checkpoint_steps,
+        }
         smoothing = config.train.label_smoothing
         if name in self.teachers:
             assert config.teacher is not None

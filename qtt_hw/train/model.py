@@ -85,8 +85,16 @@ def _set_ranks(model: nn.Module, layer: str, ranks: tuple[int, ...]) -> None:
         raise ValueError(f"model.ranks: the network has no layer {layer!r}")
     old = layers[layer]
     if isinstance(old, TTConv3d):
+        (d, _), (h, _), (w, _) = old.padding
+        even = all(before == after for before, after in old.padding)
         new = TTConv3d(
-            old.in_channels, old.out_channels, old.kernel_size, ranks, stride=old.stride, padding=old.padding
+            old.in_channels,
+            old.out_channels,
+            old.kernel_size,
+            ranks,
+            old.stride,
+            (d, h, w) if even else "same",
+            bias=old.bias is not None,
         )
     elif isinstance(old, nn.Conv3d):
         new = TTConv3d.from_dense(old, ranks=ranks)
