@@ -177,9 +177,7 @@ class _Run:
         counters = state.pop("counters", None)
         started = time.perf_counter()
         with _reproducible(state["threads"]), StopSignals() as stop:
-            build_model(config, self.spec, len(self.splits.labels), 0)  # errors of a later phase before the first epoch
-            if config.quant is not None:
-                self._check()
+            self._check()
             for index in range(state["phase"], len(self.names)):
                 state["phase"] = index
                 fresh = counters is None
@@ -285,9 +283,14 @@ class _Run:
         return [model.requires_grad_(False) for model in models]
 
     def _check(self) -> None:
-        """Raise ValueError before the first epoch when a layer cannot be lowered."""
-        assert self.config.quant is not None
-        prepare_model(self._network("float").eval(), self.spec, self.config.quant)
+        """Raise ValueError before the first epoch when the network does not fit the data or cannot be lowered."""
+        model = self._network("float").eval()
+        if self.config.quant is None:
+            return
+        try:
+            prepare_model(model, self.spec, self.config.quant)
+        except ValueError as error:
+            raise ValueError(f"{self.config.model.name}: {error}") from None
 
 
 def run_description(config: Config, splits: Splits, spec: InputSpec) -> dict[str, Any]:

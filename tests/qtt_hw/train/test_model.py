@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from qtt_hw.data import Splits
+from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.nn import TTConv3d
+from qtt_hw.train import train
+from qtt_hw.train.config import Config, ModelConfig
+from qtt_hw.train.model import build_model
+
+SPEC = input_spec((8, 8, 8, 1), 2)
+
+FILE = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, width=4, activation="ReLU"):
+        super().__init__()
+        self.conv = nn.Conv3d(8, width, 3, padding=1)
+        self.act = getattr(nn, activation)()
+        self.pool = nn.AvgPool3d(4)
+        self.flat = nn.Flatten()
+        self.linear = nn.Linear(width, 3)
+    def forward(self, x):
+        return self.linear(self.flat(self.pool(self.act(self.conv(x)))))
+def number():
+    return 3
+"""
+
+
+def made(path: Path, name: str = "net.py:Net", classes: int = 3, **options: object) -> nn.Module:
+    (path / "net.py").write_text(FILE)
+    config = Config(model=ModelConfig(name=name, **options), source=path / "c.toml")  # type: ignore[arg-type]
+    return build_model(config, SPEC, classes, 0)
+
+
+def test_zoo_network_takes_shape_and_classes_from_the_data(tmp_path: Path) -> None:
+    model = made(tmp_path, "voxtt-tiny", classes=5)
+    assert model(torch.zeros(2, 8, 4, 4, 4)).shape == (2, 5)
+    again = made(tmp_path, "voxtt-tiny", classes=5)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+
+
+def test_file_with_arguments_and_ranks(tmp_path: Path) -> None:
+    assert made(tmp_path, args={"width": 6}).conv.weight.shape[0] == 6
+    torch.manual_seed(0)
+    model = made(tmp_path, ranks={"conv": (4, 4, 4, 4)})
+    assert isinstance(model.conv, TTConv3d) and model.conv.ranks == (4, 4, 4, 4) and model.conv.bias is not None
+    again = made(tmp_path, "voxtt-tiny", ranks={"features.block2.conv": (3, 4, 4, 3)})
+    assert again.get_submodule("features.block2.conv").ranks == (3, 4, 4, 3)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"name": "resnet"}, "there is no network 'resnet' in the zoo: it has voxtt"),
+        ({"name": "voxtt-tiny", "args": {"depth": 3}}, "voxtt-tiny: .*unexpected keyword argument 'depth'"),
+        ({"name": "voxtt", "args": {"widths": [4], "strides": [1, 2]}}, "voxtt: 2 strides for 1 blocks"),
+        ({"name": "voxtt", "args": {"head": "max"}}, "head must be tt, average or linear, got 'max'"),
+        ({"name": "net.py:None"}, "net.py: has no class or function None"),
+        ({"name": "other.py:Net"}, "other.py: no such file"),
+        ({"name": "net.py:number"}, "net.py:number: made a int, expected a torch.nn.Module"),
+        ({"args": {"depth": 3}}, "net.py:Net: .*unexpected keyword argument 'depth'"),
+        ({"classes": 4}, r"net.py:Net: gives \[1, 3\] for one sample, the data has 4 classes"),
+        ({"ranks": {"linear": (2,)}}, "linear is a Linear, ranks are for TTConv3d and Conv3d"),
+        ({"ranks": {"conv9": (2,)}}, "the network has no layer 'conv9'"),
+    ],
+)
+def test_errors(tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        made(tmp_path, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_an_input_that_does_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(FILE)
+    config = Config(model=ModelConfig(name="net.py:Net"), source=tmp_path / "c.toml")
+    with pytest.raises(ValueError, match=r"net.py:Net: cannot run on an input of \[1, 1, 8, 8, 8\]"):
+        build_model(config, input_spec((8, 8, 8, 1)), 3, 0)
+
+
+def test_an_unsupported_layer_is_found_before_the_first_epoch(config: Config, solids: Splits, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(FILE)
+    model = ModelConfig(name="net.py:Net", args={"activation": "GELU"})
+    bad = config.model_copy(update={"model": model, "source": tmp_path / "c.toml", "teacher": None})
+
+    def never(phase: str, step: int, steps: int, text: str) -> None:
+        raise AssertionError("trained")
+
+    with pytest.raises(ValueError, match="net.py:Net: act .*GELU.*use nn.ReLU"):
+        train(bad, solids, tmp_path / "run", progress=never)
+    good = bad.model_copy(update={"model": ModelConfig(name="net.py:Net")})
+    assert train(good, solids, tmp_path / "good", progress=False).phases["quantized"].epochs == 4
