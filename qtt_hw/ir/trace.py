@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -96,7 +97,8 @@ def _trace(model: nn.Module, example: Tensor) -> tuple[fx.GraphModule, dict[fx.N
         ) from None
     shapes = _Shapes(traced)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what PyTorch has to say of the model's own calls
             shapes.run(example)
     except Exception as error:
         raise ValueError(

@@ -1,0 +1,168 @@
+"""The promise: prepared.eval(), training after the freeze, and the golden run of the frozen graph are equal."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from qtt_hw.fixedpoint import Format
+from qtt_hw.ir import golden
+from qtt_hw.ir.freeze import freeze
+from qtt_hw.ir.graph import Contraction, Graph
+from qtt_hw.ir.prepare import PreparedModel, prepare
+from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.nn import TTConv3d, TTLinear
+from qtt_hw.quant import QuantConfig
+
+VOXELS, IMAGE = Format(1, False, 0), Format(8, True, 7)
+
+
+def disturb(model: nn.Module) -> None:
+    """Batch norm with statistics, signs and scales of every kind, one channel nearly dead."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm3d):
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.0, 4.0)
+            module.running_var[0] = 1e-12
+
+
+def inputs(fmt: Format, shape: tuple[int, ...], seed: int) -> tuple[np.ndarray, torch.Tensor]:
+    """Integers [N, D, H, W, C] of the format, and the same as values [N, C, D, H, W]."""
+    x = np.random.default_rng(seed).integers(fmt.minimum, fmt.maximum + 1, shape)
+    return x, torch.from_numpy(x).permute(0, 4, 1, 2, 3).to(torch.float32) * 2.0**-fmt.frac
+
+
+def assert_equal(prepared: PreparedModel, x: np.ndarray, values: torch.Tensor) -> Graph:
+    """Golden and prepared model agree on every integer of every stage."""
+    d, h, w, c = prepared.input.shape
+    graph = freeze(prepared, input_spec((d, h, w, c), 1, 0, prepared.input.format))
+    expected = golden.run(graph, x, intermediates=True)
+    prepared.eval()
+    found = prepared.forward_all(values)
+    assert list(found) == list(expected) == [stage.name for stage in prepared.stages]
+    for name, integers in expected.items():
+        assert found[name].dtype == torch.int64
+        assert torch.equal(found[name].permute(0, 2, 3, 4, 1), torch.from_numpy(integers)), name
+    logits = torch.from_numpy(expected[graph.nodes[-1].name]).flatten(1).to(torch.float32)
+    assert torch.equal(prepared(values) * 2.0**graph.output.format.frac, logits)
+    return graph
+
+
+@st.composite
+def windows(draw: st.DrawFn, size: tuple[int, ...], largest: int = 3) -> dict:
+    kernel = tuple(draw(st.integers(1, min(largest, n))) for n in size)
+    stride = tuple(draw(st.integers(1, 2)) for _ in size)
+    padding = tuple(draw(st.integers(0, (k - 1) // 2)) for k in kernel)
+    return {"kernel_size": kernel, "stride": stride, "padding": padding}
+
+
+def out_size(size: tuple[int, ...], kernel_size: tuple, stride: tuple, padding: tuple) -> tuple[int, ...]:
+    return tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel_size, stride, padding, strict=True))
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...], Format]:
+    """A random chain of supported layers with its input shape (D, H, W, C) and format."""
+    fmt = draw(st.sampled_from([VOXELS, IMAGE]))
+    size = tuple(draw(st.integers(1, 6)) for _ in range(3))
+    channels = draw(st.integers(1, 4))
+    shape = (*size, channels)
+    layers: list[nn.Module] = []
+    for _ in range(draw(st.integers(0, 3))):
+        kind = draw(st.sampled_from(["conv", "tt", "max", "average"]))
+        window = draw(windows(size))
+        if kind in ("conv", "tt"):
+            out = draw(st.integers(1, 6))
+            if draw(st.booleans()):
+                window |= {"stride": (1, 1, 1), "padding": "same"}
+            else:
+                size = out_size(size, **window)
+            bias = draw(st.booleans())
+            if kind == "conv":
+                layers.append(nn.Conv3d(channels, out, bias=bias, **window))
+            else:
+                ranks = [draw(st.integers(1, 5)) for _ in range(4)]
+                layers.append(TTConv3d(channels, out, ranks=ranks, bias=bias, **window))
+            channels = out
+            if draw(st.booleans()):
+                layers.append(nn.BatchNorm3d(channels))
+            if draw(st.booleans()):
+                layers.append(nn.ReLU())
+        else:
+            size = out_size(size, **window)
+            if kind == "max":
+                layers.append(nn.MaxPool3d(**window))
+            else:
+                layers.append(nn.AvgPool3d(**window, count_include_pad=False))
+    if draw(st.booleans()):
+        layers.append(nn.AdaptiveAvgPool3d(1))
+        size = (1, 1, 1)
+    layers += [nn.Dropout(), nn.Flatten()]
+    features = channels * int(np.prod(size))
+    if draw(st.booleans()):
+        modes = draw(st.sampled_from([m for m in range(1, features + 1) if features % m == 0]))
+        out_modes = tuple(draw(st.integers(1, 4)) for _ in range(3))
+        layers.append(TTLinear((modes, features // modes, 1), out_modes, draw(st.integers(1, 4)), draw(st.booleans())))
+        features = int(np.prod(out_modes))
+        if draw(st.booleans()):
+            layers.append(nn.BatchNorm1d(features))
+        if draw(st.booleans()):
+            layers.append(nn.ReLU())
+    layers.append(nn.Linear(features, draw(st.integers(1, 5)), bias=draw(st.booleans())))
+    return nn.Sequential(*layers), shape, fmt
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> QuantConfig:
+    bits = st.integers(2, 8)
+    return QuantConfig(
+        weight_bits=draw(bits),
+        activation_bits=draw(bits),
+        intermediate_bits=draw(bits),
+        first_weight_bits=draw(st.none() | bits),
+        last_weight_bits=draw(st.none() | bits),
+        logit_bits=draw(st.integers(2, 16)),
+    )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(networks(), configurations(), st.integers(0, 2**31))
+def test_random_networks_are_equal_in_every_phase(network, config: QuantConfig, seed: int) -> None:
+    model, shape, fmt = network
+    torch.manual_seed(seed)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    disturb(model)
+    x, values = inputs(fmt, (4, *shape), seed)
+    prepared = prepare(model, values[:1], config, fmt)
+    prepared.calibrate([values])
+    assert_equal(prepared, x, values)
+    prepared.freeze_scales()
+    prepared.freeze_statistics([values])
+    graph = assert_equal(prepared, x, values)
+    evaluated = prepared(values)
+    prepared.train()
+    trained = prepared(values)
+    assert torch.equal(trained, evaluated)
+    trained.square().sum().backward()
+    assert all(stage.weight_format.bits == config_bits(config, graph, stage) for stage in contractions(graph))
+
+
+def contractions(graph: Graph) -> list[Contraction]:
+    return [node for node in graph.nodes if isinstance(node, Contraction)]
+
+
+def config_bits(config: QuantConfig, graph: Graph, node: Contraction) -> int:
+    """The weight bits that the configuration asks for at a node."""
+    if node.name.endswith(".affine"):
+        return 2
+    sources = [n.source for n in contractions(graph)]
+    if node.source == sources[-1] and config.last_weight_bits is not None:
+        return config.last_weight_bits
+    if node.source == sources[0] and config.first_weight_bits is not None:
+        return config.first_weight_bits
+    return config.weight_bits
