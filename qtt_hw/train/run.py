@@ -62,7 +62,9 @@ def load_run(run: str | Path) -> tuple[PreparedModel, Config, InputSpec, tuple[s
         raise ValueError(f"{run}: was trained without a [quant] section, so it holds no quantised model")
     if not store.result.exists():
         raise ValueError(f"{run}: training has not ended; the command that started it goes on")
-    prepared = prepare_model(float_model(run), spec, config.quant)
+    # Only the structure: a run that started from another's float model holds none of its own.
+    model = build_model(config, spec, len(labels), 0).eval()
+    prepared = prepare_model(model, spec, config.quant)
     load_prepared(prepared, store.load_model("quantized")[0])
     return prepared, config, spec, labels
 

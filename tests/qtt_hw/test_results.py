@@ -1,0 +1,116 @@
+"""The results queue on a set of solids under another name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qtt_hw import results
+from qtt_hw.results import append_row, load_queue, main, rows_of, run_queue
+
+TOML = """
+[model]
+name = "voxtt"
+args = { widths = [4, 4], strides = [1, 2], ranks = 2, head = "average" }
+[data]
+block = 2
+options = { classes = 3, per_class = 12 }
+[train]
+epochs = 1
+batch = 8
+threads = 1
+[teacher]
+dense = true
+epochs = 1
+[quant]
+weight_bits = WB
+epochs = 1
+batch = 8
+"""
+
+QUEUE = """
+[[run]]
+config = "four.toml"
+data = "solids:8"
+topic = "t"
+seeds = [0, 1]
+[[run]]
+config = "three.toml"
+data = "solids:8"
+topic = "t"
+seeds = [1]
+start = "four"
+"""
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Path:
+    (tmp_path / "four.toml").write_text(TOML.replace("WB", "4"))
+    (tmp_path / "three.toml").write_text(TOML.replace("WB", "3"))
+    path = tmp_path / "queue.toml"
+    path.write_text(QUEUE)
+    return path
+
+
+def test_rows_come_once_and_an_interrupted_queue_goes_on(
+    queue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, runs = tmp_path / "results", tmp_path / "runs"
+
+    class Stop(BaseException):
+        pass
+
+    def append_three(path: Path, row: dict) -> None:
+        if sum(len(rows_of(file)) for file in folder.glob("*.json")) == 3:
+            raise Stop
+        append_row(path, row)
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(results, "append_row", append_three)
+        run_queue(queue, folder, runs, progress=False)
+    assert [len(rows_of(folder / f"t-{kind}.json")) for kind in ("float-dense", "float-tt", "quantized-tt")] == [1] * 3
+    told: list[str] = []
+    assert run_queue(queue, folder, runs, progress=False, note=told.append) == 4
+    assert told[0] == "four seed 1: float-dense, float-tt, quantized-tt" and len(told) == 6
+    rows = rows_of(folder / "t-quantized-tt.json")
+    assert [(row["config"], row["seed"]) for row in rows] == [("four", 0), ("four", 1), ("three", 1)]
+    assert rows[0]["config_digest"] == rows[1]["config_digest"] != rows[2]["config_digest"]
+    for row in rows:
+        assert row["test_samples"] == 18 and row["weight_bytes"] > 0 and row["macs"] > 0 and row["epochs"] == 1
+        assert row["configuration"]["train"]["seed"] == row["seed"]
+        assert {"test_accuracy", "validation_accuracy", "seconds", "versions", "command", "date"} <= set(row)
+    floats = rows_of(folder / "t-float-tt.json")
+    assert [row["seed"] for row in floats] == [0, 1] and "weight_bytes" not in floats[0]
+    assert run_queue(queue, folder, runs, progress=False) == 0
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("[[run]]\nconfg = 1\n", "run.0.config: Field required"),
+        ('[[run]]\nconfig = "a.toml"\nseeds = []\n', "run.0.seeds: Tuple should have at least 1 item"),
+        ('[[run]]\nconfig = "a.toml"\nstart = "b"\n', "a.toml starts from b, which no earlier entry trains"),
+        (QUEUE.replace("seeds = [1]", "seeds = [2]"), "three.toml has a seed that four is not trained with"),
+        ("[[run]", "Expected"),
+    ],
+)
+def test_queue_errors(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "q.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        load_queue(path)
+    assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
+
+
+def test_main_reports_errors_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--queue", str(tmp_path / "none.toml")]) == 1
+    assert capsys.readouterr().err == f"{tmp_path / 'none.toml'}: No such file or directory\n"
+
+
+def test_damaged_results_are_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps([1]))
+    with pytest.raises(ValueError, match=r"r.json: not a results file"):
+        append_row(path, {})
