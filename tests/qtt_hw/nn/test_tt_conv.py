@@ -1,0 +1,71 @@
+"""TTConv3d against the dense convolution that it stands for."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from qtt_hw.nn import TTConv3d
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@given(
+    st.tuples(*(st.integers(1, 3) for _ in range(3))),
+    st.tuples(*(st.integers(1, 3) for _ in range(3))),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 1000),
+)
+def test_full_rank_train_is_the_convolution(kernel: tuple, stride: tuple, same: bool, bias: bool, seed: int) -> None:
+    torch.manual_seed(seed)
+    padding: object = tuple(k // 2 for k in kernel)
+    if same:
+        stride, padding = (1, 1, 1), "same"
+    conv = nn.Conv3d(3, 4, kernel, stride, padding, bias=bias)  # type: ignore[arg-type]
+    layer = TTConv3d.from_dense(conv, eps=0.0)
+    x = torch.randn(2, 3, 4, 5, 6)
+    assert layer(x).shape == conv(x).shape
+    assert torch.allclose(layer(x), conv(x), atol=1e-5)
+    assert torch.allclose(layer.composed_kernel(), conv.weight.double(), atol=1e-6)
+    assert layer.relative_error < 1e-12 and (layer.bias is not None) is bias
+
+
+def test_each_stage_has_its_own_axis() -> None:
+    layer = TTConv3d(5, 7, (3, 2, 1), (2, 3, 4, 6))
+    shapes = [tuple(core.shape) for core in layer.cores]
+    assert shapes == [(2, 5, 1, 1, 1), (3, 2, 3, 1, 1), (4, 3, 1, 2, 1), (6, 4, 1, 1, 1), (7, 6, 1, 1, 1)]
+
+
+@given(st.integers(0, 100), st.sampled_from([0.05, 0.3, 0.6]))
+def test_from_dense_keeps_within_eps_and_reports_its_error(seed: int, eps: float) -> None:
+    torch.manual_seed(seed)
+    conv = nn.Conv3d(6, 8, 3, bias=False)
+    layer = TTConv3d.from_dense(conv, eps=eps)
+    weight = conv.weight.detach().double()
+    error = float((layer.composed_kernel() - weight).norm() / weight.norm())
+    assert error <= eps + 1e-6
+    assert abs(error - layer.relative_error) < 1e-6
+
+
+def test_from_dense_takes_ranks_as_bounds() -> None:
+    layer = TTConv3d.from_dense(nn.Conv3d(1, 8, 3), ranks=(4, 2, 3, 5))
+    assert layer.ranks == (1, 2, 3, 5)
+    assert 0.0 < layer.relative_error < 1.0
+
+
+def test_initial_kernel_has_hes_variance_and_even_cores() -> None:
+    torch.manual_seed(0)
+    layer = TTConv3d(16, 32, 3, 8)
+    kernel = layer.composed_kernel()
+    assert abs(float(kernel.square().mean()) * 16 * 27 / 2 - 1.0) < 1e-4
+    norms = torch.stack([core.detach().norm() for core in layer.cores])
+    assert torch.allclose(norms, norms[0].expand(5), rtol=1e-4)
+
+
+def test_refuses_convolutions_that_it_cannot_stand_for() -> None:
+    for conv in (nn.Conv3d(4, 4, 3, groups=2), nn.Conv3d(4, 4, 3, dilation=2)):
+        with pytest.raises(ValueError, match="groups=1, dilation=1 and padding_mode='zeros'"):
+            TTConv3d.from_dense(conv, ranks=2)
+    with pytest.raises(ValueError, match="ranks must be one number or 4 of them"):
+        TTConv3d(4, 4, 3, (2, 2))

@@ -1,0 +1,199 @@
+"""Formats, rounding, requantisers and bounds against exact rational arithmetic."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qtt_hw.fixedpoint import (
+    MULTIPLIER_BITS,
+    OFFSET_BITS,
+    Format,
+    Requantizer,
+    accumulator_range,
+    average_requantizer,
+    bits_for_range,
+    fold_batch_norm,
+    quantize,
+    round_half_up,
+    round_shift,
+)
+
+
+def half_up(value: Fraction) -> int:
+    return math.floor(value + Fraction(1, 2))
+
+
+@st.composite
+def formats(draw: st.DrawFn, most: int = 16) -> Format:
+    signed = draw(st.booleans())
+    narrow = signed and draw(st.booleans())
+    return Format(draw(st.integers(2 if signed else 1, most)), signed, draw(st.integers(-8, 16)), narrow)
+
+
+def test_ranges() -> None:
+    assert (Format(8, True, 0).minimum, Format(8, True, 0).maximum) == (-128, 127)
+    assert (Format(8, True, 0, narrow=True).minimum, Format(8, True, 0, narrow=True).maximum) == (-127, 127)
+    assert (Format(8, False, 0).minimum, Format(8, False, 0).maximum) == (0, 255)
+    assert (Format(1, False, 0).minimum, Format(1, False, 0).maximum) == (0, 1)
+    assert (Format(2, True, 0, narrow=True).minimum, Format(2, True, 0, narrow=True).maximum) == (-1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, False, 0), "bit width must be 1 to 16, got 0"),
+        ((17, True, 0), "bit width must be 1 to 16, got 17"),
+        ((1, True, 0), "at least 2 bits, got 1"),
+        ((4, False, 0, True), "narrow range is only defined for signed"),
+        ((4, True, 65), "frac must be -64 to 64, got 65"),
+    ],
+)
+def test_impossible_formats(arguments: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Format(*arguments)
+
+
+def test_contains_and_saturate_agree() -> None:
+    fmt = Format(4, True, 0, narrow=True)
+    x = np.arange(-20, 21)
+    inside = fmt.saturate(x) == x
+    assert [fmt.contains(x[i : i + 1]) for i in range(len(x))] == inside.tolist()
+    assert inside.sum() == 15
+
+
+@given(st.floats(-1e6, 1e6), formats())
+def test_quantize_is_exact_half_up_in_numpy_and_torch(value: float, fmt: Format) -> None:
+    expected = min(max(half_up(Fraction(value) * Fraction(2) ** fmt.frac), fmt.minimum), fmt.maximum)
+    assert quantize(np.array([value]), fmt).tolist() == [expected]
+    assert quantize(torch.tensor([value], dtype=torch.float64), fmt).tolist() == [expected]
+
+
+def test_rounding_just_under_a_half() -> None:
+    below = np.nextafter(0.5, 0.0)
+    values = np.array([0.5, -0.5, 1.5, -1.5, 2.5, 2.0**50 + 0.5])
+    assert round_half_up(values).tolist() == [1.0, 0.0, 2.0, -1.0, 3.0, 2.0**50 + 1]
+    # The sum below + 1/2 itself rounds to 1 in float64; at the scale of a 16-bit format nothing is that close.
+    assert quantize(np.array([float(np.float32(0.49999997))]), Format(8, True, 0)).tolist() == [0]
+    assert round_half_up(np.float64(below)) in (0.0, 1.0)
+
+
+@given(st.integers(-(2**40), 2**40), st.integers(-10, 30))
+def test_round_shift(value: int, shift: int) -> None:
+    expected = half_up(Fraction(value) / Fraction(2) ** shift)
+    assert round_shift(np.array([value]), shift).tolist() == [expected]
+    assert round_shift(torch.tensor([value]), shift).tolist() == [expected]
+
+
+@given(st.integers(-(2**30), 0), st.integers(0, 2**30))
+def test_bits_for_a_range_around_zero_is_least(low: int, high: int) -> None:
+    bits = bits_for_range(low, high)
+    assert -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1)
+    assert bits == 1 or not (-(2 ** (bits - 2)) <= low and high < 2 ** (bits - 2))
+
+
+@given(st.lists(st.integers(-7, 7), min_size=1, max_size=5), formats(4))
+def test_accumulator_range_is_reached_and_never_left(weights: list[int], fmt: Format) -> None:
+    low, high = accumulator_range(np.array([weights]), fmt)
+    extremes = [sorted((w * fmt.minimum, w * fmt.maximum)) for w in weights]
+    assert low == min(sum(e[0] for e in extremes), 0) and high == max(sum(e[1] for e in extremes), 0)
+    # Skipped inputs count as zero, which every format but none excludes.
+    assert low <= sum(min(e[0], 0) for e in extremes) and sum(max(e[1], 0) for e in extremes) <= high
+
+
+@given(
+    st.lists(st.integers(-(2**30), 2**30), min_size=1, max_size=4),
+    st.integers(-(2**15), 2**15 - 1),
+    st.integers(-(2**31), 2**31 - 1),
+    st.integers(0, 40),
+    formats(),
+)
+def test_requantizer_is_one_rounding_of_the_exact_map(acc: list[int], m: int, b: int, s: int, out: Format) -> None:
+    requant = Requantizer(out, s, (m,), (b,))
+    expected = [min(max(half_up(Fraction(a * m + b, 2**s)), out.minimum), out.maximum) for a in acc]
+    assert requant(np.array(acc)[:, None]).ravel().tolist() == expected
+    given_rows = requant(torch.tensor(acc), torch.tensor(m), torch.tensor(b))
+    assert given_rows.tolist() == expected
+    low, high = requant.product_range(min(acc), max(acc))
+    half = 1 << (s - 1) if s else 0
+    assert all(low <= a * m + b + half <= high for a in acc)
+
+
+@given(st.integers(-(2**30), 2**30), st.integers(-20, 40), formats())
+def test_plain_requantizer_shifts(acc: int, s: int, out: Format) -> None:
+    requant = Requantizer(out, s)
+    assert not requant.affine
+    expected = min(max(half_up(Fraction(acc) / Fraction(2) ** s), out.minimum), out.maximum)
+    assert requant(np.array([acc])).tolist() == [expected]
+    low, high = requant.product_range(acc, acc)
+    assert low <= (acc << max(-s, 0)) <= high
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3, (1,), None), "multiplier and offset come together"),
+        ((3, (1, 2), (0,)), "2 multipliers but 1 offsets"),
+        ((-1, (1,), (0,)), "cannot shift left, got shift -1"),
+        ((63,), "shift must be -32 to 62, got 63"),
+        ((3, (1 << 23,), (0,)), "multiplier.0. = 8388608 does not fit 24 signed bits"),
+        ((3, (1,), (1 << 31,)), "offset.0. = 2147483648 does not fit 32 signed bits"),
+    ],
+)
+def test_impossible_requantizers(arguments: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Requantizer(Format(8, True, 0), *arguments)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-50, 50), st.floats(-500, 500)), min_size=1, max_size=4),
+    st.integers(0, 12),
+    formats(8),
+)
+def test_folded_batch_norm_is_the_most_precise_that_fits(
+    rows: list[tuple[float, float]], acc_frac: int, out: Format
+) -> None:
+    slope, intercept = np.array(rows).T
+    try:
+        requant = fold_batch_norm(slope, intercept, acc_frac, out)
+    except ValueError as error:
+        assert "does not fit" in str(error)
+        assert max(abs(slope)) * 2.0 ** (out.frac - acc_frac) > 2**14 or max(abs(intercept)) * 2.0**out.frac > 2**30
+        return
+    m_limit, b_limit = 2 ** (MULTIPLIER_BITS - 1) - 1, 2 ** (OFFSET_BITS - 1) - 1
+
+    def scaled(shift: int) -> tuple[list[int], list[int]]:
+        m = [half_up(Fraction(v) * Fraction(2) ** (out.frac - acc_frac + shift)) for v in slope]
+        b = [half_up(Fraction(v) * Fraction(2) ** (out.frac + shift)) for v in intercept]
+        return m, b
+
+    m, b = scaled(requant.shift)
+    assert (list(requant.multiplier or ()), list(requant.offset or ())) == (m, b)
+    if requant.shift < 40:
+        m, b = scaled(requant.shift + 1)
+        assert max(map(abs, m)) > m_limit or max(map(abs, b)) > b_limit
+
+
+def test_folding_names_the_channel_that_does_not_fit() -> None:
+    with pytest.raises(ValueError, match=r"channel 1 \(slope 1e\+09, intercept 0\) does not fit"):
+        fold_batch_norm(np.array([1.0, 1e9]), np.zeros(2), 0, Format(8, True, 0))
+    with pytest.raises(ValueError, match="not finite"):
+        fold_batch_norm(np.array([np.nan]), np.zeros(1), 0, Format(8, True, 0))
+
+
+@pytest.mark.parametrize(("fmt", "counts"), [(Format(8, False, 0), (27, 18, 12, 8)), (Format(5, True, 2), (1, 3, 7))])
+def test_average_is_exact_for_every_sum(fmt: Format, counts: tuple[int, ...]) -> None:
+    requant = average_requantizer(fmt, counts)
+    for row, n in enumerate(counts):
+        sums = np.arange(fmt.minimum * n, fmt.maximum * n + 1)
+        result = requant(sums, requant.multipliers[row], requant.offsets[row])
+        assert result.tolist() == [half_up(Fraction(int(s), n)) for s in sums]
+
+
+def test_average_refuses_what_has_no_taps() -> None:
+    with pytest.raises(ValueError, match="at least one valid tap, got 0"):
+        average_requantizer(Format(8, True, 0), (0,))
