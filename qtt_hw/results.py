@@ -103,6 +103,7 @@ def run_queue(
     results: Path,
     runs: Path,
     *,
+    seeds: Sequence[int] | None = None,
     progress: bool = True,
     note: Callable[[str], None] = lambda text: None,
 ) -> int:
@@ -114,6 +115,8 @@ def run_queue(
         TOML with [[run]] entries.
     results, runs : path
         Folder of the results files, and of the runs' own folders.
+    seeds : sequence of int, optional
+        Only these of each entry's seeds, so that several processes can share a queue.
     progress : bool
         Draw progress bars.
     note : callable
@@ -126,6 +129,8 @@ def run_queue(
     for entry in load_queue(queue):
         plain = load_config(queue.parent / entry.config)
         for seed in entry.seeds:
+            if seeds is not None and seed not in seeds:
+                continue
             config = plain.with_seed(seed)
             paths = {kind: results / f"{entry.topic}-{kind}.json" for kind in _kinds(config, entry)}
             wanted = [kind for kind, path in paths.items() if _missing(path, config, seed)]
@@ -220,6 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--queue", type=Path, default=Path("models/queue.toml"))
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--seed", type=int, action="append", help="only this seed (may be repeated)")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     given = parser.parse_args(arguments)
     from qtt_hw.train.stop import Interrupted
@@ -229,6 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.queue,
             given.results,
             given.runs,
+            seeds=given.seed,
             progress=not given.quiet,
             note=lambda text: print(text, file=sys.stderr, flush=True),
         )
