@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -124,6 +125,15 @@ def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
     )
 
 
+def _plain_names(text: str) -> str:
+    """Module names without escapes: `\\qtt_top.stage.unit` becomes `qtt_top__stage__unit`."""
+
+    def plain(found: re.Match[str]) -> str:
+        return found[1].replace(".", "__").replace("$", "_") + " "
+
+    return re.sub(rf"\\({TOP}(?:\.[\w$]+)+) ", plain, text)
+
+
 def emit(
     model: Graph | str | Path,
     build: str | Path,
@@ -159,7 +169,7 @@ def emit(
     try:
         # Any platform but None: multipliers become instances of the family's primitive.
         text = verilog.convert(top, name=TOP, platform=object(), emit_src=False, strip_internal_attrs=True)
-        (partial / DESIGN).write_text(text)
+        (partial / DESIGN).write_text(_plain_names(text))
         for target in ("sim", "ecp5"):
             shutil.copyfile(PRIMITIVES / f"multiplier_{target}.v", partial / f"primitives_{target}.v")
         save(graph, partial / MODEL)

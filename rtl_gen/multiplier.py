@@ -10,10 +10,8 @@ from __future__ import annotations
 from typing import Literal
 
 from amaranth.hdl import ClockSignal, Instance, Module, Mux, Shape, Signal, Value, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
-__all__ = ["DSP_BITS", "MULTIPLY_LATENCY", "LaneKind", "Multiplier"]
+__all__ = ["DSP_BITS", "MULTIPLY_LATENCY", "LaneKind", "fits_dsp", "multiply"]
 
 #: Cycles from operands to product, for every kind.
 MULTIPLY_LATENCY = 3
@@ -23,60 +21,59 @@ DSP_BITS = 18
 LaneKind = Literal["dsp", "logic"]
 
 
-class Multiplier(wiring.Component):
-    """p = a * b, three cycles later, signed.
+def fits_dsp(shape: Shape) -> bool:
+    """Whether an operand of this shape fits the DSP block; unsigned ones need a bit more."""
+    return shape.width + (not shape.signed) <= DSP_BITS
+
+
+def multiply(m: Module, platform: object, a: Value, b: Value, kind: LaneKind, name: str) -> Signal:
+    """The signal a * b of three cycles ago, signed, its logic added to `m`.
 
     Parameters
     ----------
-    a, b : Shape
-        Operand shapes; unsigned operands are extended. At most 18 signed bits each for a DSP.
+    m : Module
+    platform : object
+        None in Amaranth's own simulator, which cannot run instances; the same registers are then described here.
+    a, b : Value
+        Operands; unsigned ones are extended. At most 18 signed bits each for a DSP.
     kind : "dsp" or "logic"
+    name : str
+        Of the product and of the instance.
     """
-
-    def __init__(self, a: Shape, b: Shape, kind: LaneKind = "dsp"):
-        self.kind = kind
-        for name, shape in (("a", a), ("b", b)):
-            if kind == "dsp" and shape.width + (not shape.signed) > DSP_BITS:
-                raise ValueError(f"operand {name} of {shape!r} does not fit a signed {DSP_BITS}-bit multiplier")
-        super().__init__({"a": In(a), "b": In(b), "p": Out(signed(a.width + b.width + 1))})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        if self.kind == "logic":
-            self._shift_and_add(m)
-            return m
-        a, b = Signal(signed(DSP_BITS)), Signal(signed(DSP_BITS))
-        m.d.comb += [a.eq(self.a), b.eq(self.b)]
-        if platform is None:
-            a1, b1 = Signal.like(a), Signal.like(b)
-            p1 = Signal(signed(2 * DSP_BITS))
-            m.d.sync += [a1.eq(a), b1.eq(b), p1.eq(a1 * b1), self.p.eq(p1)]
-            return m
-        product = Signal(signed(2 * DSP_BITS))
-        m.submodules.block = Instance(
-            "qtt_multiplier",
-            ("i", "clk", ClockSignal("sync")),
-            ("i", "a", a),
-            ("i", "b", b),
-            ("o", "p", product),
+    product = Signal(signed(len(a) + len(b) + 1), name=name)
+    if kind == "logic":
+        _shift_and_add(m, a, b, product)
+        return product
+    for operand, value in (("a", a), ("b", b)):
+        if not fits_dsp(value.shape()):
+            raise ValueError(f"operand {operand} of {value.shape()!r} does not fit a signed {DSP_BITS}-bit multiplier")
+    wide_a, wide_b = (Signal(signed(DSP_BITS), name=f"{name}_{operand}") for operand in "ab")
+    wide = Signal(signed(2 * DSP_BITS), name=f"{name}_p")
+    m.d.comb += [wide_a.eq(a), wide_b.eq(b), product.eq(wide)]
+    if platform is None:
+        held_a, held_b, partial = Signal.like(wide_a), Signal.like(wide_b), Signal.like(wide)
+        m.d.sync += [held_a.eq(wide_a), held_b.eq(wide_b), partial.eq(held_a * held_b), wide.eq(partial)]
+    else:
+        m.submodules[f"{name}_multiplier"] = Instance(
+            "qtt_multiplier", i_clk=ClockSignal("sync"), i_a=wide_a, i_b=wide_b, o_p=wide
         )
-        m.d.comb += self.p.eq(product)
-        return m
+    return product
 
-    def _shift_and_add(self, m: Module) -> None:
-        """One copy of the wide operand per bit of the narrow one: registered, then added in pairs, then together."""
-        operands = sorted((self.a, self.b), key=len)
-        narrow, wide = (Signal.like(each, name=name) for each, name in zip(operands, ("narrow", "wide"), strict=True))
-        m.d.sync += [narrow.eq(operands[0]), wide.eq(operands[1])]
-        top = len(narrow) - 1
-        terms: list[Value] = []
-        for i in range(len(narrow)):
-            term = Mux(narrow[i], wide << i, 0)
-            terms.append(-term if narrow.shape().signed and i == top else term)
-        partial: list[Value] = []
-        for i in range(0, len(terms), 2):
-            total = terms[i] + terms[i + 1] if i + 1 < len(terms) else terms[i]
-            held = Signal(Value.cast(total).shape(), name=f"partial_{i // 2}")
-            m.d.sync += held.eq(total)
-            partial.append(held)
-        m.d.sync += self.p.eq(sum(partial[1:], partial[0]))
+
+def _shift_and_add(m: Module, a: Value, b: Value, product: Signal) -> None:
+    """One copy of the wide operand per bit of the narrow one: registered, then added in pairs, then together."""
+    operands = sorted((a, b), key=len)
+    narrow, wide = (Signal(value.shape(), name=f"{product.name}_{n}") for value, n in zip(operands, "nw", strict=True))
+    m.d.sync += [narrow.eq(operands[0]), wide.eq(operands[1])]
+    top = len(narrow) - 1
+    terms: list[Value] = []
+    for i in range(len(narrow)):
+        term = Mux(narrow[i], wide << i, 0)
+        terms.append(-term if narrow.shape().signed and i == top else term)
+    partial: list[Value] = []
+    for i in range(0, len(terms), 2):
+        total = terms[i] + terms[i + 1] if i + 1 < len(terms) else terms[i]
+        held = Signal(Value.cast(total).shape(), name=f"{product.name}_{i // 2}")
+        m.d.sync += held.eq(total)
+        partial.append(held)
+    m.d.sync += product.eq(sum(partial[1:], partial[0]))

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from qtt_hw.fixedpoint import Format
-from rtl_gen.multiplier import MULTIPLY_LATENCY, LaneKind, Multiplier
+from rtl_gen.multiplier import MULTIPLY_LATENCY, LaneKind, multiply
 
 __all__ = ["MacArray", "PoolReducer", "shape_of"]
 
@@ -82,10 +82,8 @@ class MacArray(_Reducer):
         for p in range(self.pe):
             level: list[Value] = []
             for s in range(self.simd):
-                lane = Multiplier(shape_of(self.x_format), shape_of(self.weight_format), self.kind)
-                m.submodules[f"lane_{p}_{s}"] = lane
-                m.d.comb += [lane.a.eq(self.x[s]), lane.b.eq(self.weights[p * self.simd + s])]
-                level.append(lane.p)
+                weight = self.weights[p * self.simd + s]
+                level.append(multiply(m, platform, self.x[s], weight, self.kind, f"lane_{p}_{s}"))
             depth = 0
             while len(level) > 1:
                 depth += 1

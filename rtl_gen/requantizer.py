@@ -15,7 +15,7 @@ from amaranth.utils import ceil_log2
 
 from qtt_hw.fixedpoint import Requantizer, bits_for_range
 from rtl_gen.memory import READ_LATENCY, Rom
-from rtl_gen.multiplier import DSP_BITS, MULTIPLY_LATENCY, Multiplier
+from rtl_gen.multiplier import DSP_BITS, MULTIPLY_LATENCY, multiply
 from rtl_gen.reduce import delay, shape_of
 
 __all__ = ["RequantizeUnit", "latency_of", "multipliers_of"]
@@ -83,7 +83,7 @@ class RequantizeUnit(wiring.Component):
         m = Module()
         requant = self.requant
         shift = max(requant.shift, 0)
-        sums = self._affine(m) if requant.affine else self._rounded(m)
+        sums = self._affine(m, platform) if requant.affine else self._rounded(m)
         out = requant.out
         for lane, total in enumerate(sums):
             shifted = total >> shift
@@ -106,7 +106,7 @@ class RequantizeUnit(wiring.Component):
             sums.append(total)
         return sums
 
-    def _affine(self, m: Module) -> list[Value]:
+    def _affine(self, m: Module, platform: object) -> list[Value]:
         requant = self.requant
         assert requant.multiplier is not None and requant.offset is not None
         half = 1 << (requant.shift - 1) if requant.shift > 0 else 0
@@ -128,11 +128,9 @@ class RequantizeUnit(wiring.Component):
             total = delay(m, offset, MULTIPLY_LATENCY, f"b_{lane}")
             for index, (a_low, a) in enumerate(_split(acc)):
                 for inner, (f_low, f) in enumerate(_split(factor)):
-                    product = Multiplier(a.shape(), f.shape())
-                    m.submodules[f"product_{lane}_{index}_{inner}"] = product
-                    m.d.comb += [product.a.eq(a), product.b.eq(f)]
                     place = index * pieces(m_bits) + inner
-                    late = delay(m, product.p, place, f"product_{lane}_{place}")
+                    product = multiply(m, platform, a, f, "dsp", f"product_{lane}_{place}")
+                    late = delay(m, product, place, f"product_{lane}_{place}")
                     added = Signal(signed(total_bits + 1), name=f"sum_{lane}_{place}")
                     m.d.sync += added.eq(total + (late << (a_low + f_low)))
                     total = added

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import Module, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -56,11 +56,18 @@ class Top(wiring.Component):
         m = Module()
         flow, lanes = wiring.flipped(self.i), self.in_lanes
 
+        def add(name: str, unit: wiring.Component) -> None:
+            """A submodule whose streams carry its name, so that the Verilog can be read."""
+            m.submodules[name] = unit
+            for port in ("i", "o"):
+                for member in ("payload", "valid", "ready"):
+                    Value.cast(getattr(getattr(unit, port), member)).name = f"{name}__{port}__{member}"
+
         def narrowed(name: str, to: int, width: int) -> None:
             nonlocal flow, lanes
             if lanes > to:
                 splitter = Splitter(to * width, lanes // to)
-                m.submodules[f"{name}_split"] = splitter
+                add(f"{name}__split", splitter)
                 wiring.connect(m, flow, splitter.i)
                 flow, lanes = splitter.o, to
 
@@ -68,7 +75,7 @@ class Top(wiring.Component):
             name = port_name(spec.node.name)
             narrowed(name, spec.folding.simd, spec.x.format.bits)
             stage = Stage(spec, lanes)
-            m.submodules[name] = stage
+            add(name, stage)
             wiring.connect(m, flow, stage.i)
             flow, lanes = stage.o, spec.folding.lanes
             if self.taps:
@@ -76,7 +83,8 @@ class Top(wiring.Component):
                 m.d.comb += [tap.strobe.eq(stage.o.valid & stage.o.ready), tap.payload.eq(stage.o.payload)]
         last = self.specs[-1].out
         narrowed("argmax", 1, last.format.bits)
-        m.submodules.argmax = argmax = Argmax(last.format, self.classes)
+        argmax = Argmax(last.format, self.classes)
+        add("argmax", argmax)
         m.d.comb += [
             argmax.i.payload.eq(flow.payload),
             argmax.i.valid.eq(flow.valid),

@@ -3,10 +3,10 @@
 import itertools
 
 import pytest
-from amaranth.hdl import signed, unsigned
+from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
-from rtl_gen.multiplier import MULTIPLY_LATENCY, Multiplier
+from rtl_gen.multiplier import MULTIPLY_LATENCY, multiply
 
 
 def values(shape):
@@ -30,20 +30,22 @@ def values(shape):
     ],
 )
 def test_product(kind, a, b):
-    dut = Multiplier(a, b, kind)
+    m = Module()
+    left, right = Signal(a), Signal(b)
+    product = multiply(m, None, left, right, kind, "product")
     pairs = list(itertools.product(values(a), values(b)))
     found = []
 
     async def run(ctx):
         for cycle in range(len(pairs) + MULTIPLY_LATENCY):
             if cycle < len(pairs):
-                ctx.set(dut.a, pairs[cycle][0])
-                ctx.set(dut.b, pairs[cycle][1])
+                ctx.set(left, pairs[cycle][0])
+                ctx.set(right, pairs[cycle][1])
             if cycle >= MULTIPLY_LATENCY:
-                found.append(ctx.get(dut.p))
+                found.append(ctx.get(product))
             await ctx.tick()
 
-    simulator = Simulator(dut)
+    simulator = Simulator(m)
     simulator.add_clock(1e-6)
     simulator.add_testbench(run)
     simulator.run()
@@ -52,4 +54,4 @@ def test_product(kind, a, b):
 
 def test_an_operand_too_wide_for_a_dsp_is_named():
     with pytest.raises(ValueError, match=r"operand a of unsigned\(18\) does not fit a signed 18-bit multiplier"):
-        Multiplier(unsigned(18), signed(4))
+        multiply(Module(), None, Signal(18), Signal(4), "dsp", "product")
