@@ -14,10 +14,12 @@ from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.ir.file import digest_of, load
 from sim.batch import End, compile_batch, run_batch
+from sim.cocotb_run import run_cocotb
 from sim.job import Job, Outcome, Progress
 from sim.manifest import Manifest
 from sim.scoreboard import FirstDifference
 from sim.stalls import pattern, patterns_of_seed
+from sim.step import run_stepping
 
 __all__ = ["CosimResult", "Engine", "cosim"]
 
@@ -100,7 +102,8 @@ def cosim(
         Random stalls of source and sink: patterns of `sim.stalls`, or True for a pair chosen by the seed.
     seed : int
     vcd : Path or str, optional
-        Waveform of the cycles around the first difference, or of the first cycles when there is none.
+        Waveform: with the verilator engine of the cycles around the first difference, or of the first cycles when
+        there is none; with the others of the whole run.
     progress : callable, optional
     processes : int, optional
         The verilator engine shares the samples out; back to back within each process.
@@ -114,19 +117,16 @@ def cosim(
     if engine not in get_args(Engine):
         raise ValueError(f"engine {engine!r} is not known; known are {', '.join(get_args(Engine))}")
     job = _job(Path(build), x, stalls, seed)
+    waves = None if vcd is None else Path(vcd)
     if engine == "verilator":
-        outcomes, waveform = _batch(job, processes, progress), _batch_vcd
+        outcomes = _batch(job, processes, progress)
+        found = [(share, part) for share, part in outcomes if part.difference is not None or part.failure is not None]
+        if waves is not None:
+            _batch_vcd(*(found or outcomes)[0], waves)
     elif engine == "cocotb":
-        from sim.cocotb_run import run_cocotb
-
-        outcomes, waveform = [(job, run_cocotb(job, progress=progress))], _batch_vcd
+        outcomes = [(job, run_cocotb(job, vcd=waves, progress=progress))]
     else:
-        from sim.step import run_stepping
-
-        outcomes, waveform = [(job, run_stepping(job, progress=progress))], _batch_vcd
-    found = [(item, part) for item, part in outcomes if part.difference is not None or part.failure is not None]
-    if vcd is not None:
-        waveform(*(found[0] if found else outcomes[0]), Path(vcd))
+        outcomes = [(job, run_stepping(job, vcd=waves, progress=progress))]
     return _result(job, outcomes, engine, bool(stalls), time.monotonic() - started)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from qtt_hw.ir.file import load
 from qtt_hw.ir.graph import Graph
 from sim.manifest import Manifest
 from sim.scoreboard import FirstDifference, Scoreboard
-from sim.stalls import Stalls
+from sim.stalls import Stalls, pattern
 from sim.words import pack
 
 __all__ = ["Job", "Outcome", "Progress"]
@@ -55,6 +58,29 @@ class Job:
     def words(self) -> NDArray:
         """The input stream, uint32 [samples * words, limbs]."""
         return pack(self.x, self.manifest.input.lanes, self.manifest.input.lane_bits)
+
+    def save(self, folder: Path) -> None:
+        """Write everything that another process needs to run this job."""
+        np.save(folder / "x.npy", self.x)
+        content = {
+            "build": str(self.build.resolve()),
+            "first": self.first,
+            "source": self.source.name,
+            "sink": self.sink.name,
+            "seed": self.seed,
+            "watchdog": self.watchdog,
+        }
+        (folder / "job.json").write_text(json.dumps(content), encoding="utf-8")
+
+    @staticmethod
+    def load(folder: Path) -> Job:
+        """The job that `save` wrote."""
+        content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        build = Path(content.pop("build"))
+        manifest = Manifest.load(build)
+        source, sink = pattern(content.pop("source")), pattern(content.pop("sink"))
+        x = np.load(folder / "x.npy")
+        return Job(build, manifest, load(build / manifest.model), x, source=source, sink=sink, **content)
 
 
 class Outcome(BaseModel):

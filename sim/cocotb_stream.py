@@ -1,0 +1,171 @@
+"""Driver and monitors of a ready/valid stream in cocotb.
+
+Everything is written at the clock's falling edge and sampled once that has settled: the values that the next rising
+edge sees, in every simulator. Cycles are counted in falling edges; coroutines started together agree on them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from cocotb.triggers import FallingEdge, ReadOnly
+from numpy.typing import NDArray
+
+from sim.stalls import StallWalk
+
+__all__ = ["StreamDriver", "StreamMonitor", "TapMonitor"]
+
+Deliver = Callable[[NDArray[np.uint32], NDArray[np.uint64]], None]
+
+
+class _Collector:
+    """Gathers words and cycles and delivers them as arrays, `size` at a time."""
+
+    def __init__(self, bits: int, size: int, deliver: Deliver):
+        self._bytes = 4 * -(-bits // 32)
+        self._size = size
+        self._deliver = deliver
+        self._words: list[bytes] = []
+        self._cycles: list[int] = []
+        self.count = 0
+
+    def add(self, word: int, cycle: int) -> None:
+        self._words.append(word.to_bytes(self._bytes, "little"))
+        self._cycles.append(cycle)
+        self.count += 1
+        if len(self._words) == self._size:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._words:
+            words = np.frombuffer(b"".join(self._words), "<u4").reshape(len(self._words), -1)
+            self._deliver(words, np.array(self._cycles, dtype=np.uint64))
+            self._words, self._cycles = [], []
+
+
+class StreamDriver:
+    """Sends words into a stream; holds back as its walk says, never takes an offered word back.
+
+    Parameters
+    ----------
+    clk, payload, valid, ready : handles
+    walk : StallWalk
+    seed : int
+        Of what stands on the payload while valid is 0.
+    """
+
+    def __init__(self, clk: Any, payload: Any, valid: Any, ready: Any, walk: StallWalk, seed: int = 0):
+        self._clk, self._payload, self._valid, self._ready = clk, payload, valid, ready
+        self._walk = walk
+        self._garbage = random.Random(seed)
+        self._queue: deque[int] = deque()
+        self.accepted: list[int] = []  # the cycle of every transfer
+
+    def send(self, words: Iterable[int]) -> None:
+        self._queue.extend(words)
+
+    @property
+    def left(self) -> int:
+        """Words not yet taken."""
+        return len(self._queue)
+
+    async def run(self) -> None:
+        cycle, offered = 0, False
+        while True:
+            await FallingEdge(self._clk)
+            if not offered:
+                offered = bool(self._queue) and not self._walk.step()
+                self._payload.value = self._queue[0] if offered else self._garbage.getrandbits(len(self._payload))
+                self._valid.value = int(offered)
+            await ReadOnly()
+            if offered and self._ready.value:
+                self.accepted.append(cycle)
+                self._queue.popleft()
+                offered = False
+            cycle += 1
+
+
+class StreamMonitor:
+    """Takes words from a stream, refusing as its walk says, and checks the rules of valid and payload.
+
+    Parameters
+    ----------
+    clk, payload, valid, ready : handles
+    walk : StallWalk
+    deliver : callable
+        Given uint32 [words, limbs] and their cycles.
+    size : int
+        Words delivered at a time.
+    """
+
+    def __init__(self, clk: Any, payload: Any, valid: Any, ready: Any, walk: StallWalk, deliver: Deliver, size: int):
+        self._clk, self._payload, self._valid, self._ready = clk, payload, valid, ready
+        self._walk = walk
+        self._collector = _Collector(len(payload), size, deliver)
+        self.last = 0  # cycle of the latest transfer
+        self.broken: str | None = None  # the rule that the design broke, and when
+
+    @property
+    def count(self) -> int:
+        """Words taken."""
+        return self._collector.count
+
+    def flush(self) -> None:
+        self._collector.flush()
+
+    async def run(self) -> None:
+        cycle = 0
+        waiting: int | None = None
+        while True:
+            await FallingEdge(self._clk)
+            ready = not self._walk.step()
+            self._ready.value = int(ready)
+            await ReadOnly()
+            valid = bool(self._valid.value)
+            if waiting is not None and not valid:
+                self.broken = f"cycle {cycle}: o__valid fell before a transfer"
+                return
+            if valid:
+                word = int(self._payload.value)
+                if waiting is not None and word != waiting:
+                    self.broken = f"cycle {cycle}: o__payload changed while o__valid = 1 and o__ready = 0"
+                    return
+                waiting = None if ready else word
+                if ready:
+                    self._collector.add(word, cycle)
+                    self.last = cycle
+            cycle += 1
+
+
+class TapMonitor:
+    """Watches a stage's output: a strobe and a payload, no ready.
+
+    Parameters
+    ----------
+    clk, strobe, payload : handles
+    deliver : callable
+        As of StreamMonitor.
+    size : int
+    """
+
+    def __init__(self, clk: Any, strobe: Any, payload: Any, deliver: Deliver, size: int):
+        self._clk, self._strobe, self._payload = clk, strobe, payload
+        self._collector = _Collector(len(payload), size, deliver)
+        self.last = 0
+
+    def flush(self) -> None:
+        self._collector.flush()
+
+    async def run(self) -> None:
+        cycle = 0
+        while True:
+            await FallingEdge(self._clk)
+            await ReadOnly()
+            if self._strobe.value:
+                self._collector.add(int(self._payload.value), cycle)
+                self.last = cycle
+            cycle += 1

@@ -1,0 +1,84 @@
+"""pyverilator made to work with Verilator 5: the Python API that steps a design cycle by cycle.
+
+The maintained fork (pyverilator-mm) writes for Verilator 4: it takes Verilator's version from a line that the PyPI
+build leaves empty, asks for C++11 where Verilator 5 needs more, and finds the program through the process's own PATH.
+The replacements below are all of its code that is touched; they hold while a design is built.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from sim.toolchain import environment, package_folder, verilator_root
+
+__all__ = ["build_model", "open_model"]
+
+
+@contextmanager
+def _shimmed() -> Iterator[tuple[Any, Callable[[Sequence[str]], None]]]:
+    package_folder("pyverilator", "pyverilator-mm")
+    from pyverilator import pyverilator, verilatorcpp
+
+    env = environment()
+
+    def call_process(args: Sequence[str], quiet: bool = False) -> None:
+        command = [part.replace("--std=c++11", "--std=c++17") for part in args if part]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            lines = (done.stderr + done.stdout).splitlines()
+            errors = [line for line in lines if line.startswith("%") or "rror" in line] or lines[-1:] or ["no message"]
+            raise ValueError(f"pyverilator: {errors[0].strip()}")
+
+    which = SimpleNamespace(which=lambda name: str(verilator_root() / "bin" / name))
+    with (
+        mock.patch.object(pyverilator, "call_process", call_process),
+        mock.patch.object(pyverilator, "shutil", which),
+        mock.patch.object(verilatorcpp, "verilator_flushcall_ok", lambda: False),
+    ):
+        yield pyverilator.PyVerilator, call_process
+
+
+def build_model(top: Path, sources: Sequence[Path], folder: Path) -> Path:
+    """The shared library of a design, for `open_model`.
+
+    Parameters
+    ----------
+    top : Path
+        Verilog file named after its module.
+    sources : sequence of Path
+        Everything else that Verilator takes.
+    folder : Path
+        Where the library is made.
+
+    Raises
+    ------
+    ValueError
+        When the package is missing, or the design does not compile.
+    """
+    names = ["--prefix", f"V{top.stem}", "--top-module", top.stem]
+    with _shimmed() as (pyverilator, call_process):
+        # generated only: building would also load it, and a library can hold one model
+        pyverilator.build(
+            str(top.resolve()),
+            build_dir=str(folder.resolve()),
+            args=["-O3", *names, *(str(source.resolve()) for source in sources)],
+            cargs="-O2 -fno-gnu-unique",  # so that two loaded copies share nothing
+            gen_only=True,
+        )
+        call_process(["make", "-C", str(folder), "-f", f"V{top.stem}.mk", "LDFLAGS=-fPIC -shared"])
+    return folder / f"V{top.stem}"
+
+
+def open_model(library: Path) -> Any:
+    """The PyVerilator object of a library; only the design's ports are visible, every input is 0."""
+    with _shimmed() as (pyverilator, _), tempfile.TemporaryDirectory(prefix="step-") as folder:
+        # the simulated time is a global of the library: every model needs a copy of its own
+        return pyverilator(shutil.copy(library, folder), auto_eval=False)

@@ -1,0 +1,221 @@
+"""Stepping a BUILD cycle by cycle from Python, through pyverilator."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.job import Job, Outcome, Progress
+from sim.manifest import Manifest
+from sim.pyverilator_shim import build_model, open_model
+from sim.words import limbs, pack, unpack
+from sim.wrapper import TOP, verilog, write_sources
+
+__all__ = ["Stepper", "open", "run_stepping"]
+
+
+def open(build: Path | str) -> Stepper:
+    """A Stepper at cycle 0, just after reset; the design is compiled once per content of its sources."""
+    build = Path(build)
+    manifest = Manifest.load(build)
+    digest = hashlib.sha256(verilog(manifest).encode())
+    for name in manifest.sources.simulation:
+        digest.update((build / name).read_bytes())
+    folder = build / "sim" / f"step-{digest.hexdigest()[:16]}"
+    if not folder.is_dir():
+        folder.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="compile-") as temporary:
+            files = write_sources(build, manifest, Path(temporary))
+            library = build_model(files[-1], files[:-1], Path(temporary) / "obj")
+            (Path(temporary) / "done").mkdir()
+            library.replace(Path(temporary) / "done" / library.name)
+            (Path(temporary) / "done").replace(folder)
+    return Stepper(manifest, open_model(folder / f"V{TOP}"))
+
+
+class Stepper:
+    """A design between two clock edges: what was put waits at the input, and `peek` shows settled values.
+
+    Attributes
+    ----------
+    cycle : int
+        Number of the current cycle; 0 is the first one after reset.
+    ready : bool
+        Whether the sink takes a word in the current cycle; true unless set.
+    outputs : list of (int, int)
+        Cycle and word of every output transfer, {last, value} as in the manifest.
+    taps : dict of str to list of (int, int)
+        Cycle and word of every transfer at a stage's output.
+    starts : list of int
+        Cycle of each sample's first input transfer.
+    """
+
+    def __init__(self, manifest: Manifest, model: Any):
+        self.manifest = manifest
+        self.cycle = 0
+        self.outputs: list[tuple[int, int]] = []
+        self.taps: dict[str, list[tuple[int, int]]] = {tap.stage: [] for tap in manifest.taps}
+        self.starts: list[int] = []
+        self._model = model
+        self._waiting: deque[int] = deque()
+        self._taken = 0
+        self._ready = True
+        self._hold = False
+        self._tracing = False
+        self._names = {"i__payload": "i_payload", "i__valid": "i_valid", "i__ready": "i_ready"}
+        self._names |= {"o__payload": "o_payload", "o__valid": "o_valid", "o__ready": "o_ready"}
+        for index, tap in enumerate(manifest.taps):
+            self._names |= {tap.strobe: f"t{index}_strobe", tap.payload: f"t{index}_payload"}
+        model["rst"] = 1
+        for _ in range(4):
+            self._edge()
+            self._settle()
+        model["rst"] = 0
+        self._settle()
+
+    def put(self, sample: NDArray) -> None:
+        """Queue a preprocessed sample, integers [D, H, W, C]."""
+        port = self.manifest.input
+        for word in pack(np.asarray(sample), port.lanes, port.lane_bits):
+            self._waiting.append(sum(int(limb) << 32 * i for i, limb in enumerate(word)))
+        self._settle()
+
+    def peek(self, port: str) -> int:
+        """The value of a port of the design in the current cycle, unsigned."""
+        name = self._names.get(port, port)
+        if name not in self._model:
+            raise ValueError(f"port {port!r} is not known; known are clk, rst, {', '.join(self._names)}")
+        return int(self._model[name])
+
+    @property
+    def ready(self) -> bool:
+        return self._ready
+
+    @ready.setter
+    def ready(self, value: bool) -> None:
+        self._ready = value
+        self._settle()
+
+    @property
+    def hold(self) -> bool:
+        """Whether the source keeps its next word back; a word already offered stays."""
+        return self._hold
+
+    @hold.setter
+    def hold(self, value: bool) -> None:
+        self._hold = value
+        self._settle()
+
+    def step(self, count: int = 1) -> None:
+        """Go `count` clock edges further and note every transfer."""
+        model = self._model
+        for _ in range(count):
+            taken = bool(model["i_valid"] and model["i_ready"])
+            if taken:
+                if self._taken % self.manifest.input.words == 0:
+                    self.starts.append(self.cycle)
+                self._taken += 1
+                self._waiting.popleft()
+            if model["o_valid"] and self._ready:
+                self.outputs.append((self.cycle, int(model["o_payload"])))
+            for index, transfers in enumerate(self.taps.values()):
+                if model[f"t{index}_strobe"]:
+                    transfers.append((self.cycle, int(model[f"t{index}_payload"])))
+            self._edge()
+            self.cycle += 1
+            if taken:
+                model["i_valid"] = 0
+            self._settle()
+
+    def results(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Logits [samples, classes] and argmax [samples] of every sample that is complete."""
+        port = self.manifest.output
+        samples = len(self.outputs) // port.words
+        words = np.array([[word] for _, word in self.outputs[: samples * port.words]], dtype=np.uint64)
+        halves = np.concatenate([words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)], axis=1).astype(np.uint32)
+        values = unpack(halves, 1, port.value_bits, True).reshape(samples, port.words)
+        return values[:, :-1], values[:, -1]
+
+    def trace(self, path: Path) -> None:
+        """Write a VCD from here on, until `stop_trace`; 20 units of time are a cycle."""
+        self._model.start_vcd_trace(str(path), auto_tracing=False)
+        self._tracing = True
+
+    def stop_trace(self) -> None:
+        self._model.stop_vcd_trace()
+        self._tracing = False
+
+    def _edge(self) -> None:
+        self._show()
+        self._model["clk"] = 1
+        self._model.eval()
+        self._show()
+
+    def _show(self) -> None:
+        if self._tracing:
+            self._model.add_to_vcd_trace()
+
+    def _settle(self) -> None:
+        model = self._model
+        if self._waiting and not model["i_valid"] and not self._hold:
+            model["i_payload"] = self._waiting[0]
+            model["i_valid"] = 1
+        model["o_ready"] = int(self._ready)
+        model["clk"] = 0
+        model.eval()
+
+
+def run_stepping(job: Job, *, vcd: Path | None = None, progress: Progress | None = None) -> Outcome:
+    """Every sample of a job, stepped; `vcd` shows the whole run."""
+    stepper = open(job.build)
+    scoreboard = job.scoreboard()
+    source, sink = job.source.walk(2 * job.seed + 1), job.sink.walk(2 * job.seed + 2)
+    if vcd is not None:
+        stepper.trace(vcd)
+    for sample in job.x:
+        stepper.put(sample)
+    expected = len(job.x) * job.manifest.output.words
+    streams = [stepper.outputs, *stepper.taps.values()]
+    widths = [job.manifest.output.bits, *(tap.bits for tap in job.manifest.taps)]
+    seen = [0] * len(streams)
+    last = 0
+    while True:
+        stepper.hold, stepper.ready = source.step(), not sink.step()
+        stepper.step()
+        for number, stream in enumerate(streams):
+            if len(stream) > seen[number]:
+                seen[number] += 1
+                last, word = stream[-1]
+                words = np.array([[word >> 32 * i & 0xFFFFFFFF for i in range(limbs(widths[number]))]], dtype=np.uint32)
+                cycles = np.array([last], dtype=np.uint64)
+                if number == 0:
+                    scoreboard.output(words, cycles)
+                    if progress is not None:
+                        progress(min(scoreboard.completed, len(job.x)))
+                else:
+                    scoreboard.tap(number - 1, words, cycles)
+        quiet = stepper.cycle - last
+        if quiet >= 1000 and seen[0] >= expected:
+            break
+        if quiet >= job.watchdog:
+            break
+    if vcd is not None:
+        stepper.stop_trace()
+    scoreboard.finish()
+    failure = None
+    if seen[0] < expected:
+        failure = f"deadlock: no transfer after cycle {last}, {scoreboard.completed} of {len(job.x)} samples came out"
+    return Outcome(
+        difference=scoreboard.difference,
+        starts=tuple(stepper.starts),
+        ends=tuple(scoreboard.ends),
+        cycles=stepper.cycle,
+        failure=failure,
+        failure_cycle=None if failure is None else last,
+    )

@@ -1,0 +1,52 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim.cosim import cosim
+
+
+def test_cocotb_agrees_with_the_batch_harness(small_build: Any) -> None:
+    done: list[int] = []
+    x = small_build.samples(30)
+    result = cosim(small_build(), x, engine="cocotb", progress=done.append)
+    assert result.equal and result.engine == "cocotb"
+    assert (result.cycles, result.latency, result.cycles_equal) == (9, 8, True)
+    assert done and done[-1] == 30
+
+
+@pytest.mark.parametrize("stalls", [("sparse", "none"), ("bursty", "mostly"), ("mostly", "bursty")])
+def test_stalls_change_nothing_but_time(small_build: Any, stalls: tuple[str, str]) -> None:
+    result = cosim(small_build(), small_build.samples(12), engine="cocotb", stalls=stalls, seed=5)
+    assert result.equal and result.cycles_equal is None
+    assert result.simulated_cycles > 12 * 9 + 1000
+
+
+def test_a_difference_is_the_batch_harness_s(small_build: Any, tmp_path: Path) -> None:
+    x = small_build.samples(4)
+    x[:2] = 0
+    batch = cosim(small_build(shift=3), x)
+    path = tmp_path / "waves.vcd"
+    result = cosim(small_build(shift=3), x, engine="cocotb", vcd=path)
+    assert not result.equal
+    assert result.first_difference == batch.first_difference is not None
+    assert result.first_difference.sample == 2
+    assert "tap_point__strobe" in path.read_text()
+
+
+def test_broken_rules_and_deadlocks_fail(small_build: Any) -> None:
+    x = small_build.samples(5)
+    result = cosim(small_build(fickle=True), x, engine="cocotb", stalls=("none", "mostly"))
+    assert result.failure is not None and "o__payload changed while" in result.failure
+    result = cosim(small_build(hang_at=2), x, engine="cocotb")
+    assert result.failure == "deadlock: no transfer after cycle 24, 2 of 5 samples came out"
+    result = cosim(small_build(repeat=True), np.concatenate([x, x[:1]]), engine="cocotb")
+    assert result.first_difference is not None and result.first_difference.stage == "last"
+
+
+def test_a_design_that_does_not_compile_is_one_line(small_build: Any) -> None:
+    build = small_build(extra_wait=5)
+    (build / "design.v").write_text("module qtt_top(input clk; endmodule\n")
+    with pytest.raises(ValueError, match=r"^.*: cocotb did not finish: %Error: .*design\.v:1"):
+        cosim(build, small_build.samples(1), engine="cocotb")
