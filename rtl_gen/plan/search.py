@@ -14,7 +14,7 @@ from itertools import product
 
 from amaranth.utils import ceil_log2
 
-from boards.devices import Device
+from boards.devices import DEVICES, Device
 from qtt_hw.ir.graph import Contraction, Edge, Graph, Node, Permutation, Pool, Reshape, Window
 from rtl_gen.cycles import Prediction, predict
 from rtl_gen.folding import Folding, StageSpec
@@ -307,6 +307,16 @@ def _fastest(
     return best
 
 
+def _next_device(stages: _Stages) -> str:
+    """The first known device, in the order of their list, that holds the smallest folding, with its cycles."""
+    upper = max(_serial_cycles(n, x) for n, x in zip(stages.nodes, stages.edges, strict=True))
+    for larger in DEVICES.values():
+        chain, _ = _fit(stages, larger, upper)
+        if chain is not None:
+            return f"it fits {larger.name}, at {max(c.cycles for c in chain)} cycles or fewer"
+    return "no known device holds it"
+
+
 def _too_small(
     graph: Graph, device: Device, wish: str, shares: dict[str, float], nearest: list[_Choice] | None, clock_mhz: float
 ) -> str:
@@ -317,6 +327,6 @@ def _too_small(
     )
     text = f"{graph.name}: {wish} does not fit {device.name} ({over or 'no folding is that fast'})"
     if nearest is None:
-        return text + "; a larger device is needed"
+        return text + f"; {_next_device(_Stages(graph))}"
     cycles = max(c.cycles for c in nearest)
     return text + f"; the nearest plan that fits takes {cycles} cycles, {clock_mhz * 1e6 / cycles:.0f} frames a second"

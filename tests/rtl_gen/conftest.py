@@ -10,7 +10,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from qtt_hw.fixedpoint import Format, IntArray, Requantizer
-from qtt_hw.ir.graph import INPUT, Contraction, Edge, Node, Permutation, Pool, Window
+from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, InputSpec, Node, Permutation, Pool, Reshape, Window
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.geometry import Geometry
 
@@ -104,6 +104,58 @@ def stage_cases(draw: st.DrawFn) -> Case:
         spec = StageSpec(node, edge, folding.model_copy(update={"lanes": pe}))
     x = rng.integers(fmt.minimum, fmt.maximum + 1, size=(3, *edge.shape))
     return Case(spec, draw(st.sampled_from(_divisors(simd))), x)
+
+
+def contraction(
+    name: str, source: str, edge: Edge, channels: int, window: Window, out: Format, rng: np.random.Generator
+) -> Contraction:
+    """A contraction of random 4-bit weights; unsigned outputs get a batch norm."""
+    weight_format = Format(4, True, 2, narrow=True)
+    weight = rng.integers(-7, 8, size=(channels, *window.kernel, edge.channels))
+    if out.signed:
+        requant = Requantizer(out, 3)
+    else:
+        m, b = rng.integers(200, 900, channels), rng.integers(-9000, 30000, channels)
+        requant = Requantizer(out, 11, tuple(int(v) for v in m), tuple(int(v) for v in b))
+    return Contraction(name, (source,), name, window, weight, weight_format, requant)
+
+
+def small_network() -> Graph:
+    """A little of everything: strided convolution, TT stages along each axis, pools, a permutation, a linear head."""
+    rng = np.random.default_rng(7)
+    edge = Edge((6, 6, 6, 4), Format(1, False, 0))
+    spec = InputSpec(edge, (6, 6, 6, 4))
+    signed, unsigned = Format(8, True, 3), Format(8, False, 3)
+    nodes: list[Node] = []
+
+    def add(node: Node) -> None:
+        nonlocal edge
+        nodes.append(node)
+        edge = node.output(edge)
+
+    def last() -> str:
+        return nodes[-1].name if nodes else INPUT
+
+    pad = ((0, 0), (0, 0), (0, 0))
+    cube = Window((3, 3, 3), (1, 1, 1), ((1, 1), (1, 1), (1, 1)))
+    add(contraction("conv", last(), edge, 8, cube, unsigned, rng))
+    add(Pool("pool", (last(),), "pool", "max", Window((2, 2, 2), (2, 2, 2), pad)))
+    add(contraction("tt.in", last(), edge, 6, Window(), signed, rng))
+    add(contraction("tt.d", last(), edge, 4, Window((3, 1, 1), padding=((1, 1), (0, 0), (0, 0))), signed, rng))
+    add(contraction("tt.h", last(), edge, 4, Window((1, 3, 1), padding=((0, 0), (1, 1), (0, 0))), signed, rng))
+    add(contraction("tt.w", last(), edge, 6, Window((1, 1, 2), (1, 1, 2), ((0, 0), (0, 0), (0, 1))), signed, rng))
+    add(contraction("tt.out", last(), edge, 12, Window(), unsigned, rng))
+    add(Permutation("swap", (last(),), "swap", tuple(int(v) for v in rng.permutation(12))))
+    add(Pool("mean", (last(),), "mean", "average", Window((3, 3, 1))))
+    add(Reshape("flat", (last(),), "flat", (1, 1, 1, 24)))
+    add(contraction("head", last(), edge, 5, Window(), Format(16, True, 0), rng))
+    return Graph("small", spec, tuple(nodes), tuple("abcde"))
+
+
+@pytest.fixture(scope="session")
+def network() -> Graph:
+    """A small network with every kind of stage."""
+    return small_network()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,73 @@
+"""Plans fit their device, reach their frame rate, say what is missing, and predict what the stages need."""
+
+import pytest
+
+from boards.devices import Device, device
+from rtl_gen.cycles import predict
+from rtl_gen.plan.plan import load_plan, save_plan, stage_specs
+from rtl_gen.plan.search import USABLE, plan
+
+
+def within(found, target):
+    budgets = {name: getattr(target, name) for name in USABLE}
+    return all(b is None or getattr(found, name) <= b * USABLE[name] for name, b in budgets.items())
+
+
+@pytest.mark.parametrize("name", ["ecp5-12f", "ecp5-25f", "ecp5-85f"])
+def test_fits_the_device_and_predicts_by_the_event_model(network, name):
+    found = plan(network, device(name))
+    assert within(found, device(name))
+    specs = stage_specs(network, [(s.stage, s.folding) for s in found.stages])
+    expected = predict(specs, found.input_lanes, classes=network.output.channels)
+    assert (found.cycles, found.latency) == (expected.interval, expected.latency)
+    assert found.cycles >= max(s.cycles for s in specs)
+    assert found.utilization == pytest.approx(max(s.cycles for s in specs) / found.cycles, abs=1e-6)
+    assert found.dsps == sum(s.dsps for s in specs)
+
+
+def test_a_larger_device_is_not_slower(network):
+    cycles = [plan(network, device(name)).cycles for name in ("ecp5-12f", "ecp5-85f")]
+    assert cycles[1] <= cycles[0]
+
+
+def test_a_frame_rate_is_reached_with_less_hardware(network):
+    fastest = plan(network, device("ecp5-85f"))
+    slower = plan(network, device("ecp5-85f"), fps=fastest.frames_per_second / 8)
+    assert slower.frames_per_second >= fastest.frames_per_second / 8
+    assert slower.luts < fastest.luts
+
+
+def test_a_device_too_small_says_by_how_much_and_names_the_next_that_fits(network):
+    with pytest.raises(ValueError) as refused:
+        plan(network, Device("toy", dsps=1, brams=4, luts=3000))
+    text = str(refused.value)
+    assert "\n" not in text
+    assert "does not fit toy" in text
+    assert "luts" in text and "% of the usable 2100" in text
+    assert "fits ecp5-12f" in text
+
+
+def test_a_frame_rate_out_of_reach_names_the_nearest_plan(network):
+    fastest = plan(network, device("ecp5-25f"))
+    with pytest.raises(ValueError, match=r"does not fit ecp5-25f .*; the nearest plan that fits takes \d+ cycles, \d+ frames") as refused:
+        plan(network, device("ecp5-25f"), fps=fastest.frames_per_second * 50)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_plan_file_round_trips_and_names_what_is_wrong(network, tmp_path):
+    found = plan(network, device("ecp5-25f"))
+    path = tmp_path / "plan.json"
+    save_plan(found, path)
+    assert load_plan(path) == found
+    path.write_text(path.read_text().replace('"cycles"', '"cicles"', 1))
+    with pytest.raises(ValueError, match=r"plan\.json: "):
+        load_plan(path)
+    with pytest.raises(ValueError, match=r"missing\.json: No such file"):
+        load_plan(tmp_path / "missing.json")
+
+
+def test_a_plan_of_another_model_is_refused(network):
+    found = plan(network, device("ecp5-25f"))
+    foldings = [(s.stage, s.folding) for s in found.stages]
+    with pytest.raises(ValueError, match="the plan does not belong to .*: it has no stage"):
+        stage_specs(network, foldings[1:])
