@@ -98,9 +98,9 @@ def round_half_up(values: Any) -> Any:
 
     Callers pass float64: in float32 the sum is already wrong just under one half.
     """
-    if isinstance(values, np.ndarray | np.generic):
-        return np.floor(values + 0.5)
-    return (values + 0.5).floor()
+    if hasattr(values, "floor"):  # a torch tensor
+        return (values + 0.5).floor()
+    return np.floor(np.asarray(values) + 0.5)
 
 
 def quantize(values: Any, fmt: Format) -> Any:
@@ -109,7 +109,7 @@ def quantize(values: Any, fmt: Format) -> Any:
 
 
 def round_shift(integers: Any, shift: int) -> Any:
-    """integers * 2**-shift rounded half up: (x + 2**(s-1)) >> s for s > 0, x << -s for s <= 0; int64, numpy or torch."""
+    """integers * 2**-shift rounded half up: (x + 2**(s-1)) >> s for s > 0, else x << -s; int64, numpy or torch."""
     if shift > 0:
         return (integers + (1 << (shift - 1))) >> shift
     return integers << -shift

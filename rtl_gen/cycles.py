@@ -38,7 +38,7 @@ class Prediction:
 
 
 class _Link:
-    """Words between two units: `base[j]` is the first cycle in which word j could be offered, `taken[j]` its transfer."""
+    """Words between two units: `base[j]` is the first cycle in which word j can be offered, `taken[j]` its transfer."""
 
     def __init__(self) -> None:
         self.base: list[int] = []
@@ -270,7 +270,7 @@ def predict(
         outputs = tuple(taken[-1][words - 1 :: words])
         gaps = [b - a for a, b in zip(outputs, outputs[1:], strict=False)]
         if gaps[-1] == gaps[-2]:
-            return Prediction(gaps[-1], outputs[0] - taken[0][0] , outputs)
+            return Prediction(gaps[-1], outputs[0] - taken[0][0], outputs)
         if inferences >= MOST_INFERENCES:
             raise ValueError(f"the schedule is not periodic after {inferences} inferences: {gaps}")
         inferences += 2

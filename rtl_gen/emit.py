@@ -6,7 +6,6 @@ The folder is written under a temporary name and renamed, so that it is whole or
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -179,7 +178,7 @@ def emit(
         partial.chmod(0o755)
         if build.exists():
             shutil.rmtree(build)
-        os.replace(partial, build)
+        partial.rename(build)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

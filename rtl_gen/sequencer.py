@@ -233,7 +233,7 @@ class Sequencer(wiring.Component):
         self, m: Module, current: data.View, group: Value, levels: tuple[_Level, _Level, _Level], group_rom: Value
     ) -> None:
         """ring: (base + offsets) modulo the ring; rom: sum of the levels' ROM values. Three stages each."""
-        shape, ring = self.shape, self.shape.walk.ring
+        ring = self.shape.walk.ring
         inner, high, deep = levels
         bits = _bits(2 * ring)
         near, far, total = Signal(bits), Signal(bits), Signal(bits)

@@ -57,7 +57,7 @@ class Stage(wiring.Component):
     def __init__(self, spec: StageSpec, in_lanes: int):
         if spec.folding.simd % in_lanes:
             raise ValueError(
-                f"stage {spec.node.name}: input words of {in_lanes} values cannot be gathered to simd {spec.folding.simd}"
+                f"stage {spec.node.name}: words of {in_lanes} values cannot be gathered to simd {spec.folding.simd}"
             )
         self.spec, self.in_lanes = spec, in_lanes
         super().__init__(

@@ -24,7 +24,8 @@ def _taps(x: NDArray, node: Contraction | Pool, fill: int) -> Iterator[tuple[tup
     window = node.window
     padded = np.pad(x, ((0, 0), *window.padding, (0, 0)), constant_values=fill)
     out = window.out_positions((x.shape[1], x.shape[2], x.shape[3], x.shape[4]))
-    for tap in product(*(range(k) for k in window.kernel)):
+    kd, kh, kw = (range(k) for k in window.kernel)
+    for tap in product(kd, kh, kw):
         axes = tuple(slice(k, k + (n - 1) * s + 1, s) for k, n, s in zip(tap, out, window.stride, strict=True))
         yield tap, padded[(slice(None), *axes)]
 

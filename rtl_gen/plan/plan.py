@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -91,7 +90,7 @@ def save_plan(plan: Plan, path: Path) -> None:
     """Write the plan as JSON, whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(plan.model_dump(mode="json"), indent=1) + "\n")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def load_plan(path: Path) -> Plan:

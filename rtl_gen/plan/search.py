@@ -8,7 +8,7 @@ how scarce it turned out to be, and the number of cycles is bisected.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -19,6 +19,7 @@ from qtt_hw.ir.graph import Contraction, Edge, Graph, Node, Permutation, Pool, R
 from rtl_gen.cycles import Prediction, predict
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.geometry import Geometry
+from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.plan import Plan, StagePlan
 from rtl_gen.plan.resources import Resources, ring_capacity, stage_resources
 
@@ -99,7 +100,7 @@ class _Stages:
             self._cache[key] = list(self._candidates(self.nodes[index], self.edges[index], simd, simd_after))
         return self._cache[key]
 
-    def _candidates(self, node: Node, x: Edge, simd: int, simd_after: int):
+    def _candidates(self, node: Node, x: Edge, simd: int, simd_after: int) -> Iterator[_Choice]:
         window = node.window if isinstance(node, Contraction | Pool) else Window()
         geometry = Geometry.of(window, x.shape, simd)
         contraction = isinstance(node, Contraction)
@@ -108,8 +109,8 @@ class _Stages:
             (ring_capacity(words, simd * x.format.bits), delay) for words, delay in _rings(geometry)
         ]
         out = node.output(x).channels
-        kinds: list[str] = ["dsp"]
-        if contraction:
+        kinds: list[LaneKind] = ["dsp"]
+        if isinstance(node, Contraction):
             bits = (node.weight_format.bits, x.format.bits)
             if x.format.bits <= NARROW_BITS:
                 kinds = ["logic"]
@@ -261,10 +262,11 @@ def plan(
     upper = max(slowest)
     if fps is not None:
         wanted = int(clock_mhz * 1e6 / fps)
+        wish = f"{fps:g} frames a second at {clock_mhz:g} MHz"
         chain, shares = _fit(stages, device, wanted)
         if chain is None:
             nearest = _fastest(stages, device, upper, progress)
-            raise ValueError(_too_small(graph, device, f"{fps:g} frames a second at {clock_mhz:g} MHz", shares, nearest, clock_mhz))
+            raise ValueError(_too_small(graph, device, wish, shares, nearest, clock_mhz))
     else:
         chain = _fastest(stages, device, upper, progress)
         if chain is None:

@@ -54,7 +54,10 @@ def test_the_least_ring_holds_every_window_and_not_a_word_more(geometry):
 @pytest.mark.parametrize(
     ("window", "message"),
     [
-        (Window((1, 2, 1), padding=((0, 0), (2, 0), (0, 0))), "axis H: padding before must be 0 to 1 for kernel 2, got 2"),
+        (
+            Window((1, 2, 1), padding=((0, 0), (2, 0), (0, 0))),
+            "axis H: padding before must be 0 to 1 for kernel 2, got 2",
+        ),
         (Window((1, 1, 4)), "axis W: kernel 4 is larger than the padded axis of 3"),
         (Window((1, 1, 1), (0, 1, 1)), "axis D: stride must be at least 1, got 0"),
     ],

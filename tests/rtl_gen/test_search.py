@@ -49,7 +49,8 @@ def test_a_device_too_small_says_by_how_much_and_names_the_next_that_fits(networ
 
 def test_a_frame_rate_out_of_reach_names_the_nearest_plan(network):
     fastest = plan(network, device("ecp5-25f"))
-    with pytest.raises(ValueError, match=r"does not fit ecp5-25f .*; the nearest plan that fits takes \d+ cycles, \d+ frames") as refused:
+    message = r"does not fit ecp5-25f .*; the nearest plan that fits takes \d+ cycles, \d+ frames"
+    with pytest.raises(ValueError, match=message) as refused:
         plan(network, device("ecp5-25f"), fps=fastest.frames_per_second * 50)
     assert "\n" not in str(refused.value)
 
