@@ -10,7 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qtt_hw.demonstration import demo
+    from qtt_hw.evaluate import evaluate
     from qtt_hw.fixedpoint import Format
+    from qtt_hw.flow import build, check_source, cosim, emit, freeze_run, plan
     from qtt_hw.ir.check import check
     from qtt_hw.ir.file import digest_of, load, save
     from qtt_hw.ir.freeze import freeze
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from qtt_hw.ir.preprocess import input_spec, preprocess
     from qtt_hw.nn import ConvBlock, TTConv3d, TTLinear
     from qtt_hw.quant import QuantConfig
+    from qtt_hw.train import train
 
 __all__ = [
     "ConvBlock",
@@ -30,15 +34,24 @@ __all__ = [
     "QuantConfig",
     "TTConv3d",
     "TTLinear",
+    "build",
     "check",
+    "check_source",
+    "cosim",
+    "demo",
     "digest_of",
+    "emit",
+    "evaluate",
     "freeze",
+    "freeze_run",
     "input_spec",
     "load",
+    "plan",
     "prepare",
     "preprocess",
     "run",
     "save",
+    "train",
 ]
 
 _HOME = {
@@ -50,22 +63,33 @@ _HOME = {
     "QuantConfig": "qtt_hw.quant",
     "TTConv3d": "qtt_hw.nn",
     "TTLinear": "qtt_hw.nn",
+    "build": "qtt_hw.flow",
     "check": "qtt_hw.ir.check",
+    "check_source": "qtt_hw.flow",
+    "cosim": "qtt_hw.flow",
+    "demo": "qtt_hw.demonstration",
     "digest_of": "qtt_hw.ir.file",
+    "emit": "qtt_hw.flow",
+    "evaluate": "qtt_hw.evaluate",
     "freeze": "qtt_hw.ir.freeze",
+    "freeze_run": "qtt_hw.flow",
     "input_spec": "qtt_hw.ir.preprocess",
     "load": "qtt_hw.ir.file",
+    "plan": "qtt_hw.flow",
     "prepare": "qtt_hw.ir.prepare",
     "preprocess": "qtt_hw.ir.preprocess",
     "run": "qtt_hw.ir.golden",
     "save": "qtt_hw.ir.file",
+    "train": "qtt_hw.train",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'qtt_hw' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    module = import_module(_HOME[name])
+    # A module of the function's own name is bound here by Python, and calling it calls the function.
+    value = module if _HOME[name] == f"qtt_hw.{name}" else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from qtt_hw.data import Samples, Splits
+from qtt_hw.data import load as load_data
 from qtt_hw.ir import golden
+from qtt_hw.ir.file import load as load_model
 from qtt_hw.ir.graph import Graph, InputSpec
 from qtt_hw.ir.preprocess import preprocess
 
-__all__ = ["EvalResult", "accuracy", "evaluate", "predictions"]
+__all__ = ["EvalResult", "accuracy", "evaluate", "predictions", "samples_of"]
 
 
 class EvalResult(BaseModel):
@@ -51,24 +57,55 @@ def accuracy(graph: Graph, samples: Samples, spec: InputSpec | None = None) -> f
     return float((predictions(graph, samples.x) == samples.y).mean())
 
 
+def samples_of(graph: Graph, data: Splits | str | Path, split: str) -> Splits:
+    """The data set, after a check that the split's samples and classes are the model's.
+
+    Parameters
+    ----------
+    graph : Graph
+    data : Splits or a source that `qtt_hw.data.load` knows
+        `solids` without options are generated at the model's size and number of classes.
+    split : str
+    """
+    if isinstance(data, Splits):
+        splits, where = data, data.name
+    else:
+        where = str(data)
+        options = {}
+        if where == "solids":
+            options = {"edge": graph.input.sample_shape[0], "classes": len(graph.labels)}
+        splits = load_data(data, **options)
+    found, wanted = splits[split].sample_shape, graph.input.sample_shape
+    if found != wanted:
+        raise ValueError(f"{where}: its samples are {list(found)} (D, H, W, C), {graph.name} takes {list(wanted)}")
+    if graph.labels and graph.labels != splits.labels:
+        raise ValueError(
+            f"{where}: its classes are {', '.join(splits.labels)}; {graph.name} knows {', '.join(graph.labels)}"
+        )
+    return splits
+
+
 def evaluate(
-    graph: Graph, splits: Splits, split: str = "test", *, progress: Callable[[int], None] | None = None
+    graph: Graph | str | Path,
+    splits: Splits | str | Path,
+    split: str = "test",
+    *,
+    progress: Callable[[int], None] | None = None,
 ) -> EvalResult:
     """Accuracy on one split of a data set whose labels are the model's.
 
     Parameters
     ----------
-    graph : Graph
-    splits : Splits
+    graph : Graph or path of a model.qtt
+    splits : Splits or a source that `qtt_hw.data.load` knows
     split : str
         train, validation or test; for the test also the accuracy without samples that stand in the training set too.
     progress : callable, optional
         Called with the number of samples done.
     """
-    if graph.labels and graph.labels != splits.labels:
-        raise ValueError(
-            f"{splits.name}: its classes are {', '.join(splits.labels)}; {graph.name} knows {', '.join(graph.labels)}"
-        )
+    if not isinstance(graph, Graph):
+        graph = load_model(graph)
+    splits = samples_of(graph, splits, split)
     samples = splits[split]
     right = predictions(graph, samples.x, progress=progress) == samples.y
     unseen = splits.unseen if split == "test" else None
@@ -84,3 +121,13 @@ def evaluate(
         accuracy_unseen=None if unseen is None else float(right[unseen].mean()),
         samples_unseen=None if unseen is None else int(unseen.sum()),
     )
+
+
+class _Callable(ModuleType):
+    """This module, called: `qtt_hw.evaluate(...)` is the function whether or not the module was imported before."""
+
+    def __call__(self, *args: Any, **options: Any) -> EvalResult:
+        return evaluate(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -7,10 +7,11 @@ of the same kernel, stride and padding: the teacher and the baseline.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from qtt_hw.nn.blocks import ConvBlock
 from qtt_hw.nn.tt_conv import TTConv3d
 
-__all__ = ["VoxTT", "create", "names"]
+__all__ = ["VoxTT", "create", "input_shape", "names"]
 
 Several = int | Sequence[int]
 
@@ -109,7 +110,7 @@ def _each(value: Several, count: int, name: str) -> list[int]:
 
 
 #: Constructor and arguments by name; a caller's arguments go over these.
-_ZOO: dict[str, dict[str, object]] = {
+_ZOO: dict[str, dict[str, Any]] = {
     "voxtt": {},
     "voxtt-tiny": {
         "input_shape": (8, 8, 8, 8),
@@ -126,12 +127,19 @@ def names() -> tuple[str, ...]:
     return tuple(_ZOO)
 
 
+def input_shape(name: str) -> tuple[int, int, int, int]:
+    """The input shape (C, D, H, W) that a name has without arguments."""
+    default = inspect.signature(VoxTT).parameters["input_shape"].default
+    c, d, h, w = _ZOO[name].get("input_shape", default)
+    return c, d, h, w
+
+
 def create(name: str, **arguments: object) -> nn.Module:
     """A network by name, freshly initialised from torch's random state; arguments go over the name's own."""
     if name not in _ZOO:
         raise ValueError(f"there is no network {name!r} in the zoo: it has {', '.join(_ZOO)}")
     try:
-        model = VoxTT(**{**_ZOO[name], **arguments})  # type: ignore[arg-type]
+        model = VoxTT(**{**_ZOO[name], **arguments})
     except TypeError as error:
         raise ValueError(f"{name}: {' '.join(str(error).split())}") from None
     return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]

@@ -1,5 +1,9 @@
 """Training: float, with teachers, and quantisation-aware; resumable to the bit."""
 
+import sys
+from types import ModuleType
+from typing import Any
+
 from qtt_hw.train.config import Config, load_config
 from qtt_hw.train.loop import TrainResult, train
 from qtt_hw.train.run import float_model, freeze_run, frozen_graph, load_run
@@ -16,3 +20,13 @@ __all__ = [
     "load_run",
     "train",
 ]
+
+
+class _Callable(ModuleType):
+    """This package, called: `qtt_hw.train(...)` is the function whether or not the package was imported before."""
+
+    def __call__(self, *args: Any, **options: Any) -> TrainResult:
+        return train(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

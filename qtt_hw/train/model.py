@@ -13,13 +13,32 @@ from qtt_hw.ir.graph import InputSpec
 from qtt_hw.nn import TTConv3d, zoo
 from qtt_hw.train.config import Config
 
-__all__ = ["build_model", "example_input"]
+__all__ = ["build_model", "example_input", "make_network"]
 
 
 def example_input(spec: InputSpec) -> torch.Tensor:
     """Zeros [1, C, D, H, W] of the input edge, channels last in memory."""
     d, h, w, c = spec.edge.shape
     return torch.zeros(1, d, h, w, c).permute(0, 4, 1, 2, 3)
+
+
+def make_network(
+    config: Config, input_shape: tuple[int, int, int, int], classes: int, seed: int, *, dense: bool = False
+) -> nn.Module:
+    """The float network for inputs (C, D, H, W), initialised from the seed, as channels_last_3d; it has not run yet."""
+    name, arguments = config.model.name, dict(config.model.args)
+    if dense:
+        arguments["dense"] = True
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if ".py:" in name:
+            model = _from_file(config.folder, name, arguments)
+        else:
+            model = zoo.create(name, **{"classes": classes, "input_shape": input_shape, **arguments})
+        if not dense:
+            for layer, ranks in config.model.ranks.items():
+                _set_ranks(model, layer, ranks)
+    return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
 
 
 def build_model(config: Config, spec: InputSpec, classes: int, seed: int, *, dense: bool = False) -> nn.Module:
@@ -36,21 +55,10 @@ def build_model(config: Config, spec: InputSpec, classes: int, seed: int, *, den
     dense : bool
         Ask for dense layers in place of tensor trains.
     """
-    name, arguments = config.model.name, dict(config.model.args)
-    if dense:
-        arguments["dense"] = True
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if ".py:" in name:
-            model = _from_file(config.folder, name, arguments)
-        else:
-            d, h, w, c = spec.edge.shape
-            model = zoo.create(name, **{"classes": classes, "input_shape": (c, d, h, w), **arguments})
-        if not dense:
-            for layer, ranks in config.model.ranks.items():
-                _set_ranks(model, layer, ranks)
-    model = model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    d, h, w, c = spec.edge.shape
+    model = make_network(config, (c, d, h, w), classes, seed, dense=dense)
     example = example_input(spec)
+    name = config.model.name
     model.eval()
     try:
         with torch.no_grad():

@@ -1,0 +1,33 @@
+# Two commands do everything on a machine with Python >= 3.11, g++, make and perl: make demo, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+# Torch computes small networks fastest on one thread, and the tests run two at a time.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test lint bench results
+
+# The environment; made anew when the dependencies change.
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --editable '.[train,sim,fpga,dev]'
+	touch $@
+
+# Train, freeze, eval, plan, emit, cosim and build on generated solids; kept in demo/, where a second call goes on.
+demo: .venv/installed
+	$(BIN)/qtt demo -o demo
+
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# The queue of measured results in models/queue.toml; takes hours, resumes, needs QTT_DATA.
+results: .venv/installed
+	$(BIN)/python -m qtt_hw.results
+
+# Seconds of every step after training, on the committed model.
+bench: .venv/installed
+	$(BIN)/python bench/pipeline.py models/voxtt-modelnet10.qtt -o results/bench-pipeline.json

@@ -1,0 +1,55 @@
+"""The command line `qtt`: thin shells over the Python functions of the same names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+from pydantic import ValidationError
+
+from qtt_hw.cli import demonstrate, hardware, model
+from qtt_hw.errors import one_line
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="qtt",
+    help="From a PyTorch 3D CNN to a proven FPGA accelerator: train, freeze, plan, emit, cosim, build.",
+    epilog="Start with: qtt demo",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for part in (model, hardware, demonstrate):
+    part.add_to(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; 0 on success, 1 with one line on stderr on a failure, 2 on a usage error."""
+    try:
+        code = app(list(sys.argv[1:] if arguments is None else arguments), prog_name="qtt", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except ValidationError as error:
+        return _fail(str(one_line(error, "qtt")), 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return _fail(f"{where}{error.strerror or error}", 1)
+    except ValueError as error:
+        return _fail(str(error), 1)
+    except Exception as error:
+        number = getattr(error, "number", None)
+        if type(error).__name__ == "Interrupted" and isinstance(number, int):
+            return _fail(str(error), 128 + number)
+        # What typer raises for a wrong command line differs in its base class from version to version.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        return _fail(message() or "a command is missing; see qtt --help", int(getattr(error, "exit_code", 2)))
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"qtt: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,228 @@
+"""The verbs on hardware: plan, emit, cosim, build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich import box
+from rich.table import Table
+
+from qtt_hw.cli.model import Data, Json, Split
+from qtt_hw.cli.show import example, file_to_write, note, number, progress, report, rows_table, shape
+
+__all__ = ["add_to"]
+
+Build = Annotated[Path, typer.Argument(metavar="BUILD", help="Folder that qtt emit wrote.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(
+        "plan",
+        epilog=example(
+            "qtt plan model.qtt --device ecp5-85f -o plan.json",
+            "qtt plan run.toml --input 8,15,15,15 --classes 10 --fps 1000",
+        ),
+    )(plan)
+    app.command("emit", epilog=example("qtt emit model.qtt --plan plan.json --taps -o build"))(emit)
+    app.command(
+        "cosim",
+        epilog=example(
+            "qtt cosim build --data modelnet10 --samples all",
+            "qtt cosim build --data solids --samples 4 --engine cocotb --stalls",
+        ),
+    )(cosim)
+    app.command("build", epilog=example("qtt build build --board ulx3s-85f --json"))(build)
+
+
+def plan(
+    model: Annotated[str, typer.Argument(metavar="MODEL.qtt|CONFIG.toml")],
+    device: Annotated[str, typer.Option(metavar="NAME", help="The FPGA; none is unbounded.")] = "ecp5-85f",
+    fps: Annotated[
+        float | None, typer.Option(help="The least hardware for these inferences a second, not the fastest.")
+    ] = None,
+    clock_mhz: Annotated[float, typer.Option("--clock-mhz", help="The clock that --fps counts on.")] = 100.0,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="The plan, as JSON.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="With a configuration: data to take shape and classes from.")
+    ] = None,
+    input: Annotated[
+        str | None, typer.Option(metavar="C,D,H,W", help="With a configuration, in place of data.")
+    ] = None,
+    classes: Annotated[int | None, typer.Option(min=2, help="With --input.")] = None,
+    json: Json = False,
+) -> None:
+    """Fold a network onto a device: multipliers, memories and the exact number of cycles.
+
+    A configuration is planned before training: its untrained network, quantised on random inputs. How a layer is
+    contracted is fixed by its type (five stages in order for a TT convolution), so there is nothing to choose there
+    and training takes no plan; the plan of the trained model is made anew from its file.
+    """
+    from qtt_hw.flow import plan as run
+    from rtl_gen.plan.plan import save_plan
+
+    if output is not None:
+        file_to_write(output, "-o")
+    for name, value in (("--fps", fps), ("--clock-mhz", clock_mhz)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} {value:g}: must be above 0")
+    given = shape(input)
+    with progress() as show:
+        show("plan")
+        result = run(
+            model,
+            device,
+            fps=fps,
+            clock_mhz=clock_mhz,
+            data=data,
+            input_shape=given,
+            classes=classes,
+            progress=lambda text: show("plan", text=text),
+        )
+        if output is not None:
+            save_plan(result, output)
+    table = Table(title=f"{result.model} on {result.device}", title_justify="left", box=box.SIMPLE)
+    for name in ("stage", "cycles", "multipliers", "DSP", "block RAM", "LUT"):
+        table.add_column(name, justify="left" if name == "stage" else "right", overflow="fold")
+    for stage in result.stages:
+        counts = (stage.cycles, stage.multipliers, stage.dsps, stage.brams, stage.luts)
+        table.add_row(stage.stage, *(number(count) for count in counts))
+    rate = number(result.frames_per_second)
+    rows = [
+        ("cycles", f"{number(result.cycles)} an inference, {rate} inferences/s at {result.clock_mhz:g} MHz"),
+        ("latency", f"{number(result.latency)} cycles"),
+        ("busiest stage", f"{result.bottleneck}, multiplying in {result.utilization:.1%} of the cycles"),
+        ("multipliers", number(result.multipliers)),
+        ("DSP, block RAM, LUT", f"{number(result.dsps)}, {number(result.brams)}, {number(result.luts)}"),
+        ("weights in ROM", number(result.rom_bits, unit="bits")),
+    ]
+    report(result, json, table, rows_table("whole network", rows))
+
+
+def emit(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.qtt")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="BUILD", help="The folder to write.")],
+    plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of qtt plan; by default the fastest for ecp5-85f.")
+    ] = None,
+    taps: Annotated[bool, typer.Option("--taps", help="Bring every stage's output out for comparison.")] = False,
+    json: Json = False,
+) -> None:
+    """Write Verilog and a manifest."""
+    from qtt_hw.flow import emit as run
+
+    with progress() as show:
+        show("emit")
+        result = run(model, output, plan, taps=taps)
+    rows = [
+        ("folder", output),
+        ("Verilog", ", ".join(result.sources["simulation"])),
+        ("input", f"{result.input.words} words of {result.input.lanes} x {result.input.lane_bits} bits"),
+        ("output", f"{result.output.words} words of 1 + {result.output.value_bits} bits"),
+        ("taps", len(result.taps)),
+        ("predicted", f"{number(result.predicted.interval)} cycles, latency {number(result.predicted.latency)}"),
+    ]
+    report(result, json, rows_table(f"{result.name}, emitted", rows))
+
+
+def _samples(text: str) -> int | None:
+    if text in ("all", "0"):
+        return None
+    if not text.isdecimal():
+        raise ValueError(f"--samples {text}: expected a number, or all")
+    return int(text)
+
+
+def cosim(
+    build: Build,
+    data: Data,
+    samples: Annotated[str, typer.Option(metavar="N", help="The first N of the split, or all.")] = "all",
+    split: Split = "test",
+    engine: Annotated[
+        Literal["verilator", "cocotb", "pyverilator"],
+        typer.Option(help="The batch harness, the protocol test, or interactive stepping."),
+    ] = "verilator",
+    stalls: Annotated[bool, typer.Option("--stalls", help="Random stalls of source and sink.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the stalls.")] = 0,
+    vcd: Annotated[Path | None, typer.Option(metavar="FILE", help="Waveform around the first difference.")] = None,
+    json: Json = False,
+) -> None:
+    """Simulate the Verilog on real samples and compare every word with the integer model; fails if one differs."""
+    from qtt_hw.evaluate import samples_of
+    from qtt_hw.flow import cosim as run
+    from qtt_hw.ir.file import load
+    from sim.manifest import Manifest
+
+    count = _samples(samples)
+    if vcd is not None:
+        file_to_write(vcd, "--vcd")
+    graph = load(build / Manifest.load(build).model)
+    with progress() as show:
+        show("data", text=data)
+        splits = samples_of(graph, data, split)
+        total = len(splits[split]) if count is None else count
+        show("cosim", text="compiling")
+        result = run(
+            build,
+            splits,
+            count,
+            split=split,
+            engine=engine,
+            stalls=stalls,
+            seed=seed,
+            vcd=vcd,
+            progress=lambda done: show("cosim", done, total),
+        )
+    difference = None if result.first_difference is None else str(result.first_difference)
+    rows: list[tuple[str, object]] = [
+        ("equal", "yes, every word" if result.equal else "NO"),
+        ("samples", f"{number(result.samples)}, back to back{', with random stalls' if result.stalls else ''}"),
+        ("engine", result.engine),
+        ("cycles", f"{number(result.cycles)} simulated, {number(result.predicted_cycles)} predicted"),
+        ("latency", f"{number(result.latency)} simulated, {number(result.predicted_latency)} predicted"),
+        ("simulated", f"{number(result.simulated_cycles)} cycles in {number(result.seconds, 1)} s"),
+    ]
+    report(result, json, rows_table(str(build), rows))
+    if not result.equal:
+        facts = [text for text in (result.failure, difference, result.hint) if text is not None]
+        note(f"{build}: not equal: {'; '.join(facts)}")
+        raise typer.Exit(1)
+
+
+def build(
+    build: Build,
+    board: Annotated[str, typer.Option(metavar="NAME", help="A board, or file.py:Board.")] = "ulx3s-85f",
+    seed: Annotated[int, typer.Option(min=0, help="Of the placer.")] = 1,
+    frequency: Annotated[
+        float | None, typer.Option(metavar="MHZ", help="What the placer aims at, unless the board says it.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Synthesise, place and route for a board, and write the bitstream. No silicon was at hand to run it on."""
+    from qtt_hw.flow import build as run
+
+    if frequency is not None and not frequency > 0:
+        raise ValueError(f"--frequency {frequency:g}: must be above 0")
+    with progress() as show:
+        show("build")
+        result = run(
+            build, board, frequency_mhz=frequency, seed=seed, progress=lambda text: show("build", text=text)
+        )
+    table = Table(title=f"{build} on {result.board}", title_justify="left", box=box.SIMPLE)
+    for name in ("", "built", "planned"):
+        table.add_column(name, justify="right" if name else "left")
+    planned = result.predicted
+    for name, value, wanted in (
+        ("LUT", result.luts, planned.luts),
+        ("flip-flop", result.ffs, None),
+        ("DSP", result.dsps, planned.dsps),
+        ("block RAM", result.brams, planned.brams),
+    ):
+        table.add_row(name, number(value), number(wanted))
+    rows = [
+        ("fmax", number(result.fmax_mhz, 1, "MHz")),
+        ("bitstream", result.bitstream),
+        ("time", number(result.seconds, 0, "s")),
+    ]
+    report(result, json, table, rows_table("", rows))

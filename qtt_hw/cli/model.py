@@ -1,0 +1,148 @@
+"""The verbs on models: train, freeze, eval, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from qtt_hw.cli.show import example, file_to_write, note, number, progress, report, rows_table, shape
+
+__all__ = ["Data", "Json", "Split", "add_to"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on one line.")]
+Data = Annotated[
+    str,
+    typer.Option(
+        metavar="SOURCE",
+        help="modelnet10, its folder, a folder of class folders of .npy volumes, an .npz with x and y, solids "
+        "(generated), or file.py:Dataset.",
+    ),
+]
+Split = Annotated[str, typer.Option(metavar="NAME", help="train, validation or test.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(
+        "train", epilog=example("qtt train models/voxtt-modelnet10.toml --data modelnet10 --out runs/first")
+    )(train)
+    app.command("freeze", epilog=example("qtt freeze runs/first -o model.qtt"))(freeze)
+    app.command("eval", epilog=example("qtt eval model.qtt --data modelnet10 --json"))(evaluate)
+    app.command(
+        "check", epilog=example("qtt check net.py:Net --input 1,16,32,32", "qtt check voxtt", "qtt check run.toml")
+    )(check)
+
+
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What to train.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="RUN", help="The run's folder; an interrupted run goes on from it.")],
+    start: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Begin with the float models of this finished run.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="In place of the configuration's.")] = None,
+    accelerator: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    json: Json = False,
+) -> None:
+    """Train with quantisation in the loop, as a configuration describes; resumes where it was cut off."""
+    from qtt_hw.train import load_config
+    from qtt_hw.train import train as run
+
+    loaded = load_config(config)
+    if seed is not None:
+        loaded = loaded.with_seed(seed)
+    with progress() as show:
+
+        def training(phase: str, step: int, steps: int, text: str) -> None:
+            show(f"train {phase}", step, steps, text)
+
+        show("data", text=data)
+        result = run(loaded, data, out, start=start, accelerator=accelerator, progress=training)
+    rows: list[tuple[str, object]] = [
+        ("run", result.run),
+        ("validation accuracy", f"{result.validation_accuracy:.4f}"),
+        *((f"  {name}", f"{phase.validation_accuracy:.4f}") for name, phase in result.phases.items()),
+    ]
+    if result.calibrated_accuracy is not None:
+        rows.append(("  calibrated only", f"{result.calibrated_accuracy:.4f}"))
+    rows += [
+        ("parameters", number(result.parameters)),
+        ("samples", f"{number(result.train_samples)} train, {number(result.validation_samples)} validation"),
+        ("time", number(result.seconds, 1, "s")),
+    ]
+    report(result, json, rows_table(f"{result.name}, seed {result.seed}, trained", rows))
+
+
+def freeze(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training run.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The model file.")],
+    json: Json = False,
+) -> None:
+    """Write the integer model of a training run as one file."""
+    from qtt_hw.flow import freeze_run
+
+    file_to_write(output, "-o")
+    with progress() as show:
+        show("freeze")
+        result = freeze_run(run, output)
+    rows = [
+        ("model", result.model),
+        ("stages", result.stages),
+        ("weights", number(result.weight_bytes, unit="bytes")),
+        ("multiplications", number(result.macs)),
+        ("file", number(result.file_bytes, unit="bytes")),
+        ("digest", result.digest),
+    ]
+    report(result, json, rows_table(f"{result.name}, frozen", rows))
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.qtt")], data: Data, split: Split = "test", json: Json = False
+) -> None:
+    """Accuracy of the integer model, exactly as the hardware computes it."""
+    from qtt_hw.evaluate import evaluate as run
+    from qtt_hw.evaluate import samples_of
+    from qtt_hw.ir.file import load
+
+    graph = load(model)
+    with progress() as show:
+        show("data", text=data)
+        splits = samples_of(graph, data, split)
+        total = len(splits[split])
+        result = run(graph, splits, split, progress=lambda done: show("eval", done, total))
+    rows: list[tuple[str, object]] = [
+        ("accuracy", f"{result.accuracy:.4f} of {number(result.samples)} {result.split} samples"),
+    ]
+    if result.accuracy_unseen is not None:
+        rows.append(
+            ("  not in training", f"{result.accuracy_unseen:.4f} of {number(result.samples_unseen)} samples")
+        )
+    rows.append(("weights", number(result.weight_bytes, unit="bytes")))
+    report(result, json, rows_table(f"{result.model} on {result.data}", rows))
+
+
+def check(
+    model: Annotated[str, typer.Argument(metavar="FILE.py:Net|ZOO-NAME|CONFIG.toml")],
+    input: Annotated[
+        str | None, typer.Option(metavar="C,D,H,W", help="Input shape; a zoo network has its own.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Which layers can be lowered, and for each that cannot, what to use instead; fails if there is one."""
+    from qtt_hw.flow import check_source
+
+    given = shape(input)
+    with progress() as show:
+        show("check")
+        result = check_source(model, given)
+    table = Table("layer", "type", "supported", "instead", title=model, title_justify="left", box=box.SIMPLE)
+    for row in result.layers:
+        table.add_row(row.layer or "(model)", row.type, "yes" if row.supported else "no", row.instead)
+    report(result, json, table)
+    if not result.supported:
+        first = next(row for row in result.layers if not row.supported)
+        note(f"{model}: {first.layer or 'the model'} ({first.type}) {first.instead}")
+        raise typer.Exit(1)

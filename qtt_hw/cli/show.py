@@ -1,0 +1,150 @@
+"""What a verb shows: progress on stderr while it runs, then one JSON line or a table on stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import BaseModel
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+__all__ = ["Show", "example", "file_to_write", "note", "number", "progress", "report", "rows_table", "shape"]
+
+
+#: Seconds from which a step is worth a line where there is no terminal to draw on.
+LONG = 2.0
+
+
+class Show(Protocol):
+    """Told of progress: the step, how much of how much (0 of 0 where that is not known), and a word about it."""
+
+    def __call__(self, step: str, done: int = 0, total: int = 0, text: str = "") -> None: ...
+
+
+def example(*lines: str) -> str:
+    """An epilog of a verb's help."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Show]:
+    """A bar on stderr per step, or off a terminal a line per long step; other output goes to stderr meanwhile."""
+    console = Console(stderr=True)
+    with contextlib.redirect_stdout(sys.stderr):
+        if not console.is_terminal:
+            lines = _Lines()
+            yield lines
+            lines.finish()
+            return
+        columns = (
+            TextColumn("{task.description:>15}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[amount]:>12}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[text]}"),
+        )
+        with Bar(*columns, console=console, refresh_per_second=4) as bar:
+            bars = _Bars(bar, console)
+            yield bars
+            bars.finish()
+
+
+class _Bars:
+    """A bar per step; the one before is full when the next begins."""
+
+    def __init__(self, bar: Bar, console: Console) -> None:
+        self._bar, self._tasks = bar, dict[str, TaskID]()
+        # A line that wraps would leave its remains on the screen.
+        self._room = max(console.width - 75, 20)
+
+    def __call__(self, step: str, done: int = 0, total: int = 0, text: str = "") -> None:
+        if step not in self._tasks:
+            self.finish()
+            self._tasks[step] = self._bar.add_task(step, total=None, text="", amount="")
+        amount = f"{done}/{total}" if total else ""
+        task = self._tasks[step]
+        self._bar.update(task, total=total or None, completed=done, text=text[: self._room], amount=amount)
+
+    def finish(self) -> None:
+        for task in self._bar.tasks:
+            if not task.finished:
+                total = task.total or 1
+                self._bar.update(task.id, total=total, completed=total, text="")
+
+
+class _Lines:
+    """A line at the end of every step of two seconds or more."""
+
+    def __init__(self) -> None:
+        self._step, self._amount, self._started = "", "", time.monotonic()
+
+    def __call__(self, step: str, done: int = 0, total: int = 0, text: str = "") -> None:
+        if step != self._step:
+            self.finish()
+            self._step, self._amount, self._started = step, "", time.monotonic()
+        if total:
+            self._amount = f"{done}/{total} "
+
+    def finish(self) -> None:
+        seconds = time.monotonic() - self._started
+        if self._step and seconds >= LONG:
+            print(f"{self._step}: {self._amount}in {seconds:.0f} s", file=sys.stderr, flush=True)
+        self._step = ""
+
+
+def report(result: BaseModel, json: bool, *tables: Table) -> None:
+    """Print the result: one object on one line, or tables for people."""
+    if json:
+        print(result.model_dump_json())
+        return
+    console = Console()
+    for table in tables:
+        console.print(table)
+
+
+def rows_table(title: str, rows: Sequence[tuple[str, object]]) -> Table:
+    """A table of names and values."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, str(value))
+    return table
+
+
+def number(value: float | None, digits: int = 0, unit: str = "") -> str:
+    """A number with its thousands apart, or a dash."""
+    return "-" if value is None else f"{value:,.{digits}f}".replace(",", " ") + (f" {unit}" if unit else "")
+
+
+def note(text: str) -> None:
+    """One line on stderr."""
+    print(f"qtt: {' '.join(text.split())}", file=sys.stderr)
+
+
+def file_to_write(path: Path, option: str) -> Path:
+    """The path, after a check that a file can be put there; raises ValueError naming the option."""
+    if path.is_dir():
+        raise ValueError(f"{option} {path}: is a folder; give a file name")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{option} {path}: the folder {path.parent} does not exist")
+    return path
+
+
+def shape(text: str | None, option: str = "--input") -> tuple[int, int, int, int] | None:
+    """(C, D, H, W) of "C,D,H,W"."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"{option} {text}: expected C,D,H,W, four numbers above 0, such as 8,15,15,15")
+    c, d, h, w = (int(part) for part in parts)
+    return c, d, h, w

@@ -1,0 +1,235 @@
+"""The verbs as Python functions on files or objects: what the command line calls, and a notebook can.
+
+Each returns a typed result, which is what the command line prints with --json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from qtt_hw.data import Splits
+from qtt_hw.evaluate import samples_of
+from qtt_hw.ir.file import digest_of, load
+from qtt_hw.ir.graph import Graph
+from qtt_hw.ir.preprocess import preprocess
+
+if TYPE_CHECKING:
+    from boards.build import BuildResult
+    from boards.devices import Device
+    from qtt_hw.ir.check import Row
+    from rtl_gen.emit import Manifest
+    from rtl_gen.plan.plan import Plan
+    from sim.cosim import CosimResult
+
+__all__ = ["CheckResult", "FreezeResult", "build", "check_source", "cosim", "emit", "freeze_run", "plan"]
+
+#: Input shape (C, D, H, W) of a network.
+Shape = tuple[int, int, int, int]
+
+
+class FreezeResult(BaseModel):
+    """The model file that was written. `weight_bytes` is all that is stored, packed; `file_bytes` the file's size."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    name: str
+    digest: str
+    weight_bytes: int
+    file_bytes: int
+    stages: int
+    macs: int
+
+
+class CheckResult(BaseModel):
+    """Whether a network can be lowered, and its layers in the order they run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    supported: bool
+    layers: list[Any]
+
+
+def freeze_run(run: str | Path, output: str | Path) -> FreezeResult:
+    """Write the integer model of a finished training run as a model file."""
+    from qtt_hw.train import freeze_run as write
+
+    output = Path(output)
+    write(run, output)
+    graph = load(output)
+    return FreezeResult(
+        model=str(output),
+        name=graph.name,
+        digest=digest_of(output),
+        weight_bytes=graph.weight_bytes,
+        file_bytes=output.stat().st_size,
+        stages=len(graph.nodes),
+        macs=graph.macs(),
+    )
+
+
+def plan(
+    model: Graph | str | Path,
+    device: Device | str = "ecp5-85f",
+    *,
+    fps: float | None = None,
+    clock_mhz: float = 100.0,
+    data: Splits | str | Path | None = None,
+    input_shape: Shape | None = None,
+    classes: int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Plan:
+    """The fastest folding that fits a device, or the cheapest that reaches a frame rate.
+
+    Parameters
+    ----------
+    model : Graph, path of a model.qtt, or path of a training configuration
+        Of a configuration the untrained network is planned, quantised on random inputs: its cycles, multipliers and
+        memories are those of the trained one.
+    device : Device or str
+        The FPGA; "none" is unbounded.
+    fps : float, optional
+        Frames a second at `clock_mhz`.
+    clock_mhz : float
+    data, input_shape, classes : optional
+        Only for a configuration: the data set, or the network's input shape (C, D, H, W) and number of classes. A
+        configuration with options for generated solids needs neither.
+    progress : callable, optional
+        Called with one line of text now and then.
+    """
+    from boards.devices import device as find_device
+    from rtl_gen.plan.search import plan as search
+
+    for name, value in (("fps", fps), ("clock_mhz", clock_mhz)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be above 0, got {value:g}")
+    chosen = find_device(device) if isinstance(device, str) else device
+    if not isinstance(model, Graph):
+        if Path(model).suffix == ".toml":
+            from qtt_hw.train.untrained import untrained_graph
+
+            model = untrained_graph(model, data, input_shape, classes)
+        else:
+            model = load(model)
+    return search(model, chosen, fps=fps, clock_mhz=clock_mhz, progress=progress)
+
+
+def emit(
+    model: Graph | str | Path, build: str | Path, plan: Plan | str | Path | None = None, *, taps: bool = False
+) -> Manifest:
+    """Write the BUILD folder of a model: Verilog, primitives, the model itself, the plan and a manifest.
+
+    Parameters
+    ----------
+    model : Graph or path of a model.qtt
+    build : path
+        Created; an existing BUILD folder is replaced, anything else is refused.
+    plan : Plan or path, optional
+        Without one, the fastest for the default device.
+    taps : bool
+        Bring out every stage's output for comparison.
+    """
+    from rtl_gen.emit import emit as write
+
+    return write(model, build, plan, taps=taps)
+
+
+def cosim(
+    build: str | Path,
+    data: Splits | str | Path,
+    samples: int | None = None,
+    *,
+    split: str = "test",
+    engine: Literal["verilator", "cocotb", "pyverilator"] = "verilator",
+    stalls: bool = False,
+    seed: int = 0,
+    vcd: str | Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> CosimResult:
+    """Simulate a BUILD on the first samples of a split, back to back, and compare every word with the golden model.
+
+    Parameters
+    ----------
+    build : path
+        Folder that `emit` wrote.
+    data : Splits or source
+    samples : int, optional
+        The whole split unless given.
+    split : str
+    engine : "verilator", "cocotb" or "pyverilator"
+    stalls : bool
+        Random stalls of source and sink.
+    seed : int
+        Of the stalls.
+    vcd : path, optional
+        Waveform of the cycles around the first difference, or of the first cycles where there is none.
+    progress : callable, optional
+        Called with the number of samples that have come out.
+    """
+    from sim.cosim import cosim as simulate
+    from sim.manifest import Manifest
+
+    build = Path(build)
+    graph = load(build / Manifest.load(build).model)
+    raw = samples_of(graph, data, split)[split].x
+    if samples is not None:
+        if not 0 < samples <= len(raw):
+            raise ValueError(f"samples must be 1 to {len(raw)}, the size of the {split} split, got {samples}")
+        raw = raw[:samples]
+    x = preprocess(graph.input, raw)
+    return simulate(build, x, engine=engine, stalls=stalls, seed=seed, vcd=vcd, progress=progress)
+
+
+def build(
+    build: str | Path,
+    board: str = "ulx3s-85f",
+    *,
+    frequency_mhz: float | None = None,
+    seed: int = 1,
+    progress: Callable[[str], None] | None = None,
+) -> BuildResult:
+    """Synthesise, place and route a BUILD for a board and write its bitstream into the folder.
+
+    Parameters
+    ----------
+    build : path
+        Folder that `emit` wrote.
+    board : str
+        A board's name or `file.py:Board`.
+    frequency_mhz : float, optional
+        What the placer aims at; the board's own clock unless given.
+    seed : int
+        Of the placer.
+    progress : callable, optional
+        Called with one line of text now and then.
+    """
+    import boards
+    from boards.build import build as synthesise
+
+    chosen = boards.load(board)
+    return synthesise(Path(build), chosen, frequency_mhz=frequency_mhz, seed=seed, progress=progress)
+
+
+def check_source(source: str | Path, input_shape: Sequence[int] | None = None) -> CheckResult:
+    """Which layers of a network can be lowered.
+
+    Parameters
+    ----------
+    source : str or path
+        `file.py:Net`, a zoo name, or a training configuration.
+    input_shape : (C, D, H, W), optional
+        Of the network's input, after preprocessing; a zoo network has its own.
+    """
+    import torch
+
+    from qtt_hw.ir.check import check
+    from qtt_hw.train.untrained import network
+
+    model, shape = network(str(source), input_shape)
+    rows: list[Row] = check(model.eval(), torch.zeros(1, *shape))
+    return CheckResult(model=str(source), supported=all(row.supported for row in rows), layers=rows)

@@ -1,0 +1,104 @@
+"""Networks before training: for checking what can be lowered, and for planning what a trained one will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from qtt_hw.data import Splits
+from qtt_hw.fixedpoint import Format
+from qtt_hw.ir.freeze import freeze
+from qtt_hw.ir.graph import Graph, InputSpec
+from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.nn import zoo
+from qtt_hw.train.config import Config, ModelConfig, QuantSection, load_config
+from qtt_hw.train.model import build_model, make_network
+from qtt_hw.train.quantized import prepare_model
+
+__all__ = ["network", "untrained_graph"]
+
+Shape = tuple[int, int, int, int]
+#: Random samples that scales are set on; what a plan costs does not depend on them.
+CALIBRATION_SAMPLES = 8
+
+
+def network(source: str, input_shape: Sequence[int] | None = None) -> tuple[nn.Module, Shape]:
+    """(the network, its input shape (C, D, H, W)) of `file.py:Net`, a zoo name or a training configuration."""
+    if source.endswith(".toml"):
+        config = load_config(source)
+    else:
+        config = Config(model=ModelConfig(name=source))
+    name = config.model.name
+    if input_shape is None:
+        if ".py:" in name:
+            raise ValueError(f"{source}: the input shape C,D,H,W that the network takes is needed")
+        if name not in zoo.names():
+            raise ValueError(f"{source}: neither file.py:Net nor a .toml nor in the zoo, {', '.join(zoo.names())}")
+        input_shape = config.model.args.get("input_shape", zoo.input_shape(name))
+    shape = _shape(input_shape)
+    return make_network(config, shape, config.model.args.get("classes", 10), seed=0), shape
+
+
+def _shape(values: Sequence[int]) -> Shape:
+    if len(values) != 4 or min(values) < 1:
+        raise ValueError(f"an input shape has four numbers above 0, C, D, H and W; got {list(values)}")
+    c, d, h, w = values
+    return c, d, h, w
+
+
+def untrained_graph(
+    path: str | Path,
+    data: Splits | str | Path | None = None,
+    input_shape: Sequence[int] | None = None,
+    classes: int | None = None,
+) -> Graph:
+    """The integer graph of a configuration's untrained network, quantised on random inputs.
+
+    Parameters
+    ----------
+    path : path of a TOML file
+    data : Splits or source, optional
+        Gives the input's shape and format, and the classes. Generated solids when the configuration has options for
+        them and nothing else is given.
+    input_shape : (C, D, H, W), optional
+        In place of data, with `classes`: of the network's input, after preprocessing.
+    classes : int, optional
+    """
+    config = load_config(path)
+    if data is None and input_shape is None and config.data.options:
+        data = "solids"
+    labels: tuple[str, ...]
+    if data is not None:
+        splits = data if isinstance(data, Splits) else config.data.load(data)
+        spec, labels = config.data.input_spec(splits), splits.labels
+    elif input_shape is not None and classes is not None:
+        spec = _spec(config, _shape(input_shape))
+        labels = tuple(str(index) for index in range(classes))
+    else:
+        raise ValueError(f"{path}: before training, planning needs data, or an input shape C,D,H,W and classes")
+    fmt = spec.edge.format
+    d, h, w, c = spec.edge.shape
+    model = build_model(config, spec, len(labels), config.train.seed).eval()
+    prepared = prepare_model(model, spec, config.quant or QuantSection())
+    random = torch.Generator().manual_seed(config.train.seed)
+    x = torch.randint(fmt.minimum, fmt.maximum + 1, (CALIBRATION_SAMPLES, c, d, h, w), generator=random)
+    before = torch.get_num_threads()
+    torch.set_num_threads(config.train.threads or before)
+    try:
+        prepared.calibrate([x.to(torch.float32) * 2.0**-fmt.frac])
+    finally:
+        torch.set_num_threads(before)
+    return freeze(prepared, spec, labels, config.name)
+
+
+def _spec(config: Config, shape: Shape) -> InputSpec:
+    """Inputs as the network takes them; voxels unless the configuration says otherwise."""
+    c, d, h, w = shape
+    section: dict[str, Any] = {"voxels": (1, False, 0), "auto": (1, False, 0), "images": (8, True, 7)}
+    kind = config.data.format
+    bits, signed, frac = section.get(kind, (config.data.bits, config.data.signed, config.data.frac))
+    return input_spec((d, h, w, c), format=Format(bits, signed, frac))
