@@ -36,9 +36,7 @@ class Top(wiring.Component):
     def __init__(self, specs: Sequence[StageSpec], in_lanes: int, *, taps: bool = False):
         self.specs, self.in_lanes, self.taps = list(specs), in_lanes, taps
         last = self.specs[-1].out
-        if last.positions != 1:
-            raise ValueError(f"stage {self.specs[-1].node.name}: {last.positions} positions where logits have one")
-        self.classes = last.channels
+        self.classes = last.positions * last.channels
         names = [port_name(spec.node.name) for spec in self.specs]
         if len(set(names)) != len(names):
             raise ValueError(f"two stages share the port name {next(n for n in names if names.count(n) > 1)!r}")

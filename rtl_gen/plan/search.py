@@ -257,7 +257,7 @@ def plan(
         When nothing fits: by how much, and the nearest plan that does.
     """
     stages = _Stages(graph)
-    classes = graph.output.channels
+    classes = math.prod(graph.output.shape)
     slowest = [max(_serial_cycles(n, x), 1) for n, x in zip(stages.nodes, stages.edges, strict=True)]
     upper = max(slowest)
     if fps is not None:
