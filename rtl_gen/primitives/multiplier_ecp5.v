@@ -1,9 +1,10 @@
 // 18 x 18 signed multiplier, three registers deep: one MULT18X18D with its input, pipeline and output registers on.
+// The ports are not declared signed: yosys would set aside the module for a second reading once it knows MULT18X18D.
 module qtt_multiplier (
     input  wire               clk,
-    input  wire signed [17:0] a,
-    input  wire signed [17:0] b,
-    output wire signed [35:0] p
+    input  wire        [17:0] a,
+    input  wire        [17:0] b,
+    output wire        [35:0] p
 );
     MULT18X18D #(
         .REG_INPUTA_CLK("CLK0"), .REG_INPUTA_CE("CE0"), .REG_INPUTA_RST("RST0"),
