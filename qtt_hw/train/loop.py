@@ -279,7 +279,8 @@ class _Run:
         if self.config.teacher.run is None:
             models = [self._finished(name) for name in self.teachers]
         else:
-            models = [float_model(self.config.folder / self.config.teacher.run, self.spec).to(self.device)]
+            run = self.config.folder / self.config.teacher.run
+            models = [float_model(run, self.spec, self.config.teacher.phase).to(self.device)]
         return [model.requires_grad_(False) for model in models]
 
     def _check(self) -> None:
