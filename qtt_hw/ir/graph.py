@@ -108,6 +108,10 @@ class Contraction(Node):
     weight_format: Format
     requant: Requantizer
 
+    # Not those of Node, which would call two of one name equal whatever their weights: caches keep nodes as keys.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     @property
     def in_channels(self) -> int:
         return int(self.weight.shape[4])
