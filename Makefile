@@ -9,7 +9,6 @@ export OMP_NUM_THREADS ?= 1
 # The environment; made anew when the dependencies change.
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --editable '.[train,sim,fpga,dev]'
 	touch $@
 

@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 on success, 1 with one line on stderr on a failure, 2 on a usage error."""
     try:
         code = app(list(sys.argv[1:] if arguments is None else arguments), prog_name="qtt", standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        # typer turns Ctrl-C into this code by itself, and says nothing.
+        return _fail("interrupted", 130) if code == 130 else code if isinstance(code, int) else 0
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except ValidationError as error:
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        return _fail(message() or "a command is missing; see qtt --help", int(getattr(error, "exit_code", 2)))
+        return _fail(f"{message().rstrip('.')}; see qtt --help", 2)
 
 
 def _fail(message: str, code: int) -> int:

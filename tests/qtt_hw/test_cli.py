@@ -1,0 +1,436 @@
+"""The command line: help, usage errors, every bad input in one line, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from qtt_hw.cli import main, show
+from qtt_hw.ir.file import save
+from qtt_hw.ir.graph import Graph
+
+OPTIONS = "options = { edge = 8, classes = 3, per_class = 20 }\n"
+TOML = """
+[model]
+name = "voxtt"
+args = { widths = [4, 4], strides = [2, 1], ranks = 2, head = "average" }
+[data]
+block = 2
+OPTIONS[train]
+epochs = 1
+batch = 16
+threads = 1
+[quant]
+epochs = 1
+batch = 16
+calibration = 1
+reestimate = 1
+""".replace("OPTIONS", OPTIONS)
+VERBS = ("train", "freeze", "eval", "check", "plan", "emit", "cosim", "build", "demo")
+
+NET = """
+from torch import nn
+class Plain(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv3d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 27, 2))
+class Bent(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv3d(1, 4, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(4 * 27, 2))
+"""
+
+
+class Ran(NamedTuple):
+    """What a call of `qtt` left: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Qtt:
+    """`qtt` in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: object) -> Ran:
+        self._capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Ran(code, *self._capsys.readouterr())
+
+    def refuses(self, *arguments: object, code: int = 1) -> str:
+        """The single line of a call that must fail."""
+        ran = self(*arguments)
+        assert ran.code == code and ran.out == ""
+        assert ran.err.startswith("qtt: ") and ran.err.count("\n") == 1 and ran.err.endswith("\n")
+        return ran.err.strip()
+
+    def json(self, *arguments: object) -> dict:
+        """The object that a call prints with --json."""
+        ran = self(*arguments, "--json")
+        assert ran.code == 0, ran.err
+        assert ran.out.count("\n") == 1
+        found = json.loads(ran.out)
+        assert isinstance(found, dict)
+        return found
+
+
+@pytest.fixture
+def qtt(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Qtt:
+    # A slow machine would otherwise add lines about slow steps.
+    monkeypatch.setattr(show, "LONG", float("inf"))
+    return Qtt(capsys)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "small.toml"
+    path.write_text(TOML)
+    return path
+
+
+@pytest.fixture(scope="module")
+def graph(config: Path) -> Graph:
+    from qtt_hw.train.untrained import untrained_graph
+
+    return untrained_graph(config)
+
+
+@pytest.fixture(scope="module")
+def qtt_file(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.qtt"
+    save(graph, path)
+    return path
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    path = tmp_path / "net.py"
+    path.write_text(NET)
+    return path
+
+
+# Help and usage
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(qtt: Qtt, verb: str) -> None:
+    ran = qtt(verb, "--help")
+    assert ran.code == 0 and ran.err == ""
+    assert f"  Example:\n    qtt {verb} " in ran.out
+    assert "--json" in ran.out
+
+
+def test_help_lists_every_verb(qtt: Qtt) -> None:
+    ran = qtt("--help")
+    assert ran.code == 0
+    assert all(f"\n  {verb} " in ran.out for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "--help"),
+        (["fly"], "fly"),
+        (["eval", "model.qtt"], "--data"),
+        (["eval", "model.qtt", "--data", "solids", "--splits", "test"], "--splits"),
+        (["plan", "model.qtt", "--fps", "fast"], "--fps"),
+        (["build", "b", "--seed", "-1"], "--seed"),
+        (["cosim", "b", "--data", "solids", "--engine", "iverilog"], "--engine"),
+        (["emit", "model.qtt"], "-o"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_that_names_the_option(qtt: Qtt, arguments: list[str], named: str) -> None:
+    assert named in qtt.refuses(*arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["plan", "model.qtt", "--fps", "0"], "qtt: --fps 0: must be above 0"),
+        (["plan", "model.qtt", "--clock-mhz", "-3"], "qtt: --clock-mhz -3: must be above 0"),
+        (["build", "b", "--frequency", "0"], "qtt: --frequency 0: must be above 0"),
+        (["cosim", "b", "--data", "solids", "--samples", "few"], "qtt: --samples few: expected a number, or all"),
+        (
+            ["check", "net.py:Net", "--input", "8,15,15"],
+            "qtt: --input 8,15,15: expected C,D,H,W, four numbers above 0, such as 8,15,15,15",
+        ),
+    ],
+)
+def test_a_wrong_value_is_one_line_that_names_the_option(qtt: Qtt, arguments: list[str], line: str) -> None:
+    assert qtt.refuses(*arguments) == line
+
+
+def test_a_result_that_could_not_be_written_is_refused_before_the_work(qtt: Qtt, qtt_file: Path) -> None:
+    missing = qtt_file.parent / "nowhere" / "plan.json"
+    assert qtt.refuses("plan", qtt_file, "-o", missing) == (
+        f"qtt: -o {missing}: the folder {missing.parent} does not exist"
+    )
+    assert qtt.refuses("plan", qtt_file, "-o", qtt_file.parent).endswith("is a folder; give a file name")
+
+
+# Model files
+
+
+def _edited(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def _verbs_on(path: Path, target: Path) -> list[list[object]]:
+    return [
+        ["eval", path, "--data", "solids"],
+        ["plan", path, "-o", target / "plan.json"],
+        ["emit", path, "-o", target / "build"],
+    ]
+
+
+def test_a_truncated_or_edited_model_is_refused_by_every_verb(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    whole = qtt_file.read_bytes()
+    flipped = bytearray(whole)
+    flipped[-1] ^= 1
+    for name, content, reason in (
+        ("short.qtt", whole[: len(whole) // 2], "not a model file, or cut short"),
+        ("edited.qtt", bytes(flipped), "its content does not match its digest; the file was changed or damaged"),
+        ("empty.qtt", b"", "not a model file, or cut short"),
+    ):
+        path = _edited(tmp_path / name, content)
+        target = tmp_path / f"out-{name}"
+        target.mkdir()
+        for arguments in _verbs_on(path, target):
+            line = qtt.refuses(*arguments)
+            assert str(path) in line and reason in line
+        assert list(target.iterdir()) == []
+
+
+def test_a_missing_model_is_named(qtt: Qtt, tmp_path: Path) -> None:
+    for arguments in _verbs_on(tmp_path / "none.qtt", tmp_path):
+        assert "none.qtt" in qtt.refuses(*arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Data
+
+
+def test_data_of_another_shape_type_or_place_is_refused(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    y = np.arange(20) % 3
+    other = tmp_path / "other.npz"
+    np.savez(other, x=np.random.default_rng(0).integers(0, 2, (20, 8, 8, 9), np.uint8), y=y)
+    halves = tmp_path / "halves.npz"
+    np.savez(halves, x=np.full((20, 8, 8, 8), 0.5), y=y)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    cases = {
+        other: "its samples are [8, 8, 9, 1] (D, H, W, C), small takes [8, 8, 8, 1]",
+        halves: "expected whole numbers 0 to 255",
+        empty: "expected modelnet10_vox30.npz, or class folders that hold .npy volumes",
+        tmp_path / "none": "no such file or folder",
+    }
+    for source, reason in cases.items():
+        line = qtt.refuses("eval", qtt_file, "--data", source)
+        assert str(source) in line and reason in line
+    assert "there is no split 'all'" in qtt.refuses("eval", qtt_file, "--data", "solids", "--split", "all")
+
+
+def test_data_of_other_classes_is_refused(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "cats.npz"
+    np.savez(path, x=rng.integers(0, 2, (40, 8, 8, 8), np.uint8), y=np.array(["cat", "dog"] * 20))
+    assert qtt.refuses("eval", qtt_file, "--data", path).endswith(
+        "its classes are cat, dog; small knows box, sphere, cone"
+    )
+
+
+# Training
+
+
+@pytest.mark.parametrize("bits", [0, 40])
+def test_bit_widths_out_of_range_are_refused(qtt: Qtt, config: Path, tmp_path: Path, bits: int) -> None:
+    path = tmp_path / "bits.toml"
+    path.write_text(config.read_text() + f"weight_bits = {bits}\n")
+    for arguments in (["train", path, "--data", "solids", "--out", tmp_path / "run"], ["plan", path]):
+        line = qtt.refuses(*arguments)
+        assert f"{path}: quant.weight_bits: " in line and f"got {bits}" in line
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_training_is_refused_before_it_begins(qtt: Qtt, config: Path, net: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    plain = tmp_path / "plain.toml"
+    plain.write_text(config.read_text().replace(OPTIONS, ""))
+    line = qtt.refuses("train", plain, "--data", tmp_path / "none.npz", "--out", run)
+    assert "none.npz: no such file" in line
+    bent = tmp_path / "bent.toml"
+    bent.write_text('[model]\nname = "net.py:Bent"\n[quant]\n')
+    np.savez(tmp_path / "own.npz", x=np.random.default_rng(0).integers(0, 2, (40, 5, 5, 5), np.uint8), y=[0, 1] * 20)
+    line = qtt.refuses("train", bent, "--data", tmp_path / "own.npz", "--out", run)
+    assert "net.py:Bent: 1 (Sigmoid)" in line
+    assert "accelerator must be cpu or cuda" in qtt.refuses(
+        "train", config, "--data", "solids", "--out", tmp_path / "x", "--accelerator", "tpu"
+    )
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_without_a_run_is_not_frozen(qtt: Qtt, tmp_path: Path) -> None:
+    assert "holds no run.json" in qtt.refuses("freeze", tmp_path, "-o", tmp_path / "model.qtt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_in_training_is_one_line_and_the_shells_code(
+    qtt: Qtt, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import qtt_hw.train as training
+    from qtt_hw.train.stop import Interrupted
+
+    def stop(*_: object, **__: object) -> None:
+        raise Interrupted("run", 15)
+
+    monkeypatch.setattr(training, "train", stop)
+    line = qtt.refuses("train", config, "--data", "solids", "--out", tmp_path / "run", code=143)
+    assert line == "qtt: run: stopped by SIGTERM; the same command goes on from here"
+
+    def press(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", press)
+    assert qtt.refuses("train", config, "--data", "solids", "--out", "run", code=130) == "qtt: interrupted"
+
+
+def test_a_fault_of_the_program_is_not_hidden(qtt: Qtt, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import qtt_hw.train as training
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(training, "train", fail)
+    with pytest.raises(RuntimeError, match="a fault"):
+        qtt("train", config, "--data", "solids", "--out", "run")
+
+
+# Checking
+
+
+def test_check_names_what_cannot_be_lowered(qtt: Qtt, net: Path) -> None:
+    found = qtt.json("check", f"{net}:Plain", "--input", "1,5,5,5")
+    assert found["supported"] is True and [row["layer"] for row in found["layers"]] == ["0", "1", "2", "3"]
+    ran = qtt("check", f"{net}:Bent", "--input", "1,5,5,5", "--json")
+    assert ran.code == 1
+    found = json.loads(ran.out)
+    assert found["supported"] is False
+    assert [row["layer"] for row in found["layers"] if not row["supported"]] == ["1"]
+    assert ran.err.startswith(f"qtt: {net}:Bent: 1 (Sigmoid) ") and ran.err.count("\n") == 1
+
+
+def test_check_needs_a_network_and_its_shape(qtt: Qtt, net: Path, config: Path) -> None:
+    assert "input shape C,D,H,W" in qtt.refuses("check", f"{net}:Plain")
+    assert "has no class or function Gone" in qtt.refuses("check", f"{net}:Gone", "--input", "1,5,5,5")
+    assert "nor in the zoo, voxtt" in qtt.refuses("check", "vgg")
+    assert qtt.json("check", "voxtt-tiny")["supported"] is True
+    assert qtt.json("check", config, "--input", "8,4,4,4")["supported"] is True
+
+
+# Planning
+
+
+def test_a_plan_of_a_configuration_is_that_of_its_model(qtt: Qtt, config: Path, qtt_file: Path, tmp_path: Path) -> None:
+    before, after = qtt.json("plan", config, "-o", tmp_path / "before.json"), qtt.json("plan", qtt_file)
+    assert before == after == json.loads((tmp_path / "before.json").read_text())
+    for name in ("cycles", "multipliers", "dsps", "brams", "luts", "utilization", "rom_bits"):
+        assert name in before
+    given = qtt.json("plan", config, "--input", "8,4,4,4", "--classes", "3")
+    assert given["cycles"] == before["cycles"]
+
+
+def test_a_configuration_without_shape_is_not_planned(qtt: Qtt, config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bare.toml"
+    path.write_text(TOML.replace(OPTIONS, ""))
+    assert qtt.refuses("plan", path).endswith("planning needs data, or an input shape C,D,H,W and classes")
+    assert qtt.json("plan", path, "--data", "solids:8")["model"] == "bare"
+
+
+def test_an_unknown_device_names_the_known_ones(qtt: Qtt, qtt_file: Path) -> None:
+    assert qtt.refuses("plan", qtt_file, "--device", "xc7").endswith(
+        "device 'xc7' is not known; known are ecp5-12f, ecp5-25f, ecp5-45f, ecp5-85f, none"
+    )
+
+
+def test_a_device_too_small_is_told_by_how_much_with_the_nearest_plan(qtt: Qtt, tmp_path: Path) -> None:
+    path = tmp_path / "wide.toml"
+    path.write_text(TOML.replace("widths = [4, 4]", "widths = [24, 24, 24, 24]").replace("[2, 1]", "[1, 1, 1, 1]"))
+    target = tmp_path / "plan.json"
+    line = qtt.refuses("plan", path, "--device", "ecp5-12f", "-o", target)
+    assert "does not fit ecp5-12f (" in line and "% of the usable" in line
+    assert "it fits ecp5-" in line
+    line = qtt.refuses("plan", path, "--device", "ecp5-85f", "--fps", "3e6", "-o", target)
+    assert "3e+06 frames a second at 100 MHz does not fit ecp5-85f" in line
+    assert "the nearest plan that fits takes " in line and line.endswith(" frames a second")
+    assert not target.exists()
+
+
+# Emission, simulation, synthesis
+
+
+def test_a_plan_of_another_model_is_refused(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    path = tmp_path / "other.toml"
+    path.write_text(TOML.replace("widths = [4, 4]", "widths = [4]").replace("[2, 1]", "[2]"))
+    assert qtt("plan", path, "-o", plan).code == 0
+    line = qtt.refuses("emit", qtt_file, "--plan", plan, "-o", tmp_path / "build")
+    assert "the plan does not belong to small" in line
+    plan.write_text("{")
+    assert str(plan) in qtt.refuses("emit", qtt_file, "--plan", plan, "-o", tmp_path / "build")
+    assert not (tmp_path / "build").exists()
+
+
+def test_a_folder_that_is_no_build_is_refused_and_kept(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "mine.txt"
+    kept.write_text("mine")
+    assert "exists and is not a BUILD folder" in qtt.refuses("emit", qtt_file, "-o", tmp_path)
+    assert "there is no manifest" in qtt.refuses("cosim", tmp_path, "--data", "solids")
+    assert "manifest.json" in qtt.refuses("build", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert "holds no demonstration" in qtt.refuses("demo", "-o", tmp_path)
+
+
+def test_an_unknown_board_is_refused(qtt: Qtt, tmp_path: Path) -> None:
+    line = qtt.refuses("build", tmp_path, "--board", "ulx4s")
+    assert "ulx4s" in line and "ulx3s-85f" in line
+
+
+# Results
+
+
+def test_eval_prints_what_the_function_returns(qtt: Qtt, qtt_file: Path, graph: Graph) -> None:
+    import qtt_hw
+
+    found = qtt.json("eval", qtt_file, "--data", "solids")
+    assert found == qtt_hw.evaluate(graph, "solids").model_dump(mode="json")
+    assert (found["samples"], found["weight_bytes"]) == (300, graph.weight_bytes)
+    assert 0 <= found["accuracy"] <= 1
+    ran = qtt("eval", qtt_file, "--data", "solids")
+    assert f"{found['accuracy']:.4f}" in ran.out
+
+
+def test_what_a_users_file_prints_does_not_reach_stdout(qtt: Qtt, tmp_path: Path) -> None:
+    path = tmp_path / "loud.py"
+    path.write_text("print('loud')\n" + NET)
+    ran = qtt("check", f"{path}:Plain", "--input", "1,5,5,5", "--json")
+    assert json.loads(ran.out)["supported"] is True and ran.err == "loud\n"
+
+
+def test_long_steps_leave_a_line_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show, "LONG", 0.0)
+    with show.progress() as step:
+        step("first", 1, 2)
+        step("first", 2, 2)
+        step("second", text="something")
+        print("printed")
+    found = capsys.readouterr()
+    assert found.out == ""
+    assert found.err.splitlines() == ["first: 2/2 in 0 s", "printed", "second: in 0 s"]
