@@ -117,29 +117,38 @@ class Sequencer(wiring.Component):
             }
         )
 
-    def _gate(self, m: Module, take: Value) -> tuple[Value, Value]:
-        """The next position, once all its inputs have arrived."""
+    def _gate(self, m: Module, take: Value) -> tuple[data.View, Value]:
+        """The next position, once all its inputs have arrived; the one behind it is held as well.
+
+        With two places, whether the gate opens does not depend on `take` in the same cycle, and the loop nest's
+        decisions do not reach the walker.
+        """
         walk = self.shape.walk
         m.submodules.walker = walker = Walker(walk)
         layout = walk.descriptor()
-        waiting, ready = Signal(layout), Signal(layout)
-        waiting_valid, ready_valid = Signal(), Signal()
+        waiting, passed, head, behind = (Signal(layout, name=n) for n in ("waiting", "passed", "head", "behind"))
+        waiting_valid, head_valid, behind_valid = Signal(), Signal(), Signal()
         margin = Signal(walk.pointer_bits)
         arrived, fire = Signal(), Signal()
         m.d.comb += [
             margin.eq(self.written - waiting.need),
             arrived.eq(~margin[-1]),
-            fire.eq(waiting_valid & walker.valid & arrived & (~ready_valid | take)),
+            fire.eq(waiting_valid & walker.valid & arrived & ~behind_valid),
             walker.advance.eq(fire | ~waiting_valid),
+            # A finished position releases all that its successor does not keep.
+            passed.eq(waiting),
+            passed.keep.eq(walker.o.keep),
         ]
         with m.If(walker.valid & walker.advance):
             m.d.sync += [waiting.eq(walker.o), waiting_valid.eq(1)]
+        with m.If(take | ~head_valid):
+            m.d.sync += [head.eq(Mux(behind_valid, behind, passed)), head_valid.eq(behind_valid | fire)]
+            m.d.sync += behind_valid.eq(0)
+        with m.Elif(fire):
+            m.d.sync += behind_valid.eq(1)
         with m.If(fire):
-            # A finished position releases all that its successor does not keep.
-            m.d.sync += [ready.eq(waiting), ready.keep.eq(walker.o.keep), ready_valid.eq(1)]
-        with m.Elif(take):
-            m.d.sync += ready_valid.eq(0)
-        return data.View(layout, ready), ready_valid
+            m.d.sync += behind.eq(passed)
+        return data.View(layout, head), head_valid
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
