@@ -135,13 +135,11 @@ class TrainConfig(Optimisation):
 class TeacherConfig(Optimisation):
     """Distillation: from dense models trained first, or from a finished run.
 
-    `dense = true` trains `count` models of the zoo network with every TT layer dense; `run` reads a finished run's
-    float model, or with `phase = "teacher"` the dense model that it trained itself.
+    `dense = true` trains `count` models of the zoo network with every TT layer dense; `run` reads a run's float model.
     """
 
     dense: bool = False
     run: str | None = None
-    phase: Literal["float", "teacher"] = "float"
     count: int = Field(default=1, ge=1, le=16)
     epochs: int = Field(default=20, ge=0)
     lr: float = Field(default=3e-3, gt=0)

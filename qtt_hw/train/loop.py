@@ -279,8 +279,7 @@ class _Run:
         if self.config.teacher.run is None:
             models = [self._finished(name) for name in self.teachers]
         else:
-            run = self.config.folder / self.config.teacher.run
-            models = [float_model(run, self.spec, self.config.teacher.phase).to(self.device)]
+            models = [float_model(self.config.folder / self.config.teacher.run, self.spec).to(self.device)]
         return [model.requires_grad_(False) for model in models]
 
     def _check(self) -> None:
