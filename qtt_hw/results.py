@@ -148,7 +148,7 @@ def run_queue(
             for kind in wanted:
                 row = _row(kind, folder, config, splits) | {
                     "date": begun,
-                    "command": f"python -m qtt_hw.results {' '.join(sys.argv[1:])}".strip(),
+                    "command": f"python -m qtt_hw.results --seed {seed}",
                     "commit": _commit(),
                 }
                 append_row(paths[kind], row)
