@@ -5,7 +5,7 @@
 // Output: blocks of {uint32 stream, uint32 count}, then count * limbs uint32 of payload, then count uint64 cycles.
 // Stream 0: the cycle of each sample's first input transfer (no payload); 1: the output; 2, 3, ...: the taps. A block
 // is one sample of its stream, the last one may be shorter. Stream 0xffffffff ends the run: `count` bytes of JSON.
-// Cycle 0 is the first one after reset.
+// Cycle 0 is the first one in which a word may be offered.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -161,16 +161,15 @@ int main(int argc, char** argv) {
 #endif
 
     top.clk = 0;
-    top.rst = 1;
     top.i_valid = 0;
     top.o_ready = 0;
-    for (int i = 0; i < 4; ++i) {
+    for (unsigned i = 0; i < RESET + SETTLE; ++i) {
+        top.rst = i < RESET;
         top.clk = 0;
         top.eval();
         top.clk = 1;
         top.eval();
     }
-    top.rst = 0;
 
     Stream starts(0, 0, 1), output(1, OUTPUT_LIMBS, OUTPUT_WORDS);
 #define X(i, limbs, per_sample) Stream(2 + i, limbs, per_sample),

@@ -17,6 +17,7 @@ from sim.cocotb_run import JOB, SAMPLES_DONE
 from sim.cocotb_stream import StreamDriver, StreamMonitor, TapMonitor
 from sim.job import Job, Outcome
 from sim.scoreboard import Scoreboard
+from sim.wrapper import RESET, SETTLE
 
 __all__ = ["Bench", "back_to_back"]
 
@@ -59,12 +60,13 @@ class Bench:
         dut.rst.value, dut.i_valid.value, dut.o_ready.value = 1, 0, 0
         dut.i_payload.value = 0
         Clock(dut.clk, 10, unit="ns").start()
-        for _ in range(4):
+        for _ in range(RESET + 1):
+            await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        for _ in range(SETTLE - 1):
             await FallingEdge(dut.clk)
         runs: list[Any] = [self.driver.run(), self.output.run(), *(tap.run() for tap in self.taps)]
         tasks = [cocotb.start_soon(run) for run in runs]
-        await FallingEdge(dut.clk)
-        dut.rst.value = 0
         failure = await self._wait()
         for task in tasks:
             task.cancel()

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from sim.batch import MAKE_FLAGS
 from sim.job import Job, Outcome, Progress
 from sim.toolchain import environment, package_folder
 from sim.wrapper import TOP, verilog, write_sources
@@ -66,6 +67,7 @@ def _child(folder: Path, compiled: Path, waves: bool, progress: Progress | None)
     root = str(Path(__file__).parent.parent)
     env["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [env.get("PYTHONPATH")])])
     env[JOB] = str(folder)
+    env["MAKEFLAGS"] = f"{env['MAKEFLAGS']} {' '.join(MAKE_FLAGS)}"
     command = [sys.executable, "-m", "sim.cocotb_run", str(folder), str(compiled), *(["waves"] if waves else [])]
     lines: list[str] = []
     with subprocess.Popen(

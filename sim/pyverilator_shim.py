@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from sim.batch import MAKE_FLAGS
 from sim.toolchain import environment, package_folder, verilator_root
 
 __all__ = ["build_model", "open_model"]
@@ -70,10 +71,10 @@ def build_model(top: Path, sources: Sequence[Path], folder: Path) -> Path:
             str(top.resolve()),
             build_dir=str(folder.resolve()),
             args=["-O3", *names, *(str(source.resolve()) for source in sources)],
-            cargs="-O2 -fno-gnu-unique",  # so that two loaded copies share nothing
+            cargs="-fno-gnu-unique",  # so that two loaded copies share nothing
             gen_only=True,
         )
-        call_process(["make", "-C", str(folder), "-f", f"V{top.stem}.mk", "LDFLAGS=-fPIC -shared"])
+        call_process(["make", "-C", str(folder), "-f", f"V{top.stem}.mk", "LDFLAGS=-fPIC -shared", *MAKE_FLAGS])
     return folder / f"V{top.stem}"
 
 

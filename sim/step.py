@@ -15,7 +15,7 @@ from sim.job import Job, Outcome, Progress
 from sim.manifest import Manifest
 from sim.pyverilator_shim import build_model, open_model
 from sim.words import limbs, pack, unpack
-from sim.wrapper import TOP, verilog, write_sources
+from sim.wrapper import RESET, SETTLE, TOP, verilog, write_sources
 
 __all__ = ["Stepper", "open", "run_stepping"]
 
@@ -45,7 +45,7 @@ class Stepper:
     Attributes
     ----------
     cycle : int
-        Number of the current cycle; 0 is the first one after reset.
+        Number of the current cycle; 0 is the first one after reset has settled.
     ready : bool
         Whether the sink takes a word in the current cycle; true unless set.
     outputs : list of (int, int)
@@ -72,11 +72,10 @@ class Stepper:
         self._names |= {"o__payload": "o_payload", "o__valid": "o_valid", "o__ready": "o_ready"}
         for index, tap in enumerate(manifest.taps):
             self._names |= {tap.strobe: f"t{index}_strobe", tap.payload: f"t{index}_payload"}
-        model["rst"] = 1
-        for _ in range(4):
-            self._edge()
+        for rst in (1,) * RESET + (0,) * SETTLE:
+            model["rst"] = rst
             self._settle()
-        model["rst"] = 0
+            self._edge()
         self._settle()
 
     def put(self, sample: NDArray) -> None:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from sim.manifest import Manifest
 
-__all__ = ["TOP", "verilog", "write_sources"]
+__all__ = ["RESET", "SETTLE", "TOP", "verilog", "write_sources"]
 
 TOP = "harness"
+#: Clock edges with rst = 1, and then edges without a word offered, in which units fill their own pipelines. Cycle 0 is
+#: the first one after.
+RESET, SETTLE = 3, 17
 
 
 def verilog(manifest: Manifest) -> str:
@@ -16,6 +19,9 @@ def verilog(manifest: Manifest) -> str:
 
     Its widths are the manifest's, so that a design of other widths is refused by the simulator's lint. Names without
     double underscores are the same in Verilog, in Verilator's C++ class and in Python.
+
+    Reset goes through a register: were the design's reset an input, Verilator would compute
+    every next state anew whenever any input could have changed.
     """
     ports = [
         ("input", 1, "clk", "clk"),
@@ -32,8 +38,11 @@ def verilog(manifest: Manifest) -> str:
         ports.append(("output", tap.bits, f"t{index}_payload", tap.payload))
     declared = ",\n".join(f"    {way} wire [{bits - 1}:0] {name}" for way, bits, name, _ in ports)
     # escaped identifiers, because a tap's port carries the name of its stage
-    connected = ",\n".join(f"        .\\{port} ({name})" for _, _, name, port in ports)
-    return f"module {TOP} (\n{declared}\n);\n    {manifest.top} dut (\n{connected}\n    );\nendmodule\n"
+    connected = ",\n".join(f"        .\\{port} ({'reset' if name == 'rst' else name})" for _, _, name, port in ports)
+    return (
+        f"module {TOP} (\n{declared}\n);\n    reg reset;\n    always @(posedge clk) reset <= rst;\n"
+        f"    {manifest.top} dut (\n{connected}\n    );\nendmodule\n"
+    )
 
 
 def write_sources(build: Path, manifest: Manifest, work: Path) -> list[Path]:

@@ -43,14 +43,11 @@ def test_the_stepping_engine_agrees_with_the_batch_harness(small_build: Any, tmp
     assert result.equal and result.engine == "pyverilator"
     assert (result.cycles, result.latency, result.cycles_equal) == (9, 8, True)
     assert cosim(small_build(), x, engine="pyverilator", stalls=True, seed=3).equal
-    batch = cosim(small_build(shift=3), x)
+    build = small_build(shift=3, hang_at=4)
+    batch = cosim(build, x)
     path = tmp_path / "waves.vcd"
-    stepped = cosim(small_build(shift=3), x, engine="pyverilator", vcd=path)
+    stepped = cosim(build, x, engine="pyverilator", vcd=path)
     assert not stepped.equal
     assert stepped.first_difference == batch.first_difference is not None
+    assert stepped.failure == batch.failure == "deadlock: no transfer after cycle 42, 4 of 6 samples came out"
     assert "tap_point__strobe" in path.read_text()
-
-
-def test_a_deadlock_ends_the_stepping_engine(small_build: Any) -> None:
-    result = cosim(small_build(hang_at=2), small_build.samples(5), engine="pyverilator")
-    assert result.failure == "deadlock: no transfer after cycle 24, 2 of 5 samples came out"
