@@ -1,7 +1,9 @@
-"""Synthesis runs: a block measured out of context, and a BUILD made into a board's bitstream."""
+"""Synthesis runs: a BUILD made into a board's bitstream, and a block measured out of context."""
 
 from __future__ import annotations
 
+import json
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -9,12 +11,139 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
+from boards.board import Board
 from boards.devices import device as find_device
-from boards.place import place
+from boards.place import pack, place
 from boards.step import Progress
 from boards.synthesis import synthesise
+from boards.top import TOP, BoardTop, board_verilog
+from rtl_gen.emit import read_manifest
+from rtl_gen.plan.plan import load_plan
 
-__all__ = ["measure"]
+__all__ = ["BuildResult", "Counts", "build", "measure"]
+
+
+class Counts(BaseModel):
+    """Cells of an ECP5: MULT18X18D, DP16KD, TRELLIS_COMB."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dsps: int
+    brams: int
+    luts: int
+
+
+class BuildResult(BaseModel):
+    """A bitstream and how it was reached.
+
+    Attributes
+    ----------
+    clock_mhz, fmax_mhz : float
+        What the design is clocked at, and what its slowest path allows.
+    luts, ffs, dsps, brams : int
+        Cells used, the link's and the board's own included.
+    predicted : Counts
+        The plan's.
+    bitstream : str
+        Path.
+    meets_timing : bool
+        fmax is at least the clock.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    board: str
+    device: str
+    clock_mhz: float
+    fmax_mhz: float
+    meets_timing: bool
+    luts: int
+    ffs: int
+    dsps: int
+    brams: int
+    predicted: Counts
+    bitstream: str
+    critical_path: tuple[str, ...]
+    seed: int
+    seconds: float
+
+
+def build(
+    build: Path | str,
+    board: Board,
+    *,
+    frequency_mhz: float | None = None,
+    seed: int = 1,
+    progress: Progress | None = None,
+) -> BuildResult:
+    """Make the bitstream of a BUILD folder for a board; it and its logs stand in BUILD/BOARD when all went well.
+
+    Parameters
+    ----------
+    build : path
+        Folder that `qtt emit` wrote.
+    board : Board
+    frequency_mhz : float, optional
+        Clock of the design; the board's own when left out.
+    seed : int
+        Of the placer.
+    progress : callable, optional
+
+    Raises
+    ------
+    ValueError
+        When the design does not fit, by how much; when a tool is missing or fails.
+    """
+    started = time.monotonic()
+    folder = Path(build)
+    manifest = read_manifest(folder)
+    plan = load_plan(folder / manifest.plan)
+    clock = board.clock_mhz if frequency_mhz is None else frequency_mhz
+    top = BoardTop(board, manifest, clock)
+    final = folder / board.name
+    work = Path(tempfile.mkdtemp(prefix=f".{board.name}.", dir=folder))
+    try:
+        (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
+        (work / "board.lpf").write_text(board.constraints, encoding="utf-8")
+        sources = [folder / name for name in manifest.sources["ecp5"]]
+        synthesise([*sources, work / "board_top.v"], TOP, work, progress=progress)
+        placed = place(
+            work,
+            find_device(board.device),
+            package=board.package,
+            speed=board.speed,
+            frequency_mhz=clock,
+            seed=seed,
+            constraints=work / "board.lpf",
+            progress=progress,
+        )
+        pack(work, work / f"{manifest.name}.bit", progress=progress)
+        net = min(placed.fmax, key=lambda name: placed.fmax[name])
+        path = placed.paths.get(net)
+        result = BuildResult(
+            board=board.name,
+            device=board.device,
+            clock_mhz=clock,
+            fmax_mhz=placed.fmax[net],
+            meets_timing=placed.fmax[net] >= clock,
+            **counts(placed.used),
+            predicted=Counts(dsps=plan.dsps, brams=plan.brams, luts=plan.luts),
+            bitstream=str(final / f"{manifest.name}.bit"),
+            critical_path=path.steps if path is not None else (),
+            seed=seed,
+            seconds=round(time.monotonic() - started, 1),
+        )
+        (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n")
+        work.chmod(0o755)
+        if final.exists():
+            shutil.rmtree(final)
+        work.replace(final)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    return result
 
 
 def measure(

@@ -1,0 +1,157 @@
+"""The board's top level: PLL, serial link and the accelerator, as Verilog beside the design's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amaranth.back import verilog
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, ResetSignal, Signal
+
+from boards.board import Board
+from boards.link import Link, bytes_of
+from rtl_gen.emit import Manifest
+
+__all__ = ["BoardTop", "board_verilog", "pll_of", "receiver_queue"]
+
+#: Name of the top module.
+TOP = "board_top"
+#: Voltage-controlled oscillator of an ECP5 PLL, MHz.
+VCO_RANGE = (400.0, 800.0)
+LARGEST_QUEUE = 16384
+
+
+@dataclass(frozen=True)
+class Pll:
+    """Dividers of an EHXPLLL that makes oscillator * feedback / reference MHz."""
+
+    reference: int
+    feedback: int
+    output: int
+    clock_mhz: float
+
+
+def pll_of(oscillator_mhz: float, clock_mhz: float) -> Pll:
+    """The dividers for a clock; raises ValueError with the nearest clocks when there are none."""
+    found = []
+    for reference in range(1, 9):
+        for feedback in range(1, 81):
+            clock = oscillator_mhz * feedback / reference
+            for output in range(1, 129):
+                if VCO_RANGE[0] <= clock * output <= VCO_RANGE[1] and oscillator_mhz / reference >= 3.125:
+                    found.append(Pll(reference, feedback, output, clock))
+    best = min(found, key=lambda p: (abs(p.clock_mhz - clock_mhz), p.reference, abs(p.clock_mhz * p.output - 600)))
+    if abs(best.clock_mhz - clock_mhz) > 1e-6:
+        raise ValueError(f"no PLL setting makes {clock_mhz:g} MHz of {oscillator_mhz:g} MHz; {best.clock_mhz:g} is near")
+    return best
+
+
+def receiver_queue(manifest: Manifest, divisor: int) -> int:
+    """Bytes that arrive while the accelerator may pause, for one interval; raises ValueError when they are too many."""
+    pause = manifest.predicted.interval + manifest.predicted.latency
+    needed = pause // (10 * divisor) + 2
+    if needed > LARGEST_QUEUE:
+        raise ValueError(f"the link would need {needed} bytes of queue, {LARGEST_QUEUE} are the most; lower the baud rate")
+    return 1 << max(4, (needed - 1).bit_length())
+
+
+class BoardTop(Elaboratable):
+    """Ports clk, rx, tx, led and the board's held-high pins; `led` shows lock, traffic and overrun."""
+
+    def __init__(self, board: Board, manifest: Manifest, clock_mhz: float):
+        self.board, self.manifest = board, manifest
+        self.pll = pll_of(board.oscillator_mhz, clock_mhz)
+        divisor = round(clock_mhz * 1e6 / board.baud)
+        if abs(divisor * board.baud - clock_mhz * 1e6) > 0.02 * clock_mhz * 1e6:
+            raise ValueError(f"{board.name}: {board.baud} baud is not within 2 % of a division of {clock_mhz:g} MHz")
+        lanes, port = manifest.input, manifest.output
+        self.in_bits, self.out_bits = lanes.lanes * lanes.lane_bits, port.value_bits + 1
+        self.link = Link(
+            divisor=divisor,
+            in_bits=self.in_bits,
+            out_bits=self.out_bits,
+            queue=receiver_queue(manifest, divisor),
+        )
+        self.clk, self.rx, self.tx = Signal(), Signal(init=1), Signal(init=1)
+        self.led = Signal(board.leds)
+        self.high = [Signal(name=name) for name in board.high]
+
+    @property
+    def ports(self) -> list[Signal]:
+        return [self.clk, self.rx, self.tx, self.led, *self.high]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.domains.sync = ClockDomain()
+        locked = Signal()
+        pll = self.pll
+        m.submodules.pll = Instance(
+            "EHXPLLL",
+            p_CLKI_DIV=pll.reference,
+            p_CLKFB_DIV=pll.feedback,
+            p_CLKOP_DIV=pll.output,
+            p_CLKOP_CPHASE=pll.output // 2,
+            p_CLKOP_FPHASE=0,
+            p_CLKOP_ENABLE="ENABLED",
+            p_FEEDBK_PATH="CLKOP",
+            p_OUTDIVIDER_MUXA="DIVA",
+            p_PLLRST_ENA="DISABLED",
+            p_INTFB_WAKE="DISABLED",
+            p_STDBY_ENABLE="DISABLED",
+            p_DPHASE_SOURCE="DISABLED",
+            a_FREQUENCY_PIN_CLKI=f"{self.board.oscillator_mhz:g}",
+            a_FREQUENCY_PIN_CLKOP=f"{pll.clock_mhz:g}",
+            a_ICP_CURRENT="12",
+            a_LPF_RESISTOR="8",
+            a_MFG_ENABLE_FILTEROPAMP="1",
+            a_MFG_GMCREF_SEL="2",
+            i_CLKI=self.clk,
+            i_CLKFB=ClockSignal("sync"),
+            i_RST=Const(0),
+            i_STDBY=Const(0),
+            i_PHASESEL0=Const(0),
+            i_PHASESEL1=Const(0),
+            i_PHASEDIR=Const(1),
+            i_PHASESTEP=Const(1),
+            i_PHASELOADREG=Const(1),
+            i_PLLWAKESYNC=Const(0),
+            i_ENCLKOP=Const(0),
+            o_CLKOP=ClockSignal("sync"),
+            o_LOCK=locked,
+        )
+        settled = Signal(2)
+        m.domains.start = start = ClockDomain(reset_less=True)
+        m.d.comb += start.clk.eq(ClockSignal("sync"))
+        m.d.start += settled.eq((settled << 1) | locked)
+        m.d.comb += ResetSignal("sync").eq(~settled[1])
+
+        m.submodules.link = link = self.link
+        restart = Signal(init=1)
+        m.d.sync += restart.eq(link.restart)
+        m.submodules.accelerator = Instance(
+            self.manifest.top,
+            i_clk=ClockSignal("sync"),
+            i_rst=ResetSignal("sync") | restart,
+            i_i__payload=link.o.payload,
+            i_i__valid=link.o.valid,
+            o_i__ready=link.o.ready,
+            o_o__payload=link.i.payload,
+            o_o__valid=link.i.valid,
+            i_o__ready=link.i.ready,
+        )
+        m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
+        m.d.comb += [self.led[0].eq(settled[1]), self.led[1].eq(link.overrun), self.led[2].eq(~self.rx | ~self.tx)]
+        m.d.comb += [pin.eq(1) for pin in self.high]
+        return m
+
+
+def board_verilog(top: BoardTop) -> str:
+    """Verilog of the top level; the accelerator's own is in the BUILD folder."""
+    return verilog.convert(
+        top, name=TOP, ports=top.ports, platform=object(), emit_src=False, strip_internal_attrs=True
+    )
+
+
+def sample_bytes(manifest: Manifest) -> tuple[int, int]:
+    """Bytes of one sample to the board, and of its answer."""
+    to_board = bytes_of(manifest.input.lanes * manifest.input.lane_bits) * manifest.input.words
+    return to_board, bytes_of(manifest.output.value_bits + 1) * manifest.output.words
