@@ -213,6 +213,8 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> str:
         nodes=tuple(_describe(node, tensors) for node in graph.nodes),
         labels=graph.labels,
     )
+    # safetensors writes a tensor's memory as it lies, whatever its strides are.
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     text = json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     digest = _digest(text, tensors)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -1,7 +1,7 @@
 """The model file: what is saved is what is loaded, and nothing damaged is."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +69,17 @@ def test_round_trip(tmp_path: Path) -> None:
     assert_same(load(path), graph)
     assert digest_of(path) == digest and len(digest) == 64
     assert [p.name for p in tmp_path.iterdir()] == ["net.qtt"]
+
+
+def test_weights_are_saved_whatever_their_order_in_memory(tmp_path: Path) -> None:
+    graph, path = network(), tmp_path / "net.qtt"
+    first, *rest = graph.nodes
+    assert isinstance(first, Contraction)
+    turned = replace(first, weight=np.asfortranarray(first.weight))
+    assert not turned.weight.flags.c_contiguous
+    digest = save(replace(graph, nodes=(turned, *rest)), path)
+    assert_same(load(path), graph)
+    assert digest == save(graph, tmp_path / "plain.qtt")
 
 
 def test_tensor_types(tmp_path: Path) -> None:
