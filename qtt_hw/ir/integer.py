@@ -26,11 +26,14 @@ FLOAT32_LIMIT = 1 << 24
 
 def _float32_is_exact(device: torch.device) -> bool:
     """Whether float32 contractions on this device sum float32 products, now, under the process's settings."""
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:
+    onednn = torch.backends.mkldnn
+    if device.type != "cpu" or not onednn.is_available() or not onednn.enabled:
         return False
     if torch.get_float32_matmul_precision() != "highest":
         return False
-    return getattr(torch.backends.mkldnn, "fp32_precision", "none") in ("none", "ieee")
+    # Since PyTorch 2.9 each kind of operation has a precision of its own.
+    kinds = (onednn, getattr(onednn, "conv", None), getattr(onednn, "matmul", None))
+    return all(getattr(kind, "fp32_precision", "none") in ("none", "ieee") for kind in kinds)
 
 
 def holding_dtype(bound: int, device: torch.device) -> torch.dtype:
@@ -75,8 +78,16 @@ def contract(x: Tensor, weight: Tensor, window: Window, shape: Shape) -> Tensor:
         pads = (0, 0, 0)
     else:
         pads = (pairs[0][0], pairs[1][0], pairs[2][0])
-    weight = weight.contiguous(memory_format=torch.channels_last_3d)
-    return F.conv3d(x, weight, None, window.stride, pads)
+    stride = window.stride
+    if window.kernel == (1, 1, 1) and stride != (1, 1, 1):
+        # oneDNN's strided pointwise convolution writes beyond its workspace in the backward pass (its issue 6035).
+        d, h, w = stride
+        x, stride = x[:, :, ::d, ::h, ::w].contiguous(memory_format=torch.channels_last_3d), (1, 1, 1)
+    if x.shape[1] == 1:
+        # One channel is both channels-last and not, by its strides. Taken as channels-last, oneDNN returns garbage
+        # for a strided kernel with a single output along W (seen in PyTorch 2.13); these strides say that it is not.
+        x = x.contiguous().flatten().view(x.shape)
+    return F.conv3d(x, weight.contiguous(memory_format=torch.channels_last_3d), None, stride, pads)
 
 
 def input_integers(x: Tensor, fmt: Format) -> Tensor:

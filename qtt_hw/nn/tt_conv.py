@@ -133,7 +133,12 @@ class TTConv3d(nn.Module):
             pads = tuple(pair if i == axis else (0, 0) for i, pair in enumerate(self.padding))
             if pads[axis] != (0, 0):
                 x = F.pad(x, flat_padding(pads))
-            x = F.conv3d(x, core, stride=tuple(self.stride[axis] if i == axis else 1 for i in range(3)))
+            stride = [self.stride[axis] if i == axis else 1 for i in range(3)]
+            if self.kernel_size[axis] == 1 and self.stride[axis] > 1:
+                # oneDNN's strided pointwise convolution writes beyond its workspace in the backward pass (issue 6035).
+                kept = torch.arange(0, x.shape[axis + 2], self.stride[axis], device=x.device)
+                x, stride[axis] = x.index_select(axis + 2, kept), 1
+            x = F.conv3d(x, core, stride=stride)
         return F.conv3d(x, self.core_out, self.bias)
 
     def extra_repr(self) -> str:

@@ -122,6 +122,8 @@ class TTLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_features] to [N, out_features]."""
+        if x.ndim != 2 or x.shape[1] != self.in_features:
+            raise ValueError(f"TTLinear takes [N, {self.in_features}], got {list(x.shape)}")
         steps = self.steps()
         y = contract_chain(x, [self.step_weight(step) for step in steps], steps)
         return y if self.bias is None else y + self.bias
