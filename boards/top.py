@@ -41,7 +41,8 @@ def pll_of(oscillator_mhz: float, clock_mhz: float) -> Pll:
                     found.append(Pll(reference, feedback, output, clock))
     best = min(found, key=lambda p: (abs(p.clock_mhz - clock_mhz), p.reference, abs(p.clock_mhz * p.output - 600)))
     if abs(best.clock_mhz - clock_mhz) > 1e-6:
-        raise ValueError(f"no PLL setting makes {clock_mhz:g} MHz of {oscillator_mhz:g} MHz; {best.clock_mhz:g} is near")
+        near = f"{best.clock_mhz:g} MHz is the nearest"
+        raise ValueError(f"no PLL setting makes {clock_mhz:g} MHz of {oscillator_mhz:g} MHz; {near}")
     return best
 
 
@@ -50,7 +51,7 @@ def receiver_queue(manifest: Manifest, divisor: int) -> int:
     pause = manifest.predicted.interval + manifest.predicted.latency
     needed = pause // (10 * divisor) + 2
     if needed > LARGEST_QUEUE:
-        raise ValueError(f"the link would need {needed} bytes of queue, {LARGEST_QUEUE} are the most; lower the baud rate")
+        raise ValueError(f"the link needs {needed} bytes of queue, {LARGEST_QUEUE} are the most; lower the baud rate")
     return 1 << max(4, (needed - 1).bit_length())
 
 
