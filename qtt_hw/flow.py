@@ -202,7 +202,7 @@ def build(
     board : str
         A board's name or `file.py:Board`.
     frequency_mhz : float, optional
-        What the placer aims at; the board's own clock unless given.
+        Clock of the design; the board's own unless given.
     seed : int
         Of the placer.
     progress : callable, optional

@@ -195,7 +195,7 @@ def build(
     board: Annotated[str, typer.Option(metavar="NAME", help="A board, or file.py:Board.")] = "ulx3s-85f",
     seed: Annotated[int, typer.Option(min=0, help="Of the placer.")] = 1,
     frequency: Annotated[
-        float | None, typer.Option(metavar="MHZ", help="What the placer aims at, unless the board says it.")
+        float | None, typer.Option(metavar="MHZ", help="Clock of the design, in place of the board's own.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -222,6 +222,7 @@ def build(
         table.add_row(name, number(value), number(wanted))
     rows = [
         ("fmax", number(result.fmax_mhz, 1, "MHz")),
+        ("clock", f"{result.clock_mhz:g} MHz, {'met' if result.meets_timing else 'NOT met'}"),
         ("bitstream", result.bitstream),
         ("time", number(result.seconds, 0, "s")),
     ]
