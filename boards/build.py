@@ -19,7 +19,7 @@ from boards.place import pack, place
 from boards.step import Progress
 from boards.synthesis import synthesise
 from boards.top import TOP, BoardTop, board_verilog
-from rtl_gen.emit import read_manifest
+from rtl_gen.manifest import Manifest
 from rtl_gen.plan.plan import load_plan
 
 __all__ = ["BuildResult", "Counts", "build", "measure"]
@@ -98,7 +98,7 @@ def build(
     """
     started = time.monotonic()
     folder = Path(build)
-    manifest = read_manifest(folder)
+    manifest = Manifest.load(folder)
     plan = load_plan(folder / manifest.plan)
     clock = board.clock_mhz if frequency_mhz is None else frequency_mhz
     top = BoardTop(board, manifest, clock)
@@ -107,7 +107,7 @@ def build(
     try:
         (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
         (work / "board.lpf").write_text(board.constraints, encoding="utf-8")
-        sources = [folder / name for name in manifest.sources["ecp5"]]
+        sources = [folder / name for name in manifest.sources.ecp5]
         synthesise([*sources, work / "board_top.v"], TOP, work, progress=progress)
         placed = place(
             work,

@@ -9,7 +9,7 @@ from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance
 
 from boards.board import Board
 from boards.link import Link, bytes_of
-from rtl_gen.emit import Manifest
+from rtl_gen.manifest import Manifest
 
 __all__ = ["BoardTop", "board_verilog", "pll_of", "receiver_queue"]
 
@@ -72,7 +72,10 @@ class BoardTop(Elaboratable):
             out_bits=self.out_bits,
             queue=receiver_queue(manifest, divisor),
         )
-        self.clk, self.rx, self.tx = Signal(), Signal(init=1), Signal(init=1)
+        # One a line: Amaranth names a signal after what it is assigned to.
+        self.clk = Signal()
+        self.rx = Signal(init=1)
+        self.tx = Signal(init=1)
         self.led = Signal(board.leds)
         self.high = [Signal(name=name) for name in board.high]
 

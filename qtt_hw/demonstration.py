@@ -146,7 +146,7 @@ def demo(folder: str | Path = "demo", *, progress: Progress | None = None) -> De
     from qtt_hw.evaluate import EvalResult, evaluate
     from qtt_hw.flow import FreezeResult
     from qtt_hw.train import TrainResult, load_config, train
-    from rtl_gen.emit import Manifest
+    from rtl_gen.manifest import Manifest
     from rtl_gen.plan.plan import Plan, save_plan
     from sim.cosim import CosimResult
 

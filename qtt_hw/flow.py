@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from boards.build import BuildResult
     from boards.devices import Device
     from qtt_hw.ir.check import Row
-    from rtl_gen.emit import Manifest
+    from rtl_gen.manifest import Manifest
     from rtl_gen.plan.plan import Plan
     from sim.cosim import CosimResult
 
@@ -171,8 +171,8 @@ def cosim(
     progress : callable, optional
         Called with the number of samples that have come out.
     """
+    from rtl_gen.manifest import Manifest
     from sim.cosim import cosim as simulate
-    from sim.manifest import Manifest
 
     build = Path(build)
     graph = load(build / Manifest.load(build).model)

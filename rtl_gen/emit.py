@@ -10,92 +10,39 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Literal
 
 from amaranth.back import verilog
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from boards.devices import device as find_device
-from qtt_hw.errors import one_line
 from qtt_hw.ir.file import digest_of, load, save
 from qtt_hw.ir.graph import Graph
 from rtl_gen.argmax import output_layout
+from rtl_gen.manifest import NAME as MANIFEST
+from rtl_gen.manifest import InputPort, Manifest, OutputPort, Predicted, Sources, Tap
 from rtl_gen.plan.plan import Plan, load_plan, save_plan, stage_specs
 from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.top import Top, port_name
 
-__all__ = ["DEFAULT_DEVICE", "TOP", "Manifest", "emit", "read_manifest"]
+__all__ = ["DEFAULT_DEVICE", "TOP", "emit"]
 
 DEFAULT_DEVICE = "ecp5-85f"
 #: Name of the top module.
 TOP = "qtt_top"
 #: What a BUILD folder holds.
-DESIGN, MODEL, PLAN, MANIFEST = "design.v", "model.qtt", "plan.json", "manifest.json"
+DESIGN, MODEL, PLAN = "design.v", "model.qtt", "plan.json"
 PRIMITIVES = Path(__file__).parent / "primitives"
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class InputPort(_Part):
-    """A word holds `lanes` values of `lane_bits`, lane 0 lowest; `words` words make a sample, in raster order."""
-
-    lanes: int
-    lane_bits: int
-    signed: bool
-    words: int
-
-
-class OutputPort(_Part):
-    """A word is {last, value}, value signed and lowest; logits, then the class index with `last` set."""
-
-    value_bits: int
-    words: int
-
-
-class Tap(_Part):
-    """`payload` is transferred at the stage's output in each cycle with `strobe`."""
-
-    stage: str
-    strobe: str
-    payload: str
-    lanes: int
-    lane_bits: int
-    signed: bool
-    words: int
-
-
-class Predicted(_Part):
-    interval: int
-    latency: int
-
-
-class Manifest(_Part):
-    """What a BUILD folder holds and how to drive it."""
-
-    version: Literal[1] = 1
-    name: str
-    top: str = TOP
-    sources: dict[str, list[str]]
-    model: str = MODEL
-    digest: str
-    plan: str = PLAN
-    input: InputPort
-    output: OutputPort
-    taps: list[Tap]
-    predicted: Predicted
 
 
 def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
     first, last = top.specs[0], top.specs[-1]
     return Manifest(
+        version=1,
         name=graph.name,
-        sources={
-            "simulation": [DESIGN, "primitives_sim.v"],
-            "ecp5": [DESIGN, "primitives_ecp5.v"],
-        },
+        top=TOP,
+        sources=Sources(simulation=(DESIGN, "primitives_sim.v"), ecp5=(DESIGN, "primitives_ecp5.v")),
+        model=MODEL,
         digest=digest,
+        plan=PLAN,
         input=InputPort(
             lanes=top.in_lanes,
             lane_bits=first.x.format.bits,
@@ -106,7 +53,7 @@ def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
             value_bits=output_layout(last.out.format, top.classes).size - 1,
             words=top.classes + 1,
         ),
-        taps=[
+        taps=tuple(
             Tap(
                 stage=spec.node.name,
                 strobe=f"tap_{port_name(spec.node.name)}__strobe",
@@ -116,10 +63,8 @@ def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
                 signed=spec.out.format.signed,
                 words=spec.out_words,
             )
-            for spec in top.specs
-        ]
-        if top.taps
-        else [],
+            for spec in (top.specs if top.taps else ())
+        ),
         predicted=Predicted(interval=plan.cycles, latency=plan.latency),
     )
 
@@ -184,13 +129,3 @@ def emit(
         raise
     return manifest
 
-
-def read_manifest(build: str | Path) -> Manifest:
-    """The manifest of a BUILD folder; raises ValueError naming the file and what is wrong with it."""
-    path = Path(build) / MANIFEST
-    try:
-        return Manifest.model_validate_json(path.read_text())
-    except OSError:
-        raise ValueError(f"{path}: not a BUILD folder; make one with `qtt emit`") from None
-    except ValidationError as error:
-        raise one_line(error, str(path)) from None

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.ir.file import digest_of, load
+from rtl_gen.manifest import Manifest
 from sim.batch import End, compile_batch, run_batch
 from sim.cocotb_run import run_cocotb
 from sim.job import Job, Outcome, Progress
-from sim.manifest import Manifest
 from sim.scoreboard import FirstDifference
 from sim.stalls import pattern, patterns_of_seed
 from sim.step import run_stepping
@@ -42,10 +42,10 @@ class CosimResult(BaseModel):
         Simulated interval and latency; None where too few samples came out.
     periodic : bool
         The last two intervals agree.
-    predicted_cycles, predicted_latency : int, optional
+    predicted_cycles, predicted_latency : int
         Of the manifest.
     cycles_equal : bool, optional
-        Both predictions hold; None with stalls, or where nothing was predicted or measured.
+        Both predictions hold; None with stalls, or where nothing was measured.
     first_difference : FirstDifference, optional
     failure : str, optional
         A deadlock or a broken rule of the stream.
@@ -65,8 +65,8 @@ class CosimResult(BaseModel):
     cycles: int | None
     latency: int | None
     periodic: bool
-    predicted_cycles: int | None
-    predicted_latency: int | None
+    predicted_cycles: int
+    predicted_latency: int
     cycles_equal: bool | None
     first_difference: FirstDifference | None
     failure: str | None
@@ -156,7 +156,7 @@ def _job(build: Path, x: NDArray, stalls: bool | tuple[str, str], seed: int) -> 
     else:
         source, sink = (pattern(name) for name in (stalls or ("none", "none")))
     predicted = manifest.predicted
-    quiet = 1_000_000 if predicted is None else 2 * (predicted.interval + predicted.latency) + 10_000
+    quiet = 2 * (predicted.interval + predicted.latency) + 10_000
     return Job(build, manifest, graph, x, 0, source, sink, seed, quiet * (16 if stalls else 1))
 
 
@@ -255,7 +255,7 @@ def _result(job: Job, outcomes: list[tuple[Job, Outcome]], engine: str, stalls: 
     predicted = job.manifest.predicted
     interval, latency = parts[0].interval, parts[0].latency
     cycles_equal = None
-    if predicted is not None and not stalls and parts[0].periodic:
+    if not stalls and parts[0].periodic:
         cycles_equal = (interval, latency) == (predicted.interval, predicted.latency)
     hint = None
     if differences and not job.manifest.taps:
@@ -266,8 +266,8 @@ def _result(job: Job, outcomes: list[tuple[Job, Outcome]], engine: str, stalls: 
         cycles=interval,
         latency=latency,
         periodic=parts[0].periodic,
-        predicted_cycles=predicted.interval if predicted is not None else None,
-        predicted_latency=predicted.latency if predicted is not None else None,
+        predicted_cycles=predicted.interval,
+        predicted_latency=predicted.latency,
         cycles_equal=cycles_equal,
         first_difference=min(differences, key=lambda item: item.sample, default=None),
         failure=failures[0] if failures else None,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.ir.file import load
 from qtt_hw.ir.graph import Graph
-from sim.manifest import Manifest
+from rtl_gen.manifest import Manifest
 from sim.scoreboard import FirstDifference, Scoreboard
 from sim.stalls import Stalls, pattern
 from sim.words import pack

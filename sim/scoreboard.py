@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.ir import golden
 from qtt_hw.ir.graph import Graph
-from sim.manifest import Manifest, Tap
+from rtl_gen.manifest import Manifest, Tap
 from sim.words import pack, unpack
 
 __all__ = ["FirstDifference", "Scoreboard"]

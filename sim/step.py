@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtl_gen.manifest import Manifest
 from sim.job import Job, Outcome, Progress
-from sim.manifest import Manifest
 from sim.pyverilator_shim import build_model, open_model
 from sim.words import limbs, pack, unpack
 from sim.wrapper import RESET, SETTLE, TOP, verilog, write_sources

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sim.manifest import Manifest
+from rtl_gen.manifest import Manifest
 
 __all__ = ["RESET", "SETTLE", "TOP", "verilog", "write_sources"]
 

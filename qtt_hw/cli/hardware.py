@@ -117,7 +117,7 @@ def emit(
         result = run(model, output, plan, taps=taps)
     rows = [
         ("folder", output),
-        ("Verilog", ", ".join(result.sources["simulation"])),
+        ("Verilog", ", ".join(result.sources.simulation)),
         ("input", f"{result.input.words} words of {result.input.lanes} x {result.input.lane_bits} bits"),
         ("output", f"{result.output.words} words of 1 + {result.output.value_bits} bits"),
         ("taps", len(result.taps)),
@@ -152,7 +152,7 @@ def cosim(
     from qtt_hw.evaluate import samples_of
     from qtt_hw.flow import cosim as run
     from qtt_hw.ir.file import load
-    from sim.manifest import Manifest
+    from rtl_gen.manifest import Manifest
 
     count = _samples(samples)
     if vcd is not None:

@@ -4,17 +4,20 @@ import pytest
 
 import boards
 from boards.top import pll_of, receiver_queue
-from rtl_gen.emit import InputPort, Manifest, OutputPort, Predicted
+from rtl_gen.manifest import InputPort, Manifest, OutputPort, Predicted, Sources
 
 
 def manifest(interval, latency):
     return Manifest(
         name="small",
-        sources={"simulation": ["design.v"], "ecp5": ["design.v"]},
+        version=1,
+        top="qtt_top",
+        sources=Sources(simulation=("design.v",), ecp5=("design.v",)),
+        model="model.qtt",
         digest="0",
         input=InputPort(lanes=8, lane_bits=1, signed=False, words=100),
         output=OutputPort(value_bits=16, words=6),
-        taps=[],
+        plan="plan.json",
         predicted=Predicted(interval=interval, latency=latency),
     )
 
@@ -43,8 +46,8 @@ def test_boards_by_name_and_by_file(tmp_path):
     with pytest.raises(ValueError, match="board 'arty' is not known; known are ulx3s-85f, or FILE.py:NAME"):
         boards.load("arty")
     own = tmp_path / "own.py"
-    lines = ("from dataclasses import replace", "from boards.ulx3s_85f import BOARD", "MINE = replace(BOARD, name='mine')")
-    own.write_text("\n".join(lines))
+    imports = "from dataclasses import replace\nfrom boards.ulx3s_85f import BOARD\n"
+    own.write_text(imports + "MINE = replace(BOARD, name='mine')\n")
     assert boards.load(f"{own}:MINE").name == "mine"
     with pytest.raises(ValueError, match=r"own\.py: YOURS is not a boards\.Board"):
         boards.load(f"{own}:YOURS")

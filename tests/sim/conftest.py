@@ -157,6 +157,7 @@ class SmallBuild:
             "sources": {"simulation": ["design.v"], "ecp5": ["design.v"]},
             "model": "model.qtt",
             "digest": digest,
+            "plan": "plan.json",
             "input": {"lanes": LANES, "lane_bits": 4, "signed": True, "words": POSITIONS},
             "output": {"value_bits": 16, "words": 3},
             "taps": [{**tap, "lanes": 2, "lane_bits": 8, "signed": True, "words": POSITIONS}] if design.taps else [],

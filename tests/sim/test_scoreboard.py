@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from qtt_hw.ir import golden
-from sim.manifest import Manifest
+from rtl_gen.manifest import Manifest
 from sim.scoreboard import Scoreboard
 from sim.words import pack
 

@@ -1,7 +1,6 @@
 """The promise: prepared.eval(), training after the freeze, and the golden run of the frozen graph are equal."""
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

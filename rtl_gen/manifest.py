@@ -73,11 +73,11 @@ class Manifest(_Strict):
     sources: Sources
     model: str
     digest: str
-    plan: str | None = None
+    plan: str
     input: InputPort
     output: OutputPort
     taps: tuple[Tap, ...] = ()
-    predicted: Predicted | None = None
+    predicted: Predicted
 
     @staticmethod
     def load(build: Path) -> Manifest:
