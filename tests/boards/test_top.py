@@ -1,9 +1,11 @@
 """The board's top level: PLL dividers, the receiver's queue, what does not fit; boards by name and by file."""
 
+import re
+
 import pytest
 
 import boards
-from boards.top import pll_of, receiver_queue
+from boards.top import BoardTop, board_verilog, pll_of, receiver_queue
 from rtl_gen.manifest import InputPort, Manifest, OutputPort, Predicted, Sources
 
 
@@ -53,3 +55,11 @@ def test_boards_by_name_and_by_file(tmp_path):
         boards.load(f"{own}:YOURS")
     with pytest.raises(ValueError, match=r"gone\.py: there is no such file"):
         boards.load(f"{tmp_path}/gone.py:MINE")
+
+
+def test_every_port_has_its_pin():
+    board = boards.load("ulx3s-85f")
+    text = board_verilog(BoardTop(board, manifest(1000, 1000), 100.0))
+    ports = re.search(r"module board_top\(([^)]*)\);", text)[1].replace(" ", "").split(",")
+    pins = {name.split("[")[0] for name in re.findall(r'LOCATE COMP "([^"]+)"', board.constraints)}
+    assert set(ports) == pins == {"clk", "rx", "tx", "led", "wifi_gpio0"}
