@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +14,8 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.manifest import Manifest
+from rtl_gen.manifest import Manifest
+from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
 from sim.stalls import PATTERNS, Stalls
 from sim.toolchain import environment, package_folder
 from sim.words import limbs
@@ -27,8 +26,6 @@ __all__ = ["Block", "End", "compile_batch", "run_batch"]
 SOURCE = Path(__file__).with_name("batch.cpp")
 #: Small files compile in parallel.
 FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000")
-#: Measured on a network of 13 stages: -O2 and -O3 take two to three times as long and run at the same speed.
-MAKE_FLAGS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 _END = 0xFFFFFFFF
 _NEVER = PATTERNS["none"]
 
@@ -110,12 +107,11 @@ def compile_batch(build: Path, manifest: Manifest, *, trace: bool = False) -> Pa
             *(("--trace-vcd", "-CFLAGS", "-DQTT_TRACE") if trace else ()),
             *("-CFLAGS", f"-I{work}", *map(str, files), str(SOURCE)),
         ]
+        kind = "trace" if trace else "batch"
+        seed_objects(kind, work / "obj")
         _run(generate, work, build, environ)
-        runtime = _runtime_objects(trace)
-        for kept in runtime.glob("*.o"):
-            shutil.copyfile(kept, work / "obj" / kept.name)  # newer than what it depends on, so make leaves it alone
         _run(["make", "-C", "obj", "-f", f"V{TOP}.mk", "-j2", *MAKE_FLAGS], work, build, environ)
-        _keep_runtime(work / "obj", runtime)
+        keep_objects(kind, work / "obj")
         (work / "obj" / f"V{TOP}").replace(executable)
     return executable.resolve()
 
@@ -127,32 +123,6 @@ def _run(command: list[str], work: Path, build: Path, environ: dict[str, str]) -
         errors = [line for line in lines if line.startswith("%")] or [line for line in lines if "error" in line]
         errors = errors or lines[-1:] or ["no message"]
         raise ValueError(f"{build}: Verilator could not compile the design: {errors[0].strip()}")
-
-
-def _runtime_objects(trace: bool) -> Path:
-    """The user's cache folder for the compiled run-time library of this Verilator, compiler and set of flags."""
-    root = package_folder("verilator", "verilator")
-    compiler = subprocess.run(["g++", "--version"], capture_output=True, check=True).stdout
-    key = hashlib.sha256(compiler + (root / "__init__.py").read_bytes() + f"{root} {trace} {MAKE_FLAGS}".encode())
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "qtt-hw" / f"verilator-{key.hexdigest()[:16]}"
-
-
-def _keep_runtime(objects: Path, runtime: Path) -> None:
-    """Compiling the run-time library takes longer than compiling a small design: keep it for the next one."""
-    if runtime.is_dir():
-        return
-    try:
-        runtime.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=runtime.parent))
-    except OSError:
-        return  # no cache folder: the next compilation takes a few seconds more
-    try:
-        for kept in objects.glob("verilated*.o"):
-            shutil.copyfile(kept, temporary / kept.name)
-        temporary.rename(runtime)
-    except OSError:  # another process was first
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def run_batch(

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sim.batch import MAKE_FLAGS
 from sim.job import Job, Outcome, Progress
+from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
 from sim.toolchain import environment, package_folder
 from sim.wrapper import TOP, verilog, write_sources
 
@@ -94,6 +94,8 @@ def _main(folder: Path, compiled: Path, waves: bool) -> None:
     if not compiled.is_dir():
         compiled.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=compiled.parent, prefix="compile-") as name:
+            kind = "cocotb-trace" if waves else "cocotb"
+            seed_objects(kind, Path(name) / "obj")
             runner.build(
                 sources=write_sources(job.build, job.manifest, Path(name)),
                 hdl_toplevel=TOP,
@@ -102,6 +104,7 @@ def _main(folder: Path, compiled: Path, waves: bool) -> None:
                 waves=waves,
                 always=True,
             )
+            keep_objects(kind, Path(name) / "obj")
             (Path(name) / "done").mkdir()
             (Path(name) / "obj" / TOP).replace(Path(name) / "done" / TOP)
             (Path(name) / "done").replace(compiled)

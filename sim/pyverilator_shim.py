@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from sim.batch import MAKE_FLAGS
+from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
 from sim.toolchain import environment, package_folder, verilator_root
 
 __all__ = ["build_model", "open_model"]
@@ -66,6 +66,7 @@ def build_model(top: Path, sources: Sequence[Path], folder: Path) -> Path:
     """
     names = ["--prefix", f"V{top.stem}", "--top-module", top.stem]
     with _shimmed() as (pyverilator, call_process):
+        seed_objects("step", folder)
         # generated only: building would also load it, and a library can hold one model
         pyverilator.build(
             str(top.resolve()),
@@ -75,6 +76,7 @@ def build_model(top: Path, sources: Sequence[Path], folder: Path) -> Path:
             gen_only=True,
         )
         call_process(["make", "-C", str(folder), "-f", f"V{top.stem}.mk", "LDFLAGS=-fPIC -shared", *MAKE_FLAGS])
+        keep_objects("step", folder)
     return folder / f"V{top.stem}"
 
 
