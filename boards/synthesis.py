@@ -11,7 +11,7 @@ from pathlib import Path
 
 from boards.step import Progress, run_step
 
-__all__ = ["synthesise"]
+__all__ = ["library_folder", "synthesise"]
 
 # pyosys ends the interpreter on an error and prints a lot, so it gets an interpreter of its own
 _CHILD = """
@@ -22,6 +22,18 @@ design = libyosys.Design()
 for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines():
     libyosys.run_pass(line, design)
 """
+
+
+def _package() -> Path:
+    spec = importlib.util.find_spec("pyosys")
+    if spec is None or spec.origin is None:
+        raise ValueError("synthesis needs the package pyosys: pip install 'qtt-hw[fpga]'")
+    return Path(spec.origin).parent
+
+
+def library_folder() -> Path:
+    """Where yosys keeps its Verilog models of ECP5 cells."""
+    return _package() / "share" / "lattice"
 
 
 def _notable(line: str) -> str | None:
@@ -37,7 +49,7 @@ def synthesise(
     arguments: str = "",
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Cells by type of the netlist that `synth_ecp5` makes of `top`; the netlist is left in work/netlist.json.
+    """Cells by type of the netlist that `synth_ecp5` makes of `top`; the netlist is left in work, as JSON and as Verilog.
 
     Parameters
     ----------
@@ -51,8 +63,7 @@ def synthesise(
         More options of `synth_ecp5`.
     progress : callable, optional
     """
-    if importlib.util.find_spec("pyosys") is None:
-        raise ValueError("synthesis needs the package pyosys: pip install 'qtt-hw[fpga]'")
+    _package()
     for source in sources:
         if not source.is_file():
             raise ValueError(f"{source}: there is no such Verilog file")
@@ -60,8 +71,12 @@ def synthesise(
         *(f'read_verilog -sv "{source.resolve()}"' for source in sources),
         f"synth_ecp5 -top {top} {arguments}".rstrip(),
         "check -assert",
+        # Records of the hierarchy that was flattened: nextpnr takes minutes over them and uses none.
+        "delete t:$scopeinfo",
         "tee -q -o cells.json stat -json",
         "write_json netlist.json",
+        "splitnets",  # a bus of which one bit depends on another is a loop to some simulators
+        "write_verilog -noattr netlist.v",
     ]
     (work / "yosys.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
     run_step(
