@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 import typer
 from pydantic import ValidationError
@@ -28,11 +32,14 @@ for part in (model, hardware, demonstrate):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 on success, 1 with one line on stderr on a failure, 2 on a usage error."""
     try:
-        code = app(list(sys.argv[1:] if arguments is None else arguments), prog_name="qtt", standalone_mode=False)
+        with _terminable():
+            code = app(list(sys.argv[1:] if arguments is None else arguments), prog_name="qtt", standalone_mode=False)
         # typer turns Ctrl-C into this code by itself, and says nothing.
         return _fail("interrupted", 130) if code == 130 else code if isinstance(code, int) else 0
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except _Terminated:
+        return _fail("terminated", 128 + signal.SIGTERM)
     except ValidationError as error:
         return _fail(str(one_line(error, "qtt")), 1)
     except OSError as error:
@@ -49,6 +56,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if message is None:
             raise
         return _fail(f"{message().rstrip('.')}; see qtt --help", 2)
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived: unwind, so that what is half-written is removed and child processes end."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(message: str, code: int) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -434,3 +436,17 @@ def test_long_steps_leave_a_line_where_there_is_no_terminal(
     found = capsys.readouterr()
     assert found.out == ""
     assert found.err.splitlines() == ["first: 2/2 in 0 s", "printed", "second: in 0 s"]
+
+
+def test_sigterm_removes_what_is_half_written(
+    qtt: Qtt, qtt_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rtl_gen.emit
+
+    def kill(*_: object, **__: object) -> None:
+        assert any(path.name.startswith(".build.") for path in tmp_path.iterdir())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(rtl_gen.emit, "save_plan", kill)
+    assert qtt.refuses("emit", qtt_file, "-o", tmp_path / "build", code=143) == "qtt: terminated"
+    assert list(tmp_path.iterdir()) == []
