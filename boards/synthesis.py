@@ -49,7 +49,7 @@ def synthesise(
     arguments: str = "",
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Cells by type of the netlist that `synth_ecp5` makes of `top`; the netlist is left in work, as JSON and as Verilog.
+    """Cells by type of the netlist that `synth_ecp5` makes of `top`; the netlist is left in work.
 
     Parameters
     ----------
@@ -71,8 +71,6 @@ def synthesise(
         *(f'read_verilog -sv "{source.resolve()}"' for source in sources),
         f"synth_ecp5 -top {top} {arguments}".rstrip(),
         "check -assert",
-        # Records of the hierarchy that was flattened: nextpnr takes minutes over them and uses none.
-        "delete t:$scopeinfo",
         "tee -q -o cells.json stat -json",
         "write_json netlist.json",
         "splitnets",  # a bus of which one bit depends on another is a loop to some simulators
@@ -87,5 +85,8 @@ def synthesise(
         progress=progress,
         notable=_notable,
     )
+    netlist = work / "netlist.json"
+    # Without the blanks that yosys writes: nextpnr does not get through more than about 50 MB.
+    netlist.write_text(json.dumps(json.loads(netlist.read_text(encoding="utf-8")), separators=(",", ":")))
     report = json.loads((work / "cells.json").read_text(encoding="utf-8"))
     return {name: int(count) for name, count in sorted(report["design"]["num_cells_by_type"].items())}
