@@ -100,8 +100,7 @@ class ContractionStage(Stage):
         self.weight_quantizer = WeightQuantizer(weight_bits)
         self.constant_weight = constant_weight
         if constant_weight:
-            with torch.no_grad():
-                self.weight_quantizer.log2_scale.zero_()
+            self.weight_quantizer.log2_scale.requires_grad_(False).zero_()
             self.weight_quantizer.freeze()
         else:
             self.weight_quantizer.calibrate(self.weight)

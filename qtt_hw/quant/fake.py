@@ -112,6 +112,11 @@ class PowerOfTwoQuantizer(nn.Module):
     def format(self) -> Format:
         return Format(self.bits, self.signed, self.frac, self.narrow)
 
+    @property
+    def _learned(self) -> Tensor:
+        """log2_scale, without a gradient when frozen."""
+        return self.log2_scale.detach() if self.frozen else self.log2_scale
+
     def freeze(self) -> None:
         """Fix frac as an integer constant; log2_scale is not used any more."""
         self.constant.copy_(torch.tensor([1, self.frac]))
@@ -142,7 +147,7 @@ class WeightQuantizer(PowerOfTwoQuantizer):
         """quantize(weight) * 2**-frac in the weight's dtype, straight through."""
         fmt = self.format
         quantized = (self.integers(weight) * 2.0**-fmt.frac).to(weight.dtype)
-        return _Quantize.apply(weight, self.log2_scale, quantized, fmt, 1)
+        return _Quantize.apply(weight, self._learned, quantized, fmt, 1)
 
 
 class ActivationQuantizer(PowerOfTwoQuantizer):
@@ -166,7 +171,7 @@ class ActivationQuantizer(PowerOfTwoQuantizer):
             with torch.no_grad():
                 exact = round_half_up(x * 2.0**fmt.frac).clamp_(fmt.minimum, fmt.maximum).mul_(2.0**-fmt.frac)
         self.observe(x, fmt)
-        return _Quantize.apply(x, self.log2_scale, exact, fmt, x.shape[0])
+        return _Quantize.apply(x, self._learned, exact, fmt, x.shape[0])
 
     @torch.no_grad()
     def observe(self, x: Tensor, fmt: Format) -> None:

@@ -41,8 +41,10 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
         ),
         (
             nn.Conv3d(2, 2, 1, padding=1),
-            "0 (Conv3d) does not fit its input: axis D: padding before must be 0 to 0 for kernel 1, got 1; "
-            "change the layer or the input size",
+            (
+                "0 (Conv3d) does not fit its input: axis D: padding before must be 0 to 0 for kernel 1, got 1; "
+                "change the layer or the input size"
+            ),
         ),
         (nn.ConvTranspose3d(2, 2, 3), "0 (ConvTranspose3d) is not supported; use nn.Conv3d"),
         (nn.GELU(), "0 (GELU) is not supported; use nn.ReLU"),
@@ -50,8 +52,10 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
         (nn.Softmax(1), "0 (Softmax) is not supported; leave it out: the hardware puts out logits and their argmax"),
         (
             nn.Upsample(scale_factor=2),
-            "0 (Upsample) is not supported; a network is a chain of Conv3d, TTConv3d, Linear, TTLinear, batch norm, "
-            "ReLU and pools",
+            (
+                "0 (Upsample) is not supported; a network is a chain of Conv3d, TTConv3d, Linear, TTLinear, "
+                "batch norm, ReLU and pools"
+            ),
         ),
         (
             nn.BatchNorm3d(2),
@@ -70,8 +74,10 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
         (nn.Linear(4, 4), "0 (Linear) would act on the last axis of a volume; put nn.Flatten() before nn.Linear"),
         (
             TTLinear((2, 2), (2, 2), 1),
-            "Sequential: does not run on an example of shape [1, 2, 4, 4, 4]: "
-            "TTLinear takes [N, 4], got [1, 2, 4, 4, 4]",
+            (
+                "Sequential: does not run on an example of shape [1, 2, 4, 4, 4]: "
+                "TTLinear takes [N, 4], got [1, 2, 4, 4, 4]"
+            ),
         ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,

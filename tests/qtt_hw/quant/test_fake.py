@@ -115,6 +115,7 @@ def test_a_frozen_scale_is_a_constant_in_the_state() -> None:
     other.load_state_dict(quantizer.state_dict())
     assert other.frozen and other.frac == frac
     quantizer(torch.randn(2, 2, requires_grad=True)).sum().backward()
+    assert quantizer.log2_scale.grad is None
     with pytest.raises(ValueError, match="frozen scale cannot be calibrated"):
         quantizer.calibrate(torch.ones(1))
 
