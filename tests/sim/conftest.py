@@ -163,6 +163,7 @@ class SmallBuild:
             "taps": [{**tap, "lanes": 2, "lane_bits": 8, "signed": True, "words": POSITIONS}] if design.taps else [],
             "predicted": {"interval": POSITIONS + 3, "latency": POSITIONS + 2},
         }
+        (build / "plan.json").write_text("{}", encoding="utf-8")
         (build / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return build
 

@@ -1,0 +1,79 @@
+"""The synthesised netlist of a BUILD as a BUILD of its own: the same vectors through cells in place of the design."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from boards.step import Progress
+from boards.synthesis import library_folder, synthesise
+from rtl_gen.manifest import NAME, Manifest, Sources
+from sim.ecp5_blocks import block_ram, multiplier
+
+__all__ = ["netlist_build"]
+
+#: Where yosys keeps its own models of the cells that are not black boxes to it.
+_MODELS = ("common_sim.vh", "ccu2c_sim.vh")
+_BLOCKS = {"DP16KD": block_ram, "MULT18X18D": multiplier}
+#: Cells that a model is made of.
+_WITHIN = {"CCU2C": ("LUT4", "LUT2")}
+
+
+def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress | None = None) -> Path:
+    """Synthesise a BUILD for ECP5 and write the netlist's own BUILD folder, which `cosim` takes like any other.
+
+    Parameters
+    ----------
+    build : path
+        Folder that `qtt emit` wrote, with taps or without.
+    folder : path
+        To be created; an earlier netlist folder is replaced, anything else is refused.
+    progress : callable, optional
+
+    Returns
+    -------
+    Path
+        The folder: netlist.v, cells.v, the model, the plan and a manifest.
+    """
+    build, folder = Path(build), Path(folder)
+    manifest = Manifest.load(build)
+    if folder.exists() and not (folder / "netlist.v").is_file():
+        raise ValueError(f"{folder}: exists and is not a netlist's folder; choose another name")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
+        work, whole = Path(name) / "yosys", Path(name) / "whole"
+        work.mkdir()
+        whole.mkdir()
+        cells = synthesise([build / source for source in manifest.sources.ecp5], manifest.top, work, progress=progress)
+        (work / "netlist.v").replace(whole / "netlist.v")
+        (whole / "cells.v").write_text(models(set(cells) - {"$scopeinfo"}), encoding="utf-8")
+        for part in (manifest.model, manifest.plan):
+            shutil.copyfile(build / part, whole / part)
+        changed = manifest.model_copy(update={"sources": Sources(simulation=("netlist.v", "cells.v"))})
+        (whole / NAME).write_text(changed.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        whole.replace(folder)
+    return folder
+
+
+def models(cells: set[str]) -> str:
+    """Verilog models of the named cells; raises ValueError naming a cell that has none."""
+    library = "\n".join((library_folder() / name).read_text(encoding="utf-8") for name in _MODELS)
+    library = re.sub(
+        r"\(\*(?!\)).*?\*\)|\bspecify\b.*?\bendspecify\b|^`.*?$", "", library, flags=re.DOTALL | re.MULTILINE
+    )
+    library = library.replace("mem[i] <=", "mem[i] =")  # in initial blocks, where Verilator wants a blocking assignment
+    known = {found[2]: found[1] for found in re.finditer(r"^(module (\w+)\b.*?^endmodule)", library, re.DOTALL | re.M)}
+    needed = cells | {inner for cell in cells for inner in _WITHIN.get(cell, ())}
+    texts = []
+    for cell in sorted(needed):
+        if cell in _BLOCKS:
+            texts.append(_BLOCKS[cell]())
+        elif cell in known:
+            texts.append(known[cell])
+        else:
+            raise ValueError(f"the netlist has a cell {cell!r} of which there is no model for simulation")
+    return "\n".join(texts) + "\n"

@@ -1,0 +1,120 @@
+"""Models of the ECP5 blocks against the Verilog from which yosys infers the blocks, on random inputs."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from boards.synthesis import synthesise
+from sim.netlist import models
+from sim.pyverilator_shim import build_model, open_model
+
+RTL = Path(__file__).parents[2] / "rtl_gen" / "primitives"
+#: Depth and width of memories, one for each width of a block RAM's port.
+MEMORIES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+
+
+def memories() -> str:
+    """Module `top`: memories with contents, written and read with separate addresses, each with its own output."""
+    ports, bodies = [], []
+    for number, (depth, width) in enumerate(MEMORIES):
+        ports.append(f"output reg [{width - 1}:0] q{number}")
+        bodies.append(
+            f'(* ram_style = "block", no_rw_check *) reg [{width - 1}:0] m{number} [0:{depth - 1}];\n'
+            f"initial for (i = 0; i < {depth}; i = i + 1) m{number}[i] = (i * {0x9E3779B97F4A7 + number}) >> 7;\n"
+            f"always @(posedge clk) begin if (we[{number}]) m{number}[wa % {depth}] <= d;\n"
+            f"    if (re) q{number} <= m{number}[ra % {depth}]; end\n"
+        )
+    return (
+        f"module top(input clk, input [{len(MEMORIES) - 1}:0] we, input re, input [13:0] wa, input [13:0] ra,\n"
+        f"    input [35:0] d, {', '.join(ports)});\ninteger i;\n{''.join(bodies)}endmodule\n"
+    )
+
+
+MULTIPLIERS = """
+module top(input clk, input signed [17:0] a, input signed [17:0] b, output reg signed [35:0] q0,
+           output reg [35:0] q1, output signed [35:0] q2);
+    always @(posedge clk) begin
+        q0 <= a * b;
+        q1 <= $unsigned(a) * $unsigned(b);
+    end
+    qtt_multiplier registered(.clk(clk), .a(a), .b(b), .p(q2));
+endmodule
+"""
+
+
+def both(folder: Path, text: str, rtl: list[Path], cells: list[Path]) -> tuple[Any, Any, set[str]]:
+    """The module as written and as synthesised, and the cells of the latter."""
+    source = folder / "rtl" / "top.v"
+    source.parent.mkdir()
+    source.write_text(text)
+    work = folder / "yosys"
+    work.mkdir()
+    used = set(synthesise([source, *cells], "top", work)) - {"$scopeinfo"}
+    netlist = folder / "netlist" / "top.v"
+    netlist.parent.mkdir()
+    (work / "netlist.v").rename(netlist)
+    (netlist.parent / "cells.v").write_text(models(used))
+    quiet = folder / "quiet.vlt"
+    files = [source, netlist, netlist.parent / "cells.v", *rtl]
+    rules = ("", "-rule WIDTHTRUNC ", "-rule WIDTHEXPAND ")
+    quiet.write_text("`verilator_config\n" + "".join(f'lint_off {r}-file "{f}"\n' for f in files for r in rules))
+    return (
+        open_model(build_model(source, [quiet, *rtl], folder / "rtl_obj")),
+        open_model(build_model(netlist, [quiet, netlist.parent / "cells.v"], folder / "netlist_obj")),
+        used,
+    )
+
+
+def compare(first: Any, second: Any, cycles: int, drive: Any) -> None:
+    outputs = [name for name, _ in first.outputs]
+    changed = set()
+    for cycle in range(cycles):
+        for name, value in drive().items():
+            first[name] = second[name] = value
+        for clk in (0, 1):
+            for model in (first, second):
+                model["clk"] = clk
+                model.eval()
+        for name in outputs:
+            assert first[name] == second[name], f"{name} in cycle {cycle}"
+            changed |= {name} if first[name] else set()
+    assert changed == set(outputs), "an output that is always 0 proves nothing"
+
+
+def test_block_rams_of_every_width(tmp_path: Path) -> None:
+    first, second, used = both(tmp_path, memories(), [], [])
+    assert "DP16KD" in used
+    chance = random.Random(1)
+    recent = [0]
+
+    def drive() -> dict[str, int]:
+        # mostly addresses written lately, and never the one that is being written
+        wa = chance.randrange(1 << 14)
+        ra = chance.choice(recent) if chance.random() < 0.7 else chance.randrange(1 << 14)
+        recent.append(wa)
+        del recent[:-40]
+        we = 0 if (wa - ra) % 256 == 0 else chance.getrandbits(len(MEMORIES))
+        return {"we": we, "re": chance.random() < 0.8, "wa": wa, "ra": ra, "d": chance.getrandbits(36)}
+
+    compare(first, second, 4000, drive)
+
+
+def test_multipliers_inferred_and_registered(tmp_path: Path) -> None:
+    first, second, used = both(tmp_path, MULTIPLIERS, [RTL / "multiplier_sim.v"], [RTL / "multiplier_ecp5.v"])
+    assert "MULT18X18D" in used
+    chance = random.Random(2)
+    edges = (0, 1, 0x1FFFF, 0x20000, 0x3FFFF)
+
+    def drive() -> dict[str, int]:
+        return {name: chance.choice(edges) if chance.random() < 0.3 else chance.getrandbits(18) for name in ("a", "b")}
+
+    compare(first, second, 4000, drive)
+
+
+def test_a_cell_without_a_model_is_named() -> None:
+    with pytest.raises(
+        ValueError, match=r"^the netlist has a cell 'ALU54B' of which there is no model for simulation$"
+    ):
+        models({"LUT4", "ALU54B"})

@@ -1,0 +1,72 @@
+"""Synthesised netlists give the golden model's integers in the predicted cycles, and a wrong cell is found."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from boards.devices import device
+from qtt_hw.fixedpoint import Format, Requantizer
+from qtt_hw.ir.graph import INPUT, Contraction, Graph, Window, as_integers
+from qtt_hw.ir.preprocess import input_spec
+from rtl_gen.emit import emit
+from rtl_gen.plan.search import plan
+from sim.cosim import cosim
+from sim.netlist import netlist_build
+
+SHAPE = (5, 5, 5, 1)
+
+
+def graph() -> Graph:
+    """A convolution along D with a batch norm, and a head whose weights fill a block RAM."""
+    rng = np.random.default_rng(5)
+    weight = Format(4, True, 0, narrow=True)
+    window = Window((3, 1, 1), padding=((1, 1), (0, 0), (0, 0)))
+    affine = Requantizer(Format(4, False, 0), 6, (20, -9), (100, 300))
+    along_d = as_integers(rng.integers(-7, 8, (2, 3, 1, 1, 1)))
+    head = as_integers(rng.integers(-7, 8, (3, 5, 5, 5, 2)))
+    logits = Requantizer(Format(16, True, 0), 0)
+    return Graph(
+        "tiny",
+        input_spec(SHAPE),
+        (
+            Contraction("along_d", (INPUT,), "net.0", window, along_d, weight, affine),
+            Contraction("head", ("along_d",), "net.1", Window(SHAPE[:3]), head, weight, logits),
+        ),
+    )
+
+
+def test_a_generated_design_s_netlist(tmp_path: Path) -> None:
+    design = graph()
+    emit(design, tmp_path / "build", plan(design, device("ecp5-25f"), fps=1000), taps=True)
+    folder = netlist_build(tmp_path / "build", tmp_path / "netlist")
+    cells = set(re.findall(r"^  (\w+) #?\(", (folder / "netlist.v").read_text(), re.MULTILINE))
+    assert {"DP16KD", "MULT18X18D", "TRELLIS_FF", "LUT4", "CCU2C"} <= cells
+    x = np.random.default_rng(7).integers(0, 2, (12, *SHAPE))
+    result = cosim(folder, x)
+    assert result.equal and result.cycles_equal is True
+    assert cosim(folder, x, stalls=True, seed=11).equal
+
+
+def test_a_wrong_cell_is_found(small_build: Any, tmp_path: Path) -> None:
+    folder = netlist_build(small_build(), tmp_path / "netlist")
+    x = small_build.samples(20)
+    assert cosim(folder, x, stalls=True, seed=1).equal
+    text = (folder / "netlist.v").read_text()
+    # the least significant bit of a stage's output, inverted
+    flip_flop = r"\.DI\(([^\n]*)\),\n(\s+\.LSR\([^\n]*\),\n)?(\s+\.Q\(tap_point__payload\[0\]\))"
+    changed, count = re.subn(flip_flop, r".DI(~\1),\n\2\3", text)
+    assert count == 1
+    (folder / "netlist.v").write_text(changed)
+    result = cosim(folder, x)
+    assert not result.equal and result.first_difference is not None
+    assert (result.first_difference.stage, result.first_difference.sample) == ("point", 0)
+    assert result.first_difference.index == (0, 0, 0, 0)
+
+
+def test_a_folder_that_is_something_else_is_not_replaced(small_build: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ValueError, match=r"mine: exists and is not a netlist's folder; choose another name$"):
+        netlist_build(small_build(), tmp_path / "mine")
