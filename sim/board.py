@@ -1,0 +1,185 @@
+"""A board's top level in simulation, its serial pins driven bit by bit by the same host driver that a port is."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from boards.board import Board
+from boards.host import Driver, Progress
+from boards.link import BREAK_BITS
+from boards.top import TOP, BoardTop, board_verilog
+from qtt_hw.ir.file import load
+from rtl_gen.manifest import Manifest
+from sim.batch import FLAGS, run_tool
+from sim.ecp5_blocks import pll
+from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
+from sim.scoreboard import FirstDifference, Scoreboard
+from sim.toolchain import environment
+
+__all__ = ["BoardResult", "SimulatedLine", "simulate_board"]
+
+SOURCE = Path(__file__).with_name("board.cpp")
+
+
+class BoardResult(BaseModel):
+    """Whether a simulated board answered as the golden model does.
+
+    Attributes
+    ----------
+    equal : bool
+    samples : int
+    first_difference : FirstDifference, optional
+        Without a cycle.
+    simulated_cycles : int
+    seconds : float
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    equal: bool
+    samples: int
+    first_difference: FirstDifference | None
+    simulated_cycles: int
+    seconds: float
+
+
+class SimulatedLine:
+    """The line to a board that is simulated: `boards.host.Line`.
+
+    Parameters
+    ----------
+    build : path
+        Folder that `qtt emit` wrote.
+    board : Board
+    clock_mhz : float, optional
+        The design's clock; the board's own when left out.
+    skew : float
+        By what factor the host's bits are longer than nominal.
+    """
+
+    def __init__(self, build: Path | str, board: Board, *, clock_mhz: float | None = None, skew: float = 1.0):
+        clock = board.clock_mhz if clock_mhz is None else clock_mhz
+        build = Path(build)
+        executable = _compile(build, BoardTop(board, Manifest.load(build), clock))
+        self._hertz = 1e6 * clock
+        self._child = subprocess.Popen(
+            [str(executable), str(skew * self._hertz / board.baud)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        #: Cycles simulated, and the LEDs, at the end of the last read.
+        self.cycles, self.led = 0, 0
+
+    def write(self, data: bytes) -> None:
+        self._send(b"W" + struct.pack("<I", len(data)) + data)
+
+    def read(self, count: int, seconds: float) -> bytes:
+        self._send(b"R" + struct.pack("<IQ", count, round(seconds * self._hertz)))
+        found = struct.unpack("<I", self._take(4))[0]
+        data = self._take(found)
+        self.cycles, self.led = struct.unpack("<QI", self._take(12))
+        return data
+
+    def send_break(self) -> None:
+        self._send(b"B" + struct.pack("<I", BREAK_BITS + 4))
+
+    def close(self) -> None:
+        for pipe in (self._child.stdin, self._child.stdout):
+            assert pipe is not None
+            pipe.close()
+        self._child.wait()
+
+    def __enter__(self) -> SimulatedLine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, command: bytes) -> None:
+        assert self._child.stdin is not None
+        self._child.stdin.write(command)
+        self._child.stdin.flush()
+
+    def _take(self, count: int) -> bytes:
+        assert self._child.stdout is not None
+        data = self._child.stdout.read(count)
+        if len(data) != count:
+            raise ValueError(f"the simulated board ended with code {self._child.wait()}")
+        return data
+
+
+def simulate_board(
+    build: Path | str,
+    board: Board,
+    x: NDArray,
+    *,
+    clock_mhz: float | None = None,
+    skew: float = 1.0,
+    progress: Progress | None = None,
+) -> BoardResult:
+    """Send samples through a simulated board with the host driver and compare with the golden model.
+
+    Parameters
+    ----------
+    build : path
+    board : Board
+    x : integer array, [N, D, H, W, C]
+        Preprocessed samples.
+    clock_mhz : float, optional
+    skew : float
+        As for SimulatedLine.
+    progress : callable, optional
+    """
+    started = time.monotonic()
+    build = Path(build)
+    manifest = Manifest.load(build).model_copy(update={"taps": ()})
+    scoreboard = Scoreboard(load(build / manifest.model), manifest, x)
+    with SimulatedLine(build, board, clock_mhz=clock_mhz, skew=skew) as line:
+        answers = Driver(manifest, board, line, clock_mhz=clock_mhz).run(x, progress=progress)
+        cycles = line.cycles
+    words = answers.words.reshape(-1, answers.words.shape[-1])
+    scoreboard.output(words, np.zeros(len(words), dtype=np.uint64))
+    scoreboard.finish()
+    found = scoreboard.difference
+    return BoardResult(
+        equal=found is None,
+        samples=len(x),
+        first_difference=found.model_copy(update={"cycle": None}) if found is not None else None,
+        simulated_cycles=cycles,
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def _compile(build: Path, top: BoardTop) -> Path:
+    """The executable of a board's top level; compiled once per content of its sources."""
+    sources = [(build / name).resolve() for name in top.manifest.sources.simulation]
+    text = board_verilog(top) + pll()
+    digest = hashlib.sha256(repr((text, FLAGS, MAKE_FLAGS)).encode() + SOURCE.read_bytes())
+    for source in sources:
+        digest.update(source.read_bytes())
+    executable = (build / "sim").resolve() / f"board-{digest.hexdigest()[:16]}"
+    if executable.is_file():
+        return executable
+    environ = environment()
+    executable.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=executable.parent, prefix="compile-") as name:
+        work = Path(name)
+        (work / f"{TOP}.v").write_text(text, encoding="utf-8")
+        files = [*map(str, sources), str(work / f"{TOP}.v"), str(SOURCE)]
+        seed_objects("batch", work / "obj")
+        options = [*FLAGS, "-Wno-fatal", "-Wno-lint", "--top-module", TOP, "--Mdir", "obj"]
+        run_tool(["verilator", "--cc", "--exe", *options, *files], work, build, environ)
+        run_tool(["make", "-C", "obj", "-f", f"V{TOP}.mk", "-j2", *MAKE_FLAGS], work, build, environ)
+        keep_objects("batch", work / "obj")
+        (work / "obj" / f"V{TOP}").replace(executable)
+    return executable
