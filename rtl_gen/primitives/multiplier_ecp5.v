@@ -1,3 +1,4 @@
+// Copied by qtt-hw. Whoever generated the design may use, change and relicense it without any condition.
 // 18 x 18 signed multiplier, three registers deep: one MULT18X18D with its input, pipeline and output registers on.
 // The ports are not declared signed: yosys would set aside the module for a second reading once it knows MULT18X18D.
 module qtt_multiplier (

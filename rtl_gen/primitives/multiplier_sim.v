@@ -1,3 +1,4 @@
+// Copied by qtt-hw. Whoever generated the design may use, change and relicense it without any condition.
 // 18 x 18 signed multiplier, three registers deep: the behavioural model for simulators.
 module qtt_multiplier (
     input  wire               clk,

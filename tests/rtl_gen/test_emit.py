@@ -23,6 +23,8 @@ def test_build_folder(network, tmp_path):
     assert {"clk", "rst", "i__payload", "i__valid", "i__ready", "o__payload", "o__valid", "o__ready"} <= set(ports)
     assert f"input [{manifest.input.lanes * manifest.input.lane_bits - 1}:0] i__payload" in text
     assert f"output [{manifest.output.value_bits}:0] o__payload" in text
+    for name in ("design.v", "primitives_sim.v", "primitives_ecp5.v"):
+        assert "without any condition" in (tmp_path / "build" / name).read_text().splitlines()[0]
     assert "module qtt_top__" in text and "\\qtt_top" not in text
     assert manifest.predicted.interval == found.cycles
     assert not [p for p in tmp_path.iterdir() if p.name != "build"]
