@@ -140,7 +140,7 @@ class ContractionStage(Stage):
     def _folded(self, fmt: Format) -> tuple[Folded, dict[str, Tensor]]:
         """`fold` and its tensors, kept until a parameter or statistic changes."""
         state = (*self.parameters(), *self.buffers())
-        key = (fmt, self.weight.device, *((id(t), t._version) for t in state))
+        key = (fmt, self.weight.device, *((t.data_ptr(), t._version) for t in state))
         if self._cache is None or self._cache[0] != key:
             folded = self.fold(fmt)
             weight = torch.from_numpy(np.array(folded.weight.transpose(0, 4, 1, 2, 3), order="C"))

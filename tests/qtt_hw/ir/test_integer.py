@@ -102,6 +102,29 @@ def test_contraction_equals_the_golden_models(problem, dtype: torch.dtype, seed:
     assert torch.equal(plain(found.to(torch.int64)).permute(0, 2, 3, 4, 1), torch.from_numpy(expected))
 
 
+def test_one_channel_with_a_single_strided_output_along_w() -> None:
+    """Read as channels-last, this convolution came back as garbage from oneDNN."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-128, 128, (4, 4, 9, 3, 1), generator=generator).permute(0, 4, 1, 2, 3)
+    weight = torch.randint(-7, 8, (3, 1, 4, 3, 3), generator=generator)
+    window = Window((4, 3, 3), (2, 1, 2))
+    expected = torch.nn.functional.conv3d(x.double().contiguous(), weight.double(), stride=(2, 1, 2))
+    assert torch.equal(contract(x.float(), weight.float(), window, (4, 9, 3, 1)).double(), expected)
+
+
+def test_strided_pointwise_contractions_and_their_gradients() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-128, 128, (3, 2, 5, 6, 7), generator=generator).float().requires_grad_()
+    weight = torch.randint(-7, 8, (4, 2, 1, 1, 1), generator=generator).float().requires_grad_()
+    window = Window((1, 1, 1), (2, 1, 3))
+    y = contract(x.contiguous(memory_format=torch.channels_last_3d), weight, window, (5, 6, 7, 2))
+    expected = torch.einsum("oi,nidhw->nodhw", weight[:, :, 0, 0, 0], x[:, :, ::2, :, ::3])
+    assert torch.equal(y, expected)
+    found = torch.autograd.grad(y.square().sum(), [x, weight])
+    for one, other in zip(found, torch.autograd.grad(expected.square().sum(), [x, weight]), strict=True):
+        assert torch.allclose(one, other, rtol=1e-5)
+
+
 def test_exact_arithmetic_ends_autocast() -> None:
     x, weight = torch.full((1, 1, 1, 1, 3), 257.0), torch.ones(1, 1, 1, 1, 1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
