@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from qtt_hw.fixedpoint import Format
+from qtt_hw.fixedpoint import MULTIPLIER_BITS, Format
 from qtt_hw.ir.draft import Gauge
 from qtt_hw.ir.graph import Edge
 from qtt_hw.ir.integer import input_integers
@@ -119,6 +119,10 @@ def _contraction(stage: ContractionStage, fmt: Format, data: list[Tensor], scale
             y = y * slope + intercept
         quantizer = stage.output_quantizer
         quantizer.calibrate(y.clamp(min=0.0) if stage.relu else y)
+        if stage.bias is not None:
+            # The multiplier of a bare bias is a power of two, and 2**(MULTIPLIER_BITS - 2) is the greatest that fits.
+            finest = acc_frac + MULTIPLIER_BITS - 2
+            quantizer.log2_scale.clamp_(min=-finest)
         quantizer.observe(y, quantizer.format)
     for i, part in enumerate(acc):
         data[i] = stage.requantize(part, fmt)

@@ -139,3 +139,13 @@ def test_a_calibrated_model_is_usable_without_training(weight_bits: int, bits: i
     with torch.no_grad():
         expected, found = net(x), model.eval()(x)
     assert (found - expected).square().mean().sqrt() < error * expected.square().mean().sqrt()
+
+
+def test_a_bias_alone_fits_its_multiplier() -> None:
+    """Sums that are all zero say nothing of the scale; a small bias must not ask for a finer one than m can reach."""
+    conv = nn.Conv3d(2, 3, 6)
+    nn.init.zeros_(conv.weight)
+    nn.init.constant_(conv.bias, 2.0**-12)
+    model = prepare(nn.Sequential(conv, nn.Flatten()), samples(1, 0), QuantConfig(), VOXELS)
+    model.calibrate([samples(2, 1)])
+    assert torch.equal(model.eval()(samples(2, 2)), torch.full((2, 3), 2.0**-12))
