@@ -14,7 +14,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from sim.cocotb_run import JOB, SAMPLES_DONE
-from sim.cocotb_stream import StreamDriver, StreamMonitor, TapMonitor
+from sim.cocotb_stream import Deliver, StreamDriver, StreamMonitor, TapMonitor
 from sim.job import Job, Outcome
 from sim.scoreboard import Scoreboard
 from sim.wrapper import RESET, SETTLE
@@ -45,14 +45,14 @@ class Bench:
         self.output = StreamMonitor(
             dut.clk, dut.o_payload, dut.o_valid, dut.o_ready, sink, self.scoreboard.output, manifest.output.words
         )
-        self.taps: list[TapMonitor] = []
+        taps: list[tuple[Any, Any, Deliver, int]] = []
         for index, tap in enumerate(manifest.taps):
-            strobe, payload = getattr(dut, f"t{index}_strobe"), getattr(dut, f"t{index}_payload")
 
             def deliver(words: Any, cycles: Any, index: int = index) -> None:
                 self.scoreboard.tap(index, words, cycles)
 
-            self.taps.append(TapMonitor(dut.clk, strobe, payload, deliver, tap.words))
+            taps.append((getattr(dut, f"t{index}_strobe"), getattr(dut, f"t{index}_payload"), deliver, tap.words))
+        self.taps = TapMonitor(dut.clk, taps)
 
     async def run(self) -> Outcome:
         """From reset to the last word, and a while longer."""
@@ -65,14 +65,13 @@ class Bench:
         dut.rst.value = 0
         for _ in range(SETTLE - 1):
             await FallingEdge(dut.clk)
-        runs: list[Any] = [self.driver.run(), self.output.run(), *(tap.run() for tap in self.taps)]
+        runs: list[Any] = [self.driver.run(), self.output.run(), self.taps.run()]
         tasks = [cocotb.start_soon(run) for run in runs]
         failure = await self._wait()
         for task in tasks:
             task.cancel()
         self.output.flush()
-        for tap in self.taps:
-            tap.flush()
+        self.taps.flush()
         self.scoreboard.finish()
         last = self._last()
         if failure is None and self.driver.left:
@@ -88,7 +87,7 @@ class Bench:
         )
 
     def _last(self) -> int:
-        return max([*self.driver.accepted[-1:], self.output.last, *(tap.last for tap in self.taps)])
+        return max([*self.driver.accepted[-1:], self.output.last, self.taps.last])
 
     async def _wait(self) -> str | None:
         expected = len(self._job.x) * self._job.manifest.output.words

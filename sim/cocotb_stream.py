@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sim.stalls import StallWalk
 
-__all__ = ["StreamDriver", "StreamMonitor", "TapMonitor"]
+__all__ = ["Deliver", "StreamDriver", "StreamMonitor", "TapMonitor"]
 
 Deliver = Callable[[NDArray[np.uint32], NDArray[np.uint64]], None]
 
@@ -142,30 +142,33 @@ class StreamMonitor:
 
 
 class TapMonitor:
-    """Watches a stage's output: a strobe and a payload, no ready.
+    """Watches stages' outputs, each a strobe and a payload without a ready; one coroutine for all of them.
 
     Parameters
     ----------
-    clk, strobe, payload : handles
-    deliver : callable
-        As of StreamMonitor.
-    size : int
+    clk : handle
+    taps : sequence of (strobe, payload, deliver, size)
+        Handles, and what StreamMonitor takes.
     """
 
-    def __init__(self, clk: Any, strobe: Any, payload: Any, deliver: Deliver, size: int):
-        self._clk, self._strobe, self._payload = clk, strobe, payload
-        self._collector = _Collector(len(payload), size, deliver)
-        self.last = 0
+    def __init__(self, clk: Any, taps: Sequence[tuple[Any, Any, Deliver, int]]):
+        self._clk = clk
+        self._taps = [
+            (strobe, payload, _Collector(len(payload), size, deliver)) for strobe, payload, deliver, size in taps
+        ]
+        self.last = 0  # cycle of the latest transfer
 
     def flush(self) -> None:
-        self._collector.flush()
+        for _, _, collector in self._taps:
+            collector.flush()
 
     async def run(self) -> None:
         cycle = 0
         while True:
             await FallingEdge(self._clk)
             await ReadOnly()
-            if self._strobe.value:
-                self._collector.add(int(self._payload.value), cycle)
-                self.last = cycle
+            for strobe, payload, collector in self._taps:
+                if strobe.value:
+                    collector.add(int(payload.value), cycle)
+                    self.last = cycle
             cycle += 1

@@ -23,20 +23,21 @@ def verilog(manifest: Manifest) -> str:
     Reset goes through a register: were the design's reset an input, Verilator would compute
     every next state anew whenever any input could have changed.
     """
+    payload = "[{}:0] ".format
     ports = [
-        ("input", 1, "clk", "clk"),
-        ("input", 1, "rst", "rst"),
-        ("input", manifest.input.bits, "i_payload", "i__payload"),
-        ("input", 1, "i_valid", "i__valid"),
-        ("output", 1, "i_ready", "i__ready"),
-        ("output", manifest.output.bits, "o_payload", "o__payload"),
-        ("output", 1, "o_valid", "o__valid"),
-        ("input", 1, "o_ready", "o__ready"),
+        ("input", "", "clk", "clk"),
+        ("input", "", "rst", "rst"),
+        ("input", payload(manifest.input.bits - 1), "i_payload", "i__payload"),
+        ("input", "", "i_valid", "i__valid"),
+        ("output", "", "i_ready", "i__ready"),
+        ("output", payload(manifest.output.bits - 1), "o_payload", "o__payload"),
+        ("output", "", "o_valid", "o__valid"),
+        ("input", "", "o_ready", "o__ready"),
     ]
     for index, tap in enumerate(manifest.taps):
-        ports.append(("output", 1, f"t{index}_strobe", tap.strobe))
-        ports.append(("output", tap.bits, f"t{index}_payload", tap.payload))
-    declared = ",\n".join(f"    {way} wire [{bits - 1}:0] {name}" for way, bits, name, _ in ports)
+        ports.append(("output", "", f"t{index}_strobe", tap.strobe))
+        ports.append(("output", payload(tap.bits - 1), f"t{index}_payload", tap.payload))
+    declared = ",\n".join(f"    {way} wire {bits}{name}" for way, bits, name, _ in ports)
     # escaped identifiers, because a tap's port carries the name of its stage
     connected = ",\n".join(f"        .\\{port} ({'reset' if name == 'rst' else name})" for _, _, name, port in ports)
     return (
