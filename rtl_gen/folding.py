@@ -72,6 +72,8 @@ class StageSpec:
     def __init__(self, node: Node, x: Edge, folding: Folding):
         if not isinstance(node, Contraction | Pool | Permutation):
             raise ValueError(f"stage {node.name}: {type(node).__name__} is not a hardware stage")
+        if isinstance(node, Contraction) and node.carried > 1:
+            raise ValueError(f"stage {node.name}: carries modes along, which has no datapath yet; use a dense layer")
         self.node, self.x, self.folding = node, x, folding
         self.out = _output(node, x)
         for what, value, total in (

@@ -97,7 +97,7 @@ def calibrate_stages(stages: Sequence[Stage], edge: Edge, batches: Sequence[Tens
     data = [input_integers(batch, fmt) for batch in batches]
     for stage in stages:
         if isinstance(stage, ContractionStage):
-            if scales and not stage.constant_weight:
+            if scales:
                 stage.weight_quantizer.calibrate(stage.weight)
             _contraction(stage, fmt, data, scales)
         else:

@@ -34,11 +34,13 @@ class ContractionDraft:
     batch_norm: nn.BatchNorm1d | nn.BatchNorm3d | None = None
     relu: bool = False
     intermediate: bool = False
-    constant: bool = False
+    lead: int = 1
+    trail: int = 1
 
     @property
     def out_shape(self) -> Shape:
-        return (*self.window.out_positions(self.in_shape), int(self.weight.shape[0]))
+        channels = self.lead * int(self.weight.shape[0]) * self.trail
+        return (*self.window.out_positions(self.in_shape), channels)
 
     def build(self, config: QuantConfig, layers: int, last: bool) -> ContractionStage:
         """The stage; `last` when its output is the network's."""
@@ -47,7 +49,7 @@ class ContractionDraft:
         if self.batch_norm is not None:
             source = self.batch_norm
             momentum = 0.1 if source.momentum is None else source.momentum
-            norm = BatchNorm(int(self.weight.shape[0]), source.eps, momentum)
+            norm = BatchNorm(self.out_shape[3], source.eps, momentum)
             norm.load_state_dict({name: getattr(source, name).detach() for name in norm.state_dict()})
             if bias is not None:
                 # The statistics are taken on the sums without the bias; the shift is batch norm's own.
@@ -57,7 +59,7 @@ class ContractionDraft:
             out_bits = config.logit_bits
         else:
             out_bits = config.intermediate_bits if self.intermediate else config.activation_bits
-        weight_bits = 2 if self.constant else config.layer_weight_bits(self.layer == 0, self.layer == layers - 1)
+        weight_bits = config.layer_weight_bits(self.layer == 0, self.layer == layers - 1)
         return ContractionStage(
             self.name,
             self.source,
@@ -69,7 +71,8 @@ class ContractionDraft:
             self.relu,
             bias,
             norm,
-            self.constant,
+            self.lead,
+            self.trail,
         )
 
 

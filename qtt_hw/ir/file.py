@@ -67,7 +67,10 @@ class _Node(_Strict):
 
 
 class _Contraction(_Node):
-    """Its integers are the tensors <name>.weight and, when affine, <name>.multiplier and <name>.offset."""
+    """Its integers are the tensors <name>.weight and, when affine, <name>.multiplier and <name>.offset.
+
+    `carried` is (lead, trail), absent when both are 1.
+    """
 
     kind: Literal["contraction"] = "contraction"
     window: _Window
@@ -75,6 +78,7 @@ class _Contraction(_Node):
     out_format: _Format
     shift: int
     affine: bool
+    carried: Pair | None = None
 
 
 class _Pool(_Node):
@@ -134,6 +138,7 @@ def _describe(node: Node, tensors: Tensors) -> _Contraction | _Pool | _Permutati
                 out_format=_Format.of(requant.out),
                 shift=requant.shift,
                 affine=requant.affine,
+                carried=(node.lead, node.trail) if node.carried > 1 else None,
             )
         case Pool(kind=kind, window=window):
             return _Pool(name=name, inputs=inputs, source=source, kind=kind, window=_Window.of(window))
@@ -164,7 +169,9 @@ def _build(node: _Contraction | _Pool | _Permutation | _Reshape, tensors: Tensor
                 m = tuple(_take(tensors, f"{node.name}.multiplier").ravel().tolist())
                 b = tuple(_take(tensors, f"{node.name}.offset").ravel().tolist())
             requant = Requantizer(node.out_format.build(), node.shift, m, b)
-            return Contraction(node.name, node.inputs, node.source, node.window.build(), weight, fmt, requant)
+            window = node.window.build()
+            carried = node.carried or (1, 1)
+            return Contraction(node.name, node.inputs, node.source, window, weight, fmt, requant, *carried)
         case _Pool():
             return Pool(node.name, node.inputs, node.source, node.kind, node.window.build())
         case _Permutation():
@@ -215,7 +222,7 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> str:
     )
     # safetensors writes a tensor's memory as it lies, whatever its strides are.
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    text = json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(model.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
     digest = _digest(text, tensors)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -7,6 +7,7 @@ round. Requantisation is int64.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import product
 
@@ -17,6 +18,9 @@ from qtt_hw.fixedpoint import IntArray
 from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, Node, Permutation, Pool, Reshape
 
 __all__ = ["run", "run_node"]
+
+#: Values of the largest stream that are held at a time.
+STREAM_VALUES = 1 << 24
 
 
 def _taps(x: NDArray, node: Contraction | Pool, fill: int) -> Iterator[tuple[tuple[int, int, int], NDArray]]:
@@ -34,12 +38,17 @@ def _contract(x: IntArray, node: Contraction, edge: Edge) -> IntArray:
     low, high = node.accumulator(edge)
     dtype = np.float32 if max(-low, high) < 1 << 24 else np.float64
     total: NDArray | None = None
-    for (kd, kh, kw), taken in _taps(x.astype(dtype), node, 0):
-        part = taken.reshape(-1, node.in_channels) @ node.weight[:, kd, kh, kw].T.astype(dtype)
+    # The channels summed over come last, so that every tap is one matrix product.
+    shape = x.shape
+    modes = (*shape[:4], node.lead, node.in_size, node.trail)
+    x = np.moveaxis(x.astype(dtype).reshape(modes), 5, 6).reshape(shape)
+    for (kd, kh, kw), taken in _taps(x, node, 0):
+        part = taken.reshape(-1, node.in_size) @ node.weight[:, kd, kh, kw].T.astype(dtype)
         total = part if total is None else np.add(total, part, out=total)
     assert total is not None
-    acc = total.reshape(x.shape[0], *node.window.out_positions(edge.shape), node.out_channels).astype(np.int64)
-    return node.requant(acc)
+    positions = (shape[0], *node.window.out_positions(edge.shape))
+    acc = np.moveaxis(total.reshape(*positions, node.lead, node.trail, node.out_size), 6, 5)
+    return node.requant(acc.reshape(*positions, node.out_channels).astype(np.int64))
 
 
 def _pool(x: IntArray, node: Pool, edge: Edge) -> IntArray:
@@ -74,7 +83,7 @@ def run(
     x: NDArray,
     *,
     intermediates: bool = False,
-    batch: int = 32,
+    batch: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, IntArray]:
     """Every requested edge of the graph on a batch of preprocessed inputs.
@@ -86,8 +95,8 @@ def run(
         In the input edge's format.
     intermediates : bool
         Keep every stage's output; otherwise only the last one's.
-    batch : int
-        Samples taken through the network together.
+    batch : int, optional
+        Samples taken through the network together; as many as keep its largest stream at about 2**24 values.
     progress : callable, optional
         Called with the number of samples done after each batch.
 
@@ -110,6 +119,8 @@ def run(
         raise ValueError(f"an input value is outside {edge.format.minimum} to {edge.format.maximum}")
     wanted = [node.name for node in graph.nodes] if intermediates else [graph.nodes[-1].name]
     pieces: dict[str, list[IntArray]] = {name: [] for name in wanted}
+    if batch is None:
+        batch = max(1, min(32, STREAM_VALUES // max(math.prod(edge.shape) for edge in graph.edges.values())))
     for start in range(0, len(x), batch):
         values = {INPUT: x[start : start + batch].astype(np.int64)}
         for node in graph.nodes:
@@ -120,4 +131,3 @@ def run(
         if progress is not None:
             progress(min(start + batch, len(x)))
     return {name: np.concatenate(parts) if parts else np.empty((0,), np.int64) for name, parts in pieces.items()}
-

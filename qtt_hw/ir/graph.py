@@ -91,7 +91,10 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Contraction(Node):
-    """y[v, out] = requant(sum over taps, in of weight[out, taps, in] * x[v * stride + taps - before, in]).
+    """A windowed contraction over the middle of the channel index, (lead, in, trail) with trail varying fastest.
+
+    y[v, lead, out, trail] = requant(sum over taps, in of
+    weight[out, taps, in] * x[v * stride + taps - before, lead, in, trail])
 
     Parameters
     ----------
@@ -100,29 +103,50 @@ class Contraction(Node):
     weight_format : Format
         Narrow; its frac is the weights' own.
     requant : Requantizer
-        Rows are output channels.
+        Rows are output channels, all lead * out * trail of them.
+    lead, trail : int
+        Sizes of the channel modes that are carried along.
     """
 
     window: Window
     weight: IntArray
     weight_format: Format
     requant: Requantizer
+    lead: int = 1
+    trail: int = 1
 
     # Not those of Node, which would call two of one name equal whatever their weights: caches keep nodes as keys.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
     @property
-    def in_channels(self) -> int:
+    def in_size(self) -> int:
+        """Channel values summed over, per tap."""
         return int(self.weight.shape[4])
 
     @property
-    def out_channels(self) -> int:
+    def out_size(self) -> int:
+        """Results per carried index."""
         return int(self.weight.shape[0])
+
+    @property
+    def carried(self) -> int:
+        """Carried indices: the contraction is done once for each, with the same weights."""
+        return self.lead * self.trail
+
+    @property
+    def in_channels(self) -> int:
+        return self.carried * self.in_size
+
+    @property
+    def out_channels(self) -> int:
+        return self.carried * self.out_size
 
     def output(self, x: Edge) -> Edge:
         if self.weight.ndim != 5 or self.weight.shape[1:4] != self.window.kernel:
             raise ValueError(f"weight of shape {list(self.weight.shape)} does not match kernel {self.window.kernel}")
+        if min(self.lead, self.trail) < 1:
+            raise ValueError(f"lead {self.lead} and trail {self.trail} must be at least 1")
         if x.channels != self.in_channels:
             raise ValueError(f"expects {self.in_channels} channels, its input has {x.channels}")
         if not self.weight_format.contains(self.weight):
@@ -142,7 +166,7 @@ class Contraction(Node):
         """Multiplications with inputs that exist: padded taps are not counted."""
         d, h, w = self.window.axes(x.shape)
         taps = math.prod(sum(axis.count(o) for o in range(axis.out_size)) for axis in (d, h, w))
-        return taps * self.in_channels * self.out_channels
+        return taps * self.in_size * self.out_size * self.carried
 
 
 @dataclass(frozen=True)

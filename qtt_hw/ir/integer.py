@@ -1,4 +1,4 @@
-"""Exact integer arithmetic with torch's floating-point kernels: which dtype holds the sums, and the contraction.
+"""Exact integer arithmetic with torch's floating-point kernels: which dtype holds the sums, and under which settings.
 
 A float32 sum of integers is exact in any order while every partial sum stays below 2**24, provided the kernel sums
 products and nothing else. oneDNN's convolutions do; algorithms of the Winograd kind, reduced precision and autocast
@@ -11,14 +11,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.graph import Shape, Window
-from qtt_hw.nn.window import flat_padding
 
-__all__ = ["FLOAT32_LIMIT", "contract", "exact_arithmetic", "full_precision", "holding_dtype", "input_integers"]
+__all__ = ["FLOAT32_LIMIT", "exact_arithmetic", "full_precision", "holding_dtype", "input_integers"]
 
 #: Magnitudes below this are exact integers in float32.
 FLOAT32_LIMIT = 1 << 24
@@ -55,39 +52,6 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
                 yield
         else:
             yield
-
-
-def contract(x: Tensor, weight: Tensor, window: Window, shape: Shape) -> Tensor:
-    """sum over taps, in of weight[out, in, taps] * x[n, in, v * stride + taps - before], in the dtype of x.
-
-    Parameters
-    ----------
-    x : float tensor, [N, C, D, H, W]
-    weight : float tensor, [out, C, kd, kh, kw]
-    window : Window
-    shape : tuple of int
-        (D, H, W, C).
-    """
-    weight = weight.to(x.dtype)
-    pairs = window.padding
-    if window.kernel == shape[:3] and not any(map(any, pairs)):
-        # The kernel covers the whole map: one matrix product, in the order C, D, H, W on both sides.
-        return F.linear(x.flatten(1), weight.flatten(1))[:, :, None, None, None]
-    if any(before != after for before, after in pairs):
-        x = F.pad(x, flat_padding(pairs))
-        pads = (0, 0, 0)
-    else:
-        pads = (pairs[0][0], pairs[1][0], pairs[2][0])
-    stride = window.stride
-    if window.kernel == (1, 1, 1) and stride != (1, 1, 1):
-        # oneDNN's strided pointwise convolution writes beyond its workspace in the backward pass (its issue 6035).
-        d, h, w = stride
-        x, stride = x[:, :, ::d, ::h, ::w].contiguous(memory_format=torch.channels_last_3d), (1, 1, 1)
-    if x.shape[1] == 1:
-        # One channel is both channels-last and not, by its strides. Taken as channels-last, oneDNN returns garbage
-        # for a strided kernel with a single output along W (seen in PyTorch 2.13); these strides say that it is not.
-        x = x.contiguous().flatten().view(x.shape)
-    return F.conv3d(x, weight.contiguous(memory_format=torch.channels_last_3d), None, stride, pads)
 
 
 def input_integers(x: Tensor, fmt: Format) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -14,7 +14,7 @@ from qtt_hw.ir.graph import Shape, Window
 from qtt_hw.nn.tt_conv import STAGES, TTConv3d
 from qtt_hw.nn.tt_linear import TTLinear
 from qtt_hw.nn.window import same_padding, triple
-from qtt_hw.tt.chain import final_order
+from qtt_hw.tt.chain import ChainStep
 
 __all__ = ["INSTEAD", "LEAVES", "Lowering", "Unsupported"]
 
@@ -69,8 +69,6 @@ class Lowering:
         #: The contraction that batch norm may join, and the one that a ReLU may join.
         self.open: ContractionDraft | None = None
         self.relu_target: ContractionDraft | None = None
-        #: A TT-linear layer whose outputs are spread over positions: rows of its own need a stage of their own.
-        self.spread: str | None = None
         #: After a layer that could not be lowered, what precedes is unknown and is not held against the rest.
         self.blind = False
 
@@ -115,13 +113,11 @@ class Lowering:
         self.add(draft)
         return draft
 
-    def finish_layer(self, draft: ContractionDraft | None, relu_target: ContractionDraft | None = None) -> None:
+    def finish_layer(self, draft: ContractionDraft) -> None:
         """Close a weighted layer: what batch norm and ReLU may join next."""
         self.chain.layers += 1
-        self.open = draft
-        self.relu_target = draft or relu_target
+        self.open = self.relu_target = draft
         self.nonnegative = False
-        self.spread = None
         self.blind = False
 
     def flatten_stream(self, name: str) -> None:
@@ -172,38 +168,37 @@ class Lowering:
         self.need_flat("TTLinear")
         self.flatten_stream(name)
         steps = layer.steps()
-        previous: tuple[int, tuple[int, ...]] | None = None
-        for i, step in enumerate(steps):
-            stage = f"{name}.core{step.core}"
-            self.permute(f"{stage}.order", name, step.order)
-            self.reshape(f"{stage}.split", name, (1, 1, step.positions, step.in_size))
-            here = len(self.chain.drafts)
-            if previous is not None:
-                modes = tuple(size for _, size in step.taken)
-                before, out_modes = previous
-                self.chain.gauges.append(Gauge(before, here, out_modes, len(out_modes) - 1, modes, 0))
-            previous = here, tuple(size for _, size in step.made)
-            weight = layer.step_weight(step).detach()[:, :, None, None, None]
-            draft = self.contraction(stage, name, Window(), weight, intermediate=i < len(steps) - 1)
-            self.reshape(f"{stage}.join", name, (1, 1, 1, step.positions * step.out_size))
-        self.permute(f"{name}.order", name, final_order(steps))
-        if steps[-1].positions == 1:
-            draft.bias = layer.bias
-            self.finish_layer(draft)
-            return
-        self.finish_layer(None, draft)
-        self.spread = name
-        if layer.bias is not None:
-            self.own_rows(layer.bias)
+        weights = [layer.step_weight(step)[:, :, None, None, None] for step in steps]
+        self.finish_layer(self.steps(name, steps, weights, Window(), layer.bias))
 
-    def own_rows(self, bias: torch.Tensor | None) -> ContractionDraft:
-        """A contraction with the identity, whose requantiser has a row for every output of a spread TT-linear layer."""
-        assert self.spread is not None and self.relu_target is not None
-        self.relu_target.intermediate = True
-        weight = torch.eye(self.shape[3])[:, :, None, None, None]
-        draft = self.contraction(f"{self.spread}.affine", self.spread, Window(), weight, bias=bias, constant=True)
-        self.open = self.relu_target = draft
-        self.spread = None
+    def steps(
+        self,
+        name: str,
+        steps: Sequence[ChainStep],
+        weights: Sequence[torch.Tensor],
+        window: Window,
+        bias: torch.Tensor | None,
+    ) -> ContractionDraft:
+        """A contraction for each step of a tensor train; the window is that of the step with core 0."""
+        previous: ChainStep | None = None
+        for step, weight in zip(steps, weights, strict=True):
+            last = step is steps[-1]
+            if previous is not None:
+                here = len(self.chain.drafts)
+                out_axis = len(previous.made) - 1 if step.forward else 0
+                in_axis = 0 if step.forward else len(step.taken) - 1
+                self.chain.gauges.append(Gauge(here - 1, here, previous.made, out_axis, step.taken, in_axis))
+            draft = self.contraction(
+                f"{name}.{step.name}",
+                name,
+                window if step.first == 0 else Window(),
+                weight,
+                bias=bias if last else None,
+                intermediate=not last,
+                lead=step.lead,
+                trail=step.trail,
+            )
+            previous = step
         return draft
 
     def need_flat(self, what: str) -> None:
@@ -215,8 +210,6 @@ class Lowering:
             raise Unsupported("needs affine=True and track_running_stats=True")
         if self.blind:
             return
-        if self.spread is not None and self.relu_target is not None and not self.relu_target.relu:
-            self.own_rows(None)
         if self.open is None:
             raise Unsupported("does not directly follow a convolution or linear layer; put it right behind one")
         if self.open.batch_norm is not None:
@@ -236,7 +229,7 @@ class Lowering:
 
     def pool(self, name: str, kind: Literal["max", "average"], window: Window) -> None:
         self.add(PoolDraft(name, name, self.shape, kind, window))
-        self.open, self.spread = None, None
+        self.open = None
         if kind == "average":
             self.relu_target = None
 
@@ -265,7 +258,7 @@ class Lowering:
             raise Unsupported("must flatten all but the batch axis; use nn.Flatten()")
         self.flat = True
         if self.shape[:3] != (1, 1, 1):
-            self.open, self.spread = None, None
+            self.open = None
 
     def drop(self, name: str, layer: nn.Module) -> None:
         """Dropout and identity leave no stage."""

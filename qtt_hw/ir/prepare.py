@@ -120,8 +120,6 @@ class PreparedModel(nn.Module):
         """Optimiser groups: weights with decay; batch norm and biases, and scales at their own rate, without."""
         groups: dict[str, list[nn.Parameter]] = {"weights": [], "affine": [], "scales": []}
         for name, parameter in self.named_parameters():
-            if not parameter.requires_grad:
-                continue
             kind = name.rpartition(".")[2]
             if kind == "log2_scale":
                 groups["scales"].append(parameter)

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format, IntArray, Requantizer, accumulator_range, fold_batch_norm
 from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Reshape, Shape, Window, as_integers
-from qtt_hw.ir.integer import contract, holding_dtype
+from qtt_hw.ir.integer import holding_dtype
+from qtt_hw.nn.contraction import contract
 from qtt_hw.quant import ActivationQuantizer, BatchNorm, WeightQuantizer
 from qtt_hw.quant.fake import StraightThrough
 
@@ -73,10 +74,10 @@ class ContractionStage(Stage):
     weight : float tensor, [out, in, kd, kh, kw]
     weight_bits, out_bits : int
     relu : bool
-    bias : float tensor, [out], optional
+    bias : float tensor, [channels], optional
     batch_norm : BatchNorm, optional
-    constant_weight : bool
-        The weights are small integers that are not trained.
+    lead, trail : int
+        Sizes of the channel modes that are carried along.
     """
 
     def __init__(
@@ -91,19 +92,16 @@ class ContractionStage(Stage):
         relu: bool,
         bias: Tensor | None = None,
         batch_norm: BatchNorm | None = None,
-        constant_weight: bool = False,
+        lead: int = 1,
+        trail: int = 1,
     ) -> None:
-        super().__init__(name, source, in_shape, (*window.out_positions(in_shape), weight.shape[0]))
+        super().__init__(name, source, in_shape, (*window.out_positions(in_shape), lead * weight.shape[0] * trail))
         self.window, self.relu, self.batch_norm = window, relu, batch_norm
-        self.weight = nn.Parameter(weight.detach().clone(), requires_grad=not constant_weight)
+        self.lead, self.trail = lead, trail
+        self.weight = nn.Parameter(weight.detach().clone())
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
         self.weight_quantizer = WeightQuantizer(weight_bits)
-        self.constant_weight = constant_weight
-        if constant_weight:
-            self.weight_quantizer.log2_scale.requires_grad_(False).zero_()
-            self.weight_quantizer.freeze()
-        else:
-            self.weight_quantizer.calibrate(self.weight)
+        self.weight_quantizer.calibrate(self.weight)
         self.output_quantizer = ActivationQuantizer(out_bits, signed=not relu)
         self._cache: tuple[tuple[object, ...], Folded, dict[str, Tensor]] | None = None
 
@@ -166,7 +164,7 @@ class ContractionStage(Stage):
         """Integer sums of the contraction, in float32 or float64, whichever holds them exactly."""
         folded, tensors = self._folded(fmt)
         dtype = holding_dtype(folded.bound, x.device)
-        return contract(x.to(dtype), tensors["weight"].to(dtype), self.window, self.in_shape)
+        return contract(x.to(dtype), tensors["weight"].to(dtype), self.window, self.lead, self.trail)
 
     def integers(self, x: Tensor, fmt: Format) -> Tensor:
         return self.requantize(self.accumulators(x, fmt), fmt)
@@ -174,7 +172,7 @@ class ContractionStage(Stage):
     def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
         weight = self.weight_quantizer(self.weight)
         if not exact:
-            acc = contract(x, weight, self.window, self.in_shape)
+            acc = contract(x, weight, self.window, self.lead, self.trail)
             if self.batch_norm is not None:
                 acc = self.batch_norm(acc)
             elif self.bias is not None:
@@ -185,7 +183,7 @@ class ContractionStage(Stage):
         out = folded.requant.out
         # Values are integers scaled by powers of two: the same dtype holds them as exactly as the integers.
         dtype = holding_dtype(folded.bound, x.device)
-        acc = contract(x.to(dtype), weight, self.window, self.in_shape)
+        acc = contract(x.to(dtype), weight, self.window, self.lead, self.trail)
         with torch.no_grad():
             result = self.requantize(acc * 2.0**acc_frac, fmt).mul_(2.0**-out.frac)
         map_ = self.affine(acc_frac, out)
@@ -198,7 +196,15 @@ class ContractionStage(Stage):
     def node(self, inputs: tuple[str, ...], fmt: Format) -> Contraction:
         folded, _ = self._folded(fmt)
         return Contraction(
-            self.name, inputs, self.source, self.window, folded.weight, folded.weight_format, folded.requant
+            self.name,
+            inputs,
+            self.source,
+            self.window,
+            folded.weight,
+            folded.weight_format,
+            folded.requant,
+            self.lead,
+            self.trail,
         )
 
 

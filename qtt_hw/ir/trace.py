@@ -188,7 +188,7 @@ def walk(model: nn.Module, example: Tensor, input_format: Format, visit: Visit) 
 
 def _resume(lowering: Lowering, shape: tuple[int, ...] | None) -> None:
     """Go on behind a layer that could not be lowered, with the shape that it really put out."""
-    lowering.open = lowering.relu_target = lowering.spread = None
+    lowering.open = lowering.relu_target = None
     lowering.blind = True
     if shape is not None and len(shape) in (2, 5):
         c, d, h, w = (*shape[1:], 1, 1, 1)[:4]

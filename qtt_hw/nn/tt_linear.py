@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qtt_hw.tt.chain import ChainStep, contract_chain, contraction_steps
+from qtt_hw.tt.chain import ChainStep, Path, contraction_steps, step_weight
 from qtt_hw.tt.shapes import inner_ranks
 from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
 
@@ -27,6 +27,9 @@ class TTLinear(nn.Module):
         TT-ranks between the cores.
     bias : bool
         A bias per output; leave it out before batch norm.
+    path : Path or str, optional
+        Which cores are contracted together, in order: "0 1-2", or backward "2 0-1". Core by core from the end that
+        needs fewer multiplications when left out.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class TTLinear(nn.Module):
         out_modes: Sequence[int],
         ranks: int | Sequence[int],
         bias: bool = False,
+        path: Path | str | None = None,
     ) -> None:
         super().__init__()
         self.in_modes, self.out_modes = tuple(in_modes), tuple(out_modes)
@@ -44,6 +48,7 @@ class TTLinear(nn.Module):
             raise ValueError(f"modes must be at least 1, got {list(in_modes)} and {list(out_modes)}")
         self.in_features, self.out_features = math.prod(self.in_modes), math.prod(self.out_modes)
         self.ranks = inner_ranks(ranks, len(self.in_modes))
+        self.path = Path.parse(path, len(self.in_modes)) if isinstance(path, str) else path
         #: ||W - TT|| / ||W|| of the weight that the cores were made from; 0 for a layer that started as a train.
         self.relative_error = 0.0
         ends = (1, *self.ranks, 1)
@@ -69,11 +74,12 @@ class TTLinear(nn.Module):
 
     def steps(self) -> tuple[ChainStep, ...]:
         """The contractions in the order they run."""
-        return contraction_steps(self.in_modes, self.out_modes, self.ranks)
+        return contraction_steps(self.in_modes, self.out_modes, self.ranks, self.path)
 
     def step_weight(self, step: ChainStep) -> Tensor:
-        """The step's core as a matrix [out, in] over the modes it makes and takes."""
-        return self.cores[step.core].permute(step.axes).reshape(step.out_size, step.in_size)
+        """The step's cores as one matrix [out, in] over the modes it makes and takes."""
+        weight: Tensor = step_weight(list(self.cores), step)
+        return weight.flatten(1)
 
     def _train(self) -> list[np.ndarray]:
         """The cores as float64 [r, c * s, r']."""
@@ -124,9 +130,11 @@ class TTLinear(nn.Module):
         """[N, in_features] to [N, out_features]."""
         if x.ndim != 2 or x.shape[1] != self.in_features:
             raise ValueError(f"TTLinear takes [N, {self.in_features}], got {list(x.shape)}")
-        steps = self.steps()
-        y = contract_chain(x, [self.step_weight(step) for step in steps], steps)
+        for step in self.steps():
+            x = self.step_weight(step) @ x.reshape(-1, step.lead, step.in_size, step.trail)
+        y = x.reshape(-1, self.out_features)
         return y if self.bias is None else y + self.bias
 
     def extra_repr(self) -> str:
-        return f"{self.in_modes}, {self.out_modes}, ranks={self.ranks}, bias={self.bias is not None}"
+        path = Path(tuple((step.first, step.last) for step in self.steps()))
+        return f"{self.in_modes}, {self.out_modes}, ranks={self.ranks}, bias={self.bias is not None}, path='{path}'"

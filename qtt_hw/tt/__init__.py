@@ -1,19 +1,22 @@
 """Tensor trains: shapes, TT-SVD, and the order in which a chain of cores is contracted."""
 
-from qtt_hw.tt.chain import ChainStep, contract_chain, contraction_steps, final_order
+from qtt_hw.tt.chain import ChainStep, Path, best_path, contraction_steps, cost, paths, step_weight
 from qtt_hw.tt.shapes import full_ranks, inner_ranks, parameters
 from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
 
 __all__ = [
     "ChainStep",
-    "contract_chain",
+    "Path",
+    "best_path",
     "contraction_steps",
-    "final_order",
+    "cost",
     "full",
     "full_ranks",
     "inner_ranks",
     "norm",
     "parameters",
+    "paths",
     "relative_error",
+    "step_weight",
     "tt_svd",
 ]

@@ -1,141 +1,202 @@
-"""The order of contraction of a TT-matrix: which modes each core takes in, carries along and puts out.
+"""The order of contraction of a tensor train over pairs of modes: what each step takes in, carries along and puts out.
 
-Core i of a TT-matrix has the modes (r[i], c[i], s[i], r[i+1]). Contracted one by one from either end, the state after
-each core is a vector over labelled modes: input modes not yet contracted, output modes already made, one rank. This
-module is the only place that knows in which order they stand; layers, stages and planner all ask here.
+Core i has the modes (r[i], c[i], s[i], r[i+1]). Contracted from either end, in groups of neighbouring cores, the state
+between two steps is a vector over modes that always stand as (lead, taken, trail): forward, output modes already
+made, the rank and the input modes of this step, input modes to come; backward likewise with the sides swapped. So
+every step is one contraction over the middle of the channel index, and nothing is ever transposed. This module is the
+only place that knows this order; layers, stages and planner all ask here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-__all__ = ["ChainStep", "Mode", "contract_chain", "contraction_steps", "cost", "final_order"]
+__all__ = ["ChainStep", "Path", "best_path", "contraction_steps", "cost", "paths", "step_weight"]
 
-#: A mode of the state: ("c", i) input, ("s", i) output, ("r", i) the rank left of core i.
-Mode = tuple[Literal["c", "s", "r"], int]
-State = tuple[tuple[Mode, int], ...]
+
+@dataclass(frozen=True)
+class Path:
+    """Which cores are contracted together, in the order of contraction.
+
+    Parameters
+    ----------
+    groups : tuple of (first, last)
+        Inclusive ranges of cores, in order of contraction: ascending is forward, descending backward; they cover
+        every core once.
+    """
+
+    groups: tuple[tuple[int, int], ...]
+
+    def __post_init__(self) -> None:
+        ordered = self.groups if self.forward else self.groups[::-1]
+        expected = 0
+        for first, last in ordered:
+            if first != expected or last < first:
+                raise ValueError(f"path {self}: its groups must cover the cores from one end to the other, each once")
+            expected = last + 1
+
+    @property
+    def forward(self) -> bool:
+        """From core 0 on; a single group counts as forward."""
+        return self.groups[0][0] == 0
+
+    @property
+    def cores(self) -> int:
+        return max(last for _, last in self.groups) + 1
+
+    def __str__(self) -> str:
+        return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in self.groups)
+
+    @classmethod
+    def parse(cls, text: str, cores: int) -> Path:
+        """A path written as its groups in order of contraction: "0 1-3", or backward "3 1-2 0".
+
+        Raises
+        ------
+        ValueError
+            When the text is not a path over that many cores.
+        """
+        groups = []
+        for part in text.split():
+            found = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+            if found is None:
+                raise ValueError(f"path {text!r}: {part!r} is neither a core nor a range of cores such as 1-3")
+            groups.append((int(found[1]), int(found[2] or found[1])))
+        if not groups:
+            raise ValueError("a path names at least one core")
+        path = cls(tuple(groups))
+        if path.cores != cores:
+            raise ValueError(f"path {text!r} covers {path.cores} cores, the tensor train has {cores}")
+        return path
+
+    @classmethod
+    def core_by_core(cls, cores: int, forward: bool = True) -> Path:
+        order = range(cores) if forward else reversed(range(cores))
+        return cls(tuple((i, i) for i in order))
 
 
 @dataclass(frozen=True)
 class ChainStep:
-    """One core's contraction of the state, as integers over modes with their sizes; the last mode varies fastest.
+    """One step: y[lead, made, trail] = sum over taken of W[made, taken] * x[lead, taken, trail].
 
     Parameters
     ----------
-    core : int
-        Which core.
-    before : State
-        The state that the step finds.
-    carried, taken, made : State
-        Modes kept, modes summed over and modes put out. The step reads (carried, taken) and leaves (carried, made).
+    first, last : int
+        The cores contracted together.
+    lead, trail : int
+        Sizes of what is carried along.
+    taken, made : tuple of int
+        Modes summed over and modes put out, the most significant first; the rank stands first or last in them.
+    forward : bool
     """
 
-    core: int
-    before: State
-    carried: State
-    taken: State
-    made: State
+    first: int
+    last: int
+    lead: int
+    taken: tuple[int, ...]
+    made: tuple[int, ...]
+    trail: int
+    forward: bool
 
     @property
-    def order(self) -> tuple[int, ...]:
-        """y[j] = x[order[j]]: from the state found to (carried, taken)."""
-        return _order(self.before, self.carried + self.taken)
-
-    @property
-    def positions(self) -> int:
-        return _size(self.carried)
+    def name(self) -> str:
+        """ "core2", or "core1_3" for the group of cores 1 to 3."""
+        return f"core{self.first}" + (f"_{self.last}" if self.last > self.first else "")
 
     @property
     def in_size(self) -> int:
-        return _size(self.taken)
+        return math.prod(self.taken)
 
     @property
     def out_size(self) -> int:
-        return _size(self.made)
+        return math.prod(self.made)
 
     @property
-    def axes(self) -> tuple[int, ...]:
-        """The core's axes (r, c, s, r') in the order made, then taken: its weight as [out, in] after a reshape."""
-        index: dict[Mode, int] = {
-            ("r", self.core): 0,
-            ("c", self.core): 1,
-            ("s", self.core): 2,
-            ("r", self.core + 1): 3,
-        }
-        return tuple(index[mode] for mode, _ in self.made + self.taken)
+    def multiplications(self) -> int:
+        """Per position and tap."""
+        return self.lead * self.in_size * self.out_size * self.trail
 
 
-def _size(state: State) -> int:
-    return math.prod(size for _, size in state)
-
-
-def _order(old: State, new: State) -> tuple[int, ...]:
-    """Indices into a vector over the modes `old` that rearrange it to the modes `new`."""
-    strides: dict[Mode, int] = {}
-    stride = 1
-    for mode, size in reversed(old):
-        strides[mode] = stride
-        stride *= size
-    order = [0]
-    for mode, size in new:  # an outer rank has size 1 and no place in the state
-        order = [base + k * strides.get(mode, 0) for base in order for k in range(size)]
-    return tuple(order)
-
-
-def cost(in_modes: Sequence[int], out_modes: Sequence[int], ranks: Sequence[int], forward: bool) -> int:
-    """Multiplications of the whole chain, from the first core on or from the last one back."""
-    full = (1, *ranks, 1)
-    total = 0
-    for i in range(len(in_modes)):
-        s, c = (out_modes[: i + 1], in_modes[i:]) if forward else (out_modes[i:], in_modes[: i + 1])
-        total += math.prod(s) * math.prod(c) * full[i] * full[i + 1]
-    return total
-
-
-def contraction_steps(in_modes: Sequence[int], out_modes: Sequence[int], ranks: Sequence[int]) -> tuple[ChainStep, ...]:
-    """The steps of y[s...] = sum over c... of W[c..., s...] * x[c...], from the end that needs fewer multiplications.
+def contraction_steps(
+    in_modes: Sequence[int], out_modes: Sequence[int], ranks: Sequence[int], path: Path | None = None
+) -> tuple[ChainStep, ...]:
+    """The steps of y[s...] = sum over c... of W[c..., s...] * x[c...].
 
     Parameters
     ----------
-    in_modes, out_modes : sequence of int, [d]
-    ranks : sequence of int, [d - 1]
+    in_modes, out_modes : sequence of int, [cores]
+        1 and 1 for a core that only has taps.
+    ranks : sequence of int, [cores - 1]
         Inner TT-ranks.
+    path : Path, optional
+        Core by core from the end that needs fewer multiplications when left out.
     """
-    d = len(in_modes)
+    count = len(in_modes)
     full = (1, *ranks, 1)
-    forward = cost(in_modes, out_modes, ranks, True) <= cost(in_modes, out_modes, ranks, False)
-    state: State = tuple((("c", i), in_modes[i]) for i in range(d))
-    steps: list[ChainStep] = []
-    for i in range(d) if forward else reversed(range(d)):
-        old, new = (i, i + 1) if forward else (i + 1, i)
-        old_rank: State = ((("r", old), full[old]),)
-        new_rank: State = ((("r", new), full[new]),)
-        first = not steps
-        last = len(steps) == d - 1
-        taken: State = ((("c", i), in_modes[i]),) if first else (*old_rank, (("c", i), in_modes[i]))
-        carried = tuple(mode for mode in state if mode not in taken)
-        made: State = ((("s", i), out_modes[i]),) if last else ((("s", i), out_modes[i]), *new_rank)
-        # The outer ranks are 1 and keep an axis in the core, so they are named there but never in the state.
-        outer_in: State = old_rank if first else ()
-        outer_out: State = new_rank if last else ()
-        steps.append(ChainStep(i, state, carried, outer_in + taken, made + outer_out))
-        state = carried + made
+    if path is None:
+        both = [Path.core_by_core(count, forward) for forward in (True, False)]
+        path = min(both, key=lambda p: cost(contraction_steps(in_modes, out_modes, ranks, p)))
+    if path.cores != count:
+        raise ValueError(f"path {path} covers {path.cores} cores, the tensor train has {count}")
+    steps = []
+    for first, last in path.groups:
+        c, s = tuple(in_modes[first : last + 1]), tuple(out_modes[first : last + 1])
+        if path.forward:
+            lead, trail = math.prod(out_modes[:first]), math.prod(in_modes[last + 1 :])
+            taken, made = (full[first], *c), (*s, full[last + 1])
+        else:
+            lead, trail = math.prod(in_modes[:first]), math.prod(out_modes[last + 1 :])
+            taken, made = (*c, full[last + 1]), (full[first], *s)
+        steps.append(ChainStep(first, last, lead, taken, made, trail, path.forward))
     return tuple(steps)
 
 
-def final_order(steps: Sequence[ChainStep]) -> tuple[int, ...]:
-    """y[j] = x[order[j]]: from the state after the last step to the output modes (s[0], s[1], ...)."""
-    last = steps[-1]
-    state = tuple(mode for mode in last.carried + last.made if mode[0][0] == "s")
-    return _order(state, tuple(sorted(state)))
+def cost(steps: Sequence[ChainStep], taps: int = 1) -> int:
+    """Multiplications of the steps per position, where core 0 has `taps` taps."""
+    return sum(step.multiplications * (taps if step.first == 0 else 1) for step in steps)
 
 
-def contract_chain(x: Any, weights: Sequence[Any], steps: Sequence[ChainStep]) -> Any:
-    """The chain applied to x [N, C] with weights [out, in] a step: [N, S]; numpy or torch."""
-    for step, weight in zip(steps, weights, strict=True):
-        x = x[:, list(step.order)].reshape(-1, step.in_size) @ weight.T
-        x = x.reshape(-1, step.positions * step.out_size)
-    return x[:, list(final_order(steps))]
+def paths(cores: int) -> Iterator[Path]:
+    """Every way to group neighbouring cores, from either end; all cores in one group is yielded once."""
+    for cuts in range(1 << (cores - 1)):
+        bounds = [0, *(i + 1 for i in range(cores - 1) if cuts >> i & 1), cores]
+        groups = tuple((a, b - 1) for a, b in zip(bounds, bounds[1:], strict=False))
+        yield Path(groups)
+        if len(groups) > 1:
+            yield Path(groups[::-1])
+
+
+def best_path(in_modes: Sequence[int], out_modes: Sequence[int], ranks: Sequence[int], taps: int = 1) -> Path:
+    """The path of fewest multiplications per position, memory unbounded; the one with more groups wins a tie."""
+
+    def rank(path: Path) -> tuple[int, int]:
+        return cost(contraction_steps(in_modes, out_modes, ranks, path), taps), -len(path.groups)
+
+    return min(paths(len(in_modes)), key=rank)
+
+
+def step_weight(cores: Sequence[Any], step: ChainStep) -> Any:
+    """The weight [out, in, taps] of a step from the cores [r, c, s, r']; numpy or torch.
+
+    A core 0 with taps holds them as its output mode, [1, 1, taps, r'].
+    """
+    merged = cores[step.first]
+    for core in cores[step.first + 1 : step.last + 1]:
+        r, c, s, _ = merged.shape
+        _, d, t, q = core.shape
+        # [r, c, s, x] [x, d, t, q] -> [r, c, d, s, t, q]
+        product = merged.reshape(-1, core.shape[0]) @ core.reshape(core.shape[0], -1)
+        merged = _transpose(product.reshape(r, c, s, d, t, q), (0, 1, 3, 2, 4, 5)).reshape(r, c * d, s * t, q)
+    r, c, s, q = merged.shape
+    made = step.out_size // (q if step.forward else r)
+    spread = merged.reshape(r, c, s // made, made, q)
+    order = (3, 4, 0, 1, 2) if step.forward else (0, 3, 1, 4, 2)
+    return _transpose(spread, order).reshape(step.out_size, step.in_size, s // made)
+
+
+def _transpose(x: Any, order: tuple[int, ...]) -> Any:
+    return x.permute(order) if hasattr(x, "permute") else x.transpose(order)

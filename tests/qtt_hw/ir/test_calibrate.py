@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.calibrate import balance
-from qtt_hw.ir.integer import contract
 from qtt_hw.ir.prepare import PreparedModel, prepare
 from qtt_hw.ir.stages import ContractionStage
 from qtt_hw.nn import ConvBlock, TTConv3d, TTLinear
+from qtt_hw.nn.contraction import contract
 from qtt_hw.quant import QuantConfig
 from qtt_hw.quant.fake import best_frac
 
@@ -31,7 +31,7 @@ def float_run(model: PreparedModel, x: Tensor) -> Tensor:
     x = x.double()
     for stage in model.stages:
         if isinstance(stage, ContractionStage):
-            x = contract(x, stage.weight.detach().double(), stage.window, stage.in_shape)
+            x = contract(x, stage.weight.detach().double(), stage.window, stage.lead, stage.trail)
         else:
             x = stage.integers(x, VOXELS)
     return x

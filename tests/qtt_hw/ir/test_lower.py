@@ -186,37 +186,33 @@ def test_linear_after_flatten_reads_the_whole_map() -> None:
     assert torch.equal(stage.weight.detach().flatten(1), head.weight.detach())
 
 
-def test_tt_linear_is_permutations_reshapes_and_pointwise_contractions() -> None:
+def test_tt_linear_is_one_contraction_a_core_over_the_middle_of_the_channels() -> None:
     model = prepared(nn.Flatten(), TTLinear((2, 3, 4), (2, 2, 2), (2, 2)), nn.Linear(8, 2), shape=(24, 1, 1, 1))
-    assert names(model) == [
-        "1.core2.split",
-        "1.core2",
-        "1.core2.join",
-        "1.core1.order",
-        "1.core1.split",
-        "1.core1",
-        "1.core1.join",
-        "1.core0.order",
-        "1.core0.split",
-        "1.core0",
-        "1.core0.join",
-        "1.order",
-        "2",
+    assert names(model) == ["1.core2", "1.core1", "1.core0", "2"]
+    stages = [contraction(model, name) for name in names(model)]
+    assert [(s.lead, s.weight.shape[1], s.weight.shape[0], s.trail) for s in stages] == [
+        (6, 4, 4, 1),
+        (2, 6, 4, 2),
+        (1, 4, 2, 4),
+        (1, 8, 2, 1),
     ]
-    shapes = {name: contraction(model, name).out_shape for name in ("1.core2", "1.core1", "1.core0")}
-    assert shapes == {"1.core2": (1, 1, 6, 4), "1.core1": (1, 1, 4, 4), "1.core0": (1, 1, 4, 2)}
-    bits = [contraction(model, name).output_quantizer.bits for name in ("1.core2", "1.core1", "1.core0", "2")]
-    assert bits == [8, 8, 8, 16]
+    assert [s.out_shape for s in stages] == [(1, 1, 1, 24), (1, 1, 1, 16), (1, 1, 1, 8), (1, 1, 1, 2)]
+    assert [s.output_quantizer.bits for s in stages] == [8, 8, 8, 16]
 
 
-def test_rows_of_its_own_follow_a_spread_tt_linear_layer() -> None:
+def test_a_path_of_tt_linear_merges_cores() -> None:
+    layer = TTLinear((2, 3, 4), (2, 2, 2), (2, 2), path="0 1-2")
+    model = prepared(nn.Flatten(), layer, nn.Linear(8, 2), shape=(24, 1, 1, 1))
+    assert names(model) == ["1.core0", "1.core1_2", "2"]
+    assert contraction(model, "1.core1_2").weight.shape == (4, 24, 1, 1, 1)
+
+
+def test_batch_norm_and_bias_of_a_tt_linear_have_a_row_for_every_output() -> None:
     layer = TTLinear((2, 2), (2, 3), 2, bias=True)
     model = prepared(nn.Flatten(), layer, nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 2), shape=(4, 1, 1, 1))
-    assert names(model)[-2:] == ["1.affine", "4"]
-    affine = contraction(model, "1.affine")
-    assert torch.equal(affine.weight[:, :, 0, 0, 0], torch.eye(6)) and affine.relu and affine.batch_norm is not None
-    assert affine.weight_quantizer.bits == 2 and affine.weight_quantizer.frac == 0
-    assert not affine.weight.requires_grad
+    last = contraction(model, "1.core1")
+    assert last.relu and last.batch_norm is not None and last.batch_norm.running_mean.shape == (6,)
+    assert last.lead * last.trail > 1
 
 
 def test_relu_moves_back_over_what_it_commutes_with() -> None:
