@@ -58,7 +58,7 @@ class _Stage:
 
     def __init__(self, spec: StageSpec, in_lanes: int, i: _Link, o: _Link, inferences: int):
         self.i, self.o = i, o
-        self.collect = spec.folding.simd // in_lanes
+        self.collect = spec.in_width // in_lanes
         self.ring, self.latency = spec.folding.ring, spec.latency
         self.depth, self.words = spec.folding.queue, spec.result_words
         self.groups, self.steps = spec.groups, spec.steps
@@ -218,15 +218,15 @@ def schedule(
         Logits per inference before the argmax word; None leaves the argmax unit out.
     """
     first = specs[0]
-    words = first.in_words * (first.folding.simd // in_lanes) * inferences
+    words = first.in_words * (first.in_width // in_lanes) * inferences
     source = _Link()
     units: list = [_Source(source, words)]
     links, link, lanes = [source], source, in_lanes
     for spec in specs:
-        if lanes > spec.folding.simd:
+        if lanes > spec.in_width:
             narrow = _Link()
-            units.append(_Splitter(lanes // spec.folding.simd, link, narrow))
-            link, lanes = narrow, spec.folding.simd
+            units.append(_Splitter(lanes // spec.in_width, link, narrow))
+            link, lanes = narrow, spec.in_width
         out = _Link()
         units.append(_Stage(spec, lanes, link, out, inferences))
         link, lanes = out, spec.folding.lanes

@@ -109,6 +109,11 @@ class StageSpec:
         return Geometry.of(self.window, self.x.shape, self.folding.simd)
 
     @property
+    def in_width(self) -> int:
+        """Values in a ring word."""
+        return self.folding.simd
+
+    @property
     def groups(self) -> int:
         """Results per position."""
         return self.out.channels // self.folding.pe
