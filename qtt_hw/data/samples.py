@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Samples", "Splits", "holdout", "sample_digests"]
+__all__ = ["Samples", "Splits", "held_out", "holdout", "sample_digests"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +100,13 @@ def sample_digests(x: NDArray[np.uint8]) -> list[bytes]:
     return [hashlib.blake2b(np.ascontiguousarray(sample).data, digest_size=16).digest() for sample in x]
 
 
-def holdout(samples: Samples, fraction: float, seed: int, purpose: str = "validation") -> tuple[Samples, Samples]:
-    """Split samples in (kept, held out): a fraction of every class, chosen by a hash of each sample's bytes.
+def held_out(
+    samples: Samples, fraction: float, seed: int, purpose: str = "validation", groups: Sequence[str] | None = None
+) -> NDArray[np.bool_]:
+    """Mask over samples, true where held out: a fraction of every class, chosen by a hash of each sample's bytes.
 
-    Samples with equal bytes stay on one side, and a sample's side does not depend on the order of the set.
+    Samples with equal bytes stay on one side, and so do samples of one group; a sample's side does not depend on the
+    order of the set. Where groups reach across classes, whole groups are a fraction of the set, not of every class.
 
     Parameters
     ----------
@@ -113,25 +117,67 @@ def holdout(samples: Samples, fraction: float, seed: int, purpose: str = "valida
         Another seed makes another choice.
     purpose : str
         Mixed into the hash, so that two splits of one set are independent.
+    groups : sequence of str, [N], optional
+        What each sample belongs to: an object, a scene, a person.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"{purpose} must be a share above 0 and below 1, got {fraction}")
-    groups: dict[bytes, list[int]] = defaultdict(list)
-    for index, digest in enumerate(sample_digests(samples.x)):
-        groups[digest].append(index)
-    by_class: dict[int, list[bytes]] = defaultdict(list)
-    for digest, members in groups.items():
-        # Equal samples may carry different labels: the group counts for its most frequent one, the lowest in a tie.
-        by_class[int(np.bincount(samples.y[members]).argmax())].append(digest)
+    units = _units(sample_digests(samples.x), groups)
+    # Groups that hold several classes cannot be shared out class by class.
+    mixed = groups is not None and any(len(set(samples.y[members].tolist())) > 1 for members in _members(groups))
+    strata: dict[int, list[bytes]] = defaultdict(list)
+    for digest, members in units.items():
+        # Equal samples may carry different labels: the unit counts for its most frequent one, the lowest in a tie.
+        strata[0 if mixed else int(np.bincount(samples.y[members]).argmax())].append(digest)
     held = np.zeros(len(samples), dtype=bool)
-    for digests in by_class.values():
-        target = max(1, round(fraction * sum(len(groups[digest]) for digest in digests)))
+    for digests in strata.values():
+        target = max(1, round(fraction * sum(len(units[digest]) for digest in digests)))
         if len(digests) < 2:
             continue
-        for digest in sorted(digests, key=lambda d: hashlib.blake2b(f"{purpose} {seed} ".encode() + d).digest()):
-            if len(groups[digest]) <= target:
-                held[groups[digest]] = True
-                target -= len(groups[digest])
+        order = sorted(digests, key=lambda d: hashlib.blake2b(f"{purpose} {seed} ".encode() + d).digest())
+        chosen = []
+        for digest in order:
+            if len(units[digest]) <= target:
+                chosen.append(digest)
+                target -= len(units[digest])
+        if not chosen and groups is not None:  # every group is larger than the share
+            chosen = [min(order, key=lambda d: len(units[d]))]
+        for digest in chosen:
+            held[units[digest]] = True
     if not held.any() or held.all():
-        raise ValueError(f"{len(samples)} samples in {len(groups)} distinct volumes are too few to hold {purpose} out")
+        kind = "distinct volumes" if groups is None else "groups"
+        raise ValueError(f"{len(samples)} samples in {len(units)} {kind} are too few to hold {purpose} out")
+    return held
+
+
+def holdout(
+    samples: Samples, fraction: float, seed: int, purpose: str = "validation", groups: Sequence[str] | None = None
+) -> tuple[Samples, Samples]:
+    """Split samples in (kept, held out), as `held_out` chooses."""
+    held = held_out(samples, fraction, seed, purpose, groups)
     return samples.take(~held), samples.take(held)
+
+
+def _members(keys: Sequence[Hashable]) -> list[list[int]]:
+    found: dict[Hashable, list[int]] = defaultdict(list)
+    for index, key in enumerate(keys):
+        found[key].append(index)
+    return list(found.values())
+
+
+def _units(digests: list[bytes], groups: Sequence[str] | None) -> dict[bytes, list[int]]:
+    """What stays on one side: indices joined by equal bytes or one group, by the lowest digest among them."""
+    parent = list(range(len(digests)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    for same in (digests, groups or []):
+        for first, *others in _members(same):
+            for other in others:
+                parent[root(other)] = root(first)
+    found = _members([root(index) for index in range(len(digests))])
+    return {min(digests[index] for index in unit): unit for unit in found}

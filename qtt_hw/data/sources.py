@@ -1,10 +1,11 @@
-"""One name for every data source: a named set, an npz, class folders, generated solids or a user's file.py:Dataset."""
+"""One name for every data source: a named set, a folder of any known layout, an npz, solids or file.py:Dataset."""
 
 from __future__ import annotations
 
 import importlib.util
 import inspect
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,40 +13,71 @@ from types import ModuleType
 from typing import Any
 
 from qtt_hw.data.arrays import Raw, from_mapping, load_folder, load_npz
+from qtt_hw.data.collection import Collection
+from qtt_hw.data.egogestar import FILE as EGOGESTAR_FILE
+from qtt_hw.data.egogestar import load_egogestar
 from qtt_hw.data.modelnet10 import FILE as MODELNET10_FILE
 from qtt_hw.data.modelnet10 import load_modelnet10
+from qtt_hw.data.options import (
+    FlowOptions,
+    MatOptions,
+    MeshOptions,
+    Option,
+    SolidsOptions,
+    VideoOptions,
+    parse_options,
+)
 from qtt_hw.data.samples import Splits, holdout
+from qtt_hw.data.shapes import has_mats, has_meshes, load_mats, load_meshes
 from qtt_hw.data.solids import load_solids
+from qtt_hw.data.video_sets import has_videos, load_videos
 
-__all__ = ["import_file", "load"]
+__all__ = ["LAYOUTS", "import_file", "load"]
+
+#: Sets in the folder that $QTT_DATA names.
+NAMED = ("modelnet10", "egogestar")
+
+#: The layouts of folders that are recognised.
+LAYOUTS = (
+    f"{MODELNET10_FILE}, or class folders that hold .npy volumes (under train/ and test/ or not)",
+    EGOGESTAR_FILE,
+    "meshes as CLASS/train/*.off and CLASS/test/*.off",
+    "volumes as CLASS/30/train/*.mat and CLASS/30/test/*.mat",
+    "videos as CLASS/v_CLASS_gNN_cNN.avi, CLASS/v_CLASS_GG/*.avi, or CLASS_SERIAL.avi with a clips.csv",
+)
 
 
-def load(source: str | Path, *, validation: float = 0.1, test: float = 0.1, seed: int = 0, **options: int) -> Splits:
+def load(source: str | Path, *, validation: float = 0.1, test: float = 0.1, seed: int = 0, **options: Option) -> Splits:
     """Training, validation and test samples, uint8 [N, D, H, W, C] with int64 labels.
 
     Parameters
     ----------
     source : str or path
-        `modelnet10` (in the folder $QTT_DATA names), a folder with modelnet10_vox30.npz, a folder of class folders of
-        .npy volumes (under train/ and test/ or not), an npz file with x and y (and x_test, y_test, labels), `solids`
-        or `solids:EDGE`, or `file.py:Dataset`, a class or function without arguments.
+        `modelnet10` or `egogestar` (in the folder $QTT_DATA names), `solids` or `solids:EDGE`, an npz file with x and
+        y (and x_test, y_test, labels), `file.py:Dataset`, a class or function without arguments, or a folder: one of
+        those in `LAYOUTS`. Options may follow behind commas: `egogestar,fold=4`.
     validation : float
-        Share of every class of the training set that is held out, chosen by a hash of each sample's bytes.
+        Share of every class of the training set that is held out, chosen by a hash of each sample's bytes. An
+        object's rotations, and videos of one group or serial, stay together.
     test : float
         Likewise, and only where the source brings no test set of its own.
     seed : int
-        Of the two choices, and of the generated solids.
-    **options : int
-        Of `solids`: edge, classes, per_class.
+        Of the two choices, of the generated solids, and of the training clips of videos.
+    **options : int, float, str or bool
+        Of `solids`, meshes, .mat volumes and videos, as `qtt_hw.data.options` describes them. Files are converted
+        once; the result is kept in ~/.cache/qtt-hw, or the folder that $QTT_CACHE names.
 
     Raises
     ------
     ValueError
-        One line that names the source and what was expected of it.
+        One line that names the source, or the file in it, and what was expected of it.
     """
-    name, raw = _read(str(source), seed, options)
-    train, own_test, labels = raw
+    text, behind = _split_options(str(source))
+    name, found = _read(text, seed, {**behind, **options})
     try:
+        if isinstance(found, Collection):
+            return Splits(*found.split(validation, test, seed), found.labels, name)
+        train, own_test, labels = found
         if own_test is None:
             train, own_test = holdout(train, test, seed, "test")
         train, held = holdout(train, validation, seed)
@@ -54,40 +86,80 @@ def load(source: str | Path, *, validation: float = 0.1, test: float = 0.1, seed
     return Splits(train, held, own_test, labels, name)
 
 
-def _read(source: str, seed: int, options: dict[str, int]) -> tuple[str, Raw]:
+def _split_options(source: str) -> tuple[str, dict[str, Option]]:
+    """(source, options) of `source,name=value,name=value`, unless there is a file of just that name."""
+    first, *rest = source.split(",")
+    if not rest or Path(source).exists() or not all(re.fullmatch(r"[a-z_]+=[^=]*", part) for part in rest):
+        return source, {}
+    return first, {name: _value(value) for name, _, value in (part.partition("=") for part in rest)}
+
+
+def _value(text: str) -> Option:
+    """What TOML would read, or a string without quotes."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def _read(source: str, seed: int, options: dict[str, Option]) -> tuple[str, Raw | Collection]:
     kind, _, argument = source.partition(":")
     if kind == "solids":
         if argument:
             if not argument.isdecimal():
                 raise ValueError(f"{source}: expected solids or solids:EDGE with EDGE in voxels")
             options = {**options, "edge": int(argument)}
-        unknown = set(options) - {"edge", "classes", "per_class"}
-        if unknown:
-            raise ValueError(f"solids: has no option {min(unknown)}, but edge, classes and per_class")
-        return "solids", load_solids(seed=seed, **options)
-    if options:
-        raise ValueError(f"{source}: takes no option {min(options)}; only solids does")
-    if source == "modelnet10":
+        return "solids", load_solids(seed=seed, **parse_options(SolidsOptions, options, "solids").model_dump())
+    if source in NAMED:
+        if source == "modelnet10":
+            _no_options(source, options)
         root = os.environ.get("QTT_DATA")
         if not root:
-            raise ValueError("modelnet10: set QTT_DATA to the folder that holds modelnet10/, or name the folder itself")
-        source = str(Path(root) / "modelnet10")
+            raise ValueError(f"{source}: set QTT_DATA to the folder that holds {source}/, or name the folder itself")
+        source = str(Path(root) / source)
     if ".py:" in source:
+        _no_options(source, options)
         file, _, attribute = source.rpartition(":")
         return attribute, _from_object(Path(file), attribute)
     path = Path(source)
     if path.is_dir():
-        if (path / MODELNET10_FILE).is_file():
-            return "modelnet10", load_modelnet10(path)
-        raw = load_folder(path)
-        if raw is None:
-            raise ValueError(f"{path}: expected {MODELNET10_FILE}, or class folders that hold .npy volumes")
-        return path.resolve().name, raw
+        return _from_folder(path, seed, options)
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder; a source is a folder, an .npz, solids or file.py:Dataset")
     if path.suffix != ".npz":
         raise ValueError(f"{path}: expected a folder, an .npz file, solids or file.py:Dataset")
+    _no_options(source, options)
     return path.stem, load_npz(path)
+
+
+def _no_options(source: str, options: dict[str, Option]) -> None:
+    if options:
+        raise ValueError(f"{source}: takes no option {min(options)}")
+
+
+def _from_folder(path: Path, seed: int, options: dict[str, Option]) -> tuple[str, Raw | Collection]:
+    """Samples of a folder, whose layout is recognised by the files in it."""
+    where, name = str(path), path.resolve().name
+    if (path / MODELNET10_FILE).is_file():
+        _no_options(where, options)
+        return "modelnet10", load_modelnet10(path)
+    if (path / EGOGESTAR_FILE).is_file():
+        return "egogestar", load_egogestar(path, parse_options(FlowOptions, options, where))
+    if has_meshes(path):
+        return name, load_meshes(path, parse_options(MeshOptions, options, where))
+    if has_mats(path):
+        return name, load_mats(path, parse_options(MatOptions, options, where))
+    raw = load_folder(path)
+    if raw is not None:
+        _no_options(where, options)
+        return name, raw
+    if has_videos(path):
+        return name, load_videos(path, parse_options(VideoOptions, options, where), seed)
+    raise ValueError(f"{path}: expected {'; '.join(LAYOUTS)}")
 
 
 def import_file(path: Path) -> ModuleType:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qtt_hw.data import Augmentation, Splits, load
+from qtt_hw.data.options import Option
 from qtt_hw.errors import one_line
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.graph import InputSpec
@@ -61,7 +62,7 @@ class DataConfig(_Section):
     """How samples become the input edge, which of them decide, and how they vary.
 
     `format` is `voxels` (unsigned 1 bit), `images` (x - 128, signed 8 bits, frac 7), or by its own bits; `auto` is
-    voxels where no training value exceeds 1. `options` go to the data source (solids: edge, classes, per_class).
+    voxels where no training value exceeds 1. `options` go to the data source: see `qtt_hw.data.options`.
     """
 
     block: int = Field(default=1, ge=1, le=16)
@@ -72,7 +73,7 @@ class DataConfig(_Section):
     offset: int = Field(default=0, ge=0, le=255)
     validation: float = Field(default=0.1, gt=0, lt=1)
     seed: int = 0
-    options: dict[str, int] = Field(default_factory=dict)
+    options: dict[str, Option] = Field(default_factory=dict)
     augmentation: AugmentConfig = AugmentConfig()
 
     @model_validator(mode="after")
@@ -82,11 +83,14 @@ class DataConfig(_Section):
                 raise ValueError(f'{name} is only read with format = "custom"')
         if self.format == "custom" and self.bits is None:
             raise ValueError('format = "custom" needs bits')
+        for name in ("source", "validation", "test", "seed"):
+            if name in self.options:
+                raise ValueError(f"{name} is no option of a data source")
         return self
 
     def load(self, source: str | Path) -> Splits:
         """The data set, split by this section's share and seed."""
-        return load(source, validation=self.validation, seed=self.seed, **self.options)
+        return load(source, validation=self.validation, seed=self.seed, **self.options)  # type: ignore[arg-type]
 
     def input_spec(self, splits: Splits) -> InputSpec:
         """How the set's raw samples become the input edge."""

@@ -1,0 +1,177 @@
+"""Folders of 3D shapes: ModelNet's CLASS/train/*.off and 3DShapeNets' CLASS/30/train/*.mat, as voxels."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtt_hw.data.collection import Collection
+from qtt_hw.data.options import MatOptions, MeshOptions, require
+from qtt_hw.data.prepare import Unusable, prepare
+from qtt_hw.data.rotations import ROTATIONS
+from qtt_hw.data.samples import Samples
+from qtt_hw.data.voxelize import read_off, voxelize
+
+__all__ = ["MAT_EDGE", "has_mats", "has_meshes", "load_mats", "load_meshes", "read_mat"]
+
+#: Voxels along each edge of the 3DShapeNets volumes, and the name of their folder.
+MAT_EDGE = 30
+
+#: (path, class, whether it is a test sample)
+_Entry = tuple[Path, int, bool]
+
+
+def has_meshes(folder: Path) -> bool:
+    """Whether the folder is laid out as CLASS/train/*.off."""
+    return any(folder.glob("*/train/*.off"))
+
+
+def has_mats(folder: Path) -> bool:
+    """Whether the folder is laid out as CLASS/30/train/*.mat."""
+    return any(folder.glob(f"*/{MAT_EDGE}/train/*.mat"))
+
+
+def _list(folder: Path, inner: str, suffix: str) -> tuple[list[_Entry], tuple[str, ...]]:
+    """Files of CLASS/inner/train and test, by class and name, and the classes that have training files."""
+
+    def files(label: str, part: str) -> list[Path]:
+        found = (folder / label / inner / part).glob(f"*{suffix}")
+        return sorted(path for path in found if not path.name.startswith("."))
+
+    folders = sorted(child.name for child in folder.iterdir() if child.is_dir())
+    labels = tuple(name for name in folders if files(name, "train"))
+    for name in folders:
+        if name not in labels and files(name, "test"):
+            raise ValueError(f"{folder / name}: a class with test files, but no train/*{suffix}")
+    entries = [
+        (path, index, part == "test")
+        for index, name in enumerate(labels)
+        for part in ("train", "test")
+        for path in files(name, part)
+    ]
+    return entries, labels
+
+
+def load_meshes(folder: Path, options: MeshOptions) -> Collection:
+    """Voxels uint8 0 or 1 [N, edge, edge, edge, 1] of ModelNet's meshes CLASS/train/*.off and CLASS/test/*.off.
+
+    Axes D, H, W are the mesh's x, y, z: z is up. The longest side of an object spans edge - 2 * padding voxels.
+
+    Parameters
+    ----------
+    folder : Path
+    options : MeshOptions
+
+    Raises
+    ------
+    ValueError
+        One line that names the file.
+    """
+    if options.edge <= 2 * options.padding:
+        raise ValueError(f"{folder}: padding {options.padding} on both sides leaves nothing of edge {options.edge}")
+    require("trimesh", "reading .off meshes")
+    entries, labels = _list(folder, "", ".off")
+    parameters = {"kind": "off", **options.model_dump(include={"edge", "padding", "fill"})}
+
+    def convert(path: Path) -> NDArray[np.uint8]:
+        return voxelize(read_off(path), options.edge, options.padding, options.fill)
+
+    prepared = prepare(
+        folder,
+        [path for path, _, _ in entries],
+        (options.edge,) * 3,
+        parameters,
+        convert,
+        corrupt=options.corrupt,
+    )
+    rows = [entries[row] for row in prepared.kept]
+    return _collection(prepared.rows, rows, [str(path) for path, _, _ in rows], labels, options.rotations)
+
+
+def read_mat(path: Path) -> NDArray[np.uint8]:
+    """The variable `instance`, occupancy uint8 0 or 1 [30, 30, 30], of a MATLAB file; nothing is unpickled.
+
+    Raises
+    ------
+    Unusable
+        One line that names the file.
+    """
+    io = require("scipy.io", "reading .mat volumes")
+    try:
+        instance = io.loadmat(str(path), variable_names=["instance"]).get("instance")
+    except Exception as error:  # zlib, struct and value errors, and NotImplementedError for HDF5
+        raise Unusable(f"{path}: not a readable .mat file: {' '.join(str(error).split())}") from None
+    if instance is None:
+        raise Unusable(f"{path}: has no variable instance")
+    if not isinstance(instance, np.ndarray) or instance.shape != (MAT_EDGE,) * 3 or instance.dtype.kind not in "buif":
+        found = f"{instance.dtype} {list(instance.shape)}" if isinstance(instance, np.ndarray) else "something else"
+        raise Unusable(f"{path}: instance is {found}, expected numbers [{MAT_EDGE}, {MAT_EDGE}, {MAT_EDGE}]")
+    if not ((instance == 0) | (instance == 1)).all():
+        raise Unusable(f"{path}: instance holds other values than 0 and 1")
+    return instance.astype(np.uint8)
+
+
+def load_mats(folder: Path, options: MatOptions) -> Collection:
+    """Voxels uint8 0 or 1 [N, edge, edge, edge, 1] of 3DShapeNets' CLASS/30/train/*.mat and CLASS/30/test/*.mat.
+
+    An object is NAME_1.mat to NAME_12.mat, or a single file. With `rotations = 12` all its files are samples, or the
+    single file's twelve rotations; with 1 the first alone is. Axes are as in the files.
+
+    Parameters
+    ----------
+    folder : Path
+    options : MatOptions
+
+    Raises
+    ------
+    ValueError
+        One line that names the file.
+    """
+    require("scipy.io", "reading .mat volumes")
+    entries, labels = _list(folder, str(MAT_EDGE), ".mat")
+    objects: dict[str, list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        objects[_object(entry[0])].append(entry)
+    counts = Counter(len(files) for files in objects.values())
+    for name, files in objects.items():
+        if len(files) not in (1, ROTATIONS) or len(counts) > 1:
+            raise ValueError(f"{name}_*.mat: {len(files)} files of one object, expected {ROTATIONS} of every one, or 1")
+    single = 1 in counts
+    chosen = [entry for files in objects.values() for entry in _in_order(files)[: options.rotations]]
+    before = (options.edge - MAT_EDGE) // 2
+
+    def convert(path: Path) -> NDArray[np.uint8]:
+        return np.pad(read_mat(path), (before, options.edge - MAT_EDGE - before))
+
+    prepared = prepare(
+        folder,
+        [path for path, _, _ in chosen],
+        (options.edge,) * 3,
+        {"kind": "mat", "edge": options.edge},
+        convert,
+        corrupt=options.corrupt,
+    )
+    rows = [chosen[row] for row in prepared.kept]
+    groups = [_object(path) for path, _, _ in rows]
+    return _collection(prepared.rows, rows, groups, labels, options.rotations if single else 1)
+
+
+def _object(path: Path) -> str:
+    return str(path.parent / re.sub(r"_(?:[1-9]|1[0-2])$", "", path.stem))
+
+
+def _in_order(files: list[_Entry]) -> list[_Entry]:
+    """By the number of the rotation: 2 before 10."""
+    return sorted(files, key=lambda entry: (len(entry[0].stem), entry[0].stem))
+
+
+def _collection(
+    x: NDArray[np.uint8], rows: list[_Entry], groups: list[str], labels: tuple[str, ...], rotations: int
+) -> Collection:
+    samples = Samples(x[..., None], np.array([label for _, label, _ in rows], dtype=np.int64))
+    test = np.array([is_test for _, _, is_test in rows], dtype=bool)
+    return Collection(samples, tuple(groups), labels, test if test.any() else None, rotated=rotations == ROTATIONS)

@@ -1,0 +1,166 @@
+import multiprocessing
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qtt_hw.data import prepare as module
+from qtt_hw.data.prepare import Unusable, cache_folder, prepare
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    found = [tmp_path / f"{name}.raw" for name in "abcd"]
+    for number, path in enumerate(found):
+        path.write_bytes(bytes([number + 1] * 6))
+    return found
+
+
+class Convert:
+    """Bytes of a file as [2, 3]; counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, path: Path) -> np.ndarray:
+        self.calls += 1
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+        if len(content) != 6:
+            raise Unusable(f"{path}: {len(content)} bytes, expected 6")
+        return content.reshape(2, 3)
+
+
+def run(files: list[Path], convert: Callable, how: str = "refuse", **parameters: int) -> module.Prepared:
+    return prepare(files[0].parent, files, (2, 3), parameters, convert, corrupt=how)
+
+
+def test_converted_once(files: list[Path], cache: Path) -> None:
+    convert = Convert()
+    first = run(files, convert)
+    again = run(files, convert)
+    assert convert.calls == 4
+    for prepared in (first, again):
+        assert prepared.x[:, 0, 0].tolist() == [1, 2, 3, 4] and prepared.kept.tolist() == [0, 1, 2, 3]
+        assert prepared.rows is prepared.x
+    assert len(list(cache.iterdir())) == 1 == len(list(cache.glob("*/x.npy")))
+
+
+def test_converted_anew_for_other_parameters_files_and_contents(files: list[Path]) -> None:
+    convert = Convert()
+    run(files, convert, edge=1)
+    run(files, convert, edge=2)
+    assert convert.calls == 8
+    run(files[:3], convert, edge=1)
+    assert convert.calls == 11
+    before = files[0].stat()
+    files[0].write_bytes(bytes([9] * 6))
+    os.utime(files[0], ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert run(files, convert, edge=1).x[0, 0, 0] == 9
+
+
+def test_a_corrupt_or_empty_file_is_refused_by_name_and_leaves_nothing(files: list[Path], cache: Path) -> None:
+    files[2].write_bytes(b"xy")
+    with pytest.raises(ValueError, match=f"^{files[2]}: 2 bytes, expected 6$"):
+        run(files, Convert())
+    files[2].write_bytes(b"")
+    with pytest.raises(ValueError, match=f"^{files[2]}: is empty$"):
+        run(files, Convert())
+    files[2].unlink()
+    with pytest.raises(ValueError, match=f"^{files[2]}: cannot be read: No such file"):
+        run(files, Convert())
+    assert not list(cache.iterdir())
+
+
+def test_skipped_files_are_named_every_time(files: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    files[0].write_bytes(b"")
+    files[2].write_bytes(b"xy")
+    convert = Convert()
+    expected = f"qtt: {files[0].parent}: skipped 2 of 4 files: {files[0]}: is empty; {files[2]}: 2 bytes, expected 6\n"
+    for _ in range(2):
+        prepared = run(files, convert, "skip")
+        assert prepared.kept.tolist() == [1, 3] and prepared.rows[:, 0, 0].tolist() == [2, 4]
+        assert capsys.readouterr().err == expected
+    assert convert.calls == 3
+    with pytest.raises(ValueError, match="none of its 1 files could be read"):
+        run(files[:1], convert, "skip")
+
+
+def test_an_interruption_leaves_no_entry(files: list[Path], cache: Path) -> None:
+    def interrupted(path: Path) -> np.ndarray:
+        if path == files[2]:
+            raise KeyboardInterrupt
+        return Convert()(path)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(files, interrupted)
+    assert not list(cache.iterdir())
+
+
+def test_a_damaged_entry_is_replaced(files: list[Path], cache: Path) -> None:
+    convert = Convert()
+    run(files, convert)
+    stored = next(cache.glob("*/x.npy"))
+    for damage in (lambda: stored.write_bytes(stored.read_bytes()[:-5]), stored.unlink):
+        damage()
+        assert run(files, convert).x[3, 1, 2] == 4
+    assert convert.calls == 12 and len(list(cache.iterdir())) == 1
+
+
+def test_a_second_process_that_was_faster_wins(files: list[Path], cache: Path) -> None:
+    def raced(path: Path) -> np.ndarray:
+        if path == files[3]:
+            run(files, Convert())  # the other one begins later and ends first
+        return Convert()(path)
+
+    assert run(files, raced).x[:, 0, 0].tolist() == [1, 2, 3, 4]
+    assert len(list(cache.iterdir())) == 1
+
+
+def _process(files: list[Path], results: "multiprocessing.Queue[list[int]]") -> None:
+    results.put(run(files, Convert()).x[:, 0, 0].tolist())
+
+
+def test_processes_at_the_same_time(files: list[Path], cache: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    results: multiprocessing.Queue[list[int]] = context.Queue()
+    processes = [context.Process(target=_process, args=(files, results)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    assert [results.get(timeout=60) for _ in processes] == [[1, 2, 3, 4]] * 4
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_what_a_killed_process_left_is_removed_when_old(files: list[Path], cache: Path) -> None:
+    run(files, Convert())
+    entry = next(cache.iterdir())
+    entry.rename(cache / f"{entry.name}.tmp-1-old")
+    (cache / f"{entry.name}.tmp-2-new").mkdir()
+    for path in (cache / f"{entry.name}.tmp-1-old", *(cache / f"{entry.name}.tmp-1-old").iterdir()):
+        os.utime(path, (0, 0))
+    run(files, Convert())
+    assert sorted(path.name for path in cache.iterdir()) == [entry.name, f"{entry.name}.tmp-2-new"]
+
+
+def test_the_folder(files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTT_CACHE", str(files[0] / "below"))
+    with pytest.raises(ValueError, match="cannot keep prepared data: Not a directory; set QTT_CACHE"):
+        run(files, Convert())
+    monkeypatch.delenv("QTT_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "qtt-hw"
+
+
+def test_a_long_conversion_says_where_its_result_is(
+    files: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "LONG", 0.0)
+    run(files, Convert())
+    kept = next(cache.iterdir())
+    assert capsys.readouterr().err == f"qtt: {files[0].parent}: prepared 4 files in 0 s, kept in {kept}\n"
+    run(files, Convert())
+    assert capsys.readouterr().err == ""
