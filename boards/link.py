@@ -136,9 +136,10 @@ class Link(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.receiver = receiver = UartReceiver(self.divisor)
-        m.d.comb += [receiver.line.eq(self.rx), self.restart.eq(receiver.pause)]
+        m.d.comb += receiver.line.eq(self.rx)
+        m.d.sync += self.restart.eq(receiver.pause)  # a register: what it resets lies all over the device
         # Everything but the receiver, which must see the break's end, starts anew.
-        m.submodules.inner = ResetInserter(receiver.pause)(self._inner(receiver))
+        m.submodules.inner = ResetInserter(self.restart)(self._inner(receiver))
         return m
 
     def _inner(self, receiver: UartReceiver) -> Module:

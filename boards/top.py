@@ -125,16 +125,19 @@ class BoardTop(Elaboratable):
         settled = Signal(2)
         m.domains.start = start = ClockDomain(reset_less=True)
         m.d.comb += start.clk.eq(ClockSignal("sync"))
-        m.d.start += settled.eq((settled << 1) | locked)
-        m.d.comb += ResetSignal("sync").eq(~settled[1])
-
+        # Both resets are registers of their own: what they reset lies all over the device.
+        reset, restart = Signal(init=1), Signal(init=1)
         m.submodules.link = link = self.link
-        restart = Signal(init=1)
-        m.d.sync += restart.eq(link.restart)
+        m.d.start += [
+            settled.eq((settled << 1) | locked),
+            reset.eq(~settled[1]),
+            restart.eq(~settled[1] | link.restart),
+        ]
+        m.d.comb += ResetSignal("sync").eq(reset)
         m.submodules.accelerator = Instance(
             self.manifest.top,
             i_clk=ClockSignal("sync"),
-            i_rst=ResetSignal("sync") | restart,
+            i_rst=restart,
             i_i__payload=link.o.payload,
             i_i__valid=link.o.valid,
             o_i__ready=link.o.ready,
@@ -150,9 +153,7 @@ class BoardTop(Elaboratable):
 
 def board_verilog(top: BoardTop) -> str:
     """Verilog of the top level; the accelerator's own is in the BUILD folder."""
-    return verilog.convert(
-        top, name=TOP, ports=top.ports, platform=object(), emit_src=False, strip_internal_attrs=True
-    )
+    return verilog.convert(top, name=TOP, ports=top.ports, platform=object(), emit_src=False, strip_internal_attrs=True)
 
 
 def sample_bytes(manifest: Manifest) -> tuple[int, int]:
