@@ -16,7 +16,7 @@ from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Window
 from rtl_gen.geometry import Geometry
 from rtl_gen.multiplier import MULTIPLY_LATENCY
 from rtl_gen.requantizer import latency_of, multipliers_of
-from rtl_gen.sequencer import DATA_LATENCY, LoopShape
+from rtl_gen.sequencer import DATA_LATENCY, GroupLevel, LoopShape
 from rtl_gen.walker import WalkerShape
 
 __all__ = ["Folding", "StageSpec"]
@@ -28,16 +28,18 @@ class Folding(BaseModel):
     Attributes
     ----------
     simd : int
-        Parallel inputs; divides the input channels.
+        Parallel inputs of a sum; divides a contraction's `in_size`, a pool's channels.
     pe : int
-        Parallel results; divides the output channels. A pool has as many as inputs.
+        Parallel results of one carried index; divides a contraction's `out_size`. A pool has as many as inputs.
     lanes : int
-        Parallel outputs of the requantiser; divides `pe`.
+        Parallel outputs of the requantiser; divides pe * carry.
     ring : int
-        Words of `simd` inputs that the buffer holds.
+        Words of simd * carry inputs that the buffer holds.
     queue : int
         Words of `lanes` outputs that the output queue holds.
     multiplier : "dsp" or "logic"
+    carry : int
+        Parallel carried indices, which share the weights; divides a contraction's `trail`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +50,7 @@ class Folding(BaseModel):
     ring: int
     queue: int
     multiplier: Literal["dsp", "logic"] = "dsp"
+    carry: int = 1
 
 
 @lru_cache(maxsize=1024)
@@ -72,21 +75,9 @@ class StageSpec:
     def __init__(self, node: Node, x: Edge, folding: Folding):
         if not isinstance(node, Contraction | Pool | Permutation):
             raise ValueError(f"stage {node.name}: {type(node).__name__} is not a hardware stage")
-        if isinstance(node, Contraction) and node.carried > 1:
-            raise ValueError(f"stage {node.name}: carries modes along, which has no datapath yet; use a dense layer")
         self.node, self.x, self.folding = node, x, folding
         self.out = _output(node, x)
-        for what, value, total in (
-            ("simd", folding.simd, x.channels),
-            ("pe", folding.pe, self.out.channels),
-            ("lanes", folding.lanes, folding.pe),
-        ):
-            if value < 1 or total % value:
-                raise ValueError(f"stage {node.name}: {what} {value} does not divide {total}")
-        if not isinstance(node, Contraction) and folding.pe != folding.simd:
-            raise ValueError(f"stage {node.name}: a pool's pe {folding.pe} must equal its simd {folding.simd}")
-        if isinstance(node, Permutation) and folding.simd != 1:
-            raise ValueError(f"stage {node.name}: a permutation moves one channel a cycle, not {folding.simd}")
+        self._check_widths()
         if folding.ring < self.geometry.least_ring:
             raise ValueError(
                 f"stage {node.name}: a ring of {folding.ring} words is too small, {self.geometry.least_ring} are needed"
@@ -100,28 +91,56 @@ class StageSpec:
         if folding.queue < self.result_words:
             raise ValueError(f"stage {node.name}: a queue of {folding.queue} words cannot hold one result")
 
+    def _check_widths(self) -> None:
+        node, folding, name = self.node, self.folding, self.node.name
+        totals = (self.x.channels, self.out.channels, 1)
+        if isinstance(node, Contraction):
+            totals = (node.in_size, node.out_size, node.trail)
+        for what, value, total in (
+            ("simd", folding.simd, totals[0]),
+            ("pe", folding.pe, totals[1]),
+            ("carry", folding.carry, totals[2]),
+            ("lanes", folding.lanes, self.out_width),
+        ):
+            if value < 1 or total % value:
+                raise ValueError(f"stage {name}: {what} {value} does not divide {total}")
+        if isinstance(node, Contraction) and folding.carry < node.trail:
+            # A word, and a group of results, must be consecutive channels.
+            for what, value in (("simd", folding.simd), ("pe", folding.pe)):
+                if value > 1:
+                    raise ValueError(f"stage {name}: {what} {value} needs carry {node.trail}, not {folding.carry}")
+        if not isinstance(node, Contraction) and folding.pe != folding.simd:
+            raise ValueError(f"stage {name}: a pool's pe {folding.pe} must equal its simd {folding.simd}")
+        if isinstance(node, Permutation) and folding.simd != 1:
+            raise ValueError(f"stage {name}: a permutation moves one channel a cycle, not {folding.simd}")
+
     @property
     def window(self) -> Window:
         return self.node.window if isinstance(self.node, Contraction | Pool) else Window()
 
     @cached_property
     def geometry(self) -> Geometry:
-        return Geometry.of(self.window, self.x.shape, self.folding.simd)
+        return Geometry.of(self.window, self.x.shape, self.in_width)
 
     @property
     def in_width(self) -> int:
-        """Values in a ring word."""
-        return self.folding.simd
+        """Values in a ring word; value (s, t) of simd and carried index is at s * carry + t."""
+        return self.folding.simd * self.folding.carry
+
+    @property
+    def out_width(self) -> int:
+        """Values in a result, (pe, carried index) with the latter fastest."""
+        return self.folding.pe * self.folding.carry
 
     @property
     def groups(self) -> int:
         """Results per position."""
-        return self.out.channels // self.folding.pe
+        return self.out.channels // self.out_width
 
     @property
     def inner(self) -> int:
         """Steps per valid tap of a result."""
-        return self.geometry.words if isinstance(self.node, Contraction) else 1
+        return self.node.in_size // self.folding.simd if isinstance(self.node, Contraction) else 1
 
     @cached_property
     def steps(self) -> list[int]:
@@ -135,7 +154,7 @@ class StageSpec:
 
     @property
     def result_words(self) -> int:
-        return self.folding.pe // self.folding.lanes
+        return self.out_width // self.folding.lanes
 
     @property
     def out_words(self) -> int:
@@ -169,23 +188,31 @@ class StageSpec:
 
     @cached_property
     def walk(self) -> WalkerShape:
-        return WalkerShape(self.geometry, self.folding.ring, self.inner)
+        # The run along W, a tap's input words included, is one loop unless its words are unevenly spaced.
+        even = not isinstance(self.node, Contraction) or self.node.lead == 1 or self.window.kernel[2] == 1
+        return WalkerShape(self.geometry, self.folding.ring, self.inner, even or self.inner == 1)
 
     @cached_property
     def loop(self) -> LoopShape:
-        if isinstance(self.node, Contraction):
-            offsets = (0,) * self.groups
-        elif isinstance(self.node, Permutation):
-            offsets = self.node.order
-        else:
-            offsets = tuple(range(self.groups))
-        contraction = isinstance(self.node, Contraction)
+        node, words = self.node, self.geometry.words
+        inner_stride, order = words, tuple[int, ...]()
+        levels = [GroupLevel(self.groups, 1, 0)]
+        if isinstance(node, Contraction):
+            trail_words, rom_words = node.trail // self.folding.carry, self.window.taps * self.inner
+            inner_stride = words if self.inner == 1 else trail_words
+            levels = [
+                GroupLevel(trail_words, 1, 0),
+                GroupLevel(node.out_size // self.folding.pe, 0, rom_words),
+                GroupLevel(node.lead, self.inner * trail_words, 0),
+            ]
+        elif isinstance(node, Permutation):
+            levels, order = [GroupLevel(self.groups, 0, 0)], node.order
         return LoopShape(
             walk=self.walk,
-            groups=self.groups,
-            inner_stride=1 if contraction else self.geometry.words,
-            group_offsets=offsets,
-            rom_words=self.window.taps * self.inner if contraction else 0,
+            inner_stride=inner_stride,
+            groups=tuple(level for level in levels if level.count > 1),
+            order=order,
+            rom_depth=self.rom_depth,
             result_words=self.result_words,
             credits=self.folding.queue,
         )
@@ -206,7 +233,7 @@ class StageSpec:
     @property
     def multipliers(self) -> int:
         """Products formed in a step."""
-        return self.folding.pe * self.folding.simd if isinstance(self.node, Contraction) else 0
+        return self.out_width * self.folding.simd if isinstance(self.node, Contraction) else 0
 
     @property
     def dsps(self) -> int:
@@ -222,17 +249,21 @@ class StageSpec:
 
     @property
     def rom_depth(self) -> int:
-        return self.loop.rom_words * self.groups
+        """Words (out group, kd, kh, kw, input word) of pe x simd weights; 0 without weights."""
+        if not isinstance(self.node, Contraction):
+            return 0
+        return self.node.out_size // self.folding.pe * self.window.taps * self.inner
 
     @property
     def rom_width(self) -> int:
-        return self.multipliers * self.node.weight_format.bits if isinstance(self.node, Contraction) else 0
+        if not isinstance(self.node, Contraction):
+            return 0
+        return self.folding.pe * self.folding.simd * self.node.weight_format.bits
 
     @property
     def ring_width(self) -> int:
-        return self.folding.simd * self.x.format.bits
+        return self.in_width * self.x.format.bits
 
     @property
     def accumulator_bits(self) -> int:
         return bits_for_range(*self.accumulator)
-

@@ -50,40 +50,44 @@ class _Reducer(wiring.Component):
 
 
 class MacArray(_Reducer):
-    """o[p] = sum over steps and s of weights[p * simd + s] * x[s], for p in [0, pe).
+    """o[p * carry + t] = sum over steps and s of weights[p * simd + s] * x[s * carry + t], for p < pe, t < carry.
 
     Parameters
     ----------
     x, weight : Format
         Of the input lanes and of the weights.
-    simd, pe : int
-        Parallel inputs and parallel results.
+    simd, pe, carry : int
+        Parallel inputs of a sum, parallel results, and parallel carried indices, which share the weights.
     accumulator : int
         Signed bits that hold every partial sum.
     kind : "dsp" or "logic"
     """
 
-    def __init__(self, x: Format, weight: Format, *, simd: int, pe: int, accumulator: int, kind: LaneKind):
-        self.x_format, self.weight_format, self.simd, self.pe, self.kind = x, weight, simd, pe, kind
+    def __init__(
+        self, x: Format, weight: Format, *, simd: int, pe: int, carry: int = 1, accumulator: int, kind: LaneKind
+    ):
+        self.x_format, self.weight_format, self.kind = x, weight, kind
+        self.simd, self.pe, self.carry = simd, pe, carry
         self.accumulator = accumulator
         self.latency = MULTIPLY_LATENCY + ceil_log2(simd) + 1
         super().__init__(
             {
-                "x": In(data.ArrayLayout(shape_of(x), simd)),
+                "x": In(data.ArrayLayout(shape_of(x), simd * carry)),
                 "weights": In(data.ArrayLayout(shape_of(weight), pe * simd)),
             },
-            pe,
+            pe * carry,
             signed(accumulator),
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         flags = delay(m, Cat(self.valid, self.first, self.last), self.latency - 1, "flags")
-        for p in range(self.pe):
+        for result in range(self.pe * self.carry):
+            p, t = divmod(result, self.carry)
             level: list[Value] = []
             for s in range(self.simd):
-                weight = self.weights[p * self.simd + s]
-                level.append(multiply(m, platform, self.x[s], weight, self.kind, f"lane_{p}_{s}"))
+                x, weight = self.x[s * self.carry + t], self.weights[p * self.simd + s]
+                level.append(multiply(m, platform, x, weight, self.kind, f"lane_{result}_{s}"))
             depth = 0
             while len(level) > 1:
                 depth += 1
@@ -91,14 +95,14 @@ class MacArray(_Reducer):
                 for index in range(0, len(level), 2):
                     pair = level[index : index + 2]
                     total = pair[0] + pair[1] if len(pair) == 2 else pair[0]
-                    held = Signal(Value.cast(total).shape(), name=f"tree_{p}_{depth}_{index // 2}")
+                    held = Signal(Value.cast(total).shape(), name=f"tree_{result}_{depth}_{index // 2}")
                     m.d.sync += held.eq(total)
                     sums.append(held)
                 level = sums
-            accumulator = Signal(signed(self.accumulator), name=f"accumulator_{p}")
+            accumulator = Signal(signed(self.accumulator), name=f"accumulator_{result}")
             with m.If(flags[0]):
                 m.d.sync += accumulator.eq(Mux(flags[1], 0, accumulator) + level[0])
-            m.d.comb += self.o[p].eq(accumulator)
+            m.d.comb += self.o[result].eq(accumulator)
         m.d.sync += self.o_valid.eq(flags[0] & flags[2])
         return m
 

@@ -1,29 +1,39 @@
 """Issues the steps of a windowed stage, one a cycle, and turns them into buffer and ROM addresses.
 
-Two parts. The gate holds the next position until its inputs have arrived. The loop nest (output group, tap along D,
-tap along H, run along W) issues a step in every cycle in which a position is at hand and the output has credit for
-the result that the step completes. Behind the issue point nothing waits: the addresses are sums in a pipeline that
-runs free.
+Two parts. The gate holds the next position until its inputs have arrived. The loop nest (group, tap along D, tap
+along H, run along W, and input word where the run cannot take it in) issues a step in every cycle in which a position
+is at hand and the output has credit for the result that the step completes. Behind the issue point nothing waits: the
+addresses are sums in a pipeline that runs free.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.memory import READ_LATENCY
 from rtl_gen.walker import Walker, WalkerShape, _bits
 
-__all__ = ["ADDRESS_LATENCY", "DATA_LATENCY", "LoopShape", "Sequencer"]
+__all__ = ["ADDRESS_LATENCY", "DATA_LATENCY", "GroupLevel", "LoopShape", "Sequencer"]
 
 #: Cycles from the issue of a step to its addresses.
 ADDRESS_LATENCY = 3
 #: Cycles from the issue of a step to the words that it reads.
 DATA_LATENCY = ADDRESS_LATENCY + READ_LATENCY
+
+
+@dataclass(frozen=True)
+class GroupLevel:
+    """A loop over results of a position: how many, and what each step adds to the ring's and the ROM's address."""
+
+    count: int
+    stride: int
+    rom_stride: int
 
 
 @dataclass(frozen=True)
@@ -33,14 +43,15 @@ class LoopShape:
     Parameters
     ----------
     walk : WalkerShape
-    groups : int
-        Results per position.
     inner_stride : int
-        Ring words from one inner step to the next: 1 for a contraction, a position's words for a pool.
-    group_offsets : tuple of int, [groups]
-        Ring words added for each group: 0 for a contraction, the channel word for a pool or a permutation.
-    rom_words : int
-        ROM words per group; 0 when there is no ROM.
+        Ring words from one inner step to the next: of the run along W when the walk is merged, of the loop over input
+        words otherwise.
+    groups : tuple of GroupLevel
+        The loops over results, fastest first; those of one step are left out.
+    order : tuple of int, [results per position]
+        Ring words added for each result in place of the levels' strides; empty when those say it all.
+    rom_depth : int
+        ROM words; 0 when there is no ROM.
     result_words : int
         Output words per result, which is the credit it needs.
     credits : int
@@ -48,18 +59,23 @@ class LoopShape:
     """
 
     walk: WalkerShape
-    groups: int
     inner_stride: int
-    group_offsets: tuple[int, ...]
-    rom_words: int
+    groups: tuple[GroupLevel, ...]
+    order: tuple[int, ...]
+    rom_depth: int
     result_words: int
     credits: int
 
     def __post_init__(self) -> None:
-        if len(self.group_offsets) != self.groups:
-            raise ValueError(f"{len(self.group_offsets)} group offsets for {self.groups} groups")
+        if self.order and len(self.order) != self.results:
+            raise ValueError(f"{len(self.order)} group offsets for {self.results} groups")
         if self.credits < self.result_words:
             raise ValueError(f"{self.credits} credits cannot hold one result of {self.result_words} words")
+
+    @property
+    def results(self) -> int:
+        """Results per position."""
+        return math.prod(level.count for level in self.groups)
 
 
 class _Level:
@@ -79,6 +95,78 @@ class _Level:
     def step(self) -> None:
         self.m.d.sync += [self.rest.eq(self.rest - 1), self.last.eq(self.rest == 1)]
         self.m.d.sync += [v.eq(v + s) for v, s in zip(self.values, self.strides, strict=True)]
+
+
+class _Groups:
+    """The loops over a position's results, and their parts of the ring's and the ROM's address."""
+
+    def __init__(self, m: Module, shape: LoopShape):
+        self.m, self.shape, self.levels = m, shape, shape.groups
+        self.flat = Signal(range(max(shape.results, 2)), name="group")
+        self.last = Signal(init=shape.results == 1, name="group_last")
+        below = self.levels[:-1]
+        self.index = [Signal(range(level.count), name=f"group_{i}") for i, level in enumerate(below)]
+        self.at_last = [Signal(name=f"group_{i}_last") for i in range(len(below))]
+        self.offsets = self._values("group_offset", [level.stride for level in self.levels])
+        self.rom = self._values("group_rom", [level.rom_stride for level in self.levels])
+
+    def _values(self, name: str, strides: Sequence[int]) -> list[Signal | None]:
+        """A value for each level that adds something."""
+        return [
+            Signal(_bits(stride * level.count), name=f"{name}_{i}") if stride else None
+            for i, (level, stride) in enumerate(zip(self.levels, strides, strict=True))
+        ]
+
+    def _step(self, i: int) -> None:
+        level = self.levels[i]
+        for value, stride in ((self.offsets[i], level.stride), (self.rom[i], level.rom_stride)):
+            if value is not None:
+                self.m.d.sync += value.eq(value + stride)
+        if i < len(self.index):
+            index = self.index[i]
+            self.m.d.sync += [index.eq(index + 1), self.at_last[i].eq(index == level.count - 2)]
+
+    def _load(self, i: int) -> None:
+        self.m.d.sync += [value.eq(0) for value in (self.offsets[i], self.rom[i]) if value is not None]
+        if i < len(self.index):
+            self.m.d.sync += [self.index[i].eq(0), self.at_last[i].eq(0)]
+
+    def load(self) -> None:
+        self.m.d.sync += [self.flat.eq(0), self.last.eq(self.shape.results == 1)]
+        for i in range(len(self.levels)):
+            self._load(i)
+
+    def step(self) -> None:
+        self.m.d.sync += [self.flat.eq(self.flat + 1), self.last.eq(self.flat == self.shape.results - 2)]
+        if self.levels:
+            self._carry(0)
+
+    def _carry(self, i: int) -> None:
+        """Level i steps, and where it is at its last, those above it."""
+        if i == len(self.index):
+            self._step(i)
+            return
+        with self.m.If(self.at_last[i]):
+            self._load(i)
+            self._carry(i + 1)
+        with self.m.Else():
+            self._step(i)
+
+    def offset(self) -> Value:
+        """Ring words to the group's first word."""
+        order = self.shape.order
+        if not order:
+            return _sum([value for value in self.offsets if value is not None])
+        found = Signal(_bits(max(order)))
+        with self.m.Switch(self.flat):
+            for index, entry in enumerate(order):
+                with self.m.Case(index):
+                    self.m.d.comb += found.eq(entry)
+        return found
+
+
+def _sum(values: Sequence[Value]) -> Value:
+    return sum(values[1:], values[0]) if values else Const(0, 1)
 
 
 class Sequencer(wiring.Component):
@@ -109,7 +197,7 @@ class Sequencer(wiring.Component):
                 "released": Out(unsigned(walk.pointer_bits)),
                 "freed": In(1),
                 "address": Out(unsigned(_bits(walk.ring - 1))),
-                "rom_address": Out(unsigned(_bits(max(shape.rom_words * shape.groups - 1, 1)))),
+                "rom_address": Out(unsigned(_bits(max(shape.rom_depth - 1, 1)))),
                 "valid": Out(1),
                 "first": Out(1),
                 "last": Out(1),
@@ -153,29 +241,19 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         shape, walk = self.shape, self.shape.walk
-        ring = walk.ring
-        plane_words, line_words, _ = walk.geometry.strides
-        tap_d, tap_h, _ = walk.tap_strides
-
         active, issue, take = Signal(), Signal(), Signal()
         following, following_valid = self._gate(m, take)
         current = Signal(walk.descriptor())
 
-        rom_limit = max(shape.rom_words, 1)
-        widths = [len(following.rest_i), len(following.rest_h), len(following.rest_d)]
-        inner = _Level(m, "inner", widths[0], (shape.inner_stride, 1), (ring, rom_limit))
-        high = _Level(m, "tap_h", widths[1], (line_words, tap_h), (ring, rom_limit))
-        deep = _Level(m, "tap_d", widths[2], (plane_words, tap_d), (ring, rom_limit))
-        group = Signal(range(max(shape.groups, 2)))
-        group_rom = Signal(_bits(rom_limit * shape.groups))
-        group_last = Signal(init=shape.groups == 1)
+        levels = self._levels(m, following)
+        groups = _Groups(m, shape)
 
         credits = Signal(range(shape.credits + 1), init=shape.credits)
         credit = Signal(init=1)
         completes, finishes, first = Signal(), Signal(), Signal(init=1)
         m.d.comb += [
-            completes.eq(inner.last & high.last & deep.last),
-            finishes.eq(completes & group_last),
+            completes.eq(Cat(level.last for level in levels).all()),
+            finishes.eq(completes & groups.last),
             issue.eq(active & (~completes | credit)),
             take.eq(following_valid & (~active | (issue & finishes))),
         ]
@@ -185,27 +263,15 @@ class Sequencer(wiring.Component):
 
         with m.If(take):
             m.d.sync += [current.eq(following), active.eq(1), first.eq(1)]
-            m.d.sync += [group.eq(0), group_rom.eq(0), group_last.eq(shape.groups == 1)]
-            self._load((inner, high, deep), following)
+            groups.load()
+            self._load(levels, following)
         with m.Elif(issue):
             m.d.sync += [active.eq(~finishes), first.eq(completes)]
             with m.If(completes):
-                m.d.sync += [
-                    group.eq(group + 1),
-                    group_rom.eq(group_rom + shape.rom_words),
-                    group_last.eq(group == shape.groups - 2),
-                ]
-                self._load((inner, high, deep), current)
+                groups.step()
+                self._load(levels, current)
             with m.Else():
-                with m.If(~inner.last):
-                    inner.step()
-                with m.Else():
-                    inner.load(current.rest_i, (0, current.tap_w))
-                    with m.If(~high.last):
-                        high.step()
-                    with m.Else():
-                        high.load(current.rest_h, (0, current.tap_h))
-                        deep.step()
+                self._step(m, levels, current)
 
         # A position's words are released once its last read is past; the address pipeline delays it.
         done = Signal()
@@ -214,7 +280,7 @@ class Sequencer(wiring.Component):
         with m.If(done):
             m.d.sync += self.released.eq(kept)
 
-        self._addresses(m, current, group, (inner, high, deep), group_rom)
+        self._addresses(m, current, levels, groups)
         flags = Signal(3)
         m.d.comb += flags.eq((issue & completes) << 2 | (issue & first) << 1 | issue)
         for _ in range(DATA_LATENCY):
@@ -231,25 +297,58 @@ class Sequencer(wiring.Component):
         m.d.comb += self.row.eq(row)
         return m
 
-    @staticmethod
-    def _load(levels: tuple[_Level, _Level, _Level], position: data.View) -> None:
-        inner, high, deep = levels
-        inner.load(position.rest_i, (0, position.tap_w))
-        high.load(position.rest_h, (0, position.tap_h))
-        deep.load(position.rest_d, (0, position.tap_d))
+    def _levels(self, m: Module, position: data.View) -> list[_Level]:
+        """The loops over one result's steps, innermost first; D is last."""
+        shape, walk = self.shape, self.shape.walk
+        plane_words, line_words, words = walk.geometry.strides
+        tap_d, tap_h, tap_w = walk.tap_strides
+        limits = (walk.ring, tap_d * walk.geometry.axes[0].kernel if shape.rom_depth else 1)
+        run = (shape.inner_stride, 1) if walk.merged else (words, tap_w)
+        levels = [
+            _Level(m, "inner", len(position.rest_i), run, limits),
+            _Level(m, "tap_h", len(position.rest_h), (line_words, tap_h), limits),
+            _Level(m, "tap_d", len(position.rest_d), (plane_words, tap_d), limits),
+        ]
+        if walk.merged:
+            return levels
+        return [_Level(m, "channel", _bits(walk.inner - 1), (shape.inner_stride, 1), limits), *levels]
 
-    def _addresses(
-        self, m: Module, current: data.View, group: Value, levels: tuple[_Level, _Level, _Level], group_rom: Value
-    ) -> None:
+    def _starts(self, position: data.View) -> list[tuple[Value, tuple[Value | int, ...]]]:
+        """Steps less one and first values of each level."""
+        walk = self.shape.walk
+        starts: list[tuple[Value, tuple[Value | int, ...]]] = [
+            (position.rest_i, (0, position.tap_w)),
+            (position.rest_h, (0, position.tap_h)),
+            (position.rest_d, (0, position.tap_d)),
+        ]
+        return starts if walk.merged else [(Const(walk.inner - 1), (0, 0)), *starts]
+
+    def _load(self, levels: Sequence[_Level], position: data.View) -> None:
+        for level, (rest, values) in zip(levels, self._starts(position), strict=True):
+            level.load(rest, values)
+
+    def _step(self, m: Module, levels: Sequence[_Level], position: data.View, at: int = 0) -> None:
+        """Level `at` steps; where it is at its last it starts again and those above step."""
+        level = levels[at]
+        if at == len(levels) - 1:
+            level.step()
+            return
+        with m.If(~level.last):
+            level.step()
+        with m.Else():
+            rest, values = self._starts(position)[at]
+            level.load(rest, values)
+            self._step(m, levels, position, at + 1)
+
+    def _addresses(self, m: Module, current: data.View, levels: Sequence[_Level], groups: _Groups) -> None:
         """ring: (base + offsets) modulo the ring; rom: sum of the levels' ROM values. Three stages each."""
         ring = self.shape.walk.ring
-        inner, high, deep = levels
+        *inner, high, deep = levels
         bits = _bits(2 * ring)
         near, far, total = Signal(bits), Signal(bits), Signal(bits)
-        offset = self._group_offset(m, group)
         m.d.sync += [
-            near.eq(current.base + inner.values[0]),
-            far.eq(high.values[0] + deep.values[0] + offset),
+            near.eq(_sum([current.base, *(level.values[0] for level in inner)])),
+            far.eq(high.values[0] + deep.values[0] + groups.offset()),
             total.eq(near + far),
         ]
         reduced = Signal(bits + 1)
@@ -258,23 +357,8 @@ class Sequencer(wiring.Component):
 
         low, top, rom = (Signal.like(self.rom_address) for _ in range(3))
         m.d.sync += [
-            low.eq(inner.values[1] + high.values[1]),
-            top.eq(deep.values[1] + group_rom),
+            low.eq(_sum([*(level.values[1] for level in inner), high.values[1]])),
+            top.eq(_sum([deep.values[1], *(value for value in groups.rom if value is not None)])),
             rom.eq(low + top),
             self.rom_address.eq(rom),
         ]
-
-    def _group_offset(self, m: Module, group: Value) -> Value:
-        offsets = self.shape.group_offsets
-        if not any(offsets):
-            return Signal(1)  # never driven: zero
-        if list(offsets) == list(range(len(offsets))):
-            return group
-        found = Signal(_bits(max(offsets)))
-        with m.Switch(group):
-            for index, offset in enumerate(offsets):
-                with m.Case(index):
-                    m.d.comb += found.eq(offset)
-        return found
-
-

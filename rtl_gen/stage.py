@@ -22,12 +22,12 @@ __all__ = ["Stage", "weight_words"]
 
 
 def weight_words(spec: StageSpec) -> list[int]:
-    """ROM contents: word (group, kd, kh, kw, input word) holds the weights of pe x simd lanes, input fastest."""
+    """ROM contents: word (out group, kd, kh, kw, input word) holds the weights of pe x simd lanes, input fastest."""
     node, folding = spec.node, spec.folding
     assert isinstance(node, Contraction)
     bits = node.weight_format.bits
     words = []
-    shaped = node.weight.reshape(spec.groups, folding.pe, spec.window.taps, spec.geometry.words, folding.simd)
+    shaped = node.weight.reshape(-1, folding.pe, spec.window.taps, spec.inner, folding.simd)
     for group in shaped:
         for lanes in group.transpose(1, 2, 0, 3).reshape(-1, folding.pe * folding.simd):
             word = 0
@@ -44,7 +44,7 @@ class Stage(wiring.Component):
     ----------
     spec : StageSpec
     in_lanes : int
-        Values in an input word; divides the stage's simd.
+        Values in an input word; divides the stage's `in_width`.
 
     Members
     -------
@@ -55,9 +55,9 @@ class Stage(wiring.Component):
     """
 
     def __init__(self, spec: StageSpec, in_lanes: int):
-        if spec.folding.simd % in_lanes:
+        if spec.in_width % in_lanes:
             raise ValueError(
-                f"stage {spec.node.name}: words of {in_lanes} values cannot be gathered to simd {spec.folding.simd}"
+                f"stage {spec.node.name}: words of {in_lanes} values cannot be gathered to words of {spec.in_width}"
             )
         self.spec, self.in_lanes = spec, in_lanes
         super().__init__(
@@ -72,7 +72,7 @@ class Stage(wiring.Component):
         spec, folding = self.spec, self.spec.folding
         m.submodules.ring = ring = RingWriter(
             width=self.in_lanes * spec.x.format.bits,
-            collect=folding.simd // self.in_lanes,
+            collect=spec.in_width // self.in_lanes,
             ring=folding.ring,
             pointer_bits=spec.walk.pointer_bits,
         )
@@ -101,8 +101,8 @@ class Stage(wiring.Component):
         ]
 
         shape = signed(spec.accumulator_bits) if spec.requant is not None else shape_of(spec.x.format)
-        m.submodules.serializer = serializer = Serializer(shape, values=folding.pe, lanes=folding.lanes)
-        for index in range(folding.pe):
+        m.submodules.serializer = serializer = Serializer(shape, values=spec.out_width, lanes=folding.lanes)
+        for index in range(spec.out_width):
             m.d.comb += serializer.i[index].eq(reducer.o[index])
         m.d.comb += serializer.i_valid.eq(reducer.o_valid)
         if spec.requant is None:
@@ -143,6 +143,7 @@ class Stage(wiring.Component):
                 spec.node.weight_format,
                 simd=folding.simd,
                 pe=folding.pe,
+                carry=folding.carry,
                 accumulator=spec.accumulator_bits,
                 kind=folding.multiplier,
             )

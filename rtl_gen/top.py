@@ -71,7 +71,7 @@ class Top(wiring.Component):
 
         for spec in self.specs:
             name = port_name(spec.node.name)
-            narrowed(name, spec.folding.simd, spec.x.format.bits)
+            narrowed(name, spec.in_width, spec.x.format.bits)
             stage = Stage(spec, lanes)
             add(name, stage)
             wiring.connect(m, flow, stage.i)

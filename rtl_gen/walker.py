@@ -34,12 +34,15 @@ class WalkerShape:
     ring : int
         Ring capacity, at least `geometry.least_ring`.
     inner : int
-        Steps of the innermost loop per valid tap along W: ring words of a position for a contraction, 1 for a pool.
+        Steps per valid tap: input words that a contraction sums over, 1 for a pool.
+    merged : bool
+        A tap's steps belong to the run along W; otherwise they are a loop of their own below it.
     """
 
     geometry: Geometry
     ring: int
     inner: int
+    merged: bool = True
 
     def __post_init__(self) -> None:
         if self.ring < self.geometry.least_ring:
@@ -51,6 +54,11 @@ class WalkerShape:
         g = self.geometry
         overrun = max(0, *(r - n for r, n in zip(g.releases, g.needs, strict=True)))
         return ceil_log2(2 * (self.ring + overrun) + 2)
+
+    @property
+    def run(self) -> int:
+        """Steps of the run along W per valid tap."""
+        return self.inner if self.merged else 1
 
     @property
     def tap_strides(self) -> tuple[int, int, int]:
@@ -76,7 +84,7 @@ class WalkerShape:
                 "base": unsigned(_bits(self.ring - 1)),
                 "rest_d": unsigned(_bits(taps[0])),
                 "rest_h": unsigned(_bits(taps[1])),
-                "rest_i": unsigned(_bits(taps[2] * self.inner)),
+                "rest_i": unsigned(_bits(taps[2] * self.run)),
                 "tap_d": unsigned(_bits(taps[0] * self.tap_strides[0])),
                 "tap_h": unsigned(_bits(taps[1] * self.tap_strides[1])),
                 "tap_w": unsigned(_bits(taps[2] * self.tap_strides[2])),
@@ -143,9 +151,7 @@ class Walker(wiring.Component):
         hold = [table(i, "hold", [int(geometry.holds(i, o)) for o in per_axis[i]]) for i in range(2)]
         tap = [table(i, "tap", [axes[i].first_tap(o) * shape.tap_strides[i] for o in per_axis[i]]) for i in range(3)]
         counts = [[axes[i].count(o) for o in per_axis[i]] for i in range(3)]
-        rest = [
-            table(i, "rest", [n * (shape.inner if i == 2 else 1) - 1 for n in counts[i]]) for i in range(3)
-        ]
+        rest = [table(i, "rest", [n * (shape.run if i == 2 else 1) - 1 for n in counts[i]]) for i in range(3)]
         classes = [shape.row_classes(i) for i in range(3)]
         weights = [len(classes[1]) * len(classes[2]), len(classes[2]), 1]
         row = [table(i, "row", [classes[i].index(n) * weights[i] for n in counts[i]]) for i in range(3)]

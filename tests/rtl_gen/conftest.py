@@ -52,26 +52,30 @@ def stage_cases(draw: st.DrawFn) -> Case:
     """Any supported stage on a few small volumes."""
     kind = draw(st.sampled_from(["contraction", "contraction", "max", "average", "permutation"]))
     simd = 1 if kind == "permutation" else draw(st.integers(1, 3))
+    lead = trail = carry = 1
+    if kind == "contraction" and draw(st.booleans()):
+        lead, trail = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+        carry = draw(st.sampled_from(_divisors(trail)))
+        simd = simd if carry == trail else 1
     fmt = draw(formats)
-    edge = Edge((*draw(st.tuples(*[st.integers(1, 5)] * 3)), simd * draw(st.integers(1, 3))), fmt)
+    edge = Edge((*draw(st.tuples(*[st.integers(1, 5)] * 3)), lead * simd * draw(st.integers(1, 3)) * trail), fmt)
     kernel = draw(st.tuples(*[st.integers(1, 3)] * 3))
     stride = draw(st.tuples(*[st.integers(1, 3)] * 3))
     padding = tuple((draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in kernel)
     window = Window(kernel, stride, padding) if kind != "permutation" else Window()
     try:
-        geometry = Geometry.of(window, edge.shape, simd)
+        geometry = Geometry.of(window, edge.shape, simd * carry)
     except ValueError:
         assume(False)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     node: Node
     if kind == "contraction":
-        lanes = draw(st.integers(1, 2))
-        pe = lanes * draw(st.integers(1, 3))
+        pe = draw(st.sampled_from([1, 2, 3, 4, 6])) if carry == trail else 1
+        lanes = draw(st.sampled_from(_divisors(pe * carry)))
         weight_format = Format(draw(st.integers(2, 8)), True, 0, narrow=True)
-        channels = pe * draw(st.integers(1, 3))
-        weight = rng.integers(
-            weight_format.minimum, weight_format.maximum + 1, size=(channels, *kernel, edge.channels)
-        )
+        made, taken = pe * draw(st.integers(1, 3)), edge.channels // (lead * trail)
+        channels = lead * made * trail
+        weight = rng.integers(weight_format.minimum, weight_format.maximum + 1, size=(made, *kernel, taken))
         out = Format(draw(st.integers(2, 16)), draw(st.booleans()), 0)
         if draw(st.booleans()):
             requant = Requantizer(
@@ -82,7 +86,7 @@ def stage_cases(draw: st.DrawFn) -> Case:
             )
         else:
             requant = Requantizer(out, draw(st.integers(-3, 10)))
-        node = Contraction("stage", (INPUT,), "stage", window, weight, weight_format, requant)
+        node = Contraction("stage", (INPUT,), "stage", window, weight, weight_format, requant, lead, trail)
     elif kind == "permutation":
         pe = lanes = 1
         node = Permutation("stage", (INPUT,), "stage", tuple(int(v) for v in rng.permutation(edge.channels)))
@@ -95,15 +99,16 @@ def stage_cases(draw: st.DrawFn) -> Case:
         pe=pe,
         lanes=lanes,
         ring=geometry.least_ring + draw(st.integers(0, 12)),
-        queue=max(pe // lanes, draw(st.sampled_from([1, 3, 16, 32]))),
+        queue=max(pe * carry // lanes, draw(st.sampled_from([1, 3, 16, 32]))),
         multiplier=draw(st.sampled_from(["dsp", "logic"])),
+        carry=carry,
     )
     try:
         spec = StageSpec(node, edge, folding)
     except ValueError:
-        spec = StageSpec(node, edge, folding.model_copy(update={"lanes": pe}))
+        spec = StageSpec(node, edge, folding.model_copy(update={"lanes": pe * carry}))
     x = rng.integers(fmt.minimum, fmt.maximum + 1, size=(3, *edge.shape))
-    return Case(spec, draw(st.sampled_from(_divisors(simd))), x)
+    return Case(spec, draw(st.sampled_from(_divisors(simd * carry))), x)
 
 
 def contraction(
