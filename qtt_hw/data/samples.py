@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,7 +65,8 @@ class Splits:
     Parameters
     ----------
     train, validation, test : Samples
-        No sample of `train` has the bytes of one in `validation`; `test` is as its source defines it.
+        No sample of `train` has the bytes of one in `validation`, or is of its group where the source knows groups;
+        `test` is as its source defines it.
     labels : tuple of str
         Class names, by index.
     name : str
@@ -105,8 +106,9 @@ def held_out(
 ) -> NDArray[np.bool_]:
     """Mask over samples, true where held out: a fraction of every class, chosen by a hash of each sample's bytes.
 
-    Samples with equal bytes stay on one side, and so do samples of one group; a sample's side does not depend on the
-    order of the set. Where groups reach across classes, whole groups are a fraction of the set, not of every class.
+    Samples with equal bytes stay on one side. Where groups are given, the groups do in their place, chosen by a hash
+    of their names, so that the same files are held out whatever they were converted to. A sample's side does not
+    depend on the order of the set. Groups that reach across classes are a fraction of the set, not of every class.
 
     Parameters
     ----------
@@ -122,28 +124,31 @@ def held_out(
     """
     if not 0 < fraction < 1:
         raise ValueError(f"{purpose} must be a share above 0 and below 1, got {fraction}")
-    units = _units(sample_digests(samples.x), groups)
+    keys = sample_digests(samples.x) if groups is None else [name.encode() for name in groups]
+    units: dict[bytes, list[int]] = defaultdict(list)
+    for index, key in enumerate(keys):
+        units[key].append(index)
     # Groups that hold several classes cannot be shared out class by class.
-    mixed = groups is not None and any(len(set(samples.y[members].tolist())) > 1 for members in _members(groups))
+    mixed = groups is not None and any(len(set(samples.y[members].tolist())) > 1 for members in units.values())
     strata: dict[int, list[bytes]] = defaultdict(list)
-    for digest, members in units.items():
+    for key, members in units.items():
         # Equal samples may carry different labels: the unit counts for its most frequent one, the lowest in a tie.
-        strata[0 if mixed else int(np.bincount(samples.y[members]).argmax())].append(digest)
+        strata[0 if mixed else int(np.bincount(samples.y[members]).argmax())].append(key)
     held = np.zeros(len(samples), dtype=bool)
-    for digests in strata.values():
-        target = max(1, round(fraction * sum(len(units[digest]) for digest in digests)))
-        if len(digests) < 2:
+    for keys in strata.values():
+        target = max(1, round(fraction * sum(len(units[key]) for key in keys)))
+        if len(keys) < 2:
             continue
-        order = sorted(digests, key=lambda d: hashlib.blake2b(f"{purpose} {seed} ".encode() + d).digest())
+        order = sorted(keys, key=lambda key: hashlib.blake2b(f"{purpose} {seed} ".encode() + key).digest())
         chosen = []
-        for digest in order:
-            if len(units[digest]) <= target:
-                chosen.append(digest)
-                target -= len(units[digest])
+        for key in order:
+            if len(units[key]) <= target:
+                chosen.append(key)
+                target -= len(units[key])
         if not chosen and groups is not None:  # every group is larger than the share
-            chosen = [min(order, key=lambda d: len(units[d]))]
-        for digest in chosen:
-            held[units[digest]] = True
+            chosen = [min(order, key=lambda key: len(units[key]))]
+        for key in chosen:
+            held[units[key]] = True
     if not held.any() or held.all():
         kind = "distinct volumes" if groups is None else "groups"
         raise ValueError(f"{len(samples)} samples in {len(units)} {kind} are too few to hold {purpose} out")
@@ -156,28 +161,3 @@ def holdout(
     """Split samples in (kept, held out), as `held_out` chooses."""
     held = held_out(samples, fraction, seed, purpose, groups)
     return samples.take(~held), samples.take(held)
-
-
-def _members(keys: Sequence[Hashable]) -> list[list[int]]:
-    found: dict[Hashable, list[int]] = defaultdict(list)
-    for index, key in enumerate(keys):
-        found[key].append(index)
-    return list(found.values())
-
-
-def _units(digests: list[bytes], groups: Sequence[str] | None) -> dict[bytes, list[int]]:
-    """What stays on one side: indices joined by equal bytes or one group, by the lowest digest among them."""
-    parent = list(range(len(digests)))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    for same in (digests, groups or []):
-        for first, *others in _members(same):
-            for other in others:
-                parent[root(other)] = root(first)
-    found = _members([root(index) for index in range(len(digests))])
-    return {min(digests[index] for index in unit): unit for unit in found}

@@ -13,7 +13,7 @@ from qtt_hw.data.collection import Collection
 from qtt_hw.data.options import MatOptions, MeshOptions, require
 from qtt_hw.data.prepare import Unusable, prepare
 from qtt_hw.data.rotations import ROTATIONS
-from qtt_hw.data.samples import Samples
+from qtt_hw.data.samples import Samples, sample_digests
 from qtt_hw.data.voxelize import read_off, voxelize
 
 __all__ = ["MAT_EDGE", "has_mats", "has_meshes", "load_mats", "load_meshes", "read_mat"]
@@ -89,7 +89,8 @@ def load_meshes(folder: Path, options: MeshOptions) -> Collection:
         corrupt=options.corrupt,
     )
     rows = [entries[row] for row in prepared.kept]
-    return _collection(prepared.rows, rows, [str(path) for path, _, _ in rows], labels, options.rotations)
+    groups = [path.relative_to(folder).as_posix() for path, _, _ in rows]
+    return _collection(prepared.rows, rows, groups, labels, options.rotations)
 
 
 def read_mat(path: Path) -> NDArray[np.uint8]:
@@ -136,11 +137,10 @@ def load_mats(folder: Path, options: MatOptions) -> Collection:
     objects: dict[str, list[_Entry]] = defaultdict(list)
     for entry in entries:
         objects[_object(entry[0])].append(entry)
-    counts = Counter(len(files) for files in objects.values())
+    common = Counter(len(files) for files in objects.values()).most_common(1)[0][0]
     for name, files in objects.items():
-        if len(files) not in (1, ROTATIONS) or len(counts) > 1:
+        if len(files) != common or common not in (1, ROTATIONS):
             raise ValueError(f"{name}_*.mat: {len(files)} files of one object, expected {ROTATIONS} of every one, or 1")
-    single = 1 in counts
     chosen = [entry for files in objects.values() for entry in _in_order(files)[: options.rotations]]
     before = (options.edge - MAT_EDGE) // 2
 
@@ -156,12 +156,12 @@ def load_mats(folder: Path, options: MatOptions) -> Collection:
         corrupt=options.corrupt,
     )
     rows = [chosen[row] for row in prepared.kept]
-    groups = [_object(path) for path, _, _ in rows]
-    return _collection(prepared.rows, rows, groups, labels, options.rotations if single else 1)
+    groups = [_object(path.relative_to(folder)) for path, _, _ in rows]
+    return _collection(prepared.rows, rows, groups, labels, options.rotations if common == 1 else 1)
 
 
 def _object(path: Path) -> str:
-    return str(path.parent / re.sub(r"_(?:[1-9]|1[0-2])$", "", path.stem))
+    return path.with_name(re.sub(r"_(?:[1-9]|1[0-2])$", "", path.stem)).as_posix()
 
 
 def _in_order(files: list[_Entry]) -> list[_Entry]:
@@ -172,6 +172,18 @@ def _in_order(files: list[_Entry]) -> list[_Entry]:
 def _collection(
     x: NDArray[np.uint8], rows: list[_Entry], groups: list[str], labels: tuple[str, ...], rotations: int
 ) -> Collection:
+    # Objects of equal volumes are one group: the name of the first of them.
+    first: dict[bytes, str] = {}
+    named: dict[str, str] = {}
+    for digest, group in zip(sample_digests(x), groups, strict=True):
+        if group not in named:
+            named[group] = first.setdefault(digest, group)
     samples = Samples(x[..., None], np.array([label for _, label, _ in rows], dtype=np.int64))
     test = np.array([is_test for _, _, is_test in rows], dtype=bool)
-    return Collection(samples, tuple(groups), labels, test if test.any() else None, rotated=rotations == ROTATIONS)
+    return Collection(
+        samples,
+        tuple(named[group] for group in groups),
+        labels,
+        test if test.any() else None,
+        rotated=rotations == ROTATIONS,
+    )

@@ -77,7 +77,7 @@ def _from_folder(folder: Path, path: Path) -> Video:
     label = path.relative_to(folder).parts[0]
     match = _UCF.fullmatch(path.stem)
     if match is None:
-        return Video(path, label, str(path), None)
+        return Video(path, label, path.relative_to(folder).as_posix(), None)
     number = int(match["group"] or match["number"])
     return Video(path, label, f"g{number}", number)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from qtt_hw.data.samples import Samples, Splits, holdout, sample_digests
+from qtt_hw.data.samples import Samples, Splits, held_out, holdout, sample_digests
 
 
 def volumes(count: int, classes: int = 4, seed: int = 0) -> Samples:
@@ -77,3 +77,33 @@ def test_unseen_leaves_out_what_stands_in_training_or_validation() -> None:
     assert splits["validation"] is held
     with pytest.raises(ValueError, match="no split 'dev'"):
         splits["dev"]
+
+
+def test_groups_are_held_out_whole_and_by_their_names() -> None:
+    samples = volumes(200)
+    groups = [f"object {n // 8} of {n % 4}" for n in range(200)]  # of one class each, two samples
+    held = held_out(samples, 0.2, 0, groups=groups)
+    assert not {g for g, h in zip(groups, held, strict=True) if h} & {
+        g for g, h in zip(groups, held, strict=True) if not h
+    }
+    assert np.bincount(samples.y[held]).tolist() == [10, 10, 10, 10]
+    other = Samples(255 - samples.x, samples.y)  # the same objects, converted otherwise
+    assert np.array_equal(held_out(other, 0.2, 0, groups=groups), held)
+    assert not np.array_equal(held_out(samples, 0.2, 1, groups=groups), held)
+    assert [len(part) for part in holdout(samples, 0.2, 0, groups=groups)] == [160, 40]
+
+
+def test_groups_across_classes_are_a_share_of_the_set() -> None:
+    samples = volumes(200)
+    groups = [f"scene {n // 20}" for n in range(200)]  # five of each class
+    held = held_out(samples, 0.2, 0, groups=groups)
+    assert len({g for g, h in zip(groups, held, strict=True) if h}) == 2 and held.sum() == 40
+    assert np.bincount(samples.y[held]).tolist() == [10, 10, 10, 10]
+
+
+def test_the_smallest_group_is_held_out_where_all_are_too_large() -> None:
+    samples = volumes(90, classes=1)
+    groups = ["a"] * 40 + ["b"] * 20 + ["c"] * 30
+    assert np.flatnonzero(held_out(samples, 0.1, 0, groups=groups)).tolist() == list(range(40, 60))
+    with pytest.raises(ValueError, match="90 samples in 1 groups are too few to hold test out"):
+        held_out(samples, 0.1, 0, "test", groups=["a"] * 90)

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from qtt_hw.data import load
 from qtt_hw.data.modelnet10 import FILE
+from qtt_hw.data.sources import _split_options
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 2, size=(60, 4, 4, 4), dtype=np.uint8)
@@ -209,6 +211,7 @@ def test_solids_options() -> None:
     for source, options, message in (
         ("solids:x", {}, "expected solids or solids:EDGE"),
         ("solids", {"size": 3}, "has no option size"),
+        ("solids", {"edge": "8"}, "solids: edge: Input should be a valid integer, got '8'"),
         ("solids", {"edge": 2}, "edge of 4 voxels at least"),
         ("solids", {"classes": 1}, "classes must be 2 to 8"),
         ("solids", {"per_class": 1}, "per_class must be 4 at least"),
@@ -216,3 +219,50 @@ def test_solids_options() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             load(source, **options)
+
+
+def test_options_behind_commas(tmp_path: Path) -> None:
+    splits = load("solids,edge=8,per_class=20,classes=3")
+    assert splits.train.digest == load("solids:8", per_class=20, classes=3).train.digest
+    assert load("solids,edge=8,per_class=20", per_class=40).test.x.shape[0] == 120
+    with pytest.raises(ValueError, match="solids: edge: Input should be a valid integer, got 'large'"):
+        load("solids,edge=large")
+    for text, value in (("3", 3), ("0.5", 0.5), ("true", True), ("false", False), ("spread", "spread"), ("1e2", 100.0)):
+        found = _split_options(f"some/folder,a_b={text}")
+        assert found == ("some/folder", {"a_b": value}) and type(found[1]["a_b"]) is type(value)
+    # A file of that very name comes first, and a comma in a path is no option.
+    path = save(tmp_path / "x,edge=3.npz", x=X, y=Y)
+    assert load(path).name == "x,edge=3"
+    with pytest.raises(ValueError, match=r"a,b.npz: no such file"):
+        load(tmp_path / "a,b.npz")
+    with pytest.raises(ValueError, match=r"s.npz: takes no option edge"):
+        load(f"{save(tmp_path / 's.npz', x=X, y=Y)},edge=3")
+
+
+def test_an_unknown_folder_lists_the_layouts(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(ValueError, match=".") as error:
+        load(tmp_path)
+    message = str(error.value)
+    assert message.startswith(f"{tmp_path}: expected ") and "\n" not in message
+    for part in (FILE, ".npy", "CLASS/train/*.off", "CLASS/30/train/*.mat", "v_CLASS_gNN_cNN.avi", "clips.csv"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    "module, file, message",
+    [
+        ("trimesh", "a/train/a_1.off", "reading .off meshes needs trimesh"),
+        ("scipy.io", "a/30/train/a_1.mat", "reading .mat volumes needs scipy"),
+        ("av", "a/v_a_g01_c01.avi", "reading videos needs av"),
+        ("cv2", "a/v_a_g01_c01.avi", "optical flow needs cv2"),
+    ],
+)
+def test_missing_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, file: str, message: str
+) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text("content")
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ValueError, match=rf"^{message}: pip install 'qtt-hw\[data\]'$"):
+        load(tmp_path, **({"flow": True} if module == "cv2" else {}))

@@ -12,7 +12,9 @@ needs_data = pytest.mark.skipif("QTT_DATA" not in os.environ, reason="QTT_DATA n
 
 CORNERS = [(x, y, z) for x in (0, 4) for y in (0, 2) for z in (0, 1)]
 QUADS = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
-BODY = "\n".join([*(f"{x} {y} {z}" for x, y, z in CORNERS), *("4 " + " ".join(map(str, quad)) for quad in QUADS)]) + "\n"
+BODY = (
+    "\n".join([*(f"{x} {y} {z}" for x, y, z in CORNERS), *("4 " + " ".join(map(str, quad)) for quad in QUADS)]) + "\n"
+)
 
 
 def write(path: Path, head: str, body: str = BODY) -> Path:

@@ -44,6 +44,7 @@ def test_minimal_and_round_trip(tmp_path: Path) -> None:
         (MINIMAL + '[data]\nformat = "custom"\n', 'data: format = "custom" needs bits'),
         (MINIMAL + "[data.augmentation]\nflips = [0, 2, 0]\n", "data.augmentation: flips must be probabilities"),
         (MINIMAL + "[data.augmentation]\nflips = [0, 1]\n", r"data.augmentation.flips.2: Field required"),
+        (MINIMAL + "[data.options]\nseed = 1\n", "data: seed is no option of a data source"),
         (MINIMAL + "[data]\nvalidation = 1.0\n", "data.validation: Input should be less than 1"),
         ('source = "x"\n' + MINIMAL, "source: Extra inputs are not permitted"),
         ("[model\n", "Expected ']'"),
@@ -81,3 +82,18 @@ def test_input_formats(tmp_path: Path) -> None:
     assert spec('format = "images"').offset == 128
     custom = spec('format = "custom"\nbits = 4\nsigned = true\nfrac = 3\noffset = 5')
     assert custom.edge.format == Format(4, True, 3) and custom.offset == 5
+
+
+def test_options_reach_the_source_as_they_are(tmp_path: Path) -> None:
+    text = '[data.options]\nedge = 8\nflow = true\nflow_scale = 2.0\nsampling = "spread"\n'
+    config = load_config(write(tmp_path, MINIMAL + text))
+    again = config_from(config.model_dump(mode="json"), "dump", config.source)
+    for options in (config.data.options, again.data.options):
+        assert [type(value) for value in options.values()] == [int, bool, float, str]
+    config = load_config(
+        write(tmp_path, MINIMAL + "[data]\nvalidation = 0.2\noptions = { edge = 8, per_class = 20 }\n")
+    )
+    splits = config.data.load("solids")
+    assert splits.train.sample_shape == (8, 8, 8, 1) and len(splits.validation) == 24
+    with pytest.raises(ValueError, match="solids: has no option flow, but edge, classes and per_class"):
+        config_from({"model": {"name": "voxtt"}, "data": {"options": {"flow": True}}}, "c").data.load("solids")

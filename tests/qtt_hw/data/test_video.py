@@ -1,0 +1,110 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from qtt_hw.data.prepare import Unusable
+from qtt_hw.data.video import choose_frames, count_frames, random_start, read_frames, resize
+
+needs_data = pytest.mark.skipif("QTT_DATA" not in os.environ, reason="QTT_DATA names no folder with the data sets")
+RNG = np.random.default_rng(0)
+
+
+def bright(clip: np.ndarray) -> list[int]:
+    """The number of bright columns of every frame [D, H, W, 3]."""
+    return [int(n) for n in (clip[:, clip.shape[1] // 2, :, 1] > 120).sum(axis=1)]
+
+
+def middle(places: int) -> int:
+    return (places - 1) // 2
+
+
+def test_consecutive_frames() -> None:
+    assert choose_frames(20, 4, "consecutive", middle).tolist() == [8, 9, 10, 11]
+    assert choose_frames(20, 4, "consecutive", lambda places: places - 1).tolist() == [16, 17, 18, 19]
+    assert choose_frames(4, 4, "consecutive", middle).tolist() == [0, 1, 2, 3]
+    assert choose_frames(3, 5, "consecutive", middle).tolist() == [0, 1, 2, 2, 2]
+
+
+def test_spread_frames() -> None:
+    assert choose_frames(81, 5, "spread", middle).tolist() == [0, 20, 40, 60, 80]
+    assert choose_frames(2, 4, "spread", middle).tolist() == [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="sampling must be"):
+        choose_frames(2, 4, "random", middle)
+
+
+def test_random_starts_depend_on_name_seed_and_number_alone() -> None:
+    keys = [(name, seed, number) for name in ("a", "b") for seed in (0, 1) for number in (0, 1)]
+    assert len({random_start(*key)(1 << 40) for key in keys}) == 8
+    assert all(random_start(*key)(100) == random_start(*key)(100) for key in keys)
+    found = np.bincount([random_start("v", 0, number)(5) for number in range(1000)], minlength=5)
+    assert found.min() > 150 and len(found) == 5
+
+
+@pytest.mark.parametrize(
+    "size, wanted", [((24, 32), (6, 8)), ((25, 33), (6, 8)), ((6, 8), (9, 8)), ((60, 80), (15, 16))]
+)
+def test_resize_is_the_mean_over_the_area(size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    image = RNG.integers(0, 256, size=(*size, 3), dtype=np.uint8)
+    # Every pixel split so finely that the new pixels are whole blocks of it.
+    fine = image.astype(int).repeat(wanted[0], axis=0).repeat(wanted[1], axis=1)
+    blocks = fine.reshape(wanted[0], size[0], wanted[1], size[1], 3).sum(axis=(1, 3))
+    area = size[0] * size[1]
+    assert np.array_equal(resize(image, *wanted), (2 * blocks + area) // (2 * area))
+
+
+def test_resize_rounds_half_up_and_keeps_what_fits() -> None:
+    assert resize(np.array([[[0], [1]], [[1], [0]]], np.uint8), 1, 1).item() == 1
+    assert resize(np.full((7, 5, 3), 255, np.uint8), 3, 2).min() == 255
+    image = RNG.integers(0, 256, size=(4, 5, 3), dtype=np.uint8)
+    assert resize(image, 4, 5) is image
+
+
+def test_frames_of_a_file(tmp_path: Path, write_video: Callable[..., Path]) -> None:
+    path = write_video(tmp_path / "a.avi", 20)
+    assert count_frames(path) == 20
+    clip = read_frames(path, np.array([0, 7, 7, 19]), 24, 64)
+    assert clip.shape == (4, 24, 64, 3) and clip.dtype == np.uint8 and bright(clip) == [1, 8, 8, 20]
+    assert bright(read_frames(path, np.array([15]), 12, 32)) == [8]
+
+
+def audio(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.rate = 8000
+        container.mux(stream.encode(frame))
+    return path
+
+
+def test_unreadable_files_are_named_in_one_line(
+    tmp_path: Path, write_video: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = write_video(tmp_path / "whole.avi", 20).read_bytes()
+    for name, data in (("text", b"no video " * 200), ("cut", content[: len(content) // 2]), ("head", content[:300])):
+        path = tmp_path / f"{name}.avi"
+        path.write_bytes(data)
+        with pytest.raises(Unusable, match=f"^{path}: not a readable video: Invalid data found") as error:
+            count_frames(path)
+        assert "\n" not in str(error.value)
+    with pytest.raises(Unusable, match="holds no video stream"):
+        count_frames(audio(tmp_path / "audio.avi"))
+    assert capfd.readouterr().err == ""
+
+
+@needs_data
+def test_real_files() -> None:
+    folder = Path(os.environ["QTT_DATA"])
+    for name, frames in (
+        ("video_samples/v_ApplyEyeMakeup_g01_c01.avi", 164),
+        ("video_samples/v_BaseballPitch_g01_c01.avi", 107),
+        ("egogestar/avi160x120/carret_1.avi", 81),
+        ("egogestar/originals/testvideo_carret_7.mp4", 34),
+    ):
+        assert count_frames(folder / name) == frames, name
+    clip = read_frames(folder / "video_samples/v_BaseballPitch_g01_c01.avi", np.arange(50), 30, 40)
+    assert clip.shape == (50, 30, 40, 3) and clip.std() > 20
+    assert np.abs(np.diff(clip.astype(int), axis=0)).mean() < 10  # neighbouring frames are alike
