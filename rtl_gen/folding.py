@@ -63,6 +63,10 @@ def _accumulator(node: Contraction, x: Edge) -> tuple[int, int]:
     return node.accumulator(x)
 
 
+#: Its tables are shared by the foldings of a width.
+_geometry = lru_cache(maxsize=256)(Geometry.of)
+
+
 class StageSpec:
     """A node, the edge that it reads, and its folding.
 
@@ -120,7 +124,7 @@ class StageSpec:
 
     @cached_property
     def geometry(self) -> Geometry:
-        return Geometry.of(self.window, self.x.shape, self.in_width)
+        return _geometry(self.window, self.x.shape, self.in_width)
 
     @property
     def in_width(self) -> int:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -22,6 +24,12 @@ __all__ = ["Walker", "WalkerShape"]
 
 def _bits(largest: int) -> int:
     return max(int(largest).bit_length(), 1)
+
+
+@lru_cache(maxsize=1024)
+def _overrun(geometry: Geometry) -> int:
+    """Words by which a position's release can exceed what it needs: inputs that no window reads."""
+    return int((np.asarray(geometry.releases) - np.asarray(geometry.needs)).max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -51,9 +59,7 @@ class WalkerShape:
     @property
     def pointer_bits(self) -> int:
         """Width of the free-running word counters."""
-        g = self.geometry
-        overrun = max(0, *(r - n for r, n in zip(g.releases, g.needs, strict=True)))
-        return ceil_log2(2 * (self.ring + overrun) + 2)
+        return ceil_log2(2 * (self.ring + _overrun(self.geometry)) + 2)
 
     @property
     def run(self) -> int:

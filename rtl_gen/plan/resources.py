@@ -32,9 +32,7 @@ class Resources:
 
 def _shape(depth: int, width: int) -> tuple[int, int]:
     """(blocks, words they hold) of the cheapest arrangement of block RAMs."""
-    options = [
-        (-(-width // w) * -(-depth // d), -(-depth // d) * d) for w, d in BLOCK_SHAPES
-    ]
+    options = [(-(-width // w) * -(-depth // d), -(-depth // d) * d) for w, d in BLOCK_SHAPES]
     least = min(blocks for blocks, _ in options)
     return least, max(words for blocks, words in options if blocks == least)
 
@@ -71,16 +69,16 @@ def stage_resources(spec: StageSpec) -> Resources:
         weight, x = spec.node.weight_format.bits, spec.x.format.bits
         product = weight + x
         tree = sum(-(-folding.simd // 2 ** (i + 1)) * (product + i + 1) for i in range(ceil_log2(folding.simd)))
-        luts += folding.pe * (tree + bits + bits // 2)
+        luts += spec.out_width * (tree + bits + bits // 2)
         if folding.multiplier == "logic":
             narrow, wide = sorted((weight, x))
             luts += spec.multipliers * (wide if narrow == 1 else (narrow - 1) * (wide + 3))
         if not uses_block_ram(spec.rom_depth):
             luts += spec.rom_width * -(-spec.rom_depth // LUT_RAM_DEPTH)
     else:
-        luts += folding.simd * bits * 2
+        luts += spec.out_width * bits * 2
     if spec.result_words > 1:
-        luts += folding.pe * bits
+        luts += spec.out_width * bits
     if spec.requant is not None:
         wide = bits + 20 if spec.requant.affine else bits
         luts += folding.lanes * (3 * wide + 2 * spec.out.format.bits)

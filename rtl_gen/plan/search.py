@@ -7,12 +7,15 @@ how scarce it turned out to be, and the number of cycles is bisected.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
 from amaranth.utils import ceil_log2
+from numpy.typing import NDArray
 
 from boards.devices import DEVICES, Device
 from qtt_hw.ir.graph import Contraction, Edge, Graph, Node, Permutation, Pool, Reshape, Window
@@ -54,11 +57,11 @@ def _divisors(n: int) -> list[int]:
     return [d for d in range(1, n + 1) if n % d == 0]
 
 
-def _least_lanes(pe: int, steps: int, simd_after: int) -> int | None:
-    """Fewest output lanes that keep up, of those that the next stage's parallel inputs are a multiple of."""
-    fits = [d for d in _divisors(pe) if pe // d <= steps]
-    gathered = [d for d in fits if simd_after % d == 0]
-    split = [d for d in fits if d % simd_after == 0]
+def _least_lanes(results: int, steps: int, width_after: int) -> int | None:
+    """Fewest output lanes that keep up, of those that the next stage's words are a multiple of."""
+    fits = [d for d in _divisors(results) if results // d <= steps]
+    gathered = [d for d in fits if width_after % d == 0]
+    split = [d for d in fits if d % width_after == 0]
     return min(gathered) if gathered else min(split) if split else None
 
 
@@ -81,72 +84,138 @@ def _rings(geometry: Geometry) -> list[tuple[int, float]]:
     return [(least + 2 * geometry.words, 1.0)]
 
 
+def _undominated(choices: Sequence[_Choice]) -> list[_Choice]:
+    """Those that no other one beats or equals in everything; of equal ones the first."""
+    found: list[tuple[tuple[int, ...], _Choice]] = []
+    costs = [(c.cycles, c.resources.dsps, c.resources.brams, c.resources.luts) for c in choices]
+    for cost, choice in sorted(zip(costs, choices, strict=True), key=lambda item: item[0]):
+        if not any(all(a <= b for a, b in zip(other, cost, strict=True)) for other, _ in found):
+            found.append((cost, choice))
+    return [choice for _, choice in found]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """All choices of a stage in rows, ordered by the width of its words and then by that of the stage behind.
+
+    Attributes
+    ----------
+    choices : list of _Choice, [rows]
+    after : integer array, [rows]
+        Index of the width behind.
+    cycles : integer array, [rows]
+    resources : float array, [rows, (dsps, brams, luts)]
+    bounds : list of int, [widths + 1]
+        First row of each width.
+    """
+
+    choices: list[_Choice]
+    after: NDArray[np.int64]
+    cycles: NDArray[np.int64]
+    resources: NDArray[np.float64]
+    bounds: list[int]
+
+
 class _Stages:
-    """Candidate foldings of every stage, by parallel inputs and by those of the stage behind."""
+    """Candidate foldings of every stage, by the width of its words and by that of the stage behind."""
 
     def __init__(self, graph: Graph):
         self.nodes = [node for node in graph.nodes if not isinstance(node, Reshape)]
         self.edges = [graph.input_of(node) for node in self.nodes]
-        self._cache: dict[tuple[int, int, int], list[_Choice]] = {}
+        self.widths = [self._widths(node, x) for node, x in zip(self.nodes, self.edges, strict=True)]
+        behind = [*self.widths[1:], [1]]
+        self.tables = [self._table(index, after) for index, after in enumerate(behind)]
 
-    def simds(self, index: int) -> list[int]:
-        if isinstance(self.nodes[index], Permutation):
+    @staticmethod
+    def _widths(node: Node, x: Edge) -> list[int]:
+        """Widths that a ring word can have; each belongs to one simd and carry."""
+        if isinstance(node, Permutation):
             return [1]
-        return _divisors(self.edges[index].channels)
+        if isinstance(node, Contraction):
+            return [*_divisors(node.trail), *(simd * node.trail for simd in _divisors(node.in_size)[1:])]
+        return _divisors(x.channels)
 
-    def choices(self, index: int, simd: int, simd_after: int) -> list[_Choice]:
-        key = (index, simd, simd_after)
-        if key not in self._cache:
-            self._cache[key] = list(self._candidates(self.nodes[index], self.edges[index], simd, simd_after))
-        return self._cache[key]
+    def _table(self, index: int, behind: Sequence[int]) -> _Table:
+        choices: list[_Choice] = []
+        after: list[int] = []
+        bounds = [0]
+        node, x = self.nodes[index], self.edges[index]
+        for width in self.widths[index]:
+            known: dict[tuple[int, int], list[_Choice]] = {}
+            for place, width_after in enumerate(behind):
+                kept = _undominated(list(self._choices(node, x, width, width_after, known)))
+                choices += kept
+                after += [place] * len(kept)
+            bounds.append(len(choices))
+        costs = [(c.resources.dsps, c.resources.brams, c.resources.luts) for c in choices]
+        return _Table(
+            choices,
+            np.array(after, dtype=np.int64),
+            np.array([c.cycles for c in choices], dtype=np.int64),
+            np.array(costs, dtype=np.float64).reshape(-1, 3),
+            bounds,
+        )
 
-    def _candidates(self, node: Node, x: Edge, simd: int, simd_after: int) -> Iterator[_Choice]:
+    def _choices(
+        self, node: Node, x: Edge, width: int, width_after: int, known: dict[tuple[int, int], list[_Choice]]
+    ) -> Iterator[_Choice]:
+        """The candidates of one width; `known` holds those made for other widths behind, by pe and lanes."""
+        simd, carry, results, steps = width, 1, [width], 1
+        if isinstance(node, Contraction):
+            carry = min(width, node.trail)
+            simd = width // carry
+            results = _divisors(node.out_size) if carry == node.trail else [1]
+            steps = node.in_size // simd
         window = node.window if isinstance(node, Contraction | Pool) else Window()
-        geometry = Geometry.of(window, x.shape, simd)
-        contraction = isinstance(node, Contraction)
-        steps = geometry.least_taps * (geometry.words if contraction else 1)
-        rings = [
-            (ring_capacity(words, simd * x.format.bits), delay) for words, delay in _rings(geometry)
-        ]
-        out = node.output(x).channels
+        geometry = Geometry.of(window, x.shape, width)
+        for pe in results:
+            lanes = _least_lanes(pe * carry, geometry.least_taps * steps, width_after)
+            if lanes is None or (isinstance(node, Contraction) and pe * width > MOST_MULTIPLIERS):
+                continue
+            if (pe, lanes) not in known:
+                draft = Folding(simd=simd, pe=pe, carry=carry, lanes=lanes, ring=geometry.least_ring, queue=1 << 20)
+                known[pe, lanes] = list(self._candidates(node, x, geometry, draft))
+            yield from known[pe, lanes]
+
+    @staticmethod
+    def _candidates(node: Node, x: Edge, geometry: Geometry, draft: Folding) -> Iterator[_Choice]:
+        """Kinds of multipliers and ring sizes for given widths."""
         kinds: list[LaneKind] = ["dsp"]
         if isinstance(node, Contraction):
-            bits = (node.weight_format.bits, x.format.bits)
             if x.format.bits <= NARROW_BITS:
                 kinds = ["logic"]
-            elif math.prod(bits) <= LOGIC_PRODUCT_BITS:
+            elif node.weight_format.bits * x.format.bits <= LOGIC_PRODUCT_BITS:
                 kinds = ["dsp", "logic"]
-        for pe in _divisors(out) if contraction else [simd]:
-            lanes = _least_lanes(pe, steps, simd_after)
-            if lanes is None or pe * simd > MOST_MULTIPLIERS:
-                continue
-            for kind, (ring, delay) in product(kinds, rings):
-                draft = Folding(simd=simd, pe=pe, lanes=lanes, ring=ring, queue=1024, multiplier=kind)
-                spec = StageSpec(node, x, draft)
-                queue = 1 << ceil_log2(spec.latency + 2 + spec.result_words)
-                folding = draft.model_copy(update={"queue": max(16, queue)})
-                spec = StageSpec(node, x, folding)
-                yield _Choice(folding, int(spec.cycles * delay), stage_resources(spec))
+        spec = StageSpec(node, x, draft)
+        queue = max(16, 1 << ceil_log2(spec.latency + 2 + spec.result_words))
+        rings = [(ring_capacity(words, spec.ring_width), delay) for words, delay in _rings(geometry)]
+        for kind, (ring, delay) in product(kinds, rings):
+            folding = draft.model_copy(update={"ring": ring, "queue": queue, "multiplier": kind})
+            spec = StageSpec(node, x, folding)
+            yield _Choice(folding, int(spec.cycles * delay), stage_resources(spec))
 
     def cheapest(self, cycles: int, weights: tuple[float, float, float]) -> list[_Choice] | None:
         """The chain of least weighted cost in which no stage needs more than `cycles`; None when there is none."""
-
-        def cost(r: Resources) -> float:
-            return weights[0] * r.dsps + weights[1] * r.brams + weights[2] * r.luts
-
-        best: dict[int, tuple[float, list[_Choice]]] = {1: (0.0, [])}
-        for index in range(len(self.nodes) - 1, -1, -1):
-            found: dict[int, tuple[float, list[_Choice]]] = {}
-            for simd in self.simds(index):
-                for simd_after, (after, chain) in best.items():
-                    for choice in self.choices(index, simd, simd_after):
-                        if choice.cycles > cycles:
-                            continue
-                        total = cost(choice.resources) + after
-                        if simd not in found or total < found[simd][0]:
-                            found[simd] = (total, [choice, *chain])
-            best = found
-        return min(best.values(), key=lambda item: item[0])[1] if best else None
+        least = np.zeros(1)  # cost of the stages behind, by the width of their first words
+        rows: list[list[int]] = []  # the row of each stage, by width
+        for table in reversed(self.tables):
+            cost = table.resources @ np.array(weights) + least[table.after]
+            cost[table.cycles > cycles] = math.inf
+            best = [
+                first + int(np.argmin(cost[first:last])) if last > first else None
+                for first, last in itertools.pairwise(table.bounds)
+            ]
+            least = np.array([math.inf if row is None else cost[row] for row in best])
+            rows.append([row or 0 for row in best])
+        width = int(np.argmin(least))
+        if math.isinf(least[width]):
+            return None
+        chain = []
+        for table, best_rows in zip(self.tables, reversed(rows), strict=True):
+            row = best_rows[width]
+            chain.append(table.choices[row])
+            width = int(table.after[row])
+        return chain
 
 
 def _total(chain: Sequence[_Choice]) -> Resources:
@@ -272,11 +341,11 @@ def plan(
         if chain is None:
             _, shares = _fit(stages, device, upper)
             raise ValueError(_too_small(graph, device, "the smallest folding", shares, None, clock_mhz))
-    in_lanes = chain[0].folding.simd
     if progress is not None:
         progress("predicting cycles")
     chain = _on_dsps(stages, chain, device)
     specs = [StageSpec(n, x, c.folding) for n, x, c in zip(stages.nodes, stages.edges, chain, strict=True)]
+    in_lanes = specs[0].in_width
     prediction = predict(specs, in_lanes, classes=classes)
     return plan_of(graph, [c.folding for c in chain], prediction, in_lanes, device, clock_mhz)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,17 +113,25 @@ def stage_cases(draw: st.DrawFn) -> Case:
 
 
 def contraction(
-    name: str, source: str, edge: Edge, channels: int, window: Window, out: Format, rng: np.random.Generator
+    name: str,
+    source: str,
+    edge: Edge,
+    made: int,
+    window: Window,
+    out: Format,
+    rng: np.random.Generator,
+    carried: tuple[int, int] = (1, 1),
 ) -> Contraction:
-    """A contraction of random 4-bit weights; unsigned outputs get a batch norm."""
+    """A contraction of random 4-bit weights with (lead, trail) carried; unsigned outputs get a batch norm."""
     weight_format = Format(4, True, 2, narrow=True)
-    weight = rng.integers(-7, 8, size=(channels, *window.kernel, edge.channels))
+    channels = made * math.prod(carried)
+    weight = rng.integers(-7, 8, size=(made, *window.kernel, edge.channels // math.prod(carried)))
     if out.signed:
         requant = Requantizer(out, 3)
     else:
         m, b = rng.integers(200, 900, channels), rng.integers(-9000, 30000, channels)
         requant = Requantizer(out, 11, tuple(int(v) for v in m), tuple(int(v) for v in b))
-    return Contraction(name, (source,), name, window, weight, weight_format, requant)
+    return Contraction(name, (source,), name, window, weight, weight_format, requant, *carried)
 
 
 def small_network() -> Graph:
@@ -155,6 +164,41 @@ def small_network() -> Graph:
     add(Reshape("flat", (last(),), "flat", (1, 1, 1, 24)))
     add(contraction("head", last(), edge, 5, Window(), Format(16, True, 0), rng))
     return Graph("small", spec, tuple(nodes), tuple("abcde"))
+
+
+def carried_network() -> Graph:
+    """Chains that carry modes along: forward, where the modes made lead; backward, with two modes taken in one step;
+    and one in the middle of both sides, over a window.
+    """
+    rng = np.random.default_rng(11)
+    edge = Edge((2, 3, 4, 24), Format(3, False, 0))
+    spec = InputSpec(edge, edge.shape)
+    signed, unsigned = Format(8, True, 3), Format(6, False, 3)
+    padded = Window((1, 1, 2), padding=((0, 0), (0, 0), (0, 1)))
+    cube = Window((2, 3, 2), (1, 1, 2), ((0, 1), (1, 1), (0, 0)))
+    nodes: list[Node] = []
+    for name, made, window, out, carried in (
+        ("forward.0", 6, Window(), signed, (1, 8)),
+        ("forward.1", 4, Window(), signed, (3, 4)),
+        ("forward.2", 2, Window(), unsigned, (6, 1)),
+        ("backward.0", 6, Window(), signed, (4, 1)),
+        ("backward.1", 4, Window((1, 3, 1)), unsigned, (1, 3)),
+        ("both", 4, padded, signed, (2, 2)),
+        ("middle", 2, cube, unsigned, (2, 2)),
+    ):
+        source = nodes[-1].name if nodes else INPUT
+        nodes.append(contraction(name, source, edge, made, window, out, rng, carried))
+        edge = nodes[-1].output(edge)
+    nodes.append(Reshape("flat", (nodes[-1].name,), "flat", (1, 1, 1, edge.positions * edge.channels)))
+    edge = nodes[-1].output(edge)
+    nodes.append(contraction("head", "flat", edge, 5, Window(), Format(16, True, 0), rng))
+    return Graph("carried", spec, tuple(nodes), tuple("abcde"))
+
+
+@pytest.fixture(scope="session")
+def carried() -> Graph:
+    """A small network of contractions that carry modes along."""
+    return carried_network()
 
 
 @pytest.fixture(scope="session")
