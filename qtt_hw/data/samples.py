@@ -108,7 +108,7 @@ def held_out(
 
     Samples with equal bytes stay on one side. Where groups are given, the groups do in their place, chosen by a hash
     of their names, so that the same files are held out whatever they were converted to. A sample's side does not
-    depend on the order of the set. Groups that reach across classes are a fraction of the set, not of every class.
+    depend on the order of the set. Where most groups reach across classes, they are a fraction of the set as a whole.
 
     Parameters
     ----------
@@ -128,8 +128,9 @@ def held_out(
     units: dict[bytes, list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
         units[key].append(index)
-    # Groups that hold several classes cannot be shared out class by class.
-    mixed = groups is not None and any(len(set(samples.y[members].tolist())) > 1 for members in units.values())
+    # Scenes that hold several classes cannot be shared out class by class.
+    several = sum(len(set(samples.y[members].tolist())) > 1 for members in units.values())
+    mixed = groups is not None and 2 * several > len(units)
     strata: dict[int, list[bytes]] = defaultdict(list)
     for key, members in units.items():
         # Equal samples may carry different labels: the unit counts for its most frequent one, the lowest in a tie.

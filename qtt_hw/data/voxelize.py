@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,8 +98,11 @@ def voxelize(
     return np.pad(fill_volume(volume, fill), padding)
 
 
-def _surface(triangles: NDArray[np.float64]) -> Any:
+def _surface(triangles: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
     """Points [P, 3] on the triangles: rows along each one's longest side, and its sides, 1 / DENSITY apart at most."""
+    yield triangles.reshape(-1, 3)
+    # Of a triangle that is smaller than the distance of two points, its corners are enough.
+    triangles = triangles[np.ptp(triangles, axis=1).max(axis=1) * DENSITY > 1]
     sides = np.concatenate([triangles[:, [i, j, j]] for i, j in ((0, 1), (1, 2), (2, 0))])
     triangles = np.concatenate([triangles, sides])
     lengths = np.linalg.norm(triangles[:, [1, 2, 0]] - triangles[:, [2, 0, 1]], axis=2)

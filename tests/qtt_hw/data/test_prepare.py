@@ -83,6 +83,8 @@ def test_skipped_files_are_named_every_time(files: list[Path], capsys: pytest.Ca
         assert prepared.kept.tolist() == [1, 3] and prepared.rows[:, 0, 0].tolist() == [2, 4]
         assert capsys.readouterr().err == expected
     assert convert.calls == 3
+    with pytest.raises(ValueError, match=f"^{files[0]}: is empty$"):
+        run(files, convert)
     with pytest.raises(ValueError, match="none of its 1 files could be read"):
         run(files[:1], convert, "skip")
 

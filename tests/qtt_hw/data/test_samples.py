@@ -99,6 +99,16 @@ def test_groups_across_classes_are_a_share_of_the_set() -> None:
     held = held_out(samples, 0.2, 0, groups=groups)
     assert len({g for g, h in zip(groups, held, strict=True) if h}) == 2 and held.sum() == 40
     assert np.bincount(samples.y[held]).tolist() == [10, 10, 10, 10]
+    # Also where each scene has another class in front.
+    shifted = Samples(samples.x, np.where(np.arange(200) % 20 < 8, np.arange(200) // 20 % 4, samples.y))
+    assert held_out(shifted, 0.1, 0, groups=groups).sum() == 20
+
+
+def test_a_few_groups_across_classes_leave_the_rest_stratified() -> None:
+    samples = volumes(400)
+    groups = [f"object {n}" if n >= 8 else "empty" for n in range(400)]
+    held = held_out(samples, 0.1, 0, groups=groups)
+    assert held[:8].sum() in (0, 8) and np.abs(np.bincount(samples.y[held]) - 10).max() <= 1
 
 
 def test_the_smallest_group_is_held_out_where_all_are_too_large() -> None:
