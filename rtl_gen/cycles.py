@@ -1,21 +1,54 @@
 """The event model: the cycle of every transfer in a chain of stages, predicted without simulating any data.
 
 Each unit of the datapath has one recurrence over the cycles of its events (a word accepted, a result issued, a word
-freed), with the constants of the hardware. A unit runs until it needs an event that has not been computed yet; the
-units take turns until every output of the wanted inferences is known. Source and sink never stall.
+freed), with the constants of the hardware; they stand in `cycles.cpp`. A unit runs until it needs an event that has
+not been computed yet; the units take turns until every output of the wanted inferences is known. Source and sink never
+stall. Of each link only the words that some unit looks back to are kept. Here units and links are put together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from ctypes import c_int64, c_void_p
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from weakref import finalize
 
+import numpy as np
+from numpy.ctypeslib import ndpointer
+from numpy.typing import NDArray
+
+from rtl_gen.compiled import load_library
 from rtl_gen.folding import StageSpec
 
 __all__ = ["Prediction", "predict", "schedule"]
 
+#: A schedule is not taken to be periodic before this many inferences.
+LEAST_INFERENCES = 4
 #: Inferences after which a schedule that still changes is reported as such.
 MOST_INFERENCES = 12
+#: Turns of all units between two reports of progress: some hundredths of a second.
+ROUNDS = 10_000
+
+_Cycles = NDArray[np.int64]
+_TABLE = ndpointer(np.int64, ndim=1, flags="C_CONTIGUOUS")
+#: Arguments after the model, and result, of the functions of cycles.cpp.
+_FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
+    "delete_model": ([], None),
+    "add_link": ([c_int64], c_int64),
+    "add_source": ([c_int64] * 2, None),
+    "add_sink": ([c_int64], None),
+    "add_splitter": ([c_int64] * 3, None),
+    "add_argmax": ([c_int64] * 3, None),
+    "add_stage": ([c_int64] * 10 + [_TABLE] * 3, None),
+    "run": ([c_int64] * 3, c_int64),
+    "count_taken": ([c_int64], c_int64),
+    "count_offered": ([c_int64], c_int64),
+    "count_records": ([c_int64], c_int64),
+    "copy_records": ([c_int64, _TABLE], None),
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +62,7 @@ class Prediction:
     latency : int
         From the first input word of the first inference to its last output word.
     outputs : tuple of int
-        Cycle of the last output word of each inference computed.
+        Cycle of the last output word of each inference computed; the first input word's is 0.
     """
 
     interval: int
@@ -37,175 +70,122 @@ class Prediction:
     outputs: tuple[int, ...]
 
 
-class _Link:
-    """Words between two units: `base[j]` is the first cycle in which word j can be offered, `taken[j]` its transfer."""
+@cache
+def _library() -> Any:
+    library = load_library(Path(__file__).with_name("cycles.cpp"))
+    library.new_model.restype = c_void_p
+    for name, (arguments, result) in _FUNCTIONS.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = [c_void_p, *arguments], result
+    return library
+
+
+class _Model:
+    """Units and links; `add_stage(...)` and so on are the functions of cycles.cpp."""
 
     def __init__(self) -> None:
-        self.base: list[int] = []
-        self.taken: list[int] = []
+        self._pointer = _library().new_model()
+        finalize(self, _library().delete_model, self._pointer)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        function = getattr(_library(), name)
+        return lambda *arguments: function(self._pointer, *arguments)
+
+    def records(self, link: int) -> _Cycles:
+        """Cycles of the recorded transfers of a link."""
+        cycles = np.empty(self.count_records(link), dtype=np.int64)
+        self.copy_records(link, cycles)
+        return cycles
+
+    def go_on(self, link: int, records: int, rounds: int) -> bool:
+        """Run for so many rounds, or until a link has so many records; whether anything can still move."""
+        state = self.run(link, records, rounds)
+        if state < 0:
+            raise RuntimeError("a unit of the event model looks further back than it keeps")
+        return bool(state)
 
 
-class _Source:
-    def __init__(self, out: _Link, words: int):
-        out.base = [0] * words
+@dataclass(frozen=True)
+class _Chain:
+    """A model of a chain.
 
-    def advance(self) -> bool:
-        return False
+    Attributes
+    ----------
+    links : list of int
+        The input's, each stage's output's, and last the chain's output.
+    words : list of int
+        Of an inference, on each of `links`.
+    readers : dict
+        Link -> what reads it, for messages; in the order of the chain.
+    """
 
+    model: _Model
+    links: list[int]
+    words: list[int]
+    readers: dict[int, str]
 
-class _Stage:
-    """Recurrences of `rtl_gen.stage.Stage`."""
+    def progress(self, inferences: int) -> float:
+        """Inferences that have passed, each link counted up to so many and alike."""
+        passed = [self.model.count_taken(i) / n for i, n in zip(self.links, self.words, strict=True)]
+        return sum(min(p, inferences) for p in passed) / len(passed)
 
-    def __init__(self, spec: StageSpec, in_lanes: int, i: _Link, o: _Link, inferences: int):
-        self.i, self.o = i, o
-        self.collect = spec.in_width // in_lanes
-        self.ring, self.latency = spec.folding.ring, spec.latency
-        self.depth, self.words = spec.folding.queue, spec.result_words
-        self.groups, self.steps = spec.groups, spec.steps
-        geometry = spec.geometry
-        self.needs, self.releases, self.volume = geometry.needs, geometry.releases, geometry.volume_words
-        self.positions = len(self.needs)
-        self.inferences = inferences
-        self.finished: list[int] = []  # cycle in which a position's last step is issued
-        self.released = 0  # positions whose release the input side has looked at
-        self.position = 0
-        self.group = 0
-        self.take = -1
-        self.start = 0
-        self.results = 0
-        self.freed: list[int] = []  # cycle in which an output word leaves the queue's memory
-
-    def _accept(self) -> bool:
-        """taken[j] = max(base[j], taken[j-1] + 1, release of its slot + 3)."""
-        base, taken, collect, ring = self.i.base, self.i.taken, self.collect, self.ring
-        releases, volume, count = self.releases, self.volume, self.positions
-        finished = self.finished
-        j = len(taken)
-        before = j
-        cycle = taken[-1] if taken else -1
-        ready = 0
-        while j < len(base):
-            wanted = j // collect - ring + 1
-            if wanted > 0:
-                at = self.released
-                while (at // count) * volume + releases[at % count] < wanted:
-                    at += 1
-                self.released = at
-                if at >= len(finished):
-                    break
-                ready = finished[at] + 3
-            cycle = max(base[j], cycle + 1, ready)
-            taken.append(cycle)
-            j += 1
-        return j > before
-
-    def _issue(self) -> bool:
-        """Positions in order; a result's last step waits for credit; its words are pushed `latency` later."""
-        taken, finished, base = self.i.taken, self.finished, self.o.base
-        words, depth, latency, collect = self.words, self.depth, self.latency, self.collect
-        arrived, moved = len(taken), False
-        total = self.positions * self.inferences
-        while self.position < total:
-            volume, index = divmod(self.position, self.positions)
-            if self.group == 0:
-                last = (volume * self.volume + self.needs[index]) * collect - 1
-                if last >= arrived:
-                    break
-                loaded = max(taken[last] + 1, self.take)
-                self.take = max(loaded + 1, finished[-1] if finished else -1)
-                self.start = self.take + 1
-                self.group = 1  # groups issued so far, plus one: the position has been taken
-            steps = self.steps[index]
-            while self.group <= self.groups:
-                cycle = self.start + steps - 1
-                awaited = (self.results + 1) * words - depth - 1
-                if awaited >= 0:
-                    if awaited >= len(self.freed) and not self._free(awaited):
-                        return moved
-                    cycle = max(cycle, self.freed[awaited] + 1)
-                base.extend(range(cycle + latency + 2, cycle + latency + 2 + words))
-                self.results += 1
-                self.group += 1
-                self.start = cycle + 1
-                moved = True
-            finished.append(self.start - 1)
-            self.position += 1
-            self.group = 0
-        return moved
-
-    def _free(self, word: int) -> bool:
-        """freed[j] = max(push + 1, taken[j-1]): the output register is empty or being taken."""
-        base, taken, freed = self.o.base, self.o.taken, self.freed
-        while len(freed) <= word:
-            j = len(freed)
-            if j > len(taken) or j >= len(base):
-                return False
-            freed.append(max(base[j] - 1, taken[j - 1]) if j else base[j] - 1)
-        return True
-
-    def advance(self) -> bool:
-        accepted = self._accept()
-        return self._issue() or accepted
+    def refusing(self) -> str:
+        """The last unit that does not take a word offered to it: what follows it has nothing left to do."""
+        stuck = [r for i, r in self.readers.items() if self.model.count_taken(i) < self.model.count_offered(i)]
+        return stuck[-1] if stuck else "the input"
 
 
-class _Splitter:
-    """Recurrences of `rtl_gen.stream.Splitter`: one wide word at a time."""
-
-    def __init__(self, parts: int, i: _Link, o: _Link):
-        self.parts, self.i, self.o = parts, i, o
-
-    def advance(self) -> bool:
-        moved = False
-        while len(self.i.taken) < len(self.i.base):
-            j = len(self.i.taken)
-            if len(self.o.taken) < j * self.parts:
-                break
-            previous = self.o.taken[j * self.parts - 1] if j else -1
-            cycle = max(self.i.base[j], previous + 1)
-            self.i.taken.append(cycle)
-            self.o.base.extend([cycle + 1] * self.parts)
-            moved = True
-        return moved
+def _add_stage(model: _Model, spec: StageSpec, in_lanes: int, i: int, o: int) -> None:
+    geometry, folding = spec.geometry, spec.folding
+    tables = [np.array(table, dtype=np.int64) for table in (geometry.needs, geometry.releases, spec.steps)]
+    model.add_stage(
+        *(i, o, spec.in_width // in_lanes, folding.ring, geometry.volume_words, spec.groups),
+        *(spec.result_words, folding.queue, spec.latency, len(tables[0]), *tables),
+    )
 
 
-class _Argmax:
-    """Recurrences of `rtl_gen.argmax.Argmax`: a logit is offered, taken, then the next is accepted."""
+def _chain(specs: Sequence[StageSpec], in_lanes: int, inferences: int | None, classes: int | None) -> _Chain:
+    """Source, stages, argmax and sink, with splitters where a stream is too wide.
 
-    def __init__(self, classes: int, i: _Link, o: _Link):
-        self.classes, self.i, self.o = classes, i, o
+    With a number of inferences, the source ends after them and every transfer is recorded; without one, it has no end
+    and the last transfer of each inference is recorded.
+    """
+    model = _Model()
+    first = specs[0]
+    links: list[int] = []
+    words: list[int] = []
+    readers: dict[int, str] = {}
 
-    def advance(self) -> bool:
-        moved = False
-        while len(self.i.taken) < len(self.i.base):
-            j = len(self.i.taken)
-            done = j + j // self.classes  # words that must have left before logit j is accepted
-            if len(self.o.taken) < done:
-                break
-            previous = self.o.taken[done - 1] if done else -1
-            cycle = max(self.i.base[j], previous + 1)
-            self.i.taken.append(cycle)
-            self.o.base.append(cycle + 1)
-            if j % self.classes == self.classes - 1:
-                self.o.base.append(cycle + 2)
-            moved = True
-        return moved
+    def append(count: int) -> int:
+        words.append(count)
+        links.append(model.add_link(1 if inferences is not None else count))
+        return links[-1]
+
+    def split(wide: int, lanes: int, wanted: int, reader: str) -> int:
+        """The link that feeds a reader of `wanted` lanes."""
+        readers[wide] = reader
+        if lanes <= wanted:
+            return wide
+        narrow = model.add_link(0)
+        model.add_splitter(wide, narrow, lanes // wanted)
+        readers[narrow] = reader
+        return narrow
+
+    append(first.in_words * (first.in_width // in_lanes))
+    model.add_source(links[0], -1 if inferences is None else words[0] * inferences)
+    lanes = in_lanes
+    for spec in specs:
+        feed = split(links[-1], lanes, spec.in_width, f"stage {spec.node.name}")
+        _add_stage(model, spec, min(lanes, spec.in_width), feed, append(spec.out_words))
+        lanes = spec.folding.lanes
+    if classes is not None:
+        feed = split(links[-1], lanes, 1, "the argmax")
+        model.add_argmax(feed, append(classes + 1), classes)
+    model.add_sink(links[-1])
+    return _Chain(model, links, words, readers)
 
 
-class _Sink:
-    def __init__(self, i: _Link):
-        self.i = i
-
-    def advance(self) -> bool:
-        base, taken = self.i.base, self.i.taken
-        before = len(taken)
-        for j in range(before, len(base)):
-            taken.append(max(base[j], taken[-1] + 1 if taken else 0))
-        return len(taken) > before
-
-
-def schedule(
-    specs: Sequence[StageSpec], in_lanes: int, inferences: int, *, classes: int | None
-) -> list[list[int]]:
+def schedule(specs: Sequence[StageSpec], in_lanes: int, inferences: int, *, classes: int | None) -> list[_Cycles]:
     """Cycle of every transfer: the input's, each stage's output's, and last the chain's output, for some inferences.
 
     Parameters
@@ -216,34 +196,17 @@ def schedule(
     inferences : int
     classes : int or None
         Logits per inference before the argmax word; None leaves the argmax unit out.
+
+    Returns
+    -------
+    list of int64 array, [words]
+        Shorter than the inferences' words where the chain deadlocks.
     """
-    first = specs[0]
-    words = first.in_words * (first.in_width // in_lanes) * inferences
-    source = _Link()
-    units: list = [_Source(source, words)]
-    links, link, lanes = [source], source, in_lanes
-    for spec in specs:
-        if lanes > spec.in_width:
-            narrow = _Link()
-            units.append(_Splitter(lanes // spec.in_width, link, narrow))
-            link, lanes = narrow, spec.in_width
-        out = _Link()
-        units.append(_Stage(spec, lanes, link, out, inferences))
-        link, lanes = out, spec.folding.lanes
-        links.append(out)
-    if classes is not None:
-        if lanes > 1:
-            narrow = _Link()
-            units.append(_Splitter(lanes, link, narrow))
-            link = narrow
-        out = _Link()
-        units.append(_Argmax(classes, link, out))
-        link = out
-        links.append(out)
-    units.append(_Sink(link))
-    while any([unit.advance() for unit in units]):
+    chain = _chain(specs, in_lanes, inferences, classes)
+    endless = np.iinfo(np.int64).max
+    while chain.model.go_on(chain.links[-1], endless, ROUNDS):
         pass
-    return [each.taken for each in links]
+    return [chain.model.records(link) for link in chain.links]
 
 
 def predict(
@@ -251,26 +214,37 @@ def predict(
     in_lanes: int,
     *,
     classes: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Prediction:
     """Interval and latency of a chain that ends in an argmax over `classes` logits.
+
+    Memory is bounded by the rings and queues, not by the words of an inference.
+
+    Parameters
+    ----------
+    specs : sequence of StageSpec
+    in_lanes : int
+        Values in an input word.
+    classes : int
+    progress : callable of float, optional
+        Told every few hundredths of a second how many inferences have passed, on average over the chain;
+        `LEAST_INFERENCES` are enough for most, `MOST_INFERENCES` the end.
 
     Raises
     ------
     ValueError
         When the chain deadlocks, or its schedule has not become periodic within `MOST_INFERENCES`.
     """
-    inferences = 4
-    while True:
-        taken = schedule(specs, in_lanes, inferences, classes=classes)
-        words = classes + 1
-        if len(taken[-1]) != words * inferences:
-            stuck = next((s.node.name for s, t in zip(specs, taken[1:], strict=False) if len(t) % s.out_words), "?")
-            raise ValueError(f"the schedule stops at stage {stuck}: its buffers are too small")
-        outputs = tuple(taken[-1][words - 1 :: words])
-        gaps = [b - a for a, b in zip(outputs, outputs[1:], strict=False)]
+    chain = _chain(specs, in_lanes, None, classes)
+    model, output = chain.model, chain.links[-1]
+    for inferences in range(LEAST_INFERENCES, MOST_INFERENCES + 1):
+        while model.count_records(output) < inferences:
+            if not model.go_on(output, inferences, ROUNDS):
+                raise ValueError(f"the schedule stops at {chain.refusing()}: its buffers are too small")
+            if progress is not None:
+                progress(chain.progress(inferences))
+        outputs = model.records(output)[:inferences]
+        gaps = np.diff(outputs)
         if gaps[-1] == gaps[-2]:
-            return Prediction(gaps[-1], outputs[0] - taken[0][0], outputs)
-        if inferences >= MOST_INFERENCES:
-            raise ValueError(f"the schedule is not periodic after {inferences} inferences: {gaps}")
-        inferences += 2
+            return Prediction(int(gaps[-1]), int(outputs[0]), tuple(outputs.tolist()))
+    raise ValueError(f"the schedule is not periodic after {MOST_INFERENCES} inferences: {gaps.tolist()}")

@@ -1,15 +1,20 @@
-"""The geometry of a windowed stage: what each output position needs, may release and skips, as plain integers.
+"""The geometry of a windowed stage: what each output position needs, may release and skips, as integers.
 
 The hardware's constant tables, the ring's least size and the event model of cycles are all derived from this one
-object. Positions are in raster order; addresses are ring words, `words` of them to a position.
+object. Positions are in raster order; addresses are ring words, `words` of them to a position. Tables over positions
+are flat int64 arrays.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+import numpy as np
+
+from qtt_hw.fixedpoint import IntArray
 from qtt_hw.ir.graph import Shape, Window
 from qtt_hw.ir.window import AxisWindow
 
@@ -24,33 +29,40 @@ def _strides(axes: Axes) -> tuple[int, int, int]:
     return axes[1].size * axes[2].size, axes[2].size, 1
 
 
+def _frozen(table: IntArray) -> IntArray:
+    """Flat and read-only: tables are shared."""
+    flat = table.reshape(-1)
+    flat.flags.writeable = False
+    return flat
+
+
+def _outer(d: Sequence[int], h: Sequence[int], w: Sequence[int]) -> tuple[IntArray, IntArray, IntArray]:
+    """Values along D, H, W, shaped to be combined over all positions."""
+    along_d, along_h, along_w = (np.array(values, dtype=np.int64) for values in (d, h, w))
+    return along_d[:, None, None], along_h[:, None], along_w
+
+
 @lru_cache(maxsize=256)
-def _needs(axes: Axes) -> tuple[int, ...]:
+def _needs(axes: Axes) -> IntArray:
     """Input positions that must have arrived before each output position can start."""
     sd, sh, _ = _strides(axes)
-    d, h, w = ([a.last(o) for o in range(a.out_size)] for a in axes)
-    return tuple(i * sd + j * sh + k + 1 for i in d for j in h for k in w)
+    d, h, w = _outer(*([a.last(o) for o in range(a.out_size)] for a in axes))
+    return _frozen(d * sd + h * sh + w + 1)
 
 
 @lru_cache(maxsize=256)
-def _keeps(axes: Axes) -> tuple[int, ...]:
+def _keeps(axes: Axes) -> IntArray:
     """Oldest input position that this and every later output position of the volume still reads."""
     sd, sh, _ = _strides(axes)
-    d, h, w = axes
-    oldest: list[int] = []
-    for i in range(d.out_size):
-        hold_plane = _holds(d, i)
-        for j in range(h.out_size):
-            row = d.first(i) * sd + (0 if hold_plane else h.first(j) * sh)
-            hold_row = hold_plane or _holds(h, j)
-            oldest += [row + (0 if hold_row else w.first(k)) for k in range(w.out_size)]
-    return tuple(oldest)
+    d, h, w = _outer(*([a.first(o) for o in range(a.out_size)] for a in axes))
+    hold_d, hold_h, _ = _outer(*([_holds(a, o) for o in range(a.out_size)] for a in axes))
+    return _frozen(d * sd + (1 - hold_d) * (h * sh + (1 - hold_h) * w))
 
 
 @lru_cache(maxsize=256)
-def _taps(axes: Axes) -> tuple[int, ...]:
-    d, h, w = ([a.count(o) for o in range(a.out_size)] for a in axes)
-    return tuple(i * j * k for i in d for j in h for k in w)
+def _taps(axes: Axes) -> IntArray:
+    d, h, w = _outer(*([a.count(o) for o in range(a.out_size)] for a in axes))
+    return _frozen(d * h * w)
 
 
 def _holds(axis: AxisWindow, o: int) -> bool:
@@ -60,7 +72,7 @@ def _holds(axis: AxisWindow, o: int) -> bool:
 
 @lru_cache(maxsize=256)
 def _least_positions(axes: Axes) -> int:
-    return max(need - keep for need, keep in zip(_needs(axes), _keeps(axes), strict=True))
+    return int((_needs(axes) - _keeps(axes)).max())
 
 
 @dataclass(frozen=True)
@@ -106,22 +118,22 @@ class Geometry:
         return _holds(self.axes[axis], o)
 
     @cached_property
-    def needs(self) -> list[int]:
+    def needs(self) -> IntArray:
         """Input words that must have arrived before each output position can start, counted from the volume's start."""
-        return [position * self.words for position in _needs(self.axes)]
+        return _needs(self.axes) * self.words
 
     @cached_property
-    def keeps(self) -> list[int]:
+    def keeps(self) -> IntArray:
         """Oldest input word that this and every later output position of the volume still reads."""
-        return [position * self.words for position in _keeps(self.axes)]
+        return _keeps(self.axes) * self.words
 
     @cached_property
-    def releases(self) -> list[int]:
+    def releases(self) -> IntArray:
         """Input words released once each output position has been read: what the next one keeps, all after the last."""
-        return [*self.keeps[1:], self.volume_words]
+        return np.append(self.keeps[1:], self.volume_words)
 
     @property
-    def taps(self) -> tuple[int, ...]:
+    def taps(self) -> IntArray:
         """Valid taps of each output position."""
         return _taps(self.axes)
 

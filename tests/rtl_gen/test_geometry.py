@@ -36,9 +36,9 @@ def reads(geometry):
 @given(geometries())
 def test_needs_and_keeps_follow_from_the_reads(geometry):
     every = reads(geometry)
-    assert geometry.needs == [max(words) + 1 for words in every]
+    assert geometry.needs.tolist() == [max(words) + 1 for words in every]
     oldest = [min(min(later) for later in every[i:]) for i in range(len(every))]
-    assert geometry.keeps == oldest
+    assert geometry.keeps.tolist() == oldest
     assert list(geometry.taps) == [len(words) // geometry.words for words in every]
     assert geometry.total_taps == sum(geometry.taps)
     assert geometry.least_taps == min(geometry.taps)

@@ -1,0 +1,69 @@
+"""C++ beside a Python module, compiled once per machine into the user's cache and loaded by ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import subprocess
+import tempfile
+from pathlib import Path
+
+__all__ = ["load_library"]
+
+COMMAND = ("g++", "-std=c++17", "-O2", "-shared", "-fPIC")
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qtt-hw"
+
+
+def load_library(source: Path) -> ctypes.CDLL:
+    """The shared library of one C++ file.
+
+    Parameters
+    ----------
+    source : Path
+        Compiled at the first use of this content; takes about a second. Where the cache cannot be written, in every
+        process.
+
+    Raises
+    ------
+    ValueError
+        Without g++, or when it refuses the file: its first error.
+    """
+    key = hashlib.sha256(repr((COMMAND, platform.machine(), platform.libc_ver())).encode() + source.read_bytes())
+    kept = _cache() / f"{source.stem}-{key.hexdigest()[:16]}.so"
+    if kept.is_file():
+        return ctypes.CDLL(str(kept))
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=kept.parent, prefix="compile-")
+    except OSError:
+        folder = tempfile.TemporaryDirectory(prefix="compile-")
+    with folder as name:
+        made = Path(name) / kept.name
+        _compile(source, made)
+        try:
+            made.replace(kept)
+        except OSError:
+            return ctypes.CDLL(str(made))  # stays loaded when the file is gone
+    return ctypes.CDLL(str(kept))
+
+
+def _compile(source: Path, made: Path) -> None:
+    try:
+        done = subprocess.run(
+            [*COMMAND, str(source), "-o", str(made)],
+            env={**os.environ, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise ValueError(f"{source.name} needs a C++ compiler: the program g++ is not on PATH") from None
+    if done.returncode != 0:
+        lines = done.stderr.splitlines()
+        errors = [line for line in lines if "error:" in line] or lines[-1:] or ["no message"]
+        raise ValueError(f"{source}: g++ refuses it: {errors[0].strip()}")

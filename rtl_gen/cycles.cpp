@@ -1,0 +1,329 @@
+// The event model's recurrences: the cycle of every transfer in a network of units; rtl_gen/cycles.py calls them.
+//
+// Every unit is a recurrence over the cycles of its events, with the constants of the hardware. `advance` goes on until
+// the unit needs an event that is not known yet; the units take turns. A new kind of unit is a struct here, which names
+// its links and says how far back it looks (`Link::keep`), and a function at the end that adds it.
+//
+// One thread per model. Cycles and word numbers count from 0 and are never reset between inferences.
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using Cycle = int64_t;
+
+// The last values of a growing sequence: as many as somebody looks back.
+class Recent {
+  public:
+    void keep(int64_t count) {
+        while (static_cast<int64_t>(values_.size()) < count) values_.resize(values_.size() * 2);
+    }
+    int64_t count() const { return count_; }
+    int64_t kept() const { return static_cast<int64_t>(values_.size()); }
+    Cycle last() const { return count_ > 0 ? values_[(count_ - 1) & (kept() - 1)] : -1; }
+    void push(Cycle value) { values_[count_++ & (kept() - 1)] = value; }
+    Cycle operator[](int64_t index) const {
+        if (index < 0 || index >= count_ || index < count_ - kept()) throw std::logic_error("an event that is not kept");
+        return values_[index & (kept() - 1)];
+    }
+
+  private:
+    std::vector<Cycle> values_ = std::vector<Cycle>(64);  // the size is a power of two
+    int64_t count_ = 0;
+};
+
+struct Unit;
+
+// Words between two units: `base[j]` is the first cycle in which word j can be offered, `taken[j]` its transfer.
+struct Link {
+    Recent base, taken;
+    int64_t every;  // the transfer of each `every`-th word is recorded
+    int64_t unrecorded = 0;
+    std::vector<Cycle> recorded;
+    std::vector<Unit*> ends;
+
+    explicit Link(int64_t every) : every(every) {}
+    void keep(int64_t words) {
+        base.keep(words);
+        taken.keep(words);
+    }
+    void offer(Cycle cycle) { base.push(cycle); }
+    void take(Cycle cycle) {
+        taken.push(cycle);
+        if (++unrecorded == every) {
+            recorded.push_back(cycle);
+            unrecorded = 0;
+        }
+    }
+    bool offered() const { return taken.count() < base.count(); }  // a word that has not been taken
+    Cycle next() const { return base[taken.count()]; }             // when that word is offered
+};
+
+struct Unit {
+    std::vector<Link*> links;
+    bool awake = true;  // whether anything has happened on its links since it last could not go on
+
+    explicit Unit(std::initializer_list<Link*> given) : links(given) {
+        for (Link* link : links) link->ends.push_back(this);
+    }
+    virtual ~Unit() = default;
+    virtual bool advance() = 0;  // whether any event was added
+
+    bool turn() {
+        if (!awake) return false;
+        awake = false;
+        if (!advance()) return false;
+        for (Link* link : links) {
+            for (Unit* end : link->ends) end->awake = true;
+        }
+        return true;
+    }
+};
+
+// Offers a word in every cycle.
+struct Source final : Unit {
+    Link& o;
+    int64_t words;
+
+    Source(Link& o, int64_t words) : Unit{&o}, o(o), words(words) {}
+
+    bool advance() override {
+        const int64_t before = o.base.count();
+        const int64_t end = std::min(words, o.taken.count() + o.base.kept());
+        while (o.base.count() < end) o.offer(0);
+        return o.base.count() > before;
+    }
+};
+
+// Takes every word at once.
+struct Sink final : Unit {
+    Link& i;
+
+    explicit Sink(Link& i) : Unit{&i}, i(i) {}
+
+    bool advance() override {
+        const bool moved = i.offered();
+        while (i.offered()) i.take(std::max(i.next(), i.taken.last() + 1));
+        return moved;
+    }
+};
+
+// One wide word at a time (rtl_gen.stream.Splitter).
+struct Splitter final : Unit {
+    Link &i, &o;
+    int64_t parts;
+
+    Splitter(Link& i, Link& o, int64_t parts) : Unit{&i, &o}, i(i), o(o), parts(parts) { o.keep(parts); }
+
+    bool advance() override {
+        bool moved = false;
+        while (i.offered() && !o.offered()) {
+            i.take(std::max(i.next(), o.taken.last() + 1));
+            for (int64_t part = 0; part < parts; ++part) o.offer(i.taken.last() + 1);
+            moved = true;
+        }
+        return moved;
+    }
+};
+
+// A logit is offered, taken, then the next is accepted; the index follows the last (rtl_gen.argmax.Argmax).
+struct Argmax final : Unit {
+    Link &i, &o;
+    int64_t classes;
+
+    Argmax(Link& i, Link& o, int64_t classes) : Unit{&i, &o}, i(i), o(o), classes(classes) {}
+
+    bool advance() override {
+        bool moved = false;
+        while (i.offered() && !o.offered()) {
+            i.take(std::max(i.next(), o.taken.last() + 1));
+            o.offer(i.taken.last() + 1);
+            if (i.taken.count() % classes == 0) o.offer(i.taken.last() + 2);
+            moved = true;
+        }
+        return moved;
+    }
+};
+
+// Constants of a stage; the tables have an entry per output position, words are counted from the volume's start.
+struct StageShape {
+    int64_t collect;  // input words that make a ring word
+    int64_t ring;     // ring words
+    int64_t volume;   // ring words of an inference
+    int64_t groups;   // results of a position
+    int64_t words;    // output words of a result
+    int64_t queue;    // output words that the queue holds
+    int64_t latency;  // from the issue of a result's last step to the push of its first word
+    std::vector<int64_t> needs, releases, steps;
+
+    int64_t positions() const { return static_cast<int64_t>(needs.size()); }
+};
+
+// An output position, numbered through all inferences.
+struct Position {
+    int64_t number = 0, index = 0, origin = 0;  // of all, in its volume; first ring word of the volume
+
+    void next(const StageShape& shape) {
+        ++number;
+        if (++index == shape.positions()) {
+            index = 0;
+            origin += shape.volume;
+        }
+    }
+};
+
+// A windowed stage (rtl_gen.stage.Stage).
+struct Stage final : Unit {
+    Link &i, &o;
+    StageShape shape;
+    Recent finished;          // cycle in which a position's last step is issued
+    Position releaser;        // the first position that releases enough for the next word to be accepted
+    int64_t word = 0, part = 0;  // ring word and its part that are accepted next
+    Position at;              // the position that is issued
+    int64_t group = 0;        // its next result
+    bool loaded = false;      // whether its inputs are there and it has been taken from the walker
+    Cycle take = -1, start = 0;
+
+    Stage(Link& i, Link& o, StageShape given) : Unit{&i, &o}, i(i), o(o), shape(std::move(given)) {
+        i.keep(shape.collect * (shape.ring + 1));
+        o.keep(shape.queue + shape.words + 1);
+        finished.keep(shape.positions() * (shape.ring / shape.volume + 2));
+    }
+
+    // taken[j] = max(base[j], taken[j-1] + 1, last step of the position that releases its slot + 3)
+    bool accept() {
+        const int64_t before = i.taken.count();
+        while (i.offered()) {
+            Cycle cycle = std::max(i.next(), i.taken.last() + 1);
+            const int64_t released = word - shape.ring + 1;
+            if (released > 0) {
+                while (releaser.origin + shape.releases[releaser.index] < released) releaser.next(shape);
+                if (releaser.number >= finished.count()) break;
+                cycle = std::max(cycle, finished[releaser.number] + 3);
+            }
+            i.take(cycle);
+            if (++part == shape.collect) {
+                part = 0;
+                ++word;
+            }
+        }
+        return i.taken.count() > before;
+    }
+
+    // The gate: a position's inputs are there, and the position before it is in its last step or done.
+    bool load() {
+        const int64_t last = (at.origin + shape.needs[at.index]) * shape.collect - 1;
+        if (last >= i.taken.count()) return false;
+        take = std::max(std::max(i.taken[last] + 1, take) + 1, finished.last());
+        start = take + 1;
+        return true;
+    }
+
+    // Whether an output word has left the queue's memory: freed[j] = max(base[j] - 1, taken[j-1]), as soon as the
+    // output register is empty or being taken.
+    bool is_freed(int64_t j) const { return j <= o.taken.count(); }
+    Cycle freed(int64_t j) const { return j > 0 ? std::max(o.base[j] - 1, o.taken[j - 1]) : o.base[0] - 1; }
+
+    // Positions in order; a result's last step waits for credit; its words are pushed `latency` later.
+    bool issue() {
+        bool moved = false;
+        while (loaded || load()) {
+            loaded = true;
+            for (; group < shape.groups; ++group) {
+                Cycle last = start + shape.steps[at.index] - 1;
+                const int64_t awaited = o.base.count() + shape.words - shape.queue - 1;
+                if (awaited >= 0) {
+                    if (!is_freed(awaited)) return moved;
+                    last = std::max(last, freed(awaited) + 1);
+                }
+                for (int64_t k = 0; k < shape.words; ++k) o.offer(last + shape.latency + 2 + k);
+                start = last + 1;
+                moved = true;
+            }
+            finished.push(start - 1);
+            at.next(shape);
+            group = 0;
+            loaded = false;
+        }
+        return moved;
+    }
+
+    bool advance() override {
+        const bool accepted = accept();
+        return issue() || accepted;
+    }
+};
+
+struct Model {
+    std::vector<std::unique_ptr<Link>> links;
+    std::vector<std::unique_ptr<Unit>> units;
+
+    Link& link(int64_t index) { return *links.at(index); }
+    template <typename Kind, typename... Arguments>
+    void add(Arguments&&... arguments) {
+        units.push_back(std::make_unique<Kind>(std::forward<Arguments>(arguments)...));
+    }
+};
+
+}  // namespace
+
+extern "C" {
+
+Model* new_model() { return new Model; }
+void delete_model(Model* model) { delete model; }
+
+int64_t add_link(Model* model, int64_t every) {
+    model->links.push_back(std::make_unique<Link>(every));
+    return static_cast<int64_t>(model->links.size()) - 1;
+}
+
+// The units are advanced in the order in which they are added; a negative number of words has no end.
+void add_source(Model* model, int64_t o, int64_t words) {
+    model->add<Source>(model->link(o), words < 0 ? std::numeric_limits<int64_t>::max() : words);
+}
+void add_sink(Model* model, int64_t i) { model->add<Sink>(model->link(i)); }
+void add_splitter(Model* model, int64_t i, int64_t o, int64_t parts) {
+    model->add<Splitter>(model->link(i), model->link(o), parts);
+}
+void add_argmax(Model* model, int64_t i, int64_t o, int64_t classes) {
+    model->add<Argmax>(model->link(i), model->link(o), classes);
+}
+void add_stage(Model* model, int64_t i, int64_t o, int64_t collect, int64_t ring, int64_t volume, int64_t groups,
+               int64_t words, int64_t queue, int64_t latency, int64_t positions, const int64_t* needs,
+               const int64_t* releases, const int64_t* steps) {
+    model->add<Stage>(model->link(i), model->link(o),
+                      StageShape{collect, ring, volume, groups, words, queue, latency, {needs, needs + positions},
+                                 {releases, releases + positions}, {steps, steps + positions}});
+}
+
+// Let every unit advance, until `link` has `records` records or for so many rounds: 1, or 0 when nothing moves any
+// more, or -1 when a unit looks further back than it keeps.
+int64_t run(Model* model, int64_t link, int64_t records, int64_t rounds) try {
+    const Link& watched = model->link(link);
+    for (int64_t round = 0; round < rounds; ++round) {
+        bool moved = false;
+        for (const auto& unit : model->units) moved |= unit->turn();
+        if (static_cast<int64_t>(watched.recorded.size()) >= records) return 1;
+        if (!moved) return 0;
+    }
+    return 1;
+} catch (const std::logic_error&) {
+    return -1;
+}
+
+int64_t count_taken(const Model* model, int64_t link) { return model->links[link]->taken.count(); }
+int64_t count_offered(const Model* model, int64_t link) { return model->links[link]->base.count(); }
+int64_t count_records(const Model* model, int64_t link) {
+    return static_cast<int64_t>(model->links[link]->recorded.size());
+}
+void copy_records(const Model* model, int64_t link, int64_t* cycles) {
+    std::copy(model->links[link]->recorded.begin(), model->links[link]->recorded.end(), cycles);
+}
+
+}  // extern "C"
