@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 # The environment; made anew when the dependencies change.
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --editable '.[train,sim,fpga,dev]'
+	$(BIN)/python -m pip install --editable '.[train,sim,fpga,data,dev]'
 	touch $@
 
 # Train, freeze, eval, plan, emit, cosim and build on generated solids; kept in demo/, where a second call goes on.

@@ -1,4 +1,4 @@
-"""Data sets as raw bytes with labels, held-out splits by hash, and augmentation; other packages where a source needs one."""
+"""Data sets as bytes with labels, splits by hash, and augmentation; optional packages only where a source needs one."""
 
 from qtt_hw.data.augment import Augmentation, augment
 from qtt_hw.data.samples import Samples, Splits
