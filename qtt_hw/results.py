@@ -8,7 +8,6 @@ row is written; a row that stands is not made again.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import subprocess
 import sys
@@ -18,11 +17,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qtt_hw.data import Splits
 from qtt_hw.errors import one_line
-from qtt_hw.train.config import Config, load_config
+from qtt_hw.train.config import Config, config_from, load_config
 
 __all__ = ["Entry", "append_row", "load_queue", "main", "run_queue"]
 
@@ -30,17 +29,35 @@ __all__ = ["Entry", "append_row", "load_queue", "main", "run_queue"]
 class Entry(BaseModel):
     """One configuration of the queue.
 
-    `config` is relative to the queue's file; `start` names the entry whose float models, of the same seed, a quantised
-    run begins with.
+    `config` is relative to the queue's file; `set` changes some of its values, under a `name` of its own; `start` names
+    the entry whose float models, of the same seed, a quantised run begins with.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     config: str
+    name: str | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
     data: str = "modelnet10"
     topic: str = "modelnet10"
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
     start: str | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> Entry:
+        if self.set and self.name is None:
+            raise ValueError("an entry that sets values needs a name of its own")
+        return self
+
+    @property
+    def title(self) -> str:
+        """What its runs and rows are called."""
+        return self.name or Path(self.config).stem
+
+    def load(self, folder: Path) -> Config:
+        """The configuration, changed as asked for."""
+        config = load_config(folder / self.config)
+        return config.changed(self.title, self.set) if self.name is not None else config
 
 
 class _Queue(BaseModel):
@@ -63,17 +80,11 @@ def load_queue(path: Path) -> tuple[Entry, ...]:
     for entry in queue.run:
         if entry.start is not None:
             if entry.start not in seen:
-                raise ValueError(f"{path}: {entry.config} starts from {entry.start}, which no earlier entry trains")
+                raise ValueError(f"{path}: {entry.title} starts from {entry.start}, which no earlier entry trains")
             if not set(entry.seeds) <= set(seen[entry.start].seeds):
-                raise ValueError(f"{path}: {entry.config} has a seed that {entry.start} is not trained with")
-        seen[Path(entry.config).stem] = entry
+                raise ValueError(f"{path}: {entry.title} has a seed that {entry.start} is not trained with")
+        seen[entry.title] = entry
     return queue.run
-
-
-def digest(config: Config) -> str:
-    """Of everything in a configuration but its seed: which rows belong together."""
-    content = config.with_seed(0).model_dump(mode="json")
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -94,8 +105,10 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
     write_atomically(path, (json.dumps({"rows": [*rows_of(path), row]}, indent=1) + "\n").encode())
 
 
-def _missing(path: Path, config: Config, seed: int) -> bool:
-    return not any(r["config_digest"] == digest(config) and r["seed"] == seed for r in rows_of(path))
+def _missing(path: Path, config: Config) -> bool:
+    """Whether no row stands for this configuration and seed; what a row's does not name has its default."""
+    wanted = config.model_copy(update={"source": None})
+    return not any(config_from(row["configuration"], str(path)) == wanted for row in rows_of(path))
 
 
 def run_queue(
@@ -127,13 +140,13 @@ def run_queue(
     made = 0
     loaded: dict[str, Splits] = {}
     for entry in load_queue(queue):
-        plain = load_config(queue.parent / entry.config)
+        plain = entry.load(queue.parent)
         for seed in entry.seeds:
             if seeds is not None and seed not in seeds:
                 continue
             config = plain.with_seed(seed)
             paths = {kind: results / f"{entry.topic}-{kind}.json" for kind in _kinds(config, entry)}
-            wanted = [kind for kind, path in paths.items() if _missing(path, config, seed)]
+            wanted = [kind for kind, path in paths.items() if _missing(path, config)]
             if not wanted:
                 continue
             key = f"{entry.data} {config.data.model_dump_json()}"
@@ -181,7 +194,6 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, A
     name = phase if phase in result.phases else f"{phase}0"
     row: dict[str, Any] = {
         "config": config.name,
-        "config_digest": digest(config),
         "seed": result.seed,
         "validation_accuracy": result.phases[name].validation_accuracy,
     }

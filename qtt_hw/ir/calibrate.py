@@ -98,7 +98,7 @@ def calibrate_stages(stages: Sequence[Stage], edge: Edge, batches: Sequence[Tens
     for stage in stages:
         if isinstance(stage, ContractionStage):
             if scales:
-                stage.weight_quantizer.calibrate(stage.weight)
+                stage.calibrate_weight()
             _contraction(stage, fmt, data, scales)
         else:
             data = [stage.integers(x, fmt) for x in data]

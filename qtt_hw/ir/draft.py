@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.graph import Shape, Window
+from qtt_hw.ir.merged import MergedStage
 from qtt_hw.ir.stages import ContractionStage, PermutationStage, PoolStage, ReshapeStage, Stage
-from qtt_hw.quant import BatchNorm, QuantConfig
+from qtt_hw.quant import BatchNorm, QuantConfig, RoundedBatchNorm
 
 __all__ = ["Chain", "ContractionDraft", "Draft", "Gauge", "PermutationDraft", "PoolDraft", "ReshapeDraft"]
 
@@ -36,6 +37,8 @@ class ContractionDraft:
     intermediate: bool = False
     lead: int = 1
     trail: int = 1
+    #: Of a tensor train that is merged: the cores [r, c, s, r'] whose product `weight` is.
+    cores: Sequence[Tensor] = ()
 
     @property
     def out_shape(self) -> Shape:
@@ -44,12 +47,16 @@ class ContractionDraft:
 
     def build(self, config: QuantConfig, layers: int, last: bool) -> ContractionStage:
         """The stage; `last` when its output is the network's."""
-        norm = None
+        norm: BatchNorm | None = None
         bias = self.bias
         if self.batch_norm is not None:
             source = self.batch_norm
             momentum = 0.1 if source.momentum is None else source.momentum
-            norm = BatchNorm(self.out_shape[3], source.eps, momentum)
+            channels = self.out_shape[3]
+            if config.scales == "fixed":
+                norm = RoundedBatchNorm(channels, config.activation_bits, source.eps, momentum)
+            else:
+                norm = BatchNorm(channels, source.eps, momentum)
             norm.load_state_dict({name: getattr(source, name).detach() for name in norm.state_dict()})
             if bias is not None:
                 # The statistics are taken on the sums without the bias; the shift is batch norm's own.
@@ -59,21 +66,20 @@ class ContractionDraft:
             out_bits = config.logit_bits
         else:
             out_bits = config.intermediate_bits if self.intermediate else config.activation_bits
-        weight_bits = config.layer_weight_bits(self.layer == 0, self.layer == layers - 1)
-        return ContractionStage(
-            self.name,
-            self.source,
-            self.window,
-            self.in_shape,
-            self.weight,
-            weight_bits,
-            out_bits,
-            self.relu,
-            bias,
-            norm,
-            self.lead,
-            self.trail,
-        )
+        fixed = config.scales == "fixed"
+        options: dict[str, Any] = {
+            "weight_bits": config.layer_weight_bits(self.layer == 0, self.layer == layers - 1),
+            "out_bits": out_bits,
+            "relu": self.relu,
+            "bias": bias,
+            "batch_norm": norm,
+            "fixed_weight": fixed,
+            "fixed_output": fixed and not last,
+        }
+        place = (self.name, self.source, self.window, self.in_shape)
+        if self.cores:
+            return MergedStage(*place, self.cores, **options)
+        return ContractionStage(*place, self.weight, lead=self.lead, trail=self.trail, **options)
 
 
 @dataclass

@@ -11,6 +11,8 @@ from torch import nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.draft import Chain, ContractionDraft, Draft, Gauge, PermutationDraft, PoolDraft, ReshapeDraft
 from qtt_hw.ir.graph import Shape, Window
+from qtt_hw.nn.pool import PairAvgPool3d, PairMaxPool3d, PairPool3d
+from qtt_hw.nn.qtt_conv import QTTConv3d
 from qtt_hw.nn.tt_conv import STAGES, TTConv3d
 from qtt_hw.nn.tt_linear import TTLinear
 from qtt_hw.nn.window import same_padding, triple
@@ -55,9 +57,12 @@ class Lowering:
     shape : tuple of int
         (D, H, W, C) of the input.
     input_format : Format
+    tt_form : "streamed" or "merged"
+        See `QuantConfig`.
     """
 
-    def __init__(self, shape: Shape, input_format: Format) -> None:
+    def __init__(self, shape: Shape, input_format: Format, tt_form: Literal["streamed", "merged"] = "streamed") -> None:
+        self.tt_form = tt_form
         self.chain = Chain()
         self.shape = shape
         self.names: set[str] = set()
@@ -158,6 +163,16 @@ class Lowering:
             draft = self.contraction(f"{name}.{stage}", name, window, core, bias=bias, intermediate=k < 4)
         self.finish_layer(draft)
 
+    def qtt_conv(self, name: str, layer: QTTConv3d) -> None:
+        window = Window(layer.kernel_size, layer.stride, layer.padding)
+        if self.tt_form == "merged":
+            cores = [core.detach() for core in layer.train_cores()]
+            draft = self.contraction(name, name, window, layer.kernel(), bias=layer.bias, cores=cores)
+        else:
+            steps = layer.steps()
+            draft = self.steps(name, steps, [layer.step_weight(step) for step in steps], window, layer.bias)
+        self.finish_layer(draft)
+
     def linear(self, name: str, layer: nn.Linear) -> None:
         self.need_flat("nn.Linear")
         d, h, w, c = self.shape
@@ -246,6 +261,9 @@ class Lowering:
             raise Unsupported("counts padding in the mean; use count_include_pad=False")
         self.pool(name, "average", window)
 
+    def pair_pool(self, name: str, layer: PairPool3d) -> None:
+        self.pool(name, layer.kind, layer.window(self.shape[:3]))
+
     def global_pool(self, name: str, layer: nn.AdaptiveAvgPool3d) -> None:
         size = layer.output_size
         if not all(n == 1 for n in (size if isinstance(size, tuple) else (size,))):
@@ -270,11 +288,12 @@ def _pool_window(layer: nn.MaxPool3d | nn.AvgPool3d) -> Window:
     return Window(kernel, stride, same_padding(kernel, stride, layer.padding))
 
 
-_ANY = "a network is a chain of Conv3d, TTConv3d, Linear, TTLinear, batch norm, ReLU and pools"
+_ANY = "a network is a chain of Conv3d, TTConv3d, QTTConv3d, Linear, TTLinear, batch norm, ReLU and pools"
 
 _HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any], None]] = {
     nn.Conv3d: Lowering.conv,
     TTConv3d: Lowering.tt_conv,
+    QTTConv3d: Lowering.qtt_conv,
     nn.Linear: Lowering.linear,
     TTLinear: Lowering.tt_linear,
     nn.BatchNorm3d: Lowering.norm,
@@ -282,11 +301,13 @@ _HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any], None]] = {
     nn.ReLU: Lowering.relu,
     nn.MaxPool3d: Lowering.max_pool,
     nn.AvgPool3d: Lowering.average_pool,
+    PairMaxPool3d: Lowering.pair_pool,
+    PairAvgPool3d: Lowering.pair_pool,
     nn.AdaptiveAvgPool3d: Lowering.global_pool,
     nn.Flatten: Lowering.flatten,
     **dict.fromkeys((nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Identity), Lowering.drop),
 }
 
-_WEIGHTED = (nn.Conv3d, TTConv3d, nn.Linear, TTLinear, nn.BatchNorm3d, nn.BatchNorm1d)
+_WEIGHTED = (nn.Conv3d, TTConv3d, QTTConv3d, nn.Linear, TTLinear, nn.BatchNorm3d, nn.BatchNorm1d)
 #: Modules that tracing does not enter.
-LEAVES = (TTConv3d, TTLinear)
+LEAVES = (TTConv3d, QTTConv3d, TTLinear, PairMaxPool3d, PairAvgPool3d)

@@ -120,6 +120,8 @@ class PreparedModel(nn.Module):
         """Optimiser groups: weights with decay; batch norm and biases, and scales at their own rate, without."""
         groups: dict[str, list[nn.Parameter]] = {"weights": [], "affine": [], "scales": []}
         for name, parameter in self.named_parameters():
+            if not parameter.requires_grad:  # a fixed scale
+                continue
             kind = name.rpartition(".")[2]
             if kind == "log2_scale":
                 groups["scales"].append(parameter)
@@ -220,7 +222,7 @@ def prepare(
         if reason is not None:
             raise ValueError(f"{name} ({kind}) {reason}" if name else f"the model {reason}")
 
-    lowering = walk(model, example, input_format, refuse)
+    lowering = walk(model, example, input_format, refuse, config.tt_form)
     stages = lowering.chain.build(config, input_format)
     _, c, d, h, w = example.shape
     return PreparedModel(stages, lowering.chain.gauges, config, Edge((d, h, w, c), input_format))

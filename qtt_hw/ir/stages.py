@@ -12,13 +12,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format, IntArray, Requantizer, accumulator_range, fold_batch_norm
 from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Reshape, Shape, Window, as_integers
 from qtt_hw.ir.integer import holding_dtype
 from qtt_hw.nn.contraction import contract
+from qtt_hw.nn.pool import pool_max, pool_sum
 from qtt_hw.quant import ActivationQuantizer, BatchNorm, WeightQuantizer
 from qtt_hw.quant.fake import StraightThrough
 
@@ -78,6 +78,8 @@ class ContractionStage(Stage):
     batch_norm : BatchNorm, optional
     lead, trail : int
         Sizes of the channel modes that are carried along.
+    fixed_weight, fixed_output : bool
+        Scales of 2**(1 - bits) instead of learned ones.
     """
 
     def __init__(
@@ -94,16 +96,34 @@ class ContractionStage(Stage):
         batch_norm: BatchNorm | None = None,
         lead: int = 1,
         trail: int = 1,
+        fixed_weight: bool = False,
+        fixed_output: bool = False,
     ) -> None:
         super().__init__(name, source, in_shape, (*window.out_positions(in_shape), lead * weight.shape[0] * trail))
         self.window, self.relu, self.batch_norm = window, relu, batch_norm
         self.lead, self.trail = lead, trail
-        self.weight = nn.Parameter(weight.detach().clone())
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
-        self.weight_quantizer = WeightQuantizer(weight_bits)
+        self.weight_quantizer = WeightQuantizer(weight_bits, fixed_weight)
+        self.weight = nn.Parameter(weight.detach().clone())
         self.weight_quantizer.calibrate(self.weight)
-        self.output_quantizer = ActivationQuantizer(out_bits, signed=not relu)
+        self.output_quantizer = ActivationQuantizer(out_bits, not relu, fixed_output)
         self._cache: tuple[tuple[object, ...], Folded, dict[str, Tensor]] | None = None
+
+    # Where the weight comes from
+
+    def calibrate_weight(self) -> None:
+        """Set the scale of least error."""
+        self.weight_quantizer.calibrate(self.weight)
+
+    def weight_integers(self) -> Tensor:
+        """The quantised weight's integers, float64 [out, in, kd, kh, kw]."""
+        return self.weight_quantizer.integers(self.weight)
+
+    def quantized_weight(self) -> Tensor:
+        """The quantised weight's values, with gradients, [out, in, kd, kh, kw]."""
+        return self.weight_quantizer(self.weight)
+
+    # Arithmetic
 
     def out_format(self, x: Format) -> Format:
         return self.output_quantizer.format
@@ -120,7 +140,7 @@ class ContractionStage(Stage):
     def fold(self, fmt: Format) -> Folded:
         """The integers for an input of format fmt: what evaluation computes with and what freeze writes."""
         weight_format, out = self.weight_quantizer.format, self.output_quantizer.format
-        integers = self.weight_quantizer.integers(self.weight).cpu().numpy()
+        integers = self.weight_integers().cpu().numpy()
         weight = as_integers(integers.transpose(0, 2, 3, 4, 1))
         acc_frac = fmt.frac + weight_format.frac
         try:
@@ -138,14 +158,15 @@ class ContractionStage(Stage):
     def _folded(self, fmt: Format) -> tuple[Folded, dict[str, Tensor]]:
         """`fold` and its tensors, kept until a parameter or statistic changes."""
         state = (*self.parameters(), *self.buffers())
-        key = (fmt, self.weight.device, *((t.data_ptr(), t._version) for t in state))
+        device = self.weight_quantizer.constant.device
+        key = (fmt, device, *((t.data_ptr(), t._version) for t in state))
         if self._cache is None or self._cache[0] != key:
             folded = self.fold(fmt)
             weight = torch.from_numpy(np.array(folded.weight.transpose(0, 4, 1, 2, 3), order="C"))
-            tensors = {"weight": weight.to(self.weight.device, holding_dtype(folded.bound, self.weight.device))}
+            tensors = {"weight": weight.to(device, holding_dtype(folded.bound, device))}
             if folded.requant.affine:
                 for name, rows in (("m", folded.requant.multipliers), ("b", folded.requant.offsets)):
-                    tensors[name] = torch.from_numpy(rows.reshape(-1, 1, 1, 1)).to(self.weight.device)
+                    tensors[name] = torch.from_numpy(rows.reshape(-1, 1, 1, 1)).to(device)
             self._cache = key, folded, tensors
         return self._cache[1], self._cache[2]
 
@@ -170,7 +191,7 @@ class ContractionStage(Stage):
         return self.requantize(self.accumulators(x, fmt), fmt)
 
     def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
-        weight = self.weight_quantizer(self.weight)
+        weight = self.quantized_weight()
         if not exact:
             acc = contract(x, weight, self.window, self.lead, self.trail)
             if self.batch_norm is not None:
@@ -218,23 +239,20 @@ class PoolStage(Stage):
     ) -> None:
         super().__init__(name, source, in_shape, (*window.out_positions(in_shape), in_shape[3]))
         self.kind, self.window = kind, window
-        self.padding = tuple(before for before, _ in window.padding)
         d, h, w = (torch.tensor([a.count(o) for o in range(a.out_size)]) for a in window.axes(in_shape))
         self.register_buffer("count", d[:, None, None] * h[:, None] * w, persistent=False)
 
     def integers(self, x: Tensor, fmt: Format) -> Tensor:
-        window = self.window
         if self.kind == "max":
-            return F.max_pool3d(x, window.kernel, window.stride, self.padding)
-        dtype = holding_dtype(window.taps << fmt.bits, x.device)
-        total = F.avg_pool3d(x.to(dtype), window.kernel, window.stride, self.padding, divisor_override=1)
+            return pool_max(x, self.window)
+        total = pool_sum(x.to(holding_dtype(self.window.taps << fmt.bits, x.device)), self.window)
         mean = torch.div(2 * total.to(torch.int64) + self.count, 2 * self.count, rounding_mode="floor")
         return mean.to(torch.float32)
 
     def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
         if self.kind == "max":
-            return F.max_pool3d(x, self.window.kernel, self.window.stride, self.padding)
-        mean = F.avg_pool3d(x, self.window.kernel, self.window.stride, self.padding, count_include_pad=False)
+            return pool_max(x, self.window)
+        mean = pool_sum(x, self.window) / self.count
         with torch.no_grad():
             result = self.integers(x * 2.0**fmt.frac, fmt).mul_(2.0**-fmt.frac)
         return StraightThrough.apply(mean, result)

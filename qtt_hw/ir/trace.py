@@ -6,7 +6,7 @@ import copy
 import operator
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -132,7 +132,13 @@ def _kind(node: fx.Node, traced: fx.GraphModule) -> str:
     return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
 
 
-def walk(model: nn.Module, example: Tensor, input_format: Format, visit: Visit) -> Lowering:
+def walk(
+    model: nn.Module,
+    example: Tensor,
+    input_format: Format,
+    visit: Visit,
+    tt_form: Literal["streamed", "merged"] = "streamed",
+) -> Lowering:
     """Lower every call of the model in turn, reporting each to `visit`, supported or not.
 
     Parameters
@@ -142,6 +148,8 @@ def walk(model: nn.Module, example: Tensor, input_format: Format, visit: Visit) 
     input_format : Format
     visit : callable
         May raise to stop at the first layer that cannot be lowered.
+    tt_form : "streamed" or "merged"
+        See `QuantConfig`.
 
     Raises
     ------
@@ -152,7 +160,7 @@ def walk(model: nn.Module, example: Tensor, input_format: Format, visit: Visit) 
         raise ValueError(f"the example must have axes [N, C, D, H, W], got shape {list(example.shape)}")
     n, c, d, h, w = example.shape
     traced, shapes = _trace(model, example)
-    lowering = Lowering((d, h, w, c), input_format)
+    lowering = Lowering((d, h, w, c), input_format, tt_form)
     current: fx.Node | None = None
     for node in traced.graph.nodes:
         if node.op == "placeholder":

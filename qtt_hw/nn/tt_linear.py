@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qtt_hw.tt.chain import ChainStep, Path, contraction_steps, step_weight
+from qtt_hw.tt.chain import ChainStep, Path, best_path, contraction_steps, step_weight
 from qtt_hw.tt.shapes import inner_ranks
 from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
 
@@ -28,8 +28,8 @@ class TTLinear(nn.Module):
     bias : bool
         A bias per output; leave it out before batch norm.
     path : Path or str, optional
-        Which cores are contracted together, in order: "0 1-2", or backward "2 0-1". Core by core from the end that
-        needs fewer multiplications when left out.
+        Which cores are contracted together, in order: "0 1-2", or backward "2 0-1"; "best" for the grouping of fewest
+        multiplications. Core by core from the end that needs fewer when left out.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class TTLinear(nn.Module):
             raise ValueError(f"modes must be at least 1, got {list(in_modes)} and {list(out_modes)}")
         self.in_features, self.out_features = math.prod(self.in_modes), math.prod(self.out_modes)
         self.ranks = inner_ranks(ranks, len(self.in_modes))
-        self.path = Path.parse(path, len(self.in_modes)) if isinstance(path, str) else path
+        self.set_path(path)
         #: ||W - TT|| / ||W|| of the weight that the cores were made from; 0 for a layer that started as a train.
         self.relative_error = 0.0
         ends = (1, *self.ranks, 1)
@@ -71,6 +71,12 @@ class TTLinear(nn.Module):
             core.mul_(factor)
         if self.bias is not None:
             self.bias.zero_()
+
+    def set_path(self, path: Path | str | None) -> None:
+        """Contract along another path; the layer's function stays the same."""
+        if path == "best":
+            path = best_path(self.in_modes, self.out_modes, self.ranks)
+        self.path = Path.parse(path, len(self.in_modes)) if isinstance(path, str) else path
 
     def steps(self) -> tuple[ChainStep, ...]:
         """The contractions in the order they run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["Pairs", "Triple", "flat_padding", "same_padding", "triple"]
+__all__ = ["Pairs", "Triple", "flat_padding", "padding_pairs", "pool_padding", "same_padding", "triple"]
 
 Triple = tuple[int, int, int]
 #: Padding before and after, by axis.
@@ -33,6 +33,27 @@ def same_padding(kernel: Triple, stride: Triple, padding: int | Sequence[int] | 
         raise ValueError(f"padding must be a number, three numbers of at least 0, 'same' or 'valid', got {padding!r}")
     d, h, w = (int(v) for v in values)
     return (d, d), (h, h), (w, w)
+
+
+def padding_pairs(kernel: Triple, stride: Triple, padding: int | Sequence[int] | Pairs | str) -> Pairs:
+    """Padding pairs themselves, or what `same_padding` makes of the other ways to write them."""
+    if isinstance(padding, str | int) or all(isinstance(side, int) for side in padding):
+        return same_padding(kernel, stride, padding)  # type: ignore[arg-type]
+    pairs = [tuple(int(side) for side in pair) for pair in padding]  # type: ignore[union-attr]
+    if len(pairs) != 3 or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
+        raise ValueError(f"padding pairs must be three of two numbers of at least 0, got {padding!r}")
+    return tuple(pairs)  # type: ignore[return-value]
+
+
+def pool_padding(
+    size: Sequence[int], kernel: Triple, stride: Triple, padding: int | Sequence[int] | Pairs | str
+) -> Pairs:
+    """As `padding_pairs`, but "same" gives ceil(size / stride) outputs at any stride, the odd place padded behind."""
+    if padding != "same":
+        return padding_pairs(kernel, stride, padding)
+    totals = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride, strict=True)]
+    first, second, third = ((total // 2, total - total // 2) for total in totals)
+    return first, second, third
 
 
 def flat_padding(pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:

@@ -2,21 +2,21 @@
 
 `voxtt` classifies voxel volumes: a dense first convolution, then TT convolutions, each with batch norm, ReLU and
 maybe a max pool, and a head that reads the whole remaining map. With `dense=True` every TT convolution is a dense one
-of the same kernel, stride and padding: the teacher and the baseline.
+of the same kernel, stride and padding: the teacher and the baseline. The `qttnet` ones are QTTNet's own.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from qtt_hw.nn.blocks import ConvBlock
+from qtt_hw.nn.memory import channels_last
+from qtt_hw.nn.qttnet import MODELNET40, SMALL, UCF11, QTTNet
 from qtt_hw.nn.tt_conv import TTConv3d
 
 __all__ = ["VoxTT", "create", "input_shape", "names"]
@@ -110,16 +110,25 @@ def _each(value: Several, count: int, name: str) -> list[int]:
 
 
 #: Constructor and arguments by name; a caller's arguments go over these.
-_ZOO: dict[str, dict[str, Any]] = {
-    "voxtt": {},
-    "voxtt-tiny": {
-        "input_shape": (8, 8, 8, 8),
-        "widths": (16, 16, 24),
-        "ranks": 8,
-        "strides": (2, 1, 2),
-        "head": "average",
-    },
+_ZOO: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
+    "voxtt": (VoxTT, {"input_shape": (8, 15, 15, 15)}),
+    "voxtt-tiny": (
+        VoxTT,
+        {
+            "input_shape": (8, 8, 8, 8),
+            "widths": (16, 16, 24),
+            "ranks": 8,
+            "strides": (2, 1, 2),
+            "head": "average",
+        },
+    ),
+    "qttnet_modelnet40": (QTTNet, MODELNET40),
+    "qttnet_ucf11": (QTTNet, UCF11),
+    "qttnet_ucf50": (QTTNet, UCF11),
+    "qttnet_small": (QTTNet, SMALL),
 }
+#: Classes of the data set that a network is named for.
+_CLASSES = {"qttnet_modelnet40": 40, "qttnet_ucf11": 11, "qttnet_ucf50": 50}
 
 
 def names() -> tuple[str, ...]:
@@ -129,8 +138,7 @@ def names() -> tuple[str, ...]:
 
 def input_shape(name: str) -> tuple[int, int, int, int]:
     """The input shape (C, D, H, W) that a name has without arguments."""
-    default = inspect.signature(VoxTT).parameters["input_shape"].default
-    c, d, h, w = _ZOO[name].get("input_shape", default)
+    c, d, h, w = _ZOO[name][1]["input_shape"]
     return c, d, h, w
 
 
@@ -138,8 +146,10 @@ def create(name: str, **arguments: object) -> nn.Module:
     """A network by name, freshly initialised from torch's random state; arguments go over the name's own."""
     if name not in _ZOO:
         raise ValueError(f"there is no network {name!r} in the zoo: it has {', '.join(_ZOO)}")
+    make, own = _ZOO[name]
+    defaults = {"classes": _CLASSES[name]} if name in _CLASSES else {}
     try:
-        model = VoxTT(**{**_ZOO[name], **arguments})
+        model = make(**{**own, **defaults, **arguments})
     except TypeError as error:
         raise ValueError(f"{name}: {' '.join(str(error).split())}") from None
-    return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+    return channels_last(model)

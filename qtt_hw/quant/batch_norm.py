@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qtt_hw.fixedpoint import MULTIPLIER_BITS, OFFSET_BITS, Format
+from qtt_hw.fixedpoint import MULTIPLIER_BITS, OFFSET_BITS, Format, round_half_up
 
-__all__ = ["BatchNorm"]
+__all__ = ["BatchNorm", "RoundedBatchNorm"]
 
 #: No channel's sigma is taken as less than this share of the tensor's median sigma. One shift serves all channels'
 #: multipliers, so a nearly constant channel with a huge slope would leave the others few bits: 16 - 1 - 6 at least.
@@ -70,12 +70,19 @@ class BatchNorm(nn.Module):
         """
         gamma = self.weight.to("cpu", torch.float64)
         beta = self.bias.to("cpu", torch.float64)
-        sigma = self.sigma()
+        return self._bounded(
+            gamma, beta, self.running_mean.detach().to("cpu", torch.float64), self.sigma(), acc_frac, out
+        )
+
+    @staticmethod
+    def _bounded(
+        gamma: Tensor, beta: Tensor, mean: Tensor, sigma: Tensor, acc_frac: int, out: Format | None
+    ) -> tuple[Tensor, Tensor]:
         if out is not None:
             slope_limit = ((1 << (MULTIPLIER_BITS - 1)) - 1) * 2.0 ** (acc_frac - out.frac)
             sigma = torch.maximum(sigma, gamma.detach().abs() / slope_limit)
         slope = gamma / sigma
-        intercept = beta - slope * self.running_mean.detach().to("cpu", torch.float64)
+        intercept = beta - slope * mean
         if out is not None:
             limit = ((1 << (OFFSET_BITS - 1)) - 1) * 2.0**-out.frac
             intercept = intercept.clamp(-limit, limit)
@@ -91,3 +98,49 @@ class BatchNorm(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{len(self.weight)}, eps={self.eps}, momentum={self.momentum}"
+
+
+class RoundedBatchNorm(BatchNorm):
+    """QTTNet's batch norm: gamma, beta, mu and sigma rounded to a step of 2**(1 - bits), straight through.
+
+    y = Q(gamma) * (x - Q(mu)) / Q(sigma) + Q(beta). Two things differ from the published one. Its sigma is
+    Q(sigma) + 2**-15, so that a channel with sigma below half a step is amplified 32768 times: here sigma is at least
+    one step. Its normalised value is rounded in between: folded into one multiply and shift there is no such value.
+
+    Parameters
+    ----------
+    channels : int
+    bits : int
+    eps, momentum : float
+    """
+
+    def __init__(self, channels: int, bits: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__(channels, eps, momentum)
+        self.step = 2.0 ** (1 - bits)
+
+    def _rounded(self, x: Tensor) -> Tensor:
+        """x to the next multiple of the step, float64, straight through."""
+        x = x.to(torch.float64)
+        return x + (round_half_up(x.detach() / self.step) * self.step - x.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        axes = [axis for axis in range(x.ndim) if axis != 1]
+        var, mean = torch.var_mean(x, axes, unbiased=False)
+        with torch.no_grad():
+            count = x.numel() // x.shape[1]
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * (count / max(count - 1, 1)), self.momentum)
+        sigma = self._rounded((var + self.eps).sqrt()).clamp(min=self.step)
+        slope = self._rounded(self.weight) / sigma
+        intercept = self._rounded(self.bias) - slope * self._rounded(mean)
+        shape = (-1, *(1,) * (x.ndim - 2))
+        return x * slope.to(x.dtype).view(shape) + intercept.to(x.dtype).view(shape)
+
+    def affine(self, acc_frac: int = 0, out: Format | None = None) -> tuple[Tensor, Tensor]:
+        gamma, beta, mean, sigma = (
+            self._rounded(v.to("cpu")) for v in (self.weight, self.bias, self.running_mean.detach(), self.sigma())
+        )
+        return self._bounded(gamma, beta, mean, sigma.clamp(min=self.step), acc_frac, out)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, step={self.step}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,6 +28,14 @@ class QuantConfig(BaseModel):
         Of the first and the last layer; `weight_bits` unless given.
     logit_bits : int
         Of the network's output.
+    tt_form : "streamed" or "merged"
+        How a QTTConv3d is lowered: step by step along its path, every intermediate quantised, which is the hardware's
+        own arithmetic; or its cores quantised and merged from the first on, each product quantised again, into the
+        kernel of one dense convolution, as QTTNet was published.
+    scales : "learned" or "fixed"
+        Powers of two, one a tensor, learned in training; or QTTNet's: k bits have k - 1 fractional bits everywhere,
+        and batch norm's own quantities are rounded to that step too. The clip of activations and the bound on sigma
+        that the published quantisers lack are added, since integers of k bits need them. Logits keep a learned scale.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +46,8 @@ class QuantConfig(BaseModel):
     first_weight_bits: Bits | None = None
     last_weight_bits: Bits | None = None
     logit_bits: Bits = 16
+    tt_form: Literal["streamed", "merged"] = "streamed"
+    scales: Literal["learned", "fixed"] = "learned"
 
     def __init__(self, **options: Any) -> None:
         try:

@@ -84,17 +84,21 @@ class PowerOfTwoQuantizer(nn.Module):
     ----------
     bits : int
     signed, narrow : bool
+    fixed : bool
+        The scale is 2**(1 - bits) from the start, neither calibrated nor learned.
     """
 
     log2_scale: nn.Parameter
     constant: Tensor
 
-    def __init__(self, bits: int, signed: bool, narrow: bool = False) -> None:
+    def __init__(self, bits: int, signed: bool, narrow: bool = False, fixed: bool = False) -> None:
         super().__init__()
-        self.bits, self.signed, self.narrow = bits, signed, narrow
-        self.log2_scale = nn.Parameter(torch.tensor(float(1 - bits)))
+        self.bits, self.signed, self.narrow, self.fixed = bits, signed, narrow, fixed
+        self.log2_scale = nn.Parameter(torch.tensor(float(1 - bits)), requires_grad=not fixed)
         # (frozen, frac): in the state, so that a checkpoint resumes in the same phase.
         self.register_buffer("constant", torch.zeros(2, dtype=torch.int64))
+        if fixed:
+            self.freeze()
 
     @property
     def frozen(self) -> bool:
@@ -124,7 +128,9 @@ class PowerOfTwoQuantizer(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, values: Tensor) -> None:
-        """Set the scale to the power of two of least squared error on the values."""
+        """Set the scale to the power of two of least squared error on the values; a fixed one stays."""
+        if self.fixed:
+            return
         if self.frozen:
             raise ValueError("a frozen scale cannot be calibrated")
         self.log2_scale.fill_(-best_frac(values, self.bits, self.signed, self.narrow))
@@ -136,8 +142,8 @@ class PowerOfTwoQuantizer(nn.Module):
 class WeightQuantizer(PowerOfTwoQuantizer):
     """Signed narrow weights, always through the one float64 `fixedpoint.quantize`."""
 
-    def __init__(self, bits: int) -> None:
-        super().__init__(bits, signed=True, narrow=True)
+    def __init__(self, bits: int, fixed: bool = False) -> None:
+        super().__init__(bits, signed=True, narrow=True, fixed=fixed)
 
     def integers(self, weight: Tensor) -> Tensor:
         """quantize(weight), float64 integers of the weight's shape."""
@@ -153,8 +159,8 @@ class WeightQuantizer(PowerOfTwoQuantizer):
 class ActivationQuantizer(PowerOfTwoQuantizer):
     """Activations [N, ...]: float32 rounding while statistics move, or the exact integers that the stage computed."""
 
-    def __init__(self, bits: int, signed: bool) -> None:
-        super().__init__(bits, signed)
+    def __init__(self, bits: int, signed: bool, fixed: bool = False) -> None:
+        super().__init__(bits, signed, fixed=fixed)
         self._clipped: Tensor | None = None
 
     def forward(self, x: Tensor, exact: Tensor | None = None) -> Tensor:

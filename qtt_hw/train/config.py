@@ -14,6 +14,7 @@ from qtt_hw.errors import one_line
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.quant import QuantConfig
 
 __all__ = [
     "AugmentConfig",
@@ -35,11 +36,13 @@ class ModelConfig(_Section):
     """The network: a zoo name, or `file.py:Net` relative to the configuration's folder, and its arguments.
 
     `ranks` gives TT-ranks by layer name: a TTConv3d is built anew with them, a Conv3d is replaced by its TT-SVD.
+    `paths` gives the order of contraction by layer name, of a QTTConv3d or TTLinear: "0 1-2", "2 1 0" or "best".
     """
 
     name: str = Field(min_length=1)
     args: dict[str, Any] = Field(default_factory=dict)
     ranks: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    paths: dict[str, str] = Field(default_factory=dict)
 
 
 class AugmentConfig(_Section):
@@ -170,6 +173,8 @@ class QuantSection(Optimisation):
     first_weight_bits: int | None = Field(default=None, ge=2, le=8)
     last_weight_bits: int | None = Field(default=None, ge=2, le=8)
     logit_bits: int = Field(default=16, ge=2, le=16)
+    tt_form: Literal["streamed", "merged"] = "streamed"
+    scales: Literal["learned", "fixed"] = "learned"
     epochs: int = Field(default=6, ge=0)
     lr: float = Field(default=3e-4, gt=0)
     scale_lr: float = Field(default=1e-2, ge=0)
@@ -185,10 +190,9 @@ class QuantSection(Optimisation):
         return self
 
     @property
-    def widths(self) -> dict[str, int | None]:
-        """The bit widths alone, by name."""
-        names = ("weight_bits", "activation_bits", "intermediate_bits", "first_weight_bits", "last_weight_bits")
-        return {name: getattr(self, name) for name in (*names, "logit_bits")}
+    def quantisation(self) -> QuantConfig:
+        """What is quantised how; the rest of this section is how it is trained."""
+        return QuantConfig(**{name: getattr(self, name) for name in QuantConfig.model_fields})
 
 
 class Config(_Section):
@@ -211,6 +215,19 @@ class Config(_Section):
 
     def with_seed(self, seed: int) -> Config:
         return self.model_copy(update={"train": self.train.model_copy(update={"seed": seed})})
+
+    def changed(self, name: str, changes: dict[str, Any]) -> Config:
+        """Another configuration of its own name, with some values changed: {"quant": {"weight_bits": 4}}."""
+        content = _merged(self.model_dump(mode="json", exclude_unset=True), changes)
+        return config_from(content, name, self.folder / f"{name}.toml")
+
+
+def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(content)
+    for key, value in changes.items():
+        inner = merged.get(key)
+        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def load_config(path: str | Path) -> Config:

@@ -10,7 +10,8 @@ from torch import nn
 
 from qtt_hw.data.sources import import_file
 from qtt_hw.ir.graph import InputSpec
-from qtt_hw.nn import TTConv3d, zoo
+from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear, zoo
+from qtt_hw.nn.memory import channels_last
 from qtt_hw.train.config import Config
 
 __all__ = ["build_model", "example_input", "make_network"]
@@ -38,7 +39,9 @@ def make_network(
         if not dense:
             for layer, ranks in config.model.ranks.items():
                 _set_ranks(model, layer, ranks)
-    return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+            for layer, path in config.model.paths.items():
+                _set_path(model, layer, path)
+    return channels_last(model)
 
 
 def build_model(config: Config, spec: InputSpec, classes: int, seed: int, *, dense: bool = False) -> nn.Module:
@@ -84,6 +87,19 @@ def _from_file(folder: Path, name: str, arguments: dict[str, Any]) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise ValueError(f"{path}:{attribute}: made a {type(model).__name__}, expected a torch.nn.Module")
     return model
+
+
+def _set_path(model: nn.Module, layer: str, path: str) -> None:
+    """The order in which a tensor-train layer is contracted once it is prepared; its function stays the same."""
+    found = dict(model.named_modules()).get(layer)
+    if found is None or not layer:
+        raise ValueError(f"model.paths: the network has no layer {layer!r}")
+    if not isinstance(found, QTTConv3d | TTLinear):
+        raise ValueError(f"model.paths: {layer} is a {type(found).__name__}, paths are for QTTConv3d and TTLinear")
+    try:
+        found.set_path(path)
+    except ValueError as error:
+        raise ValueError(f"model.paths: {layer}: {error}") from None
 
 
 def _set_ranks(model: nn.Module, layer: str, ranks: tuple[int, ...]) -> None:

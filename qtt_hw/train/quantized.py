@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.ir.prepare import PreparedModel, prepare
-from qtt_hw.quant import QuantConfig
 from qtt_hw.train.batches import Batches
 from qtt_hw.train.config import QuantSection
 from qtt_hw.train.model import example_input
@@ -28,7 +27,7 @@ def prepare_model(model: nn.Module, spec: InputSpec, how: QuantSection) -> Prepa
     ValueError
         Naming the first layer that cannot be lowered and what to use instead.
     """
-    return prepare(model, example_input(spec), QuantConfig(**how.widths), spec.edge.format)
+    return prepare(model, example_input(spec), how.quantisation, spec.edge.format)
 
 
 def load_prepared(prepared: PreparedModel, state: Mapping[str, Tensor]) -> PreparedModel:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from qtt_hw.train.checkpoint import load_tensors, save_tensors, write_atomically
+from qtt_hw.train.config import config_from
 
 __all__ = ["RunStore"]
 
@@ -75,7 +76,8 @@ class RunStore:
             raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
         if content.get("version") != VERSION:
             raise ValueError(f"{path}: version {content.get('version')}, this program reads {VERSION}")
-        return content
+        # What a later program added to the configuration has its default in an older run.
+        return content | {"config": config_from(content["config"], str(path)).model_dump(mode="json")}
 
     def append_log(self, row: dict[str, Any]) -> None:
         with self.log.open("a", encoding="utf-8") as stream:

@@ -76,7 +76,6 @@ def test_rows_come_once_and_an_interrupted_queue_goes_on(
     assert told[0] == "four seed 1: float-dense, float-tt, quantized-tt" and len(told) == 6
     rows = rows_of(folder / "t-quantized-tt.json")
     assert [(row["config"], row["seed"]) for row in rows] == [("four", 0), ("four", 1), ("three", 1)]
-    assert rows[0]["config_digest"] == rows[1]["config_digest"] != rows[2]["config_digest"]
     for row in rows:
         assert row["test_samples"] == 18 and row["weight_bytes"] > 0 and row["macs"] > 0 and row["epochs"] == 1
         assert row["configuration"]["train"]["seed"] == row["seed"]
@@ -91,8 +90,8 @@ def test_rows_come_once_and_an_interrupted_queue_goes_on(
     [
         ("[[run]]\nconfg = 1\n", "run.0.config: Field required"),
         ('[[run]]\nconfig = "a.toml"\nseeds = []\n', "run.0.seeds: Tuple should have at least 1 item"),
-        ('[[run]]\nconfig = "a.toml"\nstart = "b"\n', "a.toml starts from b, which no earlier entry trains"),
-        (QUEUE.replace("seeds = [1]", "seeds = [2]"), "three.toml has a seed that four is not trained with"),
+        ('[[run]]\nconfig = "a.toml"\nstart = "b"\n', "a starts from b, which no earlier entry trains"),
+        (QUEUE.replace("seeds = [1]", "seeds = [2]"), "three has a seed that four is not trained with"),
         ("[[run]", "Expected"),
     ],
 )

@@ -12,8 +12,9 @@ from qtt_hw.ir.freeze import freeze
 from qtt_hw.ir.graph import Contraction, Graph
 from qtt_hw.ir.prepare import PreparedModel, prepare
 from qtt_hw.ir.preprocess import input_spec
-from qtt_hw.nn import TTConv3d, TTLinear
+from qtt_hw.nn import PairAvgPool3d, PairMaxPool3d, QTTConv3d, TTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig
+from qtt_hw.tt.chain import paths
 
 VOXELS, IMAGE = Format(1, False, 0), Format(8, True, 7)
 
@@ -64,6 +65,18 @@ def out_size(size: tuple[int, ...], kernel_size: tuple, stride: tuple, padding: 
 
 
 @st.composite
+def qtt_convs(draw: st.DrawFn, channels: int, out: int, window: dict, bias: bool) -> QTTConv3d:
+    """A QTTConv3d of random modes and ranks along a random path."""
+    modes = []
+    for total in (channels, out):
+        first = draw(st.sampled_from([m for m in range(1, total + 1) if total % m == 0]))
+        modes.append((first, total // first))
+    path = str(draw(st.sampled_from(list(paths(3)))))
+    ranks = [draw(st.integers(1, 4)) for _ in range(2)]
+    return QTTConv3d(channels, out, *modes, ranks, bias=bias, path=path, redundant_ranks=True, **window)
+
+
+@st.composite
 def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...], Format]:
     """A random chain of supported layers with its input shape (D, H, W, C) and format."""
     fmt = draw(st.sampled_from([VOXELS, IMAGE]))
@@ -72,16 +85,18 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...], Format]:
     shape = (*size, channels)
     layers: list[nn.Module] = []
     for _ in range(draw(st.integers(0, 3))):
-        kind = draw(st.sampled_from(["conv", "tt", "max", "average"]))
+        kind = draw(st.sampled_from(["conv", "tt", "qtt", "max", "average", "pair_max", "pair_average"]))
         window = draw(windows(size))
-        if kind in ("conv", "tt"):
+        if kind in ("conv", "tt", "qtt"):
             out = draw(st.integers(1, 6))
             if draw(st.booleans()):
                 window |= {"stride": (1, 1, 1), "padding": "same"}
             else:
                 size = out_size(size, **window)
             bias = draw(st.booleans())
-            if kind == "conv":
+            if kind == "qtt":
+                layers.append(draw(qtt_convs(channels, out, window, bias)))
+            elif kind == "conv":
                 layers.append(nn.Conv3d(channels, out, bias=bias, **window))
             else:
                 ranks = [draw(st.integers(1, 5)) for _ in range(4)]
@@ -91,6 +106,11 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...], Format]:
                 layers.append(nn.BatchNorm3d(channels))
             if draw(st.booleans()):
                 layers.append(nn.ReLU())
+        elif kind.startswith("pair"):
+            pool = PairMaxPool3d if kind == "pair_max" else PairAvgPool3d
+            padding = draw(st.sampled_from(["same", tuple((0, k - 1) for k in window["kernel_size"])]))
+            layers.append(pool(window["kernel_size"], window["stride"], padding))
+            size = layers[-1].window(size).out_positions((*size, channels))
         else:
             size = out_size(size, **window)
             if kind == "max":
@@ -125,6 +145,8 @@ def configurations(draw: st.DrawFn) -> QuantConfig:
         first_weight_bits=draw(st.none() | bits),
         last_weight_bits=draw(st.none() | bits),
         logit_bits=draw(st.integers(2, 16)),
+        tt_form=draw(st.sampled_from(["streamed", "merged"])),
+        scales=draw(st.sampled_from(["learned", "fixed"])),
     )
 
 
@@ -157,8 +179,6 @@ def contractions(graph: Graph) -> list[Contraction]:
 
 def config_bits(config: QuantConfig, graph: Graph, node: Contraction) -> int:
     """The weight bits that the configuration asks for at a node."""
-    if node.name.endswith(".affine"):
-        return 2
     sources = [n.source for n in contractions(graph)]
     if node.source == sources[-1] and config.last_weight_bits is not None:
         return config.last_weight_bits

@@ -2,12 +2,13 @@
 
 import logging
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from qtt_hw.fixedpoint import Format, fold_batch_norm
-from qtt_hw.quant import BatchNorm
+from qtt_hw.quant import BatchNorm, RoundedBatchNorm
 
 OUT = Format(8, True, 5)
 
@@ -62,3 +63,43 @@ def test_any_statistics_fit_the_requantiser(acc_frac: int, out: Format) -> None:
         norm.weight.copy_(torch.tensor([1e4, -1e4, 1.0]))
     slope, intercept = norm.affine(acc_frac, out)
     fold_batch_norm(slope.detach().numpy(), intercept.detach().numpy(), acc_frac, out)
+
+
+def test_rounded_batch_norm_is_of_rounded_quantities() -> None:
+    norm = RoundedBatchNorm(3, bits=8)
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([0.7531, -1.2, 0.5]))
+        norm.bias.copy_(torch.tensor([0.1003, -0.2, 0.004]))
+        norm.running_mean.copy_(torch.tensor([0.33, -0.7, 0.0039]))
+        norm.running_var.copy_(torch.tensor([0.25, 1.7, 0.01]))
+    step = 2.0**-7
+    gamma, beta, mean, sigma = (
+        np.floor(v / step + 0.5) * step
+        for v in (
+            norm.weight.detach().double().numpy(),
+            norm.bias.detach().double().numpy(),
+            norm.running_mean.double().numpy(),
+            np.sqrt(norm.running_var.double().numpy() + norm.eps),
+        )
+    )
+    slope, intercept = norm.affine()
+    assert np.array_equal(slope.detach().numpy(), gamma / sigma)
+    assert np.array_equal(intercept.detach().numpy(), beta - gamma / sigma * mean)
+    intercept.sum().backward()
+    assert norm.bias.grad is not None and torch.equal(norm.bias.grad, torch.ones(3))
+
+
+def test_rounded_batch_norm_bounds_sigma_at_one_step() -> None:
+    """Published, a channel with sigma below half a step is divided by 2**-15."""
+    norm = RoundedBatchNorm(2, bits=8, eps=0.0)
+    norm.running_var.copy_(torch.tensor([1e-6, 1e-6]))
+    assert norm.affine()[0].tolist() == [128.0, 128.0]
+
+
+def test_rounded_batch_norm_trains_on_batch_statistics() -> None:
+    torch.manual_seed(0)
+    rounded, plain = RoundedBatchNorm(4, bits=16), BatchNorm(4)
+    x = torch.randn(8, 4, 3, 3, 3, requires_grad=True)
+    assert torch.allclose(rounded(x), plain(x), atol=1e-3)
+    assert torch.allclose(rounded.running_var, plain.running_var)
+    assert torch.allclose(rounded.running_mean, plain.running_mean)

@@ -19,7 +19,7 @@ def write(tmp_path: Path, text: str) -> Path:
 def test_minimal_and_round_trip(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, MINIMAL + "[quant]\nweight_bits = 3\n[teacher]\ndense = true\n"))
     assert config.name == "c" and config.folder == tmp_path
-    assert config.quant is not None and config.quant.widths["weight_bits"] == 3
+    assert config.quant is not None and config.quant.quantisation.weight_bits == 3
     again = config_from(config.model_dump(mode="json"), "dump", config.source)
     assert again == config
     assert config.with_seed(3).train.seed == 3 and config.with_seed(3).model == config.model

@@ -1,0 +1,116 @@
+"""The stage of a tensor train that is merged: its cores and every product quantised, one dense kernel in the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from qtt_hw.ir.graph import Shape, Window
+from qtt_hw.ir.stages import ContractionStage
+from qtt_hw.quant import BatchNorm, WeightQuantizer
+
+__all__ = ["MergedStage"]
+
+
+class MergedStage(ContractionStage):
+    """A dense contraction with weight = q(... q(q(core 0) . q(core 1)) ... . q(core d)), as QTTNet trains its kernels.
+
+    QTTNet rescales the cores to equal norms before every step; here that is done once, at calibration, since their
+    product does not depend on it.
+
+    Parameters
+    ----------
+    name, source : str
+    window : Window
+    in_shape : tuple of int
+    cores : sequence of float tensor, [r, c, s, r']
+        The first one [1, 1, taps, r'].
+    weight_bits, out_bits : int
+        `weight_bits` of every core and every product.
+    relu : bool
+    bias : float tensor, [channels], optional
+    batch_norm : BatchNorm, optional
+    fixed_weight, fixed_output : bool
+        As in ContractionStage.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        window: Window,
+        in_shape: Shape,
+        cores: Sequence[Tensor],
+        weight_bits: int,
+        out_bits: int,
+        relu: bool,
+        bias: Tensor | None = None,
+        batch_norm: BatchNorm | None = None,
+        fixed_weight: bool = False,
+        fixed_output: bool = False,
+    ) -> None:
+        channels = [math.prod(core.shape[mode] for core in cores[1:]) for mode in (2, 1)]
+        weight = torch.zeros(*channels, *window.kernel)
+        super().__init__(
+            name,
+            source,
+            window,
+            in_shape,
+            weight,
+            weight_bits,
+            out_bits,
+            relu,
+            bias,
+            batch_norm,
+            fixed_weight=fixed_weight,
+            fixed_output=fixed_output,
+        )
+        del self.weight  # the cores stand in for it
+        self.cores = nn.ParameterList(nn.Parameter(core.detach().to(torch.float32).clone()) for core in cores)
+        self.core_quantizers = nn.ModuleList(WeightQuantizer(weight_bits, fixed_weight) for _ in cores)
+        # The last product has the stage's own quantiser.
+        self.product_quantizers = nn.ModuleList(WeightQuantizer(weight_bits, fixed_weight) for _ in cores[2:])
+        self.calibrate_weight()
+
+    @torch.no_grad()
+    def calibrate_weight(self) -> None:
+        """Cores of equal norm, then the scale of least error of each core and each product, one after the other."""
+        norms = torch.stack([core.double().norm() for core in self.cores]).clamp(min=1e-8)
+        for core, norm in zip(self.cores, norms, strict=True):
+            core.mul_(float(norms.log().mean().exp() / norm))
+        self._merge(calibrate=True)
+
+    def _merge(self, calibrate: bool = False) -> Tensor:
+        """The quantised dense kernel [out, in, kd, kh, kw], float64 with gradients."""
+        quantizers = [*self.product_quantizers, self.weight_quantizer]
+        merged: Tensor | None = None
+        for i, (core, quantizer) in enumerate(zip(self.cores, self.core_quantizers, strict=True)):
+            assert isinstance(quantizer, WeightQuantizer)
+            if calibrate:
+                quantizer.calibrate(core)
+            factor = quantizer(core.to("cpu", torch.float64))
+            if merged is None:
+                merged = factor
+                continue
+            r, c, s, q = (*merged.shape[:3], core.shape[3])
+            d, t = core.shape[1:3]
+            product = torch.einsum("csx,xdtq->cdstq", merged[0], factor).reshape(r, c * d, s * t, q)
+            product_quantizer = quantizers[i - 1]
+            assert isinstance(product_quantizer, WeightQuantizer)
+            if calibrate:
+                product_quantizer.calibrate(product)
+            merged = product_quantizer(product)
+        assert merged is not None
+        c = merged.shape[1]  # [1, C, taps * S, 1] -> [S, C, taps]
+        dense = merged.reshape(c, self.window.taps, -1).permute(2, 0, 1)
+        return dense.reshape(-1, c, *self.window.kernel)
+
+    @torch.no_grad()
+    def weight_integers(self) -> Tensor:
+        return self._merge() * 2.0**self.weight_quantizer.frac
+
+    def quantized_weight(self) -> Tensor:
+        return self._merge().to(self.cores[0].device, self.cores[0].dtype)

@@ -1,0 +1,86 @@
+"""Pools with a padding pair per axis, and SAME padding at any stride; torch's own pad both sides alike."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from qtt_hw.ir.graph import Window
+from qtt_hw.nn.window import Pairs, Triple, flat_padding, pool_padding, triple
+
+__all__ = ["PairAvgPool3d", "PairMaxPool3d", "PairPool3d", "pool_max", "pool_sum"]
+
+
+def pool_max(x: Tensor, window: Window) -> Tensor:
+    """The maximum over the valid taps of [N, C, D, H, W]."""
+    if any(before != after for before, after in window.padding):
+        x = F.pad(x, flat_padding(window.padding), value=-torch.inf)
+        return F.max_pool3d(x, window.kernel, window.stride)
+    return F.max_pool3d(x, window.kernel, window.stride, [before for before, _ in window.padding])
+
+
+def pool_sum(x: Tensor, window: Window) -> Tensor:
+    """The sum over the valid taps of [N, C, D, H, W]."""
+    if any(map(any, window.padding)):  # torch's own padding refuses a map smaller than the kernel
+        x = F.pad(x, flat_padding(window.padding))
+    return F.avg_pool3d(x, window.kernel, window.stride, divisor_override=1)
+
+
+class PairPool3d(nn.Module):
+    """A pool over [N, C, D, H, W]; padding is never counted, neither as a value nor in a mean's divisor.
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int, int)
+    stride : int or (int, int, int), optional
+        The kernel's unless given.
+    padding : int, (int, int, int), three pairs or "same"
+        "same" gives ceil(size / stride) outputs, an odd place of padding behind: TensorFlow's SAME.
+    """
+
+    kind: ClassVar[Literal["max", "average"]]
+
+    def __init__(
+        self,
+        kernel_size: int | Triple,
+        stride: int | Triple | None = None,
+        padding: int | Triple | Pairs | str = 0,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = triple(kernel_size, "kernel_size")
+        self.stride = self.kernel_size if stride is None else triple(stride, "stride")
+        self.padding = padding
+        self.window((8, 8, 8) if padding == "same" else self.kernel_size)  # refuses what is no padding
+
+    def window(self, size: Triple) -> Window:
+        """The window on a map of the given size (D, H, W)."""
+        return Window(self.kernel_size, self.stride, pool_padding(size, self.kernel_size, self.stride, self.padding))
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding!r}"
+
+
+class PairMaxPool3d(PairPool3d):
+    """The maximum over the valid taps."""
+
+    kind = "max"
+
+    def forward(self, x: Tensor) -> Tensor:
+        d, h, w = x.shape[2:]
+        return pool_max(x, self.window((d, h, w)))
+
+
+class PairAvgPool3d(PairPool3d):
+    """The mean over the valid taps."""
+
+    kind = "average"
+
+    def forward(self, x: Tensor) -> Tensor:
+        d, h, w = x.shape[2:]
+        window = self.window((d, h, w))
+        counts = [torch.tensor([a.count(o) for o in range(a.out_size)]) for a in window.axes((d, h, w, 1))]
+        count = counts[0][:, None, None] * counts[1][:, None] * counts[2]
+        return pool_sum(x, window) / count.to(x.device, x.dtype)

@@ -1,0 +1,224 @@
+"""QTTConv3d: a 3D convolution whose kernel is a tensor train of a spatial core and cores over factored channels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from qtt_hw.nn.window import Pairs, Triple, flat_padding, padding_pairs, triple
+from qtt_hw.tt.chain import ChainStep, Path, best_path, contraction_steps, step_weight
+from qtt_hw.tt.shapes import full_ranks, inner_ranks
+from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
+
+__all__ = ["QTTConv3d"]
+
+
+class QTTConv3d(nn.Module):
+    """Conv3d with W[(s1, s2, ...), (c1, c2, ...), k] = G0[k, :] G1[:, c1, s1, :] G2[:, c2, s2, :] ...
+
+    The format of QTTNet: core 0 holds the taps k, raster over (kd, kh, kw), the others pair a factor of the input
+    channels with one of the output channels, the most significant first. The float forward pass composes the kernel
+    and convolves once, which is the same function as any order of contraction and on most machines the fastest.
+    Prepared, it is contracted step by step along `path` with every intermediate quantised, or merged into a dense
+    kernel: see `QuantConfig.tt_form`.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    in_modes, out_modes : sequence of int, [d]
+        Factors of the channel counts.
+    ranks : int or sequence of d int
+        TT-ranks between the cores, that behind the spatial core first.
+    kernel_size : int or (int, int, int)
+    stride : int or (int, int, int)
+    padding : int, (int, int, int), three pairs or "same"
+    bias : bool
+        A bias per output channel; leave it out before batch norm.
+    path : Path or str, optional
+        Which cores are contracted together, in order: "0 1-3", or backward "2-3 1 0"; "best" for the grouping of
+        fewest multiplications. Core by core from the end that needs fewer when left out.
+    redundant_ranks : bool
+        Let ranks exceed what their modes can use, as some published networks do.
+
+    References
+    ----------
+    Lee, Wang, Wang, Yang, Liu, Li, Xu, Wen, "QTTNet: Quantized tensor train neural networks for 3D object and video
+    recognition", Neural Networks 141 (2021).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        in_modes: Sequence[int],
+        out_modes: Sequence[int],
+        ranks: int | Sequence[int],
+        kernel_size: int | Triple = 3,
+        stride: int | Triple = 1,
+        padding: int | Triple | Pairs | str = "same",
+        bias: bool = False,
+        path: Path | str | None = None,
+        redundant_ranks: bool = False,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.in_modes, self.out_modes = tuple(in_modes), tuple(out_modes)
+        if len(self.in_modes) != len(self.out_modes) or not self.in_modes:
+            raise ValueError(f"in_modes {list(in_modes)} and out_modes {list(out_modes)} must pair up")
+        for name, modes, channels in (("in", self.in_modes, in_channels), ("out", self.out_modes, out_channels)):
+            if min(modes) < 1 or math.prod(modes) != channels:
+                raise ValueError(
+                    f"{name}_modes {list(modes)} multiply to {math.prod(modes)}, not to {channels} channels"
+                )
+        self.kernel_size = triple(kernel_size, "kernel_size")
+        self.stride = triple(stride, "stride")
+        self.padding = padding_pairs(self.kernel_size, self.stride, padding)
+        self.ranks = inner_ranks(ranks, len(self.in_modes) + 1)
+        for i, (rank, bound) in enumerate(zip(self.ranks, full_ranks(self.sizes), strict=True)):
+            if rank > bound and not redundant_ranks:
+                raise ValueError(f"rank {rank} between cores {i} and {i + 1} is above its bound {bound}: lower it")
+        self.set_path(path)
+        #: ||W - TT|| / ||W|| of the kernel that the cores were made from; 0 for a layer that started as a train.
+        self.relative_error = 0.0
+        ends = (*self.ranks, 1)
+        self.spatial = nn.Parameter(torch.empty(self.ranks[0], *self.kernel_size))
+        self.cores = nn.ParameterList(
+            nn.Parameter(torch.empty(ends[i], c, s, ends[i + 1]))
+            for i, (c, s) in enumerate(zip(self.in_modes, self.out_modes, strict=True))
+        )
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.reset_parameters()
+
+    def set_path(self, path: Path | str | None) -> None:
+        """Contract along another path; the layer's function stays the same."""
+        if path == "best":
+            path = best_path((1, *self.in_modes), (1, *self.out_modes), self.ranks, self.taps)
+        self.path = Path.parse(path, self.train_length) if isinstance(path, str) else path
+
+    @property
+    def taps(self) -> int:
+        return math.prod(self.kernel_size)
+
+    @property
+    def train_length(self) -> int:
+        """Cores, the spatial one included."""
+        return len(self.in_modes) + 1
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Mode sizes of the tensor train: the taps, then c * s of every pair."""
+        return (self.taps, *(c * s for c, s in zip(self.in_modes, self.out_modes, strict=True)))
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Orthogonal cores of equal norm, whose composed kernel has He's variance 2 / fan_in."""
+        for core in (self.spatial, *self.cores):
+            nn.init.orthogonal_(core.view(core.shape[0], -1))
+            core.div_(core.norm())
+        target = math.sqrt(2.0 * self.out_channels)
+        factor = (target / norm(self._train())) ** (1.0 / self.train_length)
+        for core in (self.spatial, *self.cores):
+            core.mul_(factor)
+        if self.bias is not None:
+            self.bias.zero_()
+
+    def steps(self) -> tuple[ChainStep, ...]:
+        """The contractions in the order they run; the one with core 0 has the taps."""
+        return contraction_steps((1, *self.in_modes), (1, *self.out_modes), self.ranks, self.path)
+
+    def train_cores(self) -> list[Tensor]:
+        """The cores as [r, c, s, r']; the spatial one is [1, 1, taps, r']."""
+        return [self.spatial.flatten(1).T[None, None], *self.cores]
+
+    def step_weight(self, step: ChainStep) -> Tensor:
+        """The step's cores as a kernel [out, in, kd, kh, kw] over the modes it makes and takes."""
+        weight: Tensor = step_weight(self.train_cores(), step)
+        return weight.reshape(*weight.shape[:2], *(self.kernel_size if step.first == 0 else (1, 1, 1)))
+
+    def kernel(self) -> Tensor:
+        """The dense kernel [out, in, kd, kh, kw] of the cores, with gradients."""
+        whole = Path(((0, len(self.in_modes)),))
+        return self.step_weight(contraction_steps((1, *self.in_modes), (1, *self.out_modes), self.ranks, whole)[0])
+
+    def _train(self) -> list[np.ndarray]:
+        """The cores as float64 [r, n, r'], over the modes `sizes`."""
+        return [core.detach().to("cpu", torch.float64).flatten(1, 2).numpy() for core in self.train_cores()]
+
+    def composed_kernel(self) -> Tensor:
+        """The dense kernel [out, in, kd, kh, kw], float64."""
+        pairs = [n for pair in zip(self.in_modes, self.out_modes, strict=True) for n in pair]
+        dense = full(self._train()).reshape(self.taps, *pairs)
+        d = len(self.in_modes)
+        order = [*range(2, 2 * d + 1, 2), *range(1, 2 * d, 2), 0]
+        kernel = np.ascontiguousarray(dense.transpose(order))
+        return torch.from_numpy(kernel.reshape(self.out_channels, self.in_channels, *self.kernel_size))
+
+    @classmethod
+    def from_dense(
+        cls,
+        conv: nn.Conv3d,
+        in_modes: Sequence[int],
+        out_modes: Sequence[int],
+        ranks: int | Sequence[int] | None = None,
+        eps: float | None = None,
+    ) -> QTTConv3d:
+        """The TT-SVD of a convolution's kernel, by upper bounds on the ranks or by relative error.
+
+        The error made is the result's `relative_error`.
+        """
+        if conv.groups != 1 or conv.dilation != (1, 1, 1) or conv.padding_mode != "zeros":
+            raise ValueError("only a Conv3d with groups=1, dilation=1 and padding_mode='zeros' becomes a QTTConv3d")
+        if math.prod(in_modes) != conv.in_channels or math.prod(out_modes) != conv.out_channels:
+            raise ValueError(
+                f"modes {list(in_modes)} and {list(out_modes)} do not multiply to "
+                f"{conv.in_channels} and {conv.out_channels} channels"
+            )
+        d = len(in_modes)
+        weight = conv.weight.detach().to("cpu", torch.float64).numpy()
+        spread = weight.reshape(*out_modes, *in_modes, -1)
+        pairs = spread.transpose([2 * d, *(axis for i in range(d) for axis in (d + i, i))])
+        tensor = pairs.reshape(-1, *(c * s for c, s in zip(in_modes, out_modes, strict=True)))
+        train = tt_svd(tensor, ranks, eps)
+        kd, kh, kw = conv.kernel_size
+        stride, padding = conv.stride, conv.padding
+        layer = cls(
+            conv.in_channels,
+            conv.out_channels,
+            in_modes,
+            out_modes,
+            tuple(core.shape[2] for core in train[:-1]),
+            (kd, kh, kw),
+            (stride[0], stride[1], stride[2]),
+            padding if isinstance(padding, str) else (padding[0], padding[1], padding[2]),
+            bias=conv.bias is not None,
+        )
+        with torch.no_grad():
+            layer.spatial.copy_(torch.from_numpy(np.ascontiguousarray(train[0][0].T)).view(layer.spatial.shape))
+            for core, values in zip(layer.cores, train[1:], strict=True):
+                core.copy_(torch.from_numpy(np.ascontiguousarray(values)).view(core.shape))
+            if conv.bias is not None and layer.bias is not None:
+                layer.bias.copy_(conv.bias)
+        layer.relative_error = relative_error(tensor, train)
+        return layer.to(conv.weight.device, conv.weight.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The convolution of [N, C, D, H, W] with the composed kernel."""
+        if any(before != after for before, after in self.padding):
+            x, pads = F.pad(x, flat_padding(self.padding)), [0, 0, 0]
+        else:
+            pads = [before for before, _ in self.padding]
+        kernel = self.kernel().contiguous(memory_format=torch.channels_last_3d)
+        return F.conv3d(x, kernel, self.bias, self.stride, pads)
+
+    def extra_repr(self) -> str:
+        path = Path(tuple((step.first, step.last) for step in self.steps()))
+        return (
+            f"{self.in_channels}, {self.out_channels}, {self.in_modes}, {self.out_modes}, ranks={self.ranks}, "
+            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+            f"bias={self.bias is not None}, path='{path}'"
+        )
