@@ -137,7 +137,7 @@ class _Chain:
 
 def _add_stage(model: _Model, spec: StageSpec, in_lanes: int, i: int, o: int) -> None:
     geometry, folding = spec.geometry, spec.folding
-    tables = [np.array(table, dtype=np.int64) for table in (geometry.needs, geometry.releases, spec.steps)]
+    tables = geometry.needs, geometry.releases, spec.steps
     model.add_stage(
         *(i, o, spec.in_width // in_lanes, folding.ring, geometry.volume_words, spec.groups),
         *(spec.result_words, folding.queue, spec.latency, len(tables[0]), *tables),

@@ -11,7 +11,7 @@ from typing import Literal
 from amaranth.utils import ceil_log2
 from pydantic import BaseModel, ConfigDict
 
-from qtt_hw.fixedpoint import Requantizer, average_requantizer, bits_for_range
+from qtt_hw.fixedpoint import IntArray, Requantizer, average_requantizer, bits_for_range
 from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Window
 from rtl_gen.geometry import Geometry
 from rtl_gen.multiplier import MULTIPLY_LATENCY
@@ -147,9 +147,9 @@ class StageSpec:
         return self.node.in_size // self.folding.simd if isinstance(self.node, Contraction) else 1
 
     @cached_property
-    def steps(self) -> list[int]:
+    def steps(self) -> IntArray:
         """Steps of one result, per output position."""
-        return [taps * self.inner for taps in self.geometry.taps]
+        return self.geometry.taps * self.inner
 
     @property
     def cycles(self) -> int:
