@@ -29,8 +29,8 @@ __all__ = ["Entry", "append_row", "load_queue", "main", "run_queue"]
 class Entry(BaseModel):
     """One configuration of the queue.
 
-    `config` is relative to the queue's file; `set` changes some of its values, under a `name` of its own; `start` names
-    the entry whose float models, of the same seed, a quantised run begins with.
+    `config` is relative to the queue's file; `set` changes some of its values and `without` leaves sections out, under a
+    `name` of its own; `start` names the entry whose float models, of the same seed, a quantised run begins with.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,6 +38,7 @@ class Entry(BaseModel):
     config: str
     name: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
+    without: tuple[str, ...] = ()
     data: str = "modelnet10"
     topic: str = "modelnet10"
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
@@ -45,8 +46,8 @@ class Entry(BaseModel):
 
     @model_validator(mode="after")
     def _named(self) -> Entry:
-        if self.set and self.name is None:
-            raise ValueError("an entry that sets values needs a name of its own")
+        if (self.set or self.without) and self.name is None:
+            raise ValueError("an entry that changes its configuration needs a name of its own")
         return self
 
     @property
@@ -57,7 +58,7 @@ class Entry(BaseModel):
     def load(self, folder: Path) -> Config:
         """The configuration, changed as asked for."""
         config = load_config(folder / self.config)
-        return config.changed(self.title, self.set) if self.name is not None else config
+        return config.changed(self.title, self.set, self.without) if self.name is not None else config
 
 
 class _Queue(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -216,9 +217,20 @@ class Config(_Section):
     def with_seed(self, seed: int) -> Config:
         return self.model_copy(update={"train": self.train.model_copy(update={"seed": seed})})
 
-    def changed(self, name: str, changes: dict[str, Any]) -> Config:
-        """Another configuration of its own name, with some values changed: {"quant": {"weight_bits": 4}}."""
+    def changed(self, name: str, changes: dict[str, Any], without: Sequence[str] = ()) -> Config:
+        """Another configuration of its own name, with some values changed and some sections left out.
+
+        Parameters
+        ----------
+        name : str
+        changes : dict
+            As deep as needed: {"quant": {"weight_bits": 4}}.
+        without : sequence of str
+            Sections.
+        """
         content = _merged(self.model_dump(mode="json", exclude_unset=True), changes)
+        for section in without:
+            content.pop(section, None)
         return config_from(content, name, self.folder / f"{name}.toml")
 
 

@@ -113,3 +113,18 @@ def test_damaged_results_are_not_overwritten(tmp_path: Path) -> None:
     path.write_text(json.dumps([1]))
     with pytest.raises(ValueError, match=r"r.json: not a results file"):
         append_row(path, {})
+
+
+def test_an_entry_may_change_its_configuration(queue: Path) -> None:
+    queue.write_text(
+        '[[run]]\nconfig = "four.toml"\nname = "six"\nwithout = ["teacher"]\n'
+        'set = { quant = { weight_bits = 6 }, model = { args = { ranks = 3 } } }\n'
+    )
+    (entry,) = load_queue(queue)
+    config = entry.load(queue.parent)
+    assert (entry.title, config.name, config.teacher) == ("six", "six", None)
+    assert config.quant is not None and (config.quant.weight_bits, config.quant.epochs) == (6, 1)
+    assert config.model.args["ranks"] == 3 and config.model.args["head"] == "average"
+    queue.write_text('[[run]]\nconfig = "four.toml"\nset = { quant = { weight_bits = 6 } }\n')
+    with pytest.raises(ValueError, match="needs a name of its own"):
+        load_queue(queue)
