@@ -136,7 +136,8 @@ def _read(entry: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], dict[
     """The mapped array and the message of every skipped row; None where there is no whole entry."""
     try:
         skipped = json.loads((entry / "skipped.json").read_text(encoding="utf-8"))
-        x = np.load(entry / "x.npy", mmap_mode="r", allow_pickle=False)
+        # A plain array over the mapping: its parts, once copied, are no maps any more.
+        x = np.asarray(np.load(entry / "x.npy", mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError, EOFError):
         return None
     return (x, skipped) if x.shape == shape and x.dtype == np.uint8 else None

@@ -43,7 +43,7 @@ def test_converted_once(files: list[Path], cache: Path) -> None:
     assert convert.calls == 4
     for prepared in (first, again):
         assert prepared.x[:, 0, 0].tolist() == [1, 2, 3, 4] and prepared.kept.tolist() == [0, 1, 2, 3]
-        assert prepared.rows is prepared.x
+        assert prepared.rows is prepared.x and type(prepared.x) is np.ndarray and not prepared.x.flags.writeable
     assert len(list(cache.iterdir())) == 1 == len(list(cache.glob("*/x.npy")))
 
 
