@@ -29,8 +29,8 @@ __all__ = ["Entry", "append_row", "load_queue", "main", "run_queue"]
 class Entry(BaseModel):
     """One configuration of the queue.
 
-    `config` is relative to the queue's file; `set` changes some of its values and `without` leaves sections out, under a
-    `name` of its own; `start` names the entry whose float models, of the same seed, a quantised run begins with.
+    `config` is relative to the queue's file; `set` changes some of its values and `without` leaves sections out, under
+    a `name` of its own; `start` names the entry whose float models, of the same seed, a quantised run begins with.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
