@@ -1,9 +1,9 @@
 """Issues the steps of a windowed stage, one a cycle, and turns them into buffer and ROM addresses.
 
-Two parts. The gate holds the next position until its inputs have arrived. The loop nest (group, tap along D, tap
-along H, run along W, and input word where the run cannot take it in) issues a step in every cycle in which a position
-is at hand and the output has credit for the result that the step completes. Behind the issue point nothing waits: the
-addresses are sums in a pipeline that runs free.
+Three parts. The gate holds the next position until its inputs have arrived. The loop nest (group, tap along D, tap
+along H, run along W, and input word where the run cannot take it in) makes a step in every cycle in which a position is
+at hand. A step that completes a result then waits, as the pending one, until the output has credit for the result.
+Behind this point nothing waits: the addresses are sums in a pipeline that runs free.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.memory import READ_LATENCY
+from rtl_gen.reduce import delay
 from rtl_gen.walker import Walker, WalkerShape, _bits
 
 __all__ = ["ADDRESS_LATENCY", "DATA_LATENCY", "GroupLevel", "LoopShape", "Sequencer"]
 
-#: Cycles from the issue of a step to its addresses.
+#: Cycles from a step in the loop nest to its addresses, when it need not wait for credit; it is issued in the next one.
 ADDRESS_LATENCY = 3
-#: Cycles from the issue of a step to the words that it reads.
+#: Cycles from a step in the loop nest to the words that it reads.
 DATA_LATENCY = ADDRESS_LATENCY + READ_LATENCY
 
 
@@ -78,6 +79,15 @@ class LoopShape:
         return math.prod(level.count for level in self.groups)
 
 
+@dataclass(frozen=True)
+class _Start:
+    """Where a loop starts: steps less one, whether there is one step only, and the first values."""
+
+    rest: Value
+    once: Value
+    values: tuple[Value | int, ...]
+
+
 class _Level:
     """One loop: steps left, whether this is the last, and a value that grows by a constant each step."""
 
@@ -88,9 +98,9 @@ class _Level:
         self.strides = strides
         self.values = [Signal(_bits(limit), name=f"{name}_value{i}") for i, limit in enumerate(limits)]
 
-    def load(self, rest: Value, starts: Sequence[Value | int]) -> None:
-        self.m.d.sync += [self.rest.eq(rest), self.last.eq(rest == 0)]
-        self.m.d.sync += [value.eq(start) for value, start in zip(self.values, starts, strict=True)]
+    def load(self, start: _Start) -> None:
+        self.m.d.sync += [self.rest.eq(start.rest), self.last.eq(start.once)]
+        self.m.d.sync += [value.eq(first) for value, first in zip(self.values, start.values, strict=True)]
 
     def step(self) -> None:
         self.m.d.sync += [self.rest.eq(self.rest - 1), self.last.eq(self.rest == 1)]
@@ -131,13 +141,17 @@ class _Groups:
         if i < len(self.index):
             self.m.d.sync += [self.index[i].eq(0), self.at_last[i].eq(0)]
 
+    @property
+    def last_but_one(self) -> Value:
+        return self.flat == self.shape.results - 2
+
     def load(self) -> None:
         self.m.d.sync += [self.flat.eq(0), self.last.eq(self.shape.results == 1)]
         for i in range(len(self.levels)):
             self._load(i)
 
     def step(self) -> None:
-        self.m.d.sync += [self.flat.eq(self.flat + 1), self.last.eq(self.flat == self.shape.results - 2)]
+        self.m.d.sync += [self.flat.eq(self.flat + 1), self.last.eq(self.last_but_one)]
         if self.levels:
             self._carry(0)
 
@@ -181,9 +195,9 @@ class Sequencer(wiring.Component):
     freed : In
         High in each cycle in which one output word leaves the output's memory.
     address, rom_address : Out
-        `ADDRESS_LATENCY` cycles after the issue.
+        `ADDRESS_LATENCY` cycles after the step.
     valid, first, last : Out
-        A step's words are at hand in this cycle; it is the first, the last of its result. `DATA_LATENCY` after issue.
+        A step's words are at hand in this cycle; it is the first, the last of its result. `DATA_LATENCY` after it.
     row : Out
         The average's row, valid with `last`.
     """
@@ -206,22 +220,25 @@ class Sequencer(wiring.Component):
         )
 
     def _gate(self, m: Module, take: Value) -> tuple[data.View, Value]:
-        """The next position, once all its inputs have arrived; the one behind it is held as well.
+        """The next position, and whether all its inputs have arrived; up to two behind it are held as well.
 
-        With two places, whether the gate opens does not depend on `take` in the same cycle, and the loop nest's
-        decisions do not reach the walker.
+        Positions move up whether or not their inputs are there, so that the comparison with what has been written ends
+        in a register; and because of the place between, the loop nest's decisions do not reach the walker.
         """
         walk = self.shape.walk
         m.submodules.walker = walker = Walker(walk)
         layout = walk.descriptor()
-        waiting, passed, head, behind = (Signal(layout, name=n) for n in ("waiting", "passed", "head", "behind"))
-        waiting_valid, head_valid, behind_valid = Signal(), Signal(), Signal()
-        margin = Signal(walk.pointer_bits)
-        arrived, fire = Signal(), Signal()
+        waiting, passed, behind, head = (Signal(layout, name=n) for n in ("waiting", "passed", "behind", "head"))
+        waiting_valid, behind_valid, head_valid, head_ready = Signal(), Signal(), Signal(), Signal()
+        fire = Signal()
+
+        def arrived(position: data.View) -> Value:
+            margin = Signal(walk.pointer_bits)
+            m.d.comb += margin.eq(self.written - position.need)
+            return ~margin[-1]
+
         m.d.comb += [
-            margin.eq(self.written - waiting.need),
-            arrived.eq(~margin[-1]),
-            fire.eq(waiting_valid & walker.valid & arrived & ~behind_valid),
+            fire.eq(waiting_valid & walker.valid & ~behind_valid),
             walker.advance.eq(fire | ~waiting_valid),
             # A finished position releases all that its successor does not keep.
             passed.eq(waiting),
@@ -229,73 +246,88 @@ class Sequencer(wiring.Component):
         ]
         with m.If(walker.valid & walker.advance):
             m.d.sync += [waiting.eq(walker.o), waiting_valid.eq(1)]
+        m.d.sync += head_ready.eq(head_valid & arrived(head))
         with m.If(take | ~head_valid):
-            m.d.sync += [head.eq(Mux(behind_valid, behind, passed)), head_valid.eq(behind_valid | fire)]
-            m.d.sync += behind_valid.eq(0)
+            m.d.sync += [
+                head.eq(Mux(behind_valid, behind, passed)),
+                head_valid.eq(behind_valid | fire),
+                head_ready.eq(Mux(behind_valid, arrived(behind), fire & arrived(waiting))),
+                behind_valid.eq(0),
+            ]
         with m.Elif(fire):
             m.d.sync += behind_valid.eq(1)
         with m.If(fire):
             m.d.sync += behind.eq(passed)
-        return data.View(layout, head), head_valid
+        return data.View(layout, head), head_ready
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         shape, walk = self.shape, self.shape.walk
-        active, issue, take = Signal(), Signal(), Signal()
-        following, following_valid = self._gate(m, take)
+        # The step that waits for its credit, with the first sums of its addresses; `stalls` if it needs credit at all.
+        pending, pending_first, stalls, stalls_last = Signal(), Signal(), Signal(), Signal()
+        credit = self._credit(m, stalls)
+        passes, issue = Signal(), Signal()
+        m.d.comb += [passes.eq(~stalls | credit), issue.eq(pending & passes)]
+
+        # The loop nest moves on whenever `pending` does. Whether this step is its result's last, and its position's,
+        # are registers: neither they nor the credit go through more than one function to the enables.
+        active, completes, finishes, first = Signal(), Signal(), Signal(), Signal()
+        take, swap, move = Signal(), Signal(), Signal()
+        following, following_ready = self._gate(m, take)
         current = Signal(walk.descriptor())
-
-        levels = self._levels(m, following)
-        groups = _Groups(m, shape)
-
-        credits = Signal(range(shape.credits + 1), init=shape.credits)
-        credit = Signal(init=1)
-        completes, finishes, first = Signal(), Signal(), Signal(init=1)
+        levels, groups = self._levels(m, following), _Groups(m, shape)
         m.d.comb += [
-            completes.eq(Cat(level.last for level in levels).all()),
-            finishes.eq(completes & groups.last),
-            issue.eq(active & (~completes | credit)),
-            take.eq(following_valid & (~active | (issue & finishes))),
+            swap.eq(following_ready & (~active | finishes)),
+            move.eq(passes | ~active),
+            take.eq(swap & move),
         ]
-        remaining = Signal.like(credits)
-        m.d.comb += remaining.eq(credits - Mux(issue & completes, shape.result_words, 0) + self.freed)
-        m.d.sync += [credits.eq(remaining), credit.eq(remaining >= shape.result_words)]
-
-        with m.If(take):
-            m.d.sync += [current.eq(following), active.eq(1), first.eq(1)]
-            groups.load()
-            self._load(levels, following)
-        with m.Elif(issue):
-            m.d.sync += [active.eq(~finishes), first.eq(completes)]
-            with m.If(completes):
+        with m.If(move):
+            m.d.sync += [active.eq(swap | (active & ~finishes)), first.eq(swap | completes)]
+            with m.If(swap):
+                m.d.sync += [current.eq(following), completes.eq(following.once)]
+                m.d.sync += finishes.eq(following.once if shape.results == 1 else 0)
+                groups.load()
+                self._load(levels, following)
+            with m.Elif(completes):
+                m.d.sync += [completes.eq(current.once), finishes.eq(current.once & groups.last_but_one)]
                 groups.step()
                 self._load(levels, current)
             with m.Else():
+                ends = self._ends(levels, current)
+                m.d.sync += [completes.eq(ends), finishes.eq(ends & groups.last)]
                 self._step(m, levels, current)
+        kept, row = Signal.like(self.released), Signal.like(self.row)
+        with m.If(passes):
+            m.d.sync += [
+                pending.eq(active),
+                pending_first.eq(first),
+                stalls.eq(active & completes),
+                stalls_last.eq(active & finishes),
+                kept.eq(current.keep),
+                row.eq(current.row),
+            ]
+        self._addresses(m, passes, current, levels, groups)
 
-        # A position's words are released once its last read is past; the address pipeline delays it.
-        done = Signal()
-        kept = Signal.like(self.released)
-        m.d.sync += [done.eq(issue & finishes), kept.eq(current.keep)]
-        with m.If(done):
+        # A position's words are released with its last step; the address pipeline and the ring delay what follows.
+        with m.If(stalls_last & credit):
             m.d.sync += self.released.eq(kept)
-
-        self._addresses(m, current, levels, groups)
-        flags = Signal(3)
-        m.d.comb += flags.eq((issue & completes) << 2 | (issue & first) << 1 | issue)
-        for _ in range(DATA_LATENCY):
-            delayed = Signal.like(flags)
-            m.d.sync += delayed.eq(flags)
-            flags = delayed
-        m.d.comb += [self.valid.eq(flags[0]), self.first.eq(flags[1]), self.last.eq(flags[2])]
-        row = Signal.like(self.row)
-        m.d.comb += row.eq(current.row)
-        for _ in range(DATA_LATENCY):
-            later = Signal.like(row)
-            m.d.sync += later.eq(row)
-            row = later
-        m.d.comb += self.row.eq(row)
+        flags = delay(m, Cat(issue, issue & pending_first, stalls & credit), DATA_LATENCY - 1, "flags")
+        m.d.comb += Cat(self.valid, self.first, self.last).eq(flags)
+        m.d.comb += self.row.eq(delay(m, row, DATA_LATENCY - 1, "row"))
         return m
+
+    def _credit(self, m: Module, stalls: Value) -> Value:
+        """Whether the output has room for one more result; a register. `stalls & credit` spends it.
+
+        A word counts as freed from the second cycle after `freed` on.
+        """
+        shape = self.shape
+        credits = Signal(range(shape.credits + 1), init=shape.credits)
+        credit = Signal(init=1)
+        freed, remaining = Signal(), Signal.like(credits)
+        m.d.comb += remaining.eq(credits - Mux(stalls & credit, shape.result_words, 0) + freed)
+        m.d.sync += [freed.eq(self.freed), credits.eq(remaining), credit.eq(remaining >= shape.result_words)]
+        return credit
 
     def _levels(self, m: Module, position: data.View) -> list[_Level]:
         """The loops over one result's steps, innermost first; D is last."""
@@ -313,19 +345,19 @@ class Sequencer(wiring.Component):
             return levels
         return [_Level(m, "channel", _bits(walk.inner - 1), (shape.inner_stride, 1), limits), *levels]
 
-    def _starts(self, position: data.View) -> list[tuple[Value, tuple[Value | int, ...]]]:
-        """Steps less one and first values of each level."""
+    def _starts(self, position: data.View) -> list[_Start]:
+        """Of each level."""
         walk = self.shape.walk
-        starts: list[tuple[Value, tuple[Value | int, ...]]] = [
-            (position.rest_i, (0, position.tap_w)),
-            (position.rest_h, (0, position.tap_h)),
-            (position.rest_d, (0, position.tap_d)),
+        starts = [
+            _Start(position.rest_i, position.once_i, (0, position.tap_w)),
+            _Start(position.rest_h, position.once_h, (0, position.tap_h)),
+            _Start(position.rest_d, position.once_d, (0, position.tap_d)),
         ]
-        return starts if walk.merged else [(Const(walk.inner - 1), (0, 0)), *starts]
+        return starts if walk.merged else [_Start(Const(walk.inner - 1), Const(0), (0, 0)), *starts]
 
     def _load(self, levels: Sequence[_Level], position: data.View) -> None:
-        for level, (rest, values) in zip(levels, self._starts(position), strict=True):
-            level.load(rest, values)
+        for level, start in zip(levels, self._starts(position), strict=True):
+            level.load(start)
 
     def _step(self, m: Module, levels: Sequence[_Level], position: data.View, at: int = 0) -> None:
         """Level `at` steps; where it is at its last it starts again and those above step."""
@@ -336,29 +368,40 @@ class Sequencer(wiring.Component):
         with m.If(~level.last):
             level.step()
         with m.Else():
-            rest, values = self._starts(position)[at]
-            level.load(rest, values)
+            level.load(self._starts(position)[at])
             self._step(m, levels, position, at + 1)
 
-    def _addresses(self, m: Module, current: data.View, levels: Sequence[_Level], groups: _Groups) -> None:
-        """ring: (base + offsets) modulo the ring; rom: sum of the levels' ROM values. Three stages each."""
+    def _ends(self, levels: Sequence[_Level], position: data.View) -> Value:
+        """Whether the step after this one is its result's last, where this one is not."""
+        found: list[Value] = []
+        steps: Value = Const(1, 1)
+        for level, start in zip(levels, self._starts(position), strict=True):
+            found.append(Mux(steps, Mux(level.last, start.once, level.rest == 1), level.last))
+            steps = steps & level.last
+        return Cat(found).all()
+
+    def _addresses(
+        self, m: Module, passes: Value, current: data.View, levels: Sequence[_Level], groups: _Groups
+    ) -> None:
+        """ring: (base + offsets) modulo the ring; rom: sum of the levels' ROM values. Three stages each.
+
+        The first stage belongs to the pending step, and waits with it.
+        """
         ring = self.shape.walk.ring
         *inner, high, deep = levels
         bits = _bits(2 * ring)
         near, far, total = Signal(bits), Signal(bits), Signal(bits)
-        m.d.sync += [
-            near.eq(_sum([current.base, *(level.values[0] for level in inner)])),
-            far.eq(high.values[0] + deep.values[0] + groups.offset()),
-            total.eq(near + far),
-        ]
+        low, top, rom = (Signal.like(self.rom_address) for _ in range(3))
+        with m.If(passes):
+            m.d.sync += [
+                near.eq(_sum([current.base, *(level.values[0] for level in inner)])),
+                far.eq(high.values[0] + deep.values[0] + groups.offset()),
+                low.eq(_sum([*(level.values[1] for level in inner), high.values[1]])),
+                top.eq(_sum([deep.values[1], *(value for value in groups.rom if value is not None)])),
+            ]
+        m.d.sync += total.eq(near + far)
         reduced = Signal(bits + 1)
         m.d.comb += reduced.eq(total - ring)
         m.d.sync += self.address.eq(Mux(reduced[-1], total, reduced))
 
-        low, top, rom = (Signal.like(self.rom_address) for _ in range(3))
-        m.d.sync += [
-            low.eq(_sum([*(level.values[1] for level in inner), high.values[1]])),
-            top.eq(_sum([deep.values[1], *(value for value in groups.rom if value is not None)])),
-            rom.eq(low + top),
-            self.rom_address.eq(rom),
-        ]
+        m.d.sync += [rom.eq(low + top), self.rom_address.eq(rom)]

@@ -91,6 +91,10 @@ class WalkerShape:
                 "rest_d": unsigned(_bits(taps[0])),
                 "rest_h": unsigned(_bits(taps[1])),
                 "rest_i": unsigned(_bits(taps[2] * self.run)),
+                "once_d": unsigned(1),
+                "once_h": unsigned(1),
+                "once_i": unsigned(1),
+                "once": unsigned(1),
                 "tap_d": unsigned(_bits(taps[0] * self.tap_strides[0])),
                 "tap_h": unsigned(_bits(taps[1] * self.tap_strides[1])),
                 "tap_w": unsigned(_bits(taps[2] * self.tap_strides[2])),
@@ -102,7 +106,8 @@ class WalkerShape:
 
 
 class Walker(wiring.Component):
-    """Descriptors in raster order; `rest_*` are step counts less one. Holds its output until `advance`.
+    """Descriptors in raster order; `rest_*` are step counts less one, `once_*` say that there is one step, and `once`
+    that a result takes one step in all. Holds its output until `advance`.
 
     `o.keep` is the oldest word that this and later positions read, so it is what the position before it releases.
     """
@@ -158,6 +163,7 @@ class Walker(wiring.Component):
         tap = [table(i, "tap", [axes[i].first_tap(o) * shape.tap_strides[i] for o in per_axis[i]]) for i in range(3)]
         counts = [[axes[i].count(o) for o in per_axis[i]] for i in range(3)]
         rest = [table(i, "rest", [n * (shape.run if i == 2 else 1) - 1 for n in counts[i]]) for i in range(3)]
+        once = [table(i, "once", [n * (shape.run if i == 2 else 1) == 1 for n in counts[i]]) for i in range(3)]
         classes = [shape.row_classes(i) for i in range(3)]
         weights = [len(classes[1]) * len(classes[2]), len(classes[2]), 1]
         row = [table(i, "row", [classes[i].index(n) * weights[i] for n in counts[i]]) for i in range(3)]
@@ -202,6 +208,10 @@ class Walker(wiring.Component):
                 self.o.rest_d.eq(rest[0]),
                 self.o.rest_h.eq(rest[1]),
                 self.o.rest_i.eq(rest[2]),
+                self.o.once_d.eq(once[0]),
+                self.o.once_h.eq(once[1]),
+                self.o.once_i.eq(once[2]),
+                self.o.once.eq(once[0] & once[1] & once[2] if shape.merged else 0),
                 self.o.tap_d.eq(tap[0]),
                 self.o.tap_h.eq(tap[1]),
                 self.o.tap_w.eq(tap[2]),
