@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.utils import ceil_log2
 
+from qtt_hw.fixedpoint import bits_for_range
 from qtt_hw.ir.graph import Contraction
 from rtl_gen.folding import StageSpec
 from rtl_gen.memory import uses_block_ram
@@ -55,6 +56,17 @@ def _lut_ram(depth: int, width: int) -> int:
     return 0 if uses_block_ram(depth) else -(-width // 4) * -(-depth // LUT_RAM_DEPTH) * 4
 
 
+def _requantizer_rows(spec: StageSpec) -> tuple[int, int]:
+    """(depth, width) of the constants of each of the requantiser's lanes: m and b of its channels, or of every row."""
+    requant = spec.requant
+    if requant is None or requant.multiplier is None or requant.offset is None:
+        return 0, 0
+    rows = len(requant.multiplier)
+    half = 1 << (requant.shift - 1) if requant.shift > 0 else 0
+    width = sum(bits_for_range(min(v), max(v)) for v in (requant.multiplier, [b + half for b in requant.offset]))
+    return rows // spec.folding.lanes if isinstance(spec.node, Contraction) else rows, width
+
+
 def stage_resources(spec: StageSpec) -> Resources:
     """Resources of one stage.
 
@@ -82,6 +94,8 @@ def stage_resources(spec: StageSpec) -> Resources:
     if spec.requant is not None:
         wide = bits + 20 if spec.requant.affine else bits
         luts += folding.lanes * (3 * wide + 2 * spec.out.format.bits)
-        if spec.requant.affine:
+        depth, width = _requantizer_rows(spec)
+        brams += folding.lanes * block_rams(depth, width)
+        if spec.requant.affine and not uses_block_ram(depth):
             luts += folding.lanes * 48 * -(-len(spec.requant.multiplier or ()) // (LUT_RAM_DEPTH * folding.lanes))
     return Resources(spec.dsps, brams, luts)

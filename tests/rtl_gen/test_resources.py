@@ -1,0 +1,43 @@
+"""What carried lanes and a deep requantiser cost."""
+
+import numpy as np
+
+from qtt_hw.fixedpoint import Format, Requantizer
+from qtt_hw.ir.graph import INPUT, Contraction, Edge, Window
+from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.plan.resources import block_rams, stage_resources
+
+EDGE = Edge((4, 4, 4, 256), Format(8, True, 0))
+OUT = Format(8, True, 0)
+PLAIN = Requantizer(OUT, 2)
+
+
+def spec(requant=PLAIN, **choices):
+    weight = np.ones((8, 1, 1, 1, 8), dtype=np.int64)
+    node = Contraction("mix", (INPUT,), "mix", Window(), weight, Format(4, True, 0, narrow=True), requant, 2, 16)
+    return StageSpec(node, EDGE, Folding(**{"simd": 1, "pe": 1, "lanes": 1, "ring": 512, "queue": 64, **choices}))
+
+
+def test_carried_lanes_multiply_products_but_not_weights():
+    one, wide = spec(), spec(carry=16, lanes=2)
+    assert (wide.dsps, one.dsps) == (16, 1)
+    assert wide.rom_bits == one.rom_bits and wide.rom_width == one.rom_width
+    assert wide.cycles * 16 == one.cycles
+    # A ring word is 16 values wide, and nothing but the ring is in block RAM.
+    assert stage_resources(wide).brams == block_rams(512, 16 * 8)
+    assert stage_resources(one).brams == block_rams(512, 8)
+
+
+def test_accumulators_are_counted_for_every_carried_lane():
+    luts = [stage_resources(spec(carry=carry, lanes=carry)).luts for carry in (1, 2, 4)]
+    each = 2 * spec().accumulator_bits // 2
+    assert luts[1] - luts[0] >= each and luts[2] - luts[1] >= 2 * each
+
+
+def test_many_rows_of_the_requantiser_are_in_block_ram():
+    rows = tuple(range(1, 257))
+    affine = Requantizer(OUT, 4, rows, tuple(1000 * r for r in rows))
+    plain = stage_resources(spec(carry=4, lanes=1))
+    assert stage_resources(spec(affine, carry=4, lanes=1)).brams == plain.brams + block_rams(256, 10 + 19)
+    # In four lanes each holds a quarter, which fits LUTs.
+    assert stage_resources(spec(affine, carry=4, lanes=4)).brams == plain.brams
