@@ -12,7 +12,7 @@ from qtt_hw.errors import one_line
 from qtt_hw.ir.graph import Graph, Reshape
 from rtl_gen.folding import Folding, StageSpec
 
-__all__ = ["Plan", "StagePlan", "load_plan", "save_plan", "stage_specs"]
+__all__ = ["PathPlan", "Plan", "StagePlan", "load_plan", "save_plan", "stage_specs"]
 
 
 class StagePlan(BaseModel):
@@ -28,6 +28,33 @@ class StagePlan(BaseModel):
     brams: int
     luts: int
     rom_bits: int
+
+
+class PathPlan(BaseModel):
+    """What one path of contraction of a layer costs by itself, at the plan's number of cycles.
+
+    Attributes
+    ----------
+    layer, path : str
+    chosen : bool
+    multiplications : int
+        Of one inference.
+    rom_bits : int
+        Weights of its steps, merged cores included.
+    dsps, brams, luts : int or None
+        Of its cheapest folding; None when no folding is that fast.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layer: str
+    path: str
+    chosen: bool
+    multiplications: int
+    rom_bits: int
+    dsps: int | None
+    brams: int | None
+    luts: int | None
 
 
 class Plan(BaseModel):
@@ -47,6 +74,8 @@ class Plan(BaseModel):
         Predicted MULT18X18D, DP16KD and LUT-like cells.
     rom_bits : int
         Weights in ROM.
+    paths : tuple of PathPlan
+        Every path of every layer whose path was free to choose.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +95,12 @@ class Plan(BaseModel):
     luts: int
     rom_bits: int
     stages: tuple[StagePlan, ...]
+    paths: tuple[PathPlan, ...] = ()
+
+    @property
+    def chosen_paths(self) -> dict[str, str]:
+        """The path by layer, where it was free to choose: what `qtt train --plan` takes over."""
+        return {path.layer: path.path for path in self.paths if path.chosen}
 
     @property
     def frames_per_second(self) -> float:

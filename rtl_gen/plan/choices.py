@@ -1,0 +1,176 @@
+"""The stated set of foldings of one stage: everything that the planner chooses among, with what each costs.
+
+Widths are divisors: of a contraction's `trail` (one input a step, so many carried indices), or its whole trail times a
+divisor of `in_size`; results are divisors of `out_size`; lanes the fewest that keep up. For each of these: products in
+DSPs or, where they are narrow, in LUTs; the least ring or one with slack.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from amaranth.utils import ceil_log2
+
+from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Window
+from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.geometry import Geometry
+from rtl_gen.multiplier import LaneKind
+from rtl_gen.plan.resources import Resources, ring_capacity, stage_resources
+
+__all__ = ["NARROW_BITS", "Choice", "StageChoices", "choices_of"]
+
+#: Widest product array of one stage that is considered.
+MOST_MULTIPLIERS = 1024
+#: A product of a weight of b bits and an input of c bits may be formed in LUTs up to this b * c.
+LOGIC_PRODUCT_BITS = 32
+#: How much faster than its producer a stage with a stride should be, so that a volume's end does not stall it.
+STRIDED_MARGIN = 1.15
+#: The same for a stage whose ring holds no more than its window.
+LEAST_RING_MARGIN = 1.25
+#: Inputs this narrow are always multiplied in LUTs.
+NARROW_BITS = 2
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A folding and the cycles between inferences that it can sustain behind a steady producer."""
+
+    folding: Folding
+    cycles: int
+    resources: Resources
+
+
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+def _least_lanes(results: int, steps: int, width_after: int) -> int | None:
+    """Fewest output lanes that keep up, of those that the next stage's words are a multiple of."""
+    fits = [d for d in _divisors(results) if results // d <= steps]
+    gathered = [d for d in fits if width_after % d == 0]
+    split = [d for d in fits if d % width_after == 0]
+    return min(gathered) if gathered else min(split) if split else None
+
+
+def _rings(geometry: Geometry) -> list[tuple[int, float]]:
+    """Ring sizes worth having, with the factor by which each delays the stage.
+
+    A stage with a stride works only on every stride-th plane and row that arrives. The least ring makes it wait for
+    them; a ring with `stride` more planes (rows, positions, for a window that spans no plane or row) lets it work on
+    one output plane while the inputs of the next arrive.
+    """
+    least = geometry.least_ring
+    for axis in range(3):
+        window = geometry.axes[axis]
+        if window.kernel > 1 or window.stride > 1:
+            waits = math.prod(a.stride for a in geometry.axes)
+            slack = (least + window.stride * geometry.strides[axis], 1.0 if waits == 1 else STRIDED_MARGIN)
+            if axis == 2:  # some positions more cost next to nothing
+                return [(slack[0] + geometry.words, slack[1])]
+            return [(least, max(float(waits), LEAST_RING_MARGIN)), slack]
+    return [(least + 2 * geometry.words, 1.0)]
+
+
+def _undominated(choices: Sequence[Choice]) -> list[Choice]:
+    """Those that no other one beats or equals in everything; of equal ones the first."""
+    found: list[tuple[tuple[int, ...], Choice]] = []
+    costs = [(c.cycles, c.resources.dsps, c.resources.brams, c.resources.luts) for c in choices]
+    for cost, choice in sorted(zip(costs, choices, strict=True), key=lambda item: item[0]):
+        if not any(all(a <= b for a, b in zip(other, cost, strict=True)) for other, _ in found):
+            found.append((cost, choice))
+    return [choice for _, choice in found]
+
+
+class StageChoices:
+    """The undominated foldings of a stage, by the width of its words and by that of the stage behind.
+
+    Parameters
+    ----------
+    node : Node
+    x : Edge
+        What it reads.
+    """
+
+    def __init__(self, node: Node, x: Edge):
+        self.node, self.x = node, x
+        self.widths = self._widths()
+        #: Cycles with one lane.
+        self.serial = max(self._serial(), 1)
+        self._found: dict[tuple[int, int], list[Choice]] = {}
+        self._known: dict[tuple[int, int, int], list[Choice]] = {}
+
+    def _widths(self) -> list[int]:
+        """Widths that a word can have; each belongs to one simd and carry."""
+        node = self.node
+        if isinstance(node, Permutation):
+            return [1]
+        if isinstance(node, Contraction):
+            return [*_divisors(node.trail), *(simd * node.trail for simd in _divisors(node.in_size)[1:])]
+        return _divisors(self.x.channels)
+
+    def _serial(self) -> int:
+        if isinstance(self.node, Contraction):
+            return self.node.macs(self.x)
+        window = self.node.window if isinstance(self.node, Pool) else Window()
+        return Geometry.of(window, self.x.shape, 1).total_taps * self.x.channels
+
+    def of(self, width: int, behind: int) -> list[Choice]:
+        """For words of `width` values, when the stage behind reads words of `behind`."""
+        if (width, behind) not in self._found:
+            self._found[width, behind] = _undominated(list(self._choices(width, behind)))
+        return self._found[width, behind]
+
+    def _choices(self, width: int, behind: int) -> Iterator[Choice]:
+        node, x = self.node, self.x
+        simd, carry, results, steps = width, 1, [width], 1
+        if isinstance(node, Contraction):
+            carry = min(width, node.trail)
+            simd = width // carry
+            results = _divisors(node.out_size) if carry == node.trail else [1]
+            steps = node.in_size // simd
+        window = node.window if isinstance(node, Contraction | Pool) else Window()
+        geometry = Geometry.of(window, x.shape, width)
+        for pe in results:
+            lanes = _least_lanes(pe * carry, geometry.least_taps * steps, behind)
+            if lanes is None or (isinstance(node, Contraction) and pe * width > MOST_MULTIPLIERS):
+                continue
+            if (width, pe, lanes) not in self._known:
+                draft = Folding(simd=simd, pe=pe, carry=carry, lanes=lanes, ring=geometry.least_ring, queue=1 << 20)
+                self._known[width, pe, lanes] = list(self._candidates(geometry, draft))
+            yield from self._known[width, pe, lanes]
+
+    def _candidates(self, geometry: Geometry, draft: Folding) -> Iterator[Choice]:
+        """Kinds of multipliers and ring sizes for given widths."""
+        node, x = self.node, self.x
+        kinds: list[LaneKind] = ["dsp"]
+        if isinstance(node, Contraction):
+            if x.format.bits <= NARROW_BITS:
+                kinds = ["logic"]
+            elif node.weight_format.bits * x.format.bits <= LOGIC_PRODUCT_BITS:
+                kinds = ["dsp", "logic"]
+        spec = StageSpec(node, x, draft)
+        queue = max(16, 1 << ceil_log2(spec.latency + 2 + spec.result_words))
+        rings = [(ring_capacity(words, spec.ring_width), delay) for words, delay in _rings(geometry)]
+        for kind, (ring, delay) in product(kinds, rings):
+            folding = draft.model_copy(update={"ring": ring, "queue": queue, "multiplier": kind})
+            spec = StageSpec(node, x, folding)
+            yield Choice(folding, int(spec.cycles * delay), stage_resources(spec))
+
+
+def choices_of(nodes: Sequence[tuple[Node, Edge]]) -> list[StageChoices]:
+    """The choices of several stages; equal stages, as they occur on several paths of one layer, share theirs."""
+    known: dict[object, StageChoices] = {}
+    found = []
+    for node, x in nodes:
+        key: object = id(node)
+        if isinstance(node, Contraction):
+            requant = replace(node.requant, out=node.requant.out)
+            key = (x, node.window, node.weight.shape, node.weight_format, node.lead, node.trail, requant)
+            key = (key, node.accumulator(x))
+        if key not in known:
+            known[key] = StageChoices(node, x)
+        found.append(known[key])
+    return found
