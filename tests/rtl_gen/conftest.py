@@ -49,17 +49,22 @@ formats = st.one_of(
 
 
 @st.composite
-def stage_cases(draw: st.DrawFn) -> Case:
-    """Any supported stage on a few small volumes."""
-    kind = draw(st.sampled_from(["contraction", "contraction", "max", "average", "permutation"]))
+def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
+    """Any supported stage on a few small volumes, or only contractions that carry modes on both sides."""
+    kinds = ["contraction"] if carried else ["contraction", "contraction", "max", "average", "permutation"]
+    kind = draw(st.sampled_from(kinds))
     simd = 1 if kind == "permutation" else draw(st.integers(1, 3))
     lead = trail = carry = 1
-    if kind == "contraction" and draw(st.booleans()):
-        lead, trail = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    if carried or (kind == "contraction" and draw(st.booleans())):
+        least = 2 if carried else 1
+        lead, trail = draw(st.integers(least, 3)), draw(st.integers(least, 4))
         carry = draw(st.sampled_from(_divisors(trail)))
         simd = simd if carry == trail else 1
     fmt = draw(formats)
-    edge = Edge((*draw(st.tuples(*[st.integers(1, 5)] * 3)), lead * simd * draw(st.integers(1, 3)) * trail), fmt)
+    edge = Edge(
+        (*draw(st.tuples(*[st.integers(1, 3 if carried else 5)] * 3)), lead * simd * draw(st.integers(1, 3)) * trail),
+        fmt,
+    )
     kernel = draw(st.tuples(*[st.integers(1, 3)] * 3))
     stride = draw(st.tuples(*[st.integers(1, 3)] * 3))
     padding = tuple((draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in kernel)
@@ -217,3 +222,9 @@ def words():
 def cases():
     """The strategy of random stages, for tests that draw with `st.data()`."""
     return stage_cases()
+
+
+@pytest.fixture(scope="session")
+def carried_cases():
+    """The strategy of random contractions with a lead and a trail."""
+    return stage_cases(carried=True)

@@ -32,6 +32,23 @@ def test_equals_golden_under_stalls(cases, words, data):
 
 @checks
 @given(st.data())
+def test_carried_modes_equal_golden_and_take_the_predicted_cycles(carried_cases, words, data):
+    case = data.draw(carried_cases)
+    pack, unpack = words
+    spec, lanes = case.spec, case.spec.folding.lanes
+    given_words, wanted = pack(case.x, case.in_lanes, spec.x.format), spec.out_words * len(case.x)
+    want = run_node(case.x, spec.node, spec.x).reshape(-1)
+    got = transfer(Stage(spec, case.in_lanes), given_words, wanted)
+    assert np.array_equal(unpack(got.words, lanes, spec.out.format), want)
+    taken_in, taken_out = schedule([spec], case.in_lanes, len(case.x), classes=None)
+    assert [c - taken_in[0] for c in taken_in] == list(got.accepted)
+    assert [c - taken_in[0] for c in taken_out] == list(got.produced)
+    stalled = transfer(Stage(spec, case.in_lanes), given_words, wanted, stalls=(0.3, 0.5), seed=1)
+    assert stalled.words == got.words
+
+
+@checks
+@given(st.data())
 def test_takes_the_predicted_cycles(cases, words, data):
     case = data.draw(cases)
     spec = case.spec
