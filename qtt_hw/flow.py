@@ -5,7 +5,7 @@ Each returns a typed result, which is what the command line prints with --json.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from qtt_hw.data import Splits
 from qtt_hw.evaluate import samples_of
 from qtt_hw.ir.file import digest_of, load
-from qtt_hw.ir.graph import Graph
+from qtt_hw.ir.graph import Graph, Node
 from qtt_hw.ir.preprocess import preprocess
 
 if TYPE_CHECKING:
@@ -89,8 +89,9 @@ def plan(
     Parameters
     ----------
     model : Graph, path of a model.qtt, or path of a training configuration
-        Of a configuration the untrained network is planned, quantised on random inputs: its cycles, multipliers and
-        memories are those of the trained one.
+        Of a configuration the untrained network is planned: its cycles, multipliers and memories are those of the
+        trained one. Then the path along which each QTTConv3d and TTLinear is contracted is chosen too; train with
+        the plan (`qtt train --plan`), since a path changes where roundings happen.
     device : Device or str
         The FPGA; "none" is unbounded.
     fps : float, optional
@@ -109,14 +110,16 @@ def plan(
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be above 0, got {value:g}")
     chosen = find_device(device) if isinstance(device, str) else device
+    alternatives: Mapping[str, Mapping[str, Sequence[Node]]] = {}
     if not isinstance(model, Graph):
         if Path(model).suffix == ".toml":
-            from qtt_hw.train.untrained import untrained_graph
+            from qtt_hw.train.untrained import untrained
 
-            model = untrained_graph(model, data, input_shape, classes)
+            before = untrained(model, data, input_shape, classes)
+            model, alternatives = before.graph, before.alternatives
         else:
             model = load(model)
-    return search(model, chosen, fps=fps, clock_mhz=clock_mhz, progress=progress)
+    return search(model, chosen, fps=fps, clock_mhz=clock_mhz, alternatives=alternatives, progress=progress)
 
 
 def emit(

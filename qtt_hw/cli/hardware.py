@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich import box
@@ -11,6 +11,9 @@ from rich.table import Table
 
 from qtt_hw.cli.model import Data, Json, Split
 from qtt_hw.cli.show import example, file_to_write, note, number, progress, report, rows_table, shape
+
+if TYPE_CHECKING:
+    from rtl_gen.plan.plan import Plan
 
 __all__ = ["add_to"]
 
@@ -55,9 +58,9 @@ def plan(
 ) -> None:
     """Fold a network onto a device: multipliers, memories and the exact number of cycles.
 
-    A configuration is planned before training: its untrained network, quantised on random inputs. How a layer is
-    contracted is fixed by its type (five stages in order for a TT convolution), so there is nothing to choose there
-    and training takes no plan; the plan of the trained model is made anew from its file.
+    A configuration is planned before training: then the path along which each QTTConv3d and TTLinear is contracted is
+    chosen too, for the fewest cycles that fit the device. A path changes where roundings happen, so train with the
+    plan (qtt train --plan); the trained model is then planned anew from its file, for the folding.
     """
     from qtt_hw.flow import plan as run
     from rtl_gen.plan.plan import save_plan
@@ -97,7 +100,32 @@ def plan(
         ("DSP, block RAM, LUT", f"{number(result.dsps)}, {number(result.brams)}, {number(result.luts)}"),
         ("weights in ROM", number(result.rom_bits, unit="bits")),
     ]
-    report(result, json, table, rows_table("whole network", rows))
+    tables = [table, rows_table("whole network", rows)]
+    if result.paths:
+        tables.insert(0, _paths_table(result))
+    report(result, json, *tables)
+
+
+#: Paths of a layer that are shown; all stand in the plan.
+SHOWN_PATHS = 5
+
+
+def _paths_table(result: Plan) -> Table:
+    """Of each layer the path chosen, those of fewest multiplications, and what each would cost by itself."""
+    table = Table(title="paths, each by itself at this number of cycles", title_justify="left", box=box.SIMPLE)
+    for name in ("layer", "path", "multiplications", "weights in bits", "DSP", "block RAM", "LUT"):
+        table.add_column(name, justify="left" if name in ("layer", "path") else "right", overflow="fold")
+    for layer in dict.fromkeys(path.layer for path in result.paths):
+        of_layer = [path for path in result.paths if path.layer == layer]
+        of_layer.sort(key=lambda path: (not path.chosen, path.multiplications, path.rom_bits))
+        for path in of_layer[:SHOWN_PATHS]:
+            counts = (path.multiplications, path.rom_bits, path.dsps, path.brams, path.luts)
+            name = path.path + (" *" if path.chosen else "")
+            table.add_row(layer, name, *(number(count) for count in counts))
+            layer = ""
+        if len(of_layer) > SHOWN_PATHS:
+            table.add_row("", f"and {len(of_layer) - SHOWN_PATHS} more", *[""] * 5)
+    return table
 
 
 def emit(

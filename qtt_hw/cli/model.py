@@ -43,6 +43,9 @@ def train(
     start: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Begin with the float models of this finished run.")
     ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(metavar="PLAN.json", help="Contract along the paths of this plan of CONFIG.toml.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="In place of the configuration's.")] = None,
     accelerator: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     json: Json = False,
@@ -52,6 +55,10 @@ def train(
     from qtt_hw.train import train as run
 
     loaded = load_config(config)
+    if plan is not None:
+        from rtl_gen.plan.plan import load_plan
+
+        loaded = loaded.with_paths(load_plan(plan).chosen_paths)
     if seed is not None:
         loaded = loaded.with_seed(seed)
     with progress() as show:

@@ -72,11 +72,16 @@ class TTLinear(nn.Module):
         if self.bias is not None:
             self.bias.zero_()
 
+    @property
+    def train_length(self) -> int:
+        """Cores."""
+        return len(self.in_modes)
+
     def set_path(self, path: Path | str | None) -> None:
         """Contract along another path; the layer's function stays the same."""
         if path == "best":
             path = best_path(self.in_modes, self.out_modes, self.ranks)
-        self.path = Path.parse(path, len(self.in_modes)) if isinstance(path, str) else path
+        self.path = Path.parse(path, self.train_length) if isinstance(path, str) else path
 
     def steps(self) -> tuple[ChainStep, ...]:
         """The contractions in the order they run."""

@@ -142,12 +142,17 @@ def input_shape(name: str) -> tuple[int, int, int, int]:
     return c, d, h, w
 
 
+def classes(name: str) -> int | None:
+    """The number of classes of the data set that a network is named for; None for one that is not."""
+    return _CLASSES.get(name)
+
+
 def create(name: str, **arguments: object) -> nn.Module:
     """A network by name, freshly initialised from torch's random state; arguments go over the name's own."""
     if name not in _ZOO:
         raise ValueError(f"there is no network {name!r} in the zoo: it has {', '.join(_ZOO)}")
     make, own = _ZOO[name]
-    defaults = {"classes": _CLASSES[name]} if name in _CLASSES else {}
+    defaults = {} if classes(name) is None else {"classes": classes(name)}
     try:
         model = make(**{**own, **defaults, **arguments})
     except TypeError as error:

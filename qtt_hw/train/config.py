@@ -217,6 +217,11 @@ class Config(_Section):
     def with_seed(self, seed: int) -> Config:
         return self.model_copy(update={"train": self.train.model_copy(update={"seed": seed})})
 
+    def with_paths(self, paths: dict[str, str]) -> Config:
+        """Contracted along these paths, by layer; other layers keep theirs."""
+        merged = {**self.model.paths, **paths}
+        return self.model_copy(update={"model": self.model.model_copy(update={"paths": merged})})
+
     def changed(self, name: str, changes: dict[str, Any], without: Sequence[str] = ()) -> Config:
         """Another configuration of its own name, with some values changed and some sections left out.
 

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from qtt_hw.data import Splits
 from qtt_hw.fixedpoint import Format
+from qtt_hw.ir.alternatives import path_alternatives
 from qtt_hw.ir.freeze import freeze
-from qtt_hw.ir.graph import Graph, InputSpec
+from qtt_hw.ir.graph import Contraction, Graph, InputSpec
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.nn import zoo
 from qtt_hw.train.config import Config, ModelConfig, QuantSection, load_config
 from qtt_hw.train.model import build_model, make_network
 from qtt_hw.train.quantized import prepare_model
 
-__all__ = ["network", "untrained_graph"]
+__all__ = ["Untrained", "network", "untrained"]
 
 Shape = tuple[int, int, int, int]
-#: Random samples that scales are set on; what a plan costs does not depend on them.
-CALIBRATION_SAMPLES = 8
 
 
 def network(source: str, input_shape: Sequence[int] | None = None) -> tuple[nn.Module, Shape]:
@@ -50,13 +49,29 @@ def _shape(values: Sequence[int]) -> Shape:
     return c, d, h, w
 
 
-def untrained_graph(
+@dataclass(frozen=True)
+class Untrained:
+    """A network before training.
+
+    Attributes
+    ----------
+    graph : Graph
+        Its scales are placeholders; cycles, multipliers and memories do not depend on them.
+    alternatives : dict
+        By layer and path, the stages of every path of contraction that a layer is free to take.
+    """
+
+    graph: Graph
+    alternatives: dict[str, dict[str, tuple[Contraction, ...]]]
+
+
+def untrained(
     path: str | Path,
     data: Splits | str | Path | None = None,
     input_shape: Sequence[int] | None = None,
     classes: int | None = None,
-) -> Graph:
-    """The integer graph of a configuration's untrained network, quantised on random inputs.
+) -> Untrained:
+    """What can be planned before training: the integer graph of a configuration's untrained network, and its paths.
 
     Parameters
     ----------
@@ -65,10 +80,15 @@ def untrained_graph(
         Gives the input's shape and format, and the classes. Generated solids when the configuration has options for
         them and nothing else is given.
     input_shape : (C, D, H, W), optional
-        In place of data, with `classes`: of the network's input, after preprocessing.
+        In place of data, with `classes`: of the network's input, after preprocessing. A zoo network that is named for
+        a data set has both of its own.
     classes : int, optional
     """
     config = load_config(path)
+    if data is None and config.model.name in zoo.names():
+        classes = classes or config.model.args.get("classes", zoo.classes(config.model.name))
+        if classes is not None and input_shape is None and zoo.classes(config.model.name) is not None:
+            input_shape = config.model.args.get("input_shape", zoo.input_shape(config.model.name))
     if data is None and input_shape is None and config.data.options:
         data = "solids"
     labels: tuple[str, ...]
@@ -80,19 +100,13 @@ def untrained_graph(
         labels = tuple(str(index) for index in range(classes))
     else:
         raise ValueError(f"{path}: before training, planning needs data, or an input shape C,D,H,W and classes")
-    fmt = spec.edge.format
-    d, h, w, c = spec.edge.shape
     model = build_model(config, spec, len(labels), config.train.seed).eval()
-    prepared = prepare_model(model, spec, config.quant or QuantSection())
-    random = torch.Generator().manual_seed(config.train.seed)
-    x = torch.randint(fmt.minimum, fmt.maximum + 1, (CALIBRATION_SAMPLES, c, d, h, w), generator=random)
-    before = torch.get_num_threads()
-    torch.set_num_threads(config.train.threads or before)
-    try:
-        prepared.calibrate([x.to(torch.float32) * 2.0**-fmt.frac])
-    finally:
-        torch.set_num_threads(before)
-    return freeze(prepared, spec, labels, config.name)
+    how = config.quant or QuantSection()
+    prepared = prepare_model(model, spec, how)
+    # Planned, not run: the scales that quantisers begin with do.
+    prepared.phase[0] = 1
+    graph = freeze(prepared, spec, labels, config.name)
+    return Untrained(graph, path_alternatives(model, graph, how.quantisation))
 
 
 def _spec(config: Config, shape: Shape) -> InputSpec:

@@ -97,9 +97,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def graph(config: Path) -> Graph:
-    from qtt_hw.train.untrained import untrained_graph
+    from qtt_hw.train.untrained import untrained
 
-    return untrained_graph(config)
+    return untrained(config).graph
 
 
 @pytest.fixture(scope="module")

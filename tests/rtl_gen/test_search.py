@@ -1,11 +1,14 @@
 """Plans fit their device, reach their frame rate, say what is missing, and predict what the stages need."""
 
+import numpy as np
 import pytest
 
 from boards.devices import Device, device
+from qtt_hw.fixedpoint import Format, Requantizer
+from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, InputSpec, Window
 from rtl_gen.cycles import predict
 from rtl_gen.plan.plan import load_plan, save_plan, stage_specs
-from rtl_gen.plan.search import USABLE, plan
+from rtl_gen.plan.search import USABLE, along, plan
 
 
 def within(found, target):
@@ -72,3 +75,45 @@ def test_a_plan_of_another_model_is_refused(network):
     foldings = [(s.stage, s.folding) for s in found.stages]
     with pytest.raises(ValueError, match="the plan does not belong to .*: it has no stage"):
         stage_specs(network, foldings[1:])
+
+
+def carried_alternatives():
+    """A layer of one convolution, and the same kernel's size as two contractions that need fewer multiplications."""
+    rng = np.random.default_rng(5)
+    edge = Edge((6, 6, 6, 16), Format(8, True, 3))
+    narrow, out = Format(4, True, 3, narrow=True), Format(8, True, 3)
+    window = Window((3, 3, 3), padding=((1, 1),) * 3)
+
+    def node(name, size, taken, trail, where):
+        weight = rng.integers(-7, 8, (size, *where.kernel, taken))
+        return Contraction(name, (INPUT,), "layer", where, weight, narrow, Requantizer(out, 4), 1, trail)
+
+    dense = node("layer", 16, 16, 1, window)
+    chain = (node("layer.core0", 4, 1, 16, window), node("layer.core1", 16, 64, 1, Window()))
+    head_weight = rng.integers(-7, 8, (3, 6, 6, 6, 16))
+    head = Contraction("head", ("layer",), "head", Window((6, 6, 6)), head_weight, narrow, Requantizer(out, 4))
+    graph = Graph("two", InputSpec(edge, edge.shape), (dense, head))
+    return graph, {"layer": {"0-1": (dense,), "0 1": chain}}
+
+
+def test_the_path_is_chosen_with_the_folding():
+    graph, alternatives = carried_alternatives()
+    found = plan(graph, device("ecp5-25f"), alternatives=alternatives)
+    assert found.chosen_paths == {"layer": "0 1"}
+    assert [s.stage for s in found.stages] == ["layer.core0", "layer.core1", "head"]
+    costs = {path.path: path for path in found.paths}
+    assert costs["0-1"].multiplications > costs["0 1"].multiplications
+    assert costs["0-1"].rom_bits == 27 * 16 * 16 * 4 and costs["0 1"].rom_bits == (27 * 4 + 16 * 64) * 4
+    alone = [plan(along(graph, alternatives, {"layer": text}), device("ecp5-25f")).cycles for text in ("0-1", "0 1")]
+    assert found.cycles == min(alone) == alone[1]
+
+
+def test_the_order_of_a_chain_follows_the_path():
+    graph, alternatives = carried_alternatives()
+    changed = along(graph, alternatives, {"layer": "0 1"})
+    assert [(n.name, n.inputs) for n in changed.nodes] == [
+        ("layer.core0", (INPUT,)),
+        ("layer.core1", ("layer.core0",)),
+        ("head", ("layer.core1",)),
+    ]
+    assert changed.output == graph.output

@@ -1,0 +1,82 @@
+"""The stages that a tensor-train layer would have along every path of contraction: what a planner chooses among."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch import nn
+
+from qtt_hw.fixedpoint import Format, Requantizer, accumulator_range, bits_for_range, quantize
+from qtt_hw.ir.graph import Contraction, Graph, Window, as_integers
+from qtt_hw.nn import QTTConv3d, TTLinear
+from qtt_hw.quant import QuantConfig
+from qtt_hw.tt.chain import Path, paths
+
+__all__ = ["path_alternatives"]
+
+
+def path_alternatives(
+    model: nn.Module, graph: Graph, config: QuantConfig
+) -> dict[str, dict[str, tuple[Contraction, ...]]]:
+    """By layer and by the path's text, the contractions of every way to group its cores, from both ends.
+
+    Their weights are the layer's own, quantised to the layer's bits; their scales are placeholders, which change
+    neither cycles nor multipliers nor memories.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The float network that the graph was made of, untrained or not.
+    graph : Graph
+    config : QuantConfig
+        Nothing is free where its `tt_form` is merged.
+    """
+    if config.tt_form == "merged":
+        return {}
+    layers = dict(model.named_modules())
+    found: dict[str, dict[str, tuple[Contraction, ...]]] = {}
+    for name in dict.fromkeys(node.source for node in graph.nodes):
+        layer = layers.get(name)
+        if isinstance(layer, QTTConv3d | TTLinear):
+            last = [node for node in graph.nodes if node.source == name and isinstance(node, Contraction)][-1]
+            x = graph.input_of(next(node for node in graph.nodes if node.source == name)).format
+            count = layer.train_length
+            found[name] = {str(path): tuple(_stages(layer, path, last, x, config)) for path in paths(count)}
+    return found
+
+
+def _stages(
+    layer: QTTConv3d | TTLinear, path: Path, last: Contraction, x: Format, config: QuantConfig
+) -> Iterator[Contraction]:
+    before = layer.path
+    layer.set_path(path)
+    try:
+        steps = layer.steps()
+        weights = [layer.step_weight(step).detach().double().numpy() for step in steps]
+    finally:
+        layer.set_path(before)
+    fmt = last.weight_format
+    for step, weight in zip(steps, weights, strict=True):
+        kernel = weight.reshape(*weight.shape, *(1,) * (5 - weight.ndim)).transpose(0, 2, 3, 4, 1)
+        integers = as_integers(quantize(kernel / np.abs(kernel).max() * fmt.maximum * 2.0**-fmt.frac, fmt))
+        window = Window()
+        if isinstance(layer, QTTConv3d) and step.first == 0:
+            window = Window(layer.kernel_size, layer.stride, layer.padding)
+        requant = last.requant
+        if step is not steps[-1]:
+            out = Format(config.intermediate_bits, True, 0)
+            requant = Requantizer(out, max(bits_for_range(*accumulator_range(integers, x)) - out.bits, 0))
+        node = Contraction(
+            f"{last.source}.{step.name}",
+            (),
+            last.source,
+            window,
+            integers,
+            fmt,
+            requant,
+            step.lead,
+            step.trail,
+        )
+        x = requant.out
+        yield node
