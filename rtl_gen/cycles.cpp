@@ -178,6 +178,14 @@ struct Position {
     }
 };
 
+// Whether an output word has left the queue's memory: freed[j] = max(base[j] - 1, taken[j-1]), as soon as the output
+// register is empty or being taken.
+bool is_freed(const Link& o, int64_t j) { return j <= o.taken.count(); }
+Cycle freed(const Link& o, int64_t j) { return j > 0 ? std::max(o.base[j] - 1, o.taken[j - 1]) : o.base[0] - 1; }
+
+// The output word that must have left the queue before a result's words can be sent to it; negative when none must.
+int64_t awaited(const Link& o, int64_t words, int64_t queue) { return o.base.count() + words - queue - 1; }
+
 // A windowed stage (rtl_gen.stage.Stage).
 struct Stage final : Unit {
     Link &i, &o;
@@ -225,11 +233,6 @@ struct Stage final : Unit {
         return true;
     }
 
-    // Whether an output word has left the queue's memory: freed[j] = max(base[j] - 1, taken[j-1]), as soon as the
-    // output register is empty or being taken.
-    bool is_freed(int64_t j) const { return j <= o.taken.count(); }
-    Cycle freed(int64_t j) const { return j > 0 ? std::max(o.base[j] - 1, o.taken[j - 1]) : o.base[0] - 1; }
-
     // Positions in order; a result's last step waits for credit; its words are pushed `latency` later.
     bool issue() {
         bool moved = false;
@@ -237,10 +240,10 @@ struct Stage final : Unit {
             loaded = true;
             for (; group < shape.groups; ++group) {
                 Cycle last = start + shape.steps[at.index] - 1;
-                const int64_t awaited = o.base.count() + shape.words - shape.queue - 1;
-                if (awaited >= 0) {
-                    if (!is_freed(awaited)) return moved;
-                    last = std::max(last, freed(awaited) + 1);
+                const int64_t leaving = awaited(o, shape.words, shape.queue);
+                if (leaving >= 0) {
+                    if (!is_freed(o, leaving)) return moved;
+                    last = std::max(last, freed(o, leaving) + 1);
                 }
                 for (int64_t k = 0; k < shape.words; ++k) o.offer(last + shape.latency + 2 + k);
                 start = last + 1;
@@ -257,6 +260,53 @@ struct Stage final : Unit {
     bool advance() override {
         const bool accepted = accept();
         return issue() || accepted;
+    }
+};
+
+// A pool that accumulates (rtl_gen.row_pool.RowPool). Of its shape, `needs` says where a position's words end: its last
+// `groups` words complete a result each.
+struct RowPool final : Unit {
+    Link &i, &o;
+    StageShape shape;
+    Position at;  // the position that is completed next
+    int64_t group = 0, word = 0, part = 0;  // its next result; the gathered word and its part that are accepted next
+    Cycle completed;                        // when the result before was
+
+    RowPool(Link& i, Link& o, StageShape given)
+        : Unit{&i, &o}, i(i), o(o), shape(std::move(given)), completed(-1 - shape.words) {
+        o.keep(shape.queue + shape.words + 1);
+    }
+
+    bool completes() const {
+        return part == shape.collect - 1 && word == at.origin + shape.needs[at.index] - shape.groups + group;
+    }
+
+    // taken[j] = max(base[j], taken[j-1] + 1), and where it completes a result also
+    // max(freed[the word that returns its credit] + 2, the result before + its words)
+    bool advance() override {
+        bool moved = false;
+        for (; i.offered(); moved = true) {
+            Cycle cycle = std::max(i.next(), i.taken.last() + 1);
+            if (completes()) {
+                const int64_t leaving = awaited(o, shape.words, shape.queue);
+                if (leaving >= 0) {
+                    if (!is_freed(o, leaving)) return moved;
+                    cycle = std::max(cycle, freed(o, leaving) + 2);
+                }
+                completed = cycle = std::max(cycle, completed + shape.words);
+                for (int64_t k = 0; k < shape.words; ++k) o.offer(cycle + shape.latency + 2 + k);
+                if (++group == shape.groups) {
+                    group = 0;
+                    at.next(shape);
+                }
+            }
+            i.take(cycle);
+            if (++part == shape.collect) {
+                part = 0;
+                ++word;
+            }
+        }
+        return moved;
     }
 };
 
@@ -300,6 +350,12 @@ void add_stage(Model* model, int64_t i, int64_t o, int64_t collect, int64_t ring
     model->add<Stage>(model->link(i), model->link(o),
                       StageShape{collect, ring, volume, groups, words, queue, latency, {needs, needs + positions},
                                  {releases, releases + positions}, {steps, steps + positions}});
+}
+
+void add_row_pool(Model* model, int64_t i, int64_t o, int64_t collect, int64_t volume, int64_t groups, int64_t words,
+                  int64_t queue, int64_t latency, int64_t positions, const int64_t* needs) {
+    model->add<RowPool>(model->link(i), model->link(o),
+                        StageShape{collect, 0, volume, groups, words, queue, latency, {needs, needs + positions}, {}, {}});
 }
 
 // Let every unit advance, until `link` has `records` records or for so many rounds: 1, or 0 when nothing moves any

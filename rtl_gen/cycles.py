@@ -43,6 +43,7 @@ _FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
     "add_splitter": ([c_int64] * 3, None),
     "add_argmax": ([c_int64] * 3, None),
     "add_stage": ([c_int64] * 10 + [_TABLE] * 3, None),
+    "add_row_pool": ([c_int64] * 9 + [_TABLE], None),
     "run": ([c_int64] * 3, c_int64),
     "count_taken": ([c_int64], c_int64),
     "count_offered": ([c_int64], c_int64),
@@ -137,6 +138,12 @@ class _Chain:
 
 def _add_stage(model: _Model, spec: StageSpec, in_lanes: int, i: int, o: int) -> None:
     geometry, folding = spec.geometry, spec.folding
+    if spec.accumulates:
+        model.add_row_pool(
+            *(i, o, spec.in_width // in_lanes, geometry.volume_words, spec.groups),
+            *(spec.result_words, folding.queue, spec.latency, len(geometry.needs), geometry.needs),
+        )
+        return
     tables = geometry.needs, geometry.releases, spec.steps
     model.add_stage(
         *(i, o, spec.in_width // in_lanes, folding.ring, geometry.volume_words, spec.groups),

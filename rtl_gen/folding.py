@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.fixedpoint import IntArray, Requantizer, average_requantizer, bits_for_range
 from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Window
+from rtl_gen.accumulation import ACCUMULATE_LATENCY, Accumulation
 from rtl_gen.geometry import Geometry
 from rtl_gen.multiplier import MULTIPLY_LATENCY
 from rtl_gen.requantizer import latency_of, multipliers_of
@@ -34,7 +35,7 @@ class Folding(BaseModel):
     lanes : int
         Parallel outputs of the requantiser; divides pe * carry.
     ring : int
-        Words of simd * carry inputs that the buffer holds.
+        Words of simd * carry inputs that the buffer holds; 0 accumulates, which a pool of disjoint windows can do.
     queue : int
         Words of `lanes` outputs that the output queue holds.
     multiplier : "dsp" or "logic"
@@ -82,18 +83,33 @@ class StageSpec:
         self.node, self.x, self.folding = node, x, folding
         self.out = _output(node, x)
         self._check_widths()
+        if self.accumulates:
+            self._check_disjoint()
+        else:
+            self._check_ring()
+        if folding.queue < self.result_words:
+            raise ValueError(f"stage {node.name}: a queue of {folding.queue} words cannot hold one result")
+
+    def _check_ring(self) -> None:
+        folding, name = self.folding, self.node.name
         if folding.ring < self.geometry.least_ring:
             raise ValueError(
-                f"stage {node.name}: a ring of {folding.ring} words is too small, {self.geometry.least_ring} are needed"
+                f"stage {name}: a ring of {folding.ring} words is too small, {self.geometry.least_ring} are needed"
             )
         least = self.geometry.least_taps * self.inner
         if least < self.result_words:
             raise ValueError(
-                f"stage {node.name}: {self.result_words} output words per result of {least} steps; "
+                f"stage {name}: {self.result_words} output words per result of {least} steps; "
                 f"more lanes than {folding.lanes} are needed"
             )
-        if folding.queue < self.result_words:
-            raise ValueError(f"stage {node.name}: a queue of {folding.queue} words cannot hold one result")
+
+    def _check_disjoint(self) -> None:
+        try:
+            self.accumulation  # noqa: B018 - built here, so that a stage that exists has one
+        except ValueError as error:
+            raise ValueError(
+                f"stage {self.node.name}: without a ring, {error}; a ring of {self.geometry.least_ring} words is needed"
+            ) from None
 
     def _check_widths(self) -> None:
         node, folding, name = self.node, self.folding, self.node.name
@@ -127,6 +143,15 @@ class StageSpec:
         return _geometry(self.window, self.x.shape, self.in_width)
 
     @property
+    def accumulates(self) -> bool:
+        """Whether the stage is a pool that accumulates its windows as words come in, in place of a ring of inputs."""
+        return isinstance(self.node, Pool) and self.folding.ring == 0
+
+    @cached_property
+    def accumulation(self) -> Accumulation:
+        return Accumulation(self.geometry)
+
+    @property
     def in_width(self) -> int:
         """Values in a ring word; value (s, t) of simd and carried index is at s * carry + t."""
         return self.folding.simd * self.folding.carry
@@ -154,6 +179,8 @@ class StageSpec:
     @property
     def cycles(self) -> int:
         """Steps of one inference: the least number of cycles between two."""
+        if self.accumulates:
+            return self.accumulation.cycles(self.result_words)
         return self.geometry.total_taps * self.inner * self.groups
 
     @property
@@ -187,7 +214,8 @@ class StageSpec:
         if isinstance(self.node, Contraction):
             return self.node.requant
         if isinstance(self.node, Pool) and self.node.kind == "average":
-            return average_requantizer(self.x.format, tuple(self.walk.row_counts))
+            counts = self.accumulation.row_counts if self.accumulates else self.walk.row_counts
+            return average_requantizer(self.x.format, tuple(counts))
         return None
 
     @cached_property
@@ -229,10 +257,14 @@ class StageSpec:
 
     @property
     def latency(self) -> int:
-        """Cycles from the issue of a result's last step to the push of its first word."""
+        """Cycles from the issue of a result's last step to the push of its first word.
+
+        Where windows are accumulated, from the cycle in which a result's last word is accepted.
+        """
         serial = 0 if self.result_words == 1 else 1
         requant = latency_of(self.requant, *self.accumulator) if self.requant else 0
-        return DATA_LATENCY + self.reduce_latency + serial + requant
+        reduced = ACCUMULATE_LATENCY if self.accumulates else DATA_LATENCY + self.reduce_latency
+        return reduced + serial + requant
 
     @property
     def multipliers(self) -> int:
@@ -267,6 +299,18 @@ class StageSpec:
     @property
     def ring_width(self) -> int:
         return self.in_width * self.x.format.bits
+
+    @property
+    def open_depth(self) -> int:
+        """Words of `out_width` accumulators in the memory of open windows; 0 without one."""
+        return self.accumulation.depth if self.accumulates else 0
+
+    @property
+    def open_bits(self) -> int:
+        """Bits of an accumulator in that memory: no sign where no input has one."""
+        if self.requant is None:
+            return self.x.format.bits
+        return self.accumulator_bits - (not self.x.format.signed)
 
     @property
     def accumulator_bits(self) -> int:

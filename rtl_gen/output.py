@@ -2,16 +2,23 @@
 
 `Serializer` takes the parallel results of one position's group and hands them on a few lanes a cycle, so that one
 requantiser serves many accumulators. `OutputQueue` never refuses a word: the sequencer issued it against a credit.
+`StageOutput` is both, with the requantiser between them.
 """
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
-__all__ = ["OutputQueue", "Serializer"]
+from qtt_hw.ir.graph import Contraction
+from rtl_gen.folding import StageSpec
+from rtl_gen.reduce import shape_of
+from rtl_gen.requantizer import RequantizeUnit
+
+__all__ = ["OutputQueue", "Serializer", "StageOutput"]
 
 
 class Serializer(wiring.Component):
@@ -92,3 +99,74 @@ class OutputQueue(wiring.Component):
             m.d.sync += self.o.valid.eq(0)
         return m
 
+
+class StageOutput(wiring.Component):
+    """A stage's results to its output stream: serialiser, requantiser where it has one, and output queue.
+
+    Parameters
+    ----------
+    spec : StageSpec
+
+    Members
+    -------
+    i : In
+        `spec.out_width` results, in the cycles with `i_valid`.
+    row : In
+        The row of an average, with `i_valid`.
+    freed : Out
+        High in each cycle in which one output word leaves the queue's memory.
+    o : Out(stream)
+    """
+
+    def __init__(self, spec: StageSpec):
+        self.spec = spec
+        requant = spec.requant
+        self.shape = signed(spec.accumulator_bits) if requant is not None else shape_of(spec.x.format)
+        rows = len(requant.multiplier or ()) if requant is not None else 0
+        super().__init__(
+            {
+                "i": In(data.ArrayLayout(self.shape, spec.out_width)),
+                "i_valid": In(1),
+                "row": In(unsigned(max(ceil_log2(max(rows, 1)), 1))),
+                "freed": Out(1),
+                "o": Out(stream.Signature(unsigned(spec.folding.lanes * spec.out.format.bits))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        spec, lanes = self.spec, self.spec.folding.lanes
+        m.submodules.serializer = serializer = Serializer(self.shape, values=spec.out_width, lanes=lanes)
+        m.submodules.queue = queue = OutputQueue(lanes * spec.out.format.bits, spec.folding.queue)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        m.d.comb += [
+            serializer.i.eq(self.i),
+            serializer.i_valid.eq(self.i_valid),
+            self.freed.eq(queue.freed),
+        ]
+        if spec.requant is None:
+            m.d.comb += [queue.word.eq(Value.cast(serializer.o)), queue.push.eq(serializer.o_valid)]
+            return m
+
+        low, high = spec.accumulator
+        m.submodules.requantizer = requantizer = RequantizeUnit(
+            spec.requant,
+            low=low,
+            high=high,
+            lanes=lanes,
+            words=spec.out.channels // lanes,
+            by_channel=isinstance(spec.node, Contraction),
+        )
+        row = self.row
+        if serializer.latency:
+            row = Signal.like(self.row, name="row_held")
+            with m.If(self.i_valid):
+                m.d.sync += row.eq(self.row)
+        m.d.comb += [
+            Value.cast(requantizer.i).eq(Value.cast(serializer.o)),
+            requantizer.i_valid.eq(serializer.o_valid),
+            requantizer.row.eq(row),
+            queue.word.eq(Cat(requantizer.o[lane] for lane in range(lanes))),
+            queue.push.eq(requantizer.o_valid),
+        ]
+        return m

@@ -5,16 +5,15 @@ Data comes in at `i` and leaves at `o`; in between nothing waits once a step is 
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
+from amaranth.hdl import Module, Value, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qtt_hw.ir.graph import Contraction, Pool
 from rtl_gen.folding import StageSpec
 from rtl_gen.memory import Ram, Rom
-from rtl_gen.output import OutputQueue, Serializer
+from rtl_gen.output import StageOutput
 from rtl_gen.reduce import MacArray, PoolReducer, delay, shape_of
-from rtl_gen.requantizer import RequantizeUnit
 from rtl_gen.ring import RingWriter
 from rtl_gen.sequencer import Sequencer
 
@@ -78,9 +77,9 @@ class Stage(wiring.Component):
         )
         m.submodules.buffer = buffer = Ram(folding.ring, spec.ring_width)
         m.submodules.sequencer = sequencer = Sequencer(spec.loop)
-        m.submodules.queue = queue = OutputQueue(folding.lanes * spec.out.format.bits, folding.queue)
+        m.submodules.output = output = StageOutput(spec)
         wiring.connect(m, wiring.flipped(self.i), ring.i)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        wiring.connect(m, output.o, wiring.flipped(self.o))
         m.d.comb += [
             buffer.write_enable.eq(ring.write_enable),
             buffer.write_address.eq(ring.write_address),
@@ -88,7 +87,7 @@ class Stage(wiring.Component):
             buffer.address.eq(sequencer.address),
             sequencer.written.eq(ring.written),
             ring.released.eq(sequencer.released),
-            sequencer.freed.eq(queue.freed),
+            sequencer.freed.eq(output.freed),
         ]
 
         reducer = self._reducer(m, sequencer)
@@ -100,36 +99,10 @@ class Stage(wiring.Component):
             reducer.last.eq(sequencer.last),
         ]
 
-        shape = signed(spec.accumulator_bits) if spec.requant is not None else shape_of(spec.x.format)
-        m.submodules.serializer = serializer = Serializer(shape, values=spec.out_width, lanes=folding.lanes)
-        for index in range(spec.out_width):
-            m.d.comb += serializer.i[index].eq(reducer.o[index])
-        m.d.comb += serializer.i_valid.eq(reducer.o_valid)
-        if spec.requant is None:
-            m.d.comb += [queue.word.eq(Value.cast(serializer.o)), queue.push.eq(serializer.o_valid)]
-            return m
-
-        low, high = spec.accumulator
-        m.submodules.requantizer = requantizer = RequantizeUnit(
-            spec.requant,
-            low=low,
-            high=high,
-            lanes=folding.lanes,
-            words=spec.out.channels // folding.lanes,
-            by_channel=isinstance(spec.node, Contraction),
-        )
-        row = delay(m, sequencer.row, spec.reduce_latency, "row")
-        if serializer.latency:
-            held = Signal.like(row, name="row_held")
-            with m.If(reducer.o_valid):
-                m.d.sync += held.eq(row)
-            row = held
+        m.d.comb += [output.i[index].eq(reducer.o[index]) for index in range(spec.out_width)]
         m.d.comb += [
-            Value.cast(requantizer.i).eq(Value.cast(serializer.o)),
-            requantizer.i_valid.eq(serializer.o_valid),
-            requantizer.row.eq(row),
-            queue.word.eq(Cat(requantizer.o[lane] for lane in range(folding.lanes))),
-            queue.push.eq(requantizer.o_valid),
+            output.i_valid.eq(reducer.o_valid),
+            output.row.eq(delay(m, sequencer.row, spec.reduce_latency, "row")),
         ]
         return m
 

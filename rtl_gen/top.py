@@ -10,10 +10,16 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.argmax import Argmax, output_layout
 from rtl_gen.folding import StageSpec
+from rtl_gen.row_pool import RowPool
 from rtl_gen.stage import Stage
 from rtl_gen.stream import Splitter
 
-__all__ = ["Top", "port_name"]
+__all__ = ["Top", "port_name", "stage_unit"]
+
+
+def stage_unit(spec: StageSpec, in_lanes: int) -> Stage | RowPool:
+    """The hardware of a stage that reads words of `in_lanes` values."""
+    return RowPool(spec, in_lanes) if spec.accumulates else Stage(spec, in_lanes)
 
 
 def port_name(stage: str) -> str:
@@ -72,7 +78,7 @@ class Top(wiring.Component):
         for spec in self.specs:
             name = port_name(spec.node.name)
             narrowed(name, spec.in_width, spec.x.format.bits)
-            stage = Stage(spec, lanes)
+            stage = stage_unit(spec, lanes)
             add(name, stage)
             wiring.connect(m, flow, stage.i)
             flow, lanes = stage.o, spec.folding.lanes

@@ -49,10 +49,32 @@ formats = st.one_of(
 
 
 @st.composite
+def accumulated_cases(draw: st.DrawFn) -> Case:
+    """A pool without a ring on a few small volumes: windows that do not overlap, with gaps, padding and ragged ends."""
+    simd, fmt = draw(st.integers(1, 4)), draw(formats)
+    edge = Edge((*draw(st.tuples(*[st.integers(1, 7)] * 3)), simd * draw(st.integers(1, 5))), fmt)
+    kernel = draw(st.tuples(*[st.integers(1, 4)] * 3))
+    stride = tuple(k + draw(st.integers(0, 2)) for k in kernel)
+    padding = tuple((draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in kernel)
+    node = Pool("stage", (INPUT,), "stage", draw(st.sampled_from(["max", "average"])), Window(kernel, stride, padding))
+    lanes = draw(st.sampled_from(_divisors(simd)))
+    queue = max(simd // lanes, draw(st.sampled_from([1, 3, 16, 32])))
+    try:
+        spec = StageSpec(node, edge, Folding(simd=simd, pe=simd, lanes=lanes, ring=0, queue=queue))
+    except ValueError:  # the kernel is larger than the padded axis
+        assume(False)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = rng.integers(fmt.minimum, fmt.maximum + 1, size=(3, *edge.shape))
+    return Case(spec, draw(st.sampled_from(_divisors(simd))), x)
+
+
+@st.composite
 def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
     """Any supported stage on a few small volumes, or only contractions that carry modes on both sides."""
-    kinds = ["contraction"] if carried else ["contraction", "contraction", "max", "average", "permutation"]
-    kind = draw(st.sampled_from(kinds))
+    kinds = ["contraction", "contraction", "max", "average", "accumulated", "permutation"]
+    kind = "contraction" if carried else draw(st.sampled_from(kinds))
+    if kind == "accumulated":
+        return draw(accumulated_cases())
     simd = 1 if kind == "permutation" else draw(st.integers(1, 3))
     lead = trail = carry = 1
     if carried or (kind == "contraction" and draw(st.booleans())):
@@ -228,3 +250,9 @@ def cases():
 def carried_cases():
     """The strategy of random contractions with a lead and a trail."""
     return stage_cases(carried=True)
+
+
+@pytest.fixture(scope="session")
+def accumulated():
+    """The strategy of random pools without a ring."""
+    return accumulated_cases()

@@ -96,7 +96,7 @@ def test_progress_counts_inferences_up_to_those_predicted(chain, monkeypatch):
 def test_a_deadlock_names_the_stage_whose_buffers_are_too_small(stuck):
     x = Edge((2, 2, 2, 4), FORMAT)
     specs = [pointwise(name, x, 1) for name in ("first", "second", "third")]
-    specs[stuck].folding = specs[stuck].folding.model_copy(update={"ring": 0})  # StageSpec itself would refuse it
+    specs[stuck].folding = specs[stuck].folding.model_copy(update={"ring": 1})  # StageSpec itself would refuse it
     with pytest.raises(ValueError, match=rf"^the schedule stops at stage {specs[stuck].node.name}: its buffers"):
         predict(specs, 1, classes=32)
     assert len(schedule(specs, 1, 2, classes=None)[-1]) < 64
