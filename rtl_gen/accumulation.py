@@ -8,6 +8,7 @@ input positions, derived from the windows; the hardware and the event model of c
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,8 +25,8 @@ ACCUMULATE_LATENCY = READ_LATENCY + 1
 
 
 def are_disjoint(axes: tuple[AxisWindow, AxisWindow, AxisWindow]) -> bool:
-    """Whether no input belongs to two windows: the kernel is at most the stride on every axis."""
-    return all(a.kernel <= a.stride for a in axes)
+    """Whether no input belongs to two windows, as where the kernel is at most the stride, or the window is the map."""
+    return all(a.last(o) < a.first(o + 1) for a in axes for o in range(a.out_size - 1))
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,9 @@ class Accumulation:
         found = []
         for window, offset, counts, row in zip(self.geometry.axes, offsets, classes, rows, strict=True):
             places = []
+            firsts = [window.first(o) for o in range(window.out_size)]
             for x in range(window.size):
-                o = min((x + window.before) // window.stride, window.out_size - 1)
+                o = bisect_right(firsts, x) - 1
                 places.append(
                     Place(
                         inside=window.first(o) <= x <= window.last(o),

@@ -1,9 +1,8 @@
 """A pool of windows that do not overlap: each word adds to its window's accumulator, and no input is kept.
 
-Where the kernel is at most the stride on every axis a word belongs to one window or to none. The accumulators of the
-windows that have begun and not ended stand in a memory: a row of them, or a plane where windows span planes. A window's
-last word sends its accumulator on. A word that completes a result is accepted against a credit of the output queue;
-what follows runs free.
+A word belongs to one window or to none. The accumulators of the windows that have begun and not ended stand in a
+memory: a row of them, or a plane where windows span planes. A window's last word sends its accumulator on. A word that
+completes a result is accepted against a credit of the output queue; what follows runs free.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Widths are divisors: of a contraction's `trail` (one input a step, so many carried indices), or its whole trail times a
 divisor of `in_size`; results are divisors of `out_size`; lanes the fewest that keep up. For each of these: products in
-DSPs or, where they are narrow, in LUTs; the least ring or one with slack.
+DSPs or, where they are narrow, in LUTs; the least ring or one with slack. A pool of disjoint windows can also do
+without a ring, on any lanes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from itertools import product
 from amaranth.utils import ceil_log2
 
 from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Window
+from rtl_gen.accumulation import are_disjoint
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.geometry import Geometry
 from rtl_gen.multiplier import LaneKind
@@ -100,7 +102,7 @@ class StageChoices:
         #: Cycles with one lane.
         self.serial = max(self._serial(), 1)
         self._found: dict[tuple[int, int], list[Choice]] = {}
-        self._known: dict[tuple[int, int, int], list[Choice]] = {}
+        self._known: dict[tuple[int, int, int, int], list[Choice]] = {}
 
     def _widths(self) -> list[int]:
         """Widths that a word can have; each belongs to one simd and carry."""
@@ -133,14 +135,19 @@ class StageChoices:
             steps = node.in_size // simd
         window = node.window if isinstance(node, Contraction | Pool) else Window()
         geometry = Geometry.of(window, x.shape, width)
-        for pe in results:
-            lanes = _least_lanes(pe * carry, geometry.least_taps * steps, behind)
+        shapes = [
+            (pe, _least_lanes(pe * carry, geometry.least_taps * steps, behind), geometry.least_ring) for pe in results
+        ]
+        if isinstance(node, Pool) and are_disjoint(geometry.axes):
+            shapes += [(width, lanes, 0) for lanes in _divisors(width) if behind % lanes == 0 or lanes % behind == 0]
+        for pe, lanes, ring in shapes:
             if lanes is None or (isinstance(node, Contraction) and pe * width > MOST_MULTIPLIERS):
                 continue
-            if (width, pe, lanes) not in self._known:
-                draft = Folding(simd=simd, pe=pe, carry=carry, lanes=lanes, ring=geometry.least_ring, queue=1 << 20)
-                self._known[width, pe, lanes] = list(self._candidates(geometry, draft))
-            yield from self._known[width, pe, lanes]
+            key = width, pe, lanes, ring
+            if key not in self._known:
+                draft = Folding(simd=simd, pe=pe, carry=carry, lanes=lanes, ring=ring, queue=1 << 20)
+                self._known[key] = list(self._candidates(geometry, draft))
+            yield from self._known[key]
 
     def _candidates(self, geometry: Geometry, draft: Folding) -> Iterator[Choice]:
         """Kinds of multipliers and ring sizes for given widths."""
@@ -154,6 +161,10 @@ class StageChoices:
         spec = StageSpec(node, x, draft)
         queue = max(16, 1 << ceil_log2(spec.latency + 2 + spec.result_words))
         rings = [(ring_capacity(words, spec.ring_width), delay) for words, delay in _rings(geometry)]
+        if spec.accumulates:
+            # In the rows that complete results, every stride-th word along W takes a result's output words.
+            pace = 1 + (spec.result_words - 1) / geometry.axes[2].stride
+            rings = [(0, max(1.0, pace * spec.in_words / spec.cycles))]
         for kind, (ring, delay) in product(kinds, rings):
             folding = draft.model_copy(update={"ring": ring, "queue": queue, "multiplier": kind})
             spec = StageSpec(node, x, folding)

@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 
 from qtt_hw.fixedpoint import bits_for_range
 from qtt_hw.ir.graph import Contraction
+from rtl_gen.accumulation import ACCUMULATE_LATENCY
 from rtl_gen.folding import StageSpec
 from rtl_gen.memory import uses_block_ram
 
@@ -67,6 +68,21 @@ def _requantizer_rows(spec: StageSpec) -> tuple[int, int]:
     return rows // spec.folding.lanes if isinstance(spec.node, Contraction) else rows, width
 
 
+def _ringed(spec: StageSpec) -> tuple[int, int]:
+    """Block RAMs and LUTs of a ring with what writes and reads it."""
+    ring, width = spec.folding.ring, spec.ring_width
+    luts = 300 + 14 * spec.walk.pointer_bits + sum(a.out_size for a in spec.geometry.axes)
+    return block_rams(ring, width), luts + _lut_ram(ring, width)
+
+
+def _accumulating(spec: StageSpec) -> tuple[int, int]:
+    """Block RAMs and LUTs of a memory of open windows with what addresses it and passes it by."""
+    depth, width = spec.open_depth, spec.out_width * spec.open_bits
+    bypasses = max(0, ACCUMULATE_LATENCY + 1 - spec.geometry.words) if depth else 0
+    luts = 175 + sum(a.size for a in spec.geometry.axes) + bypasses * width
+    return block_rams(depth, width), luts + _lut_ram(depth, width)
+
+
 def stage_resources(spec: StageSpec) -> Resources:
     """Resources of one stage.
 
@@ -74,9 +90,9 @@ def stage_resources(spec: StageSpec) -> Resources:
     synthesis results; see docs/design.md for how far it is off.
     """
     folding, bits = spec.folding, spec.accumulator_bits
-    brams = block_rams(folding.ring, spec.ring_width) + block_rams(spec.rom_depth, spec.rom_width)
-    luts = 300 + 14 * spec.walk.pointer_bits + sum(a.out_size for a in spec.geometry.axes)
-    luts += _lut_ram(folding.ring, spec.ring_width) + _lut_ram(folding.queue, folding.lanes * spec.out.format.bits)
+    brams, luts = (_accumulating if spec.accumulates else _ringed)(spec)
+    brams += block_rams(spec.rom_depth, spec.rom_width)
+    luts += _lut_ram(folding.queue, folding.lanes * spec.out.format.bits)
     if isinstance(spec.node, Contraction):
         weight, x = spec.node.weight_format.bits, spec.x.format.bits
         product = weight + x
@@ -93,9 +109,10 @@ def stage_resources(spec: StageSpec) -> Resources:
         luts += spec.out_width * bits
     if spec.requant is not None:
         wide = bits + 20 if spec.requant.affine else bits
-        luts += folding.lanes * (3 * wide + 2 * spec.out.format.bits)
+        contracts = isinstance(spec.node, Contraction)  # an average has a handful of rows and almost no offsets
+        luts += folding.lanes * ((3 if contracts else 1) * wide + 2 * spec.out.format.bits)
         depth, width = _requantizer_rows(spec)
         brams += folding.lanes * block_rams(depth, width)
-        if spec.requant.affine and not uses_block_ram(depth):
+        if contracts and spec.requant.affine and not uses_block_ram(depth):
             luts += folding.lanes * 48 * -(-len(spec.requant.multiplier or ()) // (LUT_RAM_DEPTH * folding.lanes))
     return Resources(spec.dsps, brams, luts)

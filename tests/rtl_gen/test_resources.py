@@ -1,9 +1,9 @@
-"""What carried lanes and a deep requantiser cost."""
+"""What carried lanes, a deep requantiser and a pool without a ring cost."""
 
 import numpy as np
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Contraction, Edge, Window
+from qtt_hw.ir.graph import INPUT, Contraction, Edge, Pool, Window
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.plan.resources import block_rams, stage_resources
 
@@ -41,3 +41,16 @@ def test_many_rows_of_the_requantiser_are_in_block_ram():
     assert stage_resources(spec(affine, carry=4, lanes=1)).brams == plain.brams + block_rams(256, 10 + 19)
     # In four lanes each holds a quarter, which fits LUTs.
     assert stage_resources(spec(affine, carry=4, lanes=4)).brams == plain.brams
+
+
+def test_a_pool_without_a_ring_keeps_accumulators_of_the_windows_that_are_open():
+    node = Pool("pool", (INPUT,), "pool", "average", Window((3, 3, 3), (3, 3, 3), ((0, 1),) * 3))
+    choices = Folding(simd=8, pe=8, lanes=8, ring=0, queue=32)
+    pool = StageSpec(node, Edge((32, 32, 32, 64), Format(8, False, 0)), choices)
+    # 11 x 11 windows in 8 words of 8 sums up to 27 * 255; placed alone, 6 block RAMs, 8 multipliers and 1024 LUTs.
+    found = stage_resources(pool)
+    assert (pool.open_depth, pool.open_bits) == (8 * 11 * 11, 13)
+    assert (found.brams, found.dsps) == (block_rams(968, 8 * 13), 8) == (6, 8)
+    assert abs(found.luts - 1024) < 50
+    ringed = StageSpec(node, pool.x, choices.model_copy(update={"ring": pool.geometry.least_ring}))
+    assert stage_resources(ringed).brams > 10 * found.brams
