@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+import numpy as np
 from amaranth.utils import ceil_log2
+from numpy.typing import NDArray
 
 from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Window
 from rtl_gen.accumulation import are_disjoint
@@ -32,6 +34,8 @@ LOGIC_PRODUCT_BITS = 32
 STRIDED_MARGIN = 1.15
 #: The same for a stage whose ring holds no more than its window.
 LEAST_RING_MARGIN = 1.25
+#: The same for a pointwise stage that holds two positions, not three.
+DOUBLE_BUFFER_MARGIN = 1.05
 #: Inputs this narrow are always multiplied in LUTs.
 NARROW_BITS = 2
 
@@ -73,7 +77,8 @@ def _rings(geometry: Geometry) -> list[tuple[int, float]]:
             if axis == 2:  # some positions more cost next to nothing
                 return [(slack[0] + geometry.words, slack[1])]
             return [(least, max(float(waits), LEAST_RING_MARGIN)), slack]
-    return [(least + 2 * geometry.words, 1.0)]
+    # One position is read while the next arrives; with a third there is no bubble between them.
+    return [(least + geometry.words, DOUBLE_BUFFER_MARGIN), (least + 2 * geometry.words, 1.0)]
 
 
 def _undominated(choices: Sequence[Choice]) -> list[Choice]:
@@ -103,6 +108,7 @@ class StageChoices:
         self.serial = max(self._serial(), 1)
         self._found: dict[tuple[int, int], list[Choice]] = {}
         self._known: dict[tuple[int, int, int, int], list[Choice]] = {}
+        self._costs: dict[tuple[int, int], NDArray[np.int64]] = {}
 
     def _widths(self) -> list[int]:
         """Widths that a word can have; each belongs to one simd and carry."""
@@ -124,6 +130,13 @@ class StageChoices:
         if (width, behind) not in self._found:
             self._found[width, behind] = _undominated(list(self._choices(width, behind)))
         return self._found[width, behind]
+
+    def costs(self, width: int, behind: int) -> NDArray[np.int64]:
+        """Of the choices `of` the same widths: [choices, (cycles, dsps, brams, luts)]."""
+        if (width, behind) not in self._costs:
+            rows = [(c.cycles, c.resources.dsps, c.resources.brams, c.resources.luts) for c in self.of(width, behind)]
+            self._costs[width, behind] = np.array(rows, dtype=np.int64).reshape(-1, 4)
+        return self._costs[width, behind]
 
     def _choices(self, width: int, behind: int) -> Iterator[Choice]:
         node, x = self.node, self.x

@@ -27,19 +27,25 @@ class Budget:
 
     Parameters
     ----------
-    dsps, brams : int or None
-        None is unbounded: what it would count is then part of the price.
-    luts : float or None
+    dsps, brams, luts : int or None
+        None is unbounded.
     prices : (float, float, float)
-        Of a DSP, a block RAM and a LUT, in the sum that decides between chains that fit.
+        Of a DSP, a block RAM and a LUT, in the sum that decides between chains that fit. Where LUTs are bounded, what
+        is unbounded has no price.
     """
 
     dsps: int | None
     brams: int | None
-    luts: float | None
+    luts: int | None
     prices: tuple[float, float, float]
 
+    @property
+    def counted(self) -> tuple[int, int]:
+        """1 for DSPs and for block RAMs that are bounded."""
+        return int(self.dsps is not None), int(self.brams is not None)
+
     def price(self, resources: Resources) -> float:
+        """Of some resources, in the unit that `prices` give."""
         d, b, t = self.prices
         return d * resources.dsps + b * resources.brams + t * resources.luts
 
@@ -57,82 +63,80 @@ class Slot:
 
 @dataclass(frozen=True)
 class Front:
-    """Totals that none beats: DSPs and block RAMs (0 where they are unbounded), LUTs, and the price.
+    """Totals that none beats.
 
     Attributes
     ----------
     dsps, brams : int64 array, [points]
-    luts, price : float64 array, [points]
-        When LUTs are unbounded they are 0 and only the price is compared.
+        0 where they are unbounded.
+    rest : float64 array, [points]
+        LUTs; where they are unbounded, the price of everything.
     """
 
     dsps: NDArray[np.int64]
     brams: NDArray[np.int64]
-    luts: NDArray[np.float64]
-    price: NDArray[np.float64]
+    rest: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.dsps)
 
+    def prices(self, budget: Budget) -> NDArray[np.float64]:
+        """Of every point."""
+        if budget.luts is None:
+            return self.rest
+        d, b, t = budget.prices
+        return d * self.dsps + b * self.brams + t * self.rest
 
-_START = Front(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1), np.zeros(1))
 
+_START = Front(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1))
+
+#: DSPs, block RAMs and the rest.
+Point = tuple[int, int, float]
 #: By the width of the words read.
 Fronts = dict[int, Front]
 
 
-def _step(choice: Choice, budget: Budget) -> tuple[int, int, float, float]:
-    r = choice.resources
-    return (
-        r.dsps if budget.dsps is not None else 0,
-        r.brams if budget.brams is not None else 0,
-        float(r.luts) if budget.luts is not None else 0.0,
-        budget.price(r),
+def _added(front: Front, costs: NDArray[np.int64], budget: Budget) -> Front:
+    """Every point of a front with every choice (cycles, dsps, brams, luts) added, the choices fastest."""
+    dsps, brams = budget.counted
+    rest = costs[:, 3].astype(np.float64) if budget.luts is not None else costs[:, 1:] @ np.array(budget.prices)
+    return Front(
+        np.add.outer(front.dsps, dsps * costs[:, 1]).ravel(),
+        np.add.outer(front.brams, brams * costs[:, 2]).ravel(),
+        np.add.outer(front.rest, rest).ravel(),
     )
 
 
-def _added(front: Front, step: tuple[int, int, float, float]) -> Front:
-    d, b, luts, price = step
-    return Front(front.dsps + d, front.brams + b, front.luts + luts, front.price + price)
-
-
 def _pruned(parts: Sequence[Front], budget: Budget) -> Front | None:
-    """The points within the budget that no other beats; of equal ones the cheapest by price."""
-    d, b, luts, price = (np.concatenate([getattr(f, n) for f in parts]) for n in ("dsps", "brams", "luts", "price"))
+    """The points within the budget that no other beats, each once."""
+    d, b, rest = (np.concatenate([getattr(f, n) for f in parts]) for n in ("dsps", "brams", "rest"))
     inside = np.ones(len(d), dtype=bool)
-    for values, limit in ((d, budget.dsps), (b, budget.brams), (luts, budget.luts)):
+    for values, limit in ((d, budget.dsps), (b, budget.brams), (rest, budget.luts)):
         if limit is not None:
             inside &= values <= limit
     if not inside.any():
         return None
-    d, b, luts, price = d[inside], b[inside], luts[inside], price[inside]
-    # Where LUTs are counted they are the third coordinate, else the price is.
-    third = luts if budget.luts is not None else price
-    order = np.lexsort((price, third))
+    d, b, rest = d[inside], b[inside], rest[inside]
     rows, columns = int(d.max()) + 1, int(b.max()) + 1
-    least = np.full((rows, columns), math.inf)
-    np.minimum.at(least, (d, b), third)
+    flat = np.full(rows * columns, math.inf)
+    np.minimum.at(flat, d * columns + b, rest)
+    least = flat.reshape(rows, columns)
     below = np.full((rows + 1, columns + 1), math.inf)
     below[1:, 1:] = np.minimum.accumulate(np.minimum.accumulate(least, axis=0), axis=1)
-    # A cell is kept when nothing with fewer DSPs or block RAMs has as few of the third.
-    kept_cells = least < np.minimum(below[:-1, 1:], below[1:, :-1])
-    # The first of each cell, by the third coordinate and then by price.
-    cell = d[order] * columns + b[order]
-    _, first = np.unique(cell, return_index=True)
-    chosen = order[first]
-    chosen = chosen[kept_cells[d[chosen], b[chosen]]]
-    return Front(d[chosen], b[chosen], luts[chosen], price[chosen])
+    # A cell is kept when nothing with fewer DSPs or block RAMs has as little of the rest.
+    kept = np.nonzero(least < np.minimum(below[:-1, 1:], below[1:, :-1]))
+    return Front(kept[0], kept[1], least[kept])
 
 
 def _stage_fronts(stage: StageChoices, behind: Fronts, cycles: int, budget: Budget) -> Fronts:
     found: Fronts = {}
     for width in stage.widths:
-        parts = [
-            _added(front, _step(choice, budget))
-            for width_behind, front in behind.items()
-            for choice in stage.of(width, width_behind)
-            if choice.cycles <= cycles
-        ]
+        parts = []
+        for width_behind, front in behind.items():
+            costs = stage.costs(width, width_behind)
+            costs = costs[costs[:, 0] <= cycles]
+            if len(costs):
+                parts.append(_added(front, costs, budget))
         pruned = _pruned(parts, budget) if parts else None
         if pruned is not None:
             found[width] = pruned
@@ -187,11 +191,8 @@ def solve(slots: Sequence[Slot], cycles: int, budget: Budget) -> Solution | None
         if not behind:
             return None
         chain.append(paths)
-    width, point = min(
-        ((width, k) for width, front in behind.items() for k in range(len(front))),
-        key=lambda item: behind[item[0]].price[item[1]],
-    )
-    target = tuple(float(values[point]) for values in _columns(behind[width]))
+    width = min(behind, key=lambda width: float(behind[width].prices(budget).min()))
+    target = _point(behind[width], int(np.argmin(behind[width].prices(budget))))
     texts, choices = [], []
     for slot, found in zip(slots, reversed(chain), strict=True):
         text = next(text for text, stages in found.items() if _index(stages[0].get(width), target) is not None)
@@ -204,26 +205,27 @@ def solve(slots: Sequence[Slot], cycles: int, budget: Budget) -> Solution | None
     return Solution(tuple(texts), tuple(choices))
 
 
-def _columns(front: Front) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    return front.dsps, front.brams, front.luts, front.price
+def _point(front: Front, index: int) -> Point:
+    return int(front.dsps[index]), int(front.brams[index]), float(front.rest[index])
 
 
-def _index(front: Front | None, target: tuple[float, ...]) -> int | None:
+def _index(front: Front | None, target: Point) -> int | None:
     if front is None:
         return None
-    hit = np.logical_and.reduce([values == value for values, value in zip(_columns(front), target, strict=True)])
+    hit = (front.dsps == target[0]) & (front.brams == target[1]) & (front.rest == target[2])
     return int(np.argmax(hit)) if hit.any() else None
 
 
 def _traced(
-    stage: StageChoices, width: int, target: tuple[float, ...], after: Fronts, cycles: int, budget: Budget
-) -> tuple[Choice, int, tuple[float, ...]]:
+    stage: StageChoices, width: int, target: Point, after: Fronts, cycles: int, budget: Budget
+) -> tuple[Choice, int, Point]:
     """The choice that led to a point of the stage's front, and the point behind it that it was added to."""
     for width_behind, front in after.items():
-        for choice in stage.of(width, width_behind):
-            if choice.cycles > cycles:
-                continue
-            index = _index(_added(front, _step(choice, budget)), target)
-            if index is not None:
-                return choice, width_behind, tuple(float(values[index]) for values in _columns(front))
+        costs = stage.costs(width, width_behind)
+        fast = np.flatnonzero(costs[:, 0] <= cycles)
+        index = _index(_added(front, costs[fast], budget), target)
+        if index is not None:
+            point, choice = divmod(index, len(fast))
+            found = stage.of(width, width_behind)[fast[choice]]
+            return found, width_behind, _point(front, point)
     raise RuntimeError("a point of the front has no origin")

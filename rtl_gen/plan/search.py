@@ -24,8 +24,8 @@ __all__ = ["Alternatives", "along", "plan", "plan_of"]
 #: The stages of each path along which a layer can be contracted, by the layer's name and the path's text.
 Alternatives = Mapping[str, Mapping[str, Sequence[Node]]]
 
-#: Shares of a device that a plan may use: routing degrades beyond, and the board's link needs room.
-USABLE = {"dsps": 1.0, "brams": 0.95, "luts": 0.70}
+#: Shares of a device that a plan may use: routing degrades with more LUTs.
+USABLE = {"dsps": 1.0, "brams": 1.0, "luts": 0.70}
 #: Cells that the argmax, the link and the board's top level take.
 OVERHEAD = Resources(dsps=0, brams=1, luts=900)
 #: What prices refer to where a device has no bound: the ECP5-85F.

@@ -101,7 +101,7 @@ def test_the_cheapest_that_fits_is_that_of_all_combinations(problem: list[Slot],
 def test_the_front_is_the_front_of_all_combinations(problem: list[Slot], cycles: int) -> None:
     totals = {(r.dsps, r.brams, r.luts) for _, r in every_chain(problem, cycles)}
     found = fronts(problem, cycles, Budget(10**3, 10**3, 10**6, (0.0, 0.0, 1.0)))
-    points = {p for f in found.values() for p in zip(f.dsps.tolist(), f.brams.tolist(), f.luts.tolist(), strict=True)}
+    points = {p for f in found.values() for p in zip(f.dsps.tolist(), f.brams.tolist(), f.rest.tolist(), strict=True)}
     assert least(points) == least(totals)
 
 
