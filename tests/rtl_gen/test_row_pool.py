@@ -14,7 +14,7 @@ from rtl_gen.stage import Stage
 from rtl_gen.top import stage_unit
 from sim.stream import transfer
 
-checks = settings(max_examples=40, deadline=None)
+checks = settings(max_examples=25, deadline=None)
 UNSIGNED = Format(8, False, 0)
 
 
