@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from qtt_hw.ir.graph import Graph, InputSpec
     from qtt_hw.ir.prepare import PreparedModel, prepare
     from qtt_hw.ir.preprocess import input_spec, preprocess
-    from qtt_hw.nn import ConvBlock, TTConv3d, TTLinear
+    from qtt_hw.nn import ConvBlock, PairAvgPool3d, PairMaxPool3d, QTTConv3d, TTConv3d, TTLinear
     from qtt_hw.quant import QuantConfig
     from qtt_hw.train import train
 
@@ -30,7 +30,10 @@ __all__ = [
     "Format",
     "Graph",
     "InputSpec",
+    "PairAvgPool3d",
+    "PairMaxPool3d",
     "PreparedModel",
+    "QTTConv3d",
     "QuantConfig",
     "TTConv3d",
     "TTLinear",
@@ -59,7 +62,10 @@ _HOME = {
     "Format": "qtt_hw.fixedpoint",
     "Graph": "qtt_hw.ir.graph",
     "InputSpec": "qtt_hw.ir.graph",
+    "PairAvgPool3d": "qtt_hw.nn",
+    "PairMaxPool3d": "qtt_hw.nn",
     "PreparedModel": "qtt_hw.ir.prepare",
+    "QTTConv3d": "qtt_hw.nn",
     "QuantConfig": "qtt_hw.quant",
     "TTConv3d": "qtt_hw.nn",
     "TTLinear": "qtt_hw.nn",
