@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,10 @@ from qtt_hw.ir.file import load as load_model
 from qtt_hw.ir.graph import Graph, InputSpec
 from qtt_hw.ir.preprocess import preprocess
 
-__all__ = ["EvalResult", "accuracy", "evaluate", "predictions", "samples_of"]
+__all__ = ["EvalResult", "accuracy", "evaluate", "evaluate_streams", "logits", "predictions", "samples_of"]
+
+#: Samples between two reports of progress.
+CHUNK = 32
 
 
 class EvalResult(BaseModel):
@@ -35,19 +39,25 @@ class EvalResult(BaseModel):
     samples_unseen: int | None = None
 
 
+def logits(
+    graph: Graph, x: NDArray[np.uint8], *, progress: Callable[[int], None] | None = None
+) -> NDArray[np.int64]:
+    """The integer logits, int64 [N, classes], of raw samples uint8 [N, D, H, W, C]."""
+    last = graph.nodes[-1].name
+    found = np.empty((len(x), math.prod(graph.output.shape)), dtype=np.int64)
+    for start in range(0, len(x), CHUNK):
+        part = slice(start, start + CHUNK)
+        found[part] = golden.run(graph, preprocess(graph.input, x[part]))[last].reshape(len(x[part]), -1)
+        if progress is not None:
+            progress(min(start + CHUNK, len(x)))
+    return found
+
+
 def predictions(
-    graph: Graph, x: NDArray[np.uint8], *, batch: int = 32, progress: Callable[[int], None] | None = None
+    graph: Graph, x: NDArray[np.uint8], *, progress: Callable[[int], None] | None = None
 ) -> NDArray[np.int64]:
     """The class of the greatest logit, the lowest index in a tie, int64 [N], of raw samples uint8 [N, D, H, W, C]."""
-    last = graph.nodes[-1].name
-    found = np.empty(len(x), dtype=np.int64)
-    for start in range(0, len(x), batch):
-        part = slice(start, start + batch)
-        logits = golden.run(graph, preprocess(graph.input, x[part]), batch=batch)[last]
-        found[part] = logits.reshape(len(logits), -1).argmax(axis=1)
-        if progress is not None:
-            progress(min(start + batch, len(x)))
-    return found
+    return np.asarray(logits(graph, x, progress=progress).argmax(axis=1))
 
 
 def accuracy(graph: Graph, samples: Samples, spec: InputSpec | None = None) -> float:
@@ -120,6 +130,57 @@ def evaluate(
         weight_bytes=graph.weight_bytes,
         accuracy_unseen=None if unseen is None else float(right[unseen].mean()),
         samples_unseen=None if unseen is None else int(unseen.sum()),
+    )
+
+
+def evaluate_streams(
+    graphs: Sequence[Graph | str | Path],
+    data: Sequence[Splits | str | Path],
+    split: str = "test",
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> EvalResult:
+    """Accuracy of several models together, each on its own view of the same samples: their logits are averaged.
+
+    Logits are brought to the finest of the models' scales and added as integers, so that nothing is rounded; the
+    lowest class wins a tie. QTTNet's two streams for videos, frames and optical flow, are such a pair.
+
+    Parameters
+    ----------
+    graphs : sequence of Graph or path of a model.qtt
+    data : sequence of Splits or source
+        One a model, with the same samples in the same order.
+    split : str
+    progress : callable, optional
+        Called with the number of samples done, of all models together.
+    """
+    if len(graphs) != len(data) or not graphs:
+        raise ValueError(f"{len(graphs)} models and {len(data)} data sources: give one source for each model")
+    loaded = [graph if isinstance(graph, Graph) else load_model(graph) for graph in graphs]
+    splits = [samples_of(graph, one, split) for graph, one in zip(loaded, data, strict=True)]
+    y = splits[0][split].y
+    finest = max(graph.output.format.frac for graph in loaded)
+    total = np.zeros((len(y), math.prod(loaded[0].output.shape)), dtype=np.int64)
+    done = 0
+    for graph, one in zip(loaded, splits, strict=True):
+        samples = one[split]
+        if one.labels != splits[0].labels or not np.array_equal(samples.y, y):
+            raise ValueError(f"{one.name}: its {split} samples are not those of {splits[0].name}, class by class")
+        before = done
+
+        def report(count: int, before: int = before) -> None:
+            if progress is not None:
+                progress(before + count)
+
+        total += logits(graph, samples.x, progress=report) << (finest - graph.output.format.frac)
+        done += len(y)
+    return EvalResult(
+        model=" + ".join(graph.name for graph in loaded),
+        data=" + ".join(one.name for one in splits),
+        split=split,
+        accuracy=float((total.argmax(axis=1) == y).mean()),
+        samples=len(y),
+        weight_bytes=sum(graph.weight_bytes for graph in loaded),
     )
 
 

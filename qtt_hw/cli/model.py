@@ -107,19 +107,35 @@ def freeze(
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.qtt")], data: Data, split: Split = "test", json: Json = False
+    model: Annotated[Path, typer.Argument(metavar="MODEL.qtt")],
+    data: Data,
+    split: Split = "test",
+    also: Annotated[
+        Path | None, typer.Option(metavar="MODEL.qtt", help="A second stream, whose logits are averaged in.")
+    ] = None,
+    also_data: Annotated[str | None, typer.Option(metavar="SOURCE", help="What the second stream reads.")] = None,
+    json: Json = False,
 ) -> None:
-    """Accuracy of the integer model, exactly as the hardware computes it."""
+    """Accuracy of the integer model, exactly as the hardware computes it; with --also, of two streams together."""
     from qtt_hw.evaluate import evaluate as run
-    from qtt_hw.evaluate import samples_of
+    from qtt_hw.evaluate import evaluate_streams, samples_of
     from qtt_hw.ir.file import load
 
+    if (also is None) != (also_data is None):
+        raise ValueError("--also and --also-data come together")
     graph = load(model)
     with progress() as show:
         show("data", text=data)
         splits = samples_of(graph, data, split)
         total = len(splits[split])
-        result = run(graph, splits, split, progress=lambda done: show("eval", done, total))
+        if also is None or also_data is None:
+            result = run(graph, splits, split, progress=lambda done: show("eval", done, total))
+        else:
+            second = load(also)
+            others = samples_of(second, also_data, split)
+            result = evaluate_streams(
+                [graph, second], [splits, others], split, progress=lambda done: show("eval", done, 2 * total)
+            )
     rows: list[tuple[str, object]] = [
         ("accuracy", f"{result.accuracy:.4f} of {number(result.samples)} {result.split} samples"),
     ]

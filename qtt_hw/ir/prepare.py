@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ __all__ = ["PreparedModel", "prepare"]
 
 #: Samples taken through the integer network together: what a cache holds of their activations.
 CHUNK = 32
+#: Values of the largest stage's output that are held at a time; fewer samples go together where they are more.
+STREAM_VALUES = 1 << 26
 
 VOXELS = Format(bits=1, signed=False, frac=0)
 
@@ -112,6 +115,11 @@ class PreparedModel(nn.Module):
     def stage_list(self) -> list[Stage]:
         return [stage for stage in self.stages if isinstance(stage, Stage)]
 
+    @property
+    def _chunk(self) -> int:
+        largest = max(math.prod(stage.out_shape) for stage in self.stage_list)
+        return max(1, min(CHUNK, STREAM_VALUES // largest))
+
     def clip_rates(self) -> dict[str, float]:
         """By contraction: the share of outputs beyond the format when last trained or calibrated on."""
         return {s.name: s.output_quantizer.clip_rate for s in self.stage_list if isinstance(s, ContractionStage)}
@@ -144,7 +152,7 @@ class PreparedModel(nn.Module):
         if not self.training:
             with torch.no_grad(), exact_arithmetic(x.device):
                 name = self.stage_list[-1].name
-                parts = [self._integers(part, keep={name})[name] for part in x.split(CHUNK)]
+                parts = [self._integers(part, keep={name})[name] for part in x.split(self._chunk)]
             return torch.cat(parts).flatten(1).mul_(2.0**-self.output_format.frac)
         exact, fmt = self.statistics_frozen, self.input.format
         with exact_arithmetic(x.device) if exact else full_precision(x.device):
@@ -160,7 +168,7 @@ class PreparedModel(nn.Module):
         self._check_shape(x)
         names = [stage.name for stage in self.stage_list]
         with exact_arithmetic(x.device):
-            parts = [self._integers(part, keep=set(names)) for part in x.split(CHUNK)]
+            parts = [self._integers(part, keep=set(names)) for part in x.split(self._chunk)]
         return {name: torch.cat([part[name] for part in parts]).to(torch.int64) for name in names}
 
     @property

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from qtt_hw.data import Samples, Splits
-from qtt_hw.evaluate import accuracy, evaluate, predictions
+from qtt_hw.evaluate import accuracy, evaluate, evaluate_streams, predictions
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.graph import Contraction, Graph, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
@@ -28,8 +28,9 @@ TEST = Samples(np.concatenate([X, 0 * X[:1], 0 * X[:1]]), np.array([0, 1, 2, 0, 
 
 def test_predictions_take_the_lowest_of_equal_logits() -> None:
     told: list[int] = []
-    assert predictions(graph(), TEST.x, batch=4, progress=told.append).tolist() == [0, 1, 2, 3, 0, 0]
-    assert told == [4, 6]
+    many = np.concatenate([TEST.x] * 7)
+    assert predictions(graph(), many, progress=told.append).tolist() == [0, 1, 2, 3, 0, 0] * 7
+    assert told == [32, 42]
     assert accuracy(graph(), TEST) == accuracy(graph(), TEST, SPEC) == 4 / 6
     with pytest.raises(ValueError, match="g: takes .* the samples were given with"):
         accuracy(graph(), TEST, input_spec((1, 1, 4, 1)))
@@ -51,3 +52,33 @@ def test_other_classes_are_refused() -> None:
     splits = Splits(TEST, TEST, TEST, tuple("abce"), "t")
     with pytest.raises(ValueError, match="t: its classes are a, b, c, e; g knows a, b, c, d"):
         evaluate(graph(), splits)
+
+
+def scaled(frac: int, order: tuple[int, ...]) -> Graph:
+    """As `graph`, with the logits in another order and at another scale."""
+    plain = graph().nodes[0]
+    assert isinstance(plain, Contraction)
+    requant = Requantizer(Format(4, True, frac), 0)
+    node = Contraction("c", ("input",), "c", plain.window, plain.weight[list(order)], plain.weight_format, requant)
+    return Graph(f"g{frac}", SPEC, (node,), tuple("abcd"))
+
+
+def test_streams_are_averaged_on_the_finer_scale() -> None:
+    splits = Splits(TEST, TEST, TEST, tuple("abcd"), "t")
+    # The first one's logits of 1 are worth four of the second's, so that it decides wherever it says anything.
+    first, second = scaled(0, (0, 1, 2, 3)), scaled(2, (3, 2, 1, 0))
+    alone = evaluate(first, splits).accuracy
+    found = evaluate_streams([first, second], [splits, splits])
+    assert (found.accuracy, found.samples, found.model) == (alone, 6, "g0 + g2")
+    assert found.weight_bytes == first.weight_bytes + second.weight_bytes
+    turned = evaluate_streams([scaled(2, (0, 1, 2, 3)), scaled(0, (3, 2, 1, 0))], [splits, splits])
+    assert turned.accuracy == evaluate(second, splits).accuracy != alone
+
+
+def test_streams_of_other_samples_are_refused() -> None:
+    splits = Splits(TEST, TEST, TEST, tuple("abcd"), "t")
+    other = Splits(TEST, TEST, TEST.take(np.array([1, 0, 2, 3, 4, 5])), tuple("abcd"), "u")
+    with pytest.raises(ValueError, match="u: its test samples are not those of t"):
+        evaluate_streams([graph(), graph()], [splits, other])
+    with pytest.raises(ValueError, match="2 models and 1 data sources"):
+        evaluate_streams([graph(), graph()], [splits])
