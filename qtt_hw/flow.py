@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from boards.build import BuildResult
     from boards.devices import Device
     from qtt_hw.ir.check import Row
+    from qtt_hw.train.config import Config
     from rtl_gen.manifest import Manifest
     from rtl_gen.plan.plan import Plan
     from sim.cosim import CosimResult
@@ -74,7 +75,7 @@ def freeze_run(run: str | Path, output: str | Path) -> FreezeResult:
 
 
 def plan(
-    model: Graph | str | Path,
+    model: Graph | Config | str | Path,
     device: Device | str = "ecp5-85f",
     *,
     fps: float | None = None,
@@ -88,7 +89,7 @@ def plan(
 
     Parameters
     ----------
-    model : Graph, path of a model.qtt, or path of a training configuration
+    model : Graph, path of a model.qtt, or a training configuration or its path
         Of a configuration the untrained network is planned: its cycles, multipliers and memories are those of the
         trained one. Then the path along which each QTTConv3d and TTLinear is contracted is chosen too; train with
         the plan (`qtt train --plan`), since a path changes where roundings happen.
@@ -112,7 +113,7 @@ def plan(
     chosen = find_device(device) if isinstance(device, str) else device
     alternatives: Mapping[str, Mapping[str, Sequence[Node]]] = {}
     if not isinstance(model, Graph):
-        if Path(model).suffix == ".toml":
+        if not isinstance(model, str | Path) or Path(model).suffix == ".toml":
             from qtt_hw.train.untrained import untrained
 
             before = untrained(model, data, input_shape, classes)

@@ -66,7 +66,7 @@ class Untrained:
 
 
 def untrained(
-    path: str | Path,
+    config: Config | str | Path,
     data: Splits | str | Path | None = None,
     input_shape: Sequence[int] | None = None,
     classes: int | None = None,
@@ -75,7 +75,7 @@ def untrained(
 
     Parameters
     ----------
-    path : path of a TOML file
+    config : Config or path of a TOML file
     data : Splits or source, optional
         Gives the input's shape and format, and the classes. Generated solids when the configuration has options for
         them and nothing else is given.
@@ -84,7 +84,8 @@ def untrained(
         a data set has both of its own.
     classes : int, optional
     """
-    config = load_config(path)
+    if not isinstance(config, Config):
+        config = load_config(config)
     if data is None and config.model.name in zoo.names():
         classes = classes or config.model.args.get("classes", zoo.classes(config.model.name))
         if classes is not None and input_shape is None and zoo.classes(config.model.name) is not None:
@@ -99,7 +100,8 @@ def untrained(
         spec = _spec(config, _shape(input_shape))
         labels = tuple(str(index) for index in range(classes))
     else:
-        raise ValueError(f"{path}: before training, planning needs data, or an input shape C,D,H,W and classes")
+        where = config.source or config.name
+        raise ValueError(f"{where}: before training, planning needs data, or an input shape C,D,H,W and classes")
     model = build_model(config, spec, len(labels), config.train.seed).eval()
     how = config.quant or QuantSection()
     prepared = prepare_model(model, spec, how)

@@ -1,0 +1,111 @@
+"""The whole way of an untrained network at full size: plan with paths, freeze, emit, and prove on a few samples.
+
+    python bench/fullsize.py models/qttnet-modelnet40-untrained.toml --data modelnet10 -o results/qttnet-fullsize.json
+    python bench/fullsize.py ... --set model.args.ranks=16 --device none
+
+Each call adds a row. A network that does not fit its device gets a row that says by how much.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from qtt_hw.flow import cosim, emit, freeze_run, plan
+from qtt_hw.ir.file import load
+from qtt_hw.results import append_row
+from qtt_hw.train import load_config, train, versions
+from qtt_hw.train.config import Config
+
+
+def changes_of(settings: list[str]) -> dict[str, Any]:
+    """Of "model.args.ranks=16" and so on: the nested values of a configuration."""
+    merged: dict[str, Any] = {}
+    for text in settings:
+        inner, found = merged, tomllib.loads(text)
+        while True:
+            ((key, value),) = found.items()
+            if not isinstance(value, dict):
+                inner[key] = value
+                break
+            inner, found = inner.setdefault(key, {}), value
+    return merged
+
+
+def proven(config: Config, data: str, device: str, samples: int) -> dict[str, Any]:
+    """What the row says."""
+    seconds: dict[str, float] = {}
+
+    def timed(what: str, function: Any) -> Any:
+        started = time.perf_counter()
+        result = function()
+        seconds[what] = round(time.perf_counter() - started, 1)
+        return result
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        splits = config.data.load(data)
+        try:
+            before = timed("plan", lambda: plan(config, device, data=splits))
+        except ValueError as error:
+            return {"refused": str(error)}
+        along = config.with_paths(before.chosen_paths)
+        timed("calibrate", lambda: train(along, splits, folder / "run", progress=False))
+        freeze_run(folder / "run", folder / "model.qtt")
+        graph = load(folder / "model.qtt")
+        after = timed("fold", lambda: plan(graph, device))
+        timed("emit", lambda: emit(graph, folder / "build", after, taps=True))
+        found = timed("cosim", lambda: cosim(folder / "build", splits, samples=samples))
+    return {
+        "paths": before.chosen_paths,
+        "multiplications": graph.macs(),
+        "weight_bytes": graph.weight_bytes,
+        **{name: getattr(after, name) for name in ("cycles", "latency", "multipliers", "dsps", "brams", "luts")},
+        "frames_per_second_at_100_mhz": round(after.frames_per_second, 2),
+        "bottleneck": after.bottleneck,
+        "utilization": after.utilization,
+        "equal": found.equal,
+        "samples": found.samples,
+        "simulated": {
+            "cycles": found.cycles,
+            "latency": found.latency,
+            "as_predicted": (found.cycles, found.latency) == (after.cycles, after.latency),
+        },
+        "seconds": seconds,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--device", default="ecp5-85f")
+    parser.add_argument("--samples", type=int, default=2)
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="model.args.ranks=16 and the like")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    given = parser.parse_args()
+    config = load_config(given.config)
+    if given.settings:
+        config = config.changed(config.name, changes_of(given.settings))
+    row = proven(config, given.data, given.device, given.samples)
+    settings = "".join(f" --set {text}" for text in given.settings)
+    command = f"python bench/fullsize.py {given.config} --data {given.data} --device {given.device}{settings}"
+    row = {
+        "config": config.name,
+        "changes": given.settings,
+        "device": given.device,
+        **row,
+        "command": f"{command} --samples {given.samples} -o {given.output}",
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    append_row(given.output, row)
+    print(row)
+
+
+if __name__ == "__main__":
+    main()
