@@ -18,8 +18,9 @@ from typing import Any
 from qtt_hw.flow import cosim, emit, freeze_run, plan
 from qtt_hw.ir.file import load
 from qtt_hw.results import append_row
-from qtt_hw.train import load_config, train, versions
+from qtt_hw.train import load_config, train
 from qtt_hw.train.config import Config
+from qtt_hw.train.loop import versions
 
 
 def changes_of(settings: list[str]) -> dict[str, Any]:
