@@ -1,7 +1,7 @@
 """The whole way of an untrained network at full size: plan with paths, freeze, emit, and prove on a few samples.
 
     python bench/fullsize.py models/qttnet-modelnet40-untrained.toml --data modelnet10 -o results/qttnet-fullsize.json
-    python bench/fullsize.py ... --set model.args.ranks=16 --device none
+    python bench/fullsize.py ... --set model.args.ranks=16 --device none --fps 5
 
 Each call adds a row. A network that does not fit its device gets a row that says by how much.
 """
@@ -37,7 +37,7 @@ def changes_of(settings: list[str]) -> dict[str, Any]:
     return merged
 
 
-def proven(config: Config, data: str, device: str, samples: int) -> dict[str, Any]:
+def proven(config: Config, data: str, device: str, fps: float | None, samples: int) -> dict[str, Any]:
     """What the row says."""
     seconds: dict[str, float] = {}
 
@@ -51,14 +51,14 @@ def proven(config: Config, data: str, device: str, samples: int) -> dict[str, An
         folder = Path(name)
         splits = config.data.load(data)
         try:
-            before = timed("plan", lambda: plan(config, device, data=splits))
+            before = timed("plan", lambda: plan(config, device, fps=fps, data=splits))
         except ValueError as error:
             return {"refused": str(error)}
         along = config.with_paths(before.chosen_paths)
         timed("calibrate", lambda: train(along, splits, folder / "run", progress=False))
         freeze_run(folder / "run", folder / "model.qtt")
         graph = load(folder / "model.qtt")
-        after = timed("fold", lambda: plan(graph, device))
+        after = timed("fold", lambda: plan(graph, device, fps=fps))
         timed("emit", lambda: emit(graph, folder / "build", after, taps=True))
         found = timed("cosim", lambda: cosim(folder / "build", splits, samples=samples))
     return {
@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--data", required=True)
     parser.add_argument("--device", default="ecp5-85f")
+    parser.add_argument("--fps", type=float, help="the least hardware for this rate at 100 MHz, not the fastest")
     parser.add_argument("--samples", type=int, default=2)
     parser.add_argument("--set", dest="settings", action="append", default=[], help="model.args.ranks=16 and the like")
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -92,9 +93,10 @@ def main() -> None:
     config = load_config(given.config)
     if given.settings:
         config = config.changed(config.name, changes_of(given.settings))
-    row = proven(config, given.data, given.device, given.samples)
+    row = proven(config, given.data, given.device, given.fps, given.samples)
     settings = "".join(f" --set {text}" for text in given.settings)
-    command = f"python bench/fullsize.py {given.config} --data {given.data} --device {given.device}{settings}"
+    rate = "" if given.fps is None else f" --fps {given.fps:g}"
+    command = f"python bench/fullsize.py {given.config} --data {given.data} --device {given.device}{rate}{settings}"
     row = {
         "config": config.name,
         "changes": given.settings,
