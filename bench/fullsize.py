@@ -9,6 +9,7 @@ Each call adds a row. A network that does not fit its device gets a row that say
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 import tomllib
@@ -96,13 +97,15 @@ def main() -> None:
     row = proven(config, given.data, given.device, given.fps, given.samples)
     settings = "".join(f" --set {text}" for text in given.settings)
     rate = "" if given.fps is None else f" --fps {given.fps:g}"
-    command = f"python bench/fullsize.py {given.config} --data {given.data} --device {given.device}{rate}{settings}"
+    # As it can be given on another machine.
+    data = given.data.replace(os.environ.get("QTT_DATA") or "$QTT_DATA", "$QTT_DATA")
+    command = f"python bench/fullsize.py {given.config} --data {data} --device {given.device}{rate}{settings}"
     row = {
         "config": config.name,
         "changes": given.settings,
         "device": given.device,
         **row,
-        "command": f"{command} --samples {given.samples} -o {given.output}",
+        "command": f"{command} --samples {given.samples} -o results/{given.output.name}",
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),
     }
