@@ -22,6 +22,7 @@ from qtt_hw.results import append_row
 from qtt_hw.train import load_config, train
 from qtt_hw.train.config import Config
 from qtt_hw.train.loop import versions
+from rtl_gen.plan.plan import Plan
 
 
 def changes_of(settings: list[str]) -> dict[str, Any]:
@@ -55,6 +56,8 @@ def proven(config: Config, data: str, device: str, fps: float | None, samples: i
             before = timed("plan", lambda: plan(config, device, fps=fps, data=splits))
         except ValueError as error:
             return {"refused": str(error)}
+        if samples == 0:
+            return _figures(before) | {"rom_bits": before.rom_bits, "seconds": seconds}
         along = config.with_paths(before.chosen_paths)
         timed("calibrate", lambda: train(along, splits, folder / "run", progress=False))
         freeze_run(folder / "run", folder / "model.qtt")
@@ -62,14 +65,10 @@ def proven(config: Config, data: str, device: str, fps: float | None, samples: i
         after = timed("fold", lambda: plan(graph, device, fps=fps))
         timed("emit", lambda: emit(graph, folder / "build", after, taps=True))
         found = timed("cosim", lambda: cosim(folder / "build", splits, samples=samples))
-    return {
+    return _figures(after) | {
         "paths": before.chosen_paths,
         "multiplications": graph.macs(),
         "weight_bytes": graph.weight_bytes,
-        **{name: getattr(after, name) for name in ("cycles", "latency", "multipliers", "dsps", "brams", "luts")},
-        "frames_per_second_at_100_mhz": round(after.frames_per_second, 2),
-        "bottleneck": after.bottleneck,
-        "utilization": after.utilization,
         "equal": found.equal,
         "samples": found.samples,
         "simulated": {
@@ -81,13 +80,20 @@ def proven(config: Config, data: str, device: str, fps: float | None, samples: i
     }
 
 
+def _figures(found: Plan) -> dict[str, Any]:
+    """What a plan says of the whole network."""
+    names = ("cycles", "latency", "multipliers", "dsps", "brams", "luts", "bottleneck", "utilization")
+    rate = {"frames_per_second_at_100_mhz": round(found.frames_per_second, 2)}
+    return {"paths": found.chosen_paths} | {name: getattr(found, name) for name in names} | rate
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path)
     parser.add_argument("--data", required=True)
     parser.add_argument("--device", default="ecp5-85f")
     parser.add_argument("--fps", type=float, help="the least hardware for this rate at 100 MHz, not the fastest")
-    parser.add_argument("--samples", type=int, default=2)
+    parser.add_argument("--samples", type=int, default=2, help="to prove it on; 0 only plans")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="model.args.ranks=16 and the like")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
