@@ -291,25 +291,49 @@ def plan(
 def _next_device(problem: _Problem) -> str:
     """The first known device, in the order of their list, that holds the smallest folding, with its cycles."""
     for larger in DEVICES.values():
+        if larger.dsps is None:
+            continue
         found = solve(problem.slots, problem.upper, _budget(larger))
         if found is not None:
             return f"it fits {larger.name}, at {_slowest(found)} cycles or fewer"
-    return "no known device holds it"
+    return "no known device holds it; --device none plans it without bounds"
+
+
+#: Beyond this multiple of a device by how much it is too small is not searched to the last percent.
+FINE_MULTIPLE = 3.0
+
+
+def _closest(problem: _Problem, device: Device, cycles: int) -> Solution | None:
+    """What fits the least multiple of the device, to within two percent; None when no folding is that fast."""
+    found = solve(problem.slots, cycles, replace(_budget(device), dsps=None, brams=None, luts=None))
+    if found is None:
+        return None
+    low, high = 1.0, max(_shares(found.resources, device).values(), default=1.0)
+    if high > FINE_MULTIPLE:
+        return found
+    while high > low * 1.02:
+        middle = math.sqrt(low * high)
+        dsps, brams, luts = (b and math.ceil(b * middle) for b in (device.dsps, device.brams, device.luts))
+        other = solve(problem.slots, cycles, _budget(replace(device, dsps=dsps, brams=brams, luts=luts)))
+        if other is None:
+            low = middle
+        else:
+            found, high = other, middle
+    return found
 
 
 def _too_small(
     problem: _Problem, device: Device, cycles: int, wish: str, nearest: Solution | None, clock_mhz: float
 ) -> str:
-    """By how much the cheapest chain at so many cycles exceeds the device, and what fits instead."""
-    free = replace(_budget(device), dsps=None, brams=None, luts=None)
-    cheapest = solve(problem.slots, cycles, free)
-    shares = {} if cheapest is None else _shares(cheapest.resources, device)
+    """By how much the chain that exceeds the device least does so at so many cycles, and what fits instead."""
+    closest = _closest(problem, device, cycles)
+    shares = {} if closest is None else _shares(closest.resources, device)
     over = ", ".join(
         f"{name} {share * 100:.0f} % of the usable {int((getattr(device, name) or 0) * USABLE[name])}"
         for name, share in shares.items()
         if share > 1
     )
-    reason = "no folding is that fast" if cheapest is None else over or "not all of it at once"
+    reason = "no folding is that fast" if closest is None else over
     text = f"{problem.graph.name}: {wish} does not fit {device.name} ({reason})"
     if nearest is None:
         return text + f"; {_next_device(problem)}"
