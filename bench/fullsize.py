@@ -23,6 +23,7 @@ from qtt_hw.train import load_config, train
 from qtt_hw.train.config import Config
 from qtt_hw.train.loop import versions
 from rtl_gen.plan.plan import Plan
+from rtl_gen.plan.search import DoesNotFit
 
 
 def changes_of(settings: list[str]) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def proven(config: Config, data: str, device: str, fps: float | None, samples: i
         splits = config.data.load(data)
         try:
             before = timed("plan", lambda: plan(config, device, fps=fps, data=splits))
-        except ValueError as error:
+        except DoesNotFit as error:
             return {"refused": str(error)}
         if samples == 0:
             return _figures(before) | {"rom_bits": before.rom_bits, "seconds": seconds}

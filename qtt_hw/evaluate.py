@@ -164,6 +164,8 @@ def evaluate_streams(
     done = 0
     for graph, one in zip(loaded, splits, strict=True):
         samples = one[split]
+        if graph.output.shape != loaded[0].output.shape:
+            raise ValueError(f"{graph.name}: has other classes than {loaded[0].name}")
         if one.labels != splits[0].labels or not np.array_equal(samples.y, y):
             raise ValueError(f"{one.name}: its {split} samples are not those of {splits[0].name}, class by class")
         before = done

@@ -112,7 +112,7 @@ SHOWN_PATHS = 5
 
 def _paths_table(result: Plan) -> Table:
     """Of each layer the path chosen, those of fewest multiplications, and what each would cost by itself."""
-    table = Table(title="paths, each by itself at this number of cycles", title_justify="left", box=box.SIMPLE)
+    table = Table(title="paths, each by itself, as fast as the plan", title_justify="left", box=box.SIMPLE)
     for name in ("layer", "path", "multiplications", "weights in bits", "DSP", "block RAM", "LUT"):
         table.add_column(name, justify="left" if name in ("layer", "path") else "right", overflow="fold")
     for layer in dict.fromkeys(path.layer for path in result.paths):

@@ -58,7 +58,12 @@ def train(
     if plan is not None:
         from rtl_gen.plan.plan import load_plan
 
-        loaded = loaded.with_paths(load_plan(plan).chosen_paths)
+        planned = load_plan(plan)
+        if not planned.chosen_paths:
+            raise ValueError(f"{plan}: chooses no paths; make it from the configuration: qtt plan {config}")
+        if planned.model != loaded.name:
+            raise ValueError(f"{plan}: is a plan of {planned.model}, not of {loaded.name}")
+        loaded = loaded.with_paths(planned.chosen_paths)
     if seed is not None:
         loaded = loaded.with_seed(seed)
     with progress() as show:

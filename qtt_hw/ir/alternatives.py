@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 from torch import nn
 
-from qtt_hw.fixedpoint import Format, Requantizer, accumulator_range, bits_for_range, quantize
+from qtt_hw.fixedpoint import Format, Requantizer, accumulator_range, bits_for_range
 from qtt_hw.ir.graph import Contraction, Graph, Window, as_integers
 from qtt_hw.nn import QTTConv3d, TTLinear
-from qtt_hw.quant import QuantConfig
+from qtt_hw.quant import QuantConfig, WeightQuantizer
 from qtt_hw.tt.chain import Path, paths
 
 __all__ = ["path_alternatives"]
@@ -21,8 +20,8 @@ def path_alternatives(
 ) -> dict[str, dict[str, tuple[Contraction, ...]]]:
     """By layer and by the path's text, the contractions of every way to group its cores, from both ends.
 
-    Their weights are the layer's own, quantised to the layer's bits; their scales are placeholders, which change
-    neither cycles nor multipliers nor memories.
+    Their weights are the layer's own, quantised to the layer's bits; their scales are placeholders, on which cycles and
+    multipliers do not depend.
 
     Parameters
     ----------
@@ -30,17 +29,16 @@ def path_alternatives(
         The float network that the graph was made of, untrained or not.
     graph : Graph
     config : QuantConfig
-        Nothing is free where its `tt_form` is merged.
+        A QTTConv3d has no path where its `tt_form` is merged.
     """
-    if config.tt_form == "merged":
-        return {}
+    free = (TTLinear,) if config.tt_form == "merged" else (QTTConv3d, TTLinear)
     layers = dict(model.named_modules())
     found: dict[str, dict[str, tuple[Contraction, ...]]] = {}
     for name in dict.fromkeys(node.source for node in graph.nodes):
         layer = layers.get(name)
-        if isinstance(layer, QTTConv3d | TTLinear):
-            last = [node for node in graph.nodes if node.source == name and isinstance(node, Contraction)][-1]
-            x = graph.input_of(next(node for node in graph.nodes if node.source == name)).format
+        if isinstance(layer, free):
+            stages = [node for node in graph.nodes if node.source == name and isinstance(node, Contraction)]
+            last, x = stages[-1], graph.input_of(stages[0]).format
             count = layer.train_length
             found[name] = {str(path): tuple(_stages(layer, path, last, x, config)) for path in paths(count)}
     return found
@@ -53,13 +51,14 @@ def _stages(
     layer.set_path(path)
     try:
         steps = layer.steps()
-        weights = [layer.step_weight(step).detach().double().numpy() for step in steps]
+        weights = [layer.step_weight(step).detach() for step in steps]
     finally:
         layer.set_path(before)
-    fmt = last.weight_format
     for step, weight in zip(steps, weights, strict=True):
-        kernel = weight.reshape(*weight.shape, *(1,) * (5 - weight.ndim)).transpose(0, 2, 3, 4, 1)
-        integers = as_integers(quantize(kernel / np.abs(kernel).max() * fmt.maximum * 2.0**-fmt.frac, fmt))
+        quantizer = WeightQuantizer(last.weight_format.bits)
+        quantizer.calibrate(weight)
+        kernel = quantizer.integers(weight).reshape(*weight.shape, *(1,) * (5 - weight.ndim))
+        integers = as_integers(kernel.numpy().transpose(0, 2, 3, 4, 1))
         window = Window()
         if isinstance(layer, QTTConv3d) and step.first == 0:
             window = Window(layer.kernel_size, layer.stride, layer.padding)
@@ -73,7 +72,7 @@ def _stages(
             last.source,
             window,
             integers,
-            fmt,
+            quantizer.format,
             requant,
             step.lead,
             step.trail,

@@ -18,8 +18,8 @@ __all__ = ["MergedStage"]
 class MergedStage(ContractionStage):
     """A dense contraction with weight = q(... q(q(core 0) . q(core 1)) ... . q(core d)), as QTTNet trains its kernels.
 
-    QTTNet rescales the cores to equal norms before every step; here that is done once, at calibration, since their
-    product does not depend on it.
+    QTTNet rescales the cores to equal norms at every step. With fixed scales that is done here too; learned ones follow
+    the cores, which are rescaled once, at calibration.
 
     Parameters
     ----------
@@ -86,12 +86,16 @@ class MergedStage(ContractionStage):
     def _merge(self, calibrate: bool = False) -> Tensor:
         """The quantised dense kernel [out, in, kd, kh, kw], float64 with gradients."""
         quantizers = [*self.product_quantizers, self.weight_quantizer]
+        cores = [core.to("cpu", torch.float64) for core in self.cores]
+        if self.weight_quantizer.fixed:
+            norms = torch.stack([core.norm() for core in cores]).clamp(min=1e-8)
+            cores = [core * (norms.log().mean().exp() / norm) for core, norm in zip(cores, norms, strict=True)]
         merged: Tensor | None = None
-        for i, (core, quantizer) in enumerate(zip(self.cores, self.core_quantizers, strict=True)):
+        for i, (core, quantizer) in enumerate(zip(cores, self.core_quantizers, strict=True)):
             assert isinstance(quantizer, WeightQuantizer)
             if calibrate:
                 quantizer.calibrate(core)
-            factor = quantizer(core.to("cpu", torch.float64))
+            factor = quantizer(core)
             if merged is None:
                 merged = factor
                 continue

@@ -133,7 +133,7 @@ class PreparedModel(nn.Module):
             kind = name.rpartition(".")[2]
             if kind == "log2_scale":
                 groups["scales"].append(parameter)
-            elif kind == "weight" and ".batch_norm." not in name:
+            elif (kind == "weight" and ".batch_norm." not in name) or ".cores." in name:
                 groups["weights"].append(parameter)
             else:
                 groups["affine"].append(parameter)

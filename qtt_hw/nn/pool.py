@@ -16,10 +16,11 @@ __all__ = ["PairAvgPool3d", "PairMaxPool3d", "PairPool3d", "pool_max", "pool_sum
 
 def pool_max(x: Tensor, window: Window) -> Tensor:
     """The maximum over the valid taps of [N, C, D, H, W]."""
-    if any(before != after for before, after in window.padding):
-        x = F.pad(x, flat_padding(window.padding), value=-torch.inf)
-        return F.max_pool3d(x, window.kernel, window.stride)
-    return F.max_pool3d(x, window.kernel, window.stride, [before for before, _ in window.padding])
+    alike = all(before == after <= k // 2 for (before, after), k in zip(window.padding, window.kernel, strict=True))
+    if alike:  # what torch pads by itself
+        return F.max_pool3d(x, window.kernel, window.stride, [before for before, _ in window.padding])
+    x = F.pad(x, flat_padding(window.padding), value=-torch.inf)
+    return F.max_pool3d(x, window.kernel, window.stride)
 
 
 def pool_sum(x: Tensor, window: Window) -> Tensor:
@@ -53,7 +54,9 @@ class PairPool3d(nn.Module):
         self.kernel_size = triple(kernel_size, "kernel_size")
         self.stride = self.kernel_size if stride is None else triple(stride, "stride")
         self.padding = padding
-        self.window((8, 8, 8) if padding == "same" else self.kernel_size)  # refuses what is no padding
+        # Refuses what is no padding, and padding that a window could lie in wholly.
+        largest = max(self.kernel_size)
+        self.window((largest, largest, largest)).axes((largest, largest, largest, 1))
 
     def window(self, size: Triple) -> Window:
         """The window on a map of the given size (D, H, W)."""
@@ -63,14 +66,20 @@ class PairPool3d(nn.Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding!r}"
 
 
+def _size(x: Tensor) -> Triple:
+    if x.ndim != 5:
+        raise ValueError(f"a pool takes [N, C, D, H, W], got shape {list(x.shape)}")
+    d, h, w = x.shape[2:]
+    return d, h, w
+
+
 class PairMaxPool3d(PairPool3d):
     """The maximum over the valid taps."""
 
     kind = "max"
 
     def forward(self, x: Tensor) -> Tensor:
-        d, h, w = x.shape[2:]
-        return pool_max(x, self.window((d, h, w)))
+        return pool_max(x, self.window(_size(x)))
 
 
 class PairAvgPool3d(PairPool3d):
@@ -79,8 +88,8 @@ class PairAvgPool3d(PairPool3d):
     kind = "average"
 
     def forward(self, x: Tensor) -> Tensor:
-        d, h, w = x.shape[2:]
-        window = self.window((d, h, w))
-        counts = [torch.tensor([a.count(o) for o in range(a.out_size)]) for a in window.axes((d, h, w, 1))]
+        size = _size(x)
+        window = self.window(size)
+        counts = [torch.tensor([a.count(o) for o in range(a.out_size)]) for a in window.axes((*size, 1))]
         count = counts[0][:, None, None] * counts[1][:, None] * counts[2]
         return pool_sum(x, window) / count.to(x.device, x.dtype)

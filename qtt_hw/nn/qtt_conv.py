@@ -36,7 +36,7 @@ class QTTConv3d(nn.Module):
         TT-ranks between the cores, that behind the spatial core first.
     kernel_size : int or (int, int, int)
     stride : int or (int, int, int)
-    padding : int, (int, int, int), three pairs or "same"
+    padding : int, (int, int, int), three pairs or "same" (with stride 1)
     bias : bool
         A bias per output channel; leave it out before batch norm.
     path : Path or str, optional
@@ -60,7 +60,7 @@ class QTTConv3d(nn.Module):
         ranks: int | Sequence[int],
         kernel_size: int | Triple = 3,
         stride: int | Triple = 1,
-        padding: int | Triple | Pairs | str = "same",
+        padding: int | Triple | Pairs | str = 0,
         bias: bool = False,
         path: Path | str | None = None,
         redundant_ranks: bool = False,
@@ -98,7 +98,7 @@ class QTTConv3d(nn.Module):
         """Contract along another path; the layer's function stays the same."""
         if path == "best":
             path = best_path((1, *self.in_modes), (1, *self.out_modes), self.ranks, self.taps)
-        self.path = Path.parse(path, self.train_length) if isinstance(path, str) else path
+        self.path = Path.of(path, self.train_length)
 
     @property
     def taps(self) -> int:
@@ -129,7 +129,7 @@ class QTTConv3d(nn.Module):
 
     def steps(self) -> tuple[ChainStep, ...]:
         """The contractions in the order they run; the one with core 0 has the taps."""
-        return contraction_steps((1, *self.in_modes), (1, *self.out_modes), self.ranks, self.path)
+        return contraction_steps((1, *self.in_modes), (1, *self.out_modes), self.ranks, self.path, self.taps)
 
     def train_cores(self) -> list[Tensor]:
         """The cores as [r, c, s, r']; the spatial one is [1, 1, taps, r']."""

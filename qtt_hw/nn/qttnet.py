@@ -126,7 +126,14 @@ class QTTNet(nn.Module):
                     conv = nn.Conv3d(channels, width, 3, padding=1, bias=False)
                 else:
                     conv = QTTConv3d(
-                        channels, width, in_modes, out_modes, rank[index], path=path, redundant_ranks=redundant_ranks
+                        channels,
+                        width,
+                        in_modes,
+                        out_modes,
+                        rank[index],
+                        padding=1,
+                        path=path,
+                        redundant_ranks=redundant_ranks,
                     )
                 layers[f"conv{b}_{i}"] = _block(conv, width)
                 channels, index = width, index + 1

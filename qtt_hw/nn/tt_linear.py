@@ -81,7 +81,7 @@ class TTLinear(nn.Module):
         """Contract along another path; the layer's function stays the same."""
         if path == "best":
             path = best_path(self.in_modes, self.out_modes, self.ranks)
-        self.path = Path.parse(path, self.train_length) if isinstance(path, str) else path
+        self.path = Path.of(path, self.train_length)
 
     def steps(self) -> tuple[ChainStep, ...]:
         """The contractions in the order they run."""

@@ -37,12 +37,17 @@ def same_padding(kernel: Triple, stride: Triple, padding: int | Sequence[int] | 
 
 def padding_pairs(kernel: Triple, stride: Triple, padding: int | Sequence[int] | Pairs | str) -> Pairs:
     """Padding pairs themselves, or what `same_padding` makes of the other ways to write them."""
-    if isinstance(padding, str | int) or all(isinstance(side, int) for side in padding):
+    if isinstance(padding, str | int) or (
+        isinstance(padding, Sequence) and all(isinstance(side, int) for side in padding)
+    ):
         return same_padding(kernel, stride, padding)  # type: ignore[arg-type]
-    pairs = [tuple(int(side) for side in pair) for pair in padding]  # type: ignore[union-attr]
-    if len(pairs) != 3 or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
+    try:
+        pairs = [(int(before), int(after)) for before, after in padding]  # type: ignore[misc]
+    except (TypeError, ValueError):
+        pairs = []
+    if len(pairs) != 3 or min(min(pair) for pair in pairs) < 0:
         raise ValueError(f"padding pairs must be three of two numbers of at least 0, got {padding!r}")
-    return tuple(pairs)  # type: ignore[return-value]
+    return pairs[0], pairs[1], pairs[2]
 
 
 def pool_padding(

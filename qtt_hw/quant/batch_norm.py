@@ -52,9 +52,12 @@ class BatchNorm(nn.Module):
         self.running_mean.copy_(mean)
         self.running_var.copy_(var)
 
+    def _plain_sigma(self) -> Tensor:
+        return (self.running_var.detach().to("cpu", torch.float64) + self.eps).sqrt()
+
     def sigma(self) -> Tensor:
         """sqrt(running_var + eps), at least SIGMA_RANGE of its median; float64 [C]."""
-        sigma = (self.running_var.detach().to("cpu", torch.float64) + self.eps).sqrt()
+        sigma = self._plain_sigma()
         return torch.maximum(sigma, sigma.median() * SIGMA_RANGE)
 
     def affine(self, acc_frac: int = 0, out: Format | None = None) -> tuple[Tensor, Tensor]:
@@ -90,7 +93,7 @@ class BatchNorm(nn.Module):
 
     def report(self, name: str) -> int:
         """Log how many channels' sigma is bounded, and return it."""
-        plain = (self.running_var.detach().to("cpu", torch.float64) + self.eps).sqrt()
+        plain = self._plain_sigma()
         bounded = int((self.sigma() > plain).sum())
         if bounded:
             _log.info("%s: sigma of %d of %d channels raised to 1/64 of the median", name, bounded, len(plain))
@@ -105,7 +108,8 @@ class RoundedBatchNorm(BatchNorm):
 
     y = Q(gamma) * (x - Q(mu)) / Q(sigma) + Q(beta). Two things differ from the published one. Its sigma is
     Q(sigma) + 2**-15, so that a channel with sigma below half a step is amplified 32768 times: here sigma is at least
-    one step. Its normalised value is rounded in between: folded into one multiply and shift there is no such value.
+    one step, which is also the only bound on it. Its normalised value is rounded in between: folded into one multiply
+    and shift there is no such value.
 
     Parameters
     ----------
@@ -137,10 +141,19 @@ class RoundedBatchNorm(BatchNorm):
         return x * slope.to(x.dtype).view(shape) + intercept.to(x.dtype).view(shape)
 
     def affine(self, acc_frac: int = 0, out: Format | None = None) -> tuple[Tensor, Tensor]:
-        gamma, beta, mean, sigma = (
-            self._rounded(v.to("cpu")) for v in (self.weight, self.bias, self.running_mean.detach(), self.sigma())
-        )
-        return self._bounded(gamma, beta, mean, sigma.clamp(min=self.step), acc_frac, out)
+        gamma, beta, mean = (self._rounded(v.to("cpu")) for v in (self.weight, self.bias, self.running_mean.detach()))
+        return self._bounded(gamma, beta, mean, self.sigma(), acc_frac, out)
+
+    def sigma(self) -> Tensor:
+        """Q(sqrt(running_var + eps)), at least one step; float64 [C]."""
+        return self._rounded(self._plain_sigma()).clamp(min=self.step)
+
+    def report(self, name: str) -> int:
+        """Log how many channels' sigma is raised to one step, and return it."""
+        bounded = int((self._rounded(self._plain_sigma()) < self.step).sum())
+        if bounded:
+            _log.info("%s: sigma of %d of %d channels raised to %g", name, bounded, len(self.weight), self.step)
+        return bounded
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, step={self.step}"

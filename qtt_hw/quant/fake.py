@@ -57,24 +57,28 @@ class _Quantize(torch.autograd.Function):
     """The given quantised tensor, with the gradients of x and of log2_scale."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, log2_scale: Tensor, quantized: Tensor, fmt: Format, samples: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, log2_scale: Tensor, quantized: Tensor, fmt: Format, samples: int, clips: bool
+    ) -> Tensor:
         ctx.save_for_backward(x, quantized)
-        ctx.fmt = fmt
+        ctx.fmt, ctx.clips = fmt, clips
         ctx.factor = math.log(2.0) / math.sqrt(max(x.numel() // samples, 1) * fmt.maximum)
         return quantized
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
         x, quantized = ctx.saved_tensors
         gradient, fmt = gradients[0], ctx.fmt
         step = 2.0**-fmt.frac
-        # The gradient passes where rounding does not clip; an unsigned format's lower bound is the ReLU.
-        low = (fmt.minimum - 0.5) * step if fmt.signed else 0.0
-        passed = torch.ops.aten.hardtanh_backward(gradient, x, low, (fmt.maximum + 0.5) * step)
+        # The gradient passes where rounding does not clip, or everywhere; an unsigned format's lower bound is the ReLU.
+        low, high = (fmt.minimum - 0.5) * step if fmt.signed else 0.0, (fmt.maximum + 0.5) * step
+        if not ctx.clips:
+            low, high = -math.inf if fmt.signed else 0.0, math.inf
+        passed = torch.ops.aten.hardtanh_backward(gradient, x, low, high)
         scale = None
         if ctx.needs_input_grad[1]:
             scale = ((gradient * quantized).sum() - (passed * x).sum()) * ctx.factor
-        return passed, scale, None, None, None
+        return passed, scale, None, None, None, None
 
 
 class PowerOfTwoQuantizer(nn.Module):
@@ -85,7 +89,8 @@ class PowerOfTwoQuantizer(nn.Module):
     bits : int
     signed, narrow : bool
     fixed : bool
-        The scale is 2**(1 - bits) from the start, neither calibrated nor learned.
+        The scale is 2**(1 - bits) from the start, neither calibrated nor learned, and the gradient passes beyond the
+        clip as well: QTTNet's quantiser.
     """
 
     log2_scale: nn.Parameter
@@ -153,7 +158,7 @@ class WeightQuantizer(PowerOfTwoQuantizer):
         """quantize(weight) * 2**-frac in the weight's dtype, straight through."""
         fmt = self.format
         quantized = (self.integers(weight) * 2.0**-fmt.frac).to(weight.dtype)
-        return _Quantize.apply(weight, self._learned, quantized, fmt, 1)
+        return _Quantize.apply(weight, self._learned, quantized, fmt, 1, not self.fixed)
 
 
 class ActivationQuantizer(PowerOfTwoQuantizer):
@@ -177,7 +182,7 @@ class ActivationQuantizer(PowerOfTwoQuantizer):
             with torch.no_grad():
                 exact = round_half_up(x * 2.0**fmt.frac).clamp_(fmt.minimum, fmt.maximum).mul_(2.0**-fmt.frac)
         self.observe(x, fmt)
-        return _Quantize.apply(x, self._learned, exact, fmt, x.shape[0])
+        return _Quantize.apply(x, self._learned, exact, fmt, x.shape[0], not self.fixed)
 
     @torch.no_grad()
     def observe(self, x: Tensor, fmt: Format) -> None:

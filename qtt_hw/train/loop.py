@@ -165,6 +165,7 @@ class _Run:
     def go(self, progress: Progress | None) -> TrainResult:
         config, store = self.config, self.store
         description = run_description(config, self.splits, self.spec) | {"start": self._origin_digest()}
+        self._check()  # before anything is written
         resumed = store.begin(description, {"folder": str(config.folder.resolve())})
         if store.result.exists():
             return TrainResult.model_validate_json(store.result.read_text(encoding="utf-8"))
@@ -177,7 +178,6 @@ class _Run:
         counters = state.pop("counters", None)
         started = time.perf_counter()
         with _reproducible(state["threads"]), StopSignals() as stop:
-            self._check()
             for index in range(state["phase"], len(self.names)):
                 state["phase"] = index
                 fresh = counters is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,10 @@ from qtt_hw.train.quantized import prepare_model
 __all__ = ["Untrained", "network", "untrained"]
 
 Shape = tuple[int, int, int, int]
+#: The widest offsets seen in trained networks have 25 bits beside their sign.
+OFFSET = (1 << 25) - 1
+#: Options of generated solids, with which a configuration needs no data to be planned.
+SOLIDS = {"edge", "classes", "per_class"}
 
 
 def network(source: str, input_shape: Sequence[int] | None = None) -> tuple[nn.Module, Shape]:
@@ -56,7 +60,8 @@ class Untrained:
     Attributes
     ----------
     graph : Graph
-        Its scales are placeholders; cycles, multipliers and memories do not depend on them.
+        Its scales and offsets are placeholders. Cycles and multipliers do not depend on them; block RAMs and LUTs
+        do a little, through the widths of sums and offsets, for which a trained network's are assumed.
     alternatives : dict
         By layer and path, the stages of every path of contraction that a layer is free to take.
     """
@@ -90,7 +95,7 @@ def untrained(
         classes = classes or config.model.args.get("classes", zoo.classes(config.model.name))
         if classes is not None and input_shape is None and zoo.classes(config.model.name) is not None:
             input_shape = config.model.args.get("input_shape", zoo.input_shape(config.model.name))
-    if data is None and input_shape is None and config.data.options:
+    if data is None and input_shape is None and config.data.options and set(config.data.options) <= SOLIDS:
         data = "solids"
     labels: tuple[str, ...]
     if data is not None:
@@ -107,8 +112,19 @@ def untrained(
     prepared = prepare_model(model, spec, how)
     # Planned, not run: the scales that quantisers begin with do.
     prepared.phase[0] = 1
-    graph = freeze(prepared, spec, labels, config.name)
+    graph = _with_wide_offsets(freeze(prepared, spec, labels, config.name))
     return Untrained(graph, path_alternatives(model, graph, how.quantisation))
+
+
+def _with_wide_offsets(graph: Graph) -> Graph:
+    """Every offset as wide as trained ones get: those of an untrained batch norm are zero."""
+    nodes = []
+    for node in graph.nodes:
+        if isinstance(node, Contraction) and node.requant.offset is not None:
+            offset = tuple(OFFSET if i % 2 else -OFFSET for i in range(len(node.requant.offset)))
+            node = replace(node, requant=replace(node.requant, offset=offset))
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes))
 
 
 def _spec(config: Config, shape: Shape) -> InputSpec:

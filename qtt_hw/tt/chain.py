@@ -32,6 +32,8 @@ class Path:
     groups: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
+        if not self.groups:
+            raise ValueError("a path names at least one core")
         ordered = self.groups if self.forward else self.groups[::-1]
         expected = 0
         for first, last in ordered:
@@ -66,11 +68,18 @@ class Path:
             if found is None:
                 raise ValueError(f"path {text!r}: {part!r} is neither a core nor a range of cores such as 1-3")
             groups.append((int(found[1]), int(found[2] or found[1])))
-        if not groups:
-            raise ValueError("a path names at least one core")
         path = cls(tuple(groups))
         if path.cores != cores:
             raise ValueError(f"path {text!r} covers {path.cores} cores, the tensor train has {cores}")
+        return path
+
+    @classmethod
+    def of(cls, path: Path | str | None, cores: int) -> Path | None:
+        """A path of so many cores, or none; raises ValueError."""
+        if isinstance(path, str):
+            return cls.parse(path, cores)
+        if path is not None and path.cores != cores:
+            raise ValueError(f"path {path} covers {path.cores} cores, the tensor train has {cores}")
         return path
 
     @classmethod
@@ -122,7 +131,7 @@ class ChainStep:
 
 
 def contraction_steps(
-    in_modes: Sequence[int], out_modes: Sequence[int], ranks: Sequence[int], path: Path | None = None
+    in_modes: Sequence[int], out_modes: Sequence[int], ranks: Sequence[int], path: Path | None = None, taps: int = 1
 ) -> tuple[ChainStep, ...]:
     """The steps of y[s...] = sum over c... of W[c..., s...] * x[c...].
 
@@ -134,12 +143,14 @@ def contraction_steps(
         Inner TT-ranks.
     path : Path, optional
         Core by core from the end that needs fewer multiplications when left out.
+    taps : int
+        Of core 0, for that choice.
     """
     count = len(in_modes)
     full = (1, *ranks, 1)
     if path is None:
         both = [Path.core_by_core(count, forward) for forward in (True, False)]
-        path = min(both, key=lambda p: cost(contraction_steps(in_modes, out_modes, ranks, p)))
+        path = min(both, key=lambda p: cost(contraction_steps(in_modes, out_modes, ranks, p), taps))
     if path.cores != count:
         raise ValueError(f"path {path} covers {path.cores} cores, the tensor train has {count}")
     steps = []
@@ -156,7 +167,7 @@ def contraction_steps(
 
 
 def cost(steps: Sequence[ChainStep], taps: int = 1) -> int:
-    """Multiplications of the steps per position, where core 0 has `taps` taps."""
+    """Multiplications of the steps per position, where core 0 has `taps` taps and stride 1."""
     return sum(step.multiplications * (taps if step.first == 0 else 1) for step in steps)
 
 
@@ -171,7 +182,7 @@ def paths(cores: int) -> Iterator[Path]:
 
 
 def best_path(in_modes: Sequence[int], out_modes: Sequence[int], ranks: Sequence[int], taps: int = 1) -> Path:
-    """The path of fewest multiplications per position, memory unbounded; the one with more groups wins a tie."""
+    """The path of fewest multiplications per position at stride 1, memory unbounded; more groups win a tie."""
 
     def rank(path: Path) -> tuple[int, int]:
         return cost(contraction_steps(in_modes, out_modes, ranks, path), taps), -len(path.groups)

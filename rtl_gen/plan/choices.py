@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -191,9 +191,8 @@ def choices_of(nodes: Sequence[tuple[Node, Edge]]) -> list[StageChoices]:
     for node, x in nodes:
         key: object = id(node)
         if isinstance(node, Contraction):
-            requant = replace(node.requant, out=node.requant.out)
-            key = (x, node.window, node.weight.shape, node.weight_format, node.lead, node.trail, requant)
-            key = (key, node.accumulator(x))
+            sizes = (node.weight.shape, node.lead, node.trail)
+            key = (x, node.window, *sizes, node.weight_format, node.requant, node.accumulator(x))
         if key not in known:
             known[key] = StageChoices(node, x)
         found.append(known[key])

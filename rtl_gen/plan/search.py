@@ -19,7 +19,7 @@ from rtl_gen.plan.front import Budget, Slot, Solution, solve
 from rtl_gen.plan.plan import PathPlan, Plan, StagePlan
 from rtl_gen.plan.resources import Resources, stage_resources
 
-__all__ = ["Alternatives", "along", "plan", "plan_of"]
+__all__ = ["Alternatives", "DoesNotFit", "along", "plan", "plan_of"]
 
 #: The stages of each path along which a layer can be contracted, by the layer's name and the path's text.
 Alternatives = Mapping[str, Mapping[str, Sequence[Node]]]
@@ -34,12 +34,17 @@ REFERENCE = {"dsps": 156, "brams": 208, "luts": 83640}
 SLOWEST = 64
 
 
+class DoesNotFit(ValueError):
+    """No plan fits the device; the text says by how much, and the nearest one that does."""
+
+
 def along(graph: Graph, alternatives: Alternatives, paths: Mapping[str, str]) -> Graph:
     """The graph with layers contracted along other paths, in the order of the chain."""
     nodes: list[Node] = []
     seen: set[str] = set()
     for node in graph.nodes:
-        if node.source not in paths:
+        # What brings the input into a layer's order, a reshape or a permutation, stays.
+        if node.source not in paths or not isinstance(node, Contraction):
             nodes.append(node)
         elif node.source not in seen:
             seen.add(node.source)
@@ -65,7 +70,7 @@ class _Problem:
         for node in graph.nodes:
             if isinstance(node, Reshape):
                 continue
-            if node.source not in alternatives:
+            if node.source not in alternatives or not isinstance(node, Contraction):
                 layers.append((node.name, {"": graph}))
             elif layers[-1:] == [] or layers[-1][0] != node.source:
                 paths = alternatives[node.source]
@@ -75,7 +80,9 @@ class _Problem:
         for name, graphs in layers:
             ranges = {}
             for text, one in graphs.items():
-                nodes = [n for n in one.nodes if (n.source if text else n.name) == name]
+                nodes = [n for n in one.nodes if n.name == name]
+                if text:
+                    nodes = [n for n in one.nodes if n.source == name and isinstance(n, Contraction)]
                 ranges[text] = range(len(pairs), len(pairs) + len(nodes))
                 pairs += [(node, one.input_of(node)) for node in nodes]
             places.append((name, ranges))
@@ -255,8 +262,8 @@ def plan(
 
     Raises
     ------
-    ValueError
-        When nothing fits: by how much, and the nearest plan that does.
+    DoesNotFit
+        By how much, and the nearest plan that does.
     """
     problem = _Problem.of(graph, alternatives or {})
     if fps is not None:
@@ -265,11 +272,11 @@ def plan(
         if solution is None:
             wish = f"{fps:g} frames a second at {clock_mhz:g} MHz"
             nearest = _fastest(problem, device, progress)
-            raise ValueError(_too_small(problem, device, wanted, wish, nearest, clock_mhz))
+            raise DoesNotFit(_too_small(problem, device, wanted, wish, nearest, clock_mhz))
     else:
         solution = _fastest(problem, device, progress)
         if solution is None:
-            raise ValueError(_too_small(problem, device, problem.upper, "the smallest folding", None, clock_mhz))
+            raise DoesNotFit(_too_small(problem, device, problem.upper, "the smallest folding", None, clock_mhz))
         wanted = _slowest(solution)
     chosen = problem.paths(solution)
     graph = along(graph, problem.alternatives, chosen)

@@ -22,9 +22,9 @@ class Net(nn.Sequential):
     def __init__(self):
         super().__init__(
             nn.Conv3d(1, 8, 3, padding=1, bias=False), nn.BatchNorm3d(8), nn.ReLU(),
-            QTTConv3d(8, 8, (2, 4), (4, 2), 4), nn.BatchNorm3d(8), nn.ReLU(),
+            QTTConv3d(8, 8, (2, 4), (4, 2), 2, padding=1), nn.BatchNorm3d(8), nn.ReLU(),
             PairAvgPool3d(3, 3, "same"),
-            QTTConv3d(8, 12, (4, 2), (3, 4), 4, path="2 1 0"), nn.BatchNorm3d(12), nn.ReLU(),
+            QTTConv3d(8, 12, (4, 2), (3, 4), 2, padding=1, path="2 1 0"), nn.BatchNorm3d(12), nn.ReLU(),
             PairAvgPool3d(3, 4, "same"),
             nn.Flatten(), nn.Linear(12, 6),
         )
@@ -72,6 +72,7 @@ def test_a_plan_decides_how_the_trained_model_is_contracted(config: Path, tmp_pa
     plan = qtt("plan", config, "--data", DATA, "--device", "ecp5-12f", "-o", tmp_path / "before.json")
     chosen = {path["layer"]: path["path"] for path in plan["paths"] if path["chosen"]}
     assert set(chosen) == {"3", "7"}
+    assert any(" " in path for path in chosen.values()), "every layer was merged to a dense one"
     assert {path["path"] for path in plan["paths"] if path["layer"] == "3"} == {
         *("0 1 2", "2 1 0", "0-1 2", "2 0-1", "0 1-2", "1-2 0", "0-2")
     }
@@ -96,6 +97,30 @@ def test_a_merged_layer_is_one_dense_stage(config: Path, tmp_path: Path) -> None
     stages = contractions(qtt_hw.load(tmp_path / "model.qtt"))
     assert [stage.source for stage in stages] == ["0", "3", "7", "12"]
     assert [stage.weight.shape for stage in stages[1:3]] == [(8, 3, 3, 3, 8), (12, 3, 3, 3, 8)]
+
+
+def test_a_plan_that_is_not_the_configurations_is_refused(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(plan: Path) -> str:
+        code = main(["train", str(config), "--data", DATA, "--plan", str(plan), "--out", str(tmp_path / "run")])
+        assert code != 0 and not (tmp_path / "run").exists()
+        return capsys.readouterr().err
+
+    plan = tmp_path / "plan.json"
+    qtt("plan", config, "--data", DATA, "--device", "ecp5-12f", "-o", plan)
+    content = json.loads(plan.read_text())
+    plan.write_text(json.dumps(content | {"paths": []}))
+    assert "plan.json: chooses no paths; make it from the configuration: qtt plan" in train(plan)
+    plan.write_text(json.dumps(content | {"model": "other"}))
+    assert "plan.json: is a plan of other, not of run" in train(plan)
+
+
+def test_a_failed_start_leaves_no_run_behind(config: Path, tmp_path: Path) -> None:
+    right = config.read_text()
+    config.write_text(right.replace('name = "net.py:Net"', 'name = "net.py:Net"\npaths = { "0" = "best" }'))
+    assert main(["train", str(config), "--data", DATA, "--out", str(tmp_path / "run")]) != 0
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from boards.devices import device
 from qtt_hw.ir.alternatives import path_alternatives
 from qtt_hw.ir.freeze import freeze
 from qtt_hw.ir.graph import Contraction, Graph
@@ -12,7 +13,7 @@ from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.nn import QTTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig
 from qtt_hw.tt.chain import Path, contraction_steps, cost
-from rtl_gen.plan.search import along
+from rtl_gen.plan.search import along, plan
 
 CONFIG = QuantConfig(weight_bits=4, intermediate_bits=6)
 
@@ -21,7 +22,7 @@ CONFIG = QuantConfig(weight_bits=4, intermediate_bits=6)
 def model() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(
-        QTTConv3d(4, 6, (2, 2), (3, 2), (3, 2)),
+        QTTConv3d(4, 6, (2, 2), (3, 2), (3, 2), padding=1),
         nn.BatchNorm3d(6),
         nn.ReLU(),
         nn.AdaptiveAvgPool3d(1),
@@ -70,7 +71,7 @@ def test_the_layers_own_path_is_left_alone(model: nn.Module, graph: Graph) -> No
 def test_the_graphs_own_path_is_among_them_with_the_same_formats(model: nn.Module, graph: Graph) -> None:
     found = path_alternatives(model, graph, CONFIG)
     own = [node for node in graph.nodes if node.source == "0"]
-    other = found["0"]["2 1 0"]
+    other = found["0"]["0 1 2"]
     for mine, theirs in zip(own, other, strict=True):
         assert isinstance(mine, Contraction)
         assert (mine.name, mine.weight.shape, mine.lead, mine.trail, mine.window) == (
@@ -83,5 +84,19 @@ def test_the_graphs_own_path_is_among_them_with_the_same_formats(model: nn.Modul
         assert mine.requant.out.bits == theirs.requant.out.bits
 
 
-def test_a_merged_layer_has_no_path(model: nn.Module, graph: Graph) -> None:
-    assert path_alternatives(model, graph, QuantConfig(tt_form="merged")) == {}
+def test_a_merged_convolution_has_no_path_but_a_linear_layer_does(model: nn.Module, graph: Graph) -> None:
+    assert set(path_alternatives(model, graph, QuantConfig(tt_form="merged"))) == {"5"}
+
+
+def test_what_brings_a_map_into_order_stays_before_the_layer() -> None:
+    layers = nn.Sequential(nn.Conv3d(1, 4, 3), nn.Flatten(), TTLinear((4, 8), (4, 2), 3), nn.Linear(8, 2))
+    x = torch.randint(0, 2, (2, 1, 4, 4, 4)).float()
+    prepared = prepare(layers, x, CONFIG)
+    prepared.calibrate([x])
+    made = freeze(prepared, input_spec((4, 4, 4, 1)))
+    found = path_alternatives(layers, made, CONFIG)
+    for text in found["2"]:
+        changed = along(made, found, {"2": text})
+        assert changed.output == made.output
+        assert [node.name for node in changed.nodes][1:3] == ["2.flatten", "2.order"]
+    assert plan(made, device("ecp5-25f"), alternatives=found).chosen_paths.keys() == {"2"}

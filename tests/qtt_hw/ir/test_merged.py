@@ -14,7 +14,7 @@ from qtt_hw.quant import QuantConfig
 
 def prepared(scales: str) -> PreparedModel:
     torch.manual_seed(0)
-    conv = QTTConv3d(4, 6, (2, 2), (3, 2), (3, 4))
+    conv = QTTConv3d(4, 6, (2, 2), (3, 2), (3, 4), padding=1)
     model = nn.Sequential(conv, nn.BatchNorm3d(6), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(6, 2))
     config = QuantConfig(weight_bits=6, tt_form="merged", scales=scales)
     made = prepare(model, torch.zeros(1, 4, 5, 5, 5), config)
@@ -29,6 +29,9 @@ def by_hand(stage: MergedStage) -> np.ndarray:
         return quantize(values, fmt) * 2.0**-fmt.frac
 
     cores = [core.detach().double().numpy() for core in stage.cores]
+    if stage.weight_quantizer.fixed:  # rescaled to equal norms at every step
+        norms = np.array([np.linalg.norm(core) for core in cores])
+        cores = [core * np.exp(np.log(norms).mean()) / norm for core, norm in zip(cores, norms, strict=True)]
     factors = [rounded(core, q.format) for core, q in zip(cores, stage.core_quantizers, strict=True)]
     merged = factors[0]
     formats = [q.format for q in (*stage.product_quantizers, stage.weight_quantizer)]
@@ -63,8 +66,19 @@ def test_fixed_scales_are_the_published_ones() -> None:
     model.train()
     model(torch.ones(2, 4, 5, 5, 5)).sum().backward()
     assert not any(p.requires_grad for n, p in stage.named_parameters() if n.endswith("log2_scale"))
-    groups = {id(p) for group in model.parameter_groups(1, 1, 1) for p in group["params"]}
-    assert groups == {id(p) for p in model.parameters() if p.requires_grad}
+    groups = {group["name"]: {id(p) for p in group["params"]} for group in model.parameter_groups(1, 1, 1)}
+    assert set.union(*groups.values()) == {id(p) for p in model.parameters() if p.requires_grad}
+    assert {id(core) for core in stage.cores} < groups["weights"]
+
+
+def test_fixed_cores_may_drift_apart_in_norm() -> None:
+    stage = prepared("fixed").stages[0]
+    assert isinstance(stage, MergedStage)
+    before = stage.weight_integers()
+    with torch.no_grad():
+        stage.cores[0].mul_(8.0)
+        stage.cores[1].div_(8.0)
+    assert torch.equal(stage.weight_integers(), before)
 
 
 def test_every_core_learns() -> None:

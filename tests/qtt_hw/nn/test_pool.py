@@ -15,11 +15,14 @@ from qtt_hw.nn import PairAvgPool3d, PairMaxPool3d
     st.tuples(*[st.integers(1, 7)] * 3),
     st.tuples(*[st.integers(1, 3)] * 3),
     st.tuples(*[st.integers(1, 4)] * 3),
-    st.sampled_from(["same", "behind", 0]),
+    st.sampled_from(["same", "pairs", 0]),
+    st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 3),
 )
-def test_pools_are_over_valid_taps_only(size: tuple, kernel: tuple, stride: tuple, padding: object) -> None:
-    if padding == "behind":
-        padding = tuple((0, k - 1) for k in kernel)
+def test_pools_are_over_valid_taps_only(
+    size: tuple, kernel: tuple, stride: tuple, padding: object, pairs: tuple
+) -> None:
+    if padding == "pairs":
+        padding = tuple((min(a, k - 1), min(b, k - 1)) for (a, b), k in zip(pairs, kernel, strict=True))
     x = np.random.default_rng(0).normal(size=(2, 3, *size)) - 5.0  # below zero: padding must not win a maximum
     for layer, reduce in (
         (PairMaxPool3d(kernel, stride, padding), np.max),
@@ -50,5 +53,9 @@ def test_same_pads_an_odd_place_behind() -> None:
 def test_refusals() -> None:
     with pytest.raises(ValueError, match="padding must be a number, three numbers"):
         PairAvgPool3d(3, padding="sam")
+    with pytest.raises(ValueError, match="padding before must be 0 to 2 for kernel 3, got 3"):
+        PairMaxPool3d(3, 1, ((3, 1), (0, 0), (0, 0)))
+    with pytest.raises(ValueError, match=r"takes \[N, C, D, H, W\], got shape \[1, 4, 4, 4\]"):
+        PairMaxPool3d(2)(torch.zeros(1, 4, 4, 4))
     with pytest.raises(ValueError, match="stride must be one number or three"):
         PairMaxPool3d(3, (1, 2))

@@ -1,5 +1,7 @@
 """QTTConv3d against the dense convolution that it stands for, and the order of its contraction."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -72,6 +74,8 @@ def test_a_path_can_be_chosen_later() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ((8, 8, (2, 4), (4, 2), 2, 3, 1, (1, (0, 1), 1)), "padding pairs must be three of two numbers"),
+        ((8, 8, (2, 4), (4, 2), 2, 3, 2, "same"), "padding 'same' needs stride 1"),
         ((8, 8, (2, 4), (8,), 2), "must pair up"),
         ((8, 8, (2, 3), (4, 2), 2), r"in_modes \[2, 3\] multiply to 6, not to 8 channels"),
         ((8, 8, (2, 4), (4, 4), 2), r"out_modes \[4, 4\] multiply to 16, not to 8 channels"),
@@ -89,3 +93,20 @@ def test_refusals(arguments: tuple, message: str) -> None:
 def test_from_dense_refuses_other_channels() -> None:
     with pytest.raises(ValueError, match="do not multiply to 8 and 6 channels"):
         QTTConv3d.from_dense(nn.Conv3d(8, 6, 3), (2, 4), (2, 2), ranks=2)
+
+
+@pytest.mark.parametrize(
+    ("modes", "forward"), [(((2, 4, 2, 4), (4, 2, 4, 4)), True), (((4, 2, 4, 4), (4, 4, 2, 4)), False)]
+)
+def test_the_cheaper_end_counts_the_taps(modes: tuple, forward: bool) -> None:
+    ins, outs = modes
+    layer = QTTConv3d(math.prod(ins), math.prod(outs), ins, outs, 16)
+    assert all(step.forward is forward for step in layer.steps())
+
+
+def test_a_path_of_another_length_is_refused() -> None:
+    layer = QTTConv3d(8, 8, (2, 4), (4, 2), 2)
+    with pytest.raises(ValueError, match="covers 2 cores, the tensor train has 3"):
+        layer.set_path(Path(((0, 1),)))
+    with pytest.raises(ValueError, match="names at least one core"):
+        Path(())
