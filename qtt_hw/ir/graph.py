@@ -7,6 +7,7 @@ Activations are integers with axes [D, H, W, C]; a 2D network has D = 1, a vecto
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -77,16 +78,16 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Node:
+class Node(ABC):
     """A stage of the graph: its name, the edges it reads, and the layer of the user's model that it came from."""
 
     name: str
     inputs: tuple[str, ...]
     source: str
 
+    @abstractmethod
     def output(self, x: Edge) -> Edge:
         """The edge that this node produces from edge x; raises ValueError when x does not fit."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ Each has two sides that agree once statistics are frozen: `forward` on float val
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +26,7 @@ from qtt_hw.quant.fake import StraightThrough
 __all__ = ["ContractionStage", "Folded", "PermutationStage", "PoolStage", "ReshapeStage", "Stage"]
 
 
-class Stage(nn.Module):
+class Stage(nn.Module, ABC):
     """A node of the graph: its name, the layer it came from, and its shapes (D, H, W, C)."""
 
     def __init__(self, name: str, source: str, in_shape: Shape, out_shape: Shape) -> None:
@@ -37,17 +38,17 @@ class Stage(nn.Module):
         """Format of the output for an input of format x."""
         return x
 
+    @abstractmethod
     def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
         """Output values from input values of the given format, with gradients; the integers' own values if `exact`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def integers(self, x: Tensor, fmt: Format) -> Tensor:
         """Output integers from input integers of the given format; float32 in and out, exact."""
-        raise NotImplementedError
 
+    @abstractmethod
     def node(self, inputs: tuple[str, ...], fmt: Format) -> Node:
         """The graph's node, for an input of the given format."""
-        raise NotImplementedError
 
     def extra_repr(self) -> str:
         return f"{self.name}: {list(self.in_shape)} -> {list(self.out_shape)}"
