@@ -63,7 +63,8 @@ class Untrained:
         Its scales and offsets are placeholders. Cycles and multipliers do not depend on them; block RAMs and LUTs
         do a little, through the widths of sums and offsets, for which a trained network's are assumed.
     alternatives : dict
-        By layer and path, the stages of every path of contraction that a layer is free to take.
+        By layer and path, the stages of every path of contraction that a layer is free to take; a layer whose path the
+        configuration names is not free.
     """
 
     graph: Graph
@@ -113,7 +114,8 @@ def untrained(
     # Planned, not run: the scales that quantisers begin with do.
     prepared.phase[0] = 1
     graph = _with_wide_offsets(freeze(prepared, spec, labels, config.name))
-    return Untrained(graph, path_alternatives(model, graph, how.quantisation))
+    found = path_alternatives(model, graph, how.quantisation)
+    return Untrained(graph, {layer: paths for layer, paths in found.items() if layer not in config.model.paths})
 
 
 def _with_wide_offsets(graph: Graph) -> Graph:

@@ -89,6 +89,13 @@ def test_a_plan_decides_how_the_trained_model_is_contracted(config: Path, tmp_pa
     assert found["equal"] and found["cycles"] == found["predicted_cycles"] == after["cycles"]
 
 
+def test_a_path_that_the_configuration_names_is_kept(config: Path) -> None:
+    config.write_text(config.read_text().replace('name = "net.py:Net"', 'name = "net.py:Net"\npaths = { "3" = "0-2" }'))
+    plan = qtt("plan", config, "--data", DATA)
+    assert {path["layer"] for path in plan["paths"]} == {"7"}
+    assert "3.core0_2" in [stage["stage"] for stage in plan["stages"]]
+
+
 def test_a_merged_layer_is_one_dense_stage(config: Path, tmp_path: Path) -> None:
     config.write_text(TOML.replace("WB", "8").replace("FORM", "merged"))
     assert qtt("plan", config, "--data", DATA)["paths"] == []
