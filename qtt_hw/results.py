@@ -118,6 +118,7 @@ def run_queue(
     runs: Path,
     *,
     seeds: Sequence[int] | None = None,
+    only: Sequence[str] | None = None,
     progress: bool = True,
     note: Callable[[str], None] = lambda text: None,
 ) -> int:
@@ -131,6 +132,8 @@ def run_queue(
         Folder of the results files, and of the runs' own folders.
     seeds : sequence of int, optional
         Only these of each entry's seeds, so that several processes can share a queue.
+    only : sequence of str, optional
+        Only entries whose title begins with one of these, for the same reason.
     progress : bool
         Draw progress bars.
     note : callable
@@ -141,6 +144,8 @@ def run_queue(
     made = 0
     loaded: dict[str, Splits] = {}
     for entry in load_queue(queue):
+        if only is not None and not entry.title.startswith(tuple(only)):
+            continue
         plain = entry.load(queue.parent)
         for seed in entry.seeds:
             if seeds is not None and seed not in seeds:
@@ -239,6 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--seed", type=int, action="append", help="only this seed (may be repeated)")
+    parser.add_argument("--only", metavar="TITLE", action="append", help="only entries that begin so (may be repeated)")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     given = parser.parse_args(arguments)
     from qtt_hw.train.stop import Interrupted
@@ -249,6 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.results,
             given.runs,
             seeds=given.seed,
+            only=given.only,
             progress=not given.quiet,
             note=lambda text: print(text, file=sys.stderr, flush=True),
         )

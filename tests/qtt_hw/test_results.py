@@ -128,3 +128,9 @@ def test_an_entry_may_change_its_configuration(queue: Path) -> None:
     queue.write_text('[[run]]\nconfig = "four.toml"\nset = { quant = { weight_bits = 6 } }\n')
     with pytest.raises(ValueError, match="needs a name of its own"):
         load_queue(queue)
+
+
+def test_a_process_may_take_some_entries_of_a_queue(queue: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    assert run_queue(queue, tmp_path / "r", tmp_path / "runs", only=["fo"], seeds=[1], progress=False, note=told.append)
+    assert told[0].startswith("four seed 1") and not any("three" in line for line in told)
