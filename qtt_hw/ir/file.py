@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialize
 
 from qtt_hw.errors import one_line
-from qtt_hw.fixedpoint import Format, IntArray, Requantizer
-from qtt_hw.ir.graph import Contraction, Graph, InputSpec, Node, Permutation, Pool, Reshape, Window, as_integers
+from qtt_hw.fixedpoint import Codebook, Format, IntArray, Requantizer
+from qtt_hw.ir.graph import Add, Contraction, Graph, InputSpec, Node, Permutation, Pool, Reshape, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
 
 __all__ = ["VERSION", "digest_of", "load", "save"]
@@ -47,6 +47,20 @@ class _Format(_Strict):
         return Format(self.bits, self.signed, self.frac, self.narrow)
 
 
+class _Codebook(_Strict):
+    bits: int
+    magnitudes: int
+    zero: bool
+    frac: int
+
+    @staticmethod
+    def of(fmt: Codebook) -> _Codebook:
+        return _Codebook(bits=fmt.bits, magnitudes=fmt.magnitudes, zero=fmt.zero, frac=fmt.frac)
+
+    def build(self) -> Codebook:
+        return Codebook(self.bits, self.magnitudes, self.zero, self.frac)
+
+
 class _Window(_Strict):
     kernel: Triple
     stride: Triple
@@ -69,12 +83,13 @@ class _Node(_Strict):
 class _Contraction(_Node):
     """Its integers are the tensors <name>.weight and, when affine, <name>.multiplier and <name>.offset.
 
+    With a codebook, <name>.weight holds codes.
     `carried` is (lead, trail), absent when both are 1.
     """
 
     kind: Literal["contraction"] = "contraction"
     window: _Window
-    weight_format: _Format
+    weight_format: _Format | _Codebook
     out_format: _Format
     shift: int
     affine: bool
@@ -86,6 +101,13 @@ class _Pool(_Node):
     window: _Window
 
 
+class _Add(_Node):
+    kind: Literal["add"] = "add"
+    left: Pair
+    out_format: _Format
+    shift: int
+
+
 class _Permutation(_Node):
     """Its order is the tensor <name>.order."""
 
@@ -95,6 +117,9 @@ class _Permutation(_Node):
 class _Reshape(_Node):
     kind: Literal["reshape"] = "reshape"
     shape: Quad
+
+
+_AnyNode = _Contraction | _Pool | _Add | _Permutation | _Reshape
 
 
 class _Input(_Strict):
@@ -111,19 +136,22 @@ class _Model(_Strict):
     version: Literal[1] = VERSION
     name: str
     input: _Input
-    nodes: tuple[Annotated[_Contraction | _Pool | _Permutation | _Reshape, Field(discriminator="kind")], ...]
+    nodes: tuple[Annotated[_AnyNode, Field(discriminator="kind")], ...]
     labels: tuple[str, ...]
 
 
 Tensors = dict[str, NDArray]
 
 
-def _describe(node: Node, tensors: Tensors) -> _Contraction | _Pool | _Permutation | _Reshape:
+def _describe(node: Node, tensors: Tensors) -> _AnyNode:
     """The node's JSON; its integers are added to `tensors`."""
     name, inputs, source = node.name, node.inputs, node.source
     match node:
         case Contraction(window=window, weight=weight, weight_format=fmt, requant=requant):
-            tensors[f"{name}.weight"] = weight.astype(np.int8 if fmt.bits <= 8 else np.int16)
+            if isinstance(fmt, Codebook):
+                tensors[f"{name}.weight"] = fmt.encode(weight).astype(np.uint8)
+            else:
+                tensors[f"{name}.weight"] = weight.astype(np.int8 if fmt.bits <= 8 else np.int16)
             if requant.affine:
                 m = requant.multipliers
                 fits = -(1 << 15) <= m.min() and m.max() < 1 << 15
@@ -134,7 +162,7 @@ def _describe(node: Node, tensors: Tensors) -> _Contraction | _Pool | _Permutati
                 inputs=inputs,
                 source=source,
                 window=_Window.of(window),
-                weight_format=_Format.of(fmt),
+                weight_format=_Codebook.of(fmt) if isinstance(fmt, Codebook) else _Format.of(fmt),
                 out_format=_Format.of(requant.out),
                 shift=requant.shift,
                 affine=requant.affine,
@@ -142,6 +170,9 @@ def _describe(node: Node, tensors: Tensors) -> _Contraction | _Pool | _Permutati
             )
         case Pool(kind=kind, window=window):
             return _Pool(name=name, inputs=inputs, source=source, kind=kind, window=_Window.of(window))
+        case Add(left=left, requant=requant):
+            out = _Format.of(requant.out)
+            return _Add(name=name, inputs=inputs, source=source, left=left, out_format=out, shift=requant.shift)
         case Permutation(order=order):
             tensors[f"{name}.order"] = np.asarray(order, np.int32)
             return _Permutation(name=name, inputs=inputs, source=source)
@@ -158,12 +189,14 @@ def _take(tensors: Tensors, name: str) -> IntArray:
     return as_integers(tensor)
 
 
-def _build(node: _Contraction | _Pool | _Permutation | _Reshape, tensors: Tensors) -> Node:
+def _build(node: _AnyNode, tensors: Tensors) -> Node:
     """The Node of its JSON; takes its integers out of `tensors`, KeyError when one is missing."""
     match node:
         case _Contraction():
             fmt = node.weight_format.build()
             weight = _take(tensors, f"{node.name}.weight")
+            if isinstance(fmt, Codebook):
+                weight = as_integers(fmt.decode(weight))
             m = b = None
             if node.affine:
                 m = tuple(_take(tensors, f"{node.name}.multiplier").ravel().tolist())
@@ -174,6 +207,9 @@ def _build(node: _Contraction | _Pool | _Permutation | _Reshape, tensors: Tensor
             return Contraction(node.name, node.inputs, node.source, window, weight, fmt, requant, *carried)
         case _Pool():
             return Pool(node.name, node.inputs, node.source, node.kind, node.window.build())
+        case _Add():
+            requant = Requantizer(node.out_format.build(), node.shift)
+            return Add(node.name, node.inputs, node.source, node.left, requant)
         case _Permutation():
             order = tuple(_take(tensors, f"{node.name}.order").ravel().tolist())
             return Permutation(node.name, node.inputs, node.source, order)

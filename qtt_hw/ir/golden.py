@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtt_hw.fixedpoint import IntArray
-from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, Node, Permutation, Pool, Reshape
+from qtt_hw.ir.graph import INPUT, Add, Contraction, Edge, Graph, Node, Permutation, Pool, Reshape
 
 __all__ = ["run", "run_node"]
 
@@ -64,9 +64,16 @@ def _pool(x: IntArray, node: Pool, edge: Edge) -> IntArray:
     return np.asarray((2 * total + count) // (2 * count))
 
 
-def run_node(x: IntArray, node: Node, edge: Edge) -> IntArray:
-    """One stage: int64 [N, D, H, W, C] of the given edge in, int64 out."""
+def _add(node: Add, a: IntArray, b: IntArray) -> IntArray:
+    return np.asarray(node.requant((a << node.left[0]) + (b << node.left[1])))
+
+
+def run_node(node: Node, *inputs: tuple[IntArray, Edge]) -> IntArray:
+    """One stage: int64 [N, D, H, W, C] with its edge for each of its inputs, int64 out."""
+    (x, edge), *others = inputs
     match node:
+        case Add():
+            return _add(node, x, others[0][0])
         case Contraction():
             return _contract(x, node, edge)
         case Pool():
@@ -124,8 +131,7 @@ def run(
     for start in range(0, len(x), batch):
         values = {INPUT: x[start : start + batch].astype(np.int64)}
         for node in graph.nodes:
-            name = node.inputs[0]
-            values[node.name] = run_node(values[name], node, graph.edges[name])
+            values[node.name] = run_node(node, *((values[name], graph.edges[name]) for name in node.inputs))
         for name in wanted:
             pieces[name].append(values[name])
         if progress is not None:

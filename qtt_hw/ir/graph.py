@@ -1,4 +1,4 @@
-"""The integer graph: a chain of windowed contractions, pools, permutations and reshapes with their formats.
+"""The integer graph: windowed contractions, pools, sums, permutations and reshapes with their formats.
 
 Every later piece walks this one list of stages: the golden model, the planner, the RTL generator and the proofs.
 Activations are integers with axes [D, H, W, C]; a 2D network has D = 1, a vector D = H = W = 1.
@@ -16,6 +16,7 @@ import numpy as np
 
 from qtt_hw.fixedpoint import (
     MAX_ACCUMULATOR_BITS,
+    Codebook,
     Format,
     IntArray,
     Requantizer,
@@ -25,7 +26,19 @@ from qtt_hw.fixedpoint import (
 )
 from qtt_hw.ir.window import AxisWindow
 
-__all__ = ["INPUT", "Contraction", "Edge", "Graph", "InputSpec", "Node", "Permutation", "Pool", "Reshape", "Window"]
+__all__ = [
+    "INPUT",
+    "Add",
+    "Contraction",
+    "Edge",
+    "Graph",
+    "InputSpec",
+    "Node",
+    "Permutation",
+    "Pool",
+    "Reshape",
+    "Window",
+]
 
 #: Name of the edge that carries the network's input.
 INPUT = "input"
@@ -86,8 +99,8 @@ class Node(ABC):
     source: str
 
     @abstractmethod
-    def output(self, x: Edge) -> Edge:
-        """The edge that this node produces from edge x; raises ValueError when x does not fit."""
+    def output(self, *inputs: Edge) -> Edge:
+        """The edge that this node produces from its inputs; raises ValueError when they do not fit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +114,8 @@ class Contraction(Node):
     ----------
     window : Window
     weight : int64 array, [out, kd, kh, kw, in]
-    weight_format : Format
-        Narrow; its frac is the weights' own.
+    weight_format : Format or Codebook
+        Narrow, or powers of two; its frac is the weights' own.
     requant : Requantizer
         Rows are output channels, all lead * out * trail of them.
     lead, trail : int
@@ -111,7 +124,7 @@ class Contraction(Node):
 
     window: Window
     weight: IntArray
-    weight_format: Format
+    weight_format: Format | Codebook
     requant: Requantizer
     lead: int = 1
     trail: int = 1
@@ -143,15 +156,18 @@ class Contraction(Node):
     def out_channels(self) -> int:
         return self.carried * self.out_size
 
-    def output(self, x: Edge) -> Edge:
+    def output(self, *inputs: Edge) -> Edge:
+        (x,) = inputs
         if self.weight.ndim != 5 or self.weight.shape[1:4] != self.window.kernel:
             raise ValueError(f"weight of shape {list(self.weight.shape)} does not match kernel {self.window.kernel}")
         if min(self.lead, self.trail) < 1:
             raise ValueError(f"lead {self.lead} and trail {self.trail} must be at least 1")
         if x.channels != self.in_channels:
             raise ValueError(f"expects {self.in_channels} channels, its input has {x.channels}")
-        if not self.weight_format.contains(self.weight):
-            raise ValueError(f"a weight is outside {self.weight_format.minimum} to {self.weight_format.maximum}")
+        fmt = self.weight_format
+        if not fmt.contains(self.weight):
+            kind = "not one of the powers of two from" if isinstance(fmt, Codebook) else "outside"
+            raise ValueError(f"a weight is {kind} {fmt.minimum} to {fmt.maximum}")
         if self.requant.multiplier is not None and len(self.requant.multiplier) != self.out_channels:
             raise ValueError(f"{len(self.requant.multiplier)} requantiser rows for {self.out_channels} channels")
         low, high = self.requant.product_range(*self.accumulator(x))
@@ -177,7 +193,8 @@ class Pool(Node):
     kind: Literal["max", "average"]
     window: Window
 
-    def output(self, x: Edge) -> Edge:
+    def output(self, *inputs: Edge) -> Edge:
+        (x,) = inputs
         return Edge((*self.window.out_positions(x.shape), x.channels), x.format)
 
     def tap_counts(self, x: Edge) -> tuple[int, ...]:
@@ -196,7 +213,8 @@ class Permutation(Node):
 
     order: tuple[int, ...]
 
-    def output(self, x: Edge) -> Edge:
+    def output(self, *inputs: Edge) -> Edge:
+        (x,) = inputs
         if sorted(self.order) != list(range(x.channels)):
             raise ValueError(f"its order is not a permutation of {x.channels} channels")
         return x
@@ -208,10 +226,51 @@ class Reshape(Node):
 
     shape: Shape
 
-    def output(self, x: Edge) -> Edge:
+    def output(self, *inputs: Edge) -> Edge:
+        (x,) = inputs
         if math.prod(self.shape) != math.prod(x.shape):
             raise ValueError(f"cannot read {list(x.shape)} as {list(self.shape)}")
         return Edge(self.shape, x.format)
+
+
+@dataclass(frozen=True)
+class Add(Node):
+    """y = requant((a << left[0]) + (b << left[1])): the sum of two streams at the finer one's scale, rounded once.
+
+    Parameters
+    ----------
+    left : (int, int)
+        Shifts that bring both inputs to the same frac, at least one of them 0.
+    requant : Requantizer
+        Without a multiplier; ReLU is an unsigned output's lower bound.
+    """
+
+    left: tuple[int, int]
+    requant: Requantizer
+
+    @staticmethod
+    def aligned(name: str, inputs: tuple[str, str], source: str, a: Format, b: Format, out: Format) -> Add:
+        """The sum of inputs of two formats, in a third."""
+        frac = max(a.frac, b.frac)
+        return Add(name, inputs, source, (frac - a.frac, frac - b.frac), Requantizer(out, frac - out.frac))
+
+    def output(self, *inputs: Edge) -> Edge:
+        a, b = inputs
+        if a.shape != b.shape:
+            raise ValueError(f"adds {list(b.shape)} to {list(a.shape)}")
+        if a.format.frac + self.left[0] != b.format.frac + self.left[1] or min(self.left) != 0:
+            raise ValueError(f"shifts {list(self.left)} do not bring its inputs to the finer one's scale")
+        if self.requant.affine:
+            raise ValueError("its requantiser has a multiplier")
+        low, high = self.requant.product_range(*self.sums(a, b))
+        if bits_for_range(low, high) > MAX_ACCUMULATOR_BITS:
+            raise ValueError(f"its sums need {bits_for_range(low, high)} bits, {MAX_ACCUMULATOR_BITS} are exact")
+        return Edge(a.shape, self.requant.out)
+
+    def sums(self, a: Edge, b: Edge) -> tuple[int, int]:
+        """Range of the sum before requantisation."""
+        ends = [(e.format.minimum << s, e.format.maximum << s) for e, s in zip((a, b), self.left, strict=True)]
+        return ends[0][0] + ends[1][0], ends[0][1] + ends[1][1]
 
 
 @dataclass(frozen=True)
@@ -274,7 +333,7 @@ class Graph:
                 if name not in edges:
                     raise ValueError(f"stage {node.name}: reads {name!r}, which no earlier stage produces")
             try:
-                edges[node.name] = node.output(edges[node.inputs[0]])
+                edges[node.name] = node.output(*(edges[name] for name in node.inputs))
             except ValueError as error:
                 raise ValueError(f"stage {node.name}: {error}") from None
         return edges

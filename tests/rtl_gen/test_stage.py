@@ -19,7 +19,7 @@ def test_equals_golden_under_stalls(cases, words, data):
     pack, unpack = words
     spec, lanes = case.spec, case.spec.folding.lanes
     stalls = data.draw(st.sampled_from([(0.0, 0.0), (0.5, 0.0), (0.0, 0.7), (0.4, 0.4)]))
-    want = run_node(case.x, spec.node, spec.x)
+    want = run_node(spec.node, (case.x, spec.x))
     got = transfer(
         stage_unit(spec, case.in_lanes),
         pack(case.x, case.in_lanes, spec.x.format),
@@ -37,7 +37,7 @@ def test_carried_modes_equal_golden_and_take_the_predicted_cycles(carried_cases,
     pack, unpack = words
     spec, lanes = case.spec, case.spec.folding.lanes
     given_words, wanted = pack(case.x, case.in_lanes, spec.x.format), spec.out_words * len(case.x)
-    want = run_node(case.x, spec.node, spec.x).reshape(-1)
+    want = run_node(spec.node, (case.x, spec.x)).reshape(-1)
     got = transfer(stage_unit(spec, case.in_lanes), given_words, wanted)
     assert np.array_equal(unpack(got.words, lanes, spec.out.format), want)
     taken_in, taken_out = schedule([spec], case.in_lanes, len(case.x), classes=None)
@@ -70,7 +70,7 @@ def test_a_wrong_weight_is_seen(cases, words, data):
     spec = case.spec
     changed = np.roll(case.x, 1, axis=1) ^ 1
     changed = spec.x.format.saturate(changed)
-    want, other = run_node(case.x, spec.node, spec.x), run_node(changed, spec.node, spec.x)
+    want, other = run_node(spec.node, (case.x, spec.x)), run_node(spec.node, (changed, spec.x))
     got = transfer(
         stage_unit(spec, case.in_lanes),
         words[0](changed, case.in_lanes, spec.x.format),

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from qtt_hw.fixedpoint import Format, Requantizer
+from qtt_hw.fixedpoint import Codebook, Format, Requantizer
 from qtt_hw.ir import file
 from qtt_hw.ir.file import digest_of, load, save
-from qtt_hw.ir.graph import Contraction, Edge, Graph, InputSpec, Permutation, Pool, Reshape, Window, as_integers
+from qtt_hw.ir.graph import Add, Contraction, Edge, Graph, InputSpec, Permutation, Pool, Reshape, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
 
 
@@ -42,8 +42,18 @@ def network() -> Graph:
             trail=3,
         ),
         Contraction(
-            "fc",
+            "codes",
             ("core",),
+            "fc",
+            Window(),
+            as_integers(rng.choice([0, 1, -1, 2, -4, 8, 64, -64], (36, 1, 1, 1, 36))),
+            Codebook(4, 7, True, 5),
+            Requantizer(Format(7, True, 1), 4),
+        ),
+        Add.aligned("sum", ("core", "codes"), "sum", Format(8, True, 2), Format(7, True, 1), Format(8, False, 0)),
+        Contraction(
+            "fc",
+            ("sum",),
             "fc",
             Window(),
             as_integers(rng.integers(-2047, 2048, (3, 1, 1, 1, 36))),
@@ -100,6 +110,7 @@ def test_tensor_types(tmp_path: Path) -> None:
         "a.conv.weight": "int8",
         "a.conv.multiplier": "int16",
         "a.conv.offset": "int32",
+        "codes.weight": "uint8",
         "core.weight": "int8",
         "order.order": "int32",
         "fc.weight": "int16",

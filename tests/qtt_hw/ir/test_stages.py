@@ -26,7 +26,7 @@ def assert_golden(stage: Stage, x: Tensor, fmt: Format = FMT) -> None:
     node = stage.node(("input",), fmt)
     edge = Edge(stage.in_shape, fmt)
     assert node.output(edge) == Edge(stage.out_shape, stage.out_format(fmt))
-    expected = golden.run_node(x.permute(0, 2, 3, 4, 1).to(torch.int64).numpy(), node, edge)
+    expected = golden.run_node(node, (x.permute(0, 2, 3, 4, 1).to(torch.int64).numpy(), edge))
     found = stage.integers(x, fmt)
     assert found.dtype == torch.float32
     assert torch.equal(found.permute(0, 2, 3, 4, 1).to(torch.int64), torch.from_numpy(expected))
