@@ -162,8 +162,7 @@ class Codebook:
         size = np.abs(integers)
         exponent = np.frexp(size.astype(np.float64))[1].astype(np.int64) - 1
         index = np.where(size == 0, 0, exponent + int(self.zero))
-        codes: IntArray = np.where(integers < 0, 1 << (self.bits - 1), 0) | index
-        return codes
+        return np.asarray(index + np.where(integers < 0, 1 << (self.bits - 1), 0), np.int64)
 
     def decode(self, codes: IntArray) -> IntArray:
         """The integers of codes; -0 is 0."""
