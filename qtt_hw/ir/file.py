@@ -127,9 +127,10 @@ class _Input(_Strict):
     sample_shape: Quad
     block: int
     offset: int
+    gain: int | None = None
 
     def build(self) -> InputSpec:
-        return input_spec(self.sample_shape, self.block, self.offset, self.format.build())
+        return input_spec(self.sample_shape, self.block, self.offset, self.format.build(), self.gain or 1)
 
 
 class _Model(_Strict):
@@ -237,7 +238,7 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> str:
     """
     path = Path(path)
     spec = graph.input
-    expected = input_spec(spec.sample_shape, spec.block, spec.offset, spec.edge.format)
+    expected = input_spec(spec.sample_shape, spec.block, spec.offset, spec.edge.format, spec.gain)
     if spec != expected:
         raise ValueError(
             f"{path}: samples {list(spec.sample_shape)} in blocks of {spec.block} give inputs "
@@ -252,6 +253,7 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> str:
             sample_shape=spec.sample_shape,
             block=spec.block,
             offset=spec.offset,
+            gain=spec.gain if spec.gain > 1 else None,
         ),
         nodes=tuple(_describe(node, tensors) for node in graph.nodes),
         labels=graph.labels,

@@ -289,12 +289,15 @@ class InputSpec:
         (D = 1) blocks are block x block.
     offset : int
         Subtracted from every raw value: 128 for images, 0 for voxels.
+    gain : int
+        That raw values are multiplied by beforehand: 2, with offset 1, makes voxels {-1, +1}.
     """
 
     edge: Edge
     sample_shape: Shape
     block: int = 1
     offset: int = 0
+    gain: int = 1
 
 
 @dataclass(frozen=True, eq=False)

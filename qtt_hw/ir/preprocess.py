@@ -19,7 +19,9 @@ def _blocks(sample_shape: Shape, block: int) -> tuple[int, int, int]:
     return (block if sample_shape[0] > 1 else 1), block, block
 
 
-def input_spec(sample_shape: Shape, block: int = 1, offset: int = 0, format: Format = VOXELS) -> InputSpec:
+def input_spec(
+    sample_shape: Shape, block: int = 1, offset: int = 0, format: Format = VOXELS, gain: int = 1
+) -> InputSpec:
     """The InputSpec of raw samples [D, H, W, C]: the edge [ceil(D/b), ceil(H/b), ceil(W/b), b*b*b*C].
 
     Parameters
@@ -31,11 +33,13 @@ def input_spec(sample_shape: Shape, block: int = 1, offset: int = 0, format: For
         Subtracted from every raw value.
     format : Format
         Of the input integers.
+    gain : int
+        That raw values are multiplied by beforehand.
 
     Raises
     ------
     ValueError
-        When a size is below 1, or the offset is not 0 to 255.
+        When a size is below 1, the offset is not 0 to 255, or the gain is not 1 to 64.
     """
     shape = tuple(int(size) for size in sample_shape)
     if len(shape) != 4 or min(shape) < 1:
@@ -44,14 +48,16 @@ def input_spec(sample_shape: Shape, block: int = 1, offset: int = 0, format: For
         raise ValueError(f"block must be at least 1, got {block}")
     if not 0 <= offset <= 255:
         raise ValueError(f"offset must be 0 to 255, got {offset}")
+    if not 1 <= gain <= 64:
+        raise ValueError(f"gain must be 1 to 64, got {gain}")
     d, h, w, c = shape
     bd, bh, bw = _blocks((d, h, w, c), block)
     edge = Edge((-(-d // bd), -(-h // bh), -(-w // bw), bd * bh * bw * c), format)
-    return InputSpec(edge, (d, h, w, c), block, offset)
+    return InputSpec(edge, (d, h, w, c), block, offset, gain)
 
 
 def preprocess(spec: InputSpec, raw: NDArray) -> NDArray:
-    """raw - offset with every block of positions moved to channels: uint8 or int16, [N, D', H', W', bd*bh*bw*C].
+    """raw * gain - offset with every block of positions moved to channels: uint8 or int16, [N, D', H', W', bd*bh*bw*C].
 
     Where the block does not divide an axis, integer zeros (after the offset) are appended to it, so that they act
     like a convolution's padding.
@@ -79,14 +85,15 @@ def preprocess(spec: InputSpec, raw: NDArray) -> NDArray:
         raise ValueError(f"raw samples of shape {list(raw.shape[1:])} given, the model takes {[d, h, w, c]}")
     fmt = spec.edge.format
     if raw.size:
-        low, high = int(raw.min()) - spec.offset, int(raw.max()) - spec.offset
+        low, high = (int(end) * spec.gain - spec.offset for end in (raw.min(), raw.max()))
         if low < fmt.minimum or high > fmt.maximum:
+            times = f" times {spec.gain}" if spec.gain > 1 else ""
             raise ValueError(
-                f"raw samples minus offset {spec.offset} span {low} to {high}, "
+                f"raw samples{times} minus offset {spec.offset} span {low} to {high}, "
                 f"the model's input takes {fmt.minimum} to {fmt.maximum}"
             )
     dtype = np.uint8 if not fmt.signed and fmt.bits <= 8 else np.int16
-    x = (raw.astype(np.int16) - spec.offset).astype(dtype)
+    x = (raw.astype(np.int16) * spec.gain - spec.offset).astype(dtype)
     bd, bh, bw = _blocks(spec.sample_shape, spec.block)
     if (bd, bh, bw) == (1, 1, 1):
         return x

@@ -65,12 +65,12 @@ class AugmentConfig(_Section):
 class DataConfig(_Section):
     """How samples become the input edge, which of them decide, and how they vary.
 
-    `format` is `voxels` (unsigned 1 bit), `images` (x - 128, signed 8 bits, frac 7), or by its own bits; `auto` is
-    voxels where no training value exceeds 1. `options` go to the data source: see `qtt_hw.data.options`.
+    `format` is `voxels` (unsigned 1 bit), `signed-voxels` ({-1, +1}, around which padding is 0: QTTNet's own),
+    `images` (x - 128, signed 8 bits, frac 7), or by its own bits; `auto` is voxels where no training value exceeds 1. `options` go to the data source: see `qtt_hw.data.options`.
     """
 
     block: int = Field(default=1, ge=1, le=16)
-    format: Literal["auto", "voxels", "images", "custom"] = "auto"
+    format: Literal["auto", "voxels", "signed-voxels", "images", "custom"] = "auto"
     bits: int | None = Field(default=None, ge=1, le=16)
     signed: bool = False
     frac: int = Field(default=0, ge=-64, le=64)
@@ -103,6 +103,8 @@ class DataConfig(_Section):
             kind = "voxels" if int(splits.train.x.max()) <= 1 else "images"
         if kind == "voxels":
             return input_spec(splits.train.sample_shape, self.block)
+        if kind == "signed-voxels":
+            return input_spec(splits.train.sample_shape, self.block, 1, Format(2, True, 0), gain=2)
         if kind == "images":
             return input_spec(splits.train.sample_shape, self.block, 128, Format(8, True, 7))
         assert self.bits is not None

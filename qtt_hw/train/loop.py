@@ -296,7 +296,7 @@ class _Run:
 
 def run_description(config: Config, splits: Splits, spec: InputSpec) -> dict[str, Any]:
     """What a run is started with, and what resuming it compares."""
-    return {
+    description = {
         "name": config.name,
         "config": config.model_dump(mode="json"),
         "data": splits.name,
@@ -307,3 +307,4 @@ def run_description(config: Config, splits: Splits, spec: InputSpec) -> dict[str
         "block": spec.block,
         "offset": spec.offset,
     }
+    return description | ({"gain": spec.gain} if spec.gain > 1 else {})

@@ -31,6 +31,7 @@ def _described(store: RunStore) -> tuple[Config, InputSpec, tuple[str, ...]]:
         description["block"],
         description["offset"],
         Format(**description["format"]),
+        description.get("gain", 1),
     )
     return config, spec, tuple(description["labels"])
 

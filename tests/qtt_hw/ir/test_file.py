@@ -92,6 +92,13 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["net.qtt"]
 
 
+def test_a_gain_is_kept(tmp_path: Path) -> None:
+    graph, path = network(), tmp_path / "net.qtt"
+    spec = input_spec((5, 4, 4, 2), 1, 3, Format(8, True, 7), gain=5)
+    save(replace(graph, input=spec), path)
+    assert load(path).input == spec != graph.input
+
+
 def test_weights_are_saved_whatever_their_order_in_memory(tmp_path: Path) -> None:
     graph, path = network(), tmp_path / "net.qtt"
     first, *rest = graph.nodes

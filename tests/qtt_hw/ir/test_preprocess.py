@@ -37,6 +37,15 @@ def test_voxels_stay_bytes_and_need_no_channel_axis() -> None:
     assert x.dtype == np.uint8 and np.array_equal(x, raw[..., None])
 
 
+def test_signed_voxels_are_minus_one_and_one_and_padding_is_zero() -> None:
+    raw = np.random.default_rng(0).integers(0, 2, (2, 3, 3, 3, 1), dtype=np.uint8)
+    spec = input_spec((3, 3, 3, 1), 2, 1, Format(2, True, 0), gain=2)
+    x = preprocess(spec, raw)
+    assert sorted(np.unique(x)) == [-1, 0, 1]
+    assert np.array_equal(x[:, 0, 0, 0, 0], 2 * raw[:, 0, 0, 0, 0].astype(int) - 1)
+    assert (x[:, 1, :, :, 4:] == 0).all()
+
+
 def test_input_is_left_alone() -> None:
     raw = np.ones((1, 2, 2, 2, 1), np.uint8)
     preprocess(input_spec((2, 2, 2, 1)), raw)[:] = 0
@@ -48,7 +57,7 @@ def test_input_is_left_alone() -> None:
     [
         (np.zeros((1, 2, 2, 2), np.int64), "must be uint8, got int64"),
         (np.zeros((1, 2, 2, 3), np.uint8), r"shape \[2, 2, 3, 1\] given, the model takes \[2, 2, 2, 1\]"),
-        (np.full((1, 2, 2, 2), 2, np.uint8), "span 2 to 2, the model's input takes 0 to 1"),
+        (np.full((1, 2, 2, 2), 2, np.uint8), "samples minus offset 0 span 2 to 2, the model's input takes 0 to 1"),
     ],
 )
 def test_refuses_what_does_not_fit(raw: np.ndarray, message: str) -> None:
@@ -63,6 +72,7 @@ def test_refuses_what_does_not_fit(raw: np.ndarray, message: str) -> None:
         (((2, 0, 2, 1),), "at least 1"),
         (((2, 2, 2, 1), 0), "block must be at least 1, got 0"),
         (((2, 2, 2, 1), 1, 300), "offset must be 0 to 255, got 300"),
+        (((2, 2, 2, 1), 1, 0, IMAGE, 0), "gain must be 1 to 64, got 0"),
     ],
 )
 def test_refuses_impossible_specs(arguments: tuple, message: str) -> None:

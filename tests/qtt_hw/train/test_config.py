@@ -80,6 +80,8 @@ def test_input_formats(tmp_path: Path) -> None:
     assert spec("").edge.format == Format(1, False, 0) and spec("").edge.shape == (2, 2, 2, 8)
     assert spec("", 255).edge.format == Format(8, True, 7) and spec("", 255).offset == 128
     assert spec('format = "images"').offset == 128
+    signed = spec('format = "signed-voxels"')
+    assert signed.edge.format == Format(2, True, 0) and (signed.gain, signed.offset) == (2, 1)
     custom = spec('format = "custom"\nbits = 4\nsigned = true\nfrac = 3\noffset = 5')
     assert custom.edge.format == Format(4, True, 3) and custom.offset == 5
 

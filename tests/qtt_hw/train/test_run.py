@@ -10,7 +10,7 @@ from qtt_hw.data import Splits
 from qtt_hw.evaluate import accuracy, evaluate
 from qtt_hw.ir import file, golden
 from qtt_hw.ir.preprocess import preprocess
-from qtt_hw.train import Interrupted, TrainResult, float_model, freeze_run, load_run, train
+from qtt_hw.train import Interrupted, TrainResult, float_model, freeze_run, frozen_graph, load_run, train
 from qtt_hw.train.batches import to_tensor
 from qtt_hw.train.config import Config
 from qtt_hw.train.measure import logits
@@ -80,3 +80,17 @@ def test_a_finished_run_as_teacher(
         float_model(tmp_path / "run").state_dict()["features.block1.conv.weight"],
         float_model(run[0]).state_dict()["features.block1.conv.weight"],
     )
+
+
+def test_a_run_on_signed_voxels(config: Config, solids: Splits, tmp_path: Path) -> None:
+    """{-1, +1} at the input, from training to the golden model: the run remembers how its input was made."""
+    changed = config.changed("signed", {"data": {"format": "signed-voxels"}}, without=["teacher"])
+    train(changed, solids, tmp_path / "run", progress=False)
+    graph = frozen_graph(tmp_path / "run")
+    assert (graph.input.gain, graph.input.offset) == (2, 1)
+    x = preprocess(graph.input, solids.test.x)
+    assert set(np.unique(x)) <= {-1, 0, 1} and -1 in x
+    prepared, *_ = load_run(tmp_path / "run")
+    values = torch.from_numpy(x).permute(0, 4, 1, 2, 3).float()
+    logits = golden.run(graph, x)[graph.nodes[-1].name].reshape(len(x), -1)
+    assert torch.equal(prepared(values), torch.from_numpy(logits) * 2.0**-graph.output.format.frac)
