@@ -66,7 +66,8 @@ class DataConfig(_Section):
     """How samples become the input edge, which of them decide, and how they vary.
 
     `format` is `voxels` (unsigned 1 bit), `signed-voxels` ({-1, +1}, around which padding is 0: QTTNet's own),
-    `images` (x - 128, signed 8 bits, frac 7), or by its own bits; `auto` is voxels where no training value exceeds 1. `options` go to the data source: see `qtt_hw.data.options`.
+    `images` (x - 128, signed 8 bits, frac 7), or by its own bits; `auto` is voxels where no training value exceeds 1.
+    `options` go to the data source: see `qtt_hw.data.options`.
     """
 
     block: int = Field(default=1, ge=1, le=16)

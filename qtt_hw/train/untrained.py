@@ -132,7 +132,12 @@ def _with_wide_offsets(graph: Graph) -> Graph:
 def _spec(config: Config, shape: Shape) -> InputSpec:
     """Inputs as the network takes them; voxels unless the configuration says otherwise."""
     c, d, h, w = shape
-    section: dict[str, Any] = {"voxels": (1, False, 0), "auto": (1, False, 0), "signed-voxels": (2, True, 0), "images": (8, True, 7)}
+    section: dict[str, Any] = {
+        "voxels": (1, False, 0),
+        "auto": (1, False, 0),
+        "signed-voxels": (2, True, 0),
+        "images": (8, True, 7),
+    }
     kind = config.data.format
     bits, signed, frac = section.get(kind, (config.data.bits, config.data.signed, config.data.frac))
     return input_spec((d, h, w, c), format=Format(bits, signed, frac))
