@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from typing import Literal
 
 from amaranth.utils import ceil_log2
 from pydantic import BaseModel, ConfigDict
 
-from qtt_hw.fixedpoint import IntArray, Requantizer, average_requantizer, bits_for_range
+from qtt_hw.fixedpoint import Codebook, IntArray, Requantizer, average_requantizer, bits_for_range
 from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Window
 from rtl_gen.accumulation import ACCUMULATE_LATENCY, Accumulation
 from rtl_gen.geometry import Geometry
-from rtl_gen.multiplier import MULTIPLY_LATENCY
+from rtl_gen.multiplier import DSP_BITS, MULTIPLY_LATENCY, LaneKind
 from rtl_gen.requantizer import latency_of, multipliers_of
 from rtl_gen.sequencer import DATA_LATENCY, GroupLevel, LoopShape
+from rtl_gen.shifter import integer_bits
 from rtl_gen.walker import WalkerShape
 
 __all__ = ["Folding", "StageSpec"]
@@ -38,7 +38,8 @@ class Folding(BaseModel):
         Words of simd * carry inputs that the buffer holds; 0 accumulates, which a pool of disjoint windows can do.
     queue : int
         Words of `lanes` outputs that the output queue holds.
-    multiplier : "dsp" or "logic"
+    multiplier : "dsp", "logic" or "shift"
+        How products are formed; lanes that shift need weights of a codebook.
     carry : int
         Parallel carried indices, which share the weights; divides a contraction's `trail`.
     """
@@ -50,7 +51,7 @@ class Folding(BaseModel):
     lanes: int
     ring: int
     queue: int
-    multiplier: Literal["dsp", "logic"] = "dsp"
+    multiplier: LaneKind = "dsp"
     carry: int = 1
 
 
@@ -83,6 +84,7 @@ class StageSpec:
         self.node, self.x, self.folding = node, x, folding
         self.out = _output(node, x)
         self._check_widths()
+        self._check_lanes()
         if self.accumulates:
             self._check_disjoint()
         else:
@@ -133,6 +135,16 @@ class StageSpec:
             raise ValueError(f"stage {name}: a pool's pe {folding.pe} must equal its simd {folding.simd}")
         if isinstance(node, Permutation) and folding.simd != 1:
             raise ValueError(f"stage {name}: a permutation moves one channel a cycle, not {folding.simd}")
+
+    def _check_lanes(self) -> None:
+        book = self.node.weight_format if isinstance(self.node, Contraction) else None
+        kind, name = self.folding.multiplier, self.node.name
+        if kind == "shift" and not isinstance(book, Codebook):
+            raise ValueError(f"stage {name}: lanes that shift need weights of a codebook")
+        if kind == "dsp" and isinstance(book, Codebook) and integer_bits(book) > DSP_BITS:
+            raise ValueError(
+                f"stage {name}: a codebook of {book.magnitudes} magnitudes is too wide for a multiplier; use shift"
+            )
 
     @property
     def window(self) -> Window:

@@ -2,7 +2,8 @@
 
 A `dsp` multiplier becomes an instance of the module `qtt_multiplier`, of which `primitives/` holds one Verilog model
 per target: behavioural for simulators, the DSP block with its registers on for an FPGA family. A `logic` multiplier
-adds shifted copies in LUTs, for operands so narrow that a DSP would be wasted.
+adds shifted copies in LUTs, for operands so narrow that a DSP would be wasted. A `shift` lane, for weights that are
+powers of two, has no multiplier: see `rtl_gen.shifter`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ MULTIPLY_LATENCY = 3
 #: Signed operand width of the DSP block.
 DSP_BITS = 18
 
-LaneKind = Literal["dsp", "logic"]
+#: How a lane forms its products.
+LaneKind = Literal["dsp", "logic", "shift"]
 
 
 def fits_dsp(shape: Shape) -> bool:
@@ -26,7 +28,7 @@ def fits_dsp(shape: Shape) -> bool:
     return shape.width + (not shape.signed) <= DSP_BITS
 
 
-def multiply(m: Module, platform: object, a: Value, b: Value, kind: LaneKind, name: str) -> Signal:
+def multiply(m: Module, platform: object, a: Value, b: Value, kind: Literal["dsp", "logic"], name: str) -> Signal:
     """The signal a * b of three cycles ago, signed, its logic added to `m`.
 
     Parameters

@@ -13,8 +13,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from qtt_hw.fixedpoint import Format
+from qtt_hw.fixedpoint import Codebook, Format
 from rtl_gen.multiplier import MULTIPLY_LATENCY, LaneKind, multiply
+from rtl_gen.shifter import decode, integer_bits, shift_and_negate
 
 __all__ = ["MacArray", "PoolReducer", "shape_of"]
 
@@ -54,26 +55,40 @@ class MacArray(_Reducer):
 
     Parameters
     ----------
-    x, weight : Format
-        Of the input lanes and of the weights.
+    x : Format
+        Of the input lanes.
+    weight : Format or Codebook
+        Of the weights, which arrive as the codes of a codebook.
     simd, pe, carry : int
         Parallel inputs of a sum, parallel results, and parallel carried indices, which share the weights.
     accumulator : int
         Signed bits that hold every partial sum.
-    kind : "dsp" or "logic"
+    kind : "dsp", "logic" or "shift"
+        How a product is formed; codes are decoded in front of a multiplier.
     """
 
     def __init__(
-        self, x: Format, weight: Format, *, simd: int, pe: int, carry: int = 1, accumulator: int, kind: LaneKind
+        self,
+        x: Format,
+        weight: Format | Codebook,
+        *,
+        simd: int,
+        pe: int,
+        carry: int = 1,
+        accumulator: int,
+        kind: LaneKind,
     ):
+        if kind == "shift" and not isinstance(weight, Codebook):
+            raise ValueError("lanes that shift need weights of a codebook")
         self.x_format, self.weight_format, self.kind = x, weight, kind
         self.simd, self.pe, self.carry = simd, pe, carry
         self.accumulator = accumulator
         self.latency = MULTIPLY_LATENCY + ceil_log2(simd) + 1
+        stored = unsigned(weight.bits) if isinstance(weight, Codebook) else shape_of(weight)
         super().__init__(
             {
                 "x": In(data.ArrayLayout(shape_of(x), simd * carry)),
-                "weights": In(data.ArrayLayout(shape_of(weight), pe * simd)),
+                "weights": In(data.ArrayLayout(stored, pe * simd)),
             },
             pe * carry,
             signed(accumulator),
@@ -82,12 +97,13 @@ class MacArray(_Reducer):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         flags = delay(m, Cat(self.valid, self.first, self.last), self.latency - 1, "flags")
+        weights = [self._weight(m, index) for index in range(self.pe * self.simd)]
         for result in range(self.pe * self.carry):
             p, t = divmod(result, self.carry)
             level: list[Value] = []
             for s in range(self.simd):
-                x, weight = self.x[s * self.carry + t], self.weights[p * self.simd + s]
-                level.append(multiply(m, platform, x, weight, self.kind, f"lane_{result}_{s}"))
+                x, weight = self.x[s * self.carry + t], weights[p * self.simd + s]
+                level.append(self._product(m, platform, x, weight, f"lane_{result}_{s}"))
             depth = 0
             while len(level) > 1:
                 depth += 1
@@ -105,6 +121,21 @@ class MacArray(_Reducer):
             m.d.comb += self.o[result].eq(accumulator)
         m.d.sync += self.o_valid.eq(flags[0] & flags[2])
         return m
+
+    def _weight(self, m: Module, index: int) -> Value:
+        """What a lane takes of a weight: a multiplier its integer, once for all carried indices."""
+        stored, book = self.weights[index], self.weight_format
+        if self.kind == "shift" or not isinstance(book, Codebook):
+            return stored
+        weight = Signal(signed(integer_bits(book)), name=f"weight_{index}")
+        m.d.comb += weight.eq(decode(stored, book))
+        return weight
+
+    def _product(self, m: Module, platform: object, x: Value, weight: Value, name: str) -> Signal:
+        if self.kind == "shift":
+            assert isinstance(self.weight_format, Codebook)
+            return shift_and_negate(m, x, weight, self.weight_format, name)
+        return multiply(m, platform, x, weight, self.kind, name)
 
 
 class PoolReducer(_Reducer):

@@ -9,6 +9,7 @@ from amaranth.hdl import Module, Value, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from qtt_hw.fixedpoint import Codebook
 from qtt_hw.ir.graph import Contraction, Pool
 from rtl_gen.folding import StageSpec
 from rtl_gen.memory import Ram, Rom
@@ -21,12 +22,17 @@ __all__ = ["Stage", "weight_words"]
 
 
 def weight_words(spec: StageSpec) -> list[int]:
-    """ROM contents: word (out group, kd, kh, kw, input word) holds the weights of pe x simd lanes, input fastest."""
+    """ROM contents: word (out group, kd, kh, kw, input word) holds the weights of pe x simd lanes, input fastest.
+
+    A codebook's weights are there as codes.
+    """
     node, folding = spec.node, spec.folding
     assert isinstance(node, Contraction)
-    bits = node.weight_format.bits
+    fmt = node.weight_format
+    bits = fmt.bits
+    stored = fmt.encode(node.weight) if isinstance(fmt, Codebook) else node.weight
     words = []
-    shaped = node.weight.reshape(-1, folding.pe, spec.window.taps, spec.inner, folding.simd)
+    shaped = stored.reshape(-1, folding.pe, spec.window.taps, spec.inner, folding.simd)
     for group in shaped:
         for lanes in group.transpose(1, 2, 0, 3).reshape(-1, folding.pe * folding.simd):
             word = 0

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from qtt_hw.fixedpoint import Format, IntArray, Requantizer
+from qtt_hw.fixedpoint import Codebook, Format, IntArray, Requantizer
 from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, InputSpec, Node, Permutation, Pool, Reshape, Window
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.geometry import Geometry
@@ -46,6 +46,13 @@ formats = st.one_of(
     st.builds(Format, st.integers(1, 8), st.just(False), st.just(0)),
     st.builds(Format, st.integers(2, 8), st.just(True), st.just(0)),
 )
+codebooks = st.builds(Codebook.of_top, st.integers(2, 5), st.booleans(), st.just(0))
+
+
+def _integers(book: Codebook) -> list[int]:
+    """Every integer of a codebook."""
+    powers = [sign << e for e in range(book.magnitudes) for sign in (1, -1)]
+    return powers + [0] * book.zero
 
 
 @st.composite
@@ -100,13 +107,20 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
         assume(False)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     node: Node
+    lanes_of = ["dsp", "logic"]
     if kind == "contraction":
         pe = draw(st.sampled_from([1, 2, 3, 4, 6])) if carry == trail else 1
         lanes = draw(st.sampled_from(_divisors(pe * carry)))
-        weight_format = Format(draw(st.integers(2, 8)), True, 0, narrow=True)
         made, taken = pe * draw(st.integers(1, 3)), edge.channels // (lead * trail)
         channels = lead * made * trail
-        weight = rng.integers(weight_format.minimum, weight_format.maximum + 1, size=(made, *kernel, taken))
+        weight_format: Format | Codebook
+        if draw(st.booleans()):
+            weight_format = draw(codebooks)
+            weight = rng.choice(_integers(weight_format), size=(made, *kernel, taken))
+            lanes_of = ["shift", "shift", "dsp", "logic"]
+        else:
+            weight_format = Format(draw(st.integers(2, 8)), True, 0, narrow=True)
+            weight = rng.integers(weight_format.minimum, weight_format.maximum + 1, size=(made, *kernel, taken))
         out = Format(draw(st.integers(2, 16)), draw(st.booleans()), 0)
         if draw(st.booleans()):
             requant = Requantizer(
@@ -131,7 +145,7 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
         lanes=lanes,
         ring=geometry.least_ring + draw(st.integers(0, 12)),
         queue=max(pe * carry // lanes, draw(st.sampled_from([1, 3, 16, 32]))),
-        multiplier=draw(st.sampled_from(["dsp", "logic"])),
+        multiplier=draw(st.sampled_from(lanes_of)),
         carry=carry,
     )
     try:
