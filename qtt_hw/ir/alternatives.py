@@ -11,12 +11,13 @@ from qtt_hw.ir.graph import Contraction, Graph, Window, as_integers
 from qtt_hw.nn import QTTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig, WeightQuantizer
 from qtt_hw.tt.chain import Path, paths
+from qtt_hw.tt.orders import Ordered, orders
 
 __all__ = ["path_alternatives"]
 
 
 def path_alternatives(
-    model: nn.Module, graph: Graph, config: QuantConfig
+    model: nn.Module, graph: Graph, config: QuantConfig, any_order: bool = False
 ) -> dict[str, dict[str, tuple[Contraction, ...]]]:
     """By layer and by the path's text, the contractions of every way to group its cores, from both ends.
 
@@ -30,6 +31,9 @@ def path_alternatives(
     graph : Graph
     config : QuantConfig
         A QTTConv3d has no path where its `tt_form` is merged.
+    any_order : bool
+        Each path also with the layer's modes in the other orders that `qtt_hw.tt.orders` finds worth it; the text
+        then names them.
     """
     free = (TTLinear,) if config.tt_form == "merged" else (QTTConv3d, TTLinear)
     layers = dict(model.named_modules())
@@ -39,9 +43,27 @@ def path_alternatives(
         if isinstance(layer, free):
             stages = [node for node in graph.nodes if node.source == name and isinstance(node, Contraction)]
             last, x = stages[-1], graph.input_of(stages[0]).format
-            count = layer.train_length
-            found[name] = {str(path): tuple(_stages(layer, path, last, x, config)) for path in paths(count)}
+            found[name] = {
+                str(ordered): tuple(_stages(turned, path, last, x, config))
+                for path in paths(layer.train_length)
+                for ordered, turned in _orders(layer, path, any_order)
+            }
     return found
+
+
+def _orders(layer: QTTConv3d | TTLinear, path: Path, any_order: bool) -> Iterator[tuple[Ordered, QTTConv3d | TTLinear]]:
+    """The layer as it is, or in each order worth it that its ranks allow."""
+    taps = layer.taps if isinstance(layer, QTTConv3d) else 0
+    given = layer.in_modes, layer.out_modes
+    for order in orders(*given, layer.ranks, path, taps) if any_order else (given,):
+        if order == given:
+            yield Ordered(str(path)), layer
+            continue
+        try:
+            turned = layer.reordered(*order)
+        except ValueError:  # a rank above its bound
+            continue
+        yield Ordered(str(path), *order), turned
 
 
 def _stages(

@@ -78,7 +78,7 @@ class QTTConv3d(nn.Module):
         self.kernel_size = triple(kernel_size, "kernel_size")
         self.stride = triple(stride, "stride")
         self.padding = padding_pairs(self.kernel_size, self.stride, padding)
-        self.ranks = inner_ranks(ranks, len(self.in_modes) + 1)
+        self.ranks, self.redundant_ranks = inner_ranks(ranks, len(self.in_modes) + 1), redundant_ranks
         for i, (rank, bound) in enumerate(zip(self.ranks, full_ranks(self.sizes), strict=True)):
             if rank > bound and not redundant_ranks:
                 raise ValueError(f"rank {rank} between cores {i} and {i + 1} is above its bound {bound}: lower it")
@@ -99,6 +99,24 @@ class QTTConv3d(nn.Module):
         if path == "best":
             path = best_path((1, *self.in_modes), (1, *self.out_modes), self.ranks, self.taps)
         self.path = Path.of(path, self.train_length)
+
+    def reordered(self, in_modes: Sequence[int], out_modes: Sequence[int]) -> QTTConv3d:
+        """A fresh layer of the same size and ranks with its modes in another order."""
+        for name, old, new in (("in", self.in_modes, in_modes), ("out", self.out_modes, out_modes)):
+            if sorted(old) != sorted(new):
+                raise ValueError(f"{name}_modes {list(new)} are not {list(old)} in another order")
+        return QTTConv3d(
+            self.in_channels,
+            self.out_channels,
+            in_modes,
+            out_modes,
+            self.ranks,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.bias is not None,
+            redundant_ranks=self.redundant_ranks,
+        )
 
     @property
     def taps(self) -> int:

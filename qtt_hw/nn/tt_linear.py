@@ -83,6 +83,13 @@ class TTLinear(nn.Module):
             path = best_path(self.in_modes, self.out_modes, self.ranks)
         self.path = Path.of(path, self.train_length)
 
+    def reordered(self, in_modes: Sequence[int], out_modes: Sequence[int]) -> TTLinear:
+        """A fresh layer of the same size and ranks with its modes in another order."""
+        for name, old, new in (("in", self.in_modes, in_modes), ("out", self.out_modes, out_modes)):
+            if sorted(old) != sorted(new):
+                raise ValueError(f"{name}_modes {list(new)} are not {list(old)} in another order")
+        return TTLinear(in_modes, out_modes, self.ranks, self.bias is not None)
+
     def steps(self) -> tuple[ChainStep, ...]:
         """The contractions in the order they run."""
         return contraction_steps(self.in_modes, self.out_modes, self.ranks, self.path)

@@ -37,13 +37,16 @@ class ModelConfig(_Section):
     """The network: a zoo name, or `file.py:Net` relative to the configuration's folder, and its arguments.
 
     `ranks` gives TT-ranks by layer name: a TTConv3d is built anew with them, a Conv3d is replaced by its TT-SVD.
-    `paths` gives the order of contraction by layer name, of a QTTConv3d or TTLinear: "0 1-2", "2 1 0" or "best".
+    `paths` gives the order of contraction by layer name, of a QTTConv3d or TTLinear: "0 1-2", "2 1 0" or "best", and
+    may put its modes into another order: "0 1-2 of 4,2 to 2,4". Where a layer's path is left to the planner, so is the
+    order of its modes with `mode_order = "free"`.
     """
 
     name: str = Field(min_length=1)
     args: dict[str, Any] = Field(default_factory=dict)
     ranks: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     paths: dict[str, str] = Field(default_factory=dict)
+    mode_order: Literal["given", "free"] = "given"
 
 
 class AugmentConfig(_Section):

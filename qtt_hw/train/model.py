@@ -13,6 +13,7 @@ from qtt_hw.ir.graph import InputSpec
 from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear, zoo
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.train.config import Config
+from qtt_hw.tt.orders import Ordered
 
 __all__ = ["build_model", "example_input", "make_network"]
 
@@ -90,14 +91,22 @@ def _from_file(folder: Path, name: str, arguments: dict[str, Any]) -> nn.Module:
 
 
 def _set_path(model: nn.Module, layer: str, path: str) -> None:
-    """The order in which a tensor-train layer is contracted once it is prepared; its function stays the same."""
-    found = dict(model.named_modules()).get(layer)
+    """The order in which a tensor-train layer is contracted once it is prepared, and that of its modes if it is named.
+
+    The path leaves the layer's function as it is; with its modes in another order it is a layer of its own.
+    """
+    layers = dict(model.named_modules())
+    found = layers.get(layer)
     if found is None or not layer:
         raise ValueError(f"model.paths: the network has no layer {layer!r}")
     if not isinstance(found, QTTConv3d | TTLinear):
         raise ValueError(f"model.paths: {layer} is a {type(found).__name__}, paths are for QTTConv3d and TTLinear")
     try:
-        found.set_path(path)
+        ordered = Ordered.parse(path)
+        if ordered.in_modes:
+            found = found.reordered(ordered.in_modes, ordered.out_modes)
+            _replace(model, layer, found)
+        found.set_path(ordered.path)
     except ValueError as error:
         raise ValueError(f"model.paths: {layer}: {error}") from None
 
@@ -124,5 +133,9 @@ def _set_ranks(model: nn.Module, layer: str, ranks: tuple[int, ...]) -> None:
         new = TTConv3d.from_dense(old, ranks=ranks)
     else:
         raise ValueError(f"model.ranks: {layer} is a {type(old).__name__}, ranks are for TTConv3d and Conv3d")
+    _replace(model, layer, new)
+
+
+def _replace(model: nn.Module, layer: str, new: nn.Module) -> None:
     parent, _, child = layer.rpartition(".")
-    setattr(layers[parent] if parent else model, child, new)
+    setattr(model.get_submodule(parent), child, new)

@@ -63,8 +63,8 @@ class Untrained:
         Its scales and offsets are placeholders. Cycles and multipliers do not depend on them; block RAMs and LUTs
         do a little, through the widths of sums and offsets, for which a trained network's are assumed.
     alternatives : dict
-        By layer and path, the stages of every path of contraction that a layer is free to take; a layer whose path the
-        configuration names is not free.
+        By layer and path, the stages of every path of contraction that a layer is free to take, with its modes in
+        every order worth taking where that is free too; a layer whose path the configuration names is not free.
     """
 
     graph: Graph
@@ -114,7 +114,7 @@ def untrained(
     # Planned, not run: the scales that quantisers begin with do.
     prepared.phase[0] = 1
     graph = _with_wide_offsets(freeze(prepared, spec, labels, config.name))
-    found = path_alternatives(model, graph, how.quantisation)
+    found = path_alternatives(model, graph, how.quantisation, any_order=config.model.mode_order == "free")
     return Untrained(graph, {layer: paths for layer, paths in found.items() if layer not in config.model.paths})
 
 

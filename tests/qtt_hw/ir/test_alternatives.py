@@ -100,3 +100,17 @@ def test_what_brings_a_map_into_order_stays_before_the_layer() -> None:
         assert changed.output == made.output
         assert [node.name for node in changed.nodes][1:3] == ["2.flatten", "2.order"]
     assert plan(made, device("ecp5-25f"), alternatives=found).chosen_paths.keys() == {"2"}
+
+
+def test_orders_of_modes_are_paths_of_their_own(model: nn.Module, graph: Graph) -> None:
+    given = path_alternatives(model, graph, CONFIG)
+    free = path_alternatives(model, graph, CONFIG, any_order=True)
+    turned = [text for text in free["0"] if " of " in text]
+    assert turned and len(free["0"]) > 3
+    for text, nodes in free["0"].items():
+        changed = along(graph, free, {"0": text})
+        assert changed.output == graph.output and changed.macs() > 0
+        if text in given["0"]:
+            assert [n.weight.shape for n in nodes] == [n.weight.shape for n in given["0"][text]]
+    chosen = plan(graph, device("none"), alternatives=free)
+    assert {path.layer for path in chosen.paths if path.chosen} == {"0", "5"}

@@ -8,7 +8,7 @@ from torch import nn
 
 from qtt_hw.data import Splits
 from qtt_hw.ir.preprocess import input_spec
-from qtt_hw.nn import TTConv3d
+from qtt_hw.nn import QTTConv3d, TTConv3d
 from qtt_hw.train import train
 from qtt_hw.train.config import Config, ModelConfig
 from qtt_hw.train.model import build_model
@@ -95,3 +95,23 @@ def test_an_unsupported_layer_is_found_before_the_first_epoch(config: Config, so
         train(bad, solids, tmp_path / "run", progress=never)
     good = bad.model_copy(update={"model": ModelConfig(name="net.py:Net")})
     assert train(good, solids, tmp_path / "good", progress=False).phases["quantized"].epochs == 4
+
+
+def test_modes_may_stand_in_another_order() -> None:
+    layer = "features.conv2_1.conv"
+
+    def net(path: str) -> QTTConv3d:
+        model = ModelConfig(name="qttnet_small", args={"ranks": 4}, paths={layer: path})
+        found = build_model(Config(model=model), input_spec((30, 30, 30, 1)), 10, 0).get_submodule(layer)
+        assert isinstance(found, QTTConv3d)
+        return found
+
+    own, turned = net("0 1-2"), net("0 1-2 of 4,2 to 8,4")
+    assert (own.in_modes, own.out_modes) == ((2, 4), (4, 8)) and (turned.in_modes, turned.out_modes) == ((4, 2), (8, 4))
+    assert turned.ranks == own.ranks and str(turned.path) == "0 1-2" and turned.training
+    for text, message in (
+        ("0 1-2 of 8,1 to 4,8", r"model.paths: features.conv2_1.conv: in_modes \[8, 1\] are not \[2, 4\] in another"),
+        ("0 1-2 of 4,2", "modes are written as in"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            net(text)
