@@ -5,7 +5,7 @@ Each returns a typed result, which is what the command line prints with --json.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from qtt_hw.data import Splits
 from qtt_hw.evaluate import samples_of
 from qtt_hw.ir.file import digest_of, load
-from qtt_hw.ir.graph import Graph, Node
+from qtt_hw.ir.graph import Graph
 from qtt_hw.ir.preprocess import preprocess
 
 if TYPE_CHECKING:
@@ -103,24 +103,68 @@ def plan(
         configuration with options for generated solids needs neither.
     progress : callable, optional
         Called with one line of text now and then.
+
+    Raises
+    ------
+    DoesNotFit
+        By how much, and what fits instead: the fastest plan for a frame rate; for a configuration also the bits that
+        its weights may have.
     """
     from boards.devices import device as find_device
+    from rtl_gen.plan.search import DoesNotFit
     from rtl_gen.plan.search import plan as search
 
     for name, value in (("fps", fps), ("clock_mhz", clock_mhz)):
         if value is not None and not value > 0:
             raise ValueError(f"{name} must be above 0, got {value:g}")
     chosen = find_device(device) if isinstance(device, str) else device
-    alternatives: Mapping[str, Mapping[str, Sequence[Node]]] = {}
-    if not isinstance(model, Graph):
-        if not isinstance(model, str | Path) or Path(model).suffix == ".toml":
-            from qtt_hw.train.untrained import untrained
+    if not isinstance(model, Graph) and (not isinstance(model, str | Path) or Path(model).suffix == ".toml"):
+        from qtt_hw.train.config import Config, load_config
+        from qtt_hw.train.untrained import untrained
 
-            before = untrained(model, data, input_shape, classes)
-            model, alternatives = before.graph, before.alternatives
-        else:
-            model = load(model)
-    return search(model, chosen, fps=fps, clock_mhz=clock_mhz, alternatives=alternatives, progress=progress)
+        def planned(config: Config) -> Plan:
+            before = untrained(config, data, input_shape, classes)
+            return search(
+                before.graph,
+                chosen,
+                fps=fps,
+                clock_mhz=clock_mhz,
+                alternatives=before.alternatives,
+                progress=progress,
+            )
+
+        config = model if isinstance(model, Config) else load_config(model)
+        try:
+            return planned(config)
+        except DoesNotFit as refusal:
+            if fps is not None:  # which names the fastest that fits
+                raise
+            raise DoesNotFit(f"{refusal}; {_fitting_bits(config, planned, progress)}") from None
+    graph = model if isinstance(model, Graph) else load(model)
+    return search(graph, chosen, fps=fps, clock_mhz=clock_mhz, progress=progress)
+
+
+def _fitting_bits(config: Config, planned: Callable[[Config], Plan], progress: Callable[[str], None] | None) -> str:
+    """What the most weight bits are with which a configuration's network would fit, and how fast it is then."""
+    from qtt_hw.train.config import QuantSection
+    from rtl_gen.plan.search import DoesNotFit
+
+    # Narrower weights never need more: bisected between the least bits there are and those that do not fit.
+    low, high = 1, (config.quant or QuantSection()).weight_bits
+    found = None
+    while high - low > 1:
+        bits = (low + high) // 2
+        if progress is not None:
+            progress(f"it does not fit; trying weights of {bits} bits")
+        try:
+            found = planned(config.changed(config.name, {"quant": {"weight_bits": bits}}))
+            low = bits
+        except DoesNotFit:
+            high = bits
+    if found is None:
+        return "with weights of 2 bits neither"
+    rate = found.frames_per_second
+    return f"with weight_bits = {low} it fits, at {found.cycles} cycles, {rate:.0f} frames a second"
 
 
 def emit(
