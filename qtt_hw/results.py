@@ -146,7 +146,7 @@ def run_queue(
     for entry in load_queue(queue):
         if only is not None and not entry.title.startswith(tuple(only)):
             continue
-        plain = entry.load(queue.parent)
+        plain = entry.load(queue.parent).with_data(entry.data)
         for seed in entry.seeds:
             if seeds is not None and seed not in seeds:
                 continue

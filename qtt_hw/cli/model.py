@@ -18,8 +18,8 @@ Data = Annotated[
     str,
     typer.Option(
         metavar="SOURCE",
-        help="modelnet10, its folder, a folder of class folders of .npy volumes, an .npz with x and y, solids "
-        "(generated), or file.py:Dataset.",
+        help="modelnet10, mnist, cifar10 or another named set, its folder, a folder of class folders of .npy volumes, "
+        "an .npz with x and y, solids (generated), or file.py:Dataset.",
     ),
 ]
 Split = Annotated[str, typer.Option(metavar="NAME", help="train, validation or test.")]

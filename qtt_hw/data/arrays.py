@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +94,19 @@ def from_mapping(arrays: Mapping[str, Any], where: str) -> Raw:
     return train, Samples(x_test, _classes(arrays["y_test"], len(x_test), labels, f"{where}: y_test")), labels
 
 
-def read_npz(path: Path) -> dict[str, NDArray]:
-    """Every array of an npz file, without pickle."""
+def read_npz(path: Path, keys: Sequence[str] | None = None) -> dict[str, NDArray]:
+    """Every array of an npz file, or those of the given keys, without pickle."""
     try:
         # The stream is ours to close: numpy leaves its own open when the archive is damaged.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+            wanted = archive.files if keys is None else keys
+            found = {key: archive[key] for key in wanted if key in archive}
     except Exception as error:  # zipfile, zlib and EOF errors share no base class
         raise ValueError(f"{path}: not a readable npz file of plain arrays: {_one_line(error)}") from None
+    for key in keys or ():
+        if key not in found:
+            raise ValueError(f"{path}: has no {key}")
+    return found
 
 
 def load_npz(path: Path) -> Raw:

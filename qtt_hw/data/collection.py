@@ -40,8 +40,8 @@ class Collection:
     training: NDArray[np.uint8] | None = None
     rotated: bool = False
 
-    def split(self, validation: float, test: float, seed: int) -> tuple[Samples, Samples, Samples]:
-        """(training, validation, test); `test` is the share held out where the set has no test samples of its own."""
+    def split(self, validation: float | int, test: float | int, seed: int) -> tuple[Samples, Samples, Samples]:
+        """(training, validation, test); `test` is what is held out where the set has no test samples of its own."""
         own = self.test
         if own is None:
             own = held_out(self.samples, test, seed, "test", self.groups)

@@ -102,19 +102,19 @@ def sample_digests(x: NDArray[np.uint8]) -> list[bytes]:
 
 
 def held_out(
-    samples: Samples, fraction: float, seed: int, purpose: str = "validation", groups: Sequence[str] | None = None
+    samples: Samples, share: float | int, seed: int, purpose: str = "validation", groups: Sequence[str] | None = None
 ) -> NDArray[np.bool_]:
-    """Mask over samples, true where held out: a fraction of every class, chosen by a hash of each sample's bytes.
+    """Mask over samples, true where held out: a share of every class, chosen by a hash of each sample's bytes.
 
     Samples with equal bytes stay on one side. Where groups are given, the groups do in their place, chosen by a hash
     of their names, so that the same files are held out whatever they were converted to. A sample's side does not
-    depend on the order of the set. Where most groups reach across classes, they are a fraction of the set as a whole.
+    depend on the order of the set. Where most groups reach across classes, they are a share of the set as a whole.
 
     Parameters
     ----------
     samples : Samples
-    fraction : float
-        Share of every class that is held out, above 0 and below 1.
+    share : float or int
+        Share of every class that is held out, above 0 and below 1; or, as an integer, how many samples in all.
     seed : int
         Another seed makes another choice.
     purpose : str
@@ -122,8 +122,10 @@ def held_out(
     groups : sequence of str, [N], optional
         What each sample belongs to: an object, a scene, a person.
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f"{purpose} must be a share above 0 and below 1, got {fraction}")
+    if not (0 < share < 1 or (isinstance(share, int) and 0 < share < len(samples))):
+        raise ValueError(
+            f"{purpose} must be a share above 0 and below 1, or a number of the {len(samples)} samples, got {share}"
+        )
     keys = sample_digests(samples.x) if groups is None else [name.encode() for name in groups]
     units: dict[bytes, list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
@@ -136,8 +138,9 @@ def held_out(
         # Equal samples may carry different labels: the unit counts for its most frequent one, the lowest in a tie.
         strata[0 if mixed else int(np.bincount(samples.y[members]).argmax())].append(key)
     held = np.zeros(len(samples), dtype=bool)
-    for keys in strata.values():
-        target = max(1, round(fraction * sum(len(units[key]) for key in keys)))
+    targets = _targets({label: sum(len(units[key]) for key in keys) for label, keys in strata.items()}, share)
+    for label, keys in strata.items():
+        target = targets[label]
         if len(keys) < 2:
             continue
         order = sorted(keys, key=lambda key: hashlib.blake2b(f"{purpose} {seed} ".encode() + key).digest())
@@ -156,9 +159,21 @@ def held_out(
     return held
 
 
+def _targets(sizes: dict[int, int], share: float | int) -> dict[int, int]:
+    """How many samples of every class are held out: its share, or a total apportioned by largest remainders."""
+    if not isinstance(share, int):
+        return {label: max(1, round(share * size)) for label, size in sizes.items()}
+    total = sum(sizes.values())
+    targets = {label: share * size // total for label, size in sizes.items()}
+    left = share - sum(targets.values())
+    for label in sorted(sizes, key=lambda label: (-(share * sizes[label] % total), label))[:left]:
+        targets[label] += 1
+    return targets
+
+
 def holdout(
-    samples: Samples, fraction: float, seed: int, purpose: str = "validation", groups: Sequence[str] | None = None
+    samples: Samples, share: float | int, seed: int, purpose: str = "validation", groups: Sequence[str] | None = None
 ) -> tuple[Samples, Samples]:
     """Split samples in (kept, held out), as `held_out` chooses."""
-    held = held_out(samples, fraction, seed, purpose, groups)
+    held = held_out(samples, share, seed, purpose, groups)
     return samples.take(~held), samples.take(held)

@@ -13,9 +13,11 @@ from types import ModuleType
 from typing import Any
 
 from qtt_hw.data.arrays import Raw, from_mapping, load_folder, load_npz
+from qtt_hw.data.cifar import CIFAR10, JPEG_FILES, cifar_folder, load_cifar
 from qtt_hw.data.collection import Collection
 from qtt_hw.data.egogestar import FILE as EGOGESTAR_FILE
 from qtt_hw.data.egogestar import load_egogestar
+from qtt_hw.data.mnist import has_idx, load_mnist
 from qtt_hw.data.modelnet10 import FILE as MODELNET10_FILE
 from qtt_hw.data.modelnet10 import load_modelnet10
 from qtt_hw.data.options import (
@@ -32,34 +34,49 @@ from qtt_hw.data.shapes import has_mats, has_meshes, load_mats, load_meshes
 from qtt_hw.data.solids import load_solids
 from qtt_hw.data.video_sets import has_videos, load_videos
 
-__all__ = ["LAYOUTS", "import_file", "load"]
+__all__ = ["LAYOUTS", "NAMED", "import_file", "load", "own_validation"]
 
 #: Sets in the folder that $QTT_DATA names.
-NAMED = ("modelnet10", "egogestar")
+NAMED = ("modelnet10", "egogestar", "mnist", "cifar10", "cifar100")
 
 #: The layouts of folders that are recognised.
 LAYOUTS = (
     f"{MODELNET10_FILE}, or class folders that hold .npy volumes (under train/ and test/ or not)",
     EGOGESTAR_FILE,
+    "MNIST's train-images-idx3-ubyte.gz and its three others, unzipped or not",
+    "CIFAR's data_batch_1.bin to 5 and test_batch.bin, or train.bin and test.bin",
+    " and ".join(JPEG_FILES.values()),
     "meshes as CLASS/train/*.off and CLASS/test/*.off",
     "volumes as CLASS/30/train/*.mat and CLASS/30/test/*.mat",
     "videos as CLASS/v_CLASS_gNN_cNN.avi, CLASS/v_CLASS_GG/*.avi, or CLASS_SERIAL.avi with a clips.csv",
 )
 
 
-def load(source: str | Path, *, validation: float = 0.1, test: float = 0.1, seed: int = 0, **options: Option) -> Splits:
+#: What is held out of a training set when nothing is said: of MNIST and CIFAR 5 000 images, as is usual there.
+TENTH, HELD_IMAGES = 0.1, 5_000
+
+
+def load(
+    source: str | Path,
+    *,
+    validation: float | int | None = None,
+    test: float | int = TENTH,
+    seed: int = 0,
+    **options: Option,
+) -> Splits:
     """Training, validation and test samples, uint8 [N, D, H, W, C] with int64 labels.
 
     Parameters
     ----------
     source : str or path
-        `modelnet10` or `egogestar` (in the folder $QTT_DATA names), `solids` or `solids:EDGE`, an npz file with x and
-        y (and x_test, y_test, labels), `file.py:Dataset`, a class or function without arguments, or a folder: one of
-        those in `LAYOUTS`. Options may follow behind commas: `egogestar,fold=4`.
-    validation : float
-        Share of every class of the training set that is held out, chosen by a hash of each sample's bytes. An
-        object's rotations, and videos of one group or serial, stay together.
-    test : float
+        One of `NAMED` (in the folder $QTT_DATA names), `solids` or `solids:EDGE`, an npz file with x and y (and
+        x_test, y_test, labels), `file.py:Dataset`, a class or function without arguments, or a folder: one of those
+        in `LAYOUTS`. Options may follow behind commas: `egogestar,fold=4`.
+    validation : float or int, optional
+        Share of every class of the training set that is held out, or how many samples of all classes in proportion,
+        chosen by a hash of each sample's bytes; `own_validation` unless given. An object's rotations, and videos of
+        one group or serial, stay together.
+    test : float or int
         Likewise, and only where the source brings no test set of its own.
     seed : int
         Of the two choices, of the generated solids, and of the training clips of videos.
@@ -74,6 +91,8 @@ def load(source: str | Path, *, validation: float = 0.1, test: float = 0.1, seed
     """
     text, behind = _split_options(str(source))
     name, found = _read(text, seed, {**behind, **options})
+    if validation is None:
+        validation = own_validation(source)
     try:
         if isinstance(found, Collection):
             return Splits(*found.split(validation, test, seed), found.labels, name)
@@ -84,6 +103,24 @@ def load(source: str | Path, *, validation: float = 0.1, test: float = 0.1, seed
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
     return Splits(train, held, own_test, labels, name)
+
+
+def own_validation(source: str | Path) -> float | int:
+    """What `load` holds out of a source unless told: 5 000 images of MNIST and CIFAR, else a tenth of every class."""
+    text, _ = _split_options(str(source))
+    folder = Path(_located(text))
+    images = folder.is_dir() and (has_idx(folder) or cifar_folder(folder) is not None)
+    return HELD_IMAGES if images else TENTH
+
+
+def _located(source: str) -> str:
+    """The folder of a named set; any other source as it is."""
+    if source not in NAMED:
+        return source
+    root = os.environ.get("QTT_DATA")
+    if not root:
+        raise ValueError(f"{source}: set QTT_DATA to the folder that holds {source}/, or name the folder itself")
+    return str(Path(root) / source)
 
 
 def _split_options(source: str) -> tuple[str, dict[str, Option]]:
@@ -114,13 +151,9 @@ def _read(source: str, seed: int, options: dict[str, Option]) -> tuple[str, Raw 
                 raise ValueError(f"{source}: expected solids or solids:EDGE with EDGE in voxels")
             options = {**options, "edge": int(argument)}
         return "solids", load_solids(seed=seed, **parse_options(SolidsOptions, options, "solids").model_dump())
-    if source in NAMED:
-        if source == "modelnet10":
-            _no_options(source, options)
-        root = os.environ.get("QTT_DATA")
-        if not root:
-            raise ValueError(f"{source}: set QTT_DATA to the folder that holds {source}/, or name the folder itself")
-        source = str(Path(root) / source)
+    if source in NAMED and source != "egogestar":
+        _no_options(source, options)
+    source = _located(source)
     if ".py:" in source:
         _no_options(source, options)
         file, _, attribute = source.rpartition(":")
@@ -149,6 +182,13 @@ def _from_folder(path: Path, seed: int, options: dict[str, Option]) -> tuple[str
         return "modelnet10", load_modelnet10(path)
     if (path / EGOGESTAR_FILE).is_file():
         return "egogestar", load_egogestar(path, parse_options(FlowOptions, options, where))
+    if has_idx(path):
+        _no_options(where, options)
+        return name, load_mnist(path)
+    images = cifar_folder(path)
+    if images is not None:
+        _no_options(where, options)
+        return (images[1] or CIFAR10).name, load_cifar(*images)
     if has_meshes(path):
         return name, load_meshes(path, parse_options(MeshOptions, options, where))
     if has_mats(path):

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from qtt_hw.data import Augmentation, Splits, load
 from qtt_hw.data.options import Option
+from qtt_hw.data.sources import own_validation
 from qtt_hw.errors import one_line
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.graph import InputSpec
@@ -70,7 +71,8 @@ class DataConfig(_Section):
 
     `format` is `voxels` (unsigned 1 bit), `signed-voxels` ({-1, +1}, around which padding is 0: QTTNet's own),
     `images` (x - 128, signed 8 bits, frac 7), or by its own bits; `auto` is voxels where no training value exceeds 1.
-    `options` go to the data source: see `qtt_hw.data.options`.
+    `options` go to the data source: see `qtt_hw.data.options`. `validation` is the share of every class that is held
+    out, or a number of samples; left out, it is the source's own.
     """
 
     block: int = Field(default=1, ge=1, le=16)
@@ -79,10 +81,18 @@ class DataConfig(_Section):
     signed: bool = False
     frac: int = Field(default=0, ge=-64, le=64)
     offset: int = Field(default=0, ge=0, le=255)
-    validation: float = Field(default=0.1, gt=0, lt=1)
+    validation: float | int = 0.1
     seed: int = 0
     options: dict[str, Option] = Field(default_factory=dict)
     augmentation: AugmentConfig = AugmentConfig()
+
+    @field_validator("validation", mode="before")
+    @classmethod
+    def _share_or_number(cls, value: Any) -> Any:
+        number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not number and not (isinstance(value, float) and 0 < value < 1):
+            raise ValueError(f"must be a share above 0 and below 1, or a number of samples, got {value!r}")
+        return value
 
     @model_validator(mode="after")
     def _one_format(self) -> DataConfig:
@@ -98,7 +108,14 @@ class DataConfig(_Section):
 
     def load(self, source: str | Path) -> Splits:
         """The data set, split by this section's share and seed."""
-        return load(source, validation=self.validation, seed=self.seed, **self.options)  # type: ignore[arg-type]
+        validation = self.validation if "validation" in self.model_fields_set else None
+        return load(source, validation=validation, seed=self.seed, **self.options)  # type: ignore[arg-type]
+
+    def resolved(self, source: str | Path) -> DataConfig:
+        """This section with what it leaves to the source filled in: what a run's records say."""
+        if "validation" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"validation": own_validation(source)})
 
     def input_spec(self, splits: Splits) -> InputSpec:
         """How the set's raw samples become the input edge."""
@@ -222,6 +239,10 @@ class Config(_Section):
 
     def with_seed(self, seed: int) -> Config:
         return self.model_copy(update={"train": self.train.model_copy(update={"seed": seed})})
+
+    def with_data(self, source: str | Path) -> Config:
+        """What the [data] section leaves to the source filled in."""
+        return self.model_copy(update={"data": self.data.resolved(source)})
 
     def with_paths(self, paths: dict[str, str]) -> Config:
         """Contracted along these paths, by layer; other layers keep theirs."""

@@ -112,7 +112,9 @@ def train(
         raise ValueError(f"accelerator must be cpu or cuda, got {accelerator!r}")
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise ValueError("accelerator cuda: this torch finds no CUDA device; use cpu")
-    splits = data if isinstance(data, Splits) else config.data.load(data)
+    if not isinstance(data, Splits):
+        config, data = config.with_data(data), config.data.load(data)
+    splits = data
     origin = None if start is None else RunStore(Path(start))
     run = _Run(config, splits, RunStore(Path(out)), torch.device(accelerator), origin)
     if progress is True:

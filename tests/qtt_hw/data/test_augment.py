@@ -66,6 +66,24 @@ def test_an_oblong_plane_turns_by_half_only() -> None:
     assert 60 < sum(halves) < 140
 
 
+def test_shifts_of_4_and_flips_are_the_standard_crop() -> None:
+    """An image padded by 4 black pixels on each side, a random 32 x 32 of that, mirrored every second time.
+
+    Each of the 81 crops, mirrored or not, is drawn about equally often.
+    """
+    image = np.random.default_rng(5).integers(1, 256, size=(1, 32, 32, 3), dtype=np.uint8)
+    padded = np.pad(image[0], ((4, 4), (4, 4), (0, 0)))
+    crops = [padded[top : top + 32, left : left + 32] for top in range(9) for left in range(9)]
+    expected = [crop.tobytes() for pair in ((crop, crop[:, ::-1]) for crop in crops) for crop in pair]
+    assert len(set(expected)) == 162
+    count = 162 * 50
+    standard = Augmentation(flips=(0, 0, 0.5), shifts=(0, 4, 4))
+    drawn = augment(np.broadcast_to(image, (count, *image.shape)), standard, 0, 0, np.arange(count))
+    found = np.array([expected.index(crop.tobytes()) for crop in drawn])
+    # 161 degrees of freedom: below 222 in 99.9 % of the cases.
+    assert ((np.bincount(found, minlength=162) - 50.0) ** 2 / 50.0).sum() < 222
+
+
 def test_words_are_fixed() -> None:
     """Runs resume across versions only while these stay the same."""
     words = hash_words((1, 2), np.array([0, 3]), 2)

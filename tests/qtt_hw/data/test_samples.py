@@ -57,10 +57,21 @@ def test_equal_volumes_stay_on_one_side_even_with_other_labels() -> None:
     assert not set(sample_digests(kept.x)) & set(sample_digests(held.x))
 
 
-@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.5])
-def test_holdout_refuses_the_fraction(fraction: float) -> None:
-    with pytest.raises(ValueError, match="validation must be a share above 0 and below 1"):
-        holdout(volumes(20), fraction, 0)
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.5, 0, 20, -1])
+def test_holdout_refuses_the_share(share: float | int) -> None:
+    with pytest.raises(ValueError, match="validation must be a share above 0 and below 1, or a number of the 20 sampl"):
+        holdout(volumes(20), share, 0)
+
+
+def test_a_number_is_held_out_in_all_and_apportioned_by_largest_remainders() -> None:
+    samples = volumes(1000)
+    uneven = samples.take(np.flatnonzero((samples.y != 1) | (np.arange(1000) < 300)))
+    assert np.bincount(uneven.y).tolist() == [250, 75, 250, 250]
+    # 83 of 825: 25.15, 7.55, 25.15, 25.15.
+    assert np.bincount(holdout(uneven, 83, 0)[1].y).tolist() == [25, 8, 25, 25]
+    # 84: 25.45, 7.64, 25.45, 25.45; of equal remainders the lowest class is first.
+    assert np.bincount(holdout(uneven, 84, 0)[1].y).tolist() == [26, 8, 25, 25]
+    assert np.array_equal(held_out(samples, 100, 3), held_out(samples, 0.1, 3))
 
 
 def test_holdout_refuses_too_few() -> None:

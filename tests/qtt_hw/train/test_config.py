@@ -45,7 +45,9 @@ def test_minimal_and_round_trip(tmp_path: Path) -> None:
         (MINIMAL + "[data.augmentation]\nflips = [0, 2, 0]\n", "data.augmentation: flips must be probabilities"),
         (MINIMAL + "[data.augmentation]\nflips = [0, 1]\n", r"data.augmentation.flips.2: Field required"),
         (MINIMAL + "[data.options]\nseed = 1\n", "data: seed is no option of a data source"),
-        (MINIMAL + "[data]\nvalidation = 1.0\n", "data.validation: Input should be less than 1"),
+        (MINIMAL + "[data]\nvalidation = 1.0\n", "data.validation: must be a share above 0 and below 1, or a number"),
+        (MINIMAL + "[data]\nvalidation = 0\n", "data.validation: must be a share above 0 and below 1, or a number"),
+        (MINIMAL + "[data]\nvalidation = true\n", "a number of samples, got True"),
         ('source = "x"\n' + MINIMAL, "source: Extra inputs are not permitted"),
         ("[model\n", "Expected ']'"),
     ],
@@ -56,6 +58,27 @@ def test_errors_are_one_line_with_file_and_key(tmp_path: Path, text: str, messag
         load_config(path)
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
     assert message in str(error.value)
+
+
+def test_validation_is_a_share_or_a_number_or_the_sources_own(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, size=(60, 4, 4), dtype=np.uint8)
+    y = (np.arange(60) % 3).astype(np.uint8)
+    for part in ("train", "t10k"):
+        for name, array in (("images-idx3", x), ("labels-idx1", y)):
+            header = np.array([0x800 + array.ndim, *array.shape], dtype=">u4")
+            (tmp_path / f"{part}-{name}-ubyte").write_bytes(header.tobytes() + array.tobytes())
+    for text, held in (("0.2", 12), ("9", 9)):
+        config = load_config(write(tmp_path, f"{MINIMAL}[data]\nvalidation = {text}\n"))
+        assert len(config.data.load(tmp_path).validation) == held
+        assert config.with_data(tmp_path) == config
+    config = load_config(write(tmp_path, MINIMAL))
+    with pytest.raises(ValueError, match="a number of the 60 samples, got 5000"):
+        config.data.load(tmp_path)
+    # What the source decides stands in the records; a tenth, which other sources have, always did.
+    assert config.with_data(tmp_path).data.validation == 5000
+    assert config.with_data("solids") == config
+    again = config_from(config.with_data(tmp_path).model_dump(mode="json"), "dump", config.source)
+    assert again.with_data("solids").data.validation == 5000 and type(again.data.validation) is int
 
 
 def test_missing_and_binary_file(tmp_path: Path) -> None:

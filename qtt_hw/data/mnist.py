@@ -1,0 +1,105 @@
+"""MNIST, and sets published in its form: images and labels in four idx files, gzipped or not."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtt_hw.data.arrays import Raw
+from qtt_hw.data.samples import Samples
+
+__all__ = ["FILES", "has_idx", "load_mnist", "read_idx"]
+
+#: Images and labels of the training and of the test set; each may end in .gz.
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+
+#: The magic number is 0, 0, the element type (8: unsigned bytes) and the number of axes.
+_BYTES = 0x0800
+_WHAT = {1: "labels", 3: "images"}
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def has_idx(folder: Path) -> bool:
+    """Whether the folder holds one of MNIST's four files."""
+    return any(_find(folder, name) is not None for names in FILES.values() for name in names)
+
+
+def load_mnist(folder: Path) -> Raw:
+    """Images uint8 [N, 1, 28, 28, 1] of the training and the test set, labels "0" to "9".
+
+    The sizes are those that the files state, so that sets of the same form, such as Fashion-MNIST, are read as well.
+
+    Raises
+    ------
+    ValueError
+        One line that names the file that is missing, cut short, of a wrong magic number or of a wrong size.
+    """
+    train, test = (_read_part(folder, *FILES[part]) for part in ("train", "test"))
+    if train.sample_shape != test.sample_shape:
+        raise ValueError(f"{folder}: test images of {list(test.x.shape[2:4])}, training of {list(train.x.shape[2:4])}")
+    classes = int(train.y.max()) + 1
+    if int(test.y.max()) >= classes:
+        raise ValueError(f"{folder}: test label {test.y.max()}, but training labels are 0 to {classes - 1}")
+    return train, test, tuple(str(index) for index in range(classes))
+
+
+def _read_part(folder: Path, images: str, labels: str) -> Samples:
+    paths = []
+    for name in (images, labels):
+        path = _find(folder, name)
+        if path is None:
+            raise ValueError(f"{folder}: has no {name} or {name}.gz")
+        paths.append(path)
+    x, y = read_idx(paths[0], 3), read_idx(paths[1], 1)
+    if len(x) != len(y):
+        raise ValueError(f"{paths[1]}: {len(y)} labels for the {len(x)} images of {paths[0].name}")
+    return Samples(x[:, None, :, :, None], y.astype(np.int64))
+
+
+def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
+    """The array of an idx file of unsigned bytes with 1 (labels) or 3 axes (images N, rows, columns).
+
+    Big-endian 32-bit words: the magic number 0x0800 + axes, each axis's size; then the bytes, the last axis fastest.
+
+    Raises
+    ------
+    ValueError
+        One line that names the file, what it holds and what was expected.
+    """
+    content = _content(path)
+    expected = _BYTES + axes
+    if len(content) < 4 * (1 + axes):
+        raise ValueError(f"{path}: cut short: {len(content)} bytes, less than the header of an idx file")
+    magic, *shape = (int(word) for word in np.frombuffer(content, dtype=">u4", count=1 + axes))
+    if magic != expected:
+        raise ValueError(f"{path}: magic number {magic}, expected {expected}: an idx file of {_WHAT[axes]} as bytes")
+    if min(shape) < 1:
+        raise ValueError(f"{path}: states the shape {shape}, expected sizes above 0")
+    body = len(content) - 4 * (1 + axes)
+    if body != math.prod(shape):
+        fault = "cut short" if body < math.prod(shape) else "too long"
+        raise ValueError(f"{path}: {fault}: {body} bytes after the header, the shape {shape} wants {math.prod(shape)}")
+    return np.frombuffer(content, dtype=np.uint8, offset=4 * (1 + axes)).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    if path.suffix != ".gz":
+        return content
+    try:
+        return gzip.decompress(content)
+    except EOFError:
+        raise ValueError(f"{path}: cut short: its gzip stream of {len(content)} bytes has no end") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path}: not a whole gzip file: {' '.join(str(error).split())}") from None
