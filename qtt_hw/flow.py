@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from boards.devices import Device
     from qtt_hw.ir.check import Row
     from qtt_hw.train.config import Config
+    from qtt_hw.train.untrained import Untrained
     from rtl_gen.manifest import Manifest
     from rtl_gen.plan.plan import Plan
     from sim.cosim import CosimResult
@@ -122,49 +123,45 @@ def plan(
         from qtt_hw.train.config import Config, load_config
         from qtt_hw.train.untrained import untrained
 
-        def planned(config: Config) -> Plan:
-            before = untrained(config, data, input_shape, classes)
-            return search(
-                before.graph,
-                chosen,
-                fps=fps,
-                clock_mhz=clock_mhz,
-                alternatives=before.alternatives,
-                progress=progress,
-            )
-
         config = model if isinstance(model, Config) else load_config(model)
+        before = untrained(config, data, input_shape, classes)
+        options: dict[str, Any] = {"clock_mhz": clock_mhz, "progress": progress}
         try:
-            return planned(config)
+            return search(before.graph, chosen, fps=fps, alternatives=before.alternatives, **options)
         except DoesNotFit as refusal:
             if fps is not None:  # which names the fastest that fits
                 raise
-            raise DoesNotFit(f"{refusal}; {_fitting_bits(config, planned, progress)}") from None
+            found = _fitting_bits(config, chosen, lambda c: untrained(c, data, input_shape, classes), options)
+            raise DoesNotFit(f"{refusal}; {found}") from None
     graph = model if isinstance(model, Graph) else load(model)
     return search(graph, chosen, fps=fps, clock_mhz=clock_mhz, progress=progress)
 
 
-def _fitting_bits(config: Config, planned: Callable[[Config], Plan], progress: Callable[[str], None] | None) -> str:
+def _fitting_bits(
+    config: Config, device: Device, before: Callable[[Config], Untrained], options: dict[str, Any]
+) -> str:
     """What the most weight bits are with which a configuration's network would fit, and how fast it is then."""
     from qtt_hw.train.config import QuantSection
-    from rtl_gen.plan.search import DoesNotFit
+    from rtl_gen.plan.search import fits
+    from rtl_gen.plan.search import plan as search
 
     # Narrower weights never need more: bisected between the least bits there are and those that do not fit.
     low, high = 1, (config.quant or QuantSection()).weight_bits
-    found = None
+    found: Untrained | None = None
     while high - low > 1:
         bits = (low + high) // 2
-        if progress is not None:
-            progress(f"it does not fit; trying weights of {bits} bits")
-        try:
-            found = planned(config.changed(config.name, {"quant": {"weight_bits": bits}}))
-            low = bits
-        except DoesNotFit:
+        if options["progress"] is not None:
+            options["progress"](f"it does not fit; trying weights of {bits} bits")
+        tried = before(config.changed(config.name, {"quant": {"weight_bits": bits}}))
+        if fits(tried.graph, device, tried.alternatives):
+            found, low = tried, bits
+        else:
             high = bits
     if found is None:
         return "with weights of 2 bits neither"
-    rate = found.frames_per_second
-    return f"with weight_bits = {low} it fits, at {found.cycles} cycles, {rate:.0f} frames a second"
+    fitting = search(found.graph, device, alternatives=found.alternatives, **options)
+    rate = fitting.frames_per_second
+    return f"with weight_bits = {low} it fits, at {fitting.cycles} cycles, {rate:.0f} frames a second"
 
 
 def emit(

@@ -19,7 +19,7 @@ from rtl_gen.plan.front import Budget, Slot, Solution, solve
 from rtl_gen.plan.plan import PathPlan, Plan, StagePlan
 from rtl_gen.plan.resources import Resources, stage_resources
 
-__all__ = ["Alternatives", "DoesNotFit", "along", "plan", "plan_of"]
+__all__ = ["Alternatives", "DoesNotFit", "along", "fits", "plan", "plan_of"]
 
 #: The stages of each path along which a layer can be contracted, by the layer's name and the path's text.
 Alternatives = Mapping[str, Mapping[str, Sequence[Node]]]
@@ -293,6 +293,12 @@ def plan(
     prediction = predict(specs, in_lanes, classes=math.prod(graph.output.shape), progress=predicting)
     costs = _path_costs(problem, solution, wanted, device) if chosen else []
     return plan_of(graph, foldings, prediction, in_lanes, device, clock_mhz, costs)
+
+
+def fits(graph: Graph, device: Device, alternatives: Alternatives | None = None) -> bool:
+    """Whether some folding, along some of the free paths, fits the device, however slow it is."""
+    problem = _Problem.of(graph, alternatives or {})
+    return solve(problem.slots, problem.upper, _budget(device)) is not None
 
 
 def _next_device(problem: _Problem) -> str:
