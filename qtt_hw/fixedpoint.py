@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "MAX_ACCUMULATOR_BITS",
+    "MAX_CODE_BITS",
     "MULTIPLIER_BITS",
     "OFFSET_BITS",
     "Codebook",

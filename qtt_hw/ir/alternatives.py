@@ -9,7 +9,7 @@ from torch import nn
 from qtt_hw.fixedpoint import Format, Requantizer, accumulator_range, bits_for_range
 from qtt_hw.ir.graph import Contraction, Graph, Window, as_integers
 from qtt_hw.nn import QTTConv3d, TTLinear
-from qtt_hw.quant import QuantConfig, WeightQuantizer
+from qtt_hw.quant import QuantConfig, weight_quantizer
 from qtt_hw.tt.chain import Path, paths
 from qtt_hw.tt.orders import Ordered, orders
 
@@ -77,7 +77,7 @@ def _stages(
     finally:
         layer.set_path(before)
     for step, weight in zip(steps, weights, strict=True):
-        quantizer = WeightQuantizer(last.weight_format.bits)
+        quantizer = weight_quantizer(config, last.weight_format.bits, weight.shape)
         quantizer.calibrate(weight)
         kernel = quantizer.integers(weight).reshape(*weight.shape, *(1,) * (5 - weight.ndim))
         integers = as_integers(kernel.numpy().transpose(0, 2, 3, 4, 1))
@@ -94,7 +94,7 @@ def _stages(
             last.source,
             window,
             integers,
-            quantizer.format,
+            quantizer.format_of(weight),
             requant,
             step.lead,
             step.trail,

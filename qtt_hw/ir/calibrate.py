@@ -108,7 +108,7 @@ def calibrate_stages(stages: Sequence[Stage], edge: Edge, batches: Sequence[Tens
 def _contraction(stage: ContractionStage, fmt: Format, data: list[Tensor], scales: bool) -> None:
     """Set one contraction and replace the data, in place, by its outputs."""
     acc = [stage.accumulators(x, fmt) for x in data]
-    acc_frac = fmt.frac + stage.weight_quantizer.frac
+    acc_frac = fmt.frac + stage.weight_format().frac
     if stage.batch_norm is not None:
         stage.batch_norm.set_statistics(*_statistics(acc, 2.0**-acc_frac))
     if scales:

@@ -16,7 +16,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.graph import Shape, Window
 from qtt_hw.ir.merged import MergedStage
 from qtt_hw.ir.stages import ContractionStage, PermutationStage, PoolStage, ReshapeStage, Stage
-from qtt_hw.quant import BatchNorm, QuantConfig, RoundedBatchNorm
+from qtt_hw.quant import BatchNorm, QuantConfig, RoundedBatchNorm, weight_quantizer
 
 __all__ = ["Chain", "ContractionDraft", "Draft", "Gauge", "PermutationDraft", "PoolDraft", "ReshapeDraft"]
 
@@ -67,19 +67,19 @@ class ContractionDraft:
         else:
             out_bits = config.intermediate_bits if self.intermediate else config.activation_bits
         fixed = config.scales == "fixed"
+        weight_bits = config.layer_weight_bits(self.layer == 0, self.layer == layers - 1)
         options: dict[str, Any] = {
-            "weight_bits": config.layer_weight_bits(self.layer == 0, self.layer == layers - 1),
             "out_bits": out_bits,
             "relu": self.relu,
             "bias": bias,
             "batch_norm": norm,
-            "fixed_weight": fixed,
             "fixed_output": fixed and not last,
         }
         place = (self.name, self.source, self.window, self.in_shape)
         if self.cores:
-            return MergedStage(*place, self.cores, **options)
-        return ContractionStage(*place, self.weight, lead=self.lead, trail=self.trail, **options)
+            return MergedStage(*place, self.cores, weight_bits, fixed_weight=fixed, **options)
+        quantizer = weight_quantizer(config, weight_bits, self.weight.shape)
+        return ContractionStage(*place, self.weight, quantizer, lead=self.lead, trail=self.trail, **options)
 
 
 @dataclass

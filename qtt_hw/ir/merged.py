@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.graph import Shape, Window
 from qtt_hw.ir.stages import ContractionStage
-from qtt_hw.quant import BatchNorm, WeightQuantizer
+from qtt_hw.quant import BatchNorm, UniformQuantizer
 
 __all__ = ["MergedStage"]
 
@@ -60,19 +61,18 @@ class MergedStage(ContractionStage):
             window,
             in_shape,
             weight,
-            weight_bits,
+            UniformQuantizer(weight_bits, fixed_weight),
             out_bits,
             relu,
             bias,
             batch_norm,
-            fixed_weight=fixed_weight,
             fixed_output=fixed_output,
         )
         del self.weight  # the cores stand in for it
         self.cores = nn.ParameterList(nn.Parameter(core.detach().to(torch.float32).clone()) for core in cores)
-        self.core_quantizers = nn.ModuleList(WeightQuantizer(weight_bits, fixed_weight) for _ in cores)
+        self.core_quantizers = nn.ModuleList(UniformQuantizer(weight_bits, fixed_weight) for _ in cores)
         # The last product has the stage's own quantiser.
-        self.product_quantizers = nn.ModuleList(WeightQuantizer(weight_bits, fixed_weight) for _ in cores[2:])
+        self.product_quantizers = nn.ModuleList(UniformQuantizer(weight_bits, fixed_weight) for _ in cores[2:])
         self.calibrate_weight()
 
     @torch.no_grad()
@@ -85,14 +85,14 @@ class MergedStage(ContractionStage):
 
     def _merge(self, calibrate: bool = False) -> Tensor:
         """The quantised dense kernel [out, in, kd, kh, kw], float64 with gradients."""
-        quantizers = [*self.product_quantizers, self.weight_quantizer]
+        quantizers = [*self.product_quantizers, self._last]
         cores = [core.to("cpu", torch.float64) for core in self.cores]
-        if self.weight_quantizer.fixed:
+        if self._last.fixed:
             norms = torch.stack([core.norm() for core in cores]).clamp(min=1e-8)
             cores = [core * (norms.log().mean().exp() / norm) for core, norm in zip(cores, norms, strict=True)]
         merged: Tensor | None = None
         for i, (core, quantizer) in enumerate(zip(cores, self.core_quantizers, strict=True)):
-            assert isinstance(quantizer, WeightQuantizer)
+            assert isinstance(quantizer, UniformQuantizer)
             if calibrate:
                 quantizer.calibrate(core)
             factor = quantizer(core)
@@ -103,7 +103,7 @@ class MergedStage(ContractionStage):
             d, t = core.shape[1:3]
             product = torch.einsum("csx,xdtq->cdstq", merged[0], factor).reshape(r, c * d, s * t, q)
             product_quantizer = quantizers[i - 1]
-            assert isinstance(product_quantizer, WeightQuantizer)
+            assert isinstance(product_quantizer, UniformQuantizer)
             if calibrate:
                 product_quantizer.calibrate(product)
             merged = product_quantizer(product)
@@ -112,9 +112,18 @@ class MergedStage(ContractionStage):
         dense = merged.reshape(c, self.window.taps, -1).permute(2, 0, 1)
         return dense.reshape(-1, c, *self.window.kernel)
 
+    @property
+    def _last(self) -> UniformQuantizer:
+        """Of the last product, the kernel."""
+        assert isinstance(self.weight_quantizer, UniformQuantizer)
+        return self.weight_quantizer
+
+    def weight_format(self) -> Format:
+        return self._last.format
+
     @torch.no_grad()
     def weight_integers(self) -> Tensor:
-        return self._merge() * 2.0**self.weight_quantizer.frac
+        return self._merge() * 2.0**self._last.frac
 
     def quantized_weight(self) -> Tensor:
         return self._merge().to(self.cores[0].device, self.cores[0].dtype)

@@ -17,6 +17,8 @@ from qtt_hw.ir.integer import exact_arithmetic, full_precision, input_integers
 from qtt_hw.ir.stages import ContractionStage, Stage
 from qtt_hw.ir.trace import walk
 from qtt_hw.quant import PowerOfTwoQuantizer, QuantConfig
+from qtt_hw.quant.codebook import DynamicCodebook
+from qtt_hw.quant.incremental import IncrementalQuantizer
 
 __all__ = ["PreparedModel", "prepare"]
 
@@ -81,12 +83,20 @@ class PreparedModel(nn.Module):
         self.phase[0] = 1
 
     def freeze_scales(self) -> None:
-        """Fix every scale as an integer constant."""
+        """Fix every scale as an integer constant, and quantise the weights that training still had in float."""
         self._need_calibration()
+        self.quantize_portion(1.0)
         for module in self.modules():
             if isinstance(module, PowerOfTwoQuantizer):
                 module.freeze()
         self.phase[1] = 1
+
+    def quantize_portion(self, portion: float) -> None:
+        """Fix the largest weights of every stage, until a portion of all; where weights are quantised in portions."""
+        self._need_calibration()
+        for stage in self.contractions:
+            if isinstance(stage.weight_quantizer, IncrementalQuantizer):
+                stage.weight_quantizer.take(stage.weight, portion)
 
     def freeze_statistics(self, batches: Iterable[Any] | None = None) -> None:
         """Fix the batch statistics, from then on training goes through the folded integers.
@@ -97,6 +107,8 @@ class PreparedModel(nn.Module):
             Re-estimate the statistics on them first, stage by stage, each on what the integer stages before produce.
         """
         self._need_calibration()
+        if any(stage.weight_quantizer.partial for stage in self.contractions):
+            raise ValueError("freeze_scales, which quantises the weights left, comes before freeze_statistics")
         if batches is not None:
             with torch.no_grad(), exact_arithmetic(self.phase.device):
                 calibrate_stages(self.stage_list, self.input, _inputs(batches), scales=False)
@@ -116,13 +128,22 @@ class PreparedModel(nn.Module):
         return [stage for stage in self.stages if isinstance(stage, Stage)]
 
     @property
+    def contractions(self) -> list[ContractionStage]:
+        return [stage for stage in self.stages if isinstance(stage, ContractionStage)]
+
+    @property
     def _chunk(self) -> int:
         largest = max(math.prod(stage.out_shape) for stage in self.stage_list)
         return max(1, min(CHUNK, STREAM_VALUES // largest))
 
     def clip_rates(self) -> dict[str, float]:
         """By contraction: the share of outputs beyond the format when last trained or calibrated on."""
-        return {s.name: s.output_quantizer.clip_rate for s in self.stage_list if isinstance(s, ContractionStage)}
+        return {s.name: s.output_quantizer.clip_rate for s in self.contractions}
+
+    def crossings(self) -> dict[str, int]:
+        """By contraction with powers of two: how often its largest weight crossed one in training."""
+        found = ((stage.name, stage.weight_quantizer) for stage in self.contractions)
+        return {name: each.crossings for name, each in found if isinstance(each, DynamicCodebook)}
 
     def parameter_groups(self, lr: float, weight_decay: float, scale_lr: float) -> list[dict[str, Any]]:
         """Optimiser groups: weights with decay; batch norm and biases, and scales at their own rate, without."""

@@ -8,6 +8,8 @@ Each has two sides that agree once statistics are frozen: `forward` on float val
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qtt_hw.fixedpoint import Format, IntArray, Requantizer, accumulator_range, fold_batch_norm
+from qtt_hw.fixedpoint import (
+    MAX_ACCUMULATOR_BITS,
+    Codebook,
+    Format,
+    IntArray,
+    Requantizer,
+    accumulator_range,
+    bits_for_range,
+    fold_batch_norm,
+)
 from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Reshape, Shape, Window, as_integers
 from qtt_hw.ir.integer import holding_dtype
 from qtt_hw.nn.contraction import contract
@@ -59,7 +70,7 @@ class Folded:
     """A contraction's integers: weight [out, kd, kh, kw, in], its format, the requantiser, and the sums' bound."""
 
     weight: IntArray
-    weight_format: Format
+    weight_format: Format | Codebook
     requant: Requantizer
     bound: int
 
@@ -73,14 +84,15 @@ class ContractionStage(Stage):
     window : Window
     in_shape : tuple of int
     weight : float tensor, [out, in, kd, kh, kw]
-    weight_bits, out_bits : int
+    quantizer : WeightQuantizer
+    out_bits : int
     relu : bool
     bias : float tensor, [channels], optional
     batch_norm : BatchNorm, optional
     lead, trail : int
         Sizes of the channel modes that are carried along.
-    fixed_weight, fixed_output : bool
-        Scales of 2**(1 - bits) instead of learned ones.
+    fixed_output : bool
+        A scale of 2**(1 - out_bits) instead of a learned one.
     """
 
     def __init__(
@@ -90,31 +102,37 @@ class ContractionStage(Stage):
         window: Window,
         in_shape: Shape,
         weight: Tensor,
-        weight_bits: int,
+        quantizer: WeightQuantizer,
         out_bits: int,
         relu: bool,
         bias: Tensor | None = None,
         batch_norm: BatchNorm | None = None,
         lead: int = 1,
         trail: int = 1,
-        fixed_weight: bool = False,
         fixed_output: bool = False,
     ) -> None:
         super().__init__(name, source, in_shape, (*window.out_positions(in_shape), lead * weight.shape[0] * trail))
         self.window, self.relu, self.batch_norm = window, relu, batch_norm
         self.lead, self.trail = lead, trail
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
-        self.weight_quantizer = WeightQuantizer(weight_bits, fixed_weight)
-        self.weight = nn.Parameter(weight.detach().clone())
-        self.weight_quantizer.calibrate(self.weight)
+        self.weight_quantizer = quantizer
+        self.weight = nn.Parameter(weight.detach().clone(), requires_grad=quantizer.trains_weight)
+        with self._named():
+            quantizer.calibrate(self.weight)
         self.output_quantizer = ActivationQuantizer(out_bits, not relu, fixed_output)
         self._cache: tuple[tuple[object, ...], Folded, dict[str, Tensor]] | None = None
 
     # Where the weight comes from
 
     def calibrate_weight(self) -> None:
-        """Set the scale of least error."""
-        self.weight_quantizer.calibrate(self.weight)
+        """Set the scale of least error, or what a codebook begins with."""
+        with self._named():
+            self.weight_quantizer.calibrate(self.weight)
+
+    def weight_format(self) -> Format | Codebook:
+        """Of the quantised weight's integers, as they are now."""
+        with self._named():
+            return self.weight_quantizer.format_of(self.weight)
 
     def weight_integers(self) -> Tensor:
         """The quantised weight's integers, float64 [out, in, kd, kh, kw]."""
@@ -122,7 +140,17 @@ class ContractionStage(Stage):
 
     def quantized_weight(self) -> Tensor:
         """The quantised weight's values, with gradients, [out, in, kd, kh, kw]."""
-        return self.weight_quantizer(self.weight)
+        with self._named():
+            values: Tensor = self.weight_quantizer(self.weight)
+        return values
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let a ValueError name the stage."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
 
     # Arithmetic
 
@@ -140,26 +168,27 @@ class ContractionStage(Stage):
 
     def fold(self, fmt: Format) -> Folded:
         """The integers for an input of format fmt: what evaluation computes with and what freeze writes."""
-        weight_format, out = self.weight_quantizer.format, self.output_quantizer.format
+        weight_format, out = self.weight_format(), self.output_quantizer.format
         integers = self.weight_integers().cpu().numpy()
         weight = as_integers(integers.transpose(0, 2, 3, 4, 1))
         acc_frac = fmt.frac + weight_format.frac
-        try:
+        low, high = accumulator_range(weight, fmt)
+        with self._named():
             map_ = self.affine(acc_frac, out)
             if map_ is None:
                 requant = Requantizer(out, acc_frac - out.frac)
             else:
                 slope, intercept = (t.detach().numpy() for t in map_)
                 requant = fold_batch_norm(slope, intercept, acc_frac, out)
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from None
-        low, high = accumulator_range(weight, fmt)
+            bits = bits_for_range(*requant.product_range(low, high))
+            if bits > MAX_ACCUMULATOR_BITS:
+                raise ValueError(f"its sums need {bits} bits, {MAX_ACCUMULATOR_BITS} are exact; use fewer weight bits")
         return Folded(weight, weight_format, requant, max(-low, high))
 
     def _folded(self, fmt: Format) -> tuple[Folded, dict[str, Tensor]]:
         """`fold` and its tensors, kept until a parameter or statistic changes."""
         state = (*self.parameters(), *self.buffers())
-        device = self.weight_quantizer.constant.device
+        device = self.output_quantizer.constant.device
         key = (fmt, device, *((t.data_ptr(), t._version) for t in state))
         if self._cache is None or self._cache[0] != key:
             folded = self.fold(fmt)

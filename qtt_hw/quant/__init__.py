@@ -1,8 +1,10 @@
-"""Quantisation: bit widths, power-of-two-scale fake quantisers, batch norm that folds to integers."""
+"""Quantisation: bit widths, power-of-two-scale fake quantisers, codebooks, batch norm that folds to integers."""
 
 from qtt_hw.quant.batch_norm import BatchNorm, RoundedBatchNorm
 from qtt_hw.quant.config import QuantConfig
-from qtt_hw.quant.fake import ActivationQuantizer, PowerOfTwoQuantizer, WeightQuantizer
+from qtt_hw.quant.fake import ActivationQuantizer, PowerOfTwoQuantizer, UniformQuantizer
+from qtt_hw.quant.schemes import weight_quantizer
+from qtt_hw.quant.weight import WeightQuantizer
 
 __all__ = [
     "ActivationQuantizer",
@@ -10,5 +12,7 @@ __all__ = [
     "PowerOfTwoQuantizer",
     "QuantConfig",
     "RoundedBatchNorm",
+    "UniformQuantizer",
     "WeightQuantizer",
+    "weight_quantizer",
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qtt_hw.errors import one_line
+from qtt_hw.fixedpoint import MAX_CODE_BITS
 
 __all__ = ["QuantConfig"]
 
@@ -36,6 +37,14 @@ class QuantConfig(BaseModel):
         Powers of two, one a tensor, learned in training; or QTTNet's: k bits have k - 1 fractional bits everywhere,
         and batch norm's own quantities are rounded to that step too. The clip of activations and the bound on sigma
         that the published quantisers lack are added, since integers of k bits need them. Logits keep a learned scale.
+    codebook : "dqc", "sqc", "inq" or "kmeans", optional
+        Weights as codes of `weight_bits` bits instead: powers of two below the layer's largest weight, found anew in
+        every forward pass (dqc) or at calibration (sqc), or taken in portions (inq); or 2**weight_bits trained values
+        (kmeans).
+    zero : bool
+        Of dqc and sqc: 0 takes the place of the least magnitude. inq always has one.
+    gradient : "scaled" or "straight"
+        Of dqc and sqc: times the quantised weight's size, as published, or straight through.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +57,27 @@ class QuantConfig(BaseModel):
     logit_bits: Bits = 16
     tt_form: Literal["streamed", "merged"] = "streamed"
     scales: Literal["learned", "fixed"] = "learned"
+    codebook: Literal["dqc", "sqc", "inq", "kmeans"] | None = None
+    zero: bool = False
+    gradient: Literal["scaled", "straight"] = "scaled"
+
+    @model_validator(mode="after")
+    def _one_scheme(self) -> QuantConfig:
+        powers = self.codebook in ("dqc", "sqc")
+        for name in ("zero", "gradient"):
+            if getattr(self, name) != type(self).model_fields[name].default and not powers:
+                raise ValueError(f'{name} is only read with codebook = "dqc" or "sqc"')
+        if self.codebook is None:
+            return self
+        if self.tt_form == "merged":
+            raise ValueError('tt_form = "merged" has no codebook, since its kernel is a product; use "streamed"')
+        if self.scales == "fixed":
+            raise ValueError('scales = "fixed" has no codebook, which sets its own; use "learned"')
+        most = 8 if self.codebook == "kmeans" else MAX_CODE_BITS
+        for name in ("weight_bits", "first_weight_bits", "last_weight_bits"):
+            if (getattr(self, name) or 0) > most:
+                raise ValueError(f'{name} must be 2 to {most} with codebook = "{self.codebook}"')
+        return self
 
     def __init__(self, **options: Any) -> None:
         try:

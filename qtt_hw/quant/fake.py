@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format, quantize, round_half_up
+from qtt_hw.quant.weight import WeightQuantizer
 
-__all__ = ["ActivationQuantizer", "PowerOfTwoQuantizer", "StraightThrough", "WeightQuantizer", "best_frac"]
+__all__ = ["ActivationQuantizer", "PowerOfTwoQuantizer", "StraightThrough", "UniformQuantizer", "best_frac"]
 
 #: Fractional bits that a scale may take; leaves room for a requantiser's shift on either side.
 FRAC_LIMIT = 24
@@ -144,11 +145,14 @@ class PowerOfTwoQuantizer(nn.Module):
         return f"bits={self.bits}, signed={self.signed}, narrow={self.narrow}"
 
 
-class WeightQuantizer(PowerOfTwoQuantizer):
+class UniformQuantizer(PowerOfTwoQuantizer, WeightQuantizer):
     """Signed narrow weights, always through the one float64 `fixedpoint.quantize`."""
 
     def __init__(self, bits: int, fixed: bool = False) -> None:
         super().__init__(bits, signed=True, narrow=True, fixed=fixed)
+
+    def format_of(self, weight: Tensor) -> Format:
+        return self.format
 
     def integers(self, weight: Tensor) -> Tensor:
         """quantize(weight), float64 integers of the weight's shape."""

@@ -187,7 +187,8 @@ class TeacherConfig(Optimisation):
 class QuantSection(Optimisation):
     """Bit widths and quantisation-aware training after calibration.
 
-    Scales learn until `freeze_scales` of the steps; at `freeze_statistics` the batch-norm statistics are re-estimated
+    Scales learn until `freeze_scales` of the steps; until then inq takes its portions, evenly spaced from the first
+    step on. At `freeze_statistics` the batch-norm statistics are re-estimated
     over `reestimate` batches, frozen, and training goes on through the folded integers.
     """
 
@@ -199,6 +200,10 @@ class QuantSection(Optimisation):
     logit_bits: int = Field(default=16, ge=2, le=16)
     tt_form: Literal["streamed", "merged"] = "streamed"
     scales: Literal["learned", "fixed"] = "learned"
+    codebook: Literal["dqc", "sqc", "inq", "kmeans"] | None = None
+    zero: bool = False
+    gradient: Literal["scaled", "straight"] = "scaled"
+    portions: tuple[float, ...] = Field(default=(0.5, 0.75, 0.875), description="of inq; the rest at freeze_scales")
     epochs: int = Field(default=6, ge=0)
     lr: float = Field(default=3e-4, gt=0)
     scale_lr: float = Field(default=1e-2, ge=0)
@@ -211,6 +216,9 @@ class QuantSection(Optimisation):
     def _order(self) -> QuantSection:
         if self.freeze_scales > self.freeze_statistics:
             raise ValueError("freeze_scales must not come after freeze_statistics")
+        if list(self.portions) != sorted(set(self.portions)) or not all(0 < p < 1 for p in self.portions):
+            raise ValueError("portions must rise between 0 and 1")
+        _ = self.quantisation  # its own checks
         return self
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -47,12 +48,23 @@ def scale_parameters(prepared: PreparedModel) -> list[nn.Parameter]:
 
 
 def milestones(prepared: PreparedModel, batches: Batches, how: QuantSection) -> tuple[Milestone, ...]:
-    """When scales become constants, and when re-estimated statistics do and the folded integers take over."""
+    """When weights are taken in portions, when scales become constants, and when re-estimated statistics do and the
+    folded integers take over.
+    """
     steps = how.epochs * batches.per_epoch
     return (
+        *_portions(prepared, how, steps),
         Milestone(int(how.freeze_scales * steps), prepared.freeze_scales),
         Milestone(
             int(how.freeze_statistics * steps),
             lambda: prepared.freeze_statistics(batches.some(how.reestimate, STATISTICS_EPOCH)),
         ),
     )
+
+
+def _portions(prepared: PreparedModel, how: QuantSection, steps: int) -> list[Milestone]:
+    """When portions of the weights are quantised: the first at once, the rest by freeze_scales."""
+    if how.codebook != "inq":
+        return []
+    apart = how.freeze_scales * steps / max(len(how.portions), 1)
+    return [Milestone(int(i * apart), partial(prepared.quantize_portion, p)) for i, p in enumerate(how.portions)]

@@ -11,7 +11,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.ir import golden
 from qtt_hw.ir.graph import Edge, Permutation, Reshape, Window
 from qtt_hw.ir.stages import ContractionStage, PermutationStage, PoolStage, ReshapeStage, Stage
-from qtt_hw.quant import BatchNorm
+from qtt_hw.quant import BatchNorm, UniformQuantizer
 
 FMT = Format(6, True, 3)
 
@@ -77,7 +77,8 @@ def contraction(relu: bool = True, batch_norm: bool = True, bias: bool = False) 
         norm.set_statistics(torch.randn(5), torch.rand(5) * 4)
     window = Window((3, 2, 1), (1, 2, 1), ((1, 1), (0, 1), (0, 0)))
     offset = torch.randn(5) if bias else None
-    stage = ContractionStage("c", "c", window, (4, 4, 3, 2), torch.randn(5, 2, 3, 2, 1), 4, 5, relu, offset, norm)
+    weight = torch.randn(5, 2, 3, 2, 1)
+    stage = ContractionStage("c", "c", window, (4, 4, 3, 2), weight, UniformQuantizer(4), 5, relu, offset, norm)
     with torch.no_grad():
         stage.output_quantizer.log2_scale.fill_(-1.0)
     return stage

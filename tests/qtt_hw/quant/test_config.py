@@ -32,3 +32,20 @@ def test_first_and_last_layer_widths() -> None:
     assert [config.layer_weight_bits(*place) for place in ((True, False), (False, False), (False, True))] == [8, 4, 6]
     assert config.layer_weight_bits(True, True) == 6
     assert QuantConfig(weight_bits=5).layer_weight_bits(True, False) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"codebook": "dqc", "weight_bits": 7}, 'weight_bits must be 2 to 6 with codebook = "dqc"'),
+        ({"codebook": "inq", "first_weight_bits": 8}, 'first_weight_bits must be 2 to 6 with codebook = "inq"'),
+        ({"codebook": "kmeans", "last_weight_bits": 9}, 'last_weight_bits must be 2 to 8 with codebook = "kmeans"'),
+        ({"codebook": "inq", "zero": True}, 'zero is only read with codebook = "dqc" or "sqc"'),
+        ({"gradient": "straight"}, 'gradient is only read with codebook = "dqc" or "sqc"'),
+        ({"codebook": "dqc", "tt_form": "merged"}, 'tt_form = "merged" has no codebook'),
+        ({"codebook": "sqc", "scales": "fixed"}, 'scales = "fixed" has no codebook'),
+    ],
+)
+def test_codebooks_that_do_not_go_with_other_options(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^quantisation: [^\\n]*{message}"):
+        QuantConfig(**options)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qtt_hw.fixedpoint import Format, quantize
-from qtt_hw.quant import ActivationQuantizer, WeightQuantizer
+from qtt_hw.quant import ActivationQuantizer, UniformQuantizer
 from qtt_hw.quant.fake import StraightThrough, best_frac
 
 
@@ -37,7 +37,7 @@ def test_best_frac_of_nothing_and_of_nonsense() -> None:
 @given(st.integers(2, 8), st.integers(-3, 6), st.integers(0, 1000))
 def test_weights_are_float64_quantised_and_narrow(bits: int, frac: int, seed: int) -> None:
     weight = torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))
-    quantizer = WeightQuantizer(bits)
+    quantizer = UniformQuantizer(bits)
     with torch.no_grad():
         quantizer.log2_scale.fill_(-frac + 0.3)
     assert quantizer.format == Format(bits, True, frac, narrow=True)
@@ -47,7 +47,7 @@ def test_weights_are_float64_quantised_and_narrow(bits: int, frac: int, seed: in
 
 
 def test_weights_just_under_a_half_do_not_round_up() -> None:
-    quantizer = WeightQuantizer(8)
+    quantizer = UniformQuantizer(8)
     with torch.no_grad():
         quantizer.log2_scale.zero_()
     below = torch.tensor([0.49999997])
