@@ -14,8 +14,14 @@ Model = TypeVar("Model", bound=nn.Module)
 
 @torch.no_grad()
 def channels_last(model: Model) -> Model:
-    """The model with every 5D parameter and buffer in channels_last_3d; `Module.to` refuses models with 4D ones."""
+    """The model with 5D parameters and buffers in channels_last_3d, and kernels of Conv2d in channels_last.
+
+    `Module.to` does one of the two only, and would take 4D tensor-train cores for kernels.
+    """
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.ndim == 5:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last_3d)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
     return model

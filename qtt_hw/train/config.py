@@ -153,6 +153,9 @@ class TrainConfig(Optimisation):
 
     `threads` is how many of them torch computes with, its own choice when left out. A result depends on it in the
     last bits, so a resumed run keeps what it began with. Small networks are fastest with 1.
+
+    `autocast` computes the teachers' and the float network's layers in bfloat16, forward and backward; parameters,
+    losses, the optimizer and every evaluation stay in float32, as does all of the quantised phase.
     """
 
     epochs: int = Field(default=20, ge=0)
@@ -161,6 +164,7 @@ class TrainConfig(Optimisation):
     seed: int = Field(default=0, ge=0)
     checkpoint_steps: int = Field(default=200, ge=1)
     threads: int | None = Field(default=None, ge=1)
+    autocast: bool = False
 
 
 class TeacherConfig(Optimisation):

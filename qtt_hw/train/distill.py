@@ -36,6 +36,6 @@ class Loss:
             return loss
         t = self.temperature
         with torch.no_grad():
-            wanted = torch.stack([F.softmax(teacher(x) / t, dim=1) for teacher in self.teachers]).mean(dim=0)
+            wanted = torch.stack([F.softmax(teacher(x).float() / t, dim=1) for teacher in self.teachers]).mean(dim=0)
         divergence = F.kl_div(F.log_softmax(logits / t, dim=1), wanted, reduction="batchmean")
         return (1 - self.weight) * loss + self.weight * t * t * divergence

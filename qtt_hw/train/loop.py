@@ -220,6 +220,7 @@ class _Run:
         common: dict[str, Any] = {
             "validation": self.splits.validation,
             "checkpoint_steps": config.train.checkpoint_steps,
+            "autocast": config.train.autocast and name != "quantized",
         }
         smoothing = config.train.label_smoothing
         if name in self.teachers:

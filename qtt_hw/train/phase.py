@@ -71,6 +71,7 @@ class Phase:
     scales: Sequence[nn.Parameter] = ()
     scale_lr: float = 0.0
     checkpoint_steps: int = 200
+    autocast: bool = False
     describe: Callable[[], dict[str, Any]] = field(default=dict)
 
     @property
@@ -153,8 +154,9 @@ class Phase:
             x, y = self.batches.make(epoch, index, order)
             share = rate(step, self.steps, how.schedule, how.warmup)
             set_rates(optimizer, share)
-            scores = model(x)
-            loss = self.loss(x, scores, y)
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
+                scores = model(x)
+                loss = self.loss(x, scores.float() if self.autocast else scores, y)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             if how.clip is not None:

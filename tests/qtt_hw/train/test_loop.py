@@ -216,6 +216,18 @@ def test_start_takes_the_float_models_of_another_run(
         train(config, sealed, tmp_path / "none", start=tmp_path, progress=False)
 
 
+def test_autocast_changes_the_float_phases_alone(config: Config, sealed: Splits, whole: Path, tmp_path: Path) -> None:
+    half = config.model_copy(update={"train": config.train.model_copy(update={"autocast": True})})
+    train(half, sealed, tmp_path / "half", progress=False)
+    train(half, sealed, tmp_path / "started", start=whole, progress=False)
+    ours, theirs = RunStore(tmp_path / "half"), RunStore(whole)
+    for phase in ("teacher", "float"):
+        found, before = ours.load_model(phase)[0], theirs.load_model(phase)[0]
+        assert any(not torch.equal(found[name], before[name]) for name in found)
+    found, before = (store.load_model("quantized")[0] for store in (RunStore(tmp_path / "started"), theirs))
+    assert all(torch.equal(found[name], before[name]) for name in found)
+
+
 def test_no_epochs_of_quantised_training_is_calibration_alone(
     config: Config, sealed: Splits, whole: Path, tmp_path: Path
 ) -> None:

@@ -30,11 +30,11 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(512, 3))
 
 
-def phase(splits: Splits, **options: Any) -> Phase:
+def phase(splits: Splits, *, autocast: bool = False, **options: Any) -> Phase:
     how = TrainConfig(epochs=3, batch=16, lr=1e-2, **options)
     spec = input_spec(splits.train.sample_shape, 2)
     batches = Batches(splits.train, spec, Augmentation(), how.batch, 7, torch.device("cpu"))
-    return Phase("p", network(), how, batches, splits.validation, Loss(), checkpoint_steps=2)
+    return Phase("p", network(), how, batches, splits.validation, Loss(), checkpoint_steps=2, autocast=autocast)
 
 
 def store(folder: Path) -> RunStore:
@@ -42,23 +42,42 @@ def store(folder: Path) -> RunStore:
     return RunStore(folder)
 
 
-def test_random_layers_resume_to_the_same_bits(solids: Splits, tmp_path: Path) -> None:
-    whole = phase(solids)
+@pytest.mark.parametrize("autocast", [False, True])
+def test_random_layers_resume_to_the_same_bits(solids: Splits, tmp_path: Path, autocast: bool) -> None:
+    whole = phase(solids, autocast=autocast)
     whole.run(store(tmp_path / "a"), {}, None, StopSignals(), None)
 
     def kill(name: str, step: int, steps: int, text: str) -> None:
         if step == 5:
             raise Killed
 
-    killed, cut = store(tmp_path / "b"), phase(solids)
+    killed, cut = store(tmp_path / "b"), phase(solids, autocast=autocast)
     with pytest.raises(Killed):
         cut.run(killed, {}, None, StopSignals(), kill)
     tensors, metadata = load_tensors(killed.checkpoint)
     assert metadata["counters"]["step"] == 4
     torch.manual_seed(123)
-    resumed = phase(solids)
+    resumed = phase(solids, autocast=autocast)
     resumed.run(killed, {}, (tensors, metadata["counters"]), StopSignals(), None)
     assert torch.equal(resumed.model[2].weight, whole.model[2].weight)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_autocast_is_for_layers_in_training_alone(solids: Splits, tmp_path: Path, autocast: bool) -> None:
+    made = phase(solids, autocast=autocast)
+    seen: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
+    made.model[2].register_forward_hook(lambda module, x, y: seen[module.training].add(y.dtype))
+    losses = set()
+
+    def loss(x: torch.Tensor, scores: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        losses.add((scores.dtype, Loss()(x, scores, y).dtype))
+        return Loss()(x, scores, y)
+
+    made.loss = loss
+    made.run(store(tmp_path / "a"), {}, None, StopSignals(), None)
+    assert seen == {True: {torch.bfloat16 if autocast else torch.float32}, False: {torch.float32}}
+    assert losses == {(torch.float32, torch.float32)}
+    assert made.model[2].weight.dtype == torch.float32
 
 
 def test_a_milestone_happens_once_before_its_step_and_restarts_the_average(solids: Splits, tmp_path: Path) -> None:
