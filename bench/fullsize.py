@@ -2,6 +2,7 @@
 
     python bench/fullsize.py models/qttnet-modelnet40-untrained.toml --data modelnet10 -o results/qttnet-fullsize.json
     python bench/fullsize.py ... --set model.args.ranks=16 --device none --fps 5
+    python bench/fullsize.py ... --set 'model.mode_order="free"' --place
 
 Each call adds a row. A network that does not fit its device gets a row that says by how much.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -17,12 +19,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from boards.build import measure
 from qtt_hw.flow import cosim, emit, freeze_run, plan
 from qtt_hw.ir.file import load
 from qtt_hw.results import append_row
 from qtt_hw.train import load_config, train
 from qtt_hw.train.config import Config
 from qtt_hw.train.loop import versions
+from rtl_gen.emit import TOP
 from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.search import DoesNotFit
 
@@ -41,8 +45,8 @@ def changes_of(settings: list[str]) -> dict[str, Any]:
     return merged
 
 
-def proven(config: Config, data: str, device: str, fps: float | None, samples: int) -> dict[str, Any]:
-    """What the row says."""
+def proven(config: Config, data: str, device: str, fps: float | None, samples: int, place: bool) -> dict[str, Any]:
+    """What the row says; `place` also places and routes the accelerator alone, aiming at 100 MHz."""
     seconds: dict[str, float] = {}
 
     def timed(what: str, function: Any) -> Any:
@@ -67,6 +71,12 @@ def proven(config: Config, data: str, device: str, fps: float | None, samples: i
         after = timed("fold", lambda: plan(graph, device, fps=fps))
         timed("emit", lambda: emit(graph, folder / "build", after, taps=True))
         found = timed("cosim", lambda: cosim(folder / "build", splits, samples=samples))
+        placed: dict[str, Any] = {}
+        if place:
+            files = [folder / "plain" / name for name in emit(graph, folder / "plain", after).sources.ecp5]
+            placed = timed("place", lambda: measure(files, TOP, device=device, frequency_mhz=100))
+            names = ("fmax_mhz", "luts", "ffs", "dsps", "brams")
+            placed = {"placed": {name: placed[name] for name in names}}
     return _figures(after) | {
         "paths": before.chosen_paths,
         "multiplications": graph.macs(),
@@ -78,6 +88,7 @@ def proven(config: Config, data: str, device: str, fps: float | None, samples: i
             "latency": found.latency,
             "as_predicted": (found.cycles, found.latency) == (after.cycles, after.latency),
         },
+        **placed,
         "seconds": seconds,
     }
 
@@ -96,14 +107,16 @@ def main() -> None:
     parser.add_argument("--device", default="ecp5-85f")
     parser.add_argument("--fps", type=float, help="the least hardware for this rate at 100 MHz, not the fastest")
     parser.add_argument("--samples", type=int, default=2, help="to prove it on; 0 only plans")
+    parser.add_argument("--place", action="store_true", help="place and route it too, for fmax: up to an hour")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="model.args.ranks=16 and the like")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     config = load_config(given.config)
     if given.settings:
         config = config.changed(config.name, changes_of(given.settings))
-    row = proven(config, given.data, given.device, given.fps, given.samples)
-    settings = "".join(f" --set {text}" for text in given.settings)
+    row = proven(config, given.data, given.device, given.fps, given.samples, given.place)
+    settings = "".join(f" --set {shlex.quote(text)}" for text in given.settings)
+    placing = " --place" if given.place else ""
     rate = "" if given.fps is None else f" --fps {given.fps:g}"
     # As it can be given on another machine.
     data = given.data.replace(os.environ.get("QTT_DATA") or "$QTT_DATA", "$QTT_DATA")
@@ -113,7 +126,7 @@ def main() -> None:
         "changes": given.settings,
         "device": given.device,
         **row,
-        "command": f"{command} --samples {given.samples} -o results/{given.output.name}",
+        "command": f"{command} --samples {given.samples}{placing} -o results/{given.output.name}",
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),
     }
