@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -17,6 +17,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.quant import QuantConfig
+from qtt_hw.train.schedule import Kind, Schedule
 
 __all__ = [
     "AugmentConfig",
@@ -141,11 +142,29 @@ class Optimisation(_Section):
     optimizer: Literal["adamw", "sgd"] = "adamw"
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
-    schedule: Literal["cosine", "one-cycle", "constant"] = "one-cycle"
+    schedule: Kind = "one-cycle"
     warmup: float = Field(default=0.15, ge=0, lt=1, description="share of the steps that the learning rate rises over")
+    drops: tuple[float, ...] = Field(default=(), description='shares of the steps at which it falls: "steps"')
+    drop: float = Field(default=0.1, gt=0, lt=1, description='what is left of it then: "steps"')
+    cycles: float = Field(default=4.0, gt=0, description='"exp-range"')
+    base: float = Field(default=0.1, ge=0, lt=1, description='share of the largest that a cycle begins at: "exp-range"')
+    fade: float = Field(default=0.1, gt=0, le=1, description='share of the range that is left in the end: "exp-range"')
     clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 is none")
     select: Literal["last", "best"] = "last"
+
+    @property
+    def rates(self) -> Schedule:
+        """The learning rate over the phase."""
+        return Schedule(self.schedule, self.warmup, self.drops, self.drop, self.cycles, self.base, self.fade)
+
+    @model_validator(mode="after")
+    def _drops_in_order(self) -> Self:
+        if list(self.drops) != sorted(set(self.drops)) or any(not 0 < share < 1 for share in self.drops):
+            raise ValueError(f"drops must rise between 0 and 1, got {list(self.drops)}")
+        if bool(self.drops) != (self.schedule == "steps"):
+            raise ValueError('drops and schedule = "steps" come together')
+        return self
 
 
 class TrainConfig(Optimisation):

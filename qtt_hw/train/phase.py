@@ -16,7 +16,7 @@ from qtt_hw.train.batches import Batches, derived_seed
 from qtt_hw.train.checkpoint import optimizer_state, restore_optimizer, save_tensors
 from qtt_hw.train.config import Optimisation
 from qtt_hw.train.measure import accuracy
-from qtt_hw.train.schedule import build_optimizer, rate, set_rates
+from qtt_hw.train.schedule import build_optimizer, set_rates
 from qtt_hw.train.stop import Interrupted, StopSignals
 from qtt_hw.train.store import RunStore
 
@@ -152,7 +152,7 @@ class Phase:
             reach(step)
             torch.manual_seed(derived_seed(self.batches.seed, "step", step))
             x, y = self.batches.make(epoch, index, order)
-            share = rate(step, self.steps, how.schedule, how.warmup)
+            share = how.rates.rate(step, self.steps)
             set_rates(optimizer, share)
             with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
                 scores = model(x)

@@ -4,33 +4,61 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import nn
 
-__all__ = ["build_optimizer", "rate", "set_rates"]
+__all__ = ["Schedule", "build_optimizer", "set_rates"]
 
 #: The first and the last learning rate of a schedule, as shares of the largest.
 START, END = 0.1, 1e-3
 
 
-def rate(step: int, steps: int, schedule: Literal["cosine", "one-cycle", "constant"], warmup: float) -> float:
-    """The share of the largest learning rate at step 0 <= step < steps.
+Kind = Literal["cosine", "one-cycle", "constant", "steps", "exp-range"]
 
-    After a linear (cosine) or cosine-shaped (one-cycle) rise over `warmup` of the steps a cosine falls to END;
-    `constant` stays at 1 after a linear rise.
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate over a phase, as a share of the largest.
+
+    After a linear rise (one-cycle: cosine-shaped) over `warmup` of the steps: `cosine` and `one-cycle` fall by a cosine
+    to END, `constant` stays at 1, `steps` falls to `drop` of what it was at each share of the steps in `drops`.
+    `exp-range` rises and falls linearly between `base` and a top that itself falls, `cycles` times and without warmup;
+    the top ends at `base` plus `fade` of where it began.
+
+    References
+    ----------
+    Smith, "Cyclical learning rates for training neural networks", WACV 2017, for `exp-range`.
     """
-    rising = warmup * steps
-    if step < rising:
-        risen = step / rising
-        if schedule == "one-cycle":
-            risen = (1 - math.cos(math.pi * risen)) / 2
-        return START + (1 - START) * risen
-    if schedule == "constant":
-        return 1.0
-    fallen = (step - rising) / max(steps - 1 - rising, 1)
-    return END + (1 - END) * (1 + math.cos(math.pi * min(fallen, 1.0))) / 2
+
+    kind: Kind = "one-cycle"
+    warmup: float = 0.0
+    drops: tuple[float, ...] = ()
+    drop: float = 0.1
+    cycles: float = 4.0
+    base: float = 0.1
+    fade: float = 0.1
+
+    def rate(self, step: int, steps: int) -> float:
+        """The share at step 0 <= step < steps."""
+        if self.kind == "exp-range":
+            place = step * self.cycles / steps
+            height = 1.0 - abs(2.0 * (place - math.floor(place)) - 1.0)
+            return self.base + (1.0 - self.base) * height * self.fade ** (step / steps)
+        rising = self.warmup * steps
+        if step < rising:
+            risen = step / rising
+            if self.kind == "one-cycle":
+                risen = (1 - math.cos(math.pi * risen)) / 2
+            return START + (1 - START) * risen
+        if self.kind == "constant":
+            return 1.0
+        if self.kind == "steps":
+            return self.drop ** sum(step >= share * steps for share in self.drops)
+        fallen = (step - rising) / max(steps - 1 - rising, 1)
+        return END + (1 - END) * (1 + math.cos(math.pi * min(fallen, 1.0))) / 2
 
 
 def build_optimizer(

@@ -122,3 +122,16 @@ def test_options_reach_the_source_as_they_are(tmp_path: Path) -> None:
     assert splits.train.sample_shape == (8, 8, 8, 1) and len(splits.validation) == 24
     with pytest.raises(ValueError, match="solids: has no option flow, but edge, classes and per_class"):
         config_from({"model": {"name": "voxtt"}, "data": {"options": {"flow": True}}}, "c").data.load("solids")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('schedule = "steps"', 'drops and schedule = "steps" come together'),
+        ("drops = [0.5]", 'drops and schedule = "steps" come together'),
+        ('schedule = "steps"\ndrops = [0.7, 0.5]', r"drops must rise between 0 and 1, got \[0.7, 0.5\]"),
+    ],
+)
+def test_steps_need_drops(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_config(write(tmp_path, MINIMAL + f"[train]\n{text}\n"))

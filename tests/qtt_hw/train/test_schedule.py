@@ -2,7 +2,11 @@ import pytest
 import torch
 from torch import nn
 
-from qtt_hw.train.schedule import END, START, build_optimizer, rate, set_rates
+from qtt_hw.train.schedule import END, START, Schedule, build_optimizer, set_rates
+
+
+def rate(step: int, steps: int, kind: str, warmup: float) -> float:
+    return Schedule(kind, warmup).rate(step, steps)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "one-cycle"])
@@ -37,3 +41,24 @@ def test_groups(kind: str) -> None:
     set_rates(optimizer, 0.5)
     set_rates(optimizer, 0.5)
     assert sorted(group["lr"] for group in optimizer.param_groups) == [0.01, 0.05, 0.05]
+
+
+def test_steps_fall_to_a_tenth() -> None:
+    schedule = Schedule("steps", drops=(0.5, 0.75))
+    rates = [schedule.rate(step, 8) for step in range(8)]
+    assert rates == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+    assert Schedule("steps", warmup=0.25, drops=(0.5,)).rate(0, 8) == START
+
+
+def test_exp_range_is_the_published_cycle() -> None:
+    """Against torch's CyclicLR of the same cycles."""
+    steps, cycles, base, fade = 120, 3, 0.2, 0.05
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    cyclic = torch.optim.lr_scheduler.CyclicLR(
+        optimizer, base, 1.0, step_size_up=steps // cycles // 2, mode="exp_range", gamma=fade ** (1 / steps)
+    )
+    schedule = Schedule("exp-range", warmup=0.5, cycles=cycles, base=base, fade=fade)
+    for step in range(steps):
+        assert schedule.rate(step, steps) == pytest.approx(cyclic.get_last_lr()[0], abs=1e-12)
+        optimizer.step()
+        cyclic.step()
