@@ -9,12 +9,16 @@ from torch import Tensor
 
 from qtt_hw.fixedpoint import MULTIPLIER_BITS, Format
 from qtt_hw.ir.draft import Gauge
+from qtt_hw.ir.execute import execute
 from qtt_hw.ir.graph import Edge
 from qtt_hw.ir.integer import input_integers
-from qtt_hw.ir.stages import ContractionStage, Stage
+from qtt_hw.ir.residual import AddStage
+from qtt_hw.ir.stages import ContractionStage, Stage, Stream
 
 __all__ = ["balance", "calibrate_stages"]
 
+#: A stage's integers batch by batch, and their format.
+_Data = tuple[list[Tensor], Format]
 #: Values of a stage's output that its scale is searched on.
 SAMPLE = 1 << 21
 #: Rounds of balancing a chain; each link moves its neighbours a little.
@@ -93,22 +97,41 @@ def calibrate_stages(stages: Sequence[Stage], edge: Edge, batches: Sequence[Tens
     scales : bool
         Set scales and statistics; otherwise only the statistics of batch norm.
     """
-    fmt = edge.format
-    data = [input_integers(batch, fmt) for batch in batches]
-    for stage in stages:
+
+    def act(stage: Stage, inputs: list[_Data]) -> _Data:
         if isinstance(stage, ContractionStage):
+            ((data, fmt),) = inputs
             if scales:
                 stage.calibrate_weight()
-            _contraction(stage, fmt, data, scales)
+            found = _contraction(stage, fmt, data, scales)
         else:
-            data = [stage.integers(x, fmt) for x in data]
-        fmt = stage.out_format(fmt)
+            by_input = [[(part, fmt) for part in data] for data, fmt in inputs]
+            streams = list(zip(*by_input, strict=True))
+            if scales and isinstance(stage, AddStage):
+                _sum(stage, streams)
+            found = [stage.integers(*several) for several in streams]
+        return found, stage.out_format(*(fmt for _, fmt in inputs))
+
+    source = [input_integers(batch, edge.format) for batch in batches]
+    for _ in execute(stages, (source, edge.format), act):
+        pass
 
 
-def _contraction(stage: ContractionStage, fmt: Format, data: list[Tensor], scales: bool) -> None:
-    """Set one contraction and replace the data, in place, by its outputs."""
-    acc = [stage.accumulators(x, fmt) for x in data]
+def _sum(stage: AddStage, streams: Sequence[Sequence[Stream]]) -> None:
+    """Set the scale of a sum from its inputs, batch by batch."""
+    sums = [stage.sums(*several) for several in streams]
+    y = _sample([total for total, _ in sums]) * 2.0 ** -sums[0][1]
+    quantizer = stage.output_quantizer
+    quantizer.calibrate(y if quantizer.signed else y.clamp(min=0.0))
+    quantizer.observe(y, quantizer.format)
+
+
+def _contraction(stage: ContractionStage, fmt: Format, data: list[Tensor], scales: bool) -> list[Tensor]:
+    """Set one contraction; its outputs."""
     acc_frac = fmt.frac + stage.weight_format().frac
+    if scales:  # the scale that the output starts with need not be one that the multiplier reaches
+        stage.output_quantizer.log2_scale.clamp_(min=-acc_frac)
+    acc = [stage.accumulators(x, fmt) for x in data]
     if stage.batch_norm is not None:
         stage.batch_norm.set_statistics(*_statistics(acc, 2.0**-acc_frac))
     if scales:
@@ -124,5 +147,6 @@ def _contraction(stage: ContractionStage, fmt: Format, data: list[Tensor], scale
             finest = acc_frac + MULTIPLIER_BITS - 2
             quantizer.log2_scale.clamp_(min=-finest)
         quantizer.observe(y, quantizer.format)
-    for i, part in enumerate(acc):
-        data[i] = stage.requantize(part, fmt)
+    for i, part in enumerate(acc):  # in place, so that wide sums and outputs are not held together
+        acc[i] = stage.requantize(part, fmt)
+    return acc

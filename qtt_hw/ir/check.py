@@ -41,7 +41,7 @@ def check(model: nn.Module, example: Tensor, input_format: Format = VOXELS) -> l
     try:
         lowering = walk(model, example, input_format, visit)
         if all(row.supported for row in rows):
-            lowering.chain.build(QuantConfig(), input_format)
+            lowering.network.build(QuantConfig(), input_format)
     except ValueError as error:
         visit("", type(model).__name__, str(error))
     return rows

@@ -1,7 +1,7 @@
 """Drafts of stages: what lowering collects layer by layer, before a contraction knows what follows it.
 
-A contraction's output format depends on a later ReLU and on whether it is the network's last one, so modules are only
-built once the whole chain is known.
+The output format of a contraction or a sum depends on a later ReLU and on whether it is the network's last one, so
+modules are only built once the whole network is known.
 """
 
 from __future__ import annotations
@@ -13,12 +13,24 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
+from qtt_hw.ir.execute import formats
 from qtt_hw.ir.graph import Shape, Window
 from qtt_hw.ir.merged import MergedStage
+from qtt_hw.ir.residual import AddStage, SubsampleStage
 from qtt_hw.ir.stages import ContractionStage, PermutationStage, PoolStage, ReshapeStage, Stage
 from qtt_hw.quant import BatchNorm, QuantConfig, RoundedBatchNorm, weight_quantizer
 
-__all__ = ["Chain", "ContractionDraft", "Draft", "Gauge", "PermutationDraft", "PoolDraft", "ReshapeDraft"]
+__all__ = [
+    "AddDraft",
+    "ContractionDraft",
+    "Draft",
+    "Gauge",
+    "NetworkDraft",
+    "PermutationDraft",
+    "PoolDraft",
+    "ReshapeDraft",
+    "SubsampleDraft",
+]
 
 
 @dataclass
@@ -26,6 +38,7 @@ class ContractionDraft:
     """A contraction in the making; `batch_norm` and `relu` are filled in by the layers that follow."""
 
     name: str
+    inputs: tuple[str, ...]
     source: str
     in_shape: Shape
     window: Window
@@ -75,7 +88,7 @@ class ContractionDraft:
             "batch_norm": norm,
             "fixed_output": fixed and not last,
         }
-        place = (self.name, self.source, self.window, self.in_shape)
+        place = (self.name, self.inputs, self.source, self.window, self.in_shape)
         if self.cores:
             return MergedStage(*place, self.cores, weight_bits, fixed_weight=fixed, **options)
         quantizer = weight_quantizer(config, weight_bits, self.weight.shape)
@@ -85,6 +98,7 @@ class ContractionDraft:
 @dataclass
 class PoolDraft:
     name: str
+    inputs: tuple[str, ...]
     source: str
     in_shape: Shape
     kind: Literal["max", "average"]
@@ -95,12 +109,13 @@ class PoolDraft:
         return (*self.window.out_positions(self.in_shape), self.in_shape[3])
 
     def build(self) -> PoolStage:
-        return PoolStage(self.name, self.source, self.kind, self.window, self.in_shape)
+        return PoolStage(self.name, self.inputs, self.source, self.kind, self.window, self.in_shape)
 
 
 @dataclass
 class PermutationDraft:
     name: str
+    inputs: tuple[str, ...]
     source: str
     in_shape: Shape
     order: tuple[int, ...]
@@ -110,21 +125,66 @@ class PermutationDraft:
         return self.in_shape
 
     def build(self) -> PermutationStage:
-        return PermutationStage(self.name, self.source, self.order, self.in_shape)
+        return PermutationStage(self.name, self.inputs, self.source, self.order, self.in_shape)
 
 
 @dataclass
 class ReshapeDraft:
     name: str
+    inputs: tuple[str, ...]
     source: str
     in_shape: Shape
     out_shape: Shape
 
     def build(self) -> ReshapeStage:
-        return ReshapeStage(self.name, self.source, self.in_shape, self.out_shape)
+        return ReshapeStage(self.name, self.inputs, self.source, self.in_shape, self.out_shape)
 
 
-Draft = ContractionDraft | PoolDraft | PermutationDraft | ReshapeDraft
+@dataclass
+class SubsampleDraft:
+    name: str
+    inputs: tuple[str, ...]
+    source: str
+    in_shape: Shape
+    stride: tuple[int, int, int]
+    channels: int
+    before: int
+
+    @property
+    def out_shape(self) -> Shape:
+        return (*Window(stride=self.stride).out_positions(self.in_shape), self.channels)
+
+    def build(self) -> SubsampleStage:
+        return SubsampleStage(
+            self.name, self.inputs, self.source, self.stride, self.in_shape, self.channels, self.before
+        )
+
+
+@dataclass
+class AddDraft:
+    """A sum in the making; `relu` is filled in by a ReLU that follows."""
+
+    name: str
+    inputs: tuple[str, ...]
+    source: str
+    in_shape: Shape
+    #: Whether both inputs are.
+    nonnegative: bool
+    relu: bool = False
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.in_shape
+
+    def build(self, config: QuantConfig, last: bool) -> AddStage:
+        """The stage; `last` when its output is the network's."""
+        bits = config.logit_bits if last else config.activation_bits
+        signed = last or not (self.relu or self.nonnegative)
+        fixed = config.scales == "fixed" and not last
+        return AddStage(self.name, self.inputs, self.source, self.in_shape, bits, signed, fixed)
+
+
+Draft = ContractionDraft | PoolDraft | PermutationDraft | ReshapeDraft | SubsampleDraft | AddDraft
 
 
 @dataclass(frozen=True)
@@ -150,28 +210,35 @@ class Gauge:
 
 
 @dataclass
-class Chain:
-    """The drafts of a whole network, in order, and the gauges of its tensor trains."""
+class NetworkDraft:
+    """The drafts of a whole network, in topological order, and the gauges of its tensor trains."""
 
     drafts: list[Draft] = field(default_factory=list)
     gauges: list[Gauge] = field(default_factory=list)
     layers: int = 0
 
+    @property
+    def last(self) -> ContractionDraft | AddDraft | None:
+        """What the network's output format is of: nothing but pools and rearrangements follows it."""
+        found = [draft for draft in self.drafts if isinstance(draft, ContractionDraft | AddDraft)]
+        return found[-1] if found else None
+
     def build(self, config: QuantConfig, input_format: Format) -> Sequence[Stage]:
         """The stages; raises ValueError naming the layer for a pool that cannot be exact."""
-        last = max(i for i, draft in enumerate(self.drafts) if isinstance(draft, ContractionDraft))
         stages: list[Stage] = []
-        fmt = input_format
-        for i, draft in enumerate(self.drafts):
-            if isinstance(draft, ContractionDraft):
-                stages.append(draft.build(config, self.layers, i == last))
-            else:
-                stages.append(draft.build())
-            stage = stages[-1]
+        for draft in self.drafts:
+            match draft:
+                case ContractionDraft():
+                    stages.append(draft.build(config, self.layers, draft is self.last))
+                case AddDraft():
+                    stages.append(draft.build(config, draft is self.last))
+                case _:
+                    stages.append(draft.build())
+        found = formats(stages, input_format)
+        for stage in stages:
             if isinstance(stage, PoolStage):
                 try:
-                    stage.check(fmt)
+                    stage.check(found[stage.inputs[0]])
                 except ValueError as error:
-                    raise ValueError(f"{draft.source}: {error}") from None
-            fmt = stage.out_format(fmt)
+                    raise ValueError(f"{stage.source}: {error}") from None
         return stages

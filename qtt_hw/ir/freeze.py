@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtt_hw.ir.graph import INPUT, Graph, InputSpec, Node
+from qtt_hw.ir.execute import formats
+from qtt_hw.ir.graph import Graph, InputSpec
 from qtt_hw.ir.prepare import PreparedModel
 
 __all__ = ["freeze"]
@@ -35,11 +36,9 @@ def freeze(prepared: PreparedModel, spec: InputSpec, labels: Sequence[str] = (),
             f"{name}: samples are preprocessed to {list(spec.edge.shape)} as {spec.edge.format}, "
             f"the model takes {list(prepared.input.shape)} as {prepared.input.format}"
         )
-    nodes: list[Node] = []
-    previous, fmt = INPUT, prepared.input.format
-    for stage in prepared.stage_list:
-        nodes.append(stage.node((previous,), fmt))
-        previous, fmt = stage.name, stage.out_format(fmt)
-    graph = Graph(name, spec, tuple(nodes), tuple(labels))
+    stages = prepared.stage_list
+    found = formats(stages, prepared.input.format)
+    nodes = tuple(stage.node(*(found[name] for name in stage.inputs)) for stage in stages)
+    graph = Graph(name, spec, nodes, tuple(labels))
     _ = graph.edges  # every stage's own checks, accumulator widths included
     return graph

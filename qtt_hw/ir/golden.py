@@ -128,12 +128,16 @@ def run(
     pieces: dict[str, list[IntArray]] = {name: [] for name in wanted}
     if batch is None:
         batch = max(1, min(32, STREAM_VALUES // max(math.prod(edge.shape) for edge in graph.edges.values())))
+    last = {name: node.name for node in graph.nodes for name in node.inputs}
     for start in range(0, len(x), batch):
         values = {INPUT: x[start : start + batch].astype(np.int64)}
         for node in graph.nodes:
             values[node.name] = run_node(node, *((values[name], graph.edges[name]) for name in node.inputs))
-        for name in wanted:
-            pieces[name].append(values[name])
+            for name in set(node.inputs):
+                if last[name] == node.name:  # nothing reads it any more
+                    values.pop(name)
+            if node.name in pieces:
+                pieces[node.name].append(values[node.name])
         if progress is not None:
             progress(min(start + batch, len(x)))
     return {name: np.concatenate(parts) if parts else np.empty((0,), np.int64) for name, parts in pieces.items()}

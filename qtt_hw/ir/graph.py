@@ -339,6 +339,9 @@ class Graph:
                 edges[node.name] = node.output(*(edges[name] for name in node.inputs))
             except ValueError as error:
                 raise ValueError(f"stage {node.name}: {error}") from None
+        unread = set(edges) - {name for node in self.nodes for name in node.inputs} - {self.nodes[-1].name}
+        if unread:
+            raise ValueError(f"stage {min(unread)}: nothing reads it")
         return edges
 
     def input_of(self, node: Node) -> Edge:

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.draft import Chain, ContractionDraft, Draft, Gauge, PermutationDraft, PoolDraft, ReshapeDraft
-from qtt_hw.ir.graph import Shape, Window
+from qtt_hw.ir.draft import (
+    AddDraft,
+    ContractionDraft,
+    Draft,
+    Gauge,
+    NetworkDraft,
+    PermutationDraft,
+    PoolDraft,
+    ReshapeDraft,
+    SubsampleDraft,
+)
+from qtt_hw.ir.graph import INPUT, Shape, Window
+from qtt_hw.ir.value import Unsupported, Value
 from qtt_hw.nn.pool import PairAvgPool3d, PairMaxPool3d, PairPool3d
 from qtt_hw.nn.qtt_conv import QTTConv3d
+from qtt_hw.nn.subsample import Subsample
 from qtt_hw.nn.tt_conv import STAGES, TTConv3d
 from qtt_hw.nn.tt_linear import TTLinear
 from qtt_hw.nn.window import same_padding, triple
 from qtt_hw.tt.chain import ChainStep
 
-__all__ = ["INSTEAD", "LEAVES", "Lowering", "Unsupported"]
-
-
-class Unsupported(ValueError):
-    """A layer that cannot be lowered; the text says why and what to use instead."""
+__all__ = ["INSTEAD", "LEAVES", "Lowering"]
 
 
 #: What to use instead of a layer that has no lowering, by class name.
@@ -50,7 +59,7 @@ INSTEAD = {
 
 
 class Lowering:
-    """Drafts of a chain of layers, and what the next layer may attach to.
+    """Drafts of a network's stages, layer by layer.
 
     Parameters
     ----------
@@ -63,22 +72,13 @@ class Lowering:
 
     def __init__(self, shape: Shape, input_format: Format, tt_form: Literal["streamed", "merged"] = "streamed") -> None:
         self.tt_form = tt_form
-        self.chain = Chain()
-        self.shape = shape
-        self.names: set[str] = set()
+        self.network = NetworkDraft()
+        self.input = Value(INPUT, shape, nonnegative=not input_format.signed)
+        self.names: set[str] = {INPUT}
         self.used: set[str] = set()
-        #: A flatten not yet applied to the stream: the next linear layer reads the map in the order C, D, H, W.
-        self.flat = False
-        #: Values cannot be negative, so that a ReLU changes nothing.
-        self.nonnegative = not input_format.signed
-        #: The contraction that batch norm may join, and the one that a ReLU may join.
-        self.open: ContractionDraft | None = None
-        self.relu_target: ContractionDraft | None = None
-        #: After a layer that could not be lowered, what precedes is unknown and is not held against the rest.
-        self.blind = False
 
-    def apply(self, name: str, module: nn.Module) -> None:
-        """Lower one module; raises Unsupported."""
+    def apply(self, name: str, module: nn.Module, x: Value) -> Value:
+        """The result of one module; raises Unsupported."""
         handler = _HANDLERS.get(type(module))
         if handler is None:
             raise Unsupported(f"is not supported; {INSTEAD.get(type(module).__name__, _ANY)}")
@@ -87,56 +87,67 @@ class Lowering:
                 raise Unsupported("is called twice, shared weights are not supported; use a layer of its own each time")
             self.used.add(name)
         try:
-            handler(self, name, module)
+            return handler(self, name, module, x)
         except Unsupported:
             raise
         except ValueError as error:
             raise Unsupported(f"does not fit its input: {error}; change the layer or the input size") from None
 
+    def sum(self, name: str, a: Value, b: Value) -> Value:
+        """The result of an addition; raises Unsupported."""
+        if a.blind or b.blind:
+            return replace(a, blind=True)
+        if a.edge == b.edge:
+            raise Unsupported("adds a result to itself; scale the weights of the layer before it instead")
+        if a.flat and b.flat and a.shape != b.shape:
+            a, b = self.flatten_stream(f"{name}.left", a), self.flatten_stream(f"{name}.right", b)
+        if a.shape != b.shape or a.flat != b.flat:
+            raise Unsupported(f"adds {_channels_first(b)} to {_channels_first(a)}; give both branches the same shape")
+        nonnegative = a.nonnegative and b.nonnegative
+        draft = AddDraft(name, (a.edge, b.edge), name, a.shape, nonnegative)
+        return self.append(draft, Value("", a.shape, nonnegative, a.flat, relu_target=draft))
+
     # Drafts
 
-    def add(self, draft: Draft) -> None:
-        """Append a stage and move on to its output."""
+    def append(self, draft: Draft, like: Value) -> Value:
+        """Append a stage; its output, with what `like` says besides edge and shape."""
         if draft.name in self.names:
             draft.name = next(f"{draft.name}_{i}" for i in range(1, 10**6) if f"{draft.name}_{i}" not in self.names)
+        shape = draft.out_shape  # checks the window
         self.names.add(draft.name)
-        self.shape = draft.out_shape  # checks the window
-        self.chain.drafts.append(draft)
+        self.network.drafts.append(draft)
+        return replace(like, edge=draft.name, shape=shape)
 
-    def reshape(self, name: str, source: str, shape: Shape) -> None:
-        if shape != self.shape:
-            self.add(ReshapeDraft(name, source, self.shape, shape))
+    def reshape(self, name: str, source: str, x: Value, shape: Shape) -> Value:
+        if shape == x.shape:
+            return x
+        return self.append(ReshapeDraft(name, (x.edge,), source, x.shape, shape), x)
 
-    def permute(self, name: str, source: str, order: tuple[int, ...]) -> None:
-        if order != tuple(range(len(order))):
-            self.add(PermutationDraft(name, source, self.shape, order))
+    def permute(self, name: str, source: str, x: Value, order: tuple[int, ...]) -> Value:
+        if order == tuple(range(len(order))):
+            return x
+        return self.append(PermutationDraft(name, (x.edge,), source, x.shape, order), x)
 
-    def contraction(
-        self, name: str, source: str, window: Window, weight: torch.Tensor, **more: Any
-    ) -> ContractionDraft:
-        draft = ContractionDraft(name, source, self.shape, window, weight.detach(), self.chain.layers, **more)
-        self.add(draft)
-        return draft
+    def contraction(self, name: str, source: str, x: Value, window: Window, weight: torch.Tensor, **more: Any) -> Value:
+        """A contraction; unless it is an intermediate one, it ends a layer, whose batch norm and ReLU may join it."""
+        layer = self.network.layers
+        draft = ContractionDraft(name, (x.edge,), source, x.shape, window, weight.detach(), layer, **more)
+        if not draft.intermediate:
+            self.network.layers += 1
+        return self.append(draft, Value("", x.shape, flat=x.flat, norm_target=draft, relu_target=draft))
 
-    def finish_layer(self, draft: ContractionDraft) -> None:
-        """Close a weighted layer: what batch norm and ReLU may join next."""
-        self.chain.layers += 1
-        self.open = self.relu_target = draft
-        self.nonnegative = False
-        self.blind = False
-
-    def flatten_stream(self, name: str) -> None:
+    def flatten_stream(self, name: str, x: Value) -> Value:
         """Carry a pending flatten out: one position whose channels stand in the order C, D, H, W."""
-        d, h, w, c = self.shape
-        if d * h * w > 1:
-            self.reshape(f"{name}.flatten", name, (1, 1, 1, d * h * w * c))
-            order = torch.arange(d * h * w * c).view(d, h, w, c).permute(3, 0, 1, 2).flatten()
-            self.permute(f"{name}.order", name, tuple(order.tolist()))
-            self.open = None
+        d, h, w, c = x.shape
+        if d * h * w == 1:
+            return x
+        x = self.reshape(f"{name}.flatten", name, x, (1, 1, 1, d * h * w * c))
+        order = torch.arange(d * h * w * c).view(d, h, w, c).permute(3, 0, 1, 2).flatten()
+        return replace(self.permute(f"{name}.order", name, x, tuple(order.tolist())), norm_target=None)
 
     # Layers
 
-    def conv(self, name: str, layer: nn.Conv3d) -> None:
+    def conv(self, name: str, layer: nn.Conv3d, x: Value) -> Value:
         if layer.groups != 1:
             raise Unsupported(f"has groups={layer.groups}; use groups=1")
         if tuple(layer.dilation) != (1, 1, 1):
@@ -145,9 +156,9 @@ class Lowering:
             raise Unsupported(f"has padding_mode={layer.padding_mode!r}; use padding_mode='zeros'")
         kernel, stride = triple(layer.kernel_size, "kernel_size"), triple(layer.stride, "stride")
         window = Window(kernel, stride, same_padding(kernel, stride, layer.padding))
-        self.finish_layer(self.contraction(name, name, window, layer.weight, bias=layer.bias))
+        return self.contraction(name, name, x, window, layer.weight, bias=layer.bias)
 
-    def tt_conv(self, name: str, layer: TTConv3d) -> None:
+    def tt_conv(self, name: str, layer: TTConv3d, x: Value) -> Value:
         for k, (stage, core) in enumerate(zip(STAGES, layer.cores, strict=True)):
             axis = k - 1 if 0 < k < 4 else None
             kernel, stride, padding = [1, 1, 1], [1, 1, 1], [(0, 0)] * 3
@@ -157,55 +168,55 @@ class Lowering:
             window = Window((*kernel,), (*stride,), (*padding,))  # type: ignore[arg-type]
             bias = layer.bias if k == 4 else None
             if k > 0:
-                here = len(self.chain.drafts)
+                here = len(self.network.drafts)
                 rank = (int(core.shape[1]),)
-                self.chain.gauges.append(Gauge(here - 1, here, rank, 0, rank, 0))
-            draft = self.contraction(f"{name}.{stage}", name, window, core, bias=bias, intermediate=k < 4)
-        self.finish_layer(draft)
+                self.network.gauges.append(Gauge(here - 1, here, rank, 0, rank, 0))
+            x = self.contraction(f"{name}.{stage}", name, x, window, core, bias=bias, intermediate=k < 4)
+        return x
 
-    def qtt_conv(self, name: str, layer: QTTConv3d) -> None:
+    def qtt_conv(self, name: str, layer: QTTConv3d, x: Value) -> Value:
         window = Window(layer.kernel_size, layer.stride, layer.padding)
         if self.tt_form == "merged":
             cores = [core.detach() for core in layer.train_cores()]
-            draft = self.contraction(name, name, window, layer.kernel(), bias=layer.bias, cores=cores)
-        else:
-            steps = layer.steps()
-            draft = self.steps(name, steps, [layer.step_weight(step) for step in steps], window, layer.bias)
-        self.finish_layer(draft)
+            return self.contraction(name, name, x, window, layer.kernel(), bias=layer.bias, cores=cores)
+        steps = layer.steps()
+        return self.steps(name, x, steps, [layer.step_weight(step) for step in steps], window, layer.bias)
 
-    def linear(self, name: str, layer: nn.Linear) -> None:
-        self.need_flat("nn.Linear")
-        d, h, w, c = self.shape
+    def linear(self, name: str, layer: nn.Linear, x: Value) -> Value:
+        _need_flat("nn.Linear", x)
+        d, h, w, c = x.shape
         weight = layer.weight.detach().view(-1, c, d, h, w)
-        self.finish_layer(self.contraction(name, name, Window((d, h, w)), weight, bias=layer.bias))
+        return self.contraction(name, name, x, Window((d, h, w)), weight, bias=layer.bias)
 
-    def tt_linear(self, name: str, layer: TTLinear) -> None:
-        self.need_flat("TTLinear")
-        self.flatten_stream(name)
+    def tt_linear(self, name: str, layer: TTLinear, x: Value) -> Value:
+        _need_flat("TTLinear", x)
+        x = self.flatten_stream(name, x)
         steps = layer.steps()
         weights = [layer.step_weight(step)[:, :, None, None, None] for step in steps]
-        self.finish_layer(self.steps(name, steps, weights, Window(), layer.bias))
+        return self.steps(name, x, steps, weights, Window(), layer.bias)
 
     def steps(
         self,
         name: str,
+        x: Value,
         steps: Sequence[ChainStep],
         weights: Sequence[torch.Tensor],
         window: Window,
         bias: torch.Tensor | None,
-    ) -> ContractionDraft:
+    ) -> Value:
         """A contraction for each step of a tensor train; the window is that of the step with core 0."""
         previous: ChainStep | None = None
         for step, weight in zip(steps, weights, strict=True):
             last = step is steps[-1]
             if previous is not None:
-                here = len(self.chain.drafts)
+                here = len(self.network.drafts)
                 out_axis = len(previous.made) - 1 if step.forward else 0
                 in_axis = 0 if step.forward else len(step.taken) - 1
-                self.chain.gauges.append(Gauge(here - 1, here, previous.made, out_axis, step.taken, in_axis))
-            draft = self.contraction(
+                self.network.gauges.append(Gauge(here - 1, here, previous.made, out_axis, step.taken, in_axis))
+            x = self.contraction(
                 f"{name}.{step.name}",
                 name,
+                x,
                 window if step.first == 0 else Window(),
                 weight,
                 bias=bias if last else None,
@@ -214,72 +225,89 @@ class Lowering:
                 trail=step.trail,
             )
             previous = step
-        return draft
+        return x
 
-    def need_flat(self, what: str) -> None:
-        if not self.flat and not self.blind:
-            raise Unsupported(f"would act on the last axis of a volume; put nn.Flatten() before {what}")
-
-    def norm(self, name: str, layer: nn.BatchNorm1d | nn.BatchNorm3d) -> None:
+    def norm(self, name: str, layer: nn.BatchNorm1d | nn.BatchNorm3d, x: Value) -> Value:
         if not layer.affine or not layer.track_running_stats:
             raise Unsupported("needs affine=True and track_running_stats=True")
-        if self.blind:
-            return
-        if self.open is None:
+        if x.blind:
+            return x
+        target = x.norm_target
+        if target is None:
             raise Unsupported("does not directly follow a convolution or linear layer; put it right behind one")
-        if self.open.batch_norm is not None:
+        if target.batch_norm is not None:
             raise Unsupported("follows another batch norm; leave one out")
-        if self.open.relu:
+        if target.relu:
             raise Unsupported("follows a ReLU; put it between the layer and the ReLU")
-        self.open.batch_norm = layer
+        if x.forked:
+            raise Unsupported(f"joins {target.source}, whose sums are read elsewhere too; put it before the fork")
+        target.batch_norm = layer
+        return x
 
-    def relu(self, name: str, layer: nn.Module) -> None:
-        if self.nonnegative or self.blind:
-            return
-        if self.relu_target is None:
+    def relu(self, name: str, layer: nn.Module, x: Value) -> Value:
+        if x.nonnegative or x.blind:
+            return x
+        if x.relu_target is None:
             raise Unsupported("follows an average pool or the input; put it before the pool, right behind a layer")
-        # Maximum, flatten and permutation commute with ReLU, so it moves back to the contraction's clamp.
-        self.relu_target.relu = True
-        self.nonnegative = True
+        if x.forked:
+            target = x.relu_target.source
+            raise Unsupported(f"joins {target}, whose output is read without it elsewhere; put it before the fork")
+        # Maximum, flatten, permutation and subsampling commute with ReLU, so it moves back to the clamp.
+        x.relu_target.relu = True
+        return replace(x, nonnegative=True)
 
-    def pool(self, name: str, kind: Literal["max", "average"], window: Window) -> None:
-        self.add(PoolDraft(name, name, self.shape, kind, window))
-        self.open = None
-        if kind == "average":
-            self.relu_target = None
+    def pool(self, name: str, kind: Literal["max", "average"], window: Window, x: Value) -> Value:
+        y = self.append(PoolDraft(name, (x.edge,), name, x.shape, kind, window), replace(x, norm_target=None))
+        return y if kind == "max" else replace(y, relu_target=None)
 
-    def max_pool(self, name: str, layer: nn.MaxPool3d) -> None:
+    def max_pool(self, name: str, layer: nn.MaxPool3d, x: Value) -> Value:
         if layer.ceil_mode or layer.return_indices or triple(layer.dilation, "dilation") != (1, 1, 1):
             raise Unsupported("needs ceil_mode=False, return_indices=False and dilation=1")
-        self.pool(name, "max", _pool_window(layer))
+        return self.pool(name, "max", _pool_window(layer), x)
 
-    def average_pool(self, name: str, layer: nn.AvgPool3d) -> None:
+    def average_pool(self, name: str, layer: nn.AvgPool3d, x: Value) -> Value:
         if layer.ceil_mode or layer.divisor_override is not None:
             raise Unsupported("needs ceil_mode=False and no divisor_override")
         window = _pool_window(layer)
         if layer.count_include_pad and any(before for before, _ in window.padding):
             raise Unsupported("counts padding in the mean; use count_include_pad=False")
-        self.pool(name, "average", window)
+        return self.pool(name, "average", window, x)
 
-    def pair_pool(self, name: str, layer: PairPool3d) -> None:
-        self.pool(name, layer.kind, layer.window(self.shape[:3]))
+    def pair_pool(self, name: str, layer: PairPool3d, x: Value) -> Value:
+        return self.pool(name, layer.kind, layer.window(x.shape[:3]), x)
 
-    def global_pool(self, name: str, layer: nn.AdaptiveAvgPool3d) -> None:
+    def global_pool(self, name: str, layer: nn.AdaptiveAvgPool3d, x: Value) -> Value:
         size = layer.output_size
         if not all(n == 1 for n in (size if isinstance(size, tuple) else (size,))):
             raise Unsupported(f"has output size {size}; use nn.AdaptiveAvgPool3d(1) or nn.AvgPool3d")
-        d, h, w, _ = self.shape
-        self.pool(name, "average", Window((d, h, w), (d, h, w)))
+        d, h, w, _ = x.shape
+        return self.pool(name, "average", Window((d, h, w), (d, h, w)), x)
 
-    def flatten(self, name: str, layer: nn.Flatten) -> None:
+    def subsample(self, name: str, layer: Subsample, x: Value) -> Value:
+        d, h, w = (layer.stride if size > 1 else 1 for size in x.shape[:3])
+        draft = SubsampleDraft(name, (x.edge,), name, x.shape, (d, h, w), layer.out_channels, layer.before)
+        return self.append(draft, replace(x, norm_target=None))
+
+    def flatten(self, name: str, layer: nn.Flatten, x: Value) -> Value:
         if layer.start_dim != 1 or layer.end_dim != -1:
             raise Unsupported("must flatten all but the batch axis; use nn.Flatten()")
-        self.flat = True
-        if self.shape[:3] != (1, 1, 1):
-            self.open = None
+        one = x.shape[:3] == (1, 1, 1)
+        return replace(x, flat=True, norm_target=x.norm_target if one else None)
 
-    def drop(self, name: str, layer: nn.Module) -> None:
+    def drop(self, name: str, layer: nn.Module, x: Value) -> Value:
         """Dropout and identity leave no stage."""
+        return x
+
+
+def _need_flat(what: str, x: Value) -> None:
+    if not x.flat and not x.blind:
+        raise Unsupported(f"would act on the last axis of a volume; put nn.Flatten() before {what}")
+
+
+def _channels_first(x: Value) -> list[int]:
+    """The shape as PyTorch writes it, without the batch."""
+    d, h, w, c = x.shape
+    return [c, d, h, w]
 
 
 def _pool_window(layer: nn.MaxPool3d | nn.AvgPool3d) -> Window:
@@ -288,9 +316,9 @@ def _pool_window(layer: nn.MaxPool3d | nn.AvgPool3d) -> Window:
     return Window(kernel, stride, same_padding(kernel, stride, layer.padding))
 
 
-_ANY = "a network is a chain of Conv3d, TTConv3d, QTTConv3d, Linear, TTLinear, batch norm, ReLU and pools"
+_ANY = "a network is made of Conv3d, TTConv3d, QTTConv3d, Linear, TTLinear, batch norm, ReLU, pools and additions"
 
-_HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any], None]] = {
+_HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any, Value], Value]] = {
     nn.Conv3d: Lowering.conv,
     TTConv3d: Lowering.tt_conv,
     QTTConv3d: Lowering.qtt_conv,
@@ -304,10 +332,11 @@ _HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any], None]] = {
     PairMaxPool3d: Lowering.pair_pool,
     PairAvgPool3d: Lowering.pair_pool,
     nn.AdaptiveAvgPool3d: Lowering.global_pool,
+    Subsample: Lowering.subsample,
     nn.Flatten: Lowering.flatten,
     **dict.fromkeys((nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Identity), Lowering.drop),
 }
 
 _WEIGHTED = (nn.Conv3d, TTConv3d, QTTConv3d, nn.Linear, TTLinear, nn.BatchNorm3d, nn.BatchNorm1d)
 #: Modules that tracing does not enter.
-LEAVES = (TTConv3d, QTTConv3d, TTLinear, PairMaxPool3d, PairAvgPool3d)
+LEAVES = (TTConv3d, QTTConv3d, TTLinear, PairMaxPool3d, PairAvgPool3d, Subsample)

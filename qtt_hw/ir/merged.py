@@ -24,7 +24,9 @@ class MergedStage(ContractionStage):
 
     Parameters
     ----------
-    name, source : str
+    name : str
+    inputs : (str,)
+    source : str
     window : Window
     in_shape : tuple of int
     cores : sequence of float tensor, [r, c, s, r']
@@ -41,6 +43,7 @@ class MergedStage(ContractionStage):
     def __init__(
         self,
         name: str,
+        inputs: tuple[str, ...],
         source: str,
         window: Window,
         in_shape: Shape,
@@ -57,6 +60,7 @@ class MergedStage(ContractionStage):
         weight = torch.zeros(*channels, *window.kernel)
         super().__init__(
             name,
+            inputs,
             source,
             window,
             in_shape,

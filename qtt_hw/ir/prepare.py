@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.calibrate import balance, calibrate_stages
 from qtt_hw.ir.draft import Gauge
+from qtt_hw.ir.execute import execute, formats
 from qtt_hw.ir.graph import Edge
 from qtt_hw.ir.integer import exact_arithmetic, full_precision, input_integers
-from qtt_hw.ir.stages import ContractionStage, Stage
+from qtt_hw.ir.residual import AddStage
+from qtt_hw.ir.stages import ContractionStage, Stage, Stream
 from qtt_hw.ir.trace import walk
 from qtt_hw.quant import PowerOfTwoQuantizer, QuantConfig
 from qtt_hw.quant.codebook import DynamicCodebook
@@ -31,7 +33,7 @@ VOXELS = Format(bits=1, signed=False, frac=0)
 
 
 class PreparedModel(nn.Module):
-    """A chain of stages, named as the Graph's nodes: fake quantisation in training, integer arithmetic in evaluation.
+    """Stages named as the Graph's nodes: fake quantisation in training, integer arithmetic in evaluation.
 
     Phases, in this order: `calibrate`; training with learned scales and batch statistics; `freeze_scales`;
     `freeze_statistics`, after which training's forward values are evaluation's, to the bit. They are part of the state.
@@ -39,6 +41,7 @@ class PreparedModel(nn.Module):
     Parameters
     ----------
     stages : sequence of Stage
+        In topological order, the network's output last.
     gauges : sequence of Gauge
         Between stages of one tensor train.
     config : QuantConfig
@@ -137,8 +140,9 @@ class PreparedModel(nn.Module):
         return max(1, min(CHUNK, STREAM_VALUES // largest))
 
     def clip_rates(self) -> dict[str, float]:
-        """By contraction: the share of outputs beyond the format when last trained or calibrated on."""
-        return {s.name: s.output_quantizer.clip_rate for s in self.contractions}
+        """By contraction and sum: the share of outputs beyond the format when last trained or calibrated on."""
+        rounding = [stage for stage in self.stage_list if isinstance(stage, ContractionStage | AddStage)]
+        return {stage.name: stage.output_quantizer.clip_rate for stage in rounding}
 
     def crossings(self) -> dict[str, int]:
         """By contraction with powers of two: how often its largest weight crossed one in training."""
@@ -175,11 +179,15 @@ class PreparedModel(nn.Module):
                 name = self.stage_list[-1].name
                 parts = [self._integers(part, keep={name})[name] for part in x.split(self._chunk)]
             return torch.cat(parts).flatten(1).mul_(2.0**-self.output_format.frac)
-        exact, fmt = self.statistics_frozen, self.input.format
+        exact = self.statistics_frozen
+
+        def act(stage: Stage, streams: list[Stream]) -> Stream:
+            return stage.values(*streams, exact=exact), stage.out_format(*(fmt for _, fmt in streams))
+
         with exact_arithmetic(x.device) if exact else full_precision(x.device):
             x = x.to(torch.float32).contiguous(memory_format=torch.channels_last_3d)
-            for stage in self.stage_list:
-                x, fmt = stage.values(x, fmt, exact), stage.out_format(fmt)
+            for _, stream in execute(self.stage_list, (x, self.input.format), act):
+                x = stream[0]
         return x.flatten(1)
 
     @torch.no_grad()
@@ -195,10 +203,7 @@ class PreparedModel(nn.Module):
     @property
     def output_format(self) -> Format:
         """Format of the logits."""
-        fmt = self.input.format
-        for stage in self.stage_list:
-            fmt = stage.out_format(fmt)
-        return fmt
+        return formats(self.stage_list, self.input.format)[self.stage_list[-1].name]
 
     def _check_shape(self, x: Tensor) -> None:
         d, h, w, c = self.input.shape
@@ -207,14 +212,13 @@ class PreparedModel(nn.Module):
 
     def _integers(self, x: Tensor, keep: set[str]) -> dict[str, Tensor]:
         """The kept stages' output integers, float32 [N, C, D, H, W]."""
-        fmt = self.input.format
-        x = input_integers(x, fmt)
-        kept = {}
-        for stage in self.stage_list:
-            x, fmt = stage.integers(x, fmt), stage.out_format(fmt)
-            if stage.name in keep:
-                kept[stage.name] = x
-        return kept
+
+        def act(stage: Stage, streams: list[Stream]) -> Stream:
+            return stage.integers(*streams), stage.out_format(*(fmt for _, fmt in streams))
+
+        source = (input_integers(x, self.input.format), self.input.format)
+        found = execute(self.stage_list, source, act)
+        return {stage.name: integers for stage, (integers, _) in found if stage.name in keep}
 
 
 def _inputs(batches: Iterable[Any]) -> list[Tensor]:
@@ -228,7 +232,7 @@ def _inputs(batches: Iterable[Any]) -> list[Tensor]:
 def prepare(
     model: nn.Module, example: Tensor, config: QuantConfig | None = None, input_format: Format = VOXELS
 ) -> PreparedModel:
-    """The PreparedModel of a PyTorch model: copies of its weights in a chain of quantised stages.
+    """The PreparedModel of a PyTorch model: copies of its weights in quantised stages.
 
     Parameters
     ----------
@@ -252,6 +256,6 @@ def prepare(
             raise ValueError(f"{name} ({kind}) {reason}" if name else f"the model {reason}")
 
     lowering = walk(model, example, input_format, refuse, config.tt_form)
-    stages = lowering.chain.build(config, input_format)
+    stages = lowering.network.build(config, input_format)
     _, c, d, h, w = example.shape
-    return PreparedModel(stages, lowering.chain.gauges, config, Edge((d, h, w, c), input_format))
+    return PreparedModel(stages, lowering.network.gauges, config, Edge((d, h, w, c), input_format))

@@ -1,8 +1,10 @@
 """The stages of a prepared model, one module a node of the Graph: contraction, pool, permutation, reshape.
 
+What residual networks have besides stands in `qtt_hw.ir.residual`.
+
 Each has two sides that agree once statistics are frozen: `forward` on float values, with gradients, for training, and
 `integers` on the integers themselves (held in float32, at most 16 bits), for evaluation. Activations are
-[N, C, D, H, W] in channels-last memory; a stage learns the format of its input at every call, since scales move.
+[N, C, D, H, W] in channels-last memory; a stage learns the formats of its inputs at every call, since scales move.
 """
 
 from __future__ import annotations
@@ -34,32 +36,35 @@ from qtt_hw.nn.pool import pool_max, pool_sum
 from qtt_hw.quant import ActivationQuantizer, BatchNorm, WeightQuantizer
 from qtt_hw.quant.fake import StraightThrough
 
-__all__ = ["ContractionStage", "Folded", "PermutationStage", "PoolStage", "ReshapeStage", "Stage"]
+__all__ = ["ContractionStage", "Folded", "PermutationStage", "PoolStage", "ReshapeStage", "Stage", "Stream"]
+
+#: What a stage reads: values or integers [N, C, D, H, W], and their format.
+Stream = tuple[Tensor, Format]
 
 
 class Stage(nn.Module, ABC):
-    """A node of the graph: its name, the layer it came from, and its shapes (D, H, W, C)."""
+    """A node of the graph: its name, the stages it reads, the layer it came from, and its shapes (D, H, W, C)."""
 
-    def __init__(self, name: str, source: str, in_shape: Shape, out_shape: Shape) -> None:
+    def __init__(self, name: str, inputs: tuple[str, ...], source: str, in_shape: Shape, out_shape: Shape) -> None:
         super().__init__()
-        self.name, self.source = name, source
+        self.name, self.inputs, self.source = name, inputs, source
         self.in_shape, self.out_shape = in_shape, out_shape
 
-    def out_format(self, x: Format) -> Format:
-        """Format of the output for an input of format x."""
-        return x
+    def out_format(self, *formats: Format) -> Format:
+        """Format of the output for inputs of the given formats."""
+        return formats[0]
 
     @abstractmethod
-    def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
-        """Output values from input values of the given format, with gradients; the integers' own values if `exact`."""
+    def values(self, *streams: Stream, exact: bool) -> Tensor:
+        """Output values from the inputs' values, with gradients; the integers' own values if `exact`."""
 
     @abstractmethod
-    def integers(self, x: Tensor, fmt: Format) -> Tensor:
-        """Output integers from input integers of the given format; float32 in and out, exact."""
+    def integers(self, *streams: Stream) -> Tensor:
+        """Output integers from the inputs' integers; float32 in and out, exact."""
 
     @abstractmethod
-    def node(self, inputs: tuple[str, ...], fmt: Format) -> Node:
-        """The graph's node, for an input of the given format."""
+    def node(self, *formats: Format) -> Node:
+        """The graph's node, for inputs of the given formats."""
 
     def extra_repr(self) -> str:
         return f"{self.name}: {list(self.in_shape)} -> {list(self.out_shape)}"
@@ -80,7 +85,9 @@ class ContractionStage(Stage):
 
     Parameters
     ----------
-    name, source : str
+    name : str
+    inputs : (str,)
+    source : str
     window : Window
     in_shape : tuple of int
     weight : float tensor, [out, in, kd, kh, kw]
@@ -98,6 +105,7 @@ class ContractionStage(Stage):
     def __init__(
         self,
         name: str,
+        inputs: tuple[str, ...],
         source: str,
         window: Window,
         in_shape: Shape,
@@ -111,7 +119,8 @@ class ContractionStage(Stage):
         trail: int = 1,
         fixed_output: bool = False,
     ) -> None:
-        super().__init__(name, source, in_shape, (*window.out_positions(in_shape), lead * weight.shape[0] * trail))
+        out_shape = (*window.out_positions(in_shape), lead * int(weight.shape[0]) * trail)
+        super().__init__(name, inputs, source, in_shape, out_shape)
         self.window, self.relu, self.batch_norm = window, relu, batch_norm
         self.lead, self.trail = lead, trail
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
@@ -154,7 +163,7 @@ class ContractionStage(Stage):
 
     # Arithmetic
 
-    def out_format(self, x: Format) -> Format:
+    def out_format(self, *formats: Format) -> Format:
         return self.output_quantizer.format
 
     def affine(self, acc_frac: int = 0, out: Format | None = None) -> tuple[Tensor, Tensor] | None:
@@ -217,10 +226,12 @@ class ContractionStage(Stage):
         dtype = holding_dtype(folded.bound, x.device)
         return contract(x.to(dtype), tensors["weight"].to(dtype), self.window, self.lead, self.trail)
 
-    def integers(self, x: Tensor, fmt: Format) -> Tensor:
+    def integers(self, *streams: Stream) -> Tensor:
+        ((x, fmt),) = streams
         return self.requantize(self.accumulators(x, fmt), fmt)
 
-    def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
+    def values(self, *streams: Stream, exact: bool) -> Tensor:
+        ((x, fmt),) = streams
         weight = self.quantized_weight()
         if not exact:
             acc = contract(x, weight, self.window, self.lead, self.trail)
@@ -244,11 +255,11 @@ class ContractionStage(Stage):
             acc = torch.addcmul(intercept, acc, slope)
         return self.output_quantizer(acc, result)
 
-    def node(self, inputs: tuple[str, ...], fmt: Format) -> Contraction:
-        folded, _ = self._folded(fmt)
+    def node(self, *formats: Format) -> Contraction:
+        folded, _ = self._folded(*formats)
         return Contraction(
             self.name,
-            inputs,
+            self.inputs,
             self.source,
             self.window,
             folded.weight,
@@ -265,35 +276,43 @@ class PoolStage(Stage):
     count: Tensor
 
     def __init__(
-        self, name: str, source: str, kind: Literal["max", "average"], window: Window, in_shape: Shape
+        self,
+        name: str,
+        inputs: tuple[str, ...],
+        source: str,
+        kind: Literal["max", "average"],
+        window: Window,
+        in_shape: Shape,
     ) -> None:
-        super().__init__(name, source, in_shape, (*window.out_positions(in_shape), in_shape[3]))
+        super().__init__(name, inputs, source, in_shape, (*window.out_positions(in_shape), in_shape[3]))
         self.kind, self.window = kind, window
         d, h, w = (torch.tensor([a.count(o) for o in range(a.out_size)]) for a in window.axes(in_shape))
         self.register_buffer("count", d[:, None, None] * h[:, None] * w, persistent=False)
 
-    def integers(self, x: Tensor, fmt: Format) -> Tensor:
+    def integers(self, *streams: Stream) -> Tensor:
+        ((x, fmt),) = streams
         if self.kind == "max":
             return pool_max(x, self.window)
         total = pool_sum(x.to(holding_dtype(self.window.taps << fmt.bits, x.device)), self.window)
         mean = torch.div(2 * total.to(torch.int64) + self.count, 2 * self.count, rounding_mode="floor")
         return mean.to(torch.float32)
 
-    def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
+    def values(self, *streams: Stream, exact: bool) -> Tensor:
+        ((x, fmt),) = streams
         if self.kind == "max":
             return pool_max(x, self.window)
         mean = pool_sum(x, self.window) / self.count
         with torch.no_grad():
-            result = self.integers(x * 2.0**fmt.frac, fmt).mul_(2.0**-fmt.frac)
+            result = self.integers((x * 2.0**fmt.frac, fmt)).mul_(2.0**-fmt.frac)
         return StraightThrough.apply(mean, result)
 
-    def node(self, inputs: tuple[str, ...], fmt: Format) -> Pool:
-        return Pool(self.name, inputs, self.source, self.kind, self.window)
+    def node(self, *formats: Format) -> Pool:
+        return Pool(self.name, self.inputs, self.source, self.kind, self.window)
 
     def check(self, fmt: Format) -> None:
         """Raise ValueError when an average has no exact reciprocal in this format."""
         if self.kind == "average":
-            self.node(("input",), fmt).reciprocals(Edge(self.in_shape, fmt))
+            self.node(fmt).reciprocals(Edge(self.in_shape, fmt))
 
 
 class PermutationStage(Stage):
@@ -301,28 +320,32 @@ class PermutationStage(Stage):
 
     order: Tensor
 
-    def __init__(self, name: str, source: str, order: tuple[int, ...], in_shape: Shape) -> None:
-        super().__init__(name, source, in_shape, in_shape)
+    def __init__(
+        self, name: str, inputs: tuple[str, ...], source: str, order: tuple[int, ...], in_shape: Shape
+    ) -> None:
+        super().__init__(name, inputs, source, in_shape, in_shape)
         self.register_buffer("order", torch.tensor(order, dtype=torch.int64), persistent=False)
 
-    def integers(self, x: Tensor, fmt: Format) -> Tensor:
+    def integers(self, *streams: Stream) -> Tensor:
+        ((x, _),) = streams
         return x.index_select(1, self.order)
 
-    def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
-        return x.index_select(1, self.order)
+    def values(self, *streams: Stream, exact: bool) -> Tensor:
+        return self.integers(*streams)
 
-    def node(self, inputs: tuple[str, ...], fmt: Format) -> Permutation:
-        return Permutation(self.name, inputs, self.source, tuple(self.order.tolist()))
+    def node(self, *formats: Format) -> Permutation:
+        return Permutation(self.name, self.inputs, self.source, tuple(self.order.tolist()))
 
 
 class ReshapeStage(Stage):
     """The stream D, H, W, C read with other axes."""
 
-    def integers(self, x: Tensor, fmt: Format) -> Tensor:
+    def integers(self, *streams: Stream) -> Tensor:
+        ((x, _),) = streams
         return x.permute(0, 2, 3, 4, 1).reshape(-1, *self.out_shape).permute(0, 4, 1, 2, 3)
 
-    def values(self, x: Tensor, fmt: Format, exact: bool) -> Tensor:
-        return self.integers(x, fmt)
+    def values(self, *streams: Stream, exact: bool) -> Tensor:
+        return self.integers(*streams)
 
-    def node(self, inputs: tuple[str, ...], fmt: Format) -> Reshape:
-        return Reshape(self.name, inputs, self.source, self.out_shape)
+    def node(self, *formats: Format) -> Reshape:
+        return Reshape(self.name, self.inputs, self.source, self.out_shape)

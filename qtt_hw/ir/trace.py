@@ -1,4 +1,4 @@
-"""A PyTorch model walked as a chain of layers: torch.fx finds the calls, lowering takes each in turn."""
+"""A PyTorch model walked as a graph of layers: torch.fx finds the calls, lowering takes each in turn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import operator
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -13,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.draft import ContractionDraft
-from qtt_hw.ir.lower import LEAVES, Lowering, Unsupported
+from qtt_hw.ir.lower import LEAVES, Lowering
+from qtt_hw.ir.value import Unsupported, Value
 
 __all__ = ["Visit", "walk"]
 
@@ -62,6 +63,15 @@ class _Tracer(fx.Tracer):
         return isinstance(m, LEAVES) or super().is_leaf_module(m, module_qualified_name)
 
 
+@dataclass(frozen=True)
+class _Traced:
+    """A traced model, the output shape of every call on the example, and whether it computes what the model does."""
+
+    module: fx.GraphModule
+    shapes: dict[fx.Node, tuple[int, ...]]
+    faithful: bool
+
+
 class _Shapes(fx.Interpreter):
     """Runs the example through and keeps every call's output shape."""
 
@@ -82,8 +92,8 @@ def _first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _trace(model: nn.Module, example: Tensor) -> tuple[fx.GraphModule, dict[fx.Node, tuple[int, ...]]]:
-    """The traced copy of the model in evaluation mode and the shape of every call on the example."""
+def _trace(model: nn.Module, example: Tensor) -> _Traced:
+    """A copy of the model in evaluation mode, traced, and run on random values of the example's shape."""
     if type(model).__module__.startswith("torch.nn") or isinstance(model, LEAVES):
         model = nn.Sequential(model) if not isinstance(model, nn.Sequential) else model
     model = copy.deepcopy(model).eval()
@@ -96,15 +106,32 @@ def _trace(model: nn.Module, example: Tensor) -> tuple[fx.GraphModule, dict[fx.N
             f"{name}: forward cannot be traced ({_first_line(error)}); let it not depend on the input's values"
         ) from None
     shapes = _Shapes(traced)
+    x = torch.rand(example.shape, generator=torch.Generator().manual_seed(0)).to(example.device)
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what PyTorch has to say of the model's own calls
-            shapes.run(example)
+            expected, found = model(x.clone()), shapes.run(x)
     except Exception as error:
         raise ValueError(
             f"{name}: does not run on an example of shape {list(example.shape)}: {_first_line(error)}"
         ) from None
-    return traced, shapes.shapes
+    faithful = not isinstance(found, Tensor) or torch.allclose(expected, found, rtol=1e-3, equal_nan=True)
+    return _Traced(traced, shapes.shapes, faithful)
+
+
+def _kind(node: fx.Node, traced: fx.GraphModule) -> str:
+    """A layer's class name, or the name of the function that is called."""
+    if node.op == "call_module":
+        return type(traced.get_submodule(str(node.target))).__name__
+    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+
+
+def _name(node: fx.Node, traced: fx.GraphModule) -> str:
+    """A layer's qualified name; a function's is that of the module whose forward calls it, and its own."""
+    if node.op in ("call_module", "get_attr"):
+        return str(node.target)
+    *_, owner = node.meta.get("nn_module_stack", {}) or ("",)
+    return f"{owner}.{_kind(node, traced)}" if owner else node.name
 
 
 def _module_of(node: fx.Node, traced: fx.GraphModule) -> nn.Module:
@@ -112,10 +139,8 @@ def _module_of(node: fx.Node, traced: fx.GraphModule) -> nn.Module:
     if node.op == "call_module":
         return traced.get_submodule(str(node.target))
     target = node.target
-    if target in _ADD and len(node.all_input_nodes) > 1:
-        raise Unsupported("adds two branches; a residual network is not supported, use a plain chain of layers")
     if target in _CONCAT:
-        raise Unsupported("joins branches; use a plain chain of layers")
+        raise Unsupported("joins branches; add them, or use one layer with all the channels")
     kind = _AS_MODULE.get(target)
     if kind is None:
         raise Unsupported(f"is not followed; {_INSTEAD.get(target, 'use a module of torch.nn')}")
@@ -125,11 +150,37 @@ def _module_of(node: fx.Node, traced: fx.GraphModule) -> nn.Module:
     return kind()
 
 
-def _kind(node: fx.Node, traced: fx.GraphModule) -> str:
-    """A layer's class name, or the name of the function that is called."""
-    if node.op == "call_module":
-        return type(traced.get_submodule(str(node.target))).__name__
-    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+class _Walk:
+    """One pass over the calls, with the value of each."""
+
+    def __init__(self, traced: fx.GraphModule, lowering: Lowering) -> None:
+        self.traced, self.lowering = traced, lowering
+        self.values: dict[fx.Node, Value] = {}
+
+    def lower(self, node: fx.Node) -> Value:
+        """The value of a call; raises Unsupported."""
+        if node.op == "get_attr":
+            raise Unsupported("is a tensor used in forward; keep it inside a layer")
+        if not node.users:
+            raise Unsupported("puts out what nothing reads; leave it out")
+        name = _name(node, self.traced)
+        if node.target in _ADD:
+            return self.lowering.sum(name, *self.operands(node))
+        module = _module_of(node, self.traced)
+        if len(node.all_input_nodes) != 1:
+            raise Unsupported("reads several results; a layer reads one, an addition two")
+        return self.lowering.apply(name, module, self.values[node.all_input_nodes[0]])
+
+    def operands(self, node: fx.Node) -> tuple[Value, Value]:
+        """What an addition adds."""
+        given = dict(node.kwargs)
+        if given.pop("alpha", 1) != 1:
+            raise Unsupported(f"has alpha={node.kwargs['alpha']}; scale the weights of the layer before it instead")
+        operands = [operand for operand in (*node.args, *given.values()) if isinstance(operand, fx.Node)]
+        if len(operands) != 2:
+            raise Unsupported("adds a constant; use a bias of the layer before it")
+        a, b = (self.values[operand] for operand in operands)
+        return a, b
 
 
 def walk(
@@ -158,63 +209,50 @@ def walk(
     """
     if example.ndim != 5:
         raise ValueError(f"the example must have axes [N, C, D, H, W], got shape {list(example.shape)}")
-    n, c, d, h, w = example.shape
-    traced, shapes = _trace(model, example)
+    _, c, d, h, w = example.shape
+    traced = _trace(model, example)
     lowering = Lowering((d, h, w, c), input_format, tt_form)
-    current: fx.Node | None = None
-    for node in traced.graph.nodes:
+    walker = _Walk(traced.module, lowering)
+    for node in traced.module.graph.nodes:
+        value = lowering.input
         if node.op == "placeholder":
-            if current is not None:
+            if walker.values:
                 visit(str(node.target), "input", "is a second input; a network takes one")
-            else:
-                current = node
-            continue
-        if node.op == "output":
+                value = value.unknown(traced.shapes.get(node))
+        elif node.op == "output":
             returned = node.args[0]
-            if returned is not current:
-                visit("output", "output", "is not the last layer's single result; return that alone")
-            continue
-        name = str(node.target) if node.op == "call_module" else node.name
-        kind = _kind(node, traced)
-        if node.op == "get_attr":
-            visit(name, "tensor", "is a tensor used in forward; keep it inside a layer")
-            continue
-        try:
-            module = _module_of(node, traced)
-            if node.all_input_nodes != [current]:
-                raise Unsupported("does not read the layer before it; use a plain chain of layers")
-            lowering.apply(name, module)
-        except Unsupported as error:
-            visit(name, kind, str(error))
-            _resume(lowering, shapes.get(node))
+            if isinstance(returned, fx.Node):
+                _finish(lowering, walker.values[returned], visit)
+                if not (traced.faithful or walker.values[returned].blind):
+                    visit("", "model", "changes in place what it reads again later; write y = y + x for y += x")
+            else:
+                visit("output", "output", "is not a single result; return the logits alone")
+            break
         else:
-            visit(name, kind, None)
-        current = node
-    _finish(lowering, visit)
+            name = _name(node, traced.module)
+            kind = "tensor" if node.op == "get_attr" else _kind(node, traced.module)
+            try:
+                value = walker.lower(node)
+            except Unsupported as error:
+                visit(name, kind, str(error))
+                value = value.unknown(traced.shapes.get(node))
+            else:
+                visit(name, kind, None)
+        walker.values[node] = value.fork() if len(node.users) > 1 else value
     return lowering
 
 
-def _resume(lowering: Lowering, shape: tuple[int, ...] | None) -> None:
-    """Go on behind a layer that could not be lowered, with the shape that it really put out."""
-    lowering.open = lowering.relu_target = None
-    lowering.blind = True
-    if shape is not None and len(shape) in (2, 5):
-        c, d, h, w = (*shape[1:], 1, 1, 1)[:4]
-        lowering.shape = (d, h, w, c)
-        lowering.flat = len(shape) == 2
-
-
-def _finish(lowering: Lowering, visit: Visit) -> None:
+def _finish(lowering: Lowering, logits: Value, visit: Visit) -> None:
     """The conditions on a whole network."""
-    contractions = [draft for draft in lowering.chain.drafts if isinstance(draft, ContractionDraft)]
-    if lowering.blind:
+    if logits.blind:
         return
-    if not contractions:
+    last = lowering.network.last
+    if lowering.network.layers == 0 or last is None:
         visit("", "model", "has no layer with weights; add an nn.Linear")
         return
-    if lowering.flat:
-        lowering.flatten_stream("output")
-    elif lowering.shape[:3] != (1, 1, 1):
-        visit("", "model", f"ends with a volume of {list(lowering.shape[:3])}; end it with nn.Flatten() and nn.Linear")
-    if contractions[-1].relu:
-        visit(contractions[-1].source, "model", "ends with a ReLU; leave it out, logits are signed")
+    if logits.flat:
+        lowering.flatten_stream("output", logits)
+    elif logits.shape[:3] != (1, 1, 1):
+        visit("", "model", f"ends with a volume of {list(logits.shape[:3])}; end it with nn.Flatten() and nn.Linear")
+    if last.relu:
+        visit(last.source, "model", "ends with a ReLU; leave it out, logits are signed")

@@ -33,7 +33,7 @@ def float_run(model: PreparedModel, x: Tensor) -> Tensor:
         if isinstance(stage, ContractionStage):
             x = contract(x, stage.weight.detach().double(), stage.window, stage.lead, stage.trail)
         else:
-            x = stage.integers(x, VOXELS)
+            x = stage.integers((x, VOXELS))
     return x
 
 

@@ -7,49 +7,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir import golden
-from qtt_hw.ir.freeze import freeze
 from qtt_hw.ir.graph import Contraction, Graph
-from qtt_hw.ir.prepare import PreparedModel, prepare
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.ir.prepare import prepare
 from qtt_hw.nn import PairAvgPool3d, PairMaxPool3d, QTTConv3d, TTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig
 from qtt_hw.tt.chain import paths
 
 VOXELS, IMAGE = Format(1, False, 0), Format(8, True, 7)
-
-
-def disturb(model: nn.Module) -> None:
-    """Batch norm with statistics, signs and scales of every kind, one channel nearly dead."""
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm3d):
-            nn.init.normal_(module.weight)
-            nn.init.normal_(module.bias)
-            nn.init.normal_(module.running_mean)
-            nn.init.uniform_(module.running_var, 0.0, 4.0)
-            module.running_var[0] = 1e-12
-
-
-def inputs(fmt: Format, shape: tuple[int, ...], seed: int) -> tuple[np.ndarray, torch.Tensor]:
-    """Integers [N, D, H, W, C] of the format, and the same as values [N, C, D, H, W]."""
-    x = np.random.default_rng(seed).integers(fmt.minimum, fmt.maximum + 1, shape)
-    return x, torch.from_numpy(x).permute(0, 4, 1, 2, 3).to(torch.float32) * 2.0**-fmt.frac
-
-
-def assert_equal(prepared: PreparedModel, x: np.ndarray, values: torch.Tensor) -> Graph:
-    """Golden and prepared model agree on every integer of every stage."""
-    d, h, w, c = prepared.input.shape
-    graph = freeze(prepared, input_spec((d, h, w, c), 1, 0, prepared.input.format))
-    expected = golden.run(graph, x, intermediates=True)
-    prepared.eval()
-    found = prepared.forward_all(values)
-    assert list(found) == list(expected) == [stage.name for stage in prepared.stages]
-    for name, integers in expected.items():
-        assert found[name].dtype == torch.int64
-        assert torch.equal(found[name].permute(0, 2, 3, 4, 1), torch.from_numpy(integers)), name
-    logits = torch.from_numpy(expected[graph.nodes[-1].name]).flatten(1).to(torch.float32)
-    assert torch.equal(prepared(values) * 2.0**graph.output.format.frac, logits)
-    return graph
 
 
 @st.composite
@@ -152,7 +116,9 @@ def configurations(draw: st.DrawFn) -> QuantConfig:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(networks(), configurations(), st.integers(0, 2**31))
-def test_random_networks_are_equal_in_every_phase(network, config: QuantConfig, seed: int) -> None:
+def test_random_networks_are_equal_in_every_phase(
+    disturb, inputs, assert_equal, network, config: QuantConfig, seed: int
+) -> None:
     model, shape, fmt = network
     torch.manual_seed(seed)
     for parameter in model.parameters():

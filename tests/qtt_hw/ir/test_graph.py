@@ -1,5 +1,6 @@
 """The integer graph's own rules."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from qtt_hw.fixedpoint import Codebook, Format, Requantizer
 from qtt_hw.ir.golden import run_node
-from qtt_hw.ir.graph import INPUT, Add, Contraction, Edge, Window, as_integers
+from qtt_hw.ir.graph import INPUT, Add, Contraction, Edge, Graph, Node, Pool, Window, as_integers
+from qtt_hw.ir.preprocess import VOXELS, input_spec
 
 
 def _contraction(channels: int) -> Contraction:
@@ -61,3 +63,16 @@ def test_a_codebook_s_weights_are_its_own() -> None:
         bad = Contraction("c", (INPUT,), "c", Window(), as_integers(good * 0 + wrong), codes, node.requant)
         with pytest.raises(ValueError, match="not one of the powers of two from -4 to 4"):
             bad.output(x)
+
+
+def _graph(*nodes: Node) -> Graph:
+    return Graph("net", input_spec((1, 2, 2, 3)), nodes)
+
+
+def test_every_stage_but_the_last_is_read() -> None:
+    a, b = (Pool(name, (INPUT,), name, "max", Window()) for name in "ab")
+    end = Pool("end", ("b",), "end", "max", Window((1, 2, 2)))
+    with pytest.raises(ValueError, match="^stage a: nothing reads it$"):
+        _ = _graph(a, b, end).edges
+    both = Add.aligned("sum", ("a", "b"), "sum", VOXELS, VOXELS, VOXELS)
+    assert list(_graph(a, b, both, replace(end, inputs=("sum",))).edges) == [INPUT, "a", "b", "sum", "end"]

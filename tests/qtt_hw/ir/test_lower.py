@@ -53,8 +53,8 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
         (
             nn.Upsample(scale_factor=2),
             (
-                "0 (Upsample) is not supported; a network is a chain of Conv3d, TTConv3d, QTTConv3d, Linear, TTLinear, "
-                "batch norm, ReLU and pools"
+                "0 (Upsample) is not supported; a network is made of Conv3d, TTConv3d, QTTConv3d, Linear, TTLinear, "
+                "batch norm, ReLU, pools and additions"
             ),
         ),
         (

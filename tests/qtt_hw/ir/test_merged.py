@@ -50,7 +50,7 @@ def test_the_kernel_is_the_product_rounded_after_every_merge() -> None:
         assert isinstance(stage, MergedStage)
         expected = by_hand(stage)
         assert np.array_equal(stage.weight_integers().flatten(2).numpy(), expected)
-        node = stage.node(("input",), model.input.format)
+        node = stage.node(model.input.format)
         assert isinstance(node, Contraction) and node.carried == 1
         assert np.array_equal(node.weight.transpose(0, 4, 1, 2, 3).reshape(6, 4, 27), expected)
         assert np.abs(expected).max() > 4

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir import golden
-from qtt_hw.ir.graph import Edge, Permutation, Reshape, Window
+from qtt_hw.ir.graph import INPUT, Edge, Permutation, Reshape, Window
 from qtt_hw.ir.stages import ContractionStage, PermutationStage, PoolStage, ReshapeStage, Stage
 from qtt_hw.quant import BatchNorm, UniformQuantizer
 
 FMT = Format(6, True, 3)
+IN = (INPUT,)
 
 
 def integers(shape: tuple[int, ...], fmt: Format = FMT, seed: int = 0) -> Tensor:
@@ -23,14 +24,14 @@ def integers(shape: tuple[int, ...], fmt: Format = FMT, seed: int = 0) -> Tensor
 
 
 def assert_golden(stage: Stage, x: Tensor, fmt: Format = FMT) -> None:
-    node = stage.node(("input",), fmt)
+    node = stage.node(fmt)
     edge = Edge(stage.in_shape, fmt)
     assert node.output(edge) == Edge(stage.out_shape, stage.out_format(fmt))
     expected = golden.run_node(node, (x.permute(0, 2, 3, 4, 1).to(torch.int64).numpy(), edge))
-    found = stage.integers(x, fmt)
+    found = stage.integers((x, fmt))
     assert found.dtype == torch.float32
     assert torch.equal(found.permute(0, 2, 3, 4, 1).to(torch.int64), torch.from_numpy(expected))
-    values = stage.values(x * 2.0**-fmt.frac, fmt, exact=True).detach()
+    values = stage.values((x * 2.0**-fmt.frac, fmt), exact=True).detach()
     assert torch.equal(values * 2.0 ** stage.out_format(fmt).frac, found)
 
 
@@ -42,17 +43,17 @@ def assert_golden(stage: Stage, x: Tensor, fmt: Format = FMT) -> None:
 )
 def test_pools(kind: str, kernel: tuple, stride: tuple, padded: bool) -> None:
     padding = tuple((k // 2 * padded, k // 2 * padded) for k in kernel)
-    stage = PoolStage("p", "p", kind, Window(kernel, stride, padding), (4, 3, 5, 2))  # type: ignore[arg-type]
+    stage = PoolStage("p", IN, "p", kind, Window(kernel, stride, padding), (4, 3, 5, 2))  # type: ignore[arg-type]
     assert_golden(stage, integers((4, 3, 5, 2)))
     stage.check(FMT)
 
 
 def test_average_has_the_gradient_of_the_mean() -> None:
     window = Window((2, 2, 2), (2, 2, 2))
-    stage = PoolStage("p", "p", "average", window, (4, 4, 4, 2))
+    stage = PoolStage("p", IN, "p", "average", window, (4, 4, 4, 2))
     x = (integers((4, 4, 4, 2)) * 2.0**-3).requires_grad_()
     weights = torch.randn(3, 2, 2, 2, 2)
-    (stage.values(x, FMT, exact=True) * weights).sum().backward()
+    (stage.values((x, FMT), exact=True) * weights).sum().backward()
     other = x.detach().clone().requires_grad_()
     (nn.functional.avg_pool3d(other, 2) * weights).sum().backward()
     assert torch.equal(x.grad, other.grad)
@@ -60,12 +61,12 @@ def test_average_has_the_gradient_of_the_mean() -> None:
 
 def test_permutation_and_reshape() -> None:
     order = (2, 0, 3, 1, 5, 4)
-    permutation = PermutationStage("p", "l", order, (1, 2, 2, 6))
+    permutation = PermutationStage("p", IN, "l", order, (1, 2, 2, 6))
     assert_golden(permutation, integers((1, 2, 2, 6)))
-    assert permutation.node(("x",), FMT) == Permutation("p", ("x",), "l", order)
-    reshape = ReshapeStage("r", "l", (1, 2, 2, 6), (1, 1, 8, 3))
+    assert permutation.node(FMT) == Permutation("p", IN, "l", order)
+    reshape = ReshapeStage("r", IN, "l", (1, 2, 2, 6), (1, 1, 8, 3))
     assert_golden(reshape, integers((1, 2, 2, 6)))
-    assert reshape.node(("x",), FMT) == Reshape("r", ("x",), "l", (1, 1, 8, 3))
+    assert reshape.node(FMT) == Reshape("r", IN, "l", (1, 1, 8, 3))
 
 
 def contraction(relu: bool = True, batch_norm: bool = True, bias: bool = False) -> ContractionStage:
@@ -78,7 +79,7 @@ def contraction(relu: bool = True, batch_norm: bool = True, bias: bool = False) 
     window = Window((3, 2, 1), (1, 2, 1), ((1, 1), (0, 1), (0, 0)))
     offset = torch.randn(5) if bias else None
     weight = torch.randn(5, 2, 3, 2, 1)
-    stage = ContractionStage("c", "c", window, (4, 4, 3, 2), weight, UniformQuantizer(4), 5, relu, offset, norm)
+    stage = ContractionStage("c", IN, "c", window, (4, 4, 3, 2), weight, UniformQuantizer(4), 5, relu, offset, norm)
     with torch.no_grad():
         stage.output_quantizer.log2_scale.fill_(-1.0)
     return stage
@@ -97,7 +98,7 @@ def test_exact_values_have_the_gradient_of_the_float_expression(batch_norm: bool
     stage = contraction(batch_norm=batch_norm, bias=not batch_norm)
     x = (integers((4, 4, 3, 2)) * 2.0**-3).requires_grad_()
     weights = torch.randn(3, 5, *stage.out_shape[:3])
-    (stage.values(x, FMT, exact=True) * weights).sum().backward()
+    (stage.values((x, FMT), exact=True) * weights).sum().backward()
 
     weight = stage.weight_quantizer.integers(stage.weight).float() * 2.0**-stage.weight_quantizer.frac
     weight.requires_grad_()
@@ -132,7 +133,7 @@ def test_training_normalises_the_quantised_sums_of_the_batch() -> None:
         nn.functional.batch_norm(acc, None, None, stage.batch_norm.weight, stage.batch_norm.bias, True)
     )
     before = stage.batch_norm.running_mean.clone()
-    assert torch.equal(stage.values(x, FMT, exact=False), expected)
+    assert torch.equal(stage.values((x, FMT), exact=False), expected)
     moved = stage.batch_norm.running_mean - before
     assert torch.allclose(moved, 0.1 * (acc.transpose(0, 1).flatten(1).mean(1) - before), atol=1e-6)
 
