@@ -210,6 +210,7 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, A
             "test_accuracy": found.accuracy,
             "test_accuracy_unseen": found.accuracy_unseen,
             "weight_bytes": found.weight_bytes,
+            "compression": round(4 * _dense_parameters(config, splits) / found.weight_bytes, 2),
             "macs": graph.macs(),
             "calibrated_validation_accuracy": result.calibrated_accuracy,
         }
@@ -226,6 +227,18 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, A
         "versions": result.versions,
         "configuration": result.config,
     }
+
+
+def _dense_parameters(config: Config, splits: Splits) -> int:
+    """Parameters of the float network with a dense layer in place of every tensor train."""
+    from qtt_hw.train.model import build_model
+
+    spec, classes = config.data.input_spec(splits), len(splits.labels)
+    try:
+        model = build_model(config, spec, classes, 0, dense=True)
+    except ValueError:  # a network without tensor trains has no such choice
+        model = build_model(config, spec, classes, 0)
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _commit() -> str | None:

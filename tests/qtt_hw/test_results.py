@@ -80,6 +80,9 @@ def test_rows_come_once_and_an_interrupted_queue_goes_on(
         assert row["test_samples"] == 18 and row["weight_bytes"] > 0 and row["macs"] > 0 and row["epochs"] == 1
         assert row["configuration"]["train"]["seed"] == row["seed"]
         assert {"test_accuracy", "validation_accuracy", "seconds", "versions", "command", "date"} <= set(row)
+    dense = {row["seed"]: row["parameters"] for row in rows_of(folder / "t-float-dense.json")}
+    for row in rows:
+        assert row["compression"] == round(4 * dense[row["seed"]] / row["weight_bytes"], 2)
     floats = rows_of(folder / "t-float-tt.json")
     assert [row["seed"] for row in floats] == [0, 1] and "weight_bytes" not in floats[0]
     assert run_queue(queue, folder, runs, progress=False) == 0
