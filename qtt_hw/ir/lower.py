@@ -26,7 +26,7 @@ from qtt_hw.ir.value import Unsupported, Value
 from qtt_hw.nn.pool import PairAvgPool3d, PairMaxPool3d, PairPool3d
 from qtt_hw.nn.qtt_conv import QTTConv3d
 from qtt_hw.nn.subsample import Subsample
-from qtt_hw.nn.tt_conv import STAGES, TTConv3d
+from qtt_hw.nn.tt_conv import TTConv2d, TTConv3d, TTConvNd
 from qtt_hw.nn.tt_linear import TTLinear
 from qtt_hw.nn.window import same_padding, triple
 from qtt_hw.tt.chain import ChainStep
@@ -158,20 +158,21 @@ class Lowering:
         window = Window(kernel, stride, same_padding(kernel, stride, layer.padding))
         return self.contraction(name, name, x, window, layer.weight, bias=layer.bias)
 
-    def tt_conv(self, name: str, layer: TTConv3d, x: Value) -> Value:
-        for k, (stage, core) in enumerate(zip(STAGES, layer.cores, strict=True)):
-            axis = k - 1 if 0 < k < 4 else None
+    def tt_conv(self, name: str, layer: TTConvNd, x: Value) -> Value:
+        last = len(layer.axes) + 1
+        for k, (stage, core) in enumerate(zip(layer.stages, layer.cores, strict=True)):
+            axis = layer.axes[k - 1] if 0 < k < last else None
             kernel, stride, padding = [1, 1, 1], [1, 1, 1], [(0, 0)] * 3
             if axis is not None:
                 kernel[axis], stride[axis] = layer.kernel_size[axis], layer.stride[axis]
                 padding[axis] = layer.padding[axis]
             window = Window((*kernel,), (*stride,), (*padding,))  # type: ignore[arg-type]
-            bias = layer.bias if k == 4 else None
+            bias = layer.bias if k == last else None
             if k > 0:
                 here = len(self.network.drafts)
                 rank = (int(core.shape[1]),)
                 self.network.gauges.append(Gauge(here - 1, here, rank, 0, rank, 0))
-            x = self.contraction(f"{name}.{stage}", name, x, window, core, bias=bias, intermediate=k < 4)
+            x = self.contraction(f"{name}.{stage}", name, x, window, core, bias=bias, intermediate=k < last)
         return x
 
     def qtt_conv(self, name: str, layer: QTTConv3d, x: Value) -> Value:
@@ -320,6 +321,7 @@ _ANY = "a network is made of Conv3d, TTConv3d, QTTConv3d, Linear, TTLinear, batc
 
 _HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any, Value], Value]] = {
     nn.Conv3d: Lowering.conv,
+    TTConv2d: Lowering.tt_conv,
     TTConv3d: Lowering.tt_conv,
     QTTConv3d: Lowering.qtt_conv,
     nn.Linear: Lowering.linear,
@@ -337,6 +339,6 @@ _HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any, Value], Value]] =
     **dict.fromkeys((nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Identity), Lowering.drop),
 }
 
-_WEIGHTED = (nn.Conv3d, TTConv3d, QTTConv3d, nn.Linear, TTLinear, nn.BatchNorm3d, nn.BatchNorm1d)
+_WEIGHTED = (nn.Conv3d, TTConv2d, TTConv3d, QTTConv3d, nn.Linear, TTLinear, nn.BatchNorm3d, nn.BatchNorm1d)
 #: Modules that tracing does not enter.
-LEAVES = (TTConv3d, QTTConv3d, TTLinear, PairMaxPool3d, PairAvgPool3d, Subsample)
+LEAVES = (TTConv2d, TTConv3d, QTTConv3d, TTLinear, PairMaxPool3d, PairAvgPool3d, Subsample)

@@ -1,9 +1,10 @@
-"""TTConv3d: a 3D convolution whose kernel is a tensor train over (in, depth, height, width, out)."""
+"""TTConv3d and TTConv2d: convolutions whose kernel is a tensor train over (in, each axis, out)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,14 +14,184 @@ from torch import Tensor, nn
 from qtt_hw.nn.window import Triple, flat_padding, same_padding, triple
 from qtt_hw.tt.shapes import inner_ranks
 from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
+from qtt_hw.tt.tucker import tt_tucker
 
-__all__ = ["STAGES", "TTConv3d"]
+__all__ = ["TTConv2d", "TTConv3d", "TTConvNd"]
 
-#: The five convolutions, in the order they run.
-STAGES = ("in", "d", "h", "w", "out")
+#: Names of the axes D, H, W in those of cores and stages.
+AXES = "dhw"
 
 
-class TTConv3d(nn.Module):
+class TTConvNd(nn.Module):
+    """What TTConv3d and TTConv2d share; a 2D kernel is a 3D one of depth 1 without a core for the depth.
+
+    Attributes
+    ----------
+    axes : tuple of int
+        The axes, of D, H, W, that have a core.
+    kernel_size, stride, padding : triples and pairs over D, H, W
+    ranks : tuple of int
+    relative_error : float
+        ||W - TT|| / ||W|| of the kernel that the cores were made from; 0 for a layer that started as a train.
+    """
+
+    axes: ClassVar[tuple[int, ...]]
+    core_in: nn.Parameter
+    core_out: nn.Parameter
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        ranks: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] | str = 0,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size = triple(self._volume(kernel_size, 1), "kernel_size")
+        self.stride = triple(self._volume(stride, 1), "stride")
+        pads = padding if isinstance(padding, str) else self._volume(padding, 0)
+        self.padding = same_padding(self.kernel_size, self.stride, pads)
+        self.ranks = inner_ranks(ranks, len(self.axes) + 2)
+        self.relative_error = 0.0
+        for name, shape in zip(self.stages, self._shapes(), strict=True):
+            self.register_parameter(f"core_{name}", nn.Parameter(torch.empty(shape)))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.reset_parameters()
+
+    @classmethod
+    def _volume(cls, value: int | Sequence[int], missing: int) -> int | Sequence[int]:
+        """A size per axis as one per D, H, W; a single number stands for the axes that the layer has."""
+        if len(cls.axes) == 3:
+            return value
+        values = (value,) * len(cls.axes) if isinstance(value, int) else tuple(value)
+        if len(values) != len(cls.axes):
+            raise ValueError(f"expected one number or {len(cls.axes)}, got {list(values)}")
+        return (missing,) * (3 - len(values)) + values
+
+    def _shapes(self) -> list[tuple[int, ...]]:
+        ends = (self.in_channels, *self.ranks, self.out_channels)
+        kernels = [(1, 1, 1), *(self._along(axis, self.kernel_size[axis], 1) for axis in self.axes), (1, 1, 1)]
+        return [(made, taken, *kernel) for taken, made, kernel in zip(ends[:-1], ends[1:], kernels, strict=True)]
+
+    @staticmethod
+    def _along(axis: int, value: int, other: int) -> Triple:
+        d, h, w = (value if i == axis else other for i in range(3))
+        return d, h, w
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the convolutions in the order they run: in, then the axes, out."""
+        return ("in", *(AXES[axis] for axis in self.axes), "out")
+
+    @property
+    def cores(self) -> tuple[nn.Parameter, ...]:
+        """The kernels [out, in, kd, kh, kw], in the order of `stages`."""
+        return tuple(getattr(self, f"core_{name}") for name in self.stages)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Orthogonal cores of equal norm, whose composed kernel has He's variance 2 / fan_in."""
+        for core in self.cores:
+            nn.init.orthogonal_(core.view(core.shape[0], -1))
+            core.div_(core.norm())
+        factor = (math.sqrt(2.0 * self.out_channels) / norm(self._train())) ** (1.0 / len(self.stages))
+        for core in self.cores:
+            core.mul_(factor)
+        if self.bias is not None:
+            self.bias.zero_()
+
+    def _train(self) -> list[np.ndarray]:
+        """The cores as float64 [r, n, r'], over the modes (in, the axes, out)."""
+        first, *middle, last = (core.detach().to("cpu", torch.float64) for core in self.cores)
+        chain = [first.flatten(1).T[None], *(core.flatten(2).permute(1, 2, 0) for core in middle)]
+        return [core.numpy() for core in (*chain, last.flatten(1).T[..., None])]
+
+    def composed_kernel(self) -> Tensor:
+        """The dense kernel [out, in, *kernel over the layer's axes], float64."""
+        return torch.from_numpy(np.ascontiguousarray(np.moveaxis(full(self._train()), -1, 0)))
+
+    @classmethod
+    def modes_of(cls, conv: nn.Conv2d | nn.Conv3d) -> np.ndarray:
+        """A convolution's kernel as the tensor that is decomposed: float64 [in, *kernel, out]."""
+        return np.moveaxis(conv.weight.detach().to("cpu", torch.float64).numpy(), 0, -1)
+
+    @classmethod
+    def from_train(cls, conv: nn.Conv2d | nn.Conv3d, train: Sequence[np.ndarray]) -> Self:
+        """The layer that stands for a convolution with these cores [r, n, r'] over (in, *kernel, out)."""
+        if conv.groups != 1 or set(conv.dilation) != {1} or conv.padding_mode != "zeros":
+            kind = f"a Conv{len(cls.axes)}d"
+            raise ValueError(f"only {kind} with groups=1, dilation=1 and padding_mode='zeros' becomes a {cls.__name__}")
+        layer = cls(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,
+            tuple(core.shape[2] for core in train[:-1]),
+            conv.stride,
+            conv.padding,
+            bias=conv.bias is not None,
+        )
+        with torch.no_grad():
+            for core, values in zip(layer.cores, train, strict=True):
+                order = (1, 0, 2) if core is layer.core_out else (2, 0, 1)
+                core.copy_(torch.from_numpy(np.ascontiguousarray(values.transpose(order))).view(core.shape))
+            if conv.bias is not None and layer.bias is not None:
+                layer.bias.copy_(conv.bias)
+        layer.relative_error = relative_error(cls.modes_of(conv), train)
+        return layer.to(conv.weight.device, conv.weight.dtype)
+
+    @classmethod
+    def from_dense(
+        cls,
+        conv: nn.Conv2d | nn.Conv3d,
+        ranks: int | Sequence[int] | None = None,
+        eps: float | None = None,
+        tucker: tuple[int, int] | None = None,
+    ) -> Self:
+        """The tensor train of a convolution's kernel, by upper bounds on the ranks or by relative error.
+
+        With `tucker`, ranks of the input and the output channels, it is the TT-Tucker decomposition, whose ranks may
+        then be left out: the core keeps its full ones. The error made is the result's `relative_error`.
+        """
+        kernel = cls.modes_of(conv)
+        return cls.from_train(
+            conv, tt_svd(kernel, ranks, eps) if tucker is None else tt_tucker(kernel, tucker, ranks, eps)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The convolutions of [N, C, *axes], one after the other."""
+        x = self._convolve(x, self.core_in)
+        for axis, core in zip(self.axes, self.cores[1:-1], strict=True):
+            place = x.ndim - 3 + axis
+            before, after = self.padding[axis]
+            if (before, after) != (0, 0):
+                pairs = tuple((before, after) if i == axis else (0, 0) for i in self.axes)
+                x = F.pad(x, flat_padding(pairs))
+            stride = self.stride[axis]
+            if self.kernel_size[axis] == 1 and stride > 1:
+                # oneDNN's strided pointwise convolution writes beyond its workspace in the backward pass (issue 6035).
+                kept = torch.arange(0, x.shape[place], stride, device=x.device)
+                x, stride = x.index_select(place, kept), 1
+            x = self._convolve(x, core, self._along(axis, stride, 1))
+        return self._convolve(x, self.core_out, bias=self.bias)
+
+    def _convolve(self, x: Tensor, core: Tensor, stride: Triple = (1, 1, 1), bias: Tensor | None = None) -> Tensor:
+        if len(self.axes) == 3:
+            return F.conv3d(x, core, bias, stride)
+        return F.conv2d(x, core.squeeze(2), bias, stride[1:])
+
+    def extra_repr(self) -> str:
+        first = 3 - len(self.axes)
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size[first:]}, ranks={self.ranks}, "
+            f"stride={self.stride[first:]}, padding={self.padding[first:]}, bias={self.bias is not None}"
+        )
+
+
+class TTConv3d(TTConvNd):
     """Conv3d with the kernel W[s,c,i,j,k] = sum over ranks of out[s,.] w[.,.,k] h[.,.,j] d[.,.,i] in[.,c].
 
     It runs as five convolutions: 1x1x1, Kx1x1, 1xKx1, 1x1xK, 1x1x1, each axis' stride and padding at its own stage.
@@ -37,112 +208,33 @@ class TTConv3d(nn.Module):
         A bias per output channel; leave it out before batch norm.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | Triple,
-        ranks: int | Sequence[int],
-        stride: int | Triple = 1,
-        padding: int | Triple | str = 0,
-        bias: bool = False,
-    ) -> None:
-        super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = triple(kernel_size, "kernel_size")
-        self.stride = triple(stride, "stride")
-        self.padding = same_padding(self.kernel_size, self.stride, padding)
-        self.ranks = inner_ranks(ranks, len(STAGES))
-        #: ||W - TT|| / ||W|| of the kernel that the cores were made from; 0 for a layer that started as a train.
-        self.relative_error = 0.0
-        r1, r2, r3, r4 = self.ranks
-        kd, kh, kw = self.kernel_size
-        shapes = ((r1, in_channels, 1, 1, 1), (r2, r1, kd, 1, 1), (r3, r2, 1, kh, 1), (r4, r3, 1, 1, kw))
-        cores = [nn.Parameter(torch.empty(shape)) for shape in (*shapes, (out_channels, r4, 1, 1, 1))]
-        self.core_in, self.core_d, self.core_h, self.core_w, self.core_out = cores
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        self.reset_parameters()
+    axes = (0, 1, 2)
+    core_in: nn.Parameter
+    core_d: nn.Parameter
+    core_h: nn.Parameter
+    core_w: nn.Parameter
+    core_out: nn.Parameter
 
-    @property
-    def cores(self) -> tuple[nn.Parameter, ...]:
-        """The five kernels [out, in, kd, kh, kw], in the order of STAGES."""
-        return self.core_in, self.core_d, self.core_h, self.core_w, self.core_out
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Orthogonal cores of equal norm, whose composed kernel has He's variance 2 / fan_in."""
-        for core in self.cores:
-            nn.init.orthogonal_(core.view(core.shape[0], -1))
-        fan_in = self.in_channels * math.prod(self.kernel_size)
-        target = math.sqrt(2.0 / fan_in * fan_in * self.out_channels)
-        for core in self.cores:
-            core.div_(core.norm())
-        factor = (target / norm(self._train())) ** (1.0 / len(STAGES))
-        for core in self.cores:
-            core.mul_(factor)
-        if self.bias is not None:
-            self.bias.zero_()
+class TTConv2d(TTConvNd):
+    """Conv2d with the kernel W[s,c,j,k] = sum over ranks of out[s,.] w[.,.,k] h[.,.,j] in[.,c].
 
-    def _train(self) -> list[np.ndarray]:
-        """The cores as float64 [r, n, r'], over the modes (in, depth, height, width, out)."""
-        first, *middle, last = (core.detach().to("cpu", torch.float64) for core in self.cores)
-        chain = [first.flatten(1).T[None], *(core.flatten(2).permute(1, 2, 0) for core in middle)]
-        return [core.numpy() for core in (*chain, last.flatten(1).T[..., None])]
+    It runs as four convolutions: 1x1, Kx1, 1xK, 1x1, each axis' stride and padding at its own stage.
 
-    def composed_kernel(self) -> Tensor:
-        """The dense kernel [out, in, kd, kh, kw], float64."""
-        return torch.from_numpy(np.ascontiguousarray(full(self._train()).transpose(4, 0, 1, 2, 3)))
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int or (int, int)
+    ranks : int or sequence of 3 int
+        Channels between the four stages.
+    stride : int or (int, int)
+    padding : int, (int, int) or "same"
+    bias : bool
+        A bias per output channel; leave it out before batch norm.
+    """
 
-    @classmethod
-    def from_dense(
-        cls, conv: nn.Conv3d, ranks: int | Sequence[int] | None = None, eps: float | None = None
-    ) -> TTConv3d:
-        """The TT-SVD of a convolution's kernel, by upper bounds on the ranks or by relative error.
-
-        The error made is the result's `relative_error`.
-        """
-        if conv.groups != 1 or conv.dilation != (1, 1, 1) or conv.padding_mode != "zeros":
-            raise ValueError("only a Conv3d with groups=1, dilation=1 and padding_mode='zeros' becomes a TTConv3d")
-        kernel = conv.weight.detach().to("cpu", torch.float64).numpy().transpose(1, 2, 3, 4, 0)
-        train = tt_svd(kernel, ranks, eps)
-        sizes: Triple = (conv.kernel_size[0], conv.kernel_size[1], conv.kernel_size[2])
-        strides: Triple = (conv.stride[0], conv.stride[1], conv.stride[2])
-        padding = conv.padding if isinstance(conv.padding, str) else (*conv.padding,)
-        layer = cls(
-            conv.in_channels,
-            conv.out_channels,
-            sizes,
-            tuple(core.shape[2] for core in train[:-1]),
-            strides,
-            padding,  # type: ignore[arg-type]
-            bias=conv.bias is not None,
-        )
-        with torch.no_grad():
-            for core, values in zip(layer.cores, train, strict=True):
-                order = (1, 0, 2) if core is layer.core_out else (2, 0, 1)
-                core.copy_(torch.from_numpy(np.ascontiguousarray(values.transpose(order))).view(core.shape))
-            if conv.bias is not None and layer.bias is not None:
-                layer.bias.copy_(conv.bias)
-        layer.relative_error = relative_error(kernel, train)
-        return layer.to(conv.weight.device, conv.weight.dtype)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Five convolutions of [N, C, D, H, W]."""
-        x = F.conv3d(x, self.core_in)
-        for axis, core in enumerate(self.cores[1:4]):
-            pads = tuple(pair if i == axis else (0, 0) for i, pair in enumerate(self.padding))
-            if pads[axis] != (0, 0):
-                x = F.pad(x, flat_padding(pads))
-            stride = [self.stride[axis] if i == axis else 1 for i in range(3)]
-            if self.kernel_size[axis] == 1 and self.stride[axis] > 1:
-                # oneDNN's strided pointwise convolution writes beyond its workspace in the backward pass (issue 6035).
-                kept = torch.arange(0, x.shape[axis + 2], self.stride[axis], device=x.device)
-                x, stride[axis] = x.index_select(axis + 2, kept), 1
-            x = F.conv3d(x, core, stride=stride)
-        return F.conv3d(x, self.core_out, self.bias)
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, ranks={self.ranks}, "
-            f"stride={self.stride}, padding={self.padding}, bias={self.bias is not None}"
-        )
+    axes = (1, 2)
+    core_in: nn.Parameter
+    core_h: nn.Parameter
+    core_w: nn.Parameter
+    core_out: nn.Parameter

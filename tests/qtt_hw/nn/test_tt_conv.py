@@ -1,4 +1,4 @@
-"""TTConv3d against the dense convolution that it stands for."""
+"""TTConv3d and TTConv2d against the dense convolutions that they stand for."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from qtt_hw.nn import TTConv3d
+from qtt_hw.nn import TTConv2d, TTConv3d
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
@@ -31,7 +31,46 @@ def test_full_rank_train_is_the_convolution(kernel: tuple, stride: tuple, same: 
     assert layer.relative_error < 1e-12 and (layer.bias is not None) is bias
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@given(
+    st.tuples(*(st.integers(1, 3) for _ in range(2))),
+    st.tuples(*(st.integers(1, 3) for _ in range(2))),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 1000),
+)
+def test_full_rank_train_is_the_2d_convolution(kernel: tuple, stride: tuple, same: bool, bias: bool, seed: int) -> None:
+    torch.manual_seed(seed)
+    padding: object = tuple(k // 2 for k in kernel)
+    if same:
+        stride, padding = (1, 1), "same"
+    conv = nn.Conv2d(3, 4, kernel, stride, padding, bias=bias)  # type: ignore[arg-type]
+    for layer in (TTConv2d.from_dense(conv, eps=0.0), TTConv2d.from_dense(conv, tucker=(3, 4))):
+        x = torch.randn(2, 3, 5, 6)
+        assert layer(x).shape == conv(x).shape
+        assert torch.allclose(layer(x), conv(x), atol=1e-5)
+        assert torch.allclose(layer.composed_kernel(), conv.weight.double(), atol=1e-6)
+        assert layer.relative_error < 1e-6 and (layer.bias is not None) is bias
+
+
+def test_tucker_ranks_bound_the_ends() -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(8, 12, 3, bias=False)
+    layer = TTConv2d.from_dense(conv, tucker=(3, 5))
+    assert layer.ranks == (3, 9, 5) and [tuple(c.shape) for c in layer.cores][0] == (3, 8, 1, 1, 1)
+    truncated = TTConv2d.from_dense(conv, ranks=(3, 6, 5), tucker=(3, 5))
+    assert truncated.ranks == (3, 6, 5) and truncated.relative_error > layer.relative_error > 0
+
+
 def test_each_stage_has_its_own_axis() -> None:
+    flat = TTConv2d(5, 7, (3, 2), (2, 3, 4))
+    assert [tuple(core.shape[:2]) + tuple(core.shape[3:]) for core in flat.cores] == [
+        (2, 5, 1, 1),
+        (3, 2, 3, 1),
+        (4, 3, 1, 2),
+        (7, 4, 1, 1),
+    ]
+    assert flat.stages == ("in", "h", "w", "out") and flat.axes == (1, 2)
     layer = TTConv3d(5, 7, (3, 2, 1), (2, 3, 4, 6))
     shapes = [tuple(core.shape) for core in layer.cores]
     assert shapes == [(2, 5, 1, 1, 1), (3, 2, 3, 1, 1), (4, 3, 1, 2, 1), (6, 4, 1, 1, 1), (7, 6, 1, 1, 1)]
@@ -69,3 +108,7 @@ def test_refuses_convolutions_that_it_cannot_stand_for() -> None:
             TTConv3d.from_dense(conv, ranks=2)
     with pytest.raises(ValueError, match="ranks must be one number or 4 of them"):
         TTConv3d(4, 4, 3, (2, 2))
+    with pytest.raises(ValueError, match="only a Conv2d with groups=1"):
+        TTConv2d.from_dense(nn.Conv2d(4, 4, 3, groups=2), ranks=2)
+    with pytest.raises(ValueError, match="ranks must be one number or 3 of them"):
+        TTConv2d(4, 4, 3, (2, 2))
