@@ -279,9 +279,22 @@ class StageSpec:
         return reduced + serial + requant
 
     @property
-    def multipliers(self) -> int:
+    def products(self) -> int:
         """Products formed in a step."""
         return self.out_width * self.folding.simd if isinstance(self.node, Contraction) else 0
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers that form them: none where lanes shift."""
+        return 0 if self.folding.multiplier == "shift" else self.products
+
+    @property
+    def weight_bits(self) -> int:
+        """Of a weight's integer, which a codebook's codes stand for; 0 without weights."""
+        if not isinstance(self.node, Contraction):
+            return 0
+        fmt = self.node.weight_format
+        return integer_bits(fmt) if isinstance(fmt, Codebook) else fmt.bits
 
     @property
     def dsps(self) -> int:

@@ -2,8 +2,8 @@
 
 Widths are divisors: of a contraction's `trail` (one input a step, so many carried indices), or its whole trail times a
 divisor of `in_size`; results are divisors of `out_size`; lanes the fewest that keep up. For each of these: products in
-DSPs or, where they are narrow, in LUTs; the least ring or one with slack. A pool of disjoint windows can also do
-without a ring, on any lanes.
+DSPs or, where they are narrow, in LUTs; the least ring or one with slack. Weights of a codebook are shifted in LUTs.
+A pool of disjoint windows can also do without a ring, on any lanes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from amaranth.utils import ceil_log2
 from numpy.typing import NDArray
 
+from qtt_hw.fixedpoint import Codebook
 from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Window
 from rtl_gen.accumulation import are_disjoint
 from rtl_gen.folding import Folding, StageSpec
@@ -167,7 +168,9 @@ class StageChoices:
         node, x = self.node, self.x
         kinds: list[LaneKind] = ["dsp"]
         if isinstance(node, Contraction):
-            if x.format.bits <= NARROW_BITS:
+            if isinstance(node.weight_format, Codebook):
+                kinds = ["shift"]
+            elif x.format.bits <= NARROW_BITS:
                 kinds = ["logic"]
             elif node.weight_format.bits * x.format.bits <= LOGIC_PRODUCT_BITS:
                 kinds = ["dsp", "logic"]

@@ -69,7 +69,7 @@ class Plan(BaseModel):
     utilization : float
         Part of the interval in which the busiest stage multiplies.
     multipliers : int
-        Products formed per cycle by all stages together.
+        That form the products of a cycle, of all stages together; lanes that shift have none.
     dsps, brams, luts : int
         Predicted MULT18X18D, DP16KD and LUT-like cells.
     rom_bits : int

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.utils import ceil_log2
 
-from qtt_hw.fixedpoint import bits_for_range
+from qtt_hw.fixedpoint import Codebook, bits_for_range
 from qtt_hw.ir.graph import Contraction
 from rtl_gen.accumulation import ACCUMULATE_LATENCY
 from rtl_gen.folding import StageSpec
@@ -83,6 +83,28 @@ def _accumulating(spec: StageSpec) -> tuple[int, int]:
     return block_rams(depth, width), luts + _lut_ram(depth, width)
 
 
+def _lanes(spec: StageSpec) -> int:
+    """LUTs of what forms the products of a step: of lanes that shift or multiply, and of decoding codes for the latter.
+
+    Of shift lanes measured by themselves: exact up to 4-bit codes of unsigned inputs, 5 % low at 5 bits.
+    """
+    assert isinstance(spec.node, Contraction)
+    fmt, x, kind = spec.node.weight_format, spec.x.format, spec.folding.multiplier
+    luts, index = 0, 0
+    if isinstance(fmt, Codebook):
+        index = ceil_log2(fmt.magnitudes + int(fmt.zero))
+    if kind == "shift":
+        # Negation, then one level of selection a bit of the index, each by twice as far.
+        negate = 2 * x.bits + 2 + 6 * int(x.signed)
+        luts += spec.products * (negate + index * x.bits + (1 << index) - 1)
+    elif isinstance(fmt, Codebook):
+        luts += spec.folding.pe * spec.folding.simd * (3 * fmt.magnitudes * index // 4)
+    if kind == "logic":
+        narrow, wide = sorted((spec.weight_bits, x.bits))
+        luts += spec.products * (wide if narrow == 1 else (narrow - 1) * (wide + 3))
+    return luts
+
+
 def stage_resources(spec: StageSpec) -> Resources:
     """Resources of one stage.
 
@@ -94,13 +116,11 @@ def stage_resources(spec: StageSpec) -> Resources:
     brams += block_rams(spec.rom_depth, spec.rom_width)
     luts += _lut_ram(folding.queue, folding.lanes * spec.out.format.bits)
     if isinstance(spec.node, Contraction):
-        weight, x = spec.node.weight_format.bits, spec.x.format.bits
+        weight, x = spec.weight_bits, spec.x.format.bits
         product = weight + x
         tree = sum(-(-folding.simd // 2 ** (i + 1)) * (product + i + 1) for i in range(ceil_log2(folding.simd)))
         luts += spec.out_width * (tree + bits + bits // 2)
-        if folding.multiplier == "logic":
-            narrow, wide = sorted((weight, x))
-            luts += spec.multipliers * (wide if narrow == 1 else (narrow - 1) * (wide + 3))
+        luts += _lanes(spec)
         if not uses_block_ram(spec.rom_depth):
             luts += spec.rom_width * -(-spec.rom_depth // LUT_RAM_DEPTH)
     else:

@@ -151,7 +151,7 @@ def _on_dsps(graph: Graph, chain: Sequence[Folding], device: Device) -> list[Fol
     foldings = list(chain)
     costs = [stage_resources(StageSpec(n, x, f)) for n, x, f in zip(nodes, edges, foldings, strict=True)]
     for index in sorted(range(len(nodes)), key=lambda i: costs[i].luts, reverse=True):
-        if foldings[index].multiplier == "dsp" or edges[index].format.bits <= NARROW_BITS:
+        if foldings[index].multiplier != "logic" or edges[index].format.bits <= NARROW_BITS:
             continue
         folding = foldings[index].model_copy(update={"multiplier": "dsp"})
         cost = stage_resources(StageSpec(nodes[index], edges[index], folding))

@@ -1,0 +1,98 @@
+"""Lanes of codebooks: what the planner chooses, what multipliers in their place cost, and what cannot be built."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from boards.devices import device
+from qtt_hw.fixedpoint import Codebook, Format, Requantizer
+from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, InputSpec, Window, as_integers
+from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.plan.lanes import with_lanes
+from rtl_gen.plan.plan import Plan
+from rtl_gen.plan.resources import stage_resources
+from rtl_gen.plan.search import plan
+from rtl_gen.stage import weight_words
+
+EDGE = Edge((4, 4, 4, 8), Format(8, False, 0))
+
+
+def node(book: Codebook | Format, made: int = 8) -> Contraction:
+    weight = np.ones((made, 1, 1, 1, 8), dtype=np.int64)
+    weight[::2] = book.minimum
+    return Contraction("mix", (INPUT,), "mix", Window(), as_integers(weight), book, Requantizer(Format(8, True, 0), 9))
+
+
+def spec(book: Codebook | Format, multiplier: str, **widths: int) -> StageSpec:
+    return StageSpec(
+        node(book),
+        EDGE,
+        Folding(**{"simd": 2, "pe": 4, "lanes": 2, "ring": 4, "queue": 32, **widths}, multiplier=multiplier),
+    )
+
+
+def network() -> Graph:
+    four = Format(4, True, 0, narrow=True)
+    nodes = (
+        node(Codebook.of_top(4, False, 0)),
+        replace(node(four), name="plain", inputs=("mix",)),
+        replace(node(Codebook.of_top(3, True, 0), 5), name="last", inputs=("plain",)),
+    )
+    return Graph("coded", InputSpec(EDGE, EDGE.shape), nodes)
+
+
+@pytest.fixture(scope="module")
+def planned() -> Plan:
+    return plan(network(), device("ecp5-25f"), fps=200_000)
+
+
+def test_codebooks_are_shifted_and_the_dsps_go_to_others(planned):
+    kinds = [s.folding.multiplier for s in planned.stages]
+    assert (kinds[0], kinds[2]) == ("shift", "shift") and kinds[1] in ("dsp", "logic")
+    assert [s.multipliers for s in planned.stages][::2] == [0, 0]
+    assert planned.dsps == planned.stages[1].dsps
+
+
+def test_multipliers_in_their_place_take_the_same_cycles(planned):
+    graph = network()
+    dsp = with_lanes(graph, planned, "dsp")
+    assert (dsp.cycles, dsp.latency, dsp.rom_bits) == (planned.cycles, planned.latency, planned.rom_bits)
+    assert [s.folding.multiplier for s in dsp.stages][::2] == ["dsp", "dsp"]
+    assert dsp.stages[1] == planned.stages[1]
+    lanes = [s.folding.simd * s.folding.pe for s in dsp.stages]
+    assert dsp.dsps - planned.dsps == lanes[0] + lanes[2] == dsp.multipliers - planned.multipliers
+    assert dsp.luts < planned.luts
+    assert with_lanes(graph, dsp, "shift") == planned
+    assert with_lanes(graph, planned, "logic").dsps == planned.dsps
+
+
+def test_a_rom_holds_codes_whatever_takes_them():
+    book = Codebook.of_top(4, False, 0)
+    words = [weight_words(spec(book, kind)) for kind in ("shift", "dsp", "logic")]
+    assert words[0] == words[1] == words[2]
+    # Results alternate between the least integer, code 1111, and 1, code 0000; lanes are (pe, simd).
+    assert {f"{word:032b}" for word in words[0]} == {"00000000111111110000000011111111"}
+    assert spec(book, "shift").rom_width == 8 * 4
+
+
+@pytest.mark.parametrize(
+    ("bits", "zero", "lane", "decoder"),
+    [(2, False, 27, 0), (3, False, 37, 4), (3, True, 38, 4), (4, False, 49, 19), (4, True, 50, 19), (5, False, 68, 45)],
+)
+def test_a_lane_s_luts_are_those_measured(bits, zero, lane, decoder):
+    """What yosys makes of a lane of 8-bit unsigned inputs, and of a decoder (LUT4s, two for each carry cell)."""
+    book = Codebook.of_top(bits, zero, 0)
+    shift, dsp = (stage_resources(spec(book, kind)).luts for kind in ("shift", "dsp"))
+    assert abs(shift - dsp - 8 * (lane - decoder)) <= 8 * 6
+
+
+def test_what_cannot_be_built_is_named():
+    with pytest.raises(ValueError, match="stage mix: lanes that shift need weights of a codebook"):
+        spec(Format(4, True, 0, narrow=True), "shift")
+    with pytest.raises(
+        ValueError, match="stage mix: a codebook of 32 magnitudes is too wide for a multiplier; use shift"
+    ):
+        spec(Codebook.of_top(6, False, 0), "dsp")
+    with pytest.raises(ValueError, match="lanes are one of dsp, logic, shift, got 'none'"):
+        with_lanes(network(), plan(network(), device("ecp5-25f")), "none")
