@@ -30,7 +30,7 @@ def check(model: nn.Module, example: Tensor, input_format: Format = VOXELS) -> l
     Parameters
     ----------
     model : nn.Module
-    example : float tensor, [N, C, D, H, W]
+    example : float tensor, [N, C, D, H, W] or [N, C, H, W]
     input_format : Format
     """
     rows: list[Row] = []

@@ -45,7 +45,7 @@ class ContractionDraft:
     weight: Tensor
     layer: int
     bias: Tensor | None = None
-    batch_norm: nn.BatchNorm1d | nn.BatchNorm3d | None = None
+    batch_norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | None = None
     relu: bool = False
     intermediate: bool = False
     lead: int = 1

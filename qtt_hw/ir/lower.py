@@ -23,6 +23,7 @@ from qtt_hw.ir.draft import (
 )
 from qtt_hw.ir.graph import INPUT, Shape, Window
 from qtt_hw.ir.value import Unsupported, Value
+from qtt_hw.nn.planar import volumetric
 from qtt_hw.nn.pool import PairAvgPool3d, PairMaxPool3d, PairPool3d
 from qtt_hw.nn.qtt_conv import QTTConv3d
 from qtt_hw.nn.subsample import Subsample
@@ -37,22 +38,25 @@ __all__ = ["INSTEAD", "LEAVES", "Lowering"]
 #: What to use instead of a layer that has no lowering, by class name.
 INSTEAD = {
     **dict.fromkeys(
-        ("Conv1d", "Conv2d", "BatchNorm2d", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "MaxPool1d", "AvgPool1d"),
-        "use its 3D form on inputs [N, C, 1, H, W]",
+        ("Conv1d", "MaxPool1d", "AvgPool1d", "AdaptiveAvgPool1d"),
+        "use its 2D form on inputs [N, C, 1, W]",
     ),
     **dict.fromkeys(
         ("ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Sigmoid", "Tanh", "Hardtanh", "Hardswish"),
         "use nn.ReLU",
     ),
     **dict.fromkeys(
-        ("GroupNorm", "LayerNorm", "InstanceNorm3d", "SyncBatchNorm", "LocalResponseNorm"),
-        "use nn.BatchNorm3d after a convolution",
+        ("GroupNorm", "LayerNorm", "InstanceNorm2d", "InstanceNorm3d", "SyncBatchNorm", "LocalResponseNorm"),
+        "use batch norm after a convolution",
     ),
     **dict.fromkeys(
         ("Softmax", "LogSoftmax", "Softmax2d"), "leave it out: the hardware puts out logits and their argmax"
     ),
+    **dict.fromkeys(("AdaptiveMaxPool2d", "FractionalMaxPool2d"), "use nn.MaxPool2d"),
     **dict.fromkeys(("AdaptiveMaxPool3d", "FractionalMaxPool3d"), "use nn.MaxPool3d"),
+    "LPPool2d": "use nn.AvgPool2d",
     "LPPool3d": "use nn.AvgPool3d",
+    "ConvTranspose2d": "use nn.Conv2d",
     "ConvTranspose3d": "use nn.Conv3d",
     "Unflatten": "use nn.Flatten before the first nn.Linear only",
 }
@@ -79,15 +83,16 @@ class Lowering:
 
     def apply(self, name: str, module: nn.Module, x: Value) -> Value:
         """The result of one module; raises Unsupported."""
-        handler = _HANDLERS.get(type(module))
+        layer = volumetric(module)
+        handler = _HANDLERS.get(type(layer))
         if handler is None:
             raise Unsupported(f"is not supported; {INSTEAD.get(type(module).__name__, _ANY)}")
-        if isinstance(module, _WEIGHTED):
+        if isinstance(layer, _WEIGHTED):
             if name in self.used:
                 raise Unsupported("is called twice, shared weights are not supported; use a layer of its own each time")
             self.used.add(name)
         try:
-            return handler(self, name, module, x)
+            return handler(self, name, layer, x)
         except Unsupported:
             raise
         except ValueError as error:
@@ -228,7 +233,7 @@ class Lowering:
             previous = step
         return x
 
-    def norm(self, name: str, layer: nn.BatchNorm1d | nn.BatchNorm3d, x: Value) -> Value:
+    def norm(self, name: str, layer: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, x: Value) -> Value:
         if not layer.affine or not layer.track_running_stats:
             raise Unsupported("needs affine=True and track_running_stats=True")
         if x.blind:
@@ -280,7 +285,7 @@ class Lowering:
     def global_pool(self, name: str, layer: nn.AdaptiveAvgPool3d, x: Value) -> Value:
         size = layer.output_size
         if not all(n == 1 for n in (size if isinstance(size, tuple) else (size,))):
-            raise Unsupported(f"has output size {size}; use nn.AdaptiveAvgPool3d(1) or nn.AvgPool3d")
+            raise Unsupported(f"has output size {size}; use 1, or an average pool with a kernel")
         d, h, w, _ = x.shape
         return self.pool(name, "average", Window((d, h, w), (d, h, w)), x)
 
@@ -317,7 +322,12 @@ def _pool_window(layer: nn.MaxPool3d | nn.AvgPool3d) -> Window:
     return Window(kernel, stride, same_padding(kernel, stride, layer.padding))
 
 
-_ANY = "a network is made of Conv3d, TTConv3d, QTTConv3d, Linear, TTLinear, batch norm, ReLU, pools and additions"
+_ANY = (
+    "a network is made of Conv2d, Conv3d, TTConv2d, TTConv3d, QTTConv3d, Linear, TTLinear, batch norm, ReLU, pools and "
+    "additions"
+)
+
+_NORMS: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 _HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any, Value], Value]] = {
     nn.Conv3d: Lowering.conv,
@@ -326,8 +336,7 @@ _HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any, Value], Value]] =
     QTTConv3d: Lowering.qtt_conv,
     nn.Linear: Lowering.linear,
     TTLinear: Lowering.tt_linear,
-    nn.BatchNorm3d: Lowering.norm,
-    nn.BatchNorm1d: Lowering.norm,
+    **dict.fromkeys(_NORMS, Lowering.norm),
     nn.ReLU: Lowering.relu,
     nn.MaxPool3d: Lowering.max_pool,
     nn.AvgPool3d: Lowering.average_pool,
@@ -339,6 +348,6 @@ _HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any, Value], Value]] =
     **dict.fromkeys((nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Identity), Lowering.drop),
 }
 
-_WEIGHTED = (nn.Conv3d, TTConv2d, TTConv3d, QTTConv3d, nn.Linear, TTLinear, nn.BatchNorm3d, nn.BatchNorm1d)
+_WEIGHTED = (nn.Conv3d, TTConv2d, TTConv3d, QTTConv3d, nn.Linear, TTLinear, *_NORMS)
 #: Modules that tracing does not enter.
 LEAVES = (TTConv2d, TTConv3d, QTTConv3d, TTLinear, PairMaxPool3d, PairAvgPool3d, Subsample)

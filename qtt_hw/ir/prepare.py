@@ -18,6 +18,7 @@ from qtt_hw.ir.integer import exact_arithmetic, full_precision, input_integers
 from qtt_hw.ir.residual import AddStage
 from qtt_hw.ir.stages import ContractionStage, Stage, Stream
 from qtt_hw.ir.trace import walk
+from qtt_hw.nn.planar import with_depth
 from qtt_hw.quant import PowerOfTwoQuantizer, QuantConfig
 from qtt_hw.quant.codebook import DynamicCodebook
 from qtt_hw.quant.incremental import IncrementalQuantizer
@@ -34,6 +35,8 @@ VOXELS = Format(bits=1, signed=False, frac=0)
 
 class PreparedModel(nn.Module):
     """Stages named as the Graph's nodes: fake quantisation in training, integer arithmetic in evaluation.
+
+    Inputs have axes [N, C, D, H, W]; those of depth 1 may be given as [N, C, H, W].
 
     Phases, in this order: `calibrate`; training with learned scales and batch statistics; `freeze_scales`;
     `freeze_statistics`, after which training's forward values are evaluation's, to the bit. They are part of the state.
@@ -82,7 +85,7 @@ class PreparedModel(nn.Module):
             raise ValueError("calibrate comes before freeze_scales and freeze_statistics")
         balance(self.stage_list, self.gauges)
         with torch.no_grad(), exact_arithmetic(self.phase.device):
-            calibrate_stages(self.stage_list, self.input, _inputs(batches), scales=True)
+            calibrate_stages(self.stage_list, self.input, self._batches(batches), scales=True)
         self.phase[0] = 1
 
     def freeze_scales(self) -> None:
@@ -114,7 +117,7 @@ class PreparedModel(nn.Module):
             raise ValueError("freeze_scales, which quantises the weights left, comes before freeze_statistics")
         if batches is not None:
             with torch.no_grad(), exact_arithmetic(self.phase.device):
-                calibrate_stages(self.stage_list, self.input, _inputs(batches), scales=False)
+                calibrate_stages(self.stage_list, self.input, self._batches(batches), scales=False)
         for stage in self.stage_list:
             if isinstance(stage, ContractionStage) and stage.batch_norm is not None:
                 stage.batch_norm.report(stage.name)
@@ -173,7 +176,7 @@ class PreparedModel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits [N, classes] of inputs [N, C, D, H, W], integers * 2**-frac on both ends."""
         self._need_calibration()
-        self._check_shape(x)
+        x = self._checked(x)
         if not self.training:
             with torch.no_grad(), exact_arithmetic(x.device):
                 name = self.stage_list[-1].name
@@ -194,7 +197,7 @@ class PreparedModel(nn.Module):
     def forward_all(self, x: Tensor) -> dict[str, Tensor]:
         """Every stage's output integers by name, int64 [N, C, D, H, W], as evaluation computes them."""
         self._need_calibration()
-        self._check_shape(x)
+        x = self._checked(x)
         names = [stage.name for stage in self.stage_list]
         with exact_arithmetic(x.device):
             parts = [self._integers(part, keep=set(names)) for part in x.split(self._chunk)]
@@ -205,10 +208,20 @@ class PreparedModel(nn.Module):
         """Format of the logits."""
         return formats(self.stage_list, self.input.format)[self.stage_list[-1].name]
 
-    def _check_shape(self, x: Tensor) -> None:
+    def _checked(self, x: Tensor) -> Tensor:
+        """The inputs with a depth axis; raises ValueError where the shape is not the model's."""
         d, h, w, c = self.input.shape
+        x = with_depth(x)
         if x.ndim != 5 or tuple(x.shape[1:]) != (c, d, h, w):
             raise ValueError(f"input of shape {list(x.shape)} given, the model takes [N, {c}, {d}, {h}, {w}]")
+        return x
+
+    def _batches(self, batches: Iterable[Any]) -> list[Tensor]:
+        """The inputs of batches that may carry labels."""
+        found = [self._checked(batch[0] if isinstance(batch, tuple | list) else batch) for batch in batches]
+        if not found:
+            raise ValueError("at least one batch of inputs is needed")
+        return found
 
     def _integers(self, x: Tensor, keep: set[str]) -> dict[str, Tensor]:
         """The kept stages' output integers, float32 [N, C, D, H, W]."""
@@ -221,14 +234,6 @@ class PreparedModel(nn.Module):
         return {stage.name: integers for stage, (integers, _) in found if stage.name in keep}
 
 
-def _inputs(batches: Iterable[Any]) -> list[Tensor]:
-    """The inputs of batches that may carry labels."""
-    found = [batch[0] if isinstance(batch, tuple | list) else batch for batch in batches]
-    if not found:
-        raise ValueError("at least one batch of inputs is needed")
-    return found
-
-
 def prepare(
     model: nn.Module, example: Tensor, config: QuantConfig | None = None, input_format: Format = VOXELS
 ) -> PreparedModel:
@@ -238,7 +243,7 @@ def prepare(
     ----------
     model : nn.Module
         Left as it is.
-    example : float tensor, [N, C, D, H, W]
+    example : float tensor, [N, C, D, H, W] or [N, C, H, W]
         Any input of the right shape.
     config : QuantConfig, optional
     input_format : Format
@@ -257,5 +262,5 @@ def prepare(
 
     lowering = walk(model, example, input_format, refuse, config.tt_form)
     stages = lowering.network.build(config, input_format)
-    _, c, d, h, w = example.shape
+    _, c, d, h, w = with_depth(example).shape
     return PreparedModel(stages, lowering.network.gauges, config, Edge((d, h, w, c), input_format))

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.lower import LEAVES, Lowering
 from qtt_hw.ir.value import Unsupported, Value
+from qtt_hw.nn.planar import is_planar, with_depth, without_depth
 
 __all__ = ["Visit", "walk"]
 
@@ -39,20 +40,25 @@ _AS_MODULE: dict[Any, type[nn.Module]] = {
 #: What to use instead of a function that is not followed.
 _INSTEAD = {
     F.dropout: "use nn.Dropout",
+    F.dropout2d: "use nn.Dropout2d",
     F.dropout3d: "use nn.Dropout3d",
+    F.max_pool2d: "use nn.MaxPool2d",
     F.max_pool3d: "use nn.MaxPool3d",
+    F.avg_pool2d: "use nn.AvgPool2d",
     F.avg_pool3d: "use nn.AvgPool3d",
+    F.adaptive_avg_pool2d: "use nn.AdaptiveAvgPool2d(1)",
     F.adaptive_avg_pool3d: "use nn.AdaptiveAvgPool3d(1)",
+    F.conv2d: "use nn.Conv2d",
     F.conv3d: "use nn.Conv3d",
     F.linear: "use nn.Linear",
-    F.batch_norm: "use nn.BatchNorm3d",
+    F.batch_norm: "use nn.BatchNorm2d or nn.BatchNorm3d",
     F.softmax: "leave it out: the hardware puts out logits and their argmax",
     F.log_softmax: "leave it out: the hardware puts out logits and their argmax",
     "view": "use torch.flatten(x, 1)",
     "reshape": "use torch.flatten(x, 1)",
     torch.reshape: "use torch.flatten(x, 1)",
-    "mean": "use nn.AdaptiveAvgPool3d(1)",
-    torch.mean: "use nn.AdaptiveAvgPool3d(1)",
+    **dict.fromkeys(("mean", torch.mean), "use nn.AdaptiveAvgPool2d(1) or nn.AdaptiveAvgPool3d(1)"),
+    **dict.fromkeys(("squeeze", torch.squeeze), "leave it out: 2D layers take [N, C, 1, H, W] as [N, C, H, W]"),
 }
 
 
@@ -195,7 +201,8 @@ def walk(
     Parameters
     ----------
     model : nn.Module
-    example : float tensor, [N, C, D, H, W]
+    example : float tensor, [N, C, D, H, W] or [N, C, H, W]
+        Of depth 1 for a network with 2D layers.
     input_format : Format
     visit : callable
         May raise to stop at the first layer that cannot be lowered.
@@ -207,10 +214,11 @@ def walk(
     ValueError
         When the model cannot be traced or does not run on the example.
     """
-    if example.ndim != 5:
-        raise ValueError(f"the example must have axes [N, C, D, H, W], got shape {list(example.shape)}")
+    if example.ndim not in (4, 5):
+        raise ValueError(f"the example must have axes [N, C, D, H, W] or [N, C, H, W], got {list(example.shape)}")
+    example = with_depth(example)
     _, c, d, h, w = example.shape
-    traced = _trace(model, example)
+    traced = _trace(model, without_depth(example) if is_planar(model) else example)
     lowering = Lowering((d, h, w, c), input_format, tt_form)
     walker = _Walk(traced.module, lowering)
     for node in traced.module.graph.nodes:

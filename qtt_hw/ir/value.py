@@ -52,8 +52,8 @@ class Value:
         return replace(self, forked=True)
 
     def unknown(self, shape: tuple[int, ...] | None) -> Value:
-        """What to go on with behind a layer that could not be lowered: [N, C] or [N, C, D, H, W] where it is known."""
-        if shape is None or len(shape) not in (2, 5):
+        """What to go on with behind a layer that could not be lowered: [N, C], with or without positions, if known."""
+        if shape is None or len(shape) not in (2, 4, 5):
             return Value(self.edge, self.shape, flat=self.flat, blind=True)
-        c, d, h, w = (*shape[1:], 1, 1, 1)[:4]
-        return Value(self.edge, (d, h, w, c), flat=len(shape) == 2, blind=True)
+        d, h, w = (1,) * (5 - len(shape)) + shape[2:]
+        return Value(self.edge, (d, h, w, shape[1]), flat=len(shape) == 2, blind=True)

@@ -12,6 +12,7 @@ from qtt_hw.data.sources import import_file
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear, zoo
 from qtt_hw.nn.memory import channels_last
+from qtt_hw.nn.planar import squeezing_depth
 from qtt_hw.train.config import Config
 from qtt_hw.tt.orders import Ordered
 
@@ -27,7 +28,10 @@ def example_input(spec: InputSpec) -> torch.Tensor:
 def make_network(
     config: Config, input_shape: tuple[int, int, int, int], classes: int, seed: int, *, dense: bool = False
 ) -> nn.Module:
-    """The float network for inputs (C, D, H, W), initialised from the seed, as channels_last_3d; it has not run yet."""
+    """The float network for inputs (C, D, H, W), initialised from the seed, as channels_last_3d; it has not run yet.
+
+    One of 2D layers takes [N, C, 1, H, W] too.
+    """
     name, arguments = config.model.name, dict(config.model.args)
     if dense:
         arguments["dense"] = True
@@ -42,7 +46,7 @@ def make_network(
                 _set_ranks(model, layer, ranks)
             for layer, path in config.model.paths.items():
                 _set_path(model, layer, path)
-    return channels_last(model)
+    return squeezing_depth(channels_last(model))
 
 
 def build_model(config: Config, spec: InputSpec, classes: int, seed: int, *, dense: bool = False) -> nn.Module:

@@ -238,7 +238,7 @@ def test_flattened_maps_are_added_in_the_order_of_the_flattening(inputs, assert_
         ),
         (
             lambda net, x: x + net.one(x).mean((2, 3, 4), keepdim=True),
-            "mean (mean) is not followed; use nn.AdaptiveAvgPool3d(1)",
+            "mean (mean) is not followed; use nn.AdaptiveAvgPool2d(1) or nn.AdaptiveAvgPool3d(1)",
         ),
         (
             lambda net, x: net.one(x) + net.two(x)[:, :1, :, :, :],

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from qtt_hw.data import Splits
+from qtt_hw.data import Splits, load
+from qtt_hw.evaluate import accuracy
+from qtt_hw.ir.file import load as load_model
+from qtt_hw.ir.graph import Add
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.nn import QTTConv3d, TTConv3d
-from qtt_hw.train import train
-from qtt_hw.train.config import Config, ModelConfig
+from qtt_hw.train import freeze_run, train
+from qtt_hw.train.config import Config, DataConfig, ModelConfig
 from qtt_hw.train.model import build_model
 
 SPEC = input_spec((8, 8, 8, 1), 2)
@@ -115,3 +119,41 @@ def test_modes_may_stand_in_another_order() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             net(text)
+
+
+PLANAR = """
+import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.conv = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.norm, self.pool = nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1)
+        self.linear = nn.Linear(4, 3)
+    def forward(self, x):
+        x = torch.relu(self.stem(x))
+        x = torch.relu(self.norm(self.conv(x)) + x)
+        return self.linear(self.pool(x).flatten(1))
+"""
+
+
+def test_a_2d_network_is_trained_on_samples_of_depth_one(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(PLANAR)
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    x = rng.integers(0, 80, (90, 1, 6, 6, 1)) + 80 * y[:, None, None, None, None]
+    np.savez(tmp_path / "own.npz", x=x.astype(np.uint8), y=y)
+    planar = config.model_copy(
+        update={
+            "model": ModelConfig(name="net.py:Net"),
+            "source": tmp_path / "c.toml",
+            "teacher": None,
+            "data": DataConfig(),
+        }
+    )
+    splits = load(tmp_path / "own.npz")
+    result = train(planar, splits, tmp_path / "run", progress=False)
+    assert result.phases["quantized"].epochs == 4
+    graph = load_model(freeze_run(tmp_path / "run", tmp_path / "model.qtt"))
+    assert graph.input.sample_shape == (1, 6, 6, 1) and any(isinstance(node, Add) for node in graph.nodes)
+    assert accuracy(graph, splits.validation) == result.validation_accuracy

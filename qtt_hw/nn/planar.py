@@ -1,0 +1,102 @@
+"""2D layers as 3D ones of depth 1: where the two meet, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from qtt_hw.nn.tt_conv import TTConv2d
+
+__all__ = ["is_planar", "squeezing_depth", "volumetric", "with_depth", "without_depth"]
+
+Model = TypeVar("Model", bound=nn.Module)
+
+#: Layers that run on [N, C, H, W] only.
+PLANAR = (nn.Conv2d, TTConv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+
+
+def is_planar(model: nn.Module) -> bool:
+    """Whether a network has 2D layers, so that it runs on [N, C, H, W]."""
+    return any(isinstance(module, PLANAR) for module in model.modules())
+
+
+def with_depth(x: Tensor) -> Tensor:
+    """[N, C, H, W] as [N, C, 1, H, W]; anything else as it is."""
+    return x.unsqueeze(2) if x.ndim == 4 else x
+
+
+def without_depth(x: Tensor) -> Tensor:
+    """[N, C, 1, H, W] as [N, C, H, W], which may also be given; raises ValueError for other depths."""
+    if x.ndim == 4:
+        return x
+    if x.ndim != 5 or x.shape[2] != 1:
+        raise ValueError(f"a network of 2D layers takes [N, C, H, W] or [N, C, 1, H, W], got shape {list(x.shape)}")
+    return x.squeeze(2)
+
+
+def _squeeze(model: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (without_depth(arguments[0]), *arguments[1:])
+
+
+def squeezing_depth(model: Model) -> Model:
+    """The model, which from now on takes [N, C, 1, H, W] too if it has 2D layers."""
+    if is_planar(model):
+        model.register_forward_pre_hook(_squeeze)
+    return model
+
+
+def volumetric(layer: nn.Module) -> nn.Module:
+    """The 3D layer that computes on [N, C, 1, H, W] what a 2D layer computes on [N, C, H, W]; others as they are.
+
+    A convolution's parameters are the 2D layer's own memory. Batch norm needs no other form.
+    """
+    match layer:
+        case nn.Conv2d():
+            return _convolution(layer)
+        case nn.MaxPool2d():
+            return nn.MaxPool3d(
+                _deep(1, layer.kernel_size),
+                _deep(1, layer.stride),
+                _deep(0, layer.padding),
+                _deep(1, layer.dilation),
+                layer.return_indices,
+                layer.ceil_mode,
+            )
+        case nn.AvgPool2d():
+            return nn.AvgPool3d(
+                _deep(1, layer.kernel_size),
+                _deep(1, layer.stride),
+                _deep(0, layer.padding),
+                layer.ceil_mode,
+                layer.count_include_pad,
+                layer.divisor_override,
+            )
+        case nn.AdaptiveAvgPool2d():
+            return nn.AdaptiveAvgPool3d(_deep(1, layer.output_size))  # type: ignore[arg-type]
+    return layer
+
+
+def _deep(depth: int, value: int | Sequence[int]) -> tuple[int, int, int]:
+    """A 2D layer's one number or two, behind what stands for the depth axis."""
+    h, w = (value, value) if isinstance(value, int) else value
+    return depth, h, w
+
+
+def _convolution(layer: nn.Conv2d) -> nn.Conv3d:
+    conv = nn.Conv3d(
+        layer.in_channels,
+        layer.out_channels,
+        _deep(1, layer.kernel_size),
+        _deep(1, layer.stride),
+        layer.padding if isinstance(layer.padding, str) else _deep(0, layer.padding),
+        _deep(1, layer.dilation),
+        layer.groups,
+        layer.bias is not None,
+        layer.padding_mode,
+        device="meta",  # no memory, and no random numbers
+    )
+    conv.weight = nn.Parameter(layer.weight.detach().unsqueeze(2))
+    conv.bias = layer.bias
+    return conv

@@ -1,0 +1,62 @@
+"""2D layers as 3D ones of depth 1."""
+
+import pytest
+import torch
+from torch import nn
+
+from qtt_hw.nn import ConvBlock
+from qtt_hw.nn.planar import is_planar, squeezing_depth, volumetric, with_depth, without_depth
+
+LAYERS = [
+    nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0)),
+    nn.Conv2d(4, 6, 3, padding="same", bias=False),
+    nn.Conv2d(4, 6, (2, 3), padding="valid", dilation=(2, 1), groups=2),
+    nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect"),
+    nn.MaxPool2d(3, 2, 1),
+    nn.MaxPool2d((1, 2), dilation=2, ceil_mode=True),
+    nn.AvgPool2d((3, 2), 1, (1, 0), count_include_pad=False),
+    nn.AvgPool2d(2, ceil_mode=True, divisor_override=3),
+    nn.AdaptiveAvgPool2d(1),
+    nn.AdaptiveAvgPool2d((2, 3)),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=repr)
+def test_the_3d_layer_computes_the_same(layer: nn.Module) -> None:
+    x = torch.randn(2, 4, 7, 6, generator=torch.Generator().manual_seed(0))
+    volume = volumetric(layer)
+    assert type(volume).__name__ == type(layer).__name__.replace("2d", "3d")
+    with torch.no_grad():
+        expected, found = layer(x), volume(with_depth(x))
+    assert found.shape[2] == 1 and torch.allclose(found.squeeze(2), expected, atol=1e-6)
+
+
+def test_parameters_are_the_layer_s_own_and_no_random_numbers_are_drawn() -> None:
+    layer = nn.Conv2d(4, 6, 3)
+    before = torch.get_rng_state()
+    volume = volumetric(layer)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert volume.weight.data_ptr() == layer.weight.data_ptr() and volume.bias is layer.bias
+    assert volume.weight.shape == (6, 4, 1, 3, 3)
+
+
+def test_other_layers_are_left_as_they_are() -> None:
+    for layer in (nn.Conv3d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU()):
+        assert volumetric(layer) is layer
+
+
+def test_depth_comes_and_goes() -> None:
+    x = torch.zeros(2, 3, 4, 5)
+    assert with_depth(x).shape == (2, 3, 1, 4, 5) and with_depth(with_depth(x)).shape == (2, 3, 1, 4, 5)
+    assert without_depth(with_depth(x)).shape == x.shape == without_depth(x).shape
+    for shape in ((2, 3, 2, 4, 5), (2, 3, 4)):
+        with pytest.raises(ValueError, match=r"takes \[N, C, H, W\] or \[N, C, 1, H, W\], got shape"):
+            without_depth(torch.zeros(shape))
+
+
+def test_a_network_of_2d_layers_takes_volumes_of_depth_one() -> None:
+    net = squeezing_depth(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3)))
+    x = torch.randn(5, 1, 4, 4)
+    assert torch.equal(net(x.unsqueeze(2)), net(x))
+    volumes = ConvBlock(1, 2, 3)
+    assert not is_planar(volumes) and not squeezing_depth(volumes)._forward_pre_hooks
