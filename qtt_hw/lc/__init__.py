@@ -1,0 +1,1 @@
+"""Learning-compression: a network trained while its weights are pulled towards their compression."""

@@ -1,0 +1,83 @@
+"""The C step: the compression of one weight, as a tensor train, as codes, or as a tensor train of codes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qtt_hw.quant import QuantConfig, weight_quantizer
+from qtt_hw.tt.svd import full, tt_svd
+from qtt_hw.tt.tucker import tt_tucker
+
+__all__ = ["Codes", "Compression", "TensorTrain"]
+
+
+class Compression(ABC):
+    """A set of weights that cost less to store, and the projection onto it."""
+
+    @abstractmethod
+    def compress(self, weight: Tensor) -> Tensor:
+        """The compressed weight, near in squared error; float64 of the weight's shape."""
+
+
+@dataclass(frozen=True)
+class Codes(Compression):
+    """Integers of a uniform format at the scale of least error, or a codebook.
+
+    Parameters
+    ----------
+    bits : int
+    codebook : "dqc" or "kmeans", optional
+    zero : bool
+        Of dqc.
+    """
+
+    bits: int
+    codebook: Literal["dqc", "kmeans"] | None = None
+    zero: bool = False
+
+    def compress(self, weight: Tensor) -> Tensor:
+        config = QuantConfig(weight_bits=self.bits, codebook=self.codebook, zero=self.zero)
+        quantizer = weight_quantizer(config, self.bits, tuple(weight.shape)).eval()
+        quantizer.calibrate(weight)
+        integers: Tensor = quantizer.integers(weight)
+        return integers * 2.0 ** -quantizer.format_of(weight).frac
+
+
+@dataclass(frozen=True)
+class TensorTrain(Compression):
+    """A convolution's kernel [out, in, *kernel] as the train of a TTConv2d or TTConv3d.
+
+    Parameters
+    ----------
+    ranks : sequence of int, optional
+        TT-ranks: upper bounds. With `tucker` they may be left out.
+    tucker : (int, int), optional
+        Ranks of the input and the output channels: TT-Tucker. The TT-SVD alone when left out.
+    codes : Codes, optional
+        Of every core: both compressions together, one after the other.
+    """
+
+    ranks: tuple[int, ...] | None
+    tucker: tuple[int, int] | None = None
+    codes: Codes | None = None
+
+    def cores(self, weight: Tensor) -> list[NDArray[np.float64]]:
+        """The cores [r, n, r'] over the modes (in, *kernel, out)."""
+        kernel = np.moveaxis(weight.detach().to("cpu", torch.float64).numpy(), 0, -1)
+        train: Sequence[NDArray[np.float64]]
+        train = tt_svd(kernel, self.ranks) if self.tucker is None else tt_tucker(kernel, self.tucker, self.ranks)
+        if self.codes is not None:
+            train = [self.codes.compress(torch.from_numpy(np.ascontiguousarray(core))).numpy() for core in train]
+        return list(train)
+
+    def compress(self, weight: Tensor) -> Tensor:
+        dense = np.moveaxis(full(self.cores(weight)), -1, 0)
+        return torch.from_numpy(np.ascontiguousarray(dense)).to(weight.device)
