@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from qtt_hw.ir.graph import Graph, InputSpec
     from qtt_hw.ir.prepare import PreparedModel, prepare
     from qtt_hw.ir.preprocess import input_spec, preprocess
-    from qtt_hw.nn import ConvBlock, PairAvgPool3d, PairMaxPool3d, QTTConv3d, TTConv2d, TTConv3d, TTLinear
+    from qtt_hw.nn import ConvBlock, PairAvgPool3d, PairMaxPool3d, QTTConv3d, Subsample, TTConv2d, TTConv3d, TTLinear
     from qtt_hw.quant import QuantConfig
     from qtt_hw.train import train
 
@@ -35,6 +35,7 @@ __all__ = [
     "PreparedModel",
     "QTTConv3d",
     "QuantConfig",
+    "Subsample",
     "TTConv2d",
     "TTConv3d",
     "TTLinear",
@@ -68,6 +69,7 @@ _HOME = {
     "PreparedModel": "qtt_hw.ir.prepare",
     "QTTConv3d": "qtt_hw.nn",
     "QuantConfig": "qtt_hw.quant",
+    "Subsample": "qtt_hw.nn",
     "TTConv2d": "qtt_hw.nn",
     "TTConv3d": "qtt_hw.nn",
     "TTLinear": "qtt_hw.nn",

@@ -155,7 +155,7 @@ def evaluate(
 def check(
     model: Annotated[str, typer.Argument(metavar="FILE.py:Net|ZOO-NAME|CONFIG.toml")],
     input: Annotated[
-        str | None, typer.Option(metavar="C,D,H,W", help="Input shape; a zoo network has its own.")
+        str | None, typer.Option(metavar="C,D,H,W", help="Input shape, or C,H,W; a zoo network has its own.")
     ] = None,
     json: Json = False,
 ) -> None:

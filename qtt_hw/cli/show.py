@@ -140,11 +140,11 @@ def file_to_write(path: Path, option: str) -> Path:
 
 
 def shape(text: str | None, option: str = "--input") -> tuple[int, int, int, int] | None:
-    """(C, D, H, W) of "C,D,H,W"."""
+    """(C, D, H, W) of "C,D,H,W", or of "C,H,W", whose depth is 1."""
     if text is None:
         return None
     parts = text.split(",")
-    if len(parts) != 4 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise ValueError(f"{option} {text}: expected C,D,H,W, four numbers above 0, such as 8,15,15,15")
-    c, d, h, w = (int(part) for part in parts)
-    return c, d, h, w
+    if len(parts) not in (3, 4) or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"{option} {text}: expected C,D,H,W or C,H,W, numbers above 0, such as 8,15,15,15 or 3,32,32")
+    c, *depth, h, w = (int(part) for part in parts)
+    return c, depth[0] if depth else 1, h, w

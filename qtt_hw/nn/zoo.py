@@ -2,7 +2,8 @@
 
 `voxtt` classifies voxel volumes: a dense first convolution, then TT convolutions, each with batch norm, ReLU and
 maybe a max pool, and a head that reads the whole remaining map. With `dense=True` every TT convolution is a dense one
-of the same kernel, stride and padding: the teacher and the baseline. The `qttnet` ones are QTTNet's own.
+of the same kernel, stride and padding: the teacher and the baseline. The `qttnet` ones are QTTNet's own. `lenet` and
+the `resnet` ones are of 2D layers, on images [N, C, H, W].
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from qtt_hw.nn.blocks import ConvBlock
+from qtt_hw.nn.lenet import LeNet
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.qttnet import MODELNET40, SMALL, UCF11, QTTNet
+from qtt_hw.nn.resnet import ResNet
 from qtt_hw.nn.tt_conv import TTConv3d
 
 __all__ = ["VoxTT", "create", "input_shape", "names"]
@@ -126,9 +129,12 @@ _ZOO: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "qttnet_ucf11": (QTTNet, UCF11),
     "qttnet_ucf50": (QTTNet, UCF11),
     "qttnet_small": (QTTNet, SMALL),
+    "lenet": (LeNet, {"input_shape": (1, 1, 28, 28)}),
+    **{f"resnet{depth}": (ResNet, {"depth": depth, "input_shape": (3, 1, 32, 32)}) for depth in (20, 32, 44, 56)},
 }
-#: Classes of the data set that a network is named for.
-_CLASSES = {"qttnet_modelnet40": 40, "qttnet_ucf11": 11, "qttnet_ucf50": 50}
+#: Classes of the data set that a network is made for.
+_CLASSES = {"qttnet_modelnet40": 40, "qttnet_ucf11": 11, "qttnet_ucf50": 50, "lenet": 10}
+_CLASSES |= {f"resnet{depth}": 10 for depth in (20, 32, 44, 56)}
 
 
 def names() -> tuple[str, ...]:
@@ -143,7 +149,7 @@ def input_shape(name: str) -> tuple[int, int, int, int]:
 
 
 def classes(name: str) -> int | None:
-    """The number of classes of the data set that a network is named for; None for one that is not."""
+    """The number of classes of the data set that a network is made for; None for one that is not."""
     return _CLASSES.get(name)
 
 

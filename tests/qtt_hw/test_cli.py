@@ -158,8 +158,8 @@ def test_a_wrong_command_line_is_one_line_that_names_the_option(qtt: Qtt, argume
         (["build", "b", "--frequency", "0"], "qtt: --frequency 0: must be above 0"),
         (["cosim", "b", "--data", "solids", "--samples", "few"], "qtt: --samples few: expected a number, or all"),
         (
-            ["check", "net.py:Net", "--input", "8,15,15"],
-            "qtt: --input 8,15,15: expected C,D,H,W, four numbers above 0, such as 8,15,15,15",
+            ["check", "net.py:Net", "--input", "8,15"],
+            "qtt: --input 8,15: expected C,D,H,W or C,H,W, numbers above 0, such as 8,15,15,15 or 3,32,32",
         ),
     ],
 )

@@ -1,5 +1,7 @@
 """2D networks: the stages of their 3D twins of depth 1, equal to the golden model in every phase."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
+from qtt_hw.ir import golden
 from qtt_hw.ir.check import check
+from qtt_hw.ir.file import load, save
 from qtt_hw.ir.prepare import prepare
 from qtt_hw.nn import TTConv2d
+from qtt_hw.nn.zoo import create, input_shape
 from qtt_hw.quant import QuantConfig
 
 IMAGE = Format(8, True, 7)
@@ -169,3 +174,27 @@ def test_random_2d_networks_are_equal_in_every_phase(
     evaluated = prepared(values)
     prepared.train()
     assert torch.equal(prepared(values[:, :, 0]), evaluated)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("lenet", {}), ("resnet20", {"shortcut": "pad"}), ("resnet20", {"widths": (4, 8, 8)})],
+)
+def test_the_named_2d_networks_are_equal(
+    disturb, inputs, assert_equal, tmp_path: Path, name: str, arguments: dict
+) -> None:
+    torch.manual_seed(0)
+    net = create(name, **arguments)
+    disturb(net)
+    c, _, h, w = input_shape(name)
+    x, values = inputs(IMAGE, (2, 1, h, w, c), 0)
+    model = prepare(net, values[:1], QuantConfig(weight_bits=4, activation_bits=5), IMAGE)
+    model.calibrate([values])
+    assert_equal(model, x, values)
+    model.freeze_scales()
+    model.freeze_statistics([values])
+    graph = assert_equal(model, x, values)
+    assert torch.equal(model.train()(values), model.eval()(values))
+    save(graph, tmp_path / "model.qtt")
+    (logits,) = golden.run(load(tmp_path / "model.qtt"), x).values()
+    assert np.array_equal(logits, golden.run(graph, x)[graph.nodes[-1].name])
