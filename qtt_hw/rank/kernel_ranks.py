@@ -1,0 +1,109 @@
+"""Ranks of one kernel: from its weights by EVBMF, or by Bayesian optimisation of error and cost."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtt_hw.rank.evbmf import evbmf_rank
+from qtt_hw.rank.study import search
+from qtt_hw.tt.svd import relative_error, tt_svd
+from qtt_hw.tt.tucker import partial_tucker, tt_tucker, unfolding
+
+__all__ = ["evbmf_ranks", "optimised_ranks", "published_tucker_ranks"]
+
+#: What takes the place of a cost ratio above 1 in the published objective.
+TOO_COSTLY = 5.0
+#: Trials of the published search: ten at random, three chosen.
+PUBLISHED_TRIALS = 13
+
+
+def evbmf_ranks(kernel: NDArray, factor: float = 1.0) -> tuple[tuple[int, int], tuple[int, ...]]:
+    """Tucker ranks (in, out) of a kernel [in, *axes, out], and TT-ranks of its core, all by EVBMF.
+
+    The Tucker ranks are those of the two channel unfoldings, the TT-ranks those of the core's unfoldings between its
+    axes; its end ranks are the Tucker ranks.
+
+    Parameters
+    ----------
+    kernel : float array, [in, *axes, out]
+    factor : float
+        Weakens every rank, see `rank.evbmf.weakened`.
+    """
+    last = kernel.ndim - 1
+    ends = tuple(evbmf_rank(unfolding(kernel, mode), factor=factor) for mode in (0, last))
+    core, _ = partial_tucker(kernel, (0, last), ends)
+    inner = [evbmf_rank(core.reshape(prod(core.shape[:i]), -1), factor=factor) for i in range(2, last)]
+    return (ends[0], ends[1]), (ends[0], *inner, ends[1])
+
+
+def published_tucker_ranks(kernel: NDArray, seed: int = 0, trials: int = PUBLISHED_TRIALS) -> tuple[int, int]:
+    """Tucker ranks (in, out) of least ||W - W'|| / ||W|| + multiplications' / multiplications.
+
+    Parameters
+    ----------
+    kernel : float array, [in, *axes, out]
+        At least 3 channels on either side.
+    seed, trials : int
+
+    References
+    ----------
+    Kim, Lee, Choe, "Bayesian optimization-based global optimal rank selection for compression of convolutional neural
+    networks", IEEE Access 8 (2020). There ranks are real numbers that are truncated; here they are integers.
+    """
+    taken, *axes, made = kernel.shape
+    if min(taken, made) < 3:
+        raise ValueError(f"a kernel of {taken} and {made} channels has no ranks from 2 to one less than them")
+    taps, size = prod(axes), float(np.linalg.norm(kernel))
+
+    def cost(ranks: dict[str, int]) -> tuple[float]:
+        i, o = ranks["in"], ranks["out"]
+        core, _ = partial_tucker(kernel, (0, kernel.ndim - 1), (i, o))
+        # The factors are orthogonal, so what the core lacks of the norm is the error.
+        error = max(size**2 - float(np.linalg.norm(core)) ** 2, 0.0) ** 0.5 / size
+        ratio = (taken * i + i * o * taps + o * made) / (taken * made * taps)
+        return (error + (ratio if ratio <= 1.0 else TOO_COSTLY),)
+
+    best = search("tucker", {"in": (2, taken - 1), "out": (2, made - 1)}, cost, ["minimize"], trials, seed=seed)[0]
+    return best.ranks["in"], best.ranks["out"]
+
+
+def optimised_ranks(
+    kernel: NDArray, tucker: tuple[int, int] | None = None, seed: int = 0, trials: int = 30
+) -> tuple[int, ...]:
+    """TT-ranks of a kernel [in, *axes, out] of least ||W - W'|| / ||W|| + multiplications' / multiplications.
+
+    From those that EVBMF finds. With `tucker`, only the ranks inside its core are chosen, the ends are the Tucker
+    ranks. The cost's share counts as it is, also above 1: a step there would only mislead the Gaussian process.
+
+    Parameters
+    ----------
+    kernel : float array, [in, *axes, out]
+    tucker : (int, int), optional
+    seed, trials : int
+    """
+    taken, *axes, made = kernel.shape
+    names = [f"r{i}" for i in range(1, kernel.ndim)]
+    whole = tuple(core.shape[2] for core in (tt_svd(kernel, eps=0.0) if tucker is None else tt_tucker(kernel, tucker)))
+    free = {name: (1, most) for name, most in zip(names, whole[:-1], strict=True)}
+    if tucker is not None:
+        for name in (names[0], names[-1]):
+            free.pop(name)
+    if not free:
+        return whole[:-1]
+
+    def ranks_of(chosen: dict[str, int]) -> tuple[int, ...]:
+        return tuple(chosen.get(name, most) for name, most in zip(names, whole[:-1], strict=True))
+
+    def cost(chosen: dict[str, int]) -> tuple[float]:
+        ranks = ranks_of(chosen)
+        cores = tt_svd(kernel, ranks) if tucker is None else tt_tucker(kernel, tucker, ranks)
+        ratio = sum(core.size for core in cores) / (taken * made * prod(axes))
+        return (relative_error(kernel, cores) + ratio,)
+
+    guess = dict(zip(names, evbmf_ranks(kernel)[1], strict=True))
+    first = [{name: min(guess[name], most) for name, (_, most) in free.items()}]
+    best = search("train", free, cost, ["minimize"], trials, first=first, seed=seed)[0]
+    return ranks_of(best.ranks)

@@ -1,0 +1,58 @@
+"""Ranks of single kernels whose ranks are known, and the published objective against an exhaustive search."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from qtt_hw.rank.kernel_ranks import evbmf_ranks, optimised_ranks, published_tucker_ranks
+from qtt_hw.tt.svd import relative_error, tt_svd
+from qtt_hw.tt.tucker import partial_tucker
+
+
+def kernel(taken: int, made: int, ranks: tuple[int, int], noise: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    core = rng.standard_normal((ranks[0], 3, 3, ranks[1]))
+    ends = rng.standard_normal((taken, ranks[0])), rng.standard_normal((made, ranks[1]))
+    clean = np.einsum("ia,axyb,jb->ixyj", ends[0], core, ends[1])
+    return clean / clean.std() + noise * rng.standard_normal(clean.shape)
+
+
+@pytest.mark.parametrize("ranks", [(3, 5), (6, 2)])
+def test_evbmf_finds_the_ranks_under_noise(ranks: tuple[int, int]) -> None:
+    tucker, train = evbmf_ranks(kernel(20, 24, ranks, 0.1))
+    assert tucker == ranks and (train[0], train[-1]) == ranks and len(train) == 3
+    weaker, _ = evbmf_ranks(kernel(20, 24, ranks, 0.1), factor=0.5)
+    assert weaker == (round((20 + ranks[0]) / 2), round((24 + ranks[1]) / 2))
+
+
+def published(w: np.ndarray, i: int, o: int) -> float:
+    taken, *_, made = w.shape
+    core, _ = partial_tucker(w, (0, 3), (i, o))
+    size = np.linalg.norm(w)
+    ratio = (taken * i + i * o * 9 + o * made) / (taken * made * 9)
+    return float(np.sqrt(max(size**2 - np.linalg.norm(core) ** 2, 0.0)) / size + (ratio if ratio <= 1 else 5.0))
+
+
+def test_the_published_objective() -> None:
+    w = kernel(9, 10, (3, 4), 0.2)
+    every = {(i, o): published(w, i, o) for i, o in product(range(2, 9), range(2, 10))}
+    found = published_tucker_ranks(w, trials=16)
+    assert every[found] <= sorted(every.values())[4]
+    assert found == published_tucker_ranks(w, trials=16)  # the same seed, the same ranks
+    with pytest.raises(ValueError, match="a kernel of 2 and 9 channels has no ranks from 2"):
+        published_tucker_ranks(np.ones((2, 3, 3, 9)))
+
+
+def test_ranks_of_a_train() -> None:
+    w = kernel(8, 8, (2, 2), 0.05)
+    ranks = optimised_ranks(w, trials=25)
+    every = {}
+    for r in product(range(1, 5), range(1, 8), range(1, 5)):
+        cores = tt_svd(w, r)
+        ratio = sum(core.size for core in cores) / w.size
+        every[r] = relative_error(w, cores) + ratio
+    cores = tt_svd(w, ranks)
+    assert relative_error(w, cores) + sum(core.size for core in cores) / w.size <= 1.15 * min(every.values())
+    inside = optimised_ranks(w, tucker=(2, 2), trials=12)
+    assert (inside[0], inside[2]) == (2, 2) and 1 <= inside[1] <= 6

@@ -1,0 +1,100 @@
+"""Studies: kept, resumed, shared by two processes, and refused in one line."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from qtt_hw.rank.study import Found, open_storage, search
+
+SPACE = {"a": (1, 9), "b": (1, 9)}
+
+
+def both(ranks: dict[str, int]) -> tuple[float, float]:
+    """An error that falls with the ranks, and a cost that rises."""
+    return 1.0 / (ranks["a"] * ranks["b"]), float(ranks["a"] + 2 * ranks["b"])
+
+
+def run(storage: Path | None, trials: int, told: list | None = None, **options: object) -> list[Found]:
+    def evaluate(ranks: dict[str, int]) -> tuple[float, float]:
+        if told is not None:
+            told.append(dict(ranks))
+        return both(ranks)
+
+    return search(
+        "two",
+        SPACE,
+        evaluate,
+        ["minimize", "minimize"],
+        trials,
+        storage=open_storage(storage),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_the_front_is_what_nothing_beats() -> None:
+    told: list[dict[str, int]] = []
+    found = run(None, 15, told, first=[{"a": 9, "b": 9}])
+    assert told[0] == {"a": 9, "b": 9}
+    tried = {tuple(both(ranks)) for ranks in told}
+    best = {v for v in tried if not any(o != v and o[0] <= v[0] and o[1] <= v[1] for o in tried)}
+    assert {item.values for item in found} == best
+    assert all(item.values == both(item.ranks) for item in found)
+
+
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_a_study_goes_on_where_it_stands(tmp_path: Path, kind: str) -> None:
+    where = tmp_path / "study.journal" if kind == "journal" else f"sqlite:///{tmp_path}/study.db"
+    told: list[dict[str, int]] = []
+    run(where, 4, told)  # type: ignore[arg-type]
+    assert len(told) == 4
+    reports: list[tuple[int, int]] = []
+    found = run(where, 7, told, progress=lambda done, of: reports.append((done, of)))  # type: ignore[arg-type]
+    assert len(told) <= 7 and [done for done, _ in reports] == [5, 6, 7]
+    assert run(where, 7, told) == found and len(reports) == 3  # type: ignore[arg-type]
+
+
+def _work(where: str, mine: str) -> None:
+    def evaluate(ranks: dict[str, int]) -> tuple[float, float]:
+        with Path(mine).open("a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()} {ranks['a']} {ranks['b']}\n")
+        return both(ranks)
+
+    search("two", SPACE, evaluate, ["minimize", "minimize"], 14, storage=open_storage(where))
+
+
+def test_two_processes_share_a_study(tmp_path: Path) -> None:
+    where, logs = str(tmp_path / "study.journal"), [str(tmp_path / f"{i}.log") for i in range(2)]
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_work, args=(where, log)) for log in logs]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    lines = [Path(log).read_text().splitlines() for log in logs]
+    assert all(lines), "both took part"
+    # Each may have been in the middle of a trial when the other one finished the last.
+    assert len(lines[0]) + len(lines[1]) <= 15
+    told: list[dict[str, int]] = []
+    front = run(Path(where), 14, told)
+    assert not told and all(item.values == both(item.ranks) for item in front)
+
+
+def test_refusals(tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("hello\n")
+    with pytest.raises(ValueError, match=r"other.txt: is not a journal of studies"):
+        open_storage(tmp_path / "other.txt")
+    with pytest.raises(ValueError, match="is a folder; give the name of a journal file"):
+        open_storage(tmp_path)
+    for where in ("sqlite:////no/such/folder/x.db", "nosuchdatabase://host/db"):
+        with pytest.raises(ValueError, match="cannot be opened as a study storage") as error:
+            open_storage(where)
+        assert "\n" not in str(error.value) and str(error.value).startswith(where)
+    with pytest.raises(ValueError, match="study s: there is no rank to choose"):
+        search("s", {}, both, ["minimize"], 1)
+    with pytest.raises(ValueError, match="study s: a has no rank from 3 to 2"):
+        search("s", {"a": (3, 2)}, both, ["minimize"], 1)
