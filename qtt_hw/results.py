@@ -190,8 +190,7 @@ def _kinds(config: Config, entry: Entry) -> tuple[str, ...]:
 
 def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, Any]:
     """One row, after reading the test set once."""
-    from qtt_hw.evaluate import evaluate
-    from qtt_hw.train import TrainResult, float_model, frozen_graph
+    from qtt_hw.train import TrainResult, float_model
     from qtt_hw.train.store import RunStore
     from qtt_hw.train.testing import float_accuracy
 
@@ -204,16 +203,9 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, A
         "validation_accuracy": result.phases[name].validation_accuracy,
     }
     if kind == "quantized-tt":
-        graph = frozen_graph(folder)
-        found = evaluate(graph, splits)
-        row |= {
-            "test_accuracy": found.accuracy,
-            "test_accuracy_unseen": found.accuracy_unseen,
-            "weight_bytes": found.weight_bytes,
-            "compression": round(4 * _dense_parameters(config, splits) / found.weight_bytes, 2),
-            "macs": graph.macs(),
-            "calibrated_validation_accuracy": result.calibrated_accuracy,
-        }
+        row |= _quantized(folder, config, splits) | {"calibrated_validation_accuracy": result.calibrated_accuracy}
+        if result.phases[name].crossings is not None:
+            row["crossings"] = result.phases[name].crossings
     else:
         model = float_model(folder, phase=name)
         whole, unseen = float_accuracy(model, splits, config.data.input_spec(splits))
@@ -226,6 +218,33 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, A
         "accelerator": result.accelerator,
         "versions": result.versions,
         "configuration": result.config,
+    }
+
+
+def _quantized(folder: Path, config: Config, splits: Splits) -> dict[str, Any]:
+    """Test accuracy and sizes: of the integer model, or with quantised weights where the rest stays in float.
+
+    `code_bytes` is the weights alone, as codes, with their centroids where codes stand for those.
+    """
+    from qtt_hw.evaluate import evaluate
+    from qtt_hw.ir.freeze import freeze
+    from qtt_hw.train import load_run
+    from qtt_hw.train.testing import float_accuracy
+
+    prepared, _, spec, labels = load_run(folder)
+    codes = {"code_bytes": -(-prepared.code_bits // 8)}
+    if prepared.floating:
+        whole, unseen = float_accuracy(prepared, splits, spec)
+        return {"activations": "float", "test_accuracy": whole, "test_accuracy_unseen": unseen, **codes}
+    graph = freeze(prepared, spec, labels, config.name)
+    found = evaluate(graph, splits)
+    return {
+        "test_accuracy": found.accuracy,
+        "test_accuracy_unseen": found.accuracy_unseen,
+        "weight_bytes": found.weight_bytes,
+        "compression": round(4 * _dense_parameters(config, splits) / found.weight_bytes, 2),
+        "macs": graph.macs(),
+        **codes,
     }
 
 

@@ -31,6 +31,8 @@ def freeze(prepared: PreparedModel, spec: InputSpec, labels: Sequence[str] = (),
     """
     if not prepared.calibrated:
         raise ValueError(f"{name}: calibrate the prepared model before freezing it")
+    if prepared.floating:
+        raise ValueError(f'{name}: activations = "float" cannot be frozen to integers; use activations = "quantized"')
     if spec.edge != prepared.input:
         raise ValueError(
             f"{name}: samples are preprocessed to {list(spec.edge.shape)} as {spec.edge.format}, "

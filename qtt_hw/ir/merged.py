@@ -122,6 +122,10 @@ class MergedStage(ContractionStage):
         assert isinstance(self.weight_quantizer, UniformQuantizer)
         return self.weight_quantizer
 
+    @property
+    def weight_size(self) -> int:
+        return self.window.taps * math.prod(core.shape[1] * core.shape[2] for core in self.cores[1:])
+
     def weight_format(self) -> Format:
         return self._last.format
 

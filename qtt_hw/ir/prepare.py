@@ -19,7 +19,7 @@ from qtt_hw.ir.residual import AddStage
 from qtt_hw.ir.stages import ContractionStage, Stage, Stream
 from qtt_hw.ir.trace import walk
 from qtt_hw.nn.planar import with_depth
-from qtt_hw.quant import PowerOfTwoQuantizer, QuantConfig
+from qtt_hw.quant import BatchNorm, PowerOfTwoQuantizer, QuantConfig
 from qtt_hw.quant.codebook import DynamicCodebook
 from qtt_hw.quant.incremental import IncrementalQuantizer
 
@@ -40,6 +40,7 @@ class PreparedModel(nn.Module):
 
     Phases, in this order: `calibrate`; training with learned scales and batch statistics; `freeze_scales`;
     `freeze_statistics`, after which training's forward values are evaluation's, to the bit. They are part of the state.
+    With float activations only weights are quantised, evaluation is in float too, and the last phase does not exist.
 
     Parameters
     ----------
@@ -60,6 +61,15 @@ class PreparedModel(nn.Module):
         self.gauges, self.config, self.input = tuple(gauges), config, edge
         # (calibrated, scales frozen, statistics frozen)
         self.register_buffer("phase", torch.zeros(3, dtype=torch.int64))
+        if self.floating:
+            for name, parameter in self.named_parameters():
+                if name.endswith("output_quantizer.log2_scale"):
+                    parameter.requires_grad_(False)
+
+    @property
+    def floating(self) -> bool:
+        """Whether activations and batch norm are left in float."""
+        return self.config.activations == "float"
 
     # Phases
 
@@ -84,9 +94,29 @@ class PreparedModel(nn.Module):
         if self.scales_frozen or self.statistics_frozen:
             raise ValueError("calibrate comes before freeze_scales and freeze_statistics")
         balance(self.stage_list, self.gauges)
+        if self.floating:
+            for stage in self.contractions:
+                stage.calibrate_weight()
+            self.phase[0] = 1
+            self._estimate_statistics(self._batches(batches))
+            return
         with torch.no_grad(), exact_arithmetic(self.phase.device):
             calibrate_stages(self.stage_list, self.input, self._batches(batches), scales=True)
         self.phase[0] = 1
+
+    @torch.no_grad()
+    def _estimate_statistics(self, batches: Sequence[Tensor]) -> None:
+        """Set batch norms' running statistics to their averages over the batches, in float."""
+        norms = [module for module in self.modules() if isinstance(module, BatchNorm)]
+        momenta, training = [norm.momentum for norm in norms], self.training
+        self.train()
+        for index, x in enumerate(batches):
+            for norm in norms:
+                norm.momentum = 1 / (index + 1)
+            self(x)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        self.train(training)
 
     def freeze_scales(self) -> None:
         """Fix every scale as an integer constant, and quantise the weights that training still had in float."""
@@ -113,6 +143,7 @@ class PreparedModel(nn.Module):
             Re-estimate the statistics on them first, stage by stage, each on what the integer stages before produce.
         """
         self._need_calibration()
+        self._refuse_floats()
         if any(stage.weight_quantizer.partial for stage in self.contractions):
             raise ValueError("freeze_scales, which quantises the weights left, comes before freeze_statistics")
         if batches is not None:
@@ -126,6 +157,10 @@ class PreparedModel(nn.Module):
     def _need_calibration(self) -> None:
         if not self.calibrated:
             raise ValueError("the prepared model has no scales yet; call calibrate on some inputs first")
+
+    def _refuse_floats(self) -> None:
+        if self.floating:
+            raise ValueError('activations = "float" leaves no integers; use activations = "quantized"')
 
     # Parts
 
@@ -146,6 +181,11 @@ class PreparedModel(nn.Module):
         """By contraction and sum: the share of outputs beyond the format when last trained or calibrated on."""
         rounding = [stage for stage in self.stage_list if isinstance(stage, ContractionStage | AddStage)]
         return {stage.name: stage.output_quantizer.clip_rate for stage in rounding}
+
+    @property
+    def code_bits(self) -> int:
+        """Of all weights as they would be stored: integers or codes, with the tables of centroids that codes index."""
+        return sum(stage.weight_quantizer.stored_bits(stage.weight_size) for stage in self.contractions)
 
     def crossings(self) -> dict[str, int]:
         """By contraction with powers of two: how often its largest weight crossed one in training."""
@@ -177,6 +217,8 @@ class PreparedModel(nn.Module):
         """Logits [N, classes] of inputs [N, C, D, H, W], integers * 2**-frac on both ends."""
         self._need_calibration()
         x = self._checked(x)
+        if self.floating:
+            return self._floats(x)
         if not self.training:
             with torch.no_grad(), exact_arithmetic(x.device):
                 name = self.stage_list[-1].name
@@ -193,10 +235,19 @@ class PreparedModel(nn.Module):
                 x = stream[0]
         return x.flatten(1)
 
+    def _floats(self, x: Tensor) -> Tensor:
+        """Logits with quantised weights and float activations."""
+        with full_precision(x.device):
+            x = x.to(torch.float32).contiguous(memory_format=torch.channels_last_3d)
+            for _, y in execute(self.stage_list, x, lambda stage, inputs: stage.floats(*inputs)):
+                x = y
+        return x.flatten(1)
+
     @torch.no_grad()
     def forward_all(self, x: Tensor) -> dict[str, Tensor]:
         """Every stage's output integers by name, int64 [N, C, D, H, W], as evaluation computes them."""
         self._need_calibration()
+        self._refuse_floats()
         x = self._checked(x)
         names = [stage.name for stage in self.stage_list]
         with exact_arithmetic(x.device):

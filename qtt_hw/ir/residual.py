@@ -67,6 +67,10 @@ class AddStage(Stage):
         requant = self.node(*(fmt for _, fmt in streams)).requant
         return requant(self.sums(*streams)[0]).to(torch.float32)
 
+    def floats(self, *inputs: Tensor) -> Tensor:
+        total = inputs[0] + inputs[1]
+        return total if self.output_quantizer.signed else total.relu()
+
     def values(self, *streams: Stream, exact: bool) -> Tensor:
         (a, _), (b, _) = streams
         if not exact:
@@ -107,10 +111,12 @@ class SubsampleStage(Stage):
         super().__init__(name, inputs, source, in_shape, (*self.window.out_positions(in_shape), channels))
         self.before = before
 
-    def integers(self, *streams: Stream) -> Tensor:
-        ((x, _),) = streams
-        y = subsample(x, self.window.stride, self.before, self.out_shape[3])
+    def floats(self, *inputs: Tensor) -> Tensor:
+        y = subsample(inputs[0], self.window.stride, self.before, self.out_shape[3])
         return y.contiguous(memory_format=torch.channels_last_3d)
+
+    def integers(self, *streams: Stream) -> Tensor:
+        return self.floats(streams[0][0])
 
     def values(self, *streams: Stream, exact: bool) -> Tensor:
         return self.integers(*streams)

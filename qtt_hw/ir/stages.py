@@ -59,6 +59,10 @@ class Stage(nn.Module, ABC):
         """Output values from the inputs' values, with gradients; the integers' own values if `exact`."""
 
     @abstractmethod
+    def floats(self, *inputs: Tensor) -> Tensor:
+        """Output values from the inputs' where nothing is quantised but weights, with gradients."""
+
+    @abstractmethod
     def integers(self, *streams: Stream) -> Tensor:
         """Output integers from the inputs' integers; float32 in and out, exact."""
 
@@ -142,6 +146,11 @@ class ContractionStage(Stage):
         """Of the quantised weight's integers, as they are now."""
         with self._named():
             return self.weight_quantizer.format_of(self.weight)
+
+    @property
+    def weight_size(self) -> int:
+        """Weights, [out, in, kd, kh, kw] counted."""
+        return self.weight.numel()
 
     def weight_integers(self) -> Tensor:
         """The quantised weight's integers, float64 [out, in, kd, kh, kw]."""
@@ -230,16 +239,24 @@ class ContractionStage(Stage):
         ((x, fmt),) = streams
         return self.requantize(self.accumulators(x, fmt), fmt)
 
+    def _normalised(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The contraction's sums after batch norm or bias, with gradients."""
+        acc = contract(x, weight, self.window, self.lead, self.trail)
+        if self.batch_norm is not None:
+            found: Tensor = self.batch_norm(acc)
+            return found
+        return acc if self.bias is None else acc + self.bias.view(-1, 1, 1, 1)
+
+    def floats(self, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y = self._normalised(x, self.quantized_weight())
+        return y.relu() if self.relu else y
+
     def values(self, *streams: Stream, exact: bool) -> Tensor:
         ((x, fmt),) = streams
         weight = self.quantized_weight()
         if not exact:
-            acc = contract(x, weight, self.window, self.lead, self.trail)
-            if self.batch_norm is not None:
-                acc = self.batch_norm(acc)
-            elif self.bias is not None:
-                acc = acc + self.bias.view(-1, 1, 1, 1)
-            return self.output_quantizer(acc)
+            return self.output_quantizer(self._normalised(x, weight))
         folded, _ = self._folded(fmt)
         acc_frac = fmt.frac + folded.weight_format.frac
         out = folded.requant.out
@@ -297,11 +314,15 @@ class PoolStage(Stage):
         mean = torch.div(2 * total.to(torch.int64) + self.count, 2 * self.count, rounding_mode="floor")
         return mean.to(torch.float32)
 
+    def floats(self, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return pool_max(x, self.window) if self.kind == "max" else pool_sum(x, self.window) / self.count
+
     def values(self, *streams: Stream, exact: bool) -> Tensor:
         ((x, fmt),) = streams
+        mean = self.floats(x)
         if self.kind == "max":
-            return pool_max(x, self.window)
-        mean = pool_sum(x, self.window) / self.count
+            return mean
         with torch.no_grad():
             result = self.integers((x * 2.0**fmt.frac, fmt)).mul_(2.0**-fmt.frac)
         return StraightThrough.apply(mean, result)
@@ -326,9 +347,11 @@ class PermutationStage(Stage):
         super().__init__(name, inputs, source, in_shape, in_shape)
         self.register_buffer("order", torch.tensor(order, dtype=torch.int64), persistent=False)
 
+    def floats(self, *inputs: Tensor) -> Tensor:
+        return inputs[0].index_select(1, self.order)
+
     def integers(self, *streams: Stream) -> Tensor:
-        ((x, _),) = streams
-        return x.index_select(1, self.order)
+        return self.floats(streams[0][0])
 
     def values(self, *streams: Stream, exact: bool) -> Tensor:
         return self.integers(*streams)
@@ -340,9 +363,11 @@ class PermutationStage(Stage):
 class ReshapeStage(Stage):
     """The stream D, H, W, C read with other axes."""
 
+    def floats(self, *inputs: Tensor) -> Tensor:
+        return inputs[0].permute(0, 2, 3, 4, 1).reshape(-1, *self.out_shape).permute(0, 4, 1, 2, 3)
+
     def integers(self, *streams: Stream) -> Tensor:
-        ((x, _),) = streams
-        return x.permute(0, 2, 3, 4, 1).reshape(-1, *self.out_shape).permute(0, 4, 1, 2, 3)
+        return self.floats(streams[0][0])
 
     def values(self, *streams: Stream, exact: bool) -> Tensor:
         return self.integers(*streams)

@@ -41,9 +41,9 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised by the batch's own statistics, which also move the running ones; float32."""
+        """Normalised by the batch's own statistics, which also move the running ones, or in eval mode by those."""
         return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum, self.eps
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
         )
 
     @torch.no_grad()

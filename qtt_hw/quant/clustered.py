@@ -104,10 +104,8 @@ class ClusteredQuantizer(WeightQuantizer):
         self.centroids.copy_(centroids)
         self.codes.copy_(index.view(weight.shape))
 
-    @property
-    def stored_bits(self) -> int:
-        """Of the codes and the table of centroids."""
-        return self.codes.numel() * self.bits + self.centroids.numel() * CENTROID_BITS
+    def stored_bits(self, count: int) -> int:
+        return count * self.bits + self.centroids.numel() * CENTROID_BITS
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"

@@ -45,6 +45,9 @@ class QuantConfig(BaseModel):
         Of dqc and sqc: 0 takes the place of the least magnitude. inq always has one.
     gradient : "scaled" or "straight"
         Of dqc and sqc: times the quantised weight's size, as published, or straight through.
+    activations : "quantized" or "float"
+        Float leaves everything but the weights in float, batch norm included, as DQC was published: to be trained and
+        evaluated, not frozen.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +63,7 @@ class QuantConfig(BaseModel):
     codebook: Literal["dqc", "sqc", "inq", "kmeans"] | None = None
     zero: bool = False
     gradient: Literal["scaled", "straight"] = "scaled"
+    activations: Literal["quantized", "float"] = "quantized"
 
     @model_validator(mode="after")
     def _one_scheme(self) -> QuantConfig:
@@ -67,6 +71,8 @@ class QuantConfig(BaseModel):
         for name in ("zero", "gradient"):
             if getattr(self, name) != type(self).model_fields[name].default and not powers:
                 raise ValueError(f'{name} is only read with codebook = "dqc" or "sqc"')
+        if self.activations == "float" and self.scales == "fixed":
+            raise ValueError('scales = "fixed" rounds batch norm, which activations = "float" leaves in float')
         if self.codebook is None:
             return self
         if self.tt_form == "merged":

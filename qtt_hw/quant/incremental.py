@@ -66,6 +66,8 @@ class IncrementalQuantizer(WeightQuantizer):
         return torch.where(self.taken, self.values.to(torch.float64) * 2.0**book.frac, free)
 
     def forward(self, weight: Tensor) -> Tensor:
+        if not self.training:
+            return (self.integers(weight) * 2.0**-self.book.frac).to(weight.dtype)
         return torch.where(self.taken, self.values.to(weight.dtype), weight)
 
     def calibrate(self, weight: Tensor) -> None:

@@ -25,6 +25,8 @@ def largest(weight: Tensor) -> float:
 class WeightQuantizer(nn.Module, ABC):
     """Weights of any shape as integers * 2**-frac; a format's own, or a codebook's powers of two."""
 
+    #: Of a stored integer or code.
+    bits: int
     #: Whether training moves the float weight; otherwise something that stands in for it.
     trains_weight = True
 
@@ -43,6 +45,10 @@ class WeightQuantizer(nn.Module, ABC):
     @abstractmethod
     def calibrate(self, weight: Tensor) -> None:
         """Begin from this weight."""
+
+    def stored_bits(self, count: int) -> int:
+        """Of so many weights."""
+        return count * self.bits
 
     @property
     def partial(self) -> bool:

@@ -152,11 +152,19 @@ class Optimisation(_Section):
     clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 is none")
     select: Literal["last", "best"] = "last"
+    penalty: Literal["l1", "l2"] | None = Field(default=None, description="on the weights, quantised where they are")
+    penalty_weight: float = Field(default=0.0, ge=0, description="times sum |w|, or sum w^2 / 2")
 
     @property
     def rates(self) -> Schedule:
         """The learning rate over the phase."""
         return Schedule(self.schedule, self.warmup, self.drops, self.drop, self.cycles, self.base, self.fade)
+
+    @model_validator(mode="after")
+    def _whole_penalty(self) -> Self:
+        if (self.penalty is None) != (self.penalty_weight == 0.0):
+            raise ValueError("penalty and a penalty_weight above 0 come together")
+        return self
 
     @model_validator(mode="after")
     def _drops_in_order(self) -> Self:
@@ -211,8 +219,8 @@ class QuantSection(Optimisation):
     """Bit widths and quantisation-aware training after calibration.
 
     Scales learn until `freeze_scales` of the steps; until then inq takes its portions, evenly spaced from the first
-    step on. At `freeze_statistics` the batch-norm statistics are re-estimated
-    over `reestimate` batches, frozen, and training goes on through the folded integers.
+    step on. At `freeze_statistics` the batch-norm statistics are re-estimated over `reestimate` batches, frozen, and
+    training goes on through the folded integers; float activations have none of that.
     """
 
     weight_bits: int = Field(default=4, ge=2, le=8)
@@ -226,6 +234,7 @@ class QuantSection(Optimisation):
     codebook: Literal["dqc", "sqc", "inq", "kmeans"] | None = None
     zero: bool = False
     gradient: Literal["scaled", "straight"] = "scaled"
+    activations: Literal["quantized", "float"] = "quantized"
     portions: tuple[float, ...] = Field(default=(0.5, 0.75, 0.875), description="of inq; the rest at freeze_scales")
     epochs: int = Field(default=6, ge=0)
     lr: float = Field(default=3e-4, gt=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -18,12 +18,14 @@ from torch import Tensor, nn
 
 from qtt_hw.data import Splits
 from qtt_hw.ir.graph import InputSpec
+from qtt_hw.ir.prepare import PreparedModel
 from qtt_hw.train.batches import Batches, derived_seed
 from qtt_hw.train.checkpoint import load_tensors, write_atomically
 from qtt_hw.train.config import Config, Optimisation, load_config
 from qtt_hw.train.distill import Loss
 from qtt_hw.train.measure import accuracy
 from qtt_hw.train.model import build_model
+from qtt_hw.train.penalty import Penalised
 from qtt_hw.train.phase import Phase, Progress
 from qtt_hw.train.progress import progress_bar
 from qtt_hw.train.quantized import calibrate, milestones, prepare_model, scale_parameters
@@ -35,13 +37,17 @@ __all__ = ["PhaseResult", "TrainResult", "train", "versions"]
 
 
 class PhaseResult(BaseModel):
-    """How a phase ended; `epoch` is the selected one, -1 when there was none."""
+    """How a phase ended; `epoch` is the selected one, -1 when there was none.
+
+    `crossings` says of every codebook that is set by its layer's largest weight how often that crossed a power of two.
+    """
 
     validation_accuracy: float
     epoch: int
     epochs: int
     seconds: float
     parameters: int
+    crossings: dict[str, int] | None = None
 
 
 class TrainResult(BaseModel):
@@ -186,6 +192,8 @@ class _Run:
                 phase = self._phase(self.names[index], fresh, state)
                 resume = None if counters is None else (tensors, counters)
                 state["done"][phase.name] = phase.run(store, dict(state), resume, stop, progress)
+                if isinstance(phase.model, PreparedModel):
+                    state["done"][phase.name]["crossings"] = phase.model.crossings() or None
                 tensors, counters = {}, None
         phases = {name: PhaseResult(**values) for name, values in state["done"].items()}
         last = phases[self.names[-1]]
@@ -227,14 +235,15 @@ class _Run:
             assert config.teacher is not None
             batches = self._batches(name, config.teacher)
             model = self._network(name, dense=True)
-            return Phase(name, model, config.teacher, batches, loss=Loss(smoothing), **common)
-        loss = Loss(smoothing)
+            alone = _penalised(Loss(smoothing), model, config.teacher)
+            return Phase(name, model, config.teacher, batches, loss=alone, **common)
+        loss: Callable[[Tensor, Tensor, Tensor], Tensor] = Loss(smoothing)
         if config.teacher is not None and config.teacher.weight:
             loss = Loss(smoothing, self._teachers(), config.teacher.temperature, config.teacher.weight)
         if name == "float":
-            return Phase(
-                name, self._network(name), config.train, self._batches(name, config.train), loss=loss, **common
-            )
+            model = self._network(name)
+            loss = _penalised(loss, model, config.train)
+            return Phase(name, model, config.train, self._batches(name, config.train), loss=loss, **common)
         assert config.quant is not None
         batches = self._batches(name, config.quant)
         prepared = prepare_model(self._finished("float"), self.spec, config.quant).to(self.device)
@@ -246,11 +255,11 @@ class _Run:
             prepared,
             config.quant,
             batches,
-            loss=loss,
+            loss=_penalised(loss, prepared, config.quant),
             milestones=milestones(prepared, batches, config.quant),
             scales=scale_parameters(prepared),
             scale_lr=config.quant.scale_lr,
-            describe=lambda: {"clip_rates": {k: round(v, 5) for k, v in prepared.clip_rates().items()}},
+            describe=lambda: _described(prepared),
             **common,
         )
 
@@ -295,6 +304,22 @@ class _Run:
             prepare_model(model, self.spec, self.config.quant)
         except ValueError as error:
             raise ValueError(f"{self.config.model.name}: {error}") from None
+
+
+def _penalised(
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor], model: nn.Module, how: Optimisation
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    return loss if how.penalty is None else Penalised(loss, model, how.penalty, how.penalty_weight)
+
+
+def _described(prepared: PreparedModel) -> dict[str, Any]:
+    """What an epoch's log line says about quantisers: clipped shares, crossings of codebooks."""
+    found: dict[str, Any] = {}
+    if not prepared.floating:
+        found["clip_rates"] = {name: round(rate, 5) for name, rate in prepared.clip_rates().items()}
+    if prepared.crossings():
+        found["crossings"] = prepared.crossings()
+    return found
 
 
 def run_description(config: Config, splits: Splits, spec: InputSpec) -> dict[str, Any]:

@@ -52,9 +52,11 @@ def milestones(prepared: PreparedModel, batches: Batches, how: QuantSection) -> 
     folded integers take over.
     """
     steps = how.epochs * batches.per_epoch
+    scales = (*_portions(prepared, how, steps), Milestone(int(how.freeze_scales * steps), prepared.freeze_scales))
+    if prepared.floating:
+        return scales
     return (
-        *_portions(prepared, how, steps),
-        Milestone(int(how.freeze_scales * steps), prepared.freeze_scales),
+        *scales,
         Milestone(
             int(how.freeze_statistics * steps),
             lambda: prepared.freeze_statistics(batches.some(how.reestimate, STATISTICS_EPOCH)),

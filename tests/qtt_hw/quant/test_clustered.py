@@ -55,7 +55,7 @@ def test_values_are_8_bit_integers_whose_scale_follows_the_largest() -> None:
         assert torch.equal(quantizer(weight).double(), integers * 2.0**-fmt.frac)
         off = integers - (quantizer.centroids.detach() * 2.0**fmt.frac)[quantizer.codes.long()]
         assert off.abs().max() <= 0.5
-    assert quantizer.stored_bits == 30 * 3 + 8 * 8
+    assert quantizer.stored_bits(30) == 30 * 3 + 8 * 8
     other = ClusteredQuantizer(3, weight.shape)
     other.load_state_dict(quantizer.state_dict())
     assert torch.equal(other(weight), quantizer(weight))
