@@ -1,7 +1,7 @@
 """The results queue: runs described by configurations and seeds, resumed where they stand, one row after the other.
 
 `python -m qtt_hw.results` reads models/queue.toml. Every finished run adds its rows to results/TOPIC-KIND.json, the
-kinds being `float-dense` (the teacher), `float-tt` and `quantized-tt`. A row's test accuracy is read once, when the
+kinds being `dense` (the teacher), `float` and `quantized`. A row's test accuracy is read once, when the
 row is written; a row that stands is not made again.
 """
 
@@ -181,10 +181,10 @@ def _kinds(config: Config, entry: Entry) -> tuple[str, ...]:
     kinds = []
     if entry.start is None:
         if config.teacher is not None and config.teacher.dense:
-            kinds.append("float-dense")
-        kinds.append("float-tt")
+            kinds.append("dense")
+        kinds.append("float")
     if config.quant is not None:
-        kinds.append("quantized-tt")
+        kinds.append("quantized")
     return tuple(kinds)
 
 
@@ -195,14 +195,14 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, A
     from qtt_hw.train.testing import float_accuracy
 
     result = TrainResult.model_validate_json(RunStore(folder).result.read_text(encoding="utf-8"))
-    phase = {"float-dense": "teacher", "float-tt": "float", "quantized-tt": "quantized"}[kind]
+    phase = {"dense": "teacher", "float": "float", "quantized": "quantized"}[kind]
     name = phase if phase in result.phases else f"{phase}0"
     row: dict[str, Any] = {
         "config": config.name,
         "seed": result.seed,
         "validation_accuracy": result.phases[name].validation_accuracy,
     }
-    if kind == "quantized-tt":
+    if kind == "quantized":
         row |= _quantized(folder, config, splits) | {"calibrated_validation_accuracy": result.calibrated_accuracy}
         if result.phases[name].crossings is not None:
             row["crossings"] = result.phases[name].crossings

@@ -45,7 +45,7 @@ def test_the_run_freezes_to_the_same_file(tmp_path):
 @needs_data
 def test_accuracy_on_the_official_test_set_is_the_reported_one(splits):
     found = evaluate(load(MODEL), splits)
-    rows = json.loads((RESULTS / "modelnet10-quantized-tt.json").read_text())["rows"]
+    rows = json.loads((RESULTS / "modelnet10-quantized.json").read_text())["rows"]
     (row,) = [row for row in rows if row["seed"] == 0]
     assert found.samples == 908 and found.samples_unseen == 908 - 72
     assert found.accuracy == row["test_accuracy"] >= 0.90

@@ -70,20 +70,20 @@ def test_rows_come_once_and_an_interrupted_queue_goes_on(
     with monkeypatch.context() as patch, pytest.raises(Stop):
         patch.setattr(results, "append_row", append_three)
         run_queue(queue, folder, runs, progress=False)
-    assert [len(rows_of(folder / f"t-{kind}.json")) for kind in ("float-dense", "float-tt", "quantized-tt")] == [1] * 3
+    assert [len(rows_of(folder / f"t-{kind}.json")) for kind in ("dense", "float", "quantized")] == [1] * 3
     told: list[str] = []
     assert run_queue(queue, folder, runs, progress=False, note=told.append) == 4
-    assert told[0] == "four seed 1: float-dense, float-tt, quantized-tt" and len(told) == 6
-    rows = rows_of(folder / "t-quantized-tt.json")
+    assert told[0] == "four seed 1: dense, float, quantized" and len(told) == 6
+    rows = rows_of(folder / "t-quantized.json")
     assert [(row["config"], row["seed"]) for row in rows] == [("four", 0), ("four", 1), ("three", 1)]
     for row in rows:
         assert row["test_samples"] == 18 and row["weight_bytes"] > 0 and row["macs"] > 0 and row["epochs"] == 1
         assert row["configuration"]["train"]["seed"] == row["seed"]
         assert {"test_accuracy", "validation_accuracy", "seconds", "versions", "command", "date"} <= set(row)
-    dense = {row["seed"]: row["parameters"] for row in rows_of(folder / "t-float-dense.json")}
+    dense = {row["seed"]: row["parameters"] for row in rows_of(folder / "t-dense.json")}
     for row in rows:
         assert row["compression"] == round(4 * dense[row["seed"]] / row["weight_bytes"], 2)
-    floats = rows_of(folder / "t-float-tt.json")
+    floats = rows_of(folder / "t-float.json")
     assert [row["seed"] for row in floats] == [0, 1] and "weight_bytes" not in floats[0]
     assert run_queue(queue, folder, runs, progress=False) == 0
 

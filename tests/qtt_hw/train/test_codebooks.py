@@ -110,7 +110,7 @@ def test_float_activations_are_trained_and_evaluated_but_not_frozen(
         f"data = {{ options = {{ classes = 3, per_class = 20 }} }} }}\n"
     )
     assert run_queue(queue, tmp_path / "results", tmp_path / "runs", progress=False) == 2
-    (row,) = rows_of(tmp_path / "results" / "t-quantized-tt.json")
+    (row,) = rows_of(tmp_path / "results" / "t-quantized.json")
     assert row["activations"] == "float" and 0 <= row["test_accuracy"] <= 1 and "weight_bytes" not in row
     assert row["code_bytes"] > 0 and set(row["crossings"].values()) <= set(range(100))
     with pytest.raises(ValueError, match='^floats: activations = "float" cannot be frozen'):
