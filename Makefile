@@ -23,9 +23,10 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The queue of measured results in models/queue.toml; takes hours, resumes, needs QTT_DATA.
+# The queues of measured results, models/queue*.toml; take hours, resume, need QTT_DATA.
 results: .venv/installed
 	$(BIN)/python -m qtt_hw.results
+	$(BIN)/python -m qtt_hw.results --queue models/queue-dqc.toml
 
 # Seconds of every step after training, on the committed model.
 bench: .venv/installed
