@@ -197,3 +197,33 @@ def test_a_layer_without_a_codebook_is_named(codebook: str, value: float, messag
 def test_a_codebook_whose_sums_are_too_wide_is_refused_with_its_layer() -> None:
     with pytest.raises(ValueError, match=r"^\d[\w.]*: its sums need \d+ bits, 53 are exact; use fewer weight bits$"):
         calibrated({"codebook": "dqc", "weight_bits": 6, "activation_bits": 16})
+
+
+def test_with_float_activations_only_weights_are_quantised() -> None:
+    """The prepared model is the float one with quantised weights in place of its own, batch norm by the batch."""
+    torch.manual_seed(2)
+    model = nn.Sequential(nn.Conv3d(1, 4, 3), nn.BatchNorm3d(4), nn.ReLU(), nn.AvgPool3d(2), nn.Flatten())
+    model.append(nn.Linear(4 * 27, 3))
+    x = samples()
+    options = {"codebook": "dqc", "weight_bits": 3, "activations": "float"}
+    prepared = prepare(model, x, QuantConfig(**options), VOXELS)
+    with pytest.raises(ValueError, match="calibrate"):
+        prepared(x)
+    prepared.calibrate([x])
+    train(prepared)
+    plain = copy.deepcopy(model)
+    with torch.no_grad():
+        for stage, layer in zip(prepared.contractions, (plain[0], plain[5]), strict=True):
+            layer.weight.copy_(stage.quantized_weight().view_as(layer.weight))
+            if stage.bias is not None:
+                layer.bias.copy_(stage.bias)
+        norm = prepared.contractions[0].batch_norm
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            getattr(plain[1], name).copy_(getattr(norm, name))
+        # The convolution's bias is in batch norm: its statistics are taken on the sums without it.
+        plain[0].bias.zero_()
+    for mode in (False, True):
+        assert torch.allclose(prepared.train(mode)(x), plain.train(mode)(x), atol=1e-5), mode
+    assert all(not p.requires_grad for n, p in prepared.named_parameters() if n.endswith("output_quantizer.log2_scale"))
+    with pytest.raises(ValueError, match='^net: activations = "float" cannot be frozen'):
+        freeze(prepared, input_spec((8, 8, 8, 1)), name="net")
