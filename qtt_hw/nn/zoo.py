@@ -2,8 +2,8 @@
 
 `voxtt` classifies voxel volumes: a dense first convolution, then TT convolutions, each with batch norm, ReLU and
 maybe a max pool, and a head that reads the whole remaining map. With `dense=True` every TT convolution is a dense one
-of the same kernel, stride and padding: the teacher and the baseline. The `qttnet` ones are QTTNet's own. `lenet` and
-the `resnet` ones are of 2D layers, on images [N, C, H, W].
+of the same kernel, stride and padding: the teacher and the baseline. The `qttnet` ones are QTTNet's own. `lenet`,
+`vgg16` and the `resnet` ones are of 2D layers, on images [N, C, H, W].
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.qttnet import MODELNET40, SMALL, UCF11, QTTNet
 from qtt_hw.nn.resnet import ResNet
 from qtt_hw.nn.tt_conv import TTConv3d
+from qtt_hw.nn.vgg import VGG
 
 __all__ = ["VoxTT", "create", "input_shape", "names"]
 
@@ -131,10 +132,11 @@ _ZOO: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "qttnet_small": (QTTNet, SMALL),
     "lenet": (LeNet, {"input_shape": (1, 1, 28, 28)}),
     **{f"resnet{depth}": (ResNet, {"depth": depth, "input_shape": (3, 1, 32, 32)}) for depth in (20, 32, 44, 56)},
+    "vgg16": (VGG, {"input_shape": (3, 1, 32, 32)}),
 }
 #: Classes of the data set that a network is made for.
 _CLASSES = {"qttnet_modelnet40": 40, "qttnet_ucf11": 11, "qttnet_ucf50": 50, "lenet": 10}
-_CLASSES |= {f"resnet{depth}": 10 for depth in (20, 32, 44, 56)}
+_CLASSES |= {"vgg16": 10, **{f"resnet{depth}": 10 for depth in (20, 32, 44, 56)}}
 
 
 def names() -> tuple[str, ...]:
