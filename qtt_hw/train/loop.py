@@ -32,6 +32,7 @@ from qtt_hw.train.quantized import calibrate, milestones, prepare_model, scale_p
 from qtt_hw.train.run import float_model
 from qtt_hw.train.stop import StopSignals
 from qtt_hw.train.store import RunStore
+from qtt_hw.tt.orders import Ordered
 
 __all__ = ["PhaseResult", "TrainResult", "train", "versions"]
 
@@ -278,8 +279,7 @@ class _Run:
         if self.origin is None:
             return None
         theirs, ours = self.origin.description()["config"]["model"], self.config.model.model_dump(mode="json")
-        # The float model does not depend on the order in which it will be contracted.
-        if theirs | {"paths": {}} != ours | {"paths": {}}:
+        if _without_paths(theirs) != _without_paths(ours):
             raise ValueError(f"{self.origin.folder}: holds another network than {self.config.name} describes")
         phases = [*self.teachers, "float"]
         for phase in phases:
@@ -304,6 +304,13 @@ class _Run:
             prepare_model(model, self.spec, self.config.quant)
         except ValueError as error:
             raise ValueError(f"{self.config.model.name}: {error}") from None
+
+
+def _without_paths(section: dict[str, Any]) -> dict[str, Any]:
+    """A model's section as far as the float model depends on it: not on paths, but on the order of modes they name."""
+    named = {layer: Ordered.parse(path) for layer, path in section["paths"].items()}
+    orders = {layer: (o.in_modes, o.out_modes) for layer, o in named.items() if o.in_modes}
+    return section | {"paths": orders, "mode_order": "given"}
 
 
 def _penalised(
