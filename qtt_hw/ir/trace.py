@@ -112,7 +112,7 @@ def _trace(model: nn.Module, example: Tensor) -> _Traced:
             f"{name}: forward cannot be traced ({_first_line(error)}); let it not depend on the input's values"
         ) from None
     shapes = _Shapes(traced)
-    x = torch.rand(example.shape, generator=torch.Generator().manual_seed(0)).to(example.device)
+    x = torch.rand(example.shape, generator=torch.Generator().manual_seed(0)).to(example)
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what PyTorch has to say of the model's own calls
@@ -121,8 +121,9 @@ def _trace(model: nn.Module, example: Tensor) -> _Traced:
         raise ValueError(
             f"{name}: does not run on an example of shape {list(example.shape)}: {_first_line(error)}"
         ) from None
-    faithful = not isinstance(found, Tensor) or torch.allclose(expected, found, rtol=1e-3, equal_nan=True)
-    return _Traced(traced, shapes.shapes, faithful)
+    # Not exactly equal: a GPU's sums may come in another order each time.
+    differs = isinstance(found, Tensor) and bool((expected - found).abs().max() > 1e-2 * expected.abs().max())
+    return _Traced(traced, shapes.shapes, not differs)
 
 
 def _kind(node: fx.Node, traced: fx.GraphModule) -> str:
@@ -159,20 +160,46 @@ def _module_of(node: fx.Node, traced: fx.GraphModule) -> nn.Module:
 class _Walk:
     """One pass over the calls, with the value of each."""
 
-    def __init__(self, traced: fx.GraphModule, lowering: Lowering) -> None:
-        self.traced, self.lowering = traced, lowering
+    def __init__(self, traced: _Traced, lowering: Lowering, visit: Visit) -> None:
+        self.traced, self.module, self.lowering, self.visit = traced, traced.module, lowering, visit
         self.values: dict[fx.Node, Value] = {}
 
-    def lower(self, node: fx.Node) -> Value:
+    def run(self) -> None:
+        """Lower every call, in the order they run."""
+        for node in self.module.graph.nodes:
+            if node.op == "output":
+                self.end(node.args[0])
+                continue
+            value = self.input(node) if node.op == "placeholder" else self.call(node)
+            self.values[node] = value.fork() if len(node.users) > 1 else value
+
+    def input(self, node: fx.Node) -> Value:
+        if not self.values:
+            return self.lowering.input
+        self.visit(str(node.target), "input", "is a second input; a network takes one")
+        return self.lowering.input.unknown(self.traced.shapes.get(node))
+
+    def call(self, node: fx.Node) -> Value:
+        """The value of a call, which is reported."""
+        name = _name(node, self.module)
+        kind = "tensor" if node.op == "get_attr" else _kind(node, self.module)
+        try:
+            value = self.lower(name, node)
+        except Unsupported as error:
+            self.visit(name, kind, str(error))
+            return self.lowering.input.unknown(self.traced.shapes.get(node))
+        self.visit(name, kind, None)
+        return value
+
+    def lower(self, name: str, node: fx.Node) -> Value:
         """The value of a call; raises Unsupported."""
         if node.op == "get_attr":
             raise Unsupported("is a tensor used in forward; keep it inside a layer")
         if not node.users:
             raise Unsupported("puts out what nothing reads; leave it out")
-        name = _name(node, self.traced)
-        if node.target in _ADD:
+        if node.op != "call_module" and node.target in _ADD:
             return self.lowering.sum(name, *self.operands(node))
-        module = _module_of(node, self.traced)
+        module = _module_of(node, self.module)
         if len(node.all_input_nodes) != 1:
             raise Unsupported("reads several results; a layer reads one, an addition two")
         return self.lowering.apply(name, module, self.values[node.all_input_nodes[0]])
@@ -187,6 +214,27 @@ class _Walk:
             raise Unsupported("adds a constant; use a bias of the layer before it")
         a, b = (self.values[operand] for operand in operands)
         return a, b
+
+    def end(self, returned: Any) -> None:
+        """The conditions on a whole network."""
+        if not isinstance(returned, fx.Node):
+            self.visit("output", "output", "is not a single result; return the logits alone")
+            return
+        logits, last = self.values[returned], self.lowering.network.last
+        if logits.blind:
+            return
+        if self.lowering.network.layers == 0 or last is None:
+            self.visit("", "model", "has no layer with weights; add an nn.Linear")
+            return
+        if logits.flat:
+            self.lowering.flatten_stream("output", logits)
+        elif logits.shape[:3] != (1, 1, 1):
+            volume = list(logits.shape[:3])
+            self.visit("", "model", f"ends with a volume of {volume}; end it with nn.Flatten() and nn.Linear")
+        if last.relu:
+            self.visit(last.source, "model", "ends with a ReLU; leave it out, logits are signed")
+        if not self.traced.faithful:
+            self.visit("", "model", "changes in place what it reads again later; write y = y + x for y += x")
 
 
 def walk(
@@ -220,47 +268,5 @@ def walk(
     _, c, d, h, w = example.shape
     traced = _trace(model, without_depth(example) if is_planar(model) else example)
     lowering = Lowering((d, h, w, c), input_format, tt_form)
-    walker = _Walk(traced.module, lowering)
-    for node in traced.module.graph.nodes:
-        value = lowering.input
-        if node.op == "placeholder":
-            if walker.values:
-                visit(str(node.target), "input", "is a second input; a network takes one")
-                value = value.unknown(traced.shapes.get(node))
-        elif node.op == "output":
-            returned = node.args[0]
-            if isinstance(returned, fx.Node):
-                _finish(lowering, walker.values[returned], visit)
-                if not (traced.faithful or walker.values[returned].blind):
-                    visit("", "model", "changes in place what it reads again later; write y = y + x for y += x")
-            else:
-                visit("output", "output", "is not a single result; return the logits alone")
-            break
-        else:
-            name = _name(node, traced.module)
-            kind = "tensor" if node.op == "get_attr" else _kind(node, traced.module)
-            try:
-                value = walker.lower(node)
-            except Unsupported as error:
-                visit(name, kind, str(error))
-                value = value.unknown(traced.shapes.get(node))
-            else:
-                visit(name, kind, None)
-        walker.values[node] = value.fork() if len(node.users) > 1 else value
+    _Walk(traced, lowering, visit).run()
     return lowering
-
-
-def _finish(lowering: Lowering, logits: Value, visit: Visit) -> None:
-    """The conditions on a whole network."""
-    if logits.blind:
-        return
-    last = lowering.network.last
-    if lowering.network.layers == 0 or last is None:
-        visit("", "model", "has no layer with weights; add an nn.Linear")
-        return
-    if logits.flat:
-        lowering.flatten_stream("output", logits)
-    elif logits.shape[:3] != (1, 1, 1):
-        visit("", "model", f"ends with a volume of {list(logits.shape[:3])}; end it with nn.Flatten() and nn.Linear")
-    if last.relu:
-        visit(last.source, "model", "ends with a ReLU; leave it out, logits are signed")

@@ -283,6 +283,31 @@ def test_a_sum_in_place_of_what_is_read_later_is_refused() -> None:
         lowered(later)
 
 
+def test_a_module_may_be_called_add() -> None:
+    class Named(Net):
+        def __init__(self) -> None:
+            super().__init__(lambda net, x: net.add(x))
+            self.add = nn.Conv3d(CHANNELS, CHANNELS, 1)
+
+    model = prepare(Named(), torch.zeros(1, CHANNELS, *SHAPE), input_format=IMAGE)
+    assert [stage.name for stage in model.stage_list] == ["stem", "add", "head"]
+
+
+def test_an_addition_is_named_by_the_module_that_makes_it() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv3d(CHANNELS, CHANNELS, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.conv(x)
+
+    net = nn.Sequential(nn.Sequential(Block(), Block()), nn.Flatten(), nn.Linear(CHANNELS * 24, 3))
+    model = prepare(net, torch.zeros(1, CHANNELS, *SHAPE), input_format=IMAGE)
+    assert [stage.name for stage in model.stage_list] == ["0.0.conv", "0.0.add", "0.1.conv", "0.1.add", "2"]
+    assert model.stage_list[1].inputs == (INPUT, "0.0.conv")
+
+
 @st.composite
 def programs(draw: st.DrawFn) -> list[tuple[str, int, int, bool, bool]]:
     """Steps (kind, operand, operand, batch norm, ReLU) on the results so far, the input being the first."""
