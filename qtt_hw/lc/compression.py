@@ -16,7 +16,7 @@ from qtt_hw.quant import QuantConfig, weight_quantizer
 from qtt_hw.tt.svd import full, tt_svd
 from qtt_hw.tt.tucker import tt_tucker
 
-__all__ = ["Codes", "Compression", "TensorTrain"]
+__all__ = ["Codes", "Compression", "TensorTrain", "Whole"]
 
 
 class Compression(ABC):
@@ -25,6 +25,14 @@ class Compression(ABC):
     @abstractmethod
     def compress(self, weight: Tensor) -> Tensor:
         """The compressed weight, near in squared error; float64 of the weight's shape."""
+
+
+@dataclass(frozen=True)
+class Whole(Compression):
+    """No compression: for a layer that would not become smaller."""
+
+    def compress(self, weight: Tensor) -> Tensor:
+        return weight.detach().to(torch.float64)
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ Carreira-Perpinan, "Model compression as constrained optimization, with applicat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from qtt_hw.lc.compression import Compression
+from qtt_hw.lc.compression import Compression, Whole
+from qtt_hw.lc.selection import Given, Selection
 
 __all__ = ["LCModel"]
 
@@ -31,8 +32,8 @@ class LCModel(nn.Module):
     Parameters
     ----------
     network : nn.Module
-    compressions : mapping of str to Compression
-        By layer name; each compresses that layer's `weight`.
+    compressions : mapping of str to Compression or Selection
+        By layer name, of that layer's `weight`; a selection is made at the first C step and kept.
     mu : float
         Penalty parameter of the first L step that has one.
     growth : float
@@ -53,7 +54,7 @@ class LCModel(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        compressions: Mapping[str, Compression],
+        compressions: Mapping[str, Compression | Selection],
         mu: float = 1e-3,
         growth: float = 1.25,
         method: Literal["augmented", "penalty"] = "augmented",
@@ -61,27 +62,41 @@ class LCModel(nn.Module):
         super().__init__()
         if not compressions:
             raise ValueError("learning-compression: the network has nothing to compress; name at least one layer")
-        self.network, self.compressions = network, dict(compressions)
+        self.network = network
+        self.selections = {n: Given(c) if isinstance(c, Compression) else c for n, c in compressions.items()}
         self.growth, self.method = growth, method
         layers = dict(network.named_modules())
         for name in compressions:
             if not isinstance(getattr(layers.get(name), "weight", None), nn.Parameter):
                 raise ValueError(f"learning-compression: the network has no layer {name!r} with a weight")
-        for index, weight in enumerate(self.weights.values()):
+        for index, (name, weight) in enumerate(self.weights.items()):
             self.register_buffer(f"target_{index}", torch.zeros_like(weight))
             self.register_buffer(f"multiplier_{index}", torch.zeros_like(weight))
+            count = self.selections[name].count(weight)
+            self.register_buffer(f"choice_{index}", torch.zeros(count, dtype=torch.int64))
         self.register_buffer("progress", torch.zeros(1, dtype=torch.int64))
         self.register_buffer("mu", torch.tensor(mu, dtype=torch.float64))
 
     @property
     def weights(self) -> dict[str, nn.Parameter]:
         """The compressed weights by their layer's name."""
-        return {name: self.network.get_submodule(name).weight for name in self.compressions}  # type: ignore[misc]
+        return {name: self.network.get_submodule(name).weight for name in self.selections}  # type: ignore[misc]
 
     @property
     def pulled(self) -> bool:
         """Whether a C step has been done, so that there is something to be pulled towards."""
         return bool(self.progress[0])
+
+    def compression(self, name: str) -> Compression:
+        """What was chosen for a layer, once the first C step has been done."""
+        numbers = getattr(self, f"choice_{list(self.selections).index(name)}")
+        return self.selections[name].compression(tuple(numbers.tolist()))
+
+    def _pulled(self) -> Iterator[tuple[str, nn.Parameter, Tensor, Tensor]]:
+        """Name, weight, target and multiplier of every weight that is compressed."""
+        for index, (name, weight) in enumerate(self.weights.items()):
+            if not isinstance(self.compression(name), Whole):
+                yield name, weight, *self._state(index)
 
     def _state(self, index: int) -> tuple[Tensor, Tensor]:
         target, multiplier = getattr(self, f"target_{index}"), getattr(self, f"multiplier_{index}")
@@ -99,8 +114,7 @@ class LCModel(nn.Module):
             return torch.zeros((), device=self.mu.device)
         mu = float(self.mu)
         total: Tensor = torch.zeros((), device=self.mu.device)
-        for index, weight in enumerate(self.weights.values()):
-            target, multiplier = self._state(index)
+        for _, weight, target, multiplier in self._pulled():
             total = total + (weight - target - multiplier / mu).square().sum()
         return 0.5 * mu * total
 
@@ -108,11 +122,17 @@ class LCModel(nn.Module):
     def compress(self) -> None:
         """The C step, and the multipliers and the mu of the next L step."""
         mu = float(self.mu)
-        for index, (name, weight) in enumerate(self.weights.items()):
-            target, multiplier = self._state(index)
+        if not self.pulled:
+            for index, (name, weight) in enumerate(self.weights.items()):
+                try:
+                    numbers = self.selections[name].numbers(weight)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+                getattr(self, f"choice_{index}").copy_(torch.tensor(numbers, dtype=torch.int64))
+        for name, weight, target, multiplier in self._pulled():
             shifted = weight.to(torch.float64) - multiplier.to(torch.float64) / mu
             try:
-                target.copy_(self.compressions[name].compress(shifted))
+                target.copy_(self.compression(name).compress(shifted))
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
             if self.method == "augmented" and self.pulled:
@@ -124,17 +144,13 @@ class LCModel(nn.Module):
     @torch.no_grad()
     def distances(self) -> dict[str, float]:
         """By layer, ||w - D(t)|| / ||w||, how far the weights are from what they were last compressed to."""
-        found = {}
-        for index, (name, weight) in enumerate(self.weights.items()):
-            target, _ = self._state(index)
-            found[name] = float((weight - target).norm() / weight.norm())
-        return found
+        return {name: float((w - target).norm() / w.norm()) for name, w, target, _ in self._pulled()}
 
     @property
+    @torch.no_grad()
     def distance(self) -> float:
-        """The same over all compressed weights together."""
-        with torch.no_grad():
-            pairs = [(w, self._state(i)[0]) for i, w in enumerate(self.weights.values())]
-            apart = sum(float((w - target).square().sum()) for w, target in pairs)
-            whole = sum(float(w.square().sum()) for w, _ in pairs)
-        return float((apart / whole) ** 0.5)
+        """The same over all compressed weights together; 0 when none is."""
+        pairs = [(w, target) for _, w, target, _ in self._pulled()]
+        apart = sum(float((w - target).square().sum()) for w, target in pairs)
+        whole = sum(float(w.square().sum()) for w, _ in pairs)
+        return float((apart / whole) ** 0.5) if pairs else 0.0

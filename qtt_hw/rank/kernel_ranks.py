@@ -23,8 +23,9 @@ PUBLISHED_TRIALS = 13
 def evbmf_ranks(kernel: NDArray, factor: float = 1.0) -> tuple[tuple[int, int], tuple[int, ...]]:
     """Tucker ranks (in, out) of a kernel [in, *axes, out], and TT-ranks of its core, all by EVBMF.
 
-    The Tucker ranks are those of the two channel unfoldings, the TT-ranks those of the core's unfoldings between its
-    axes; its end ranks are the Tucker ranks.
+    The Tucker ranks are those of the two channel unfoldings, the TT-ranks those of the unfoldings between the axes, at
+    most what the core can have (the kernel's are larger matrices than the core's, so that noise stands out better); the
+    end ranks are the Tucker ranks.
 
     Parameters
     ----------
@@ -34,8 +35,10 @@ def evbmf_ranks(kernel: NDArray, factor: float = 1.0) -> tuple[tuple[int, int], 
     """
     last = kernel.ndim - 1
     ends = tuple(evbmf_rank(unfolding(kernel, mode), factor=factor) for mode in (0, last))
-    core, _ = partial_tucker(kernel, (0, last), ends)
-    inner = [evbmf_rank(core.reshape(prod(core.shape[:i]), -1), factor=factor) for i in range(2, last)]
+    inner = []
+    for i in range(2, last):
+        rank = evbmf_rank(kernel.reshape(prod(kernel.shape[:i]), -1), factor=factor)
+        inner.append(min(rank, ends[0] * prod(kernel.shape[1:i]), prod(kernel.shape[i:last]) * ends[1]))
     return (ends[0], ends[1]), (ends[0], *inner, ends[1])
 
 
