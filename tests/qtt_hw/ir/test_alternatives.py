@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from boards.devices import device
+from qtt_hw.fixedpoint import Codebook
 from qtt_hw.ir.alternatives import path_alternatives
 from qtt_hw.ir.freeze import freeze
 from qtt_hw.ir.graph import Contraction, Graph
@@ -114,3 +115,21 @@ def test_orders_of_modes_are_paths_of_their_own(model: nn.Module, graph: Graph) 
             assert [n.weight.shape for n in nodes] == [n.weight.shape for n in given["0"][text]]
     chosen = plan(graph, device("none"), alternatives=free)
     assert {path.layer for path in chosen.paths if path.chosen} == {"0", "5"}
+
+
+def test_paths_of_codebooks_have_codebooks_of_their_own(model: nn.Module) -> None:
+    """Every core, and every merged core, has its own greatest exponent; all of them are planned with shifts."""
+    config = QuantConfig(codebook="dqc", weight_bits=3, zero=True)
+    x = torch.randint(0, 2, (2, 4, 3, 4, 5)).float()
+    prepared = prepare(model, x, config)
+    prepared.calibrate([x])
+    coded = freeze(prepared, input_spec((3, 4, 5, 4)))
+    found = path_alternatives(model, coded, config)
+    books = [node.weight_format for paths in found.values() for nodes in paths.values() for node in nodes]
+    assert all(isinstance(book, Codebook) and (book.bits, book.zero) == (3, True) for book in books)
+    assert len({book.top for book in books}) > 1
+    planned = plan(coded, device("ecp5-25f"), alternatives=found)
+    graph = along(coded, found, planned.chosen_paths)
+    weighted = {node.name for node in graph.nodes if isinstance(node, Contraction)}
+    assert {s.folding.multiplier for s in planned.stages if s.stage in weighted} == {"shift"}
+    assert planned.multipliers == 0
