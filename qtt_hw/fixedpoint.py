@@ -177,11 +177,15 @@ class Codebook:
         As float64 integers; numpy or torch float64. With a zero, |value| below `zero_below` times the least magnitude
         becomes 0. Without one, 0 becomes the least magnitude, positive.
         """
-        scaled = abs(values) * 2.0**self.frac
-        size = (scaled >= (zero_below if self.zero else 0.0)) * 1.0
-        for k in range(1, self.magnitudes):
-            size = size + (scaled >= 0.75 * 2.0**k) * 2.0 ** (k - 1)
-        return size * (1 - 2 * (values < 0))
+        torch_like = hasattr(values, "new_empty")
+        whole = values.new_empty(0).long().dtype if torch_like else np.int64
+        scaled = (values if torch_like else np.asarray(values, np.float64)) * 2.0**self.frac + 0.0  # no -0
+        # Half a fraction added to a float64's bits carries into the exponent from 3/2 of a power of two on.
+        size = abs(scaled)
+        power = ((size.view(whole) + (1 << 51)) & -(1 << 52)).view(size.dtype).clip(1.0, float(self.maximum))
+        if self.zero:
+            power = power * (size >= zero_below)
+        return (power.view(whole) | (scaled.view(whole) & -(1 << 63))).view(size.dtype)
 
 
 def round_half_up(values: Any) -> Any:

@@ -66,29 +66,26 @@ class DynamicCodebook(WeightQuantizer):
         """How often the largest weight crossed a power of two between two forward passes of training."""
         return int(self.history[1])
 
-    def _top(self, weight: Tensor) -> int:
-        return top_exponent(weight)
+    def _book(self, top: int) -> Codebook:
+        """The codebook when the largest weight's exponent is `top`."""
+        return Codebook.of_top(self.bits, self.zero, top)
 
     def format_of(self, weight: Tensor) -> Codebook:
-        return Codebook.of_top(self.bits, self.zero, self._top(weight))
+        return self._book(top_exponent(weight))
 
     def integers(self, weight: Tensor) -> Tensor:
         integers: Tensor = self.format_of(weight).quantize(weight.detach().to(torch.float64))
         return integers
 
     def forward(self, weight: Tensor) -> Tensor:
-        book = self.format_of(weight)
-        if self.training:
-            self._count(weight)
+        top = top_exponent(weight)
+        book = self._book(top)
+        if self.training and top != int(self.history[0]):
+            self.history.copy_(torch.tensor([top, self.crossings + 1]))
         quantized = (book.quantize(weight.detach().to(torch.float64)) * 2.0**-book.frac).to(weight.dtype)
         how = _Scaled if self.gradient == "scaled" else StraightThrough
         result: Tensor = how.apply(weight, quantized)
         return result
-
-    def _count(self, weight: Tensor) -> None:
-        top = top_exponent(weight)
-        if top != int(self.history[0]):
-            self.history.copy_(torch.tensor([top, self.crossings + 1]))
 
     def calibrate(self, weight: Tensor) -> None:
         self.history.copy_(torch.tensor([top_exponent(weight), 0]))
@@ -106,9 +103,8 @@ class StaticCodebook(DynamicCodebook):
         super().__init__(bits, zero, gradient)
         self.register_buffer("top", torch.zeros((), dtype=torch.int64))
 
-    def _top(self, weight: Tensor) -> int:
-        largest(weight)  # refuses what is not finite here too
-        return int(self.top)
+    def _book(self, top: int) -> Codebook:
+        return super()._book(int(self.top))
 
     def calibrate(self, weight: Tensor) -> None:
         super().calibrate(weight)
