@@ -1,4 +1,4 @@
-"""Networks that are graphs: what joins what, what is refused, and random ones equal to the golden model in every phase."""
+"""Networks that are graphs: what joins what, what is refused, and random ones equal to the golden model."""
 
 import operator
 from collections.abc import Callable
