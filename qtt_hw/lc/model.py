@@ -65,6 +65,8 @@ class LCModel(nn.Module):
         self.network = network
         self.selections = {n: Given(c) if isinstance(c, Compression) else c for n, c in compressions.items()}
         self.growth, self.method = growth, method
+        #: By layer, w - lambda / mu of the last C step: what was compressed then.
+        self.last_compressed: dict[str, Tensor] = {}
         layers = dict(network.named_modules())
         for name in compressions:
             if not isinstance(getattr(layers.get(name), "weight", None), nn.Parameter):
@@ -129,8 +131,10 @@ class LCModel(nn.Module):
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from None
                 getattr(self, f"choice_{index}").copy_(torch.tensor(numbers, dtype=torch.int64))
+        self.last_compressed = {}
         for name, weight, target, multiplier in self._pulled():
             shifted = weight.to(torch.float64) - multiplier.to(torch.float64) / mu
+            self.last_compressed[name] = shifted
             try:
                 target.copy_(self.compression(name).compress(shifted))
             except ValueError as error:

@@ -21,6 +21,7 @@ from qtt_hw.train.schedule import Kind, Schedule
 
 __all__ = [
     "AugmentConfig",
+    "CompressSection",
     "Config",
     "DataConfig",
     "ModelConfig",
@@ -259,15 +260,60 @@ class QuantSection(Optimisation):
         return QuantConfig(**{name: getattr(self, name) for name in QuantConfig.model_fields})
 
 
+class CompressSection(Optimisation):
+    """Learning-compression of the float network, whose own phase may have no epochs.
+
+    `epochs` are shared by `pairs` L steps, a C step behind each. `form` says what weights become: tensor trains, codes
+    of `bits` bits, or trains with coded cores. At the first C step `ranking` selects the ranks: `evbmf`; `bayes`, in
+    which the trains' inner ranks are optimised, and `published`, in which the Tucker ranks are too. Or they are given,
+    by layer name, as `ranks` and `tucker`. `layers` are all convolutions but the first unless named.
+    """
+
+    epochs: int = Field(default=12, ge=1)
+    lr: float = Field(default=3e-3, gt=0)
+    pairs: int = Field(default=6, ge=1)
+    mu: float = Field(default=1e-3, gt=0)
+    growth: float = Field(default=2.0, ge=1)
+    method: Literal["augmented", "penalty"] = "augmented"
+    form: Literal["train", "codes", "both"] = "train"
+    bits: int | None = Field(default=None, ge=2, le=8)
+    codebook: Literal["dqc", "kmeans"] | None = None
+    zero: bool = False
+    layers: tuple[str, ...] = ()
+    ranking: Literal["evbmf", "bayes", "published"] = "evbmf"
+    factor: float = Field(default=1.0, ge=0, le=1, description="weakens EVBMF's ranks; 1 keeps them")
+    ranks: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    tucker: dict[str, tuple[int, int]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.bits is not None) != (self.form != "train"):
+            raise ValueError('bits are given with form = "codes" or "both", and only then')
+        if self.pairs > self.epochs:
+            raise ValueError(f"{self.pairs} pairs need at least as many epochs, not {self.epochs}")
+        return self
+
+
 class Config(_Section):
-    """A whole run. `source` is the file that it was read from, against which relative paths are resolved."""
+    """A whole run; `tune` trains the compressed network on.
+
+    `source` is the file that it was read from, against which relative paths are resolved.
+    """
 
     model: ModelConfig
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
     teacher: TeacherConfig | None = None
+    compress: CompressSection | None = None
+    tune: Optimisation | None = None
     quant: QuantSection | None = None
     source: Path | None = Field(default=None, exclude=True)
+
+    @model_validator(mode="after")
+    def _tuned(self) -> Self:
+        if self.tune is not None and self.compress is None:
+            raise ValueError("tune trains what compress has made; without a [compress] section there is none")
+        return self
 
     @property
     def folder(self) -> Path:

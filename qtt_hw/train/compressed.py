@@ -1,0 +1,146 @@
+"""The compress phase: learning-compression of a network's convolutions, and the network that results."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qtt_hw.lc.compression import Codes, Compression, TensorTrain
+from qtt_hw.lc.model import LCModel
+from qtt_hw.lc.selection import EVBMF, BayesOpt, Given, Selection
+from qtt_hw.nn.tt_conv import TTConv2d, TTConv3d, TTConvNd
+from qtt_hw.train.config import CompressSection
+from qtt_hw.train.phase import Milestone
+
+__all__ = ["PenalisedByLC", "compressible", "described", "milestones", "network_of", "rebuilt", "under_compression"]
+
+
+def _kind(layer: nn.Module) -> type[TTConvNd] | None:
+    """The tensor-train layer that can stand for a convolution; None for any other layer."""
+    kinds: dict[type[nn.Module], type[TTConvNd]] = {nn.Conv2d: TTConv2d, nn.Conv3d: TTConv3d}
+    kind = kinds.get(type(layer))
+    if kind is None or layer.groups != 1 or set(layer.dilation) != {1} or layer.padding_mode != "zeros":  # type: ignore[arg-type]
+        return None
+    return kind
+
+
+def compressible(network: nn.Module) -> tuple[str, ...]:
+    """The convolutions that are compressed unless a configuration names others: all but the first."""
+    return tuple(name for name, layer in network.named_modules() if _kind(layer) is not None)[1:]
+
+
+def _selection(name: str, how: CompressSection, seed: int) -> Compression | Selection:
+    codes = None if how.bits is None else Codes(how.bits, how.codebook, how.zero)
+    if how.form == "codes":
+        assert codes is not None
+        return codes
+    if name in how.ranks or name in how.tucker:
+        return Given(TensorTrain(how.ranks.get(name), how.tucker.get(name), codes))
+    if how.ranking == "evbmf":
+        return EVBMF(codes, how.factor)
+    return BayesOpt(codes, "bayes" if how.ranking == "published" else "evbmf", how.factor, seed)
+
+
+def under_compression(network: nn.Module, how: CompressSection, seed: int = 0) -> LCModel:
+    """The network with what each of its layers is to be compressed to.
+
+    Raises
+    ------
+    ValueError
+        When nothing can be compressed, or a name is no convolution of the network.
+    """
+    layers = dict(network.named_modules())
+    names = how.layers or compressible(network)
+    for name in (*names, *how.ranks, *how.tucker):
+        if name not in layers:
+            raise ValueError(f"compress: the network has no layer {name!r}")
+        if how.form != "codes" and _kind(layers[name]) is None:
+            kind = type(layers[name]).__name__
+            raise ValueError(f"compress: {name} is a {kind}, tensor trains are for Conv2d and Conv3d without groups")
+    if not names:
+        raise ValueError("compress: the network has nothing to compress: no convolution behind its first")
+    compressions = {name: _selection(name, how, seed + index) for index, name in enumerate(names)}
+    return LCModel(network, compressions, how.mu, how.growth, how.method)
+
+
+def milestones(model: LCModel, how: CompressSection, per_epoch: int) -> tuple[Milestone, ...]:
+    """A C step between two L steps; the last L step's own is `network_of`."""
+    steps = how.epochs * per_epoch
+    return tuple(Milestone(k * steps // how.pairs, model.compress) for k in range(1, how.pairs))
+
+
+class PenalisedByLC:
+    """A loss with the pull of learning-compression added.
+
+    Parameters
+    ----------
+    loss : callable
+        (inputs, logits, classes) to a scalar.
+    model : LCModel
+    """
+
+    def __init__(self, loss: Callable[[Tensor, Tensor, Tensor], Tensor], model: LCModel) -> None:
+        self.loss, self.model = loss, model
+
+    def __call__(self, x: Tensor, scores: Tensor, y: Tensor) -> Tensor:
+        return self.loss(x, scores, y) + self.model.penalty()
+
+
+def described(model: LCModel) -> dict[str, Any]:
+    """What an epoch's log line says: C steps done, mu, the penalty, and how far weights and compression are apart."""
+    with torch.no_grad():
+        return {
+            "c_steps": int(model.progress),
+            "mu": float(model.mu),
+            "penalty": float(model.penalty()),
+            "distance": model.distance,
+        }
+
+
+def network_of(model: LCModel) -> nn.Module:
+    """The compressed network after a last C step: tensor trains in place of convolutions, coded weights set."""
+    model.compress()
+    network = copy.deepcopy(model.network)
+    for name, shifted in model.last_compressed.items():
+        layer = network.get_submodule(name)
+        what = model.compression(name)
+        if isinstance(what, TensorTrain):
+            kind = _kind(layer)
+            assert kind is not None
+            _replace(network, name, kind.from_train(layer, what.cores(shifted)))  # type: ignore[arg-type]
+        else:
+            with torch.no_grad():
+                layer.weight.copy_(what.compress(shifted))  # type: ignore[operator, union-attr]
+    return network
+
+
+def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """A fresh dense network with the tensor trains of a saved compressed one in place, and its values."""
+    for name, layer in list(network.named_modules()):
+        kind = _kind(layer)
+        if kind is None or f"{name}.core_in" not in state:
+            continue
+        assert isinstance(layer, nn.Conv2d | nn.Conv3d)
+        stages = ("in", *("dhw"[axis] for axis in kind.axes))
+        ranks = tuple(int(state[f"{name}.core_{stage}"].shape[0]) for stage in stages)
+        train = kind(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,
+            ranks,
+            layer.stride,
+            layer.padding,
+            bias=layer.bias is not None,
+        )
+        _replace(network, name, train)
+    network.load_state_dict(state)
+    return network
+
+
+def _replace(network: nn.Module, name: str, layer: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(network.get_submodule(parent), child, layer)

@@ -1,0 +1,137 @@
+"""From a configuration to learning-compression, and on to the compressed network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from qtt_hw.lc.compression import Codes, TensorTrain, Whole
+from qtt_hw.nn import TTConv2d, TTConv3d
+from qtt_hw.train.compressed import (
+    PenalisedByLC,
+    compressible,
+    described,
+    milestones,
+    network_of,
+    rebuilt,
+    under_compression,
+)
+from qtt_hw.train.config import CompressSection
+
+
+def net(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 6, 3, stride=2, groups=2),
+        nn.Conv2d(6, 10, (1, 3), stride=(2, 1)),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(10, 4),
+    )
+
+
+def section(**options: object) -> CompressSection:
+    return CompressSection(**{"epochs": 6, "pairs": 3, **options})  # type: ignore[arg-type]
+
+
+def test_all_convolutions_but_the_first_and_the_grouped_ones() -> None:
+    assert compressible(net()) == ("2", "6")
+    assert compressible(nn.Sequential(nn.Conv3d(1, 2, 3), nn.Conv3d(2, 2, 3))) == ("1",)
+
+
+def test_what_the_configuration_says() -> None:
+    model = under_compression(net(), section(layers=("2",), ranks={"2": (2, 4, 3)}, tucker={"2": (3, 3)}))
+    model.compress()
+    assert model.compression("2") == TensorTrain((2, 4, 3), (3, 3))
+    coded = under_compression(net(), section(form="codes", bits=3, codebook="dqc", zero=True, layers=("2", "9")))
+    assert coded.compression("9") == Codes(3, "dqc", True)
+    both = under_compression(net(), section(form="both", bits=4, ranks={"2": (2, 2, 2)}, layers=("2",)))
+    assert both.compression("2") == TensorTrain((2, 2, 2), None, Codes(4))
+    loose = under_compression(net(), section(factor=0.0))
+    loose.compress()
+    assert isinstance(loose.compression("6"), Whole)
+
+
+def test_c_steps_lie_between_l_steps_of_equal_length() -> None:
+    model = under_compression(net(), section())
+    assert [m.step for m in milestones(model, section(), 10)] == [20, 40]
+    assert milestones(model, section(pairs=1), 10) == ()
+
+
+@pytest.mark.parametrize("method", ["augmented", "penalty"])
+def test_the_compressed_network_computes_what_the_last_c_step_made(method: str) -> None:
+    how = section(layers=("2", "6"), ranks={"2": (3, 5, 3), "6": (4, 4, 4)}, method=method)
+    model = under_compression(net(), how).eval()
+    x = torch.randn(2, 3, 9, 8)
+    base = model(x)
+    pulled = PenalisedByLC(lambda x, scores, y: scores.sum() * 0.0, model)
+    assert pulled(x, base, x) == 0
+    model.compress()
+    with torch.no_grad():
+        for weight in model.weights.values():
+            weight.add_(0.1 * torch.randn_like(weight))
+    assert pulled(x, base, x) == model.penalty() > 0
+    log = described(model)
+    assert log["c_steps"] == 1 and log["distance"] > 0 and log["penalty"] == float(model.penalty().detach())
+    small = network_of(model).eval()
+    assert isinstance(small[2], TTConv2d) and small[2].ranks == (3, 5, 3) and isinstance(small[6], TTConv2d)
+    assert isinstance(small[0], nn.Conv2d) and isinstance(model.network[2], nn.Conv2d)
+    dense = net().eval()
+    dense.load_state_dict(model.network.state_dict())
+    with torch.no_grad():
+        for index, name in enumerate(model.weights):
+            dense.get_submodule(name).weight.copy_(getattr(model, f"target_{index}"))
+    assert torch.allclose(small(x), dense(x), atol=1e-5)
+    again = rebuilt(net(1), small.state_dict()).eval()
+    assert torch.equal(again(x), small(x)) and isinstance(again[6], TTConv2d) and again[6].stride == (1, 2, 1)
+
+
+def test_coded_weights_are_set() -> None:
+    model = under_compression(net(), section(form="codes", bits=3, codebook="dqc", layers=("2", "9")))
+    small = network_of(model)
+    for name in ("2", "9"):
+        sizes = small.get_submodule(name).weight.detach().abs().log2()
+        assert torch.equal(sizes, sizes.round())
+    assert type(small[2]) is nn.Conv2d
+
+
+def test_volumes_become_volumes() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv3d(1, 6, 3), nn.Conv3d(6, 6, 3, bias=False))
+    small = network_of(under_compression(network, section(ranks={"1": (2, 3, 3, 2)})))
+    assert isinstance(small[1], TTConv3d) and small[1].ranks == (2, 3, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "message"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 3)), {}, "compress: the network has nothing to compress"),
+        (net(), {"layers": ("conv9",)}, "compress: the network has no layer 'conv9'"),
+        (net(), {"ranks": {"x": (2, 2, 2)}}, "compress: the network has no layer 'x'"),
+        (net(), {"layers": ("9",)}, "compress: 9 is a Linear, tensor trains are for Conv2d and Conv3d without groups"),
+        (net(), {"layers": ("5",)}, "compress: 5 is a Conv2d, tensor trains are for"),
+    ],
+)
+def test_refusals(network: nn.Module, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        under_compression(network, section(**options))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"form": "codes"}, 'bits are given with form = "codes" or "both"'),
+        ({"bits": 4}, 'bits are given with form = "codes" or "both"'),
+        ({"pairs": 7}, "7 pairs need at least as many epochs, not 6"),
+    ],
+)
+def test_a_section_that_is_not_whole(options: dict, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        section(**options)
