@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from qtt_hw.train.config import Config
     from qtt_hw.train.untrained import Untrained
     from rtl_gen.manifest import Manifest
+    from rtl_gen.multiplier import LaneKind
     from rtl_gen.plan.plan import Plan
     from sim.cosim import CosimResult
 
@@ -84,6 +85,7 @@ def plan(
     data: Splits | str | Path | None = None,
     input_shape: Shape | None = None,
     classes: int | None = None,
+    lanes: LaneKind = "shift",
     progress: Callable[[str], None] | None = None,
 ) -> Plan:
     """The fastest folding that fits a device, or the cheapest that reaches a frame rate.
@@ -102,6 +104,9 @@ def plan(
     data, input_shape, classes : optional
         Only for a configuration: the data set, or the network's input shape (C, D, H, W) and number of classes. A
         configuration with options for generated solids needs neither.
+    lanes : "shift", "dsp" or "logic"
+        With a model: what forms the products of codebooks' weights. Multipliers take the place of the plan's shifts to
+        compare the two, whether they fit the device or not.
     progress : callable, optional
         Called with one line of text now and then.
 
@@ -112,6 +117,7 @@ def plan(
         its weights may have.
     """
     from boards.devices import device as find_device
+    from rtl_gen.plan.lanes import with_lanes
     from rtl_gen.plan.search import DoesNotFit
     from rtl_gen.plan.search import plan as search
 
@@ -123,6 +129,8 @@ def plan(
         from qtt_hw.train.config import Config, load_config
         from qtt_hw.train.untrained import untrained
 
+        if lanes != "shift":
+            raise ValueError(f"lanes {lanes}: is for a model.qtt, a configuration is planned with shifts")
         config = model if isinstance(model, Config) else load_config(model)
         before = untrained(config, data, input_shape, classes)
         options: dict[str, Any] = {"clock_mhz": clock_mhz, "progress": progress}
@@ -134,7 +142,8 @@ def plan(
             found = _fitting_bits(config, chosen, lambda c: untrained(c, data, input_shape, classes), options)
             raise DoesNotFit(f"{refusal}; {found}") from None
     graph = model if isinstance(model, Graph) else load(model)
-    return search(graph, chosen, fps=fps, clock_mhz=clock_mhz, progress=progress)
+    planned = search(graph, chosen, fps=fps, clock_mhz=clock_mhz, progress=progress)
+    return planned if lanes == "shift" else with_lanes(graph, planned, lanes)
 
 
 def _fitting_bits(

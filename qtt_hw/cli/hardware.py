@@ -54,6 +54,10 @@ def plan(
         str | None, typer.Option(metavar="C,D,H,W", help="With a configuration, in place of data.")
     ] = None,
     classes: Annotated[int | None, typer.Option(min=2, help="With --input.")] = None,
+    lanes: Annotated[
+        Literal["shift", "dsp", "logic"],
+        typer.Option(help="Multipliers in place of the shifts of power-of-two weights, to compare."),
+    ] = "shift",
     json: Json = False,
 ) -> None:
     """Fold a network onto a device: multipliers, memories and the exact number of cycles.
@@ -81,6 +85,7 @@ def plan(
             data=data,
             input_shape=given,
             classes=classes,
+            lanes=lanes,
             progress=lambda text: show("plan", text=text),
         )
         if output is not None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from boards.devices import Device
+from qtt_hw.fixedpoint import Codebook, Format, Requantizer
 from qtt_hw.flow import plan
+from qtt_hw.ir.graph import INPUT, Contraction, Graph, Window, as_integers
+from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.train.config import Config, ModelConfig, QuantSection
 from rtl_gen.plan.search import DoesNotFit
 
@@ -29,3 +33,22 @@ def test_a_configuration_that_does_not_fit_is_told_with_which_bits_it_would() ->
         plan(dense(5), toy, input_shape=(1, 8, 8, 8), classes=3)
     with pytest.raises(DoesNotFit, match="with weights of 2 bits neither"):
         plan(dense(3), Device("toy", 28, 3, 40000), input_shape=(1, 8, 8, 8), classes=3)
+
+
+def test_lanes_of_codebooks_can_multiply_in_the_same_plan() -> None:
+    """The planned design with multipliers in the shifts' place; nothing changes where there are no codebooks."""
+    graph = coded(Codebook.of_top(4, False, 0))
+    shifted, multiplied = (plan(graph, "ecp5-25f", fps=1000, lanes=lanes) for lanes in ("shift", "dsp"))
+    assert (multiplied.cycles, multiplied.brams) == (shifted.cycles, shifted.brams)
+    assert shifted.multipliers == 0 < multiplied.multipliers == multiplied.dsps - shifted.dsps
+    uniform = coded(Format(4, True, 0, narrow=True))
+    assert plan(uniform, "ecp5-25f", fps=1000, lanes="logic") == plan(uniform, "ecp5-25f", fps=1000)
+    with pytest.raises(ValueError, match=r"^lanes dsp: is for a model.qtt, a configuration is planned with shifts$"):
+        plan(dense(4), input_shape=(1, 8, 8, 8), classes=3, lanes="dsp")
+
+
+def coded(weight_format: Format | Codebook) -> Graph:
+    """One contraction of a vector."""
+    weight = as_integers(np.ones((3, 1, 1, 1, 8)))
+    node = Contraction("mix", (INPUT,), "mix", Window(), weight, weight_format, Requantizer(Format(8, True, 0), 4))
+    return Graph("coded", input_spec((1, 1, 1, 8), format=Format(8, False, 0)), (node,))
