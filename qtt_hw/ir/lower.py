@@ -123,16 +123,6 @@ class Lowering:
         self.network.drafts.append(draft)
         return replace(like, edge=draft.name, shape=shape)
 
-    def reshape(self, name: str, source: str, x: Value, shape: Shape) -> Value:
-        if shape == x.shape:
-            return x
-        return self.append(ReshapeDraft(name, (x.edge,), source, x.shape, shape), x)
-
-    def permute(self, name: str, source: str, x: Value, order: tuple[int, ...]) -> Value:
-        if order == tuple(range(len(order))):
-            return x
-        return self.append(PermutationDraft(name, (x.edge,), source, x.shape, order), x)
-
     def contraction(self, name: str, source: str, x: Value, window: Window, weight: torch.Tensor, **more: Any) -> Value:
         """A contraction; unless it is an intermediate one, it ends a layer, whose batch norm and ReLU may join it."""
         layer = self.network.layers
@@ -146,9 +136,13 @@ class Lowering:
         d, h, w, c = x.shape
         if d * h * w == 1:
             return x
-        x = self.reshape(f"{name}.flatten", name, x, (1, 1, 1, d * h * w * c))
-        order = torch.arange(d * h * w * c).view(d, h, w, c).permute(3, 0, 1, 2).flatten()
-        return replace(self.permute(f"{name}.order", name, x, tuple(order.tolist())), norm_target=None)
+        size = d * h * w * c
+        x = replace(x, norm_target=None)
+        x = self.append(ReshapeDraft(f"{name}.flatten", (x.edge,), name, x.shape, (1, 1, 1, size)), x)
+        if c == 1:
+            return x
+        order = torch.arange(size).view(d, h, w, c).permute(3, 0, 1, 2).flatten()
+        return self.append(PermutationDraft(f"{name}.order", (x.edge,), name, x.shape, tuple(order.tolist())), x)
 
     # Layers
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.calibrate import balance
+from qtt_hw.ir.contraction import ContractionStage
 from qtt_hw.ir.prepare import PreparedModel, prepare
-from qtt_hw.ir.stages import ContractionStage
 from qtt_hw.nn import ConvBlock, TTConv3d, TTLinear
 from qtt_hw.nn.contraction import contract
 from qtt_hw.quant import QuantConfig

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from qtt_hw.fixedpoint import Format
+from qtt_hw.ir.contraction import ContractionStage
 from qtt_hw.ir.prepare import PreparedModel, prepare
-from qtt_hw.ir.stages import ContractionStage
 from qtt_hw.nn import TTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig
 

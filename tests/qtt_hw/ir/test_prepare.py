@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir import golden
+from qtt_hw.ir.contraction import ContractionStage
 from qtt_hw.ir.freeze import freeze
 from qtt_hw.ir.prepare import PreparedModel, prepare
 from qtt_hw.ir.preprocess import input_spec
-from qtt_hw.ir.stages import ContractionStage
 from qtt_hw.nn import ConvBlock, TTLinear
 from qtt_hw.quant import QuantConfig
 

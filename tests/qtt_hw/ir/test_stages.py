@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir import golden
+from qtt_hw.ir.contraction import ContractionStage
 from qtt_hw.ir.graph import INPUT, Edge, Permutation, Reshape, Window
-from qtt_hw.ir.stages import ContractionStage, PermutationStage, PoolStage, ReshapeStage, Stage
+from qtt_hw.ir.stages import PermutationStage, PoolStage, ReshapeStage, Stage
 from qtt_hw.quant import BatchNorm, UniformQuantizer
 
 FMT = Format(6, True, 3)
