@@ -17,6 +17,7 @@ from qtt_hw.ir.graph import Contraction
 from qtt_hw.ir.prepare import PreparedModel, prepare
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear
+from qtt_hw.nn.resnet import ResNet
 from qtt_hw.quant import QuantConfig
 
 VOXELS = Format(1, False, 0)
@@ -227,3 +228,46 @@ def test_with_float_activations_only_weights_are_quantised() -> None:
     assert all(not p.requires_grad for n, p in prepared.named_parameters() if n.endswith("output_quantizer.log2_scale"))
     with pytest.raises(ValueError, match='^net: activations = "float" cannot be frozen'):
         freeze(prepared, input_spec((8, 8, 8, 1)), name="net")
+
+
+@pytest.mark.parametrize("shortcut", ["pad", "convolution"])
+def test_residual_networks_of_codes_equal_golden(shortcut: str) -> None:
+    """2D layers, forks and sums; the parameter-free shortcut is no codebook's business."""
+    torch.manual_seed(0)
+    net = ResNet(classes=3, depth=8, input_shape=(2, 1, 8, 8), widths=(4, 6, 8), shortcut=shortcut)
+    fmt = Format(8, True, 7)
+    x = torch.randint(-128, 128, (6, 2, 1, 8, 8)) / 128
+    model = prepare(net, x, QuantConfig(codebook="dqc", weight_bits=4, zero=True, activation_bits=6), fmt)
+    model.calibrate([x])
+    model.train()
+    optimizer = torch.optim.SGD(model.parameter_groups(1e-2, 0.0, 1e-2))
+    for advance in (model.freeze_scales, lambda: model.freeze_statistics([x]), lambda: None):
+        nn.functional.cross_entropy(model(x), torch.arange(6) % 3).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        advance()
+    trained = model(x).detach()
+    graph = freeze(model, input_spec((1, 8, 8, 2), 1, 128, fmt))
+    wanted = golden.run(graph, (x * 128).to(torch.int64).permute(0, 2, 3, 4, 1).numpy(), intermediates=True)
+    for name, value in model.eval().forward_all(x).items():
+        assert np.array_equal(value.permute(0, 2, 3, 4, 1).numpy(), wanted[name]), name
+    assert torch.equal(trained, model(x))
+    uncoded = {n.name for n in graph.nodes if isinstance(n, Contraction) and not isinstance(n.weight_format, Codebook)}
+    assert len(uncoded) == (2 if shortcut == "pad" else 0)
+
+
+@pytest.mark.parametrize("shortcut", ["pad", "convolution"])
+def test_float_activations_pass_forks_and_sums(shortcut: str) -> None:
+    """Weights that are powers of two already are left as they are: the prepared model computes the float network."""
+    torch.manual_seed(0)
+    net = ResNet(classes=3, depth=8, input_shape=(2, 1, 8, 8), widths=(4, 6, 8), shortcut=shortcut)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.ndim > 1:
+                exponent = torch.randint(-4, 0, parameter.shape).float()
+                parameter.copy_(torch.where(parameter < 0, -1.0, 1.0) * 2.0**exponent)
+    x = torch.randint(-128, 128, (6, 2, 1, 8, 8)) / 128
+    config = QuantConfig(codebook="dqc", weight_bits=3, activations="float")
+    model = prepare(net.eval(), x, config, Format(8, True, 7))
+    model.calibrate([x])
+    assert torch.allclose(model.train()(x), net.train()(x[:, :, 0]), atol=1e-4)
