@@ -198,3 +198,50 @@ def test_the_named_2d_networks_are_equal(
     save(graph, tmp_path / "model.qtt")
     (logits,) = golden.run(load(tmp_path / "model.qtt"), x).values()
     assert np.array_equal(logits, golden.run(graph, x)[graph.nodes[-1].name])
+
+
+class Block(nn.Module):
+    """A block as torchvision writes them: ReLUs and the sum in place, and a shortcut that may be none."""
+
+    def __init__(self, channels: int, out: int, stride: int, activation: type[nn.Module] = nn.Identity) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out)
+        self.conv2, self.bn2 = nn.Conv2d(out, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out)
+        self.relu, self.act = nn.ReLU(inplace=True), activation()
+        conv = nn.Conv2d(channels, out, 1, stride, bias=False)
+        self.downsample = nn.Sequential(conv, nn.BatchNorm2d(out)) if stride > 1 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.act(self.bn2(self.conv2(out)))
+        if self.downsample is not None:
+            identity = self.downsample(x)
+        out += identity
+        return self.relu(out)
+
+
+def blocks(activation: type[nn.Module] = nn.Identity) -> nn.Module:
+    torch.manual_seed(0)
+    stem = (nn.Conv2d(2, 4, 7, 2, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+    head = (nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), nn.Linear(6, 3))
+    return nn.Sequential(*stem, Block(4, 4, 1, activation), Block(4, 6, 2), *head)
+
+
+def test_blocks_that_work_in_place_are_equal(disturb, inputs, assert_equal) -> None:
+    net = blocks()
+    disturb(net)
+    x, values = inputs(IMAGE, (4, 1, 16, 12, 2), 0)
+    model = prepare(net, values[:1], input_format=IMAGE)
+    assert [stage.inputs for stage in model.stage_list if stage.name.endswith("add")] == [
+        ("4.conv2", "3"),
+        ("5.conv2", "5.downsample.0"),
+    ]
+    model.calibrate([values])
+    assert_equal(model, x, values)
+
+
+def test_a_layer_that_cannot_be_lowered_is_not_held_against_the_sum_behind_it() -> None:
+    rows = {row.layer: row for row in check(blocks(nn.GELU), torch.zeros(1, 2, 16, 12), IMAGE)}
+    assert [name for name, row in rows.items() if not row.supported] == ["4.act"]
+    assert rows["4.act"].instead == "is not supported; use nn.ReLU" and {"4.add", "4.relu", "5.add"} <= set(rows)
