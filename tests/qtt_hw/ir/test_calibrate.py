@@ -149,3 +149,17 @@ def test_a_bias_alone_fits_its_multiplier() -> None:
     model = prepare(nn.Sequential(conv, nn.Flatten()), samples(1, 0), QuantConfig(), VOXELS)
     model.calibrate([samples(2, 1)])
     assert torch.equal(model.eval()(samples(2, 2)), torch.full((2, 3), 2.0**-12))
+
+
+def test_the_scale_that_an_output_starts_with_need_not_fit_its_multiplier() -> None:
+    """Logits of 16 bits start at frac 15; behind huge values a bias would need a multiplier of more than 16 bits."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv3d(2, 3, 6), nn.Flatten(), nn.Linear(3, 2))
+    with torch.no_grad():
+        net[0].weight.mul_(2.0**9)
+        net[2].weight.mul_(2.0**5)
+    model = prepare(net, samples(1, 0), QuantConfig(weight_bits=2, activation_bits=2), VOXELS)
+    model.calibrate([samples(8, 1)])
+    stage = contractions(model)[1]
+    assert stage.weight_format().frac + contractions(model)[0].output_quantizer.frac < -1
+    assert stage.output_quantizer.frac < 0
