@@ -162,4 +162,4 @@ def test_the_scale_that_an_output_starts_with_need_not_fit_its_multiplier() -> N
     model.calibrate([samples(8, 1)])
     stage = contractions(model)[1]
     assert stage.weight_format().frac + contractions(model)[0].output_quantizer.frac < -1
-    assert stage.output_quantizer.frac < 0
+    assert 0 < stage.output_quantizer.frac < 15
