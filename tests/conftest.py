@@ -1,7 +1,36 @@
-"""Settings of the whole suite."""
+"""Settings of the whole suite, and processes that compute together."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # A shared machine makes any single example slow now and then; that says nothing about the code.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+
+@pytest.fixture
+def torchrun() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """(script or -m module, *arguments) to a running torchrun of two processes, its output piped."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*command: object) -> subprocess.Popen[str]:
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+        paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
+        pipe = subprocess.PIPE
+        running.append(
+            subprocess.Popen([*launcher, *map(str, command)], env=environment, stdout=pipe, stderr=pipe, text=True)
+        )
+        return running[-1]
+
+    yield start
+    for process in running:
+        if process.poll() is None:  # a test failed while it was running
+            process.terminate()
+            process.communicate(timeout=60)

@@ -53,6 +53,7 @@ def train(
     """Train with quantisation in the loop, as a configuration describes; resumes where it was cut off."""
     from qtt_hw.train import load_config
     from qtt_hw.train import train as run
+    from qtt_hw.train.processes import is_first
 
     loaded = load_config(config)
     if plan is not None:
@@ -66,13 +67,15 @@ def train(
         loaded = loaded.with_paths(planned.chosen_paths)
     if seed is not None:
         loaded = loaded.with_seed(seed)
-    with progress() as show:
+    with progress(shown=is_first()) as show:
 
         def training(phase: str, step: int, steps: int, text: str) -> None:
             show(f"train {phase}", step, steps, text)
 
         show("data", text=data)
         result = run(loaded, data, out, start=start, accelerator=accelerator, progress=training)
+    if not is_first():  # of torchrun's processes one prints
+        return
     rows: list[tuple[str, object]] = [
         ("run", result.run),
         ("validation accuracy", f"{result.validation_accuracy:.4f}"),

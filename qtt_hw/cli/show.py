@@ -35,10 +35,13 @@ def example(*lines: str) -> str:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Show]:
+def progress(*, shown: bool = True) -> Iterator[Show]:
     """A bar on stderr per step, or off a terminal a line per long step; other output goes to stderr meanwhile."""
     console = Console(stderr=True)
     with contextlib.redirect_stdout(sys.stderr):
+        if not shown:
+            yield lambda step, done=0, total=0, text="": None
+            return
         if not console.is_terminal:
             lines = _Lines()
             yield lines

@@ -231,7 +231,7 @@ class PreparedModel(nn.Module):
             return stage.values(*streams, exact=exact), stage.out_format(*(fmt for _, fmt in streams))
 
         with exact_arithmetic(x.device) if exact else full_precision(x.device):
-            x = x.to(torch.float32).contiguous(memory_format=torch.channels_last_3d)
+            x = x.to(next(self.parameters()).dtype).contiguous(memory_format=torch.channels_last_3d)
             for _, stream in execute(self.stage_list, (x, self.input.format), act):
                 x = stream[0]
         return x.flatten(1)
@@ -239,7 +239,7 @@ class PreparedModel(nn.Module):
     def _floats(self, x: Tensor) -> Tensor:
         """Logits with quantised weights and float activations."""
         with full_precision(x.device):
-            x = x.to(torch.float32).contiguous(memory_format=torch.channels_last_3d)
+            x = x.to(next(self.parameters()).dtype).contiguous(memory_format=torch.channels_last_3d)
             for _, y in execute(self.stage_list, x, lambda stage, inputs: stage.floats(*inputs)):
                 x = y
         return x.flatten(1)

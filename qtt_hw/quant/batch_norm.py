@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import MULTIPLIER_BITS, OFFSET_BITS, Format, round_half_up
+from qtt_hw.nn.joined_batch_norm import joined_batch_norm, joined_moments
 
 __all__ = ["BatchNorm", "RoundedBatchNorm"]
 
@@ -27,6 +28,11 @@ class BatchNorm(nn.Module):
     channels : int
     eps, momentum : float
         As in torch.nn.BatchNorm3d.
+
+    Attributes
+    ----------
+    joined : bool
+        Whether the batch is that of all processes, as `qtt_hw.nn.joined_batch_norm` describes.
     """
 
     running_mean: Tensor
@@ -34,7 +40,7 @@ class BatchNorm(nn.Module):
 
     def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
-        self.eps, self.momentum = eps, momentum
+        self.eps, self.momentum, self.joined = eps, momentum, False
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
@@ -42,9 +48,10 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised by the batch's own statistics, which also move the running ones, or in eval mode by those."""
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
-        )
+        parameters = self.running_mean, self.running_var, self.weight, self.bias
+        if self.joined and self.training:
+            return joined_batch_norm(x, *parameters, self.momentum, self.eps)
+        return F.batch_norm(x, *parameters, self.training, self.momentum, self.eps)
 
     @torch.no_grad()
     def set_statistics(self, mean: Tensor, var: Tensor) -> None:
@@ -128,10 +135,13 @@ class RoundedBatchNorm(BatchNorm):
         return x + (round_half_up(x.detach() / self.step) * self.step - x.detach())
 
     def forward(self, x: Tensor) -> Tensor:
-        axes = [axis for axis in range(x.ndim) if axis != 1]
-        var, mean = torch.var_mean(x, axes, unbiased=False)
-        with torch.no_grad():
+        if self.joined:
+            mean, var, joined_count = joined_moments(x)
+            count = int(joined_count)
+        else:
+            var, mean = torch.var_mean(x, [axis for axis in range(x.ndim) if axis != 1], unbiased=False)
             count = x.numel() // x.shape[1]
+        with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * (count / max(count - 1, 1)), self.momentum)
         sigma = self._rounded((var + self.eps).sqrt()).clamp(min=self.step)

@@ -14,6 +14,7 @@ from qtt_hw.data import Augmentation, Samples, augment
 from qtt_hw.data.augment import hash_words
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.ir.preprocess import preprocess
+from qtt_hw.train.processes import ALONE, Processes
 
 __all__ = ["Batches", "derived_seed", "to_tensor"]
 
@@ -43,6 +44,8 @@ class Batches:
         Samples in a batch. What is left over at an epoch's end is dropped (another part each epoch).
     seed : int
     device : torch.device
+    processes : Processes
+        Each makes its own part of every batch.
     """
 
     samples: Samples
@@ -51,6 +54,7 @@ class Batches:
     batch: int
     seed: int
     device: torch.device
+    processes: Processes = ALONE
 
     @property
     def size(self) -> int:
@@ -66,15 +70,15 @@ class Batches:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.samples))
 
     def make(self, epoch: int, index: int, order: NDArray[np.int64] | None = None) -> tuple[Tensor, Tensor]:
-        """Batch `index` of an epoch: float32 [N, C, D, H, W] and int64 [N]."""
+        """Batch `index` of an epoch, or this process's part of it: float32 [N, C, D, H, W] and int64 [N]."""
         order = self.order(epoch) if order is None else order
-        chosen = order[index * self.size : (index + 1) * self.size]
+        chosen = order[index * self.size : (index + 1) * self.size][self.processes.part(self.size)]
         raw = augment(self.samples.x[chosen], self.augmentation, self.seed, epoch, chosen)
         return to_tensor(self.spec, raw, self.device), torch.from_numpy(self.samples.y[chosen]).to(self.device)
 
     def some(self, count: int, epoch: int, *, augmented: bool = True) -> list[Tensor]:
-        """The inputs of the first `count` batches of an epoch that is used for nothing else."""
+        """The inputs of the first `count` whole batches of an epoch that is used for nothing else."""
         order = self.order(epoch)
-        plain = Batches(self.samples, self.spec, Augmentation(), self.batch, self.seed, self.device)
-        source = self if augmented else plain
+        augmentation = self.augmentation if augmented else Augmentation()
+        source = Batches(self.samples, self.spec, augmentation, self.batch, self.seed, self.device)
         return [source.make(epoch, index, order)[0] for index in range(min(count, self.per_epoch))]

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
-__all__ = ["load_tensors", "optimizer_state", "restore_optimizer", "save_tensors", "write_atomically"]
+__all__ = ["load_tensors", "optimizer_state", "parse_tensors", "restore_optimizer", "save_tensors", "write_atomically"]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -41,6 +41,16 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ValueError(f"{path}: no such file") from None
     except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: not a checkpoint: {' '.join(str(error).split())}") from None
+
+
+def parse_tensors(content: bytes, where: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `load_tensors` reads, from the file's content."""
+    try:
+        size = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + size])["__metadata__"]["qtt"]
+        return load(content), json.loads(metadata)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{where}: not a checkpoint: {' '.join(str(error).split())}") from None
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:

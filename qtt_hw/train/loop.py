@@ -20,13 +20,13 @@ from qtt_hw.data import Splits
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.ir.prepare import PreparedModel
 from qtt_hw.train.batches import Batches, derived_seed
-from qtt_hw.train.checkpoint import load_tensors, write_atomically
 from qtt_hw.train.config import Config, Optimisation, load_config
 from qtt_hw.train.distill import Loss
 from qtt_hw.train.measure import accuracy
 from qtt_hw.train.model import build_model
 from qtt_hw.train.penalty import Penalised
 from qtt_hw.train.phase import Phase, Progress
+from qtt_hw.train.processes import Processes, started
 from qtt_hw.train.progress import progress_bar
 from qtt_hw.train.quantized import calibrate, milestones, prepare_model, scale_parameters
 from qtt_hw.train.run import float_model
@@ -67,6 +67,7 @@ class TrainResult(BaseModel):
     seconds: float
     accelerator: str
     threads: int
+    processes: int = 1
     versions: dict[str, str]
     config: dict[str, Any]
 
@@ -92,6 +93,10 @@ def train(
     """Train what a configuration describes into the folder `out`, or go on from where that folder stands.
 
     Interrupted at any moment and started again, it ends with the same weights, bit for bit, on the same machine.
+
+    Under `torchrun` its processes train together, each on a part of every batch: the steps are those of one process
+    with the whole batch, to rounding. All read the data, and the first one alone writes the folder; going on takes as
+    many processes.
 
     Parameters
     ----------
@@ -123,11 +128,12 @@ def train(
         config, data = config.with_data(data), config.data.load(data)
     splits = data
     origin = None if start is None else RunStore(Path(start))
-    run = _Run(config, splits, RunStore(Path(out)), torch.device(accelerator), origin)
-    if progress is True:
-        with progress_bar() as bar:
-            return run.go(bar)
-    return run.go(progress or None)
+    with started(accelerator) as processes:
+        run = _Run(config, splits, RunStore(Path(out), processes), processes, origin)
+        if progress is True and processes.first:
+            with progress_bar() as bar:
+                return run.go(bar)
+        return run.go(None if isinstance(progress, bool) else progress)
 
 
 @contextmanager
@@ -156,9 +162,10 @@ class _Run:
     """The phases of one run, in their order, and how each one's model comes from those before it."""
 
     def __init__(
-        self, config: Config, splits: Splits, store: RunStore, device: torch.device, origin: RunStore | None
+        self, config: Config, splits: Splits, store: RunStore, processes: Processes, origin: RunStore | None
     ) -> None:
-        self.config, self.splits, self.store, self.device, self.origin = config, splits, store, device, origin
+        self.config, self.splits, self.store, self.origin = config, splits, store, origin
+        self.processes, self.device = processes, processes.device
         self.spec = config.data.input_spec(splits)
         self.seed = config.train.seed
         self.teachers = []
@@ -174,19 +181,22 @@ class _Run:
     def go(self, progress: Progress | None) -> TrainResult:
         config, store = self.config, self.store
         description = run_description(config, self.splits, self.spec) | {"start": self._origin_digest()}
+        if self.processes.several:
+            description["processes"] = self.processes.count
         self._check()  # before anything is written
         resumed = store.begin(description, {"folder": str(config.folder.resolve())})
-        if store.result.exists():
-            return TrainResult.model_validate_json(store.result.read_text(encoding="utf-8"))
+        finished = store.finished()
+        if finished is not None:
+            return TrainResult.model_validate_json(finished)
         tensors: dict[str, Tensor] = {}
         state: dict[str, Any] = {"phase": 0, "done": {}, "calibrated": None}
         state["threads"] = config.train.threads or torch.get_num_threads()
         if resumed:
-            tensors, state = load_tensors(store.checkpoint)
+            tensors, state = store.load_checkpoint()
         store.cut_log(state.pop("log_size", 0))
         counters = state.pop("counters", None)
         started = time.perf_counter()
-        with _reproducible(state["threads"]), StopSignals() as stop:
+        with _reproducible(state["threads"]), StopSignals(patient=self.processes.several) as stop:
             for index in range(state["phase"], len(self.names)):
                 state["phase"] = index
                 fresh = counters is None
@@ -212,16 +222,17 @@ class _Run:
             seconds=round(sum(phase.seconds for phase in phases.values()), 3) or time.perf_counter() - started,
             accelerator=self.device.type,
             threads=state["threads"],
+            processes=self.processes.count,
             versions=versions(),
             config=config.model_dump(mode="json"),
         )
-        write_atomically(store.result, (result.model_dump_json(indent=1) + "\n").encode())
+        store.write_result(result.model_dump_json(indent=1) + "\n")
         return result
 
     def _batches(self, phase: str, how: Optimisation) -> Batches:
         augmentation = self.config.data.augmentation.augmentation()
         seed = derived_seed(self.seed, phase)
-        return Batches(self.splits.train, self.spec, augmentation, how.batch, seed, self.device)
+        return Batches(self.splits.train, self.spec, augmentation, how.batch, seed, self.device, self.processes)
 
     def _phase(self, name: str, fresh: bool, state: dict[str, Any]) -> Phase:
         """The phase by name; `fresh` unless its model's state is about to be loaded from a checkpoint."""
@@ -230,6 +241,7 @@ class _Run:
             "validation": self.splits.validation,
             "checkpoint_steps": config.train.checkpoint_steps,
             "autocast": config.train.autocast and name != "quantized",
+            "processes": self.processes,
         }
         smoothing = config.train.label_smoothing
         if name in self.teachers:
@@ -250,7 +262,8 @@ class _Run:
         prepared = prepare_model(self._finished("float"), self.spec, config.quant).to(self.device)
         if fresh:
             calibrate(prepared, batches, config.quant)
-            state["calibrated"] = accuracy(prepared, self.splits.validation, self.spec, self.device)
+            self.processes.share(prepared)
+            state["calibrated"] = accuracy(prepared, self.splits.validation, self.spec, self.device, self.processes)
         return Phase(
             name,
             prepared,
@@ -297,6 +310,10 @@ class _Run:
 
     def _check(self) -> None:
         """Raise ValueError before the first epoch when the network does not fit the data or cannot be lowered."""
+        for section in ("teacher", "train", "quant"):
+            how = getattr(self.config, section)
+            if how is not None and min(how.batch, len(self.splits.train)) < self.processes.count:
+                raise ValueError(f"{section}.batch: {how.batch} samples are less than {self.processes.count} processes")
         model = self._network("float").eval()
         if self.config.quant is None:
             return

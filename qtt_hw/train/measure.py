@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from qtt_hw.data import Samples
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.train.batches import to_tensor
+from qtt_hw.train.processes import ALONE, Processes
 
 __all__ = ["accuracy", "logits", "refuse_inexact"]
 
@@ -36,8 +37,20 @@ def logits(model: nn.Module, samples: Samples, spec: InputSpec, device: torch.de
     return torch.cat(parts)
 
 
-def accuracy(model: nn.Module, samples: Samples, spec: InputSpec, device: torch.device) -> float:
-    """The share of samples whose greatest logit, the lowest index in a tie, is their class."""
+def accuracy(
+    model: nn.Module, samples: Samples, spec: InputSpec, device: torch.device, processes: Processes = ALONE
+) -> float:
+    """The share of samples whose greatest logit, the lowest index in a tie, is their class.
+
+    Several processes count in a part of the samples each.
+    """
+    part = samples
+    if processes.several:
+        chosen = processes.part(len(samples))
+        part = Samples(samples.x[chosen], samples.y[chosen])
     # torch.argmax leaves open which of equal logits it returns; the hardware takes the lowest.
-    scores = logits(model, samples, spec, device).numpy()
-    return float((scores.argmax(axis=1) == samples.y).mean())
+    right = 0
+    if len(part):
+        right = int((logits(model, part, spec, device).numpy().argmax(axis=1) == part.y).sum())
+    (total,) = processes.sum([right])
+    return total / len(samples)

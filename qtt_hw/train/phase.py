@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from qtt_hw.data import Samples
 from qtt_hw.train.average import Average
 from qtt_hw.train.batches import Batches, derived_seed
-from qtt_hw.train.checkpoint import optimizer_state, restore_optimizer, save_tensors
+from qtt_hw.train.checkpoint import optimizer_state, restore_optimizer
 from qtt_hw.train.config import Optimisation
 from qtt_hw.train.measure import accuracy
+from qtt_hw.train.processes import ALONE, Processes, join_batch_norms
 from qtt_hw.train.schedule import build_optimizer, set_rates
 from qtt_hw.train.stop import Interrupted, StopSignals
 from qtt_hw.train.store import RunStore
@@ -72,6 +73,7 @@ class Phase:
     scale_lr: float = 0.0
     checkpoint_steps: int = 200
     autocast: bool = False
+    processes: Processes = ALONE
     describe: Callable[[], dict[str, Any]] = field(default=dict)
 
     @property
@@ -103,7 +105,10 @@ class Phase:
         dict
             validation_accuracy, epoch (of the selected model), epochs, seconds, parameters.
         """
-        how, model = self.how, self.model
+        how, model, processes = self.how, self.model, self.processes
+        if processes.several:
+            join_batch_norms(model)
+            processes.share(model)
         optimizer = build_optimizer(
             model, how.optimizer, how.lr, how.weight_decay, how.momentum, self.scales, self.scale_lr
         )
@@ -122,12 +127,11 @@ class Phase:
 
         def checkpoint() -> None:
             counters.update(updates=average.updates, seconds=time.perf_counter() - started)
-            save_tensors(
-                store.checkpoint,
+            store.save_checkpoint(
                 _named("model/", model.state_dict())
                 | _named("optimizer/", optimizer_state(optimizer, model))
                 | _named("average/", average.state),
-                {**context, "counters": counters, "log_size": store.log_size()},
+                {**context, "counters": counters},
             )
 
         def reach(step: int) -> None:
@@ -136,6 +140,7 @@ class Phase:
                 if step < min(milestone.step, self.steps):
                     return
                 milestone.act()
+                self.processes.share(model)
                 # The average of what came before would mix two kinds of model.
                 average.restart(model)
                 counters["milestones"] += 1
@@ -150,7 +155,9 @@ class Phase:
             if order is None or index == 0:
                 order = self.batches.order(epoch)
             reach(step)
-            torch.manual_seed(derived_seed(self.batches.seed, "step", step))
+            # Random layers draw for each process's part of the batch on its own.
+            parts = ("step", step) if processes.first else ("step", step, processes.rank)
+            torch.manual_seed(derived_seed(self.batches.seed, *parts))
             x, y = self.batches.make(epoch, index, order)
             share = how.rates.rate(step, self.steps)
             set_rates(optimizer, share)
@@ -158,31 +165,37 @@ class Phase:
                 scores = model(x)
                 loss = self.loss(x, scores.float() if self.autocast else scores, y)
             optimizer.zero_grad(set_to_none=True)
+            if processes.several:  # the joined batch's mean is the sum of its parts' weighted means
+                loss = loss * (len(y) / self.batches.size)
             loss.backward()  # type: ignore[no-untyped-call]
+            processes.sum_gradients(model)
             if how.clip is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), how.clip)
             optimizer.step()
             average.update(model)
-            value = float(loss.detach())
+            right = int((scores.detach().argmax(dim=1) == y).sum())
+            value, correct = processes.sum([float(loss.detach()), right])
             if not value == value or value in (float("inf"), float("-inf")):
                 raise ValueError(
                     f"{self.name}: the loss is not finite in epoch {epoch}, step {step}; lower lr {how.lr}"
                 )
             counters["step"] = step + 1
             counters["loss"] += value
-            counters["correct"] += int((scores.detach().argmax(dim=1) == y).sum())
-            counters["seen"] += len(y)
+            counters["correct"] += int(correct)
+            counters["seen"] += self.batches.size
             if progress is not None:
                 progress(self.name, step + 1, self.steps, f"loss {counters['loss'] / (index + 1):.3f}")
+            received = processes.stopped_by(stop.received)
             if index == per_epoch - 1:
                 with average.applied(model):
                     self._end_epoch(store, epoch, counters, share, time.perf_counter() - started)
                 counters.update(loss=0.0, correct=0, seen=0)
                 checkpoint()
-            elif (step + 1) % self.checkpoint_steps == 0 or stop.received is not None:
+                received = received or processes.stopped_by(stop.received)
+            elif (step + 1) % self.checkpoint_steps == 0 or received is not None:
                 checkpoint()
-            if stop.received is not None:
-                raise Interrupted(store.folder, stop.received)
+            if received is not None:
+                raise Interrupted(store.folder, received)
         if self.steps == 0:
             reach(0)
             with average.applied(model):
@@ -213,7 +226,7 @@ class Phase:
         )
 
     def _keep(self, store: RunStore, epoch: int, counters: dict[str, Any]) -> float:
-        validated = accuracy(self.model, self.validation, self.batches.spec, self.batches.device)
+        validated = accuracy(self.model, self.validation, self.batches.spec, self.batches.device, self.processes)
         best = counters["best"]
         # Before the last milestone the model is not yet what it will be frozen to: such an epoch yields to any later.
         final = counters["milestones"] == len(self.milestones)

@@ -19,15 +19,23 @@ class Interrupted(RuntimeError):
 
 
 class StopSignals:
-    """While entered, SIGINT and SIGTERM only set `received`; a second one acts as it did before."""
+    """While entered, SIGINT and SIGTERM only set `received`; a second one acts as it did before.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    patient : bool
+        A second one does nothing either: torchrun sends one after Ctrl-C has, and kills by itself in the end.
+    """
+
+    def __init__(self, patient: bool = False) -> None:
         self.received: int | None = None
+        self._patient = patient
         self._before: dict[int, Any] = {}
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.received = number
-        self._restore()
+        if not self._patient:
+            self._restore()
 
     def _restore(self) -> None:
         while self._before:

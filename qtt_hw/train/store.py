@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from qtt_hw.train.checkpoint import load_tensors, save_tensors, write_atomically
+from qtt_hw.train.checkpoint import load_tensors, parse_tensors, save_tensors, write_atomically
 from qtt_hw.train.config import config_from
+from qtt_hw.train.processes import ALONE, Processes
 
 __all__ = ["RunStore"]
 
@@ -26,10 +27,12 @@ class RunStore:
     log.jsonl            one JSON object per epoch
     PHASE.safetensors    the model of a phase, by the phase's name
     result.json          written at the end
+
+    Of several processes only the first reads and writes; the others are told.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, processes: Processes = ALONE) -> None:
+        self.folder, self.processes = folder, processes
 
     @property
     def checkpoint(self) -> Path:
@@ -52,6 +55,11 @@ class RunStore:
         `remarks` are written beside the description and not compared.
         """
         description = json.loads(json.dumps({"version": VERSION, **description}))
+        if self.processes.several:
+            self.processes.agree(json.dumps(description), f"what {self.folder} is to be trained on, or how,")
+        return self.processes.from_first(lambda: b"1" if self._begin(description, remarks) else b"") == b"1"
+
+    def _begin(self, description: dict[str, Any], remarks: dict[str, Any]) -> bool:
         path = self.folder / "run.json"
         if path.exists():
             found = {key: value for key, value in self.description().items() if key not in remarks}
@@ -79,7 +87,18 @@ class RunStore:
         # What a later program added to the configuration has its default in an older run.
         return content | {"config": config_from(content["config"], str(path)).model_dump(mode="json")}
 
+    def finished(self) -> str | None:
+        """The content of result.json, if there is one."""
+        content = self.processes.from_first(lambda: self.result.read_bytes() if self.result.exists() else b"")
+        return content.decode() or None
+
+    def write_result(self, text: str) -> None:
+        if self.processes.first:
+            write_atomically(self.result, text.encode())
+
     def append_log(self, row: dict[str, Any]) -> None:
+        if not self.processes.first:
+            return
         with self.log.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
 
@@ -88,15 +107,30 @@ class RunStore:
 
     def cut_log(self, size: int) -> None:
         """Drop lines of epochs that end after the checkpoint: they will be written again."""
-        if self.log_size() > size:
+        if self.processes.first and self.log_size() > size:
             with self.log.open("r+b") as stream:
                 stream.truncate(size)
 
     def save_model(self, phase: str, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        save_tensors(self.model(phase), state, {"version": VERSION, **metadata})
+        self._save(self.model(phase), state, {"version": VERSION, **metadata})
 
     def load_model(self, phase: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return load_tensors(self.model(phase))
+        return self._load(self.model(phase))
+
+    def save_checkpoint(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        self._save(self.checkpoint, tensors, {**metadata, "log_size": self.log_size()})
+
+    def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return self._load(self.checkpoint)
+
+    def _save(self, path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        if self.processes.first:
+            save_tensors(path, tensors, metadata)
+
+    def _load(self, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        if not self.processes.several:
+            return load_tensors(path)
+        return parse_tensors(self.processes.from_first(path.read_bytes), str(path))
 
 
 def _first_difference(found: Any, expected: Any, name: str = "") -> str | None:
