@@ -32,9 +32,11 @@ __all__ = [
     "round_shift",
 ]
 
-#: Signed bits of the batch-norm multiplier m and of the offset b.
+#: Signed bits of the batch-norm multiplier m and of the offset b; the wide sums of codebooks have wider offsets.
 MULTIPLIER_BITS = 16
 OFFSET_BITS = 32
+#: Where such sums leave m fewer bits, it may be off by this share of the greatest m.
+MULTIPLIER_ERROR = 2.0**-6
 #: Signed bits of the reciprocal of an average pool; wider, so that large windows stay exact.
 RECIPROCAL_BITS = 24
 #: Accumulators beyond this width cannot be represented exactly by the float64 paths that check them.
@@ -254,7 +256,7 @@ class Requantizer:
     multiplier : tuple of int, [rows], or None
         m, signed 16 bits after batch norm, up to 24 for the reciprocals of an average pool.
     offset : tuple of int, [rows], or None
-        b, signed 32 bits; present exactly when the multiplier is.
+        b, signed 32 bits, up to 53 on the sums of codebooks; present exactly when the multiplier is.
     """
 
     out: Format
@@ -275,7 +277,7 @@ class Requantizer:
             raise ValueError(f"{len(self.multiplier)} multipliers but {len(self.offset)} offsets")
         for name, values, bits in (
             ("multiplier", self.multiplier, RECIPROCAL_BITS),
-            ("offset", self.offset, OFFSET_BITS),
+            ("offset", self.offset, MAX_ACCUMULATOR_BITS),
         ):
             limit = 1 << (bits - 1)
             for row, value in enumerate(values):
@@ -285,6 +287,12 @@ class Requantizer:
     @property
     def affine(self) -> bool:
         return self.multiplier is not None
+
+    @property
+    def offset_bits(self) -> int:
+        """Stored bits of each offset."""
+        assert self.offset is not None
+        return max(OFFSET_BITS, bits_for_range(min(self.offset), max(self.offset)))
 
     @cached_property
     def multipliers(self) -> IntArray:
@@ -323,12 +331,19 @@ class Requantizer:
 
 
 def fold_batch_norm(
-    slope: NDArray[np.float64], intercept: NDArray[np.float64], acc_frac: int, out: Format
+    slope: NDArray[np.float64],
+    intercept: NDArray[np.float64],
+    acc_frac: int,
+    out: Format,
+    sums: tuple[int, int] | None = None,
 ) -> Requantizer:
     """The Requantizer of y = slope[c] * x + intercept[c], from x = acc * 2**-acc_frac to the output format.
 
     m[c] = floor(slope * 2**(out.frac - acc_frac + s) + 1/2), b[c] = floor(intercept * 2**(out.frac + s) + 1/2), with
     the largest s at which every m fits 16 signed bits and every b 32.
+
+    Given the range of sums as wide as a codebook's, b may have up to 53 bits, and s is the largest at which acc * m + b
+    has no more: m gets fewer bits where the sums have many.
 
     Parameters
     ----------
@@ -338,11 +353,14 @@ def fold_batch_norm(
         Fractional bits of the accumulator.
     out : Format
         Output format.
+    sums : (int, int), optional
+        Least and greatest acc.
 
     Raises
     ------
     ValueError
-        When a slope is not finite, or too large to be held at any s >= 0.
+        When a slope is not finite, or too large to be held at any s >= 0; when sums leave m so few bits that it is off
+        by more than 1/64 of the greatest.
     """
     slope = np.asarray(slope, dtype=np.float64)
     intercept = np.asarray(intercept, dtype=np.float64)
@@ -351,16 +369,29 @@ def fold_batch_norm(
     scaled_slope = slope * 2.0 ** (out.frac - acc_frac)
     scaled_intercept = intercept * 2.0**out.frac
     m_limit = float((1 << (MULTIPLIER_BITS - 1)) - 1)
-    b_limit = float((1 << (OFFSET_BITS - 1)) - 1)
-    for shift in range(40, -1, -1):
+    offset_bits = OFFSET_BITS if sums is None else MAX_ACCUMULATOR_BITS
+    b_limit = float((1 << (offset_bits - 1)) - 1)
+    needed = 0
+    for shift in range(40 if sums is None else MAX_ACCUMULATOR_BITS - 1, -1, -1):
         m = round_half_up(scaled_slope * 2.0**shift)
         b = round_half_up(scaled_intercept * 2.0**shift)
-        if np.all(np.abs(m) <= m_limit) and np.all(np.abs(b) <= b_limit):
-            return Requantizer(out, shift, tuple(int(v) for v in m), tuple(int(v) for v in b))
+        if np.any(np.abs(m) > m_limit) or np.any(np.abs(b) > b_limit):
+            continue
+        requant = Requantizer(out, shift, tuple(int(v) for v in m), tuple(int(v) for v in b))
+        if sums is None:
+            return requant
+        exact = scaled_slope * 2.0**shift
+        if np.abs(m - exact).max() > MULTIPLIER_ERROR * np.abs(exact).max():
+            break
+        needed = bits_for_range(*requant.product_range(*sums))
+        if needed <= MAX_ACCUMULATOR_BITS:
+            return requant
+    if needed:
+        raise ValueError(f"its sums need {needed} bits, {MAX_ACCUMULATOR_BITS} are exact; use fewer weight bits")
     channel = int(np.argmax(np.maximum(np.abs(scaled_slope) / m_limit, np.abs(scaled_intercept) / b_limit)))
     raise ValueError(
         f"batch norm of channel {channel} (slope {slope[channel]:.3g}, intercept {intercept[channel]:.3g}) "
-        f"does not fit a {MULTIPLIER_BITS}-bit multiplier and a {OFFSET_BITS}-bit offset"
+        f"does not fit a {MULTIPLIER_BITS}-bit multiplier and a {offset_bits}-bit offset"
     )
 
 

@@ -152,7 +152,8 @@ class ContractionStage(Stage):
                 requant = Requantizer(out, acc_frac - out.frac)
             else:
                 slope, intercept = (t.detach().numpy() for t in map_)
-                requant = fold_batch_norm(slope, intercept, acc_frac, out)
+                sums = (low, high) if isinstance(weight_format, Codebook) else None
+                requant = fold_batch_norm(slope, intercept, acc_frac, out, sums)
             bits = bits_for_range(*requant.product_range(low, high))
             if bits > MAX_ACCUMULATOR_BITS:
                 raise ValueError(f"its sums need {bits} bits, {MAX_ACCUMULATOR_BITS} are exact; use fewer weight bits")

@@ -157,7 +157,7 @@ def _describe(node: Node, tensors: Tensors) -> _AnyNode:
                 m = requant.multipliers
                 fits = -(1 << 15) <= m.min() and m.max() < 1 << 15
                 tensors[f"{name}.multiplier"] = m.astype(np.int16 if fits else np.int32)
-                tensors[f"{name}.offset"] = requant.offsets.astype(np.int32)
+                tensors[f"{name}.offset"] = requant.offsets.astype(np.int32 if requant.offset_bits <= 32 else np.int64)
             return _Contraction(
                 name=name,
                 inputs=inputs,

@@ -359,7 +359,7 @@ class Graph:
             if isinstance(node, Contraction):
                 total += node.weight.size * node.weight_format.bits + 8
                 if node.requant.affine:
-                    total += node.out_channels * (16 + 32)
+                    total += node.out_channels * (16 + node.requant.offset_bits)
         return total
 
     @property

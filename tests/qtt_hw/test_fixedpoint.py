@@ -142,7 +142,7 @@ def test_plain_requantizer_shifts(acc: int, s: int, out: Format) -> None:
         ((-1, (1,), (0,)), "cannot shift left, got shift -1"),
         ((63,), "shift must be -32 to 62, got 63"),
         ((3, (1 << 23,), (0,)), "multiplier.0. = 8388608 does not fit 24 signed bits"),
-        ((3, (1,), (1 << 31,)), "offset.0. = 2147483648 does not fit 32 signed bits"),
+        ((3, (1,), (1 << 52,)), "offset.0. = 4503599627370496 does not fit 53 signed bits"),
     ],
 )
 def test_impossible_requantizers(arguments: tuple, message: str) -> None:
@@ -184,6 +184,43 @@ def test_folding_names_the_channel_that_does_not_fit() -> None:
         fold_batch_norm(np.array([1.0, 1e9]), np.zeros(2), 0, Format(8, True, 0))
     with pytest.raises(ValueError, match="not finite"):
         fold_batch_norm(np.array([np.nan]), np.zeros(1), 0, Format(8, True, 0))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.05, 5), st.floats(-9, 9)), min_size=1, max_size=4),
+    st.integers(8, 44),
+    st.integers(4, 47),
+    formats(8),
+)
+def test_batch_norm_on_wide_sums_is_the_most_precise_within_53_bits(
+    rows: list[tuple[float, float]], acc_frac: int, width: int, out: Format
+) -> None:
+    slope, intercept = np.array(rows).T
+    sums = (-(1 << (width - 1)), (1 << (width - 1)) - 1)
+
+    def exact(shift: int) -> list[Fraction]:
+        return [Fraction(v) * Fraction(2) ** (out.frac - acc_frac + shift) for v in slope]
+
+    def fitting(shift: int) -> tuple[list[int], list[int]] | None:
+        """m and b where both, and the sum, fit."""
+        m = [half_up(v) for v in exact(shift)]
+        b = [half_up(Fraction(v) * Fraction(2) ** (out.frac + shift)) for v in intercept]
+        if max(map(abs, m)) >= 1 << 15 or max(map(abs, b)) >= 1 << 52:
+            return None
+        total = Requantizer(out, shift, tuple(m), tuple(b)).product_range(*sums)
+        return (m, b) if bits_for_range(*total) <= 53 else None
+
+    try:
+        requant = fold_batch_norm(slope, intercept, acc_frac, out, sums)
+    except ValueError as error:
+        assert "53 are exact; use fewer weight bits" in str(error) or "does not fit" in str(error)
+        found = [fitting(shift) for shift in range(53)]
+        assert not any(pair is not None and max(map(abs, pair[0])) >= 64 for pair in found)
+        return
+    assert fitting(requant.shift) == (list(requant.multiplier or ()), list(requant.offset or ()))
+    assert requant.shift == 52 or fitting(requant.shift + 1) is None
+    wanted = exact(requant.shift)
+    assert max(abs(m - w) for m, w in zip(requant.multipliers.tolist(), wanted, strict=True)) <= max(wanted) / 64
 
 
 @pytest.mark.parametrize(("fmt", "counts"), [(Format(8, False, 0), (27, 18, 12, 8)), (Format(5, True, 2), (1, 3, 7))])

@@ -49,6 +49,8 @@ def graph() -> Graph:
     cube = Window((3, 3, 3), (2, 2, 2), ((1, 1), (1, 1), (1, 1)))
     unsigned, signed = Format(6, False, 0), Format(8, True, 0)
     norm = Requantizer(unsigned, 14, tuple(range(700, 1300, 100)), tuple(range(-9000, 9000, 3000)))
+    # The sums of five bits are wide, and so are batch norm's offsets on them.
+    wide = Requantizer(signed, 29, tuple(range(9000, 17000, 1000)), tuple(range(-(1 << 36), 1 << 36, 1 << 34)))
     logits = Requantizer(Format(16, True, 0), 2)
     return Graph(
         "coded",
@@ -56,7 +58,7 @@ def graph() -> Graph:
         (
             contraction("dense", INPUT, (1, 6), four, norm, cube),
             contraction("in", "dense", (3, 4), three, Requantizer(signed, 3), carried=(1, 2)),
-            contraction("along_w", "in", (4, 4), five, Requantizer(signed, 15), along_w, carried=(2, 1)),
+            contraction("along_w", "in", (4, 4), five, wide, along_w, carried=(2, 1)),
             Pool("pool", ("along_w",), "net", "max", Window((1, 2, 2), (1, 2, 2))),
             contraction("signs", "pool", (8, 4), signs, Requantizer(signed, 2)),
             contraction("head", "signs", (4, 5), Codebook(5, 9, True, 0), logits, Window((2, 1, 1))),

@@ -196,8 +196,26 @@ def test_a_layer_without_a_codebook_is_named(codebook: str, value: float, messag
 
 
 def test_a_codebook_whose_sums_are_too_wide_is_refused_with_its_layer() -> None:
-    with pytest.raises(ValueError, match=r"^\d[\w.]*: its sums need \d+ bits, 53 are exact; use fewer weight bits$"):
-        calibrated({"codebook": "dqc", "weight_bits": 6, "activation_bits": 16})
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv3d(32, 4, 2), nn.BatchNorm3d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 3))
+    fmt = Format(16, True, 8)
+    x = torch.randint(fmt.minimum, fmt.maximum + 1, (8, 32, 2, 2, 2)) * 2.0**-8
+    for bits in (5, 6):
+        model = prepare(net, x, QuantConfig(codebook="dqc", weight_bits=bits), fmt)
+        if bits == 5:
+            model.calibrate([x])
+            continue
+        with pytest.raises(ValueError, match=r"^0: its sums need \d+ bits, 53 are exact; use fewer weight bits$"):
+            model.calibrate([x])
+
+
+@pytest.mark.parametrize(("bits", "least"), [(5, 1 << 13), (6, 1 << 4)])
+def test_wide_codebooks_leave_batch_norm_its_precision(bits: int, least: int, tmp_path: Path) -> None:
+    """Sums of 2**15 or 2**31 times the least weight: the offsets are as wide, and multipliers stay multipliers."""
+    nodes = assert_golden(calibrated({"codebook": "dqc", "weight_bits": bits}), tmp_path)
+    affine = [node.requant for node in nodes if node.requant.affine and len(set(node.requant.multipliers)) > 1]
+    assert len(affine) >= 3 and all(np.abs(requant.multipliers).max() >= least for requant in affine)
+    assert max(requant.offset_bits for requant in affine) > 32
 
 
 def test_with_float_activations_only_weights_are_quantised() -> None:
