@@ -25,7 +25,7 @@ from rtl_gen.geometry import Geometry
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.resources import Resources, ring_capacity, stage_resources
 
-__all__ = ["NARROW_BITS", "Choice", "StageChoices", "choices_of"]
+__all__ = ["Choice", "StageChoices", "choices_of", "never_on_dsps"]
 
 #: Widest product array of one stage that is considered.
 MOST_MULTIPLIERS = 1024
@@ -37,7 +37,7 @@ STRIDED_MARGIN = 1.15
 LEAST_RING_MARGIN = 1.25
 #: The same for a pointwise stage that holds two positions, not three.
 DOUBLE_BUFFER_MARGIN = 1.05
-#: Inputs this narrow are always multiplied in LUTs.
+#: Inputs, or weights, this narrow are always multiplied in LUTs: those weights are -1, 0 and 1.
 NARROW_BITS = 2
 
 
@@ -48,6 +48,14 @@ class Choice:
     folding: Folding
     cycles: int
     resources: Resources
+
+
+def never_on_dsps(node: Node, x: Edge) -> bool:
+    """Whether a stage's products are so simple that a DSP would be wasted on them, idle or not."""
+    if not isinstance(node, Contraction):
+        return False
+    coded = isinstance(node.weight_format, Codebook)
+    return coded or x.format.bits <= NARROW_BITS or node.weight_format.bits <= NARROW_BITS
 
 
 def _divisors(n: int) -> list[int]:
@@ -170,7 +178,7 @@ class StageChoices:
         if isinstance(node, Contraction):
             if isinstance(node.weight_format, Codebook):
                 kinds = ["shift"]
-            elif x.format.bits <= NARROW_BITS:
+            elif never_on_dsps(node, x):
                 kinds = ["logic"]
             elif node.weight_format.bits * x.format.bits <= LOGIC_PRODUCT_BITS:
                 kinds = ["dsp", "logic"]

@@ -14,7 +14,7 @@ from boards.devices import DEVICES, Device
 from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, Node, Reshape
 from rtl_gen.cycles import Prediction, predict
 from rtl_gen.folding import Folding, StageSpec
-from rtl_gen.plan.choices import NARROW_BITS, choices_of
+from rtl_gen.plan.choices import choices_of, never_on_dsps
 from rtl_gen.plan.front import Budget, Slot, Solution, solve
 from rtl_gen.plan.plan import PathPlan, Plan, StagePlan
 from rtl_gen.plan.resources import Resources, stage_resources
@@ -151,7 +151,7 @@ def _on_dsps(graph: Graph, chain: Sequence[Folding], device: Device) -> list[Fol
     foldings = list(chain)
     costs = [stage_resources(StageSpec(n, x, f)) for n, x, f in zip(nodes, edges, foldings, strict=True)]
     for index in sorted(range(len(nodes)), key=lambda i: costs[i].luts, reverse=True):
-        if foldings[index].multiplier != "logic" or edges[index].format.bits <= NARROW_BITS:
+        if foldings[index].multiplier != "logic" or never_on_dsps(nodes[index], edges[index]):
             continue
         folding = foldings[index].model_copy(update={"multiplier": "dsp"})
         cost = stage_resources(StageSpec(nodes[index], edges[index], folding))

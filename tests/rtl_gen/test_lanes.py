@@ -96,3 +96,12 @@ def test_what_cannot_be_built_is_named():
         spec(Codebook.of_top(6, False, 0), "dsp")
     with pytest.raises(ValueError, match="lanes are one of dsp, logic, shift, got 'none'"):
         with_lanes(network(), plan(network(), device("ecp5-25f")), "none")
+
+
+def test_a_shortcut_s_identity_needs_no_multiplier_either():
+    """Weights of -1, 0 and 1 stay in LUTs however many DSPs are idle."""
+    identity = replace(node(Format(2, True, 0, narrow=True)), weight=as_integers(np.eye(8).reshape(8, 1, 1, 1, 8)))
+    planned = plan(Graph("identity", InputSpec(EDGE, EDGE.shape), (identity,)), device("ecp5-85f"), fps=200_000)
+    assert planned.stages[0].folding.multiplier == "logic" and planned.dsps == 0
+    wider = replace(identity, weight_format=Format(3, True, 0, narrow=True))
+    assert plan(Graph("wider", InputSpec(EDGE, EDGE.shape), (wider,)), device("ecp5-85f"), fps=200_000).dsps > 0
