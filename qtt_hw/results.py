@@ -1,7 +1,7 @@
 """The results queue: runs described by configurations and seeds, resumed where they stand, one row after the other.
 
 `python -m qtt_hw.results` reads models/queue.toml. Every finished run adds its rows to results/TOPIC-KIND.json, the
-kinds being `dense` (the teacher), `float` and `quantized`. A row's test accuracy is read once, when the
+kinds being `dense` (the teacher), `float`, `compressed` and `quantized`. A row's test accuracy is read once, when the
 row is written; a row that stands is not made again.
 """
 
@@ -183,6 +183,8 @@ def _kinds(config: Config, entry: Entry) -> tuple[str, ...]:
         if config.teacher is not None and config.teacher.dense:
             kinds.append("dense")
         kinds.append("float")
+        if config.compress is not None:
+            kinds.append("compressed")
     if config.quant is not None:
         kinds.append("quantized")
     return tuple(kinds)
@@ -195,7 +197,7 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, A
     from qtt_hw.train.testing import float_accuracy
 
     result = TrainResult.model_validate_json(RunStore(folder).result.read_text(encoding="utf-8"))
-    phase = {"dense": "teacher", "float": "float", "quantized": "quantized"}[kind]
+    phase = {"dense": "teacher", "compressed": "compress" if config.tune is None else "tune"}.get(kind, kind)
     name = phase if phase in result.phases else f"{phase}0"
     row: dict[str, Any] = {
         "config": config.name,
@@ -207,12 +209,15 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, A
         if result.phases[name].crossings is not None:
             row["crossings"] = result.phases[name].crossings
     else:
-        model = float_model(folder, phase=name)
+        model = float_model(folder, phase="compressed" if name == "compress" else name)
         whole, unseen = float_accuracy(model, splits, config.data.input_spec(splits))
         row |= {"test_accuracy": whole, "test_accuracy_unseen": unseen}
+    made = result.phases[name].compressed
+    if kind == "compressed":
+        row["ranks"] = result.phases["compress"].compressed.ranks  # type: ignore[union-attr]
     return row | {
         "test_samples": len(splits.test),
-        "parameters": result.phases[name].parameters,
+        "parameters": result.phases[name].parameters if made is None else made.parameters,
         "epochs": result.phases[name].epochs,
         "seconds": result.phases[name].seconds,
         "accelerator": result.accelerator,

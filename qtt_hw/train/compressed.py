@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from qtt_hw.lc.compression import Codes, Compression, TensorTrain
 from qtt_hw.lc.model import LCModel
 from qtt_hw.lc.selection import EVBMF, BayesOpt, Given, Selection
+from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.tt_conv import TTConv2d, TTConv3d, TTConvNd
 from qtt_hw.train.config import CompressSection
 from qtt_hw.train.phase import Milestone
@@ -115,7 +116,7 @@ def network_of(model: LCModel) -> nn.Module:
         else:
             with torch.no_grad():
                 layer.weight.copy_(what.compress(shifted))  # type: ignore[operator, union-attr]
-    return network
+    return channels_last(network)
 
 
 def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
@@ -138,7 +139,7 @@ def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
         )
         _replace(network, name, train)
     network.load_state_dict(state)
-    return network
+    return channels_last(network)
 
 
 def _replace(network: nn.Module, name: str, layer: nn.Module) -> None:

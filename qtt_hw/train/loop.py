@@ -19,7 +19,11 @@ from torch import Tensor, nn
 from qtt_hw.data import Splits
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.ir.prepare import PreparedModel
+from qtt_hw.lc.model import LCModel
+from qtt_hw.nn.tt_conv import TTConvNd
 from qtt_hw.train.batches import Batches, derived_seed
+from qtt_hw.train.compressed import PenalisedByLC, described, network_of, rebuilt, under_compression
+from qtt_hw.train.compressed import milestones as c_steps
 from qtt_hw.train.config import Config, Optimisation, load_config
 from qtt_hw.train.distill import Loss
 from qtt_hw.train.measure import accuracy
@@ -37,10 +41,20 @@ from qtt_hw.tt.orders import Ordered
 __all__ = ["PhaseResult", "TrainResult", "train", "versions"]
 
 
+class CompressedResult(BaseModel):
+    """The network after the last C step: `distance` is ||w - D(t)|| / ||w||, `ranks` are those of its tensor trains."""
+
+    validation_accuracy: float
+    parameters: int
+    distance: float
+    ranks: dict[str, tuple[int, ...]]
+
+
 class PhaseResult(BaseModel):
     """How a phase ended; `epoch` is the selected one, -1 when there was none.
 
-    `crossings` says of every codebook that is set by its layer's largest weight how often that crossed a power of two.
+    `crossings` says of every codebook that is set by its layer's largest weight how often that crossed a power of two;
+    `compressed` what learning-compression has made.
     """
 
     validation_accuracy: float
@@ -49,6 +63,7 @@ class PhaseResult(BaseModel):
     seconds: float
     parameters: int
     crossings: dict[str, int] | None = None
+    compressed: CompressedResult | None = None
 
 
 class TrainResult(BaseModel):
@@ -173,6 +188,8 @@ class _Run:
             count = config.teacher.count
             self.teachers = ["teacher"] if count == 1 else [f"teacher{index}" for index in range(count)]
         self.names = [*self.teachers, "float"] if origin is None else []
+        if origin is None and config.compress is not None:
+            self.names += ["compress"] if config.tune is None else ["compress", "tune"]
         if config.quant is not None:
             self.names.append("quantized")
         if not self.names:
@@ -205,6 +222,8 @@ class _Run:
                 state["done"][phase.name] = phase.run(store, dict(state), resume, stop, progress)
                 if isinstance(phase.model, PreparedModel):
                     state["done"][phase.name]["crossings"] = phase.model.crossings() or None
+                if isinstance(phase.model, LCModel):
+                    state["done"][phase.name]["compressed"] = self._compressed(phase.model)
                 tensors, counters = {}, None
         phases = {name: PhaseResult(**values) for name, values in state["done"].items()}
         last = phases[self.names[-1]]
@@ -257,9 +276,28 @@ class _Run:
             model = self._network(name)
             loss = _penalised(loss, model, config.train)
             return Phase(name, model, config.train, self._batches(name, config.train), loss=loss, **common)
+        if name == "compress":
+            assert config.compress is not None
+            batches = self._batches(name, config.compress)
+            pulled = under_compression(self._finished("float"), config.compress, self.seed).to(self.device)
+            return Phase(
+                name,
+                pulled,
+                config.compress,
+                batches,
+                loss=PenalisedByLC(_penalised(loss, pulled, config.compress), pulled),
+                milestones=c_steps(pulled, config.compress, batches.per_epoch),
+                describe=lambda: described(pulled),
+                **common,
+            )
+        if name == "tune":
+            assert config.tune is not None
+            model = self._finished("compressed")
+            loss = _penalised(loss, model, config.tune)
+            return Phase(name, model, config.tune, self._batches(name, config.tune), loss=loss, **common)
         assert config.quant is not None
         batches = self._batches(name, config.quant)
-        prepared = prepare_model(self._finished("float"), self.spec, config.quant).to(self.device)
+        prepared = prepare_model(self._base(), self.spec, config.quant).to(self.device)
         if fresh:
             calibrate(prepared, batches, config.quant)
             self.processes.share(prepared)
@@ -282,10 +320,36 @@ class _Run:
         return build_model(self.config, self.spec, len(self.splits.labels), seed, dense=dense).to(self.device)
 
     def _finished(self, phase: str) -> nn.Module:
-        """The selected model of a finished phase, in eval mode."""
+        """The selected model of a finished phase, in eval mode; that of `compress` after its last C step."""
         model = self._network(phase, dense=phase in self.teachers)
-        model.load_state_dict((self.origin or self.store).load_model(phase)[0])
-        return model.eval()
+        return rebuilt(model, (self.origin or self.store).load_model(phase)[0]).eval()
+
+    @property
+    def _last_float(self) -> str:
+        """The phase whose model is quantised."""
+        if self.config.compress is None:
+            return "float"
+        return "compressed" if self.config.tune is None else "tune"
+
+    def _base(self) -> nn.Module:
+        """The float model that is quantised; compressed, its layers are known from a copy in the run's own folder."""
+        model = self._finished(self._last_float)
+        if self.origin is not None and self.config.compress is not None:
+            self.store.save_model(self._last_float, model.state_dict(), {"phase": self._last_float})
+        return model
+
+    def _compressed(self, model: LCModel) -> dict[str, Any]:
+        """Do the last C step on the selected weights, keep the compressed network, and say what it is."""
+        model.load_state_dict(self.store.load_model("compress")[0])
+        network = network_of(model).to(self.device)
+        self.store.save_model("compressed", network.state_dict(), {"phase": "compressed"})
+        trains = {n: layer.ranks for n, layer in network.named_modules() if isinstance(layer, TTConvNd)}
+        return {
+            "validation_accuracy": accuracy(network, self.splits.validation, self.spec, self.device, self.processes),
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "distance": model.distance,
+            "ranks": trains,
+        }
 
     def _origin_digest(self) -> dict[str, str] | None:
         """Which models are started from: sha256 of each file, after a check that they are of this network."""
@@ -294,7 +358,7 @@ class _Run:
         theirs, ours = self.origin.description()["config"]["model"], self.config.model.model_dump(mode="json")
         if _without_paths(theirs) != _without_paths(ours):
             raise ValueError(f"{self.origin.folder}: holds another network than {self.config.name} describes")
-        phases = [*self.teachers, "float"]
+        phases = [*self.teachers, self._last_float]
         for phase in phases:
             if not self.origin.model(phase).exists() or not self.origin.result.exists():
                 raise ValueError(f"{self.origin.folder}: holds no finished {phase} model to start from")
@@ -310,11 +374,13 @@ class _Run:
 
     def _check(self) -> None:
         """Raise ValueError before the first epoch when the network does not fit the data or cannot be lowered."""
-        for section in ("teacher", "train", "quant"):
+        for section in ("teacher", "train", "compress", "tune", "quant"):
             how = getattr(self.config, section)
             if how is not None and min(how.batch, len(self.splits.train)) < self.processes.count:
                 raise ValueError(f"{section}.batch: {how.batch} samples are less than {self.processes.count} processes")
         model = self._network("float").eval()
+        if self.config.compress is not None:
+            under_compression(model, self.config.compress)
         if self.config.quant is None:
             return
         try:

@@ -13,6 +13,7 @@ from qtt_hw.ir.freeze import freeze
 from qtt_hw.ir.graph import Graph, InputSpec
 from qtt_hw.ir.prepare import PreparedModel
 from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.train.compressed import rebuilt
 from qtt_hw.train.config import Config, config_from
 from qtt_hw.train.model import build_model
 from qtt_hw.train.quantized import load_prepared, prepare_model
@@ -37,7 +38,9 @@ def _described(store: RunStore) -> tuple[Config, InputSpec, tuple[str, ...]]:
 
 
 def float_model(run: str | Path, spec: InputSpec | None = None, phase: str = "float") -> nn.Module:
-    """The selected float model of a run, in eval mode; of the phase `teacher` the dense one.
+    """The selected float model of a run, in eval mode.
+
+    Of the phase `teacher` the dense one; of `compressed` what the last C step made, of `tune` that trained on.
 
     Raises
     ------
@@ -51,8 +54,7 @@ def float_model(run: str | Path, spec: InputSpec | None = None, phase: str = "fl
     if not store.model(phase).exists():
         raise ValueError(f"{run}: holds no {phase} model yet")
     model = build_model(config, own, len(labels), 0, dense=phase.startswith("teacher"))
-    model.load_state_dict(store.load_model(phase)[0])
-    return model.eval()
+    return rebuilt(model, store.load_model(phase)[0]).eval()
 
 
 def load_run(run: str | Path) -> tuple[PreparedModel, Config, InputSpec, tuple[str, ...]]:
@@ -63,8 +65,10 @@ def load_run(run: str | Path) -> tuple[PreparedModel, Config, InputSpec, tuple[s
         raise ValueError(f"{run}: was trained without a [quant] section, so it holds no quantised model")
     if not store.result.exists():
         raise ValueError(f"{run}: training has not ended; the command that started it goes on")
-    # Only the structure: a run that started from another's float model holds none of its own.
+    # Only the structure: a run that started from another's float model holds none of its own, unless it is compressed.
     model = build_model(config, spec, len(labels), 0).eval()
+    if config.compress is not None:
+        model = rebuilt(model, store.load_model("compressed" if config.tune is None else "tune")[0]).eval()
     prepared = prepare_model(model, spec, config.quant)
     load_prepared(prepared, store.load_model("quantized")[0])
     return prepared, config, spec, labels
