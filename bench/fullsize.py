@@ -25,7 +25,7 @@ from qtt_hw.ir.file import load
 from qtt_hw.results import append_row
 from qtt_hw.train import load_config, train
 from qtt_hw.train.config import Config
-from qtt_hw.train.loop import versions
+from qtt_hw.train.result import versions
 from rtl_gen.emit import TOP
 from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.search import DoesNotFit

@@ -150,7 +150,7 @@ def _fitting_bits(
     config: Config, device: Device, before: Callable[[Config], Untrained], options: dict[str, Any]
 ) -> str:
     """What the most weight bits are with which a configuration's network would fit, and how fast it is then."""
-    from qtt_hw.train.config import QuantSection
+    from qtt_hw.train.sections import QuantSection
     from rtl_gen.plan.search import fits
     from rtl_gen.plan.search import plan as search
 

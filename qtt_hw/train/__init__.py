@@ -5,7 +5,8 @@ from types import ModuleType
 from typing import Any
 
 from qtt_hw.train.config import Config, load_config
-from qtt_hw.train.loop import TrainResult, train
+from qtt_hw.train.loop import train
+from qtt_hw.train.result import TrainResult
 from qtt_hw.train.run import float_model, freeze_run, frozen_graph, load_run
 from qtt_hw.train.stop import Interrupted
 

@@ -14,8 +14,8 @@ from qtt_hw.lc.model import LCModel
 from qtt_hw.lc.selection import EVBMF, BayesOpt, Given, Selection
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.tt_conv import TTConv2d, TTConv3d, TTConvNd
-from qtt_hw.train.config import CompressSection
 from qtt_hw.train.phase import Milestone
+from qtt_hw.train.sections import CompressSection
 
 __all__ = ["PenalisedByLC", "compressible", "described", "milestones", "network_of", "rebuilt", "under_compression"]
 

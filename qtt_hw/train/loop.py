@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from pydantic import BaseModel
 from torch import Tensor, nn
 
 from qtt_hw.data import Splits
@@ -24,7 +20,7 @@ from qtt_hw.nn.tt_conv import TTConvNd
 from qtt_hw.train.batches import Batches, derived_seed
 from qtt_hw.train.compressed import PenalisedByLC, described, network_of, rebuilt, under_compression
 from qtt_hw.train.compressed import milestones as c_steps
-from qtt_hw.train.config import Config, Optimisation, load_config
+from qtt_hw.train.config import Config, load_config
 from qtt_hw.train.distill import Loss
 from qtt_hw.train.measure import accuracy
 from qtt_hw.train.model import build_model
@@ -33,67 +29,14 @@ from qtt_hw.train.phase import Phase, Progress
 from qtt_hw.train.processes import Processes, started
 from qtt_hw.train.progress import progress_bar
 from qtt_hw.train.quantized import calibrate, milestones, prepare_model, scale_parameters
+from qtt_hw.train.result import PhaseResult, TrainResult, versions
 from qtt_hw.train.run import float_model
+from qtt_hw.train.sections import Optimisation
 from qtt_hw.train.stop import StopSignals
 from qtt_hw.train.store import RunStore
 from qtt_hw.tt.orders import Ordered
 
-__all__ = ["PhaseResult", "TrainResult", "train", "versions"]
-
-
-class CompressedResult(BaseModel):
-    """The network after the last C step: `distance` is ||w - D(t)|| / ||w||, `ranks` are those of its tensor trains."""
-
-    validation_accuracy: float
-    parameters: int
-    distance: float
-    ranks: dict[str, tuple[int, ...]]
-
-
-class PhaseResult(BaseModel):
-    """How a phase ended; `epoch` is the selected one, -1 when there was none.
-
-    `crossings` says of every codebook that is set by its layer's largest weight how often that crossed a power of two;
-    `compressed` what learning-compression has made.
-    """
-
-    validation_accuracy: float
-    epoch: int
-    epochs: int
-    seconds: float
-    parameters: int
-    crossings: dict[str, int] | None = None
-    compressed: CompressedResult | None = None
-
-
-class TrainResult(BaseModel):
-    """What RUN/result.json holds. No test sample has been read."""
-
-    name: str
-    run: str
-    data: str
-    seed: int
-    phases: dict[str, PhaseResult]
-    calibrated_accuracy: float | None
-    validation_accuracy: float
-    parameters: int
-    train_samples: int
-    validation_samples: int
-    seconds: float
-    accelerator: str
-    threads: int
-    processes: int = 1
-    versions: dict[str, str]
-    config: dict[str, Any]
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
-    try:
-        own = metadata.version("qtt-hw")
-    except metadata.PackageNotFoundError:
-        own = "source tree"
-    return {"qtt-hw": own, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+__all__ = ["train"]
 
 
 def train(

@@ -14,10 +14,10 @@ from qtt_hw.data import Samples
 from qtt_hw.train.average import Average
 from qtt_hw.train.batches import Batches, derived_seed
 from qtt_hw.train.checkpoint import optimizer_state, restore_optimizer
-from qtt_hw.train.config import Optimisation
 from qtt_hw.train.measure import accuracy
 from qtt_hw.train.processes import ALONE, Processes, join_batch_norms
 from qtt_hw.train.schedule import build_optimizer, set_rates
+from qtt_hw.train.sections import Optimisation
 from qtt_hw.train.stop import Interrupted, StopSignals
 from qtt_hw.train.store import RunStore
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.ir.prepare import PreparedModel, prepare
 from qtt_hw.train.batches import Batches
-from qtt_hw.train.config import QuantSection
 from qtt_hw.train.model import example_input
 from qtt_hw.train.phase import Milestone
+from qtt_hw.train.sections import QuantSection
 
 __all__ = ["calibrate", "load_prepared", "milestones", "prepare_model", "scale_parameters"]
 

@@ -16,9 +16,10 @@ from qtt_hw.ir.freeze import freeze
 from qtt_hw.ir.graph import Contraction, Graph, InputSpec
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.nn import zoo
-from qtt_hw.train.config import Config, ModelConfig, QuantSection, load_config
+from qtt_hw.train.config import Config, load_config
 from qtt_hw.train.model import build_model, make_network
 from qtt_hw.train.quantized import prepare_model
+from qtt_hw.train.sections import ModelConfig, QuantSection
 
 __all__ = ["Untrained", "network", "untrained"]
 

@@ -10,7 +10,8 @@ from qtt_hw.fixedpoint import Codebook, Format, Requantizer
 from qtt_hw.flow import plan
 from qtt_hw.ir.graph import INPUT, Contraction, Graph, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
-from qtt_hw.train.config import Config, ModelConfig, QuantSection
+from qtt_hw.train.config import Config
+from qtt_hw.train.sections import ModelConfig, QuantSection
 from rtl_gen.plan.search import DoesNotFit
 
 

@@ -18,7 +18,7 @@ from qtt_hw.train.compressed import (
     rebuilt,
     under_compression,
 )
-from qtt_hw.train.config import CompressSection
+from qtt_hw.train.sections import CompressSection
 
 
 def net(seed: int = 0) -> nn.Sequential:

@@ -18,8 +18,9 @@ import torch
 from qtt_hw.data import Splits
 from qtt_hw.train import Interrupted, train
 from qtt_hw.train.checkpoint import load_tensors
-from qtt_hw.train.config import Config, ModelConfig
+from qtt_hw.train.config import Config
 from qtt_hw.train.loop import _without_paths
+from qtt_hw.train.sections import ModelConfig
 from qtt_hw.train.store import RunStore
 
 PHASES = ("teacher", "float", "quantized")

@@ -14,8 +14,9 @@ from qtt_hw.ir.graph import Add
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.nn import QTTConv3d, TTConv3d
 from qtt_hw.train import freeze_run, train
-from qtt_hw.train.config import Config, DataConfig, ModelConfig
+from qtt_hw.train.config import Config
 from qtt_hw.train.model import build_model
+from qtt_hw.train.sections import DataConfig, ModelConfig
 
 SPEC = input_spec((8, 8, 8, 1), 2)
 

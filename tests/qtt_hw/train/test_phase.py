@@ -14,9 +14,9 @@ from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.train import phase as phase_module
 from qtt_hw.train.batches import Batches
 from qtt_hw.train.checkpoint import load_tensors
-from qtt_hw.train.config import TrainConfig
 from qtt_hw.train.distill import Loss
 from qtt_hw.train.phase import Milestone, Phase
+from qtt_hw.train.sections import TrainConfig
 from qtt_hw.train.stop import StopSignals
 from qtt_hw.train.store import RunStore
 

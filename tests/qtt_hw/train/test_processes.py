@@ -33,7 +33,7 @@ from qtt_hw.data import Augmentation, load
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.nn import TTConv3d
 from qtt_hw.train.batches import Batches
-from qtt_hw.train.config import QuantSection, TrainConfig
+from qtt_hw.train.sections import QuantSection, TrainConfig
 from qtt_hw.train.distill import Loss
 from qtt_hw.train.phase import Phase
 from qtt_hw.train.processes import ALONE, started

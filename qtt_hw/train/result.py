@@ -1,0 +1,68 @@
+"""What a run leaves in RUN/result.json, and the versions that it depends on."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+
+__all__ = ["CompressedResult", "PhaseResult", "TrainResult", "versions"]
+
+
+class CompressedResult(BaseModel):
+    """The network after the last C step: `distance` is ||w - D(t)|| / ||w||, `ranks` are those of its tensor trains."""
+
+    validation_accuracy: float
+    parameters: int
+    distance: float
+    ranks: dict[str, tuple[int, ...]]
+
+
+class PhaseResult(BaseModel):
+    """How a phase ended; `epoch` is the selected one, -1 when there was none.
+
+    `crossings` says of every codebook that is set by its layer's largest weight how often that crossed a power of two;
+    `compressed` what learning-compression has made.
+    """
+
+    validation_accuracy: float
+    epoch: int
+    epochs: int
+    seconds: float
+    parameters: int
+    crossings: dict[str, int] | None = None
+    compressed: CompressedResult | None = None
+
+
+class TrainResult(BaseModel):
+    """What RUN/result.json holds. No test sample has been read."""
+
+    name: str
+    run: str
+    data: str
+    seed: int
+    phases: dict[str, PhaseResult]
+    calibrated_accuracy: float | None
+    validation_accuracy: float
+    parameters: int
+    train_samples: int
+    validation_samples: int
+    seconds: float
+    accelerator: str
+    threads: int
+    processes: int = 1
+    versions: dict[str, str]
+    config: dict[str, Any]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    try:
+        own = metadata.version("qtt-hw")
+    except metadata.PackageNotFoundError:
+        own = "source tree"
+    return {"qtt-hw": own, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
