@@ -7,7 +7,7 @@
 // One thread per model. Cycles and word numbers count from 0 and are never reset between inferences.
 #include <algorithm>
 #include <cstdint>
-#include <initializer_list>
+#include <deque>
 #include <limits>
 #include <memory>
 #include <stdexcept>
@@ -22,7 +22,13 @@ using Cycle = int64_t;
 class Recent {
   public:
     void keep(int64_t count) {
-        while (static_cast<int64_t>(values_.size()) < count) values_.resize(values_.size() * 2);
+        if (count <= kept()) return;
+        const int64_t oldest = std::max<int64_t>(0, count_ - kept());
+        std::vector<Cycle> before = std::move(values_);
+        size_t size = before.size();
+        while (static_cast<int64_t>(size) < count) size *= 2;
+        values_.assign(size, 0);
+        for (int64_t i = oldest; i < count_; ++i) values_[i & (kept() - 1)] = before[i & (before.size() - 1)];
     }
     int64_t count() const { return count_; }
     int64_t kept() const { return static_cast<int64_t>(values_.size()); }
@@ -45,6 +51,7 @@ struct Link {
     Recent base, taken;
     int64_t every;  // the transfer of each `every`-th word is recorded
     int64_t unrecorded = 0;
+    Cycle first = -1;  // the first transfer
     std::vector<Cycle> recorded;
     std::vector<Unit*> ends;
 
@@ -55,6 +62,7 @@ struct Link {
     }
     void offer(Cycle cycle) { base.push(cycle); }
     void take(Cycle cycle) {
+        if (taken.count() == 0) first = cycle;
         taken.push(cycle);
         if (++unrecorded == every) {
             recorded.push_back(cycle);
@@ -69,7 +77,7 @@ struct Unit {
     std::vector<Link*> links;
     bool awake = true;  // whether anything has happened on its links since it last could not go on
 
-    explicit Unit(std::initializer_list<Link*> given) : links(given) {
+    explicit Unit(std::vector<Link*> given) : links(std::move(given)) {
         for (Link* link : links) link->ends.push_back(this);
     }
     virtual ~Unit() = default;
@@ -91,7 +99,7 @@ struct Source final : Unit {
     Link& o;
     int64_t words;
 
-    Source(Link& o, int64_t words) : Unit{&o}, o(o), words(words) {}
+    Source(Link& o, int64_t words) : Unit({&o}), o(o), words(words) {}
 
     bool advance() override {
         const int64_t before = o.base.count();
@@ -105,7 +113,7 @@ struct Source final : Unit {
 struct Sink final : Unit {
     Link& i;
 
-    explicit Sink(Link& i) : Unit{&i}, i(i) {}
+    explicit Sink(Link& i) : Unit({&i}), i(i) {}
 
     bool advance() override {
         const bool moved = i.offered();
@@ -119,7 +127,7 @@ struct Splitter final : Unit {
     Link &i, &o;
     int64_t parts;
 
-    Splitter(Link& i, Link& o, int64_t parts) : Unit{&i, &o}, i(i), o(o), parts(parts) { o.keep(parts); }
+    Splitter(Link& i, Link& o, int64_t parts) : Unit({&i, &o}), i(i), o(o), parts(parts) { o.keep(parts); }
 
     bool advance() override {
         bool moved = false;
@@ -132,12 +140,110 @@ struct Splitter final : Unit {
     }
 };
 
+// Narrow words to wide ones (rtl_gen.stream.Gatherer): a word's last part is accepted when the word before has left.
+struct Gatherer final : Unit {
+    Link &i, &o;
+    int64_t parts, part = 0;
+
+    Gatherer(Link& i, Link& o, int64_t parts) : Unit({&i, &o}), i(i), o(o), parts(parts) {}
+
+    bool advance() override {
+        bool moved = false;
+        for (; i.offered(); moved = true) {
+            Cycle cycle = std::max(i.next(), i.taken.last() + 1);
+            if (part == parts - 1) {
+                if (o.offered()) break;
+                cycle = std::max(cycle, o.taken.last() + 1);
+                o.offer(cycle + 1);
+                part = -1;
+            }
+            i.take(cycle);
+            ++part;
+        }
+        return moved;
+    }
+};
+
+// Every word to all readers at once (rtl_gen.fork.Fork): it is taken when the last of them takes it.
+struct Fork final : Unit {
+    Link& i;
+    std::vector<Link*> o;
+
+    Fork(Link& i, std::vector<Link*> readers) : Unit(readers), i(i), o(std::move(readers)) {
+        links.push_back(&i);
+        i.ends.push_back(this);
+    }
+
+    bool advance() override {
+        for (bool moved = false;; moved = true) {
+            const int64_t word = i.taken.count();
+            if (o[0]->base.count() == word) {
+                if (!i.offered()) return moved;
+                const Cycle cycle = std::max(i.next(), i.taken.last() + 1);
+                for (Link* reader : o) reader->offer(cycle);
+            } else {
+                Cycle cycle = 0;
+                for (const Link* reader : o) {
+                    if (reader->offered()) return moved;
+                    cycle = std::max(cycle, reader->taken.last());
+                }
+                i.take(cycle);
+            }
+        }
+    }
+};
+
+// A FIFO of `depth` words in all (rtl_gen.fifo.Fifo), or without an end; it also finds how many words it ever holds.
+struct Fifo final : Unit {
+    Link &i, &o;
+    int64_t depth, latency;  // a negative depth has no end
+    int64_t most = 0;
+    std::deque<Cycle> inside;  // when words were accepted, of those that count for `most` with words still to leave
+    int64_t first = 0, left = 0;  // the number of the first of them; words that have left and been counted
+
+    Fifo(Link& i, Link& o, int64_t depth, int64_t latency)
+        : Unit({&i, &o}), i(i), o(o), depth(depth), latency(latency) {
+        resize(depth);
+    }
+    void resize(int64_t words) {
+        depth = words;
+        o.keep(depth + 3);
+        awake = true;
+    }
+    bool full() const { return depth >= 0 && i.taken.count() - o.taken.count() >= depth; }
+
+    // taken[j] = max(base[j], taken[j-1] + 1, left[j - depth] + 1)
+    bool advance() override {
+        bool moved = false;
+        for (; i.offered() && !full(); moved = true) {
+            const int64_t word = i.taken.count();
+            Cycle cycle = std::max(i.next(), i.taken.last() + 1);
+            if (depth >= 0 && word >= depth) cycle = std::max(cycle, o.taken[word - depth] + 1);
+            i.take(cycle);
+            const int64_t held = o.base.count() - o.taken.count();
+            if (held + 2 >= o.base.kept()) o.keep(2 * o.base.kept());
+            o.offer(cycle + latency);
+            inside.push_back(cycle);
+        }
+        count_held();
+        return moved;
+    }
+
+    // At its acceptance a word stands behind those that have not left before that cycle.
+    void count_held() {
+        for (const int64_t end = o.taken.count(); left < end; ++left) {
+            const Cycle leaves = o.taken[left];
+            for (; !inside.empty() && inside.front() <= leaves; inside.pop_front()) most = std::max(most, ++first - left);
+        }
+    }
+};
+
 // A logit is offered, taken, then the next is accepted; the index follows the last (rtl_gen.argmax.Argmax).
 struct Argmax final : Unit {
     Link &i, &o;
     int64_t classes;
 
-    Argmax(Link& i, Link& o, int64_t classes) : Unit{&i, &o}, i(i), o(o), classes(classes) {}
+    Argmax(Link& i, Link& o, int64_t classes) : Unit({&i, &o}), i(i), o(o), classes(classes) {}
 
     bool advance() override {
         bool moved = false;
@@ -198,7 +304,7 @@ struct Stage final : Unit {
     bool loaded = false;      // whether its inputs are there and it has been taken from the walker
     Cycle take = -1, start = 0;
 
-    Stage(Link& i, Link& o, StageShape given) : Unit{&i, &o}, i(i), o(o), shape(std::move(given)) {
+    Stage(Link& i, Link& o, StageShape given) : Unit({&i, &o}), i(i), o(o), shape(std::move(given)) {
         i.keep(shape.collect * (shape.ring + 1));
         o.keep(shape.queue + shape.words + 1);
         finished.keep(shape.positions() * (shape.ring / shape.volume + 2));
@@ -273,7 +379,7 @@ struct RowPool final : Unit {
     Cycle completed;                        // when the result before was
 
     RowPool(Link& i, Link& o, StageShape given)
-        : Unit{&i, &o}, i(i), o(o), shape(std::move(given)), completed(-1 - shape.words) {
+        : Unit({&i, &o}), i(i), o(o), shape(std::move(given)), completed(-1 - shape.words) {
         o.keep(shape.queue + shape.words + 1);
     }
 
@@ -310,14 +416,46 @@ struct RowPool final : Unit {
     }
 };
 
+// The sum of two streams (rtl_gen.add.AddUnit): a word of each is taken in the same cycle, against a credit.
+struct Adder final : Unit {
+    Link &a, &b, &o;
+    int64_t queue, latency;
+
+    Adder(Link& a, Link& b, Link& o, int64_t queue, int64_t latency)
+        : Unit({&a, &b, &o}), a(a), b(b), o(o), queue(queue), latency(latency) {
+        o.keep(queue + 2);
+    }
+
+    // taken[j] = max(base of both, taken[j-1] + 1, freed[the word that returns the credit] + 2)
+    bool advance() override {
+        bool moved = false;
+        for (; a.offered() && b.offered(); moved = true) {
+            Cycle cycle = std::max(std::max(a.next(), b.next()), a.taken.last() + 1);
+            const int64_t leaving = awaited(o, 1, queue);
+            if (leaving >= 0) {
+                if (!is_freed(o, leaving)) return moved;
+                cycle = std::max(cycle, freed(o, leaving) + 2);
+            }
+            a.take(cycle);
+            b.take(cycle);
+            o.offer(cycle + latency + 2);
+        }
+        return moved;
+    }
+};
+
 struct Model {
     std::vector<std::unique_ptr<Link>> links;
     std::vector<std::unique_ptr<Unit>> units;
+    std::vector<Fifo*> fifos;
 
     Link& link(int64_t index) { return *links.at(index); }
     template <typename Kind, typename... Arguments>
-    void add(Arguments&&... arguments) {
-        units.push_back(std::make_unique<Kind>(std::forward<Arguments>(arguments)...));
+    Kind* add(Arguments&&... arguments) {
+        auto unit = std::make_unique<Kind>(std::forward<Arguments>(arguments)...);
+        Kind* added = unit.get();
+        units.push_back(std::move(unit));
+        return added;
     }
 };
 
@@ -340,6 +478,22 @@ void add_source(Model* model, int64_t o, int64_t words) {
 void add_sink(Model* model, int64_t i) { model->add<Sink>(model->link(i)); }
 void add_splitter(Model* model, int64_t i, int64_t o, int64_t parts) {
     model->add<Splitter>(model->link(i), model->link(o), parts);
+}
+void add_gatherer(Model* model, int64_t i, int64_t o, int64_t parts) {
+    model->add<Gatherer>(model->link(i), model->link(o), parts);
+}
+void add_fork(Model* model, int64_t i, int64_t readers, const int64_t* o) {
+    std::vector<Link*> links;
+    for (int64_t k = 0; k < readers; ++k) links.push_back(&model->link(o[k]));
+    model->add<Fork>(model->link(i), links);
+}
+// Returns the FIFO's number for the functions below.
+int64_t add_fifo(Model* model, int64_t i, int64_t o, int64_t depth, int64_t latency) {
+    model->fifos.push_back(model->add<Fifo>(model->link(i), model->link(o), depth, latency));
+    return static_cast<int64_t>(model->fifos.size()) - 1;
+}
+void add_adder(Model* model, int64_t a, int64_t b, int64_t o, int64_t queue, int64_t latency) {
+    model->add<Adder>(model->link(a), model->link(b), model->link(o), queue, latency);
 }
 void add_argmax(Model* model, int64_t i, int64_t o, int64_t classes) {
     model->add<Argmax>(model->link(i), model->link(o), classes);
@@ -373,7 +527,14 @@ int64_t run(Model* model, int64_t link, int64_t records, int64_t rounds) try {
     return -1;
 }
 
+// Words that a FIFO holds from now on: more than before, where which words move matters but not when.
+void deepen_fifo(Model* model, int64_t fifo, int64_t depth) { model->fifos.at(fifo)->resize(depth); }
+int64_t is_full(const Model* model, int64_t fifo) { return model->fifos.at(fifo)->full(); }
+// The most words that a FIFO has held, of those that are followed to their leaving.
+int64_t most_held(const Model* model, int64_t fifo) { return model->fifos.at(fifo)->most; }
+
 int64_t count_taken(const Model* model, int64_t link) { return model->links[link]->taken.count(); }
+int64_t first_taken(const Model* model, int64_t link) { return model->links[link]->first; }
 int64_t count_offered(const Model* model, int64_t link) { return model->links[link]->base.count(); }
 int64_t count_records(const Model* model, int64_t link) {
     return static_cast<int64_t>(model->links[link]->recorded.size());

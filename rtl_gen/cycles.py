@@ -1,4 +1,4 @@
-"""The event model: the cycle of every transfer in a chain of stages, predicted without simulating any data.
+"""The event model: the cycle of every transfer in a network of stages, predicted without simulating any data.
 
 Each unit of the datapath has one recurrence over the cycles of its events (a word accepted, a result issued, a word
 freed), with the constants of the hardware; they stand in `cycles.cpp`. A unit runs until it needs an event that has
@@ -20,15 +20,24 @@ import numpy as np
 from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
+from qtt_hw.ir.graph import Edge
+from rtl_gen.add import AddSpec
 from rtl_gen.compiled import load_library
+from rtl_gen.fifo import fifo_latency
 from rtl_gen.folding import StageSpec
+from rtl_gen.topology import SOURCE, Reader, Topology
 
-__all__ = ["Prediction", "predict", "schedule"]
+__all__ = ["Model", "NotPeriodic", "Prediction", "Spec", "predict", "predict_by", "schedule"]
+
+#: A stage, or a sum of two streams.
+Spec = StageSpec | AddSpec
 
 #: A schedule is not taken to be periodic before this many inferences.
 LEAST_INFERENCES = 4
 #: Inferences after which a schedule that still changes is reported as such.
 MOST_INFERENCES = 12
+#: Stands for the depth of a FIFO that has no end: it goes through a block RAM.
+UNLIMITED = 1 << 40
 #: Turns of all units between two reports of progress: some hundredths of a second.
 ROUNDS = 10_000
 
@@ -41,11 +50,19 @@ _FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
     "add_source": ([c_int64] * 2, None),
     "add_sink": ([c_int64], None),
     "add_splitter": ([c_int64] * 3, None),
+    "add_gatherer": ([c_int64] * 3, None),
+    "add_fork": ([c_int64] * 2 + [_TABLE], None),
+    "add_fifo": ([c_int64] * 4, c_int64),
+    "add_adder": ([c_int64] * 5, None),
     "add_argmax": ([c_int64] * 3, None),
     "add_stage": ([c_int64] * 10 + [_TABLE] * 3, None),
     "add_row_pool": ([c_int64] * 9 + [_TABLE], None),
+    "deepen_fifo": ([c_int64] * 2, None),
+    "is_full": ([c_int64], c_int64),
+    "most_held": ([c_int64], c_int64),
     "run": ([c_int64] * 3, c_int64),
     "count_taken": ([c_int64], c_int64),
+    "first_taken": ([c_int64], c_int64),
     "count_offered": ([c_int64], c_int64),
     "count_records": ([c_int64], c_int64),
     "copy_records": ([c_int64, _TABLE], None),
@@ -54,7 +71,7 @@ _FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
 
 @dataclass(frozen=True)
 class Prediction:
-    """Cycles of a chain of stages.
+    """Cycles of a network of stages.
 
     Attributes
     ----------
@@ -81,7 +98,11 @@ def _library() -> Any:
     return library
 
 
-class _Model:
+class NotPeriodic(ValueError):
+    """The intervals between inferences go on changing."""
+
+
+class _Units:
     """Units and links; `add_stage(...)` and so on are the functions of cycles.cpp."""
 
     def __init__(self) -> None:
@@ -92,166 +113,246 @@ class _Model:
         function = getattr(_library(), name)
         return lambda *arguments: function(self._pointer, *arguments)
 
-    def records(self, link: int) -> _Cycles:
-        """Cycles of the recorded transfers of a link."""
-        cycles = np.empty(self.count_records(link), dtype=np.int64)
-        self.copy_records(link, cycles)
-        return cycles
 
-    def go_on(self, link: int, records: int, rounds: int) -> bool:
-        """Run for so many rounds, or until a link has so many records; whether anything can still move."""
-        state = self.run(link, records, rounds)
-        if state < 0:
-            raise RuntimeError("a unit of the event model looks further back than it keeps")
-        return bool(state)
+class Model:
+    """Source, stages, forks, FIFOs, argmax and sink of a network, with what brings words to the width of their reader.
 
-
-@dataclass(frozen=True)
-class _Chain:
-    """A model of a chain.
+    Parameters
+    ----------
+    specs : sequence of StageSpec and AddSpec
+    in_lanes : int
+        Values in an input word.
+    topology : Topology
+    inferences : int or None
+        The source ends after so many, and every transfer is recorded; without one it has no end, and the last transfer
+        of each inference is recorded.
+    classes : int or None
+        Logits per inference before the argmax word; None leaves the argmax unit out.
 
     Attributes
     ----------
     links : list of int
-        The input's, each stage's output's, and last the chain's output.
+        The input's, each stage's output's, and last the network's output; without an argmax that is the last stage's.
     words : list of int
         Of an inference, on each of `links`.
-    readers : dict
-        Link -> what reads it, for messages; in the order of the chain.
+    fifos : dict of Reader to int
+        Numbers of cycles.cpp.
     """
 
-    model: _Model
-    links: list[int]
-    words: list[int]
-    readers: dict[int, str]
+    def __init__(
+        self,
+        specs: Sequence[Spec],
+        in_lanes: int,
+        topology: Topology,
+        *,
+        inferences: int | None,
+        classes: int | None,
+    ):
+        self.units = _Units()
+        self.specs, self.topology = specs, topology
+        self.links: list[int] = []
+        self.words: list[int] = []
+        self.fifos: dict[Reader, int] = {}
+        self._every_word = inferences is not None
+        #: Link -> what reads it, for messages; in the order of the network.
+        self._readers: dict[int, str] = {}
+        #: The link that feeds each input, before it is brought to its reader's width, and the values in its words.
+        self._feeds: dict[Reader, tuple[int, int]] = {}
+
+        first = topology.readers[SOURCE][0]
+        edge = _edge(specs[first.stage], first.input)
+        self._append(SOURCE, edge.positions * edge.channels // in_lanes, in_lanes)
+        self.units.add_source(self.links[0], -1 if inferences is None else self.words[0] * inferences)
+        self._deliver(SOURCE)
+        for number, spec in enumerate(specs):
+            self._add(number, spec)
+            self._deliver(number)
+        if classes is not None:
+            feed = self._narrowed(Reader(len(specs), 0), 1, "the argmax")
+            self._append(len(specs), classes + 1, 1)
+            self.units.add_argmax(feed, self.links[-1], classes)
+        self.units.add_sink(self.links[-1])
+
+    def _append(self, stage: int, words: int, lanes: int) -> None:
+        """The output link of a stage."""
+        self.words.append(words)
+        self.links.append(self.units.add_link(1 if self._every_word else words))
+        if stage < len(self.specs):
+            for reader in self.topology.readers[stage]:
+                self._feeds[reader] = self.links[-1], lanes
+
+    def _name(self, stage: int) -> str:
+        return f"stage {self.specs[stage].node.name}" if stage < len(self.specs) else "the argmax"
+
+    def _deliver(self, stage: int) -> None:
+        """A stage's output to its readers, through a fork where it has several, and through their FIFOs."""
+        readers, (link, lanes) = self.topology.readers[stage], self._feeds[self.topology.readers[stage][0]]
+        if len(readers) > 1:
+            apart = [self.units.add_link(0) for _ in readers]
+            self.units.add_fork(link, len(readers), np.array(apart, dtype=np.int64))
+            self._readers[link] = ", ".join(dict.fromkeys(self._name(reader.stage) for reader in readers))
+            for reader, one in zip(readers, apart, strict=True):
+                self._feeds[reader] = one, lanes
+        for reader in readers:
+            if reader in self.topology.fifos:
+                before, after = self._feeds[reader][0], self.units.add_link(0)
+                depth = self.topology.fifos[reader]
+                latency = fifo_latency(UNLIMITED if depth is None else depth)
+                self.fifos[reader] = self.units.add_fifo(before, after, -1 if depth is None else depth, latency)
+                self._readers[before] = f"the FIFO before {self._name(reader.stage)}"
+                self._feeds[reader] = after, lanes
+
+    def _narrowed(self, reader: Reader, wanted: int, name: str) -> int:
+        """The link that feeds a reader of words of `wanted` values, or of some that divide it."""
+        wide, lanes = self._feeds[reader]
+        self._readers[wide] = name
+        if lanes <= wanted:
+            return wide
+        narrow = self.units.add_link(0)
+        self.units.add_splitter(wide, narrow, lanes // wanted)
+        self._readers[narrow] = name
+        self._feeds[reader] = narrow, wanted
+        return narrow
+
+    def _gathered(self, reader: Reader, wanted: int, name: str) -> int:
+        """The link that feeds a reader of words of `wanted` values."""
+        narrow = self._narrowed(reader, wanted, name)
+        lanes = self._feeds[reader][1]
+        if lanes == wanted:
+            return narrow
+        wide = self.units.add_link(0)
+        self.units.add_gatherer(narrow, wide, wanted // lanes)
+        self._readers[wide] = name
+        return wide
+
+    def _add(self, number: int, spec: Spec) -> None:
+        name, folding = self._name(number), spec.folding
+        if isinstance(spec, AddSpec):
+            a, b = (self._gathered(Reader(number, k), spec.in_width, name) for k in range(2))
+            self._append(number, spec.out_words, folding.lanes)
+            self.units.add_adder(a, b, self.links[-1], folding.queue, spec.latency)
+            return
+        i = self._narrowed(Reader(number, 0), spec.in_width, name)
+        in_lanes = self._feeds[Reader(number, 0)][1]
+        self._append(number, spec.out_words, folding.lanes)
+        geometry, collect = spec.geometry, spec.in_width // in_lanes
+        if spec.accumulates:
+            self.units.add_row_pool(
+                *(i, self.links[-1], collect, geometry.volume_words, spec.groups),
+                *(spec.result_words, folding.queue, spec.latency, len(geometry.needs), geometry.needs),
+            )
+            return
+        tables = geometry.needs, geometry.releases, spec.steps
+        self.units.add_stage(
+            *(i, self.links[-1], collect, folding.ring, geometry.volume_words, spec.groups),
+            *(spec.result_words, folding.queue, spec.latency, len(tables[0]), *tables),
+        )
+
+    def records(self, link: int) -> _Cycles:
+        """Cycles of the recorded transfers of a link."""
+        cycles = np.empty(self.units.count_records(link), dtype=np.int64)
+        self.units.copy_records(link, cycles)
+        return cycles
+
+    def go_on(self, records: int) -> bool:
+        """Run for `ROUNDS`, or until the output has so many records; whether anything can still move."""
+        state = self.units.run(self.links[-1], records, ROUNDS)
+        if state < 0:
+            raise RuntimeError("a unit of the event model looks further back than it keeps")
+        return bool(state)
+
+    def inferences(self) -> int:
+        """Those that are done; where every word is recorded, the words."""
+        return int(self.units.count_records(self.links[-1]))
 
     def progress(self, inferences: int) -> float:
         """Inferences that have passed, each link counted up to so many and alike."""
-        passed = [self.model.count_taken(i) / n for i, n in zip(self.links, self.words, strict=True)]
+        passed = [self.units.count_taken(i) / n for i, n in zip(self.links, self.words, strict=True)]
         return sum(min(p, inferences) for p in passed) / len(passed)
 
     def refusing(self) -> str:
         """The last unit that does not take a word offered to it: what follows it has nothing left to do."""
-        stuck = [r for i, r in self.readers.items() if self.model.count_taken(i) < self.model.count_offered(i)]
+        stuck = [r for i, r in self._readers.items() if self.units.count_taken(i) < self.units.count_offered(i)]
         return stuck[-1] if stuck else "the input"
 
 
-def _add_stage(model: _Model, spec: StageSpec, in_lanes: int, i: int, o: int) -> None:
-    geometry, folding = spec.geometry, spec.folding
-    if spec.accumulates:
-        model.add_row_pool(
-            *(i, o, spec.in_width // in_lanes, geometry.volume_words, spec.groups),
-            *(spec.result_words, folding.queue, spec.latency, len(geometry.needs), geometry.needs),
-        )
-        return
-    tables = geometry.needs, geometry.releases, spec.steps
-    model.add_stage(
-        *(i, o, spec.in_width // in_lanes, folding.ring, geometry.volume_words, spec.groups),
-        *(spec.result_words, folding.queue, spec.latency, len(tables[0]), *tables),
-    )
+def _edge(spec: Spec, number: int) -> Edge:
+    return spec.inputs[number] if isinstance(spec, AddSpec) else spec.x
 
 
-def _chain(specs: Sequence[StageSpec], in_lanes: int, inferences: int | None, classes: int | None) -> _Chain:
-    """Source, stages, argmax and sink, with splitters where a stream is too wide.
-
-    With a number of inferences, the source ends after them and every transfer is recorded; without one, it has no end
-    and the last transfer of each inference is recorded.
-    """
-    model = _Model()
-    first = specs[0]
-    links: list[int] = []
-    words: list[int] = []
-    readers: dict[int, str] = {}
-
-    def append(count: int) -> int:
-        words.append(count)
-        links.append(model.add_link(1 if inferences is not None else count))
-        return links[-1]
-
-    def split(wide: int, lanes: int, wanted: int, reader: str) -> int:
-        """The link that feeds a reader of `wanted` lanes."""
-        readers[wide] = reader
-        if lanes <= wanted:
-            return wide
-        narrow = model.add_link(0)
-        model.add_splitter(wide, narrow, lanes // wanted)
-        readers[narrow] = reader
-        return narrow
-
-    append(first.in_words * (first.in_width // in_lanes))
-    model.add_source(links[0], -1 if inferences is None else words[0] * inferences)
-    lanes = in_lanes
-    for spec in specs:
-        feed = split(links[-1], lanes, spec.in_width, f"stage {spec.node.name}")
-        _add_stage(model, spec, min(lanes, spec.in_width), feed, append(spec.out_words))
-        lanes = spec.folding.lanes
-    if classes is not None:
-        feed = split(links[-1], lanes, 1, "the argmax")
-        model.add_argmax(feed, append(classes + 1), classes)
-    model.add_sink(links[-1])
-    return _Chain(model, links, words, readers)
-
-
-def schedule(specs: Sequence[StageSpec], in_lanes: int, inferences: int, *, classes: int | None) -> list[_Cycles]:
-    """Cycle of every transfer: the input's, each stage's output's, and last the chain's output, for some inferences.
+def schedule(
+    specs: Sequence[Spec], in_lanes: int, inferences: int, *, classes: int | None, topology: Topology | None = None
+) -> list[_Cycles]:
+    """Cycle of every transfer: the input's, each stage's output's, and last the network's output, for some inferences.
 
     Parameters
     ----------
-    specs : sequence of StageSpec
+    specs : sequence of StageSpec and AddSpec
     in_lanes : int
         Values in an input word.
     inferences : int
     classes : int or None
         Logits per inference before the argmax word; None leaves the argmax unit out.
+    topology : Topology, optional
+        Without one the stages are a chain.
 
     Returns
     -------
     list of int64 array, [words]
-        Shorter than the inferences' words where the chain deadlocks.
+        From the first transfer at the input on. Shorter than the inferences' words where the network deadlocks.
     """
-    chain = _chain(specs, in_lanes, inferences, classes)
+    topology = topology or Topology.chain(len(specs))
+    model = Model(specs, in_lanes, topology, inferences=inferences, classes=classes)
     endless = np.iinfo(np.int64).max
-    while chain.model.go_on(chain.links[-1], endless, ROUNDS):
+    while model.go_on(endless):
         pass
-    return [chain.model.records(link) for link in chain.links]
+    start = max(model.units.first_taken(model.links[0]), 0)
+    return [model.records(link) - start for link in model.links]
 
 
 def predict(
-    specs: Sequence[StageSpec],
+    specs: Sequence[Spec],
     in_lanes: int,
     *,
     classes: int,
+    topology: Topology | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Prediction:
-    """Interval and latency of a chain that ends in an argmax over `classes` logits.
+    """Interval and latency of a network that ends in an argmax over `classes` logits.
 
-    Memory is bounded by the rings and queues, not by the words of an inference.
+    Memory is bounded by the rings, queues and FIFOs, not by the words of an inference.
 
     Parameters
     ----------
-    specs : sequence of StageSpec
+    specs : sequence of StageSpec and AddSpec
     in_lanes : int
         Values in an input word.
     classes : int
+    topology : Topology, optional
+        Without one the stages are a chain.
     progress : callable of float, optional
-        Told every few hundredths of a second how many inferences have passed, on average over the chain;
+        Told every few hundredths of a second how many inferences have passed, on average over the network;
         `LEAST_INFERENCES` are enough for most, `MOST_INFERENCES` the end.
 
     Raises
     ------
     ValueError
-        When the chain deadlocks, or its schedule has not become periodic within `MOST_INFERENCES`.
+        When the network deadlocks, or its schedule has not become periodic within `MOST_INFERENCES`.
     """
-    chain = _chain(specs, in_lanes, None, classes)
-    model, output = chain.model, chain.links[-1]
+    topology = topology or Topology.chain(len(specs))
+    return predict_by(Model(specs, in_lanes, topology, inferences=None, classes=classes), progress)
+
+
+def predict_by(model: Model, progress: Callable[[float], None] | None = None) -> Prediction:
+    """`predict` by a model of no run yet and without an end."""
     for inferences in range(LEAST_INFERENCES, MOST_INFERENCES + 1):
-        while model.count_records(output) < inferences:
-            if not model.go_on(output, inferences, ROUNDS):
-                raise ValueError(f"the schedule stops at {chain.refusing()}: its buffers are too small")
+        while model.inferences() < inferences:
+            if not model.go_on(inferences):
+                raise ValueError(f"the schedule stops at {model.refusing()}: its buffers are too small")
             if progress is not None:
-                progress(chain.progress(inferences))
-        outputs = model.records(output)[:inferences]
+                progress(model.progress(inferences))
+        outputs = model.records(model.links[-1])[:inferences] - model.units.first_taken(model.links[0])
         gaps = np.diff(outputs)
         if gaps[-1] == gaps[-2]:
             return Prediction(int(gaps[-1]), int(outputs[0]), tuple(outputs.tolist()))
-    raise ValueError(f"the schedule is not periodic after {MOST_INFERENCES} inferences: {gaps.tolist()}")
+    raise NotPeriodic(f"the schedule is not periodic after {MOST_INFERENCES} inferences: {gaps.tolist()}")

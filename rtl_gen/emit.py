@@ -22,6 +22,7 @@ from rtl_gen.manifest import InputPort, Manifest, OutputPort, Predicted, Sources
 from rtl_gen.plan.plan import Plan, load_plan, save_plan, stage_specs
 from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.top import Top, port_name
+from rtl_gen.topology import Topology
 
 __all__ = ["DEFAULT_DEVICE", "TOP", "emit"]
 
@@ -36,7 +37,7 @@ PRIMITIVES = Path(__file__).parent / "primitives"
 
 
 def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
-    first, last = top.specs[0], top.specs[-1]
+    edge, last = graph.input.edge, top.specs[-1]
     return Manifest(
         version=1,
         name=graph.name,
@@ -47,9 +48,9 @@ def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
         plan=PLAN,
         input=InputPort(
             lanes=top.in_lanes,
-            lane_bits=first.x.format.bits,
-            signed=first.x.format.signed,
-            words=first.x.positions * first.x.channels // top.in_lanes,
+            lane_bits=edge.format.bits,
+            signed=edge.format.signed,
+            words=edge.positions * edge.channels // top.in_lanes,
         ),
         output=OutputPort(
             value_bits=output_layout(last.out.format, top.classes).size - 1,
@@ -108,7 +109,7 @@ def emit(
     elif not isinstance(plan, Plan):
         plan = load_plan(Path(plan))
     specs = stage_specs(graph, [(s.stage, s.folding) for s in plan.stages])
-    top = Top(specs, plan.input_lanes, taps=taps)
+    top = Top(specs, plan.input_lanes, Topology.of(graph, plan.fifo_depths), taps=taps)
 
     build.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{build.name}.", dir=build.parent))
@@ -130,4 +131,3 @@ def emit(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return manifest
-

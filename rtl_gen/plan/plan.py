@@ -9,10 +9,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from qtt_hw.errors import one_line
-from qtt_hw.ir.graph import Graph, Reshape
+from qtt_hw.ir.graph import Add, Graph, Node, Reshape
+from rtl_gen.add import AddSpec
 from rtl_gen.folding import Folding, StageSpec
 
-__all__ = ["PathPlan", "Plan", "StagePlan", "load_plan", "save_plan", "stage_specs"]
+__all__ = ["FifoPlan", "PathPlan", "Plan", "StagePlan", "load_plan", "save_plan", "spec_of", "stage_specs"]
 
 
 class StagePlan(BaseModel):
@@ -28,6 +29,35 @@ class StagePlan(BaseModel):
     brams: int
     luts: int
     rom_bits: int
+
+
+class FifoPlan(BaseModel):
+    """The FIFO on the short branch of a sum, in words of the stream that it delays.
+
+    Attributes
+    ----------
+    stage : str
+        The sum.
+    input : int
+        0 or 1: which of its inputs.
+    least : int
+        The least depth without a deadlock.
+    depth : int
+        The least depth at full rate, which is built.
+    width : int
+        Bits of a word.
+    brams, luts : int
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    input: int
+    least: int
+    depth: int
+    width: int
+    brams: int
+    luts: int
 
 
 class PathPlan(BaseModel):
@@ -74,6 +104,8 @@ class Plan(BaseModel):
         Predicted MULT18X18D, DP16KD and LUT-like cells.
     rom_bits : int
         Weights in ROM.
+    fifos : tuple of FifoPlan
+        Of every sum.
     paths : tuple of PathPlan
         Every path of every layer whose path was free to choose.
     """
@@ -95,6 +127,7 @@ class Plan(BaseModel):
     luts: int
     rom_bits: int
     stages: tuple[StagePlan, ...]
+    fifos: tuple[FifoPlan, ...] = ()
     paths: tuple[PathPlan, ...] = ()
 
     @property
@@ -103,11 +136,22 @@ class Plan(BaseModel):
         return {path.layer: path.path for path in self.paths if path.chosen}
 
     @property
+    def fifo_depths(self) -> dict[tuple[str, int], int]:
+        """The depth of each FIFO that is built, by its sum and the sum's input."""
+        return {(fifo.stage, fifo.input): fifo.depth for fifo in self.fifos}
+
+    @property
     def frames_per_second(self) -> float:
         return self.clock_mhz * 1e6 / self.cycles
 
 
-def stage_specs(graph: Graph, foldings: Sequence[tuple[str, Folding]]) -> list[StageSpec]:
+def spec_of(graph: Graph, node: Node, folding: Folding) -> StageSpec | AddSpec:
+    """The hardware of a node under a folding."""
+    edges = [graph.edges[name] for name in node.inputs]
+    return AddSpec(node, (edges[0], edges[1]), folding) if isinstance(node, Add) else StageSpec(node, edges[0], folding)
+
+
+def stage_specs(graph: Graph, foldings: Sequence[tuple[str, Folding]]) -> list[StageSpec | AddSpec]:
     """The hardware stages of a graph under the given foldings; raises ValueError naming what does not match."""
     nodes = [node for node in graph.nodes if not isinstance(node, Reshape)]
     names = [node.name for node in nodes]
@@ -118,7 +162,7 @@ def stage_specs(graph: Graph, foldings: Sequence[tuple[str, Folding]]) -> list[S
             f"the plan does not belong to {graph.name}: "
             + (f"it has no stage {missing}" if missing else f"stage {strange} is not in the model, or out of order")
         )
-    return [StageSpec(node, graph.input_of(node), folding) for node, (_, folding) in zip(nodes, foldings, strict=True)]
+    return [spec_of(graph, node, folding) for node, (_, folding) in zip(nodes, foldings, strict=True)]
 
 
 def save_plan(plan: Plan, path: Path) -> None:

@@ -11,9 +11,11 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from qtt_hw.fixedpoint import Codebook, Format, IntArray, Requantizer
-from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, InputSpec, Node, Permutation, Pool, Reshape, Window
+from qtt_hw.ir.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Permutation, Pool, Reshape, Window
+from rtl_gen.add import AddSpec
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.geometry import Geometry
+from rtl_gen.topology import SOURCE, Topology, compatible
 
 
 def pack(values: IntArray, lanes: int, fmt: Format) -> list[int]:
@@ -237,6 +239,144 @@ def carried_network() -> Graph:
     edge = nodes[-1].output(edge)
     nodes.append(contraction("head", "flat", edge, 5, Window(), Format(16, True, 0), rng))
     return Graph("carried", spec, tuple(nodes), tuple("abcde"))
+
+
+@dataclass(frozen=True)
+class NetworkCase:
+    """A residual network as hardware: its graph, stages and connections without FIFOs, and input integers."""
+
+    graph: Graph
+    specs: list[StageSpec | AddSpec]
+    topology: Topology
+    in_lanes: int
+    x: IntArray
+
+
+class _Builder:
+    """Draws nested residual blocks, stage by stage."""
+
+    def __init__(self, draw: st.DrawFn, edge: Edge):
+        self.draw, self.nodes, self.edges = draw, list[Node](), {INPUT: edge}
+        self.rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+    def add(self, node: Node) -> str:
+        self.nodes.append(node)
+        self.edges[node.name] = node.output(*(self.edges[name] for name in node.inputs))
+        return node.name
+
+    def name(self) -> str:
+        return f"s{len(self.nodes)}"
+
+    def format(self) -> Format:
+        return Format(self.draw(st.integers(2, 6)), self.draw(st.booleans()), self.draw(st.integers(0, 3)))
+
+    def convolve(self, source: str, window: Window, channels: int | None = None) -> str:
+        edge = self.edges[source]
+        weight = self.rng.integers(-7, 8, (channels or edge.channels, *window.kernel, edge.channels))
+        return self.add(
+            Contraction(
+                self.name(),
+                (source,),
+                "net",
+                window,
+                weight,
+                Format(4, True, 2, narrow=True),
+                Requantizer(self.format(), self.draw(st.integers(0, 5))),
+            )
+        )
+
+    def stage(self, source: str) -> str:
+        """A stage that keeps the shape."""
+        window = Window((1, 3, 3), padding=((0, 0), (1, 1), (1, 1)))
+        match self.draw(st.sampled_from(["conv", "point", "max", "swap"])):
+            case "conv":
+                return self.convolve(source, window)
+            case "point":
+                return self.convolve(source, Window())
+            case "max":
+                return self.add(Pool(self.name(), (source,), "net", "max", window))
+            case _:
+                order = self.rng.permutation(self.edges[source].channels)
+                return self.add(Permutation(self.name(), (source,), "net", tuple(int(v) for v in order)))
+
+    def branch(self, source: str, most: int, depth: int) -> str:
+        for _ in range(self.draw(st.integers(0, most))):
+            nested = depth > 0 and self.draw(st.integers(0, 2)) == 0
+            source = self.block(source, depth - 1, strided=False) if nested else self.stage(source)
+        return source
+
+    def block(self, source: str, depth: int, strided: bool) -> str:
+        """Two branches from one stream, in either order, and their sum."""
+        ends = [source, source]
+        if strided:
+            wide = Window((1, 3, 3), (1, 2, 2), ((0, 0), (1, 1), (1, 1)))
+            ends = [self.convolve(source, wide), self.convolve(source, Window(stride=(1, 2, 2)))]
+        ends = [self.branch(ends[0], 2, depth), self.branch(ends[1], 1, 0)]
+        if self.draw(st.booleans()):
+            ends.reverse()
+        a, b = (self.edges[end].format for end in ends)
+        return self.add(Add.aligned(self.name(), (ends[0], ends[1]), "net", a, b, self.format()))
+
+
+def _folded(draw: st.DrawFn, graph: Graph, topology: Topology) -> tuple[list[StageSpec | AddSpec], int]:
+    """Foldings at random whose widths agree, and the lanes of the input."""
+    nodes = [node for node in graph.nodes if not isinstance(node, Reshape)]
+    found: list[StageSpec | AddSpec] = []
+
+    def fitting(stage: int, total: int) -> list[int]:
+        """Lanes that all readers of a stage can take."""
+        widths = [
+            found[reader.stage - len(nodes)].in_width if reader.stage < len(nodes) else 1
+            for reader in topology.readers[stage]
+        ]
+        return [lanes for lanes in _divisors(total) if all(compatible(lanes, width) for width in widths)]
+
+    for number in reversed(range(len(nodes))):
+        node, queue = nodes[number], draw(st.sampled_from([1, 3, 16]))
+        edges = [graph.edges[name] for name in node.inputs]
+        if isinstance(node, Add):
+            lanes = draw(st.sampled_from(fitting(number, edges[0].channels)))
+            folding = Folding(simd=lanes, pe=lanes, lanes=lanes, ring=0, queue=queue)
+            found.insert(0, AddSpec(node, (edges[0], edges[1]), folding))
+            continue
+        simd = 1 if isinstance(node, Permutation) else draw(st.sampled_from(_divisors(edges[0].channels)))
+        pe = draw(st.sampled_from(_divisors(node.out_size))) if isinstance(node, Contraction) else simd
+        lanes = draw(st.sampled_from(fitting(number, pe)))
+        window = node.window if isinstance(node, Contraction | Pool) else Window()
+        ring = Geometry.of(window, edges[0].shape, simd).least_ring + draw(st.integers(0, 12))
+        folding = Folding(simd=simd, pe=pe, lanes=lanes, ring=ring, queue=max(pe // lanes, queue))
+        try:
+            found.insert(0, StageSpec(node, edges[0], folding))
+        except ValueError:  # too many output words for the steps of a result
+            fewer = {"pe": 1, "lanes": 1} if isinstance(node, Contraction) else {"simd": 1, "pe": 1, "lanes": 1}
+            if "simd" in fewer:
+                fewer["ring"] = ring * simd
+            found.insert(0, StageSpec(node, edges[0], folding.model_copy(update=fewer)))
+    return found, draw(st.sampled_from(fitting(SOURCE, graph.input.edge.channels)))
+
+
+@st.composite
+def network_cases(draw: st.DrawFn) -> NetworkCase:
+    """Small residual networks: nested blocks, projections, identities, sums of a stream with itself."""
+    shape = (1, draw(st.integers(1, 5)), draw(st.integers(1, 5)), draw(st.sampled_from([1, 2, 4, 6])))
+    builder = _Builder(draw, Edge(shape, Format(3, draw(st.booleans()), 0)))
+    source = INPUT
+    for _ in range(draw(st.integers(1, 2))):
+        source = builder.block(builder.branch(source, 1, 0), 1, strided=draw(st.integers(0, 3)) == 0)
+    edge = builder.edges[source]
+    builder.convolve(source, Window(edge.shape[:3]), channels=3)
+    graph = Graph("residual", InputSpec(builder.edges[INPUT], shape), tuple(builder.nodes))
+    topology = Topology.of(graph)
+    specs, in_lanes = _folded(draw, graph, topology)
+    fmt = graph.input.edge.format
+    x = builder.rng.integers(fmt.minimum, fmt.maximum + 1, size=(3, *shape))
+    return NetworkCase(graph, specs, topology, in_lanes, x)
+
+
+@pytest.fixture(scope="session")
+def networks():
+    """The strategy of random residual networks."""
+    return network_cases()
 
 
 @pytest.fixture(scope="session")

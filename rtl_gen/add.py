@@ -1,0 +1,151 @@
+"""The sum of two streams: aligned to the finer scale, added, rounded once, clamped; a word a cycle."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from amaranth.hdl import Cat, Module, Signal, signed, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from qtt_hw.fixedpoint import bits_for_range
+from qtt_hw.ir.graph import Add, Edge
+from rtl_gen.folding import Folding
+from rtl_gen.output import OutputQueue
+from rtl_gen.reduce import delay, shape_of
+from rtl_gen.requantizer import RequantizeUnit, latency_of
+
+__all__ = ["AddSpec", "AddUnit"]
+
+
+class AddSpec:
+    """A sum, the two edges that it reads, and its folding, of which only `lanes` and `queue` are free.
+
+    Parameters
+    ----------
+    node : Add
+    inputs : (Edge, Edge)
+    folding : Folding
+        `simd` and `pe` equal `lanes`; there is no ring.
+
+    Raises
+    ------
+    ValueError
+        Naming the stage and the choice that does not fit.
+    """
+
+    #: It multiplies nothing and stores no weights.
+    multipliers = dsps = rom_bits = 0
+
+    def __init__(self, node: Add, inputs: tuple[Edge, Edge], folding: Folding):
+        self.node, self.inputs, self.folding = node, inputs, folding
+        self.out = node.output(*inputs)
+        lanes = folding.lanes
+        if lanes < 1 or self.out.channels % lanes:
+            raise ValueError(f"stage {node.name}: lanes {lanes} does not divide {self.out.channels}")
+        if (folding.simd, folding.pe, folding.carry, folding.ring) != (lanes, lanes, 1, 0):
+            raise ValueError(f"stage {node.name}: a sum has simd and pe {lanes} like its lanes, carry 1 and ring 0")
+        if folding.queue < 1:
+            raise ValueError(f"stage {node.name}: a queue of {folding.queue} words cannot hold one result")
+
+    @property
+    def in_width(self) -> int:
+        """Values of each input in a word."""
+        return self.folding.lanes
+
+    @property
+    def in_words(self) -> int:
+        """Words of an inference at each input."""
+        return self.out_words
+
+    @property
+    def out_words(self) -> int:
+        """Output words of one inference."""
+        return self.out.positions * self.out.channels // self.folding.lanes
+
+    @property
+    def cycles(self) -> int:
+        """The least number of cycles between two inferences."""
+        return self.out_words
+
+    @cached_property
+    def sums(self) -> tuple[int, int]:
+        """Range of the sum before requantisation."""
+        return self.node.sums(*self.inputs)
+
+    @property
+    def sum_bits(self) -> int:
+        return bits_for_range(*self.sums)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the taking of a word of each input to the push of their sum."""
+        return 1 + latency_of(self.node.requant, *self.sums)
+
+
+class AddUnit(wiring.Component):
+    """A sum as a stream component.
+
+    Timing: a word of each input is taken in the same cycle, two cycles after the credit that their sum needs is freed,
+    or later. Behind this point nothing waits, and no `ready` passes through.
+
+    Parameters
+    ----------
+    spec : AddSpec
+
+    Members
+    -------
+    a, b : In(stream)
+        `spec.in_width` values of the inputs' formats, the lowest channel in the low bits.
+    o : Out(stream)
+        As many values of the output format.
+    """
+
+    def __init__(self, spec: AddSpec):
+        self.spec = spec
+        lanes = spec.folding.lanes
+        a, b = spec.inputs
+        super().__init__(
+            {
+                "a": In(stream.Signature(unsigned(lanes * a.format.bits))),
+                "b": In(stream.Signature(unsigned(lanes * b.format.bits))),
+                "o": Out(stream.Signature(unsigned(lanes * spec.out.format.bits))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        spec, lanes = self.spec, self.spec.folding.lanes
+        m.submodules.queue = queue = OutputQueue(lanes * spec.out.format.bits, spec.folding.queue)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        low, high = spec.sums
+        m.submodules.requantizer = requantizer = RequantizeUnit(
+            spec.node.requant, low=low, high=high, lanes=lanes, words=1, by_channel=False
+        )
+
+        queue_words = spec.folding.queue
+        credits, remaining = Signal(range(queue_words + 1), init=queue_words), Signal(range(queue_words + 2))
+        credit, freed, fires = Signal(init=1), Signal(), Signal()
+        m.d.comb += [
+            self.a.ready.eq(self.b.valid & credit),
+            self.b.ready.eq(self.a.valid & credit),
+            fires.eq(self.a.valid & self.b.valid & credit),
+            remaining.eq(credits - fires + freed),
+        ]
+        m.d.sync += [freed.eq(queue.freed), credits.eq(remaining), credit.eq(remaining != 0)]
+
+        for lane in range(lanes):
+            total = Signal(signed(spec.sum_bits), name=f"sum_{lane}")
+            terms = []
+            for port, edge, left, name in zip((self.a, self.b), spec.inputs, spec.node.left, "ab", strict=True):
+                value = Signal(shape_of(edge.format), name=f"{name}_{lane}")
+                m.d.comb += value.eq(port.payload.word_select(lane, edge.format.bits))
+                terms.append(value << left)
+            m.d.sync += total.eq(terms[0] + terms[1])
+            m.d.comb += requantizer.i[lane].eq(total)
+        m.d.comb += [
+            requantizer.i_valid.eq(delay(m, fires, 1, "fires")),
+            queue.word.eq(Cat(requantizer.o[lane] for lane in range(lanes))),
+            queue.push.eq(requantizer.o_valid),
+        ]
+        return m

@@ -1,0 +1,84 @@
+"""A FIFO between two units: in LUTs when shallow, in block RAM when deep, with registers on both sides."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.memory import READ_LATENCY, Ram, uses_block_ram
+from rtl_gen.output import OutputQueue
+from rtl_gen.reduce import delay
+
+__all__ = ["BEHIND_RAM", "Fifo", "fifo_latency"]
+
+#: Words of the queue behind a block RAM: what one LUT RAM holds, and more than are on their way through the memory.
+BEHIND_RAM = 16
+#: Cycles from a word's acceptance to its reading, when it goes through a block RAM.
+_WRITE = 2
+
+
+def fifo_latency(depth: int) -> int:
+    """Cycles from a word's acceptance to the first in which it can be taken."""
+    return _WRITE + READ_LATENCY + 2 if uses_block_ram(depth) else 2
+
+
+class Fifo(wiring.Component):
+    """Holds `depth` words in all, those in its pipeline and at its output included.
+
+    Timing: a word accepted in cycle t stands at the output from t + `fifo_latency(depth)` on, or from the cycle after
+    the word before it was taken; a word taken at t makes room for one accepted at t + 1.
+
+    Parameters
+    ----------
+    width : int
+        Bits of a word.
+    depth : int
+    """
+
+    def __init__(self, width: int, depth: int):
+        if depth < 1:
+            raise ValueError(f"a FIFO holds at least one word, not {depth}")
+        self.width, self.depth = width, depth
+        word = stream.Signature(unsigned(width))
+        super().__init__({"i": In(word), "o": Out(word)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        accepted, leaves = self.i.valid & self.i.ready, self.o.valid & self.o.ready
+        held, following = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
+        m.d.comb += following.eq(held + accepted - leaves)
+        m.d.sync += [held.eq(following), self.i.ready.eq(following != self.depth)]
+        deep = uses_block_ram(self.depth)
+        m.submodules.queue = queue = OutputQueue(self.width, BEHIND_RAM if deep else self.depth)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        if deep:
+            self._through_memory(m, accepted, queue)
+        else:
+            m.d.comb += [queue.push.eq(accepted), queue.word.eq(self.i.payload)]
+        return m
+
+    def _through_memory(self, m: Module, accepted: Value, queue: OutputQueue) -> None:
+        """Words are written a cycle after they are accepted, and read as soon as the queue has room for them."""
+        m.submodules.memory = memory = Ram(self.depth, self.width)
+        unread, unread_after = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
+        room, room_after = Signal(range(BEHIND_RAM + 1), init=BEHIND_RAM), Signal(range(BEHIND_RAM + 1))
+        some, fits, reads = Signal(), Signal(init=1), Signal()
+        m.d.comb += [
+            reads.eq(some & fits),
+            unread_after.eq(unread + memory.write_enable - reads),
+            room_after.eq(room - reads + queue.freed),
+            queue.push.eq(delay(m, reads, READ_LATENCY, "reads")),
+            queue.word.eq(memory.data),
+        ]
+        m.d.sync += [
+            memory.write_enable.eq(accepted),
+            memory.write_data.eq(self.i.payload),
+            unread.eq(unread_after),
+            some.eq(unread_after != 0),
+            room.eq(room_after),
+            fits.eq(room_after != 0),
+        ]
+        for enable, address in ((memory.write_enable, memory.write_address), (reads, memory.address)):
+            with m.If(enable):
+                m.d.sync += address.eq(Mux(address == self.depth - 1, 0, address + 1))
