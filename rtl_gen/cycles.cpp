@@ -198,8 +198,8 @@ struct Fifo final : Unit {
     Link &i, &o;
     int64_t depth, latency;  // a negative depth has no end
     int64_t most = 0;
-    std::deque<Cycle> inside;  // when words were accepted, of those that count for `most` with words still to leave
-    int64_t first = 0, left = 0;  // the number of the first of them; words that have left and been counted
+    std::deque<Cycle> came, left;  // of the words that do not count in `most` yet, and of what has left since
+    int64_t counted = 0, gone = 0, seen = 0;  // words that count, words that left before them, words seen leaving
 
     Fifo(Link& i, Link& o, int64_t depth, int64_t latency)
         : Unit({&i, &o}), i(i), o(o), depth(depth), latency(latency) {
@@ -223,17 +223,19 @@ struct Fifo final : Unit {
             const int64_t held = o.base.count() - o.taken.count();
             if (held + 2 >= o.base.kept()) o.keep(2 * o.base.kept());
             o.offer(cycle + latency);
-            inside.push_back(cycle);
+            came.push_back(cycle);
         }
         count_held();
         return moved;
     }
 
-    // At its acceptance a word stands behind those that have not left before that cycle.
+    // A word is held with all before it but those that left before the cycle of its acceptance.
     void count_held() {
-        for (const int64_t end = o.taken.count(); left < end; ++left) {
-            const Cycle leaves = o.taken[left];
-            for (; !inside.empty() && inside.front() <= leaves; inside.pop_front()) most = std::max(most, ++first - left);
+        for (; seen < o.taken.count(); ++seen) left.push_back(o.taken[seen]);
+        for (; !came.empty(); came.pop_front()) {
+            for (; !left.empty() && left.front() < came.front(); left.pop_front()) ++gone;
+            if (left.empty()) return;  // more may leave before it
+            most = std::max(most, ++counted - gone);
         }
     }
 };

@@ -124,8 +124,9 @@ class Model:
         Values in an input word.
     topology : Topology
     inferences : int or None
-        The source ends after so many, and every transfer is recorded; without one it has no end, and the last transfer
-        of each inference is recorded.
+        The source ends after so many; without one it has no end.
+    every_word : bool
+        Every transfer is recorded, not only the last one of each inference.
     classes : int or None
         Logits per inference before the argmax word; None leaves the argmax unit out.
 
@@ -137,6 +138,8 @@ class Model:
         Of an inference, on each of `links`.
     fifos : dict of Reader to int
         Numbers of cycles.cpp.
+    lanes : dict of Reader to int
+        Values in a word of the stream that an input reads.
     """
 
     def __init__(
@@ -146,6 +149,7 @@ class Model:
         topology: Topology,
         *,
         inferences: int | None,
+        every_word: bool = False,
         classes: int | None,
     ):
         self.units = _Units()
@@ -153,7 +157,8 @@ class Model:
         self.links: list[int] = []
         self.words: list[int] = []
         self.fifos: dict[Reader, int] = {}
-        self._every_word = inferences is not None
+        self.lanes: dict[Reader, int] = {}
+        self._every_word = every_word
         #: Link -> what reads it, for messages; in the order of the network.
         self._readers: dict[int, str] = {}
         #: The link that feeds each input, before it is brought to its reader's width, and the values in its words.
@@ -180,6 +185,7 @@ class Model:
         if stage < len(self.specs):
             for reader in self.topology.readers[stage]:
                 self._feeds[reader] = self.links[-1], lanes
+                self.lanes[reader] = lanes
 
     def _name(self, stage: int) -> str:
         return f"stage {self.specs[stage].node.name}" if stage < len(self.specs) else "the argmax"
@@ -302,7 +308,7 @@ def schedule(
         From the first transfer at the input on. Shorter than the inferences' words where the network deadlocks.
     """
     topology = topology or Topology.chain(len(specs))
-    model = Model(specs, in_lanes, topology, inferences=inferences, classes=classes)
+    model = Model(specs, in_lanes, topology, inferences=inferences, every_word=True, classes=classes)
     endless = np.iinfo(np.int64).max
     while model.go_on(endless):
         pass

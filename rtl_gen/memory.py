@@ -14,7 +14,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-__all__ = ["READ_LATENCY", "Ram", "Rom", "uses_block_ram"]
+__all__ = ["BLOCK_DEPTH", "READ_LATENCY", "Ram", "Rom", "uses_block_ram"]
 
 #: Cycles from an address to its data: the memory's own read and the output register.
 READ_LATENCY = 2

@@ -1,0 +1,180 @@
+"""How deep the FIFO on the short branch of each sum must be: not to hang, and to lose no cycle.
+
+A sum takes a word of both its inputs at once. The words of the branch that is ahead wait in a FIFO while the other
+branch fills its windows. Too shallow a FIFO stops the stream that both branches read before that has happened: the
+network hangs. One that is a little deeper runs, but holds the stream up now and then.
+
+Both depths are found with the event model. Whether a network hangs does not depend on when words move, only on how many
+each place holds, so one run finds the least depth: whenever nothing moves any more the FIFO gets one word deeper.
+More depth of the same kind of memory never makes a transfer later, so the least depth at full rate is found by
+bisection, between the first depth and what the FIFO ever holds when it has no end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rtl_gen.add import AddSpec
+from rtl_gen.cycles import LEAST_INFERENCES, Model, NotPeriodic, Spec, predict_by
+from rtl_gen.memory import BLOCK_DEPTH
+from rtl_gen.topology import Reader, Topology
+
+__all__ = ["FifoDepth", "fifo_depths", "short_inputs"]
+
+#: Inferences without a deadlock after which there is none: with the second a network meets what it meets ever after.
+INFERENCES = 3
+
+Depths = Mapping[Reader, int | None]
+
+
+@dataclass(frozen=True)
+class FifoDepth:
+    """The depths of the FIFO at an input of a sum, in words of the stream that it delays.
+
+    Attributes
+    ----------
+    reader : Reader
+    least : int
+        Without a deadlock; those of the sums before at their least, those behind without end.
+    full : int
+        With an interval as short as at any depth; those before at their full rate, those behind without end.
+    """
+
+    reader: Reader
+    least: int
+    full: int
+
+
+@dataclass(frozen=True)
+class _Network:
+    """What does not change in a search."""
+
+    specs: Sequence[Spec]
+    in_lanes: int
+    topology: Topology
+    classes: int
+
+    def model(self, depths: Depths, inferences: int | None = None) -> Model:
+        topology = self.topology.with_fifos(depths)
+        return Model(self.specs, self.in_lanes, topology, inferences=inferences, classes=self.classes)
+
+    @property
+    def sums(self) -> list[int]:
+        return [number for number, spec in enumerate(self.specs) if isinstance(spec, AddSpec)]
+
+
+def short_inputs(specs: Sequence[Spec], in_lanes: int, topology: Topology, classes: int) -> list[Reader]:
+    """The input of each sum whose words wait for those of the other: where more values gather when nothing stops them.
+
+    Of two alike it is the second. Where a FIFO there does not keep the network from hanging, it is the other one.
+    """
+    network = _Network(specs, in_lanes, topology, classes)
+    endless: Depths = {Reader(number, k): None for number in network.sums for k in range(2)}
+    model = network.model(endless, INFERENCES)
+    _run(model)
+    held = {reader: model.units.most_held(fifo) * model.lanes[reader] for reader, fifo in model.fifos.items()}
+    found = [max((Reader(number, 1), Reader(number, 0)), key=held.__getitem__) for number in network.sums]
+    if _run(network.model(dict.fromkeys(found), INFERENCES)):
+        return found
+
+    def serves(reader: Reader) -> bool:
+        """Whether the sum does with a FIFO at this input, all others having theirs at both."""
+        other = Reader(reader.stage, 1 - reader.input)
+        return _run(network.model({one: None for one in endless if one != other}, INFERENCES))
+
+    return [reader if serves(reader) else Reader(reader.stage, 1 - reader.input) for reader in found]
+
+
+def _run(model: Model, inferences: int = INFERENCES) -> bool:
+    """Whether so many inferences come out before nothing moves any more; the source ends, and so does this."""
+    while model.inferences() < inferences:
+        if not model.go_on(inferences):
+            return model.inferences() >= inferences
+    return True
+
+
+def _least(network: _Network, depths: Depths, reader: Reader) -> int:
+    """The least depth of one FIFO at which the network does not hang."""
+    model, depth = network.model({**depths, reader: 1}, INFERENCES), 1
+    fifo = model.fifos[reader]
+    while not _run(model):
+        if not model.units.is_full(fifo):
+            raise ValueError(f"the schedule stops at {model.refusing()}: its buffers are too small")
+        depth += 1
+        model.units.deepen_fifo(fifo, depth)
+    return depth
+
+
+def _full(network: _Network, depths: Depths, reader: Reader, least: int) -> int:
+    """The least depth of one FIFO, not below `least`, at which the network takes as few cycles as at any."""
+
+    def interval(depth: int | None) -> float:
+        try:
+            return predict_by(network.model({**depths, reader: depth})).interval
+        except NotPeriodic:
+            return math.inf
+
+    # A FIFO in block RAM delays words longer than one in LUTs: within each kind more depth is never slower.
+    low, high, best = least, BLOCK_DEPTH - 1, interval(None)
+    shallow = interval(high) if low <= high else math.inf
+    if shallow <= best:
+        best = shallow
+    else:
+        model = network.model({**depths, reader: None}, LEAST_INFERENCES)
+        _run(model, LEAST_INFERENCES)
+        low = max(low, BLOCK_DEPTH)
+        high = max(low, model.units.most_held(model.fifos[reader]))
+        while interval(high) > best:  # what it holds may grow from inference to inference
+            high *= 2
+    step = 0
+    while low < high:  # the depth is mostly close to the least one
+        middle = min(low + step, (low + high) // 2)
+        if interval(middle) <= best:
+            high = middle
+        else:
+            low, step = middle + 1, 2 * step + 1
+    return low
+
+
+def fifo_depths(
+    specs: Sequence[Spec],
+    in_lanes: int,
+    topology: Topology,
+    *,
+    classes: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[FifoDepth]:
+    """The depths of the FIFO of every sum, in the order of the stages.
+
+    Parameters
+    ----------
+    specs : sequence of StageSpec and AddSpec
+    in_lanes : int
+        Values in an input word.
+    topology : Topology
+        Its own FIFOs do not count.
+    classes : int
+    progress : callable of (int, int), optional
+        Told how many of how many sums are done.
+
+    Raises
+    ------
+    ValueError
+        When the network hangs for another reason, naming the stage.
+    """
+    network = _Network(specs, in_lanes, topology, classes)
+    readers = short_inputs(specs, in_lanes, topology, classes)
+    leasts: dict[Reader, int | None] = dict.fromkeys(readers)
+    fulls: dict[Reader, int | None] = dict.fromkeys(readers)
+    found = []
+    for done, reader in enumerate(readers):
+        least = _least(network, leasts, reader)
+        leasts[reader] = least
+        full = _full(network, fulls, reader, least)
+        fulls[reader] = full
+        found.append(FifoDepth(reader, least, full))
+        if progress is not None:
+            progress(done + 1, len(readers))
+    return found
