@@ -3,7 +3,7 @@
 Widths are divisors: of a contraction's `trail` (one input a step, so many carried indices), or its whole trail times a
 divisor of `in_size`; results are divisors of `out_size`; lanes the fewest that keep up. For each of these: products in
 DSPs or, where they are narrow, in LUTs; the least ring or one with slack. Weights of a codebook are shifted in LUTs.
-A pool of disjoint windows can also do without a ring, on any lanes.
+A pool of disjoint windows can also do without a ring, on any lanes. A sum has any divisor of its channels as its lanes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -18,14 +19,16 @@ from amaranth.utils import ceil_log2
 from numpy.typing import NDArray
 
 from qtt_hw.fixedpoint import Codebook
-from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Window
+from qtt_hw.ir.graph import Add, Contraction, Edge, Node, Permutation, Pool, Window
 from rtl_gen.accumulation import are_disjoint
+from rtl_gen.add import AddSpec
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.geometry import Geometry
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.resources import Resources, ring_capacity, stage_resources
+from rtl_gen.topology import compatible
 
-__all__ = ["Choice", "StageChoices", "choices_of", "never_on_dsps"]
+__all__ = ["Choice", "Lanes", "StageChoices", "SumChoices", "choices_of", "never_on_dsps", "readable"]
 
 #: Widest product array of one stage that is considered.
 MOST_MULTIPLIERS = 1024
@@ -62,12 +65,19 @@ def _divisors(n: int) -> list[int]:
     return [d for d in range(1, n + 1) if n % d == 0]
 
 
-def _least_lanes(results: int, steps: int, width_after: int) -> int | None:
-    """Fewest output lanes that keep up, of those that the next stage's words are a multiple of."""
-    fits = [d for d in _divisors(results) if results // d <= steps]
-    gathered = [d for d in fits if width_after % d == 0]
-    split = [d for d in fits if d % width_after == 0]
-    return min(gathered) if gathered else min(split) if split else None
+#: Widths of a stream's words, in values, that all its readers can take.
+Lanes = frozenset[int]
+
+
+@lru_cache(maxsize=4096)
+def readable(channels: int, width: int) -> Lanes:
+    """The widths of the words of a stream of so many channels that a reader of words of `width` can take."""
+    return frozenset(lanes for lanes in _divisors(channels) if compatible(lanes, width))
+
+
+def _least_lanes(results: int, steps: int, behind: Lanes) -> int | None:
+    """Fewest output lanes that keep up, of those that the readers can take."""
+    return min((d for d in _divisors(results) if results // d <= steps and d in behind), default=None)
 
 
 def _rings(geometry: Geometry) -> list[tuple[int, float]]:
@@ -101,23 +111,25 @@ def _undominated(choices: Sequence[Choice]) -> list[Choice]:
 
 
 class StageChoices:
-    """The undominated foldings of a stage, by the width of its words and by that of the stage behind.
+    """The undominated foldings of a stage, by the width of its words and by those that its readers can take.
 
     Parameters
     ----------
     node : Node
     x : Edge
         What it reads.
+    stream : int, optional
+        Channels of the stream that it reads, where that is another edge's, read with other axes.
     """
 
-    def __init__(self, node: Node, x: Edge):
-        self.node, self.x = node, x
+    def __init__(self, node: Node, x: Edge, stream: int | None = None):
+        self.node, self.x, self.stream = node, x, stream or x.channels
         self.widths = self._widths()
         #: Cycles with one lane.
         self.serial = max(self._serial(), 1)
-        self._found: dict[tuple[int, int], list[Choice]] = {}
+        self._found: dict[tuple[int, Lanes], list[Choice]] = {}
         self._known: dict[tuple[int, int, int, int], list[Choice]] = {}
-        self._costs: dict[tuple[int, int], NDArray[np.int64]] = {}
+        self._costs: dict[tuple[int, Lanes], NDArray[np.int64]] = {}
 
     def _widths(self) -> list[int]:
         """Widths that a word can have; each belongs to one simd and carry."""
@@ -134,20 +146,29 @@ class StageChoices:
         window = self.node.window if isinstance(self.node, Pool) else Window()
         return Geometry.of(window, self.x.shape, 1).total_taps * self.x.channels
 
-    def of(self, width: int, behind: int) -> list[Choice]:
-        """For words of `width` values, when the stage behind reads words of `behind`."""
+    @property
+    def made(self) -> int:
+        """Channels of its output."""
+        return self.node.output(self.x).channels
+
+    def reads(self, width: int) -> Lanes:
+        """The widths that the stream which it reads may have."""
+        return readable(self.stream, width)
+
+    def of(self, width: int, behind: Lanes) -> list[Choice]:
+        """For words of `width` values, when the readers of the output can take words of the widths `behind`."""
         if (width, behind) not in self._found:
             self._found[width, behind] = _undominated(list(self._choices(width, behind)))
         return self._found[width, behind]
 
-    def costs(self, width: int, behind: int) -> NDArray[np.int64]:
+    def costs(self, width: int, behind: Lanes) -> NDArray[np.int64]:
         """Of the choices `of` the same widths: [choices, (cycles, dsps, brams, luts)]."""
         if (width, behind) not in self._costs:
             rows = [(c.cycles, c.resources.dsps, c.resources.brams, c.resources.luts) for c in self.of(width, behind)]
             self._costs[width, behind] = np.array(rows, dtype=np.int64).reshape(-1, 4)
         return self._costs[width, behind]
 
-    def _choices(self, width: int, behind: int) -> Iterator[Choice]:
+    def _choices(self, width: int, behind: Lanes) -> Iterator[Choice]:
         node, x = self.node, self.x
         simd, carry, results, steps = width, 1, [width], 1
         if isinstance(node, Contraction):
@@ -161,7 +182,7 @@ class StageChoices:
             (pe, _least_lanes(pe * carry, geometry.least_taps * steps, behind), geometry.least_ring) for pe in results
         ]
         if isinstance(node, Pool) and are_disjoint(geometry.axes):
-            shapes += [(width, lanes, 0) for lanes in _divisors(width) if behind % lanes == 0 or lanes % behind == 0]
+            shapes += [(width, lanes, 0) for lanes in _divisors(width) if lanes in behind]
         for pe, lanes, ring in shapes:
             if lanes is None or (isinstance(node, Contraction) and pe * width > MOST_MULTIPLIERS):
                 continue
@@ -195,16 +216,44 @@ class StageChoices:
             yield Choice(folding, int(spec.cycles * delay), stage_resources(spec))
 
 
-def choices_of(nodes: Sequence[tuple[Node, Edge]]) -> list[StageChoices]:
-    """The choices of several stages; equal stages, as they occur on several paths of one layer, share theirs."""
+class SumChoices:
+    """The foldings of a sum, by its lanes: every divisor of the channels.
+
+    Parameters
+    ----------
+    node : Add
+    inputs : (Edge, Edge)
+    streams : (int, int)
+        Channels of the streams that these are read from.
+    """
+
+    def __init__(self, node: Add, inputs: tuple[Edge, Edge], streams: tuple[int, int]):
+        self.node, self.streams = node, streams
+        self.made = inputs[0].channels
+        #: Cycles with one lane.
+        self.serial = inputs[0].positions * self.made
+        self.choices: dict[int, Choice] = {}
+        for lanes in _divisors(self.made):
+            folding = Folding(simd=lanes, pe=lanes, lanes=lanes, ring=0, queue=16)
+            spec = AddSpec(node, inputs, folding)
+            self.choices[lanes] = Choice(folding, spec.cycles, stage_resources(spec))
+
+    def reads(self, lanes: int) -> tuple[Lanes, Lanes]:
+        """The widths that each of the streams which it reads may have."""
+        a, b = self.streams
+        return readable(a, lanes), readable(b, lanes)
+
+
+def choices_of(nodes: Sequence[tuple[Node, Edge, int]]) -> list[StageChoices]:
+    """The choices of several stages with what they read and the channels of that stream; equal stages share theirs."""
     known: dict[object, StageChoices] = {}
     found = []
-    for node, x in nodes:
+    for node, x, stream in nodes:
         key: object = id(node)
         if isinstance(node, Contraction):
             sizes = (node.weight.shape, node.lead, node.trail)
-            key = (x, node.window, *sizes, node.weight_format, node.requant, node.accumulator(x))
+            key = (x, stream, node.window, *sizes, node.weight_format, node.requant, node.accumulator(x))
         if key not in known:
-            known[key] = StageChoices(node, x)
+            known[key] = StageChoices(node, x, stream)
         found.append(known[key])
     return found

@@ -1,24 +1,25 @@
 """Pareto-front dynamic programming: every trade of DSPs, block RAMs and LUTs that a chain of stages allows.
 
 For a given number of cycles, the front of a chain is the set of its totals (DSPs, block RAMs, LUTs) within the budget
-that no other total beats. It is built from the last stage back, by the width of the words that the chain reads, since
+that no other total beats. It is built from the last stage back, by the widths of words that the chain can read, since
 that is all the stage before needs to know. A layer that can be contracted along several paths is a slot with several
-alternatives. The result is exact over the given choices.
+alternatives. A block is a sum and two branches from one stream: the front behind the sum goes through one branch, then
+through the other, and the stream before must have words that both can read. The result is exact over the given choices.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl_gen.plan.choices import Choice, StageChoices
+from rtl_gen.plan.choices import Choice, Lanes, StageChoices, SumChoices, readable
 from rtl_gen.plan.resources import Resources
 
-__all__ = ["Budget", "Front", "Slot", "Solution", "fronts", "solve"]
+__all__ = ["Block", "Budget", "Front", "Items", "Slot", "Solution", "fronts", "solve"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,19 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A sum and the branches to its two inputs, from the stream that both read; a branch may be empty."""
+
+    name: str
+    choices: SumChoices
+    branches: tuple[Items, Items]
+
+
+#: Layers and blocks in the order of the stream.
+Items = tuple[Slot | Block, ...]
+
+
+@dataclass(frozen=True)
 class Front:
     """Totals that none beats.
 
@@ -92,8 +106,10 @@ _START = Front(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1))
 
 #: DSPs, block RAMs and the rest.
 Point = tuple[int, int, float]
-#: By the width of the words read.
-Fronts = dict[int, Front]
+#: By the widths that can be read.
+Fronts = dict[Lanes, Front]
+#: What was chosen for a slot or a sum, by its name: the path and the foldings.
+Taken = dict[str, tuple[str, tuple[Choice, ...]]]
 
 
 def _added(front: Front, costs: NDArray[np.int64], budget: Budget) -> Front:
@@ -128,81 +144,13 @@ def _pruned(parts: Sequence[Front], budget: Budget) -> Front | None:
     return Front(kept[0], kept[1], least[kept])
 
 
-def _stage_fronts(stage: StageChoices, behind: Fronts, cycles: int, budget: Budget) -> Fronts:
-    found: Fronts = {}
-    for width in stage.widths:
-        parts = []
-        for width_behind, front in behind.items():
-            costs = stage.costs(width, width_behind)
-            costs = costs[costs[:, 0] <= cycles]
-            if len(costs):
-                parts.append(_added(front, costs, budget))
-        pruned = _pruned(parts, budget) if parts else None
-        if pruned is not None:
-            found[width] = pruned
-    return found
-
-
-def _path_fronts(stages: Sequence[StageChoices], behind: Fronts, cycles: int, budget: Budget) -> list[Fronts]:
-    """The fronts before each stage of a path, and last those behind it; empty ones when it does not fit."""
-    found = [behind]
-    for stage in reversed(stages):
-        found.append(_stage_fronts(stage, found[-1], cycles, budget))
-    return found[::-1]
-
-
-def _merged(alternatives: Sequence[Fronts], budget: Budget) -> Fronts:
-    found: Fronts = {}
-    for width in sorted({width for fronts_ in alternatives for width in fronts_}):
-        pruned = _pruned([fronts_[width] for fronts_ in alternatives if width in fronts_], budget)
-        assert pruned is not None
-        found[width] = pruned
-    return found
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The choices of a chain: a path for every slot, and a folding for every stage of it."""
-
-    paths: tuple[str, ...]
-    choices: tuple[tuple[Choice, ...], ...]
-
-    @property
-    def resources(self) -> Resources:
-        return sum((choice.resources for slot in self.choices for choice in slot), Resources())
-
-
-def fronts(slots: Sequence[Slot], cycles: int, budget: Budget) -> Fronts:
-    """The fronts of a whole chain, by the width of its input words; empty when none fits."""
-    behind: Fronts = {1: _START}
-    for slot in reversed(slots):
-        paths = [_path_fronts(stages, behind, cycles, budget)[0] for stages in slot.paths.values()]
-        behind = _merged(paths, budget)
-    return behind
-
-
-def solve(slots: Sequence[Slot], cycles: int, budget: Budget) -> Solution | None:
-    """The chain of least price that fits the budget, with no stage slower than `cycles`; None when there is none."""
-    chain: list[dict[str, list[Fronts]]] = []
-    behind: Fronts = {1: _START}
-    for slot in reversed(slots):
-        paths = {text: _path_fronts(stages, behind, cycles, budget) for text, stages in slot.paths.items()}
-        behind = _merged([found[0] for found in paths.values()], budget)
-        if not behind:
-            return None
-        chain.append(paths)
-    width = min(behind, key=lambda width: float(behind[width].prices(budget).min()))
-    target = _point(behind[width], int(np.argmin(behind[width].prices(budget))))
-    texts, choices = [], []
-    for slot, found in zip(slots, reversed(chain), strict=True):
-        text = next(text for text, stages in found.items() if _index(stages[0].get(width), target) is not None)
-        texts.append(text)
-        taken = []
-        for stage, after in zip(slot.paths[text], found[text][1:], strict=True):
-            choice, width, target = _traced(stage, width, target, after, cycles, budget)
-            taken.append(choice)
-        choices.append(tuple(taken))
-    return Solution(tuple(texts), tuple(choices))
+def _merged(alternatives: Iterable[tuple[Lanes, Front]], budget: Budget) -> Fronts:
+    """The fronts of alternatives, one for each set of widths."""
+    parts: dict[Lanes, list[Front]] = {}
+    for lanes, front in alternatives:
+        parts.setdefault(lanes, []).append(front)
+    found = {lanes: fronts_[0] if len(fronts_) == 1 else _pruned(fronts_, budget) for lanes, fronts_ in parts.items()}
+    return {lanes: front for lanes, front in found.items() if front is not None}
 
 
 def _point(front: Front, index: int) -> Point:
@@ -216,16 +164,189 @@ def _index(front: Front | None, target: Point) -> int | None:
     return int(np.argmax(hit)) if hit.any() else None
 
 
-def _traced(
-    stage: StageChoices, width: int, target: Point, after: Fronts, cycles: int, budget: Budget
-) -> tuple[Choice, int, Point]:
-    """The choice that led to a point of the stage's front, and the point behind it that it was added to."""
-    for width_behind, front in after.items():
-        costs = stage.costs(width, width_behind)
-        fast = np.flatnonzero(costs[:, 0] <= cycles)
-        index = _index(_added(front, costs[fast], budget), target)
-        if index is not None:
-            point, choice = divmod(index, len(fast))
-            found = stage.of(width, width_behind)[fast[choice]]
-            return found, width_behind, _point(front, point)
-    raise RuntimeError("a point of the front has no origin")
+@dataclass(frozen=True)
+class _Limits:
+    """What every stage must keep to."""
+
+    cycles: int
+    budget: Budget
+
+
+class _StageStep:
+    """A stage before what follows it."""
+
+    def __init__(self, stage: StageChoices, behind: Fronts, limits: _Limits):
+        self.stage, self.behind, self.limits = stage, behind, limits
+        self.fronts = {width: front for width in stage.widths if (front := self._front(width)) is not None}
+        self.before = _merged(((stage.reads(width), front) for width, front in self.fronts.items()), limits.budget)
+
+    def _costs(self, width: int, behind: Lanes) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """The choices that are fast enough, by number, and their costs."""
+        costs = self.stage.costs(width, behind)
+        fast = np.flatnonzero(costs[:, 0] <= self.limits.cycles)
+        return fast, costs[fast]
+
+    def _front(self, width: int) -> Front | None:
+        parts = []
+        for lanes, front in self.behind.items():
+            _, costs = self._costs(width, lanes)
+            if len(costs):
+                parts.append(_added(front, costs, self.limits.budget))
+        return _pruned(parts, self.limits.budget) if parts else None
+
+    def trace(self, reads: Lanes, target: Point) -> tuple[Choice, Lanes, Point]:
+        """The choice that led to a point, and the point behind it that it was added to."""
+        for width, whole in self.fronts.items():
+            if self.stage.reads(width) != reads or _index(whole, target) is None:
+                continue
+            for lanes, front in self.behind.items():
+                fast, costs = self._costs(width, lanes)
+                index = _index(_added(front, costs, self.limits.budget), target)
+                if index is not None:
+                    point, choice = divmod(index, len(fast))
+                    return self.stage.of(width, lanes)[fast[choice]], lanes, _point(front, point)
+        raise RuntimeError("a point of the front has no origin")
+
+
+class _SlotStep:
+    """A layer along all its paths before what follows it."""
+
+    def __init__(self, slot: Slot, behind: Fronts, limits: _Limits):
+        self.slot = slot
+        self.paths: dict[str, list[_StageStep]] = {}
+        for text, stages in slot.paths.items():
+            steps: list[_StageStep] = []
+            for stage in reversed(stages):
+                steps.insert(0, _StageStep(stage, steps[0].before if steps else behind, limits))
+            self.paths[text] = steps
+        firsts = (item for steps in self.paths.values() for item in steps[0].before.items())
+        self.before = _merged(firsts, limits.budget)
+
+    def trace(self, reads: Lanes, target: Point) -> tuple[Taken, Lanes, Point]:
+        text = next(t for t, steps in self.paths.items() if _index(steps[0].before.get(reads), target) is not None)
+        choices = []
+        for step in self.paths[text]:
+            choice, reads, target = step.trace(reads, target)
+            choices.append(choice)
+        return {self.slot.name: (text, tuple(choices))}, reads, target
+
+
+class _BlockStep:
+    """A block before what follows it."""
+
+    def __init__(self, block: Block, behind: Fronts, limits: _Limits):
+        self.block, self.behind, self.limits = block, behind, limits
+        starts: dict[tuple[Lanes, Lanes], list[Front]] = {}
+        for lanes, choice in block.choices.choices.items():
+            if choice.cycles <= limits.cycles:
+                fronts_ = [self._added(choice, front) for reads, front in behind.items() if lanes in reads]
+                starts.setdefault(block.choices.reads(lanes), []).extend(fronts_)
+        #: By what the sum reads, the first branch; by that and what this one reads, the second.
+        self.first: dict[tuple[Lanes, Lanes], _Series] = {}
+        self.second: dict[tuple[tuple[Lanes, Lanes], Lanes], _Series] = {}
+        found: list[tuple[Lanes, Front]] = []
+        for reads, parts in starts.items():
+            start = _pruned(parts, limits.budget) if parts else None
+            if start is None:
+                continue
+            self.first[reads] = first = _Series(block.branches[0], {reads[0]: start}, limits)
+            for one, front in first.before.items():
+                self.second[reads, one] = second = _Series(block.branches[1], {reads[1]: front}, limits)
+                found += [(one & other, whole) for other, whole in second.before.items() if one & other]
+        self.before = _merged(found, limits.budget)
+
+    def _added(self, choice: Choice, front: Front) -> Front:
+        r = choice.resources
+        return _added(front, np.array([[choice.cycles, r.dsps, r.brams, r.luts]]), self.limits.budget)
+
+    def trace(self, reads: Lanes, target: Point) -> tuple[Taken, Lanes, Point]:
+        for (sums, one), second in self.second.items():
+            for other, front in second.before.items():
+                if one & other == reads and _index(front, target) is not None:
+                    taken, _, target = second.trace(other, target)
+                    more, _, target = self.first[sums].trace(one, target)
+                    choice, lanes, target = self._trace_sum(sums, target)
+                    return {**taken, **more, self.block.name: ("", (choice,))}, lanes, target
+        raise RuntimeError("a point of the front has no origin")
+
+    def _trace_sum(self, sums: tuple[Lanes, Lanes], target: Point) -> tuple[Choice, Lanes, Point]:
+        for lanes, choice in self.block.choices.choices.items():
+            if choice.cycles > self.limits.cycles or self.block.choices.reads(lanes) != sums:
+                continue
+            for reads, front in self.behind.items():
+                index = _index(self._added(choice, front), target) if lanes in reads else None
+                if index is not None:
+                    return choice, reads, _point(front, index)
+        raise RuntimeError("a point of the front has no origin")
+
+
+class _Series:
+    """Layers and blocks before what follows them."""
+
+    def __init__(self, items: Items, behind: Fronts, limits: _Limits):
+        self.steps: list[_SlotStep | _BlockStep] = []
+        self.before = behind
+        for item in reversed(items):
+            step = (_SlotStep if isinstance(item, Slot) else _BlockStep)(item, self.before, limits)  # type: ignore[arg-type]
+            self.steps.insert(0, step)
+            self.before = step.before
+
+    def trace(self, reads: Lanes, target: Point) -> tuple[Taken, Lanes, Point]:
+        """What led to a point, and the point behind it all that it was added to."""
+        taken: Taken = {}
+        for step in self.steps:
+            more, reads, target = step.trace(reads, target)
+            taken |= more
+        return taken, reads, target
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The choices of a network: of every slot a path, and a folding for every stage of it; a folding for every sum.
+
+    Attributes
+    ----------
+    taken : dict
+        By the name of the slot or the sum; a sum has no path.
+    reads : frozenset of int
+        The widths that the words of the network's input can have.
+    """
+
+    taken: Taken
+    reads: Lanes
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Of the layers that have several, by name."""
+        return {name: text for name, (text, _) in self.taken.items() if text}
+
+    @property
+    def choices(self) -> list[Choice]:
+        return [choice for _, choices in self.taken.values() for choice in choices]
+
+    @property
+    def resources(self) -> Resources:
+        return sum((choice.resources for choice in self.choices), Resources())
+
+
+def _end(items: Sequence[Slot | Block]) -> Fronts:
+    """Behind the last: the argmax, which takes words of any width."""
+    last = items[-1]
+    made = last.choices.made if isinstance(last, Block) else next(iter(last.paths.values()))[-1].made
+    return {readable(made, 1): _START}
+
+
+def fronts(items: Sequence[Slot | Block], cycles: int, budget: Budget) -> Fronts:
+    """The fronts of a whole network, by the widths that its input words can have; empty when none fits."""
+    return _Series(tuple(items), _end(items), _Limits(cycles, budget)).before
+
+
+def solve(items: Sequence[Slot | Block], cycles: int, budget: Budget) -> Solution | None:
+    """The network of least price that fits the budget, with no stage slower than `cycles`; None when there is none."""
+    series = _Series(tuple(items), _end(items), _Limits(cycles, budget))
+    if not series.before:
+        return None
+    reads = min(series.before, key=lambda lanes: float(series.before[lanes].prices(budget).min()))
+    front = series.before[reads]
+    taken, _, _ = series.trace(reads, _point(front, int(np.argmin(front.prices(budget)))))
+    return Solution(taken, reads)

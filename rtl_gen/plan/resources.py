@@ -9,10 +9,12 @@ from amaranth.utils import ceil_log2
 from qtt_hw.fixedpoint import Codebook, bits_for_range
 from qtt_hw.ir.graph import Contraction
 from rtl_gen.accumulation import ACCUMULATE_LATENCY
+from rtl_gen.add import AddSpec
+from rtl_gen.fifo import BEHIND_RAM
 from rtl_gen.folding import StageSpec
 from rtl_gen.memory import uses_block_ram
 
-__all__ = ["Resources", "block_rams", "ring_capacity", "stage_resources"]
+__all__ = ["Resources", "block_rams", "fifo_resources", "ring_capacity", "stage_resources"]
 
 #: (width, depth) of one 18-kbit block RAM with a read and a write port.
 BLOCK_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
@@ -105,12 +107,29 @@ def _lanes(spec: StageSpec) -> int:
     return luts
 
 
-def stage_resources(spec: StageSpec) -> Resources:
+def _add_resources(spec: AddSpec) -> Resources:
+    """Of a sum: adders, rounding, saturation and the queue."""
+    lanes, bits = spec.folding.lanes, spec.sum_bits
+    luts = 40 + lanes * (2 * bits + bits + 2 * spec.out.format.bits)
+    return Resources(luts=luts + _lut_ram(spec.folding.queue, lanes * spec.out.format.bits))
+
+
+def fifo_resources(depth: int, width: int) -> Resources:
+    """Of a FIFO of so many words: its memory, and behind a block RAM the queue that it is read into."""
+    counters = 6 * ceil_log2(depth + 1)
+    if uses_block_ram(depth):
+        return Resources(brams=block_rams(depth, width), luts=60 + 2 * counters + _lut_ram(BEHIND_RAM, width))
+    return Resources(luts=30 + counters + _lut_ram(depth, width))
+
+
+def stage_resources(spec: StageSpec | AddSpec) -> Resources:
     """Resources of one stage.
 
     The LUT estimate counts adders, selections and memories of the generated units bit by bit and was fitted to
     synthesis results; see docs/design.md for how far it is off.
     """
+    if isinstance(spec, AddSpec):
+        return _add_resources(spec)
     folding, bits = spec.folding, spec.accumulator_bits
     brams, luts = (_accumulating if spec.accumulates else _ringed)(spec)
     brams += block_rams(spec.rom_depth, spec.rom_width)

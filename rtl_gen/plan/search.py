@@ -2,27 +2,31 @@
 
 For a given number of cycles the Pareto fronts of the chain (`rtl_gen.plan.front`) say whether any folding, along any
 of the paths that are free to choose, fits the device's DSPs, block RAMs and LUTs at once; the cycles are bisected.
+
+The FIFOs of sums are counted once their depths are known, which is when all else is chosen: what they are expected to
+take is kept free beforehand, and where they take more, the search is done again with that much kept free.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from boards.devices import DEVICES, Device
-from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, Node, Reshape
-from rtl_gen.cycles import Prediction, predict
-from rtl_gen.folding import Folding, StageSpec
-from rtl_gen.plan.choices import choices_of, never_on_dsps
+from qtt_hw.ir.graph import INPUT, Add, Contraction, Graph, Pool, Reshape
+from rtl_gen.cycles import Prediction, Spec, predict
+from rtl_gen.depths import FifoDepth, fifo_depths
+from rtl_gen.folding import Folding
+from rtl_gen.geometry import Geometry
+from rtl_gen.plan.choices import never_on_dsps
 from rtl_gen.plan.front import Budget, Slot, Solution, solve
-from rtl_gen.plan.plan import PathPlan, Plan, StagePlan
-from rtl_gen.plan.resources import Resources, stage_resources
+from rtl_gen.plan.plan import FifoPlan, PathPlan, Plan, StagePlan, spec_of
+from rtl_gen.plan.problem import Alternatives, Problem, along
+from rtl_gen.plan.resources import Resources, fifo_resources, stage_resources
+from rtl_gen.topology import SOURCE, Topology
 
 __all__ = ["Alternatives", "DoesNotFit", "along", "fits", "plan", "plan_of"]
-
-#: The stages of each path along which a layer can be contracted, by the layer's name and the path's text.
-Alternatives = Mapping[str, Mapping[str, Sequence[Node]]]
 
 #: Shares of a device that a plan may use: routing degrades with more LUTs.
 USABLE = {"dsps": 1.0, "brams": 1.0, "luts": 0.70}
@@ -30,82 +34,22 @@ USABLE = {"dsps": 1.0, "brams": 1.0, "luts": 0.70}
 OVERHEAD = Resources(dsps=0, brams=1, luts=900)
 #: What prices refer to where a device has no bound: the ECP5-85F.
 REFERENCE = {"dsps": 156, "brams": 208, "luts": 83640}
-#: A stage with one lane and its least ring may be so many times slower than its multiplications.
-SLOWEST = 64
+#: Searches for a plan, each of which leaves room for the FIFOs of the one before.
+ATTEMPTS = 4
+#: What a FIFO at full rate is deeper than what the windows of the other branch hold back.
+FIFO_MARGIN = 1.5
 
 
 class DoesNotFit(ValueError):
     """No plan fits the device; the text says by how much, and the nearest one that does."""
 
 
-def along(graph: Graph, alternatives: Alternatives, paths: Mapping[str, str]) -> Graph:
-    """The graph with layers contracted along other paths, in the order of the chain."""
-    nodes: list[Node] = []
-    seen: set[str] = set()
-    for node in graph.nodes:
-        # What brings the input into a layer's order, a reshape or a permutation, stays.
-        if node.source not in paths or not isinstance(node, Contraction):
-            nodes.append(node)
-        elif node.source not in seen:
-            seen.add(node.source)
-            nodes += alternatives[node.source][paths[node.source]]
-    chained, previous = [], INPUT
-    for node in nodes:
-        chained.append(replace(node, inputs=(previous,)))
-        previous = node.name
-    return replace(graph, nodes=tuple(chained))
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """The slots of a graph, and how its solutions are read."""
-
-    graph: Graph
-    alternatives: Alternatives
-    slots: tuple[Slot, ...]
-
-    @classmethod
-    def of(cls, graph: Graph, alternatives: Alternatives) -> _Problem:
-        layers: list[tuple[str, dict[str, Graph]]] = []
-        for node in graph.nodes:
-            if isinstance(node, Reshape):
-                continue
-            if node.source not in alternatives or not isinstance(node, Contraction):
-                layers.append((node.name, {"": graph}))
-            elif layers[-1:] == [] or layers[-1][0] != node.source:
-                paths = alternatives[node.source]
-                layers.append((node.source, {text: along(graph, alternatives, {node.source: text}) for text in paths}))
-        pairs: list[tuple[Node, Edge]] = []
-        places: list[tuple[str, dict[str, range]]] = []
-        for name, graphs in layers:
-            ranges = {}
-            for text, one in graphs.items():
-                nodes = [n for n in one.nodes if n.name == name]
-                if text:
-                    nodes = [n for n in one.nodes if n.source == name and isinstance(n, Contraction)]
-                ranges[text] = range(len(pairs), len(pairs) + len(nodes))
-                pairs += [(node, one.input_of(node)) for node in nodes]
-            places.append((name, ranges))
-        found = choices_of(pairs)
-        slots = [Slot(name, {t: tuple(found[i] for i in r) for t, r in ranges.items()}) for name, ranges in places]
-        return cls(graph, alternatives, tuple(slots))
-
-    @property
-    def upper(self) -> int:
-        """Cycles at which every stage fits with its least hardware."""
-        stages = [stage for slot in self.slots for path in slot.paths.values() for stage in path]
-        return SLOWEST * max(stage.serial for stage in stages)
-
-    def paths(self, solution: Solution) -> dict[str, str]:
-        return {slot.name: text for slot, text in zip(self.slots, solution.paths, strict=True) if text}
-
-
-def _budget(device: Device) -> Budget:
-    """What a plan may use of a device."""
+def _budget(device: Device, reserved: Resources = Resources()) -> Budget:  # noqa: B008 - immutable
+    """What the stages of a plan may use of a device, when so much goes elsewhere."""
     limits: dict[str, int | None] = {}
     for name, usable in USABLE.items():
         budget = getattr(device, name)
-        limits[name] = None if budget is None else math.floor(budget * usable) - getattr(OVERHEAD, name)
+        limits[name] = None if budget is None else math.floor(budget * usable) - getattr(OVERHEAD + reserved, name)
     prices = [1.0 / ((getattr(device, name) or REFERENCE[name]) * usable) for name, usable in USABLE.items()]
     return Budget(limits["dsps"], limits["brams"], limits["luts"], (prices[0], prices[1], prices[2]))
 
@@ -121,10 +65,12 @@ def _shares(resources: Resources, device: Device) -> dict[str, float]:
     return shares
 
 
-def _fastest(problem: _Problem, device: Device, progress: Callable[[str], None] | None) -> Solution | None:
+def _fastest(
+    problem: Problem, device: Device, reserved: Resources, progress: Callable[[str], None] | None
+) -> Solution | None:
     """Bisect the cycles, by ratio, to within half a percent."""
-    budget = _budget(device)
-    best = solve(problem.slots, problem.upper, budget)
+    budget = _budget(device, reserved)
+    best = solve(problem.items, problem.upper, budget)
     if best is None:
         return None
     low, high = problem.graph.input.edge.positions // 64 + 1, _slowest(best)
@@ -132,7 +78,7 @@ def _fastest(problem: _Problem, device: Device, progress: Callable[[str], None] 
         middle = int(math.sqrt(low * high))
         if progress is not None:
             progress(f"between {low} and {high} cycles")
-        found = solve(problem.slots, middle, budget)
+        found = solve(problem.items, middle, budget)
         if found is None:
             low = max(middle, low + 1)
         else:
@@ -141,40 +87,37 @@ def _fastest(problem: _Problem, device: Device, progress: Callable[[str], None] 
 
 
 def _slowest(solution: Solution) -> int:
-    return max(choice.cycles for slot in solution.choices for choice in slot)
+    return max(choice.cycles for choice in solution.choices)
 
 
-def _on_dsps(graph: Graph, chain: Sequence[Folding], device: Device) -> list[Folding]:
+def _on_dsps(graph: Graph, foldings: Mapping[str, Folding], device: Device, reserved: Resources) -> dict[str, Folding]:
     """Products moved from LUTs to the DSPs that are left, the largest first: faster, and LUTs are for routing."""
-    nodes = [node for node in graph.nodes if not isinstance(node, Reshape)]
-    edges = [graph.input_of(node) for node in nodes]
-    foldings = list(chain)
-    costs = [stage_resources(StageSpec(n, x, f)) for n, x, f in zip(nodes, edges, foldings, strict=True)]
-    for index in sorted(range(len(nodes)), key=lambda i: costs[i].luts, reverse=True):
-        if foldings[index].multiplier != "logic" or never_on_dsps(nodes[index], edges[index]):
+    nodes = {node.name: node for node in graph.nodes}
+    found = dict(foldings)
+    costs = {name: stage_resources(spec_of(graph, nodes[name], folding)) for name, folding in found.items()}
+    for name in sorted(found, key=lambda name: costs[name].luts, reverse=True):
+        if found[name].multiplier != "logic" or never_on_dsps(nodes[name], graph.input_of(nodes[name])):
             continue
-        folding = foldings[index].model_copy(update={"multiplier": "dsp"})
-        cost = stage_resources(StageSpec(nodes[index], edges[index], folding))
-        trial = [*costs[:index], cost, *costs[index + 1 :]]
-        if max(_shares(sum(trial, Resources()), device).values(), default=0.0) <= 1.0:
-            foldings[index], costs = folding, trial
-    return foldings
+        folding = found[name].model_copy(update={"multiplier": "dsp"})
+        trial = costs | {name: stage_resources(spec_of(graph, nodes[name], folding))}
+        if max(_shares(sum(trial.values(), reserved), device).values(), default=0.0) <= 1.0:
+            found[name], costs = folding, trial
+    return found
 
 
 def plan_of(
     graph: Graph,
-    chain: Sequence[Folding],
+    specs: Sequence[Spec],
+    fifos: Sequence[FifoPlan],
     prediction: Prediction,
     in_lanes: int,
     device: Device,
     clock_mhz: float,
     paths: Sequence[PathPlan] = (),
 ) -> Plan:
-    """The plan file's content for the given foldings."""
-    nodes = [node for node in graph.nodes if not isinstance(node, Reshape)]
-    specs = [StageSpec(n, graph.input_of(n), f) for n, f in zip(nodes, chain, strict=True)]
+    """The plan file's content for the given stages and FIFOs."""
     each = [stage_resources(s) for s in specs]
-    total = sum(each, OVERHEAD)
+    total = sum(each, OVERHEAD) + _of_fifos(fifos)
     slowest = max(specs, key=lambda s: s.cycles)
     return Plan(
         model=graph.name,
@@ -203,15 +146,20 @@ def plan_of(
             )
             for s, r in zip(specs, each, strict=True)
         ),
+        fifos=tuple(fifos),
         paths=tuple(paths),
     )
 
 
-def _path_costs(problem: _Problem, solution: Solution, cycles: int, device: Device) -> list[PathPlan]:
+def _of_fifos(fifos: Sequence[FifoPlan]) -> Resources:
+    return sum((Resources(brams=fifo.brams, luts=fifo.luts) for fifo in fifos), Resources())
+
+
+def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Device) -> list[PathPlan]:
     """What each path of each layer would cost by itself at the plan's number of cycles."""
     free = replace(_budget(device), dsps=None, brams=None, luts=None)
     found = []
-    for slot, chosen in zip(problem.slots, solution.paths, strict=True):
+    for slot in problem.slots:
         for text, stages in slot.paths.items():
             if not text:
                 continue
@@ -226,7 +174,7 @@ def _path_costs(problem: _Problem, solution: Solution, cycles: int, device: Devi
                 PathPlan(
                     layer=slot.name,
                     path=text,
-                    chosen=text == chosen,
+                    chosen=text == solution.paths[slot.name],
                     multiplications=macs,
                     rom_bits=bits,
                     dsps=None if cost is None else cost.dsps,
@@ -265,48 +213,116 @@ def plan(
     DoesNotFit
         By how much, and the nearest plan that does.
     """
-    problem = _Problem.of(graph, alternatives or {})
+    problem = Problem.of(graph, alternatives or {})
+    reserved = _expected_fifos(problem)
+    for _ in range(ATTEMPTS):
+        found = _planned(problem, device, reserved, fps, clock_mhz, progress)
+        if max(_shares(_total(found), device).values(), default=0.0) <= 1.0:
+            return found
+        fifos = _of_fifos(found.fifos)
+        reserved = Resources(brams=max(reserved.brams, fifos.brams), luts=max(reserved.luts, fifos.luts))
+    raise DoesNotFit(
+        f"{graph.name}: the FIFOs of its sums take {fifos.brams} block RAMs and {fifos.luts} LUTs, "
+        f"which do not fit {device.name} beside its stages"
+    )
+
+
+def _total(found: Plan) -> Resources:
+    """What a plan uses beside the overhead."""
+    return Resources(found.dsps - OVERHEAD.dsps, found.brams - OVERHEAD.brams, found.luts - OVERHEAD.luts)
+
+
+def _planned(
+    problem: Problem,
+    device: Device,
+    reserved: Resources,
+    fps: float | None,
+    clock_mhz: float,
+    progress: Callable[[str], None] | None,
+) -> Plan:
+    """A plan whose stages leave `reserved` of the device to the FIFOs."""
     if fps is not None:
         wanted = int(clock_mhz * 1e6 / fps)
-        solution = solve(problem.slots, wanted, _budget(device))
+        solution = solve(problem.items, wanted, _budget(device, reserved))
         if solution is None:
             wish = f"{fps:g} frames a second at {clock_mhz:g} MHz"
-            nearest = _fastest(problem, device, progress)
+            nearest = _fastest(problem, device, reserved, progress)
             raise DoesNotFit(_too_small(problem, device, wanted, wish, nearest, clock_mhz))
     else:
-        solution = _fastest(problem, device, progress)
+        solution = _fastest(problem, device, reserved, progress)
         if solution is None:
             raise DoesNotFit(_too_small(problem, device, problem.upper, "the smallest folding", None, clock_mhz))
         wanted = _slowest(solution)
-    chosen = problem.paths(solution)
-    graph = along(graph, problem.alternatives, chosen)
-    foldings = [choice.folding for slot in solution.choices for choice in slot]
-    foldings = _on_dsps(graph, foldings, device)
-    nodes = [node for node in graph.nodes if not isinstance(node, Reshape)]
-    specs = [StageSpec(n, graph.input_of(n), f) for n, f in zip(nodes, foldings, strict=True)]
-    in_lanes = specs[0].in_width
+    chosen = solution.paths
+    graph = along(problem.graph, problem.alternatives, chosen)
+    foldings = _on_dsps(graph, problem.foldings(solution), device, reserved)
+    specs = [spec_of(graph, n, foldings[n.name]) for n in graph.nodes if not isinstance(n, Reshape)]
+    topology = Topology.of(graph)
+    widest = max(specs[reader.stage].in_width for reader in topology.readers[SOURCE])
+    in_lanes = max(lanes for lanes in solution.reads if lanes <= widest)
+    classes = math.prod(graph.output.shape)
 
     def predicting(inferences: float) -> None:
         if progress is not None:
             progress(f"predicting cycles: {inferences:.1f} inferences")
 
-    prediction = predict(specs, in_lanes, classes=math.prod(graph.output.shape), progress=predicting)
+    def deepening(done: int, sums: int) -> None:
+        if progress is not None:
+            progress(f"depths of FIFOs: {done} of {sums}")
+
+    depths = fifo_depths(specs, in_lanes, topology, classes=classes, progress=deepening)
+    topology = topology.with_fifos({depth.reader: depth.full for depth in depths})
+    fifos = [_fifo_plan(graph, specs, in_lanes, topology, depth) for depth in depths]
+    prediction = predict(specs, in_lanes, classes=classes, topology=topology, progress=predicting)
     costs = _path_costs(problem, solution, wanted, device) if chosen else []
-    return plan_of(graph, foldings, prediction, in_lanes, device, clock_mhz, costs)
+    return plan_of(graph, specs, fifos, prediction, in_lanes, device, clock_mhz, costs)
+
+
+def _fifo_plan(graph: Graph, specs: Sequence[Spec], in_lanes: int, topology: Topology, depth: FifoDepth) -> FifoPlan:
+    """The FIFO of a sum as the plan file has it."""
+    node, source = specs[depth.reader.stage].node, topology.reads[depth.reader.stage][depth.reader.input]
+    lanes = in_lanes if source == SOURCE else specs[source].folding.lanes
+    width = lanes * graph.edges[node.inputs[depth.reader.input]].format.bits
+    cost = fifo_resources(depth.full, width)
+    return FifoPlan(
+        stage=node.name,
+        input=depth.reader.input,
+        least=depth.least,
+        depth=depth.full,
+        width=width,
+        brams=cost.brams,
+        luts=cost.luts,
+    )
+
+
+def _expected_fifos(problem: Problem) -> Resources:
+    """About what the FIFOs will take, before foldings and depths are known: what the windows of a branch hold back."""
+    graph, total = problem.graph, Resources()
+    lag: dict[str, float] = {INPUT: 0.0}  # of a stream behind the network's input, in parts of an inference
+    for node in graph.nodes:
+        x = graph.input_of(node)
+        behind = max(lag[name] for name in node.inputs)
+        if isinstance(node, Contraction | Pool):
+            behind += float(Geometry.of(node.window, x.shape, x.channels).needs[0] - 1) / x.positions
+        if isinstance(node, Add):
+            gap = abs(lag[node.inputs[0]] - lag[node.inputs[1]]) * x.positions * x.channels
+            total += fifo_resources(max(1, round(gap * FIFO_MARGIN)), x.format.bits)
+        lag[node.name] = behind
+    return total
 
 
 def fits(graph: Graph, device: Device, alternatives: Alternatives | None = None) -> bool:
     """Whether some folding, along some of the free paths, fits the device, however slow it is."""
-    problem = _Problem.of(graph, alternatives or {})
-    return solve(problem.slots, problem.upper, _budget(device)) is not None
+    problem = Problem.of(graph, alternatives or {})
+    return solve(problem.items, problem.upper, _budget(device)) is not None
 
 
-def _next_device(problem: _Problem) -> str:
+def _next_device(problem: Problem) -> str:
     """The first known device, in the order of their list, that holds the smallest folding, with its cycles."""
     for larger in DEVICES.values():
         if larger.dsps is None:
             continue
-        found = solve(problem.slots, problem.upper, _budget(larger))
+        found = solve(problem.items, problem.upper, _budget(larger))
         if found is not None:
             return f"it fits {larger.name}, at {_slowest(found)} cycles or fewer"
     return "no known device holds it; --device none plans it without bounds"
@@ -316,9 +332,9 @@ def _next_device(problem: _Problem) -> str:
 FINE_MULTIPLE = 3.0
 
 
-def _closest(problem: _Problem, device: Device, cycles: int) -> Solution | None:
+def _closest(problem: Problem, device: Device, cycles: int) -> Solution | None:
     """What fits the least multiple of the device, to within two percent; None when no folding is that fast."""
-    found = solve(problem.slots, cycles, replace(_budget(device), dsps=None, brams=None, luts=None))
+    found = solve(problem.items, cycles, replace(_budget(device), dsps=None, brams=None, luts=None))
     if found is None:
         return None
     low, high = 1.0, max(_shares(found.resources, device).values(), default=1.0)
@@ -327,7 +343,7 @@ def _closest(problem: _Problem, device: Device, cycles: int) -> Solution | None:
     while high > low * 1.02:
         middle = math.sqrt(low * high)
         dsps, brams, luts = (b and math.ceil(b * middle) for b in (device.dsps, device.brams, device.luts))
-        other = solve(problem.slots, cycles, _budget(replace(device, dsps=dsps, brams=brams, luts=luts)))
+        other = solve(problem.items, cycles, _budget(replace(device, dsps=dsps, brams=brams, luts=luts)))
         if other is None:
             low = middle
         else:
@@ -336,7 +352,7 @@ def _closest(problem: _Problem, device: Device, cycles: int) -> Solution | None:
 
 
 def _too_small(
-    problem: _Problem, device: Device, cycles: int, wish: str, nearest: Solution | None, clock_mhz: float
+    problem: Problem, device: Device, cycles: int, wish: str, nearest: Solution | None, clock_mhz: float
 ) -> str:
     """By how much the chain that exceeds the device least does so at so many cycles, and what fits instead."""
     closest = _closest(problem, device, cycles)

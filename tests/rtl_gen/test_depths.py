@@ -1,4 +1,4 @@
-"""The two depths of each FIFO: at one word less the design hangs, or loses cycles, and the event model says the same."""
+"""The two depths of each FIFO: at a word less the design hangs, or loses cycles, and the event model says the same."""
 
 import math
 

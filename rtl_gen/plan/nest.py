@@ -1,0 +1,98 @@
+"""A graph as series and parallels: chains of stages and blocks, a block being two chains from one stream to a sum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qtt_hw.ir.graph import INPUT, Add, Graph, Node, Reshape
+
+__all__ = ["Block", "Series", "nest", "producer"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A sum and the branches that lead to its two inputs from the stream that both read; a branch may be empty."""
+
+    sum: Add
+    branches: tuple[Series, Series]
+
+
+#: In the order of the stream; reshapes are left out.
+Series = tuple[Node | Block, ...]
+
+
+def producer(graph: Graph, name: str) -> str:
+    """The stage whose stream a name stands for, behind reshapes; `INPUT` for the network's own."""
+    nodes = {node.name: node for node in graph.nodes}
+    while isinstance(nodes.get(name), Reshape):
+        name = nodes[name].inputs[0]
+    return name
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """The stages by name, what each reads, and the stream through which everything that it reads comes."""
+
+    nodes: dict[str, Node]
+    reads: dict[str, tuple[str, ...]]
+    gate: dict[str, str]
+    depth: dict[str, int]
+
+    @classmethod
+    def of(cls, graph: Graph) -> _Flow:
+        flow = cls({}, {}, {}, {INPUT: 0})
+        for node in graph.nodes:
+            if not isinstance(node, Reshape):
+                flow._add(node, tuple(producer(graph, name) for name in node.inputs))
+        return flow
+
+    def _add(self, node: Node, reads: tuple[str, ...]) -> None:
+        self.nodes[node.name], self.reads[node.name] = node, reads
+        gate = reads[0]
+        for name in reads[1:]:
+            while name != gate:
+                if self.depth[name] > self.depth[gate]:
+                    name = self.gate[name]
+                else:
+                    gate = self.gate[gate]
+        self.gate[node.name], self.depth[node.name] = gate, self.depth[gate] + 1
+
+    def series(self, end: str, start: str) -> Series:
+        """What lies between two streams, the second of which everything in the first comes through."""
+        found: list[Node | Block] = []
+        while end != start:
+            node = self.nodes[end]
+            if isinstance(node, Add):
+                a, b = (self.series(name, self.gate[end]) for name in self.reads[end])
+                found.append(Block(node, (a, b)))
+            else:
+                found.append(node)
+            end = self.gate[end]
+        return tuple(reversed(found))
+
+
+def _names(series: Series) -> list[str]:
+    found = []
+    for item in series:
+        if isinstance(item, Block):
+            found += [name for branch in item.branches for name in _names(branch)] + [item.sum.name]
+        else:
+            found.append(item.name)
+    return found
+
+
+def nest(graph: Graph) -> Series:
+    """The whole graph as a series; raises ValueError naming a stage where its branches do not nest."""
+    flow = _Flow.of(graph)
+    end = producer(graph, graph.nodes[-1].name)
+    found = flow.series(end, INPUT)
+    names = _names(found)
+    for name in flow.nodes:
+        if name not in names:
+            raise ValueError(f"stage {name}: no stage reads it")
+        if names.count(name) > 1:
+            raise ValueError(
+                f"stage {name}: it lies on branches of two sums of which neither is within the other; "
+                "only nested blocks can be planned"
+            )
+    return found

@@ -1,0 +1,117 @@
+"""What is planned: the stages of a graph with their choices, nested as its branches are, along all free paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from qtt_hw.ir.graph import Add, Contraction, Edge, Graph, Node, Reshape
+from rtl_gen.folding import Folding
+from rtl_gen.plan.choices import SumChoices, choices_of
+from rtl_gen.plan.front import Block as SumBlock
+from rtl_gen.plan.front import Items, Slot, Solution
+from rtl_gen.plan.nest import Block, Series, nest, producer
+
+__all__ = ["Alternatives", "Problem", "along"]
+
+#: The stages of each path along which a layer can be contracted, by the layer's name and the path's text.
+Alternatives = Mapping[str, Mapping[str, Sequence[Node]]]
+
+#: A stage with one lane and its least ring may be so many times slower than its multiplications.
+SLOWEST = 64
+
+
+def along(graph: Graph, alternatives: Alternatives, paths: Mapping[str, str]) -> Graph:
+    """The graph with layers contracted along other paths."""
+    nodes: list[Node] = []
+    ends: dict[str, str] = {}  # the end of a layer's stages -> that of those in their place
+    replaced: dict[str, str] = {}
+    for node in graph.nodes:
+        inputs = tuple(ends.get(name, name) for name in node.inputs)
+        # What brings the input into a layer's order, a reshape or a permutation, stays.
+        if node.source not in paths or not isinstance(node, Contraction):
+            nodes.append(replace(node, inputs=inputs))
+            continue
+        if node.source not in replaced:
+            for other in alternatives[node.source][paths[node.source]]:
+                nodes.append(replace(other, inputs=inputs))
+                inputs = (other.name,)
+            replaced[node.source] = inputs[0]
+        ends[node.name] = replaced[node.source]
+    return replace(graph, nodes=tuple(nodes))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The slots and blocks of a graph, and how its solutions are read."""
+
+    graph: Graph
+    alternatives: Alternatives
+    items: Items
+    slots: tuple[Slot, ...]
+    #: The stages of a slot along one of its paths.
+    stages: dict[tuple[str, str], list[str]]
+
+    @classmethod
+    def of(cls, graph: Graph, alternatives: Alternatives) -> Problem:
+        layers: list[tuple[str, dict[str, Graph]]] = []
+        for node in graph.nodes:
+            if isinstance(node, Reshape | Add):
+                continue
+            if node.source not in alternatives or not isinstance(node, Contraction):
+                layers.append((node.name, {"": graph}))
+            elif all(name != node.source for name, _ in layers):
+                paths = alternatives[node.source]
+                layers.append((node.source, {text: along(graph, alternatives, {node.source: text}) for text in paths}))
+        entries: list[tuple[Node, Edge, int]] = []
+        places: list[tuple[str, dict[str, range]]] = []
+        for name, graphs in layers:
+            ranges = {}
+            for text, one in graphs.items():
+                nodes = [n for n in one.nodes if n.name == name]
+                if text:
+                    nodes = [n for n in one.nodes if n.source == name and isinstance(n, Contraction)]
+                ranges[text] = range(len(entries), len(entries) + len(nodes))
+                entries += [(node, one.input_of(node), _stream(one, node.inputs[0])) for node in nodes]
+            places.append((name, ranges))
+        found = choices_of(entries)
+        slots = [Slot(name, {t: tuple(found[i] for i in r) for t, r in ranges.items()}) for name, ranges in places]
+        stages = {(name, t): [entries[i][0].name for i in r] for name, ranges in places for t, r in ranges.items()}
+        items = _items(graph, nest(graph), {slot.name: slot for slot in slots})
+        return cls(graph, alternatives, items, tuple(slots), stages)
+
+    @property
+    def upper(self) -> int:
+        """Cycles at which every stage fits with its least hardware."""
+        stages = [stage.serial for slot in self.slots for path in slot.paths.values() for stage in path]
+        sums = [self.graph.input_of(n) for n in self.graph.nodes if isinstance(n, Add)]
+        return SLOWEST * max(*stages, *(x.positions * x.channels for x in sums), 1)
+
+    def foldings(self, solution: Solution) -> dict[str, Folding]:
+        """By stage."""
+        found: dict[str, Folding] = {}
+        for name, (text, choices) in solution.taken.items():
+            names = self.stages.get((name, text), [name])
+            found |= {stage: choice.folding for stage, choice in zip(names, choices, strict=True)}
+        return found
+
+
+def _stream(graph: Graph, name: str) -> int:
+    """Channels of the stream that a name stands for."""
+    return graph.edges[producer(graph, name)].channels
+
+
+def _items(graph: Graph, series: Series, slots: Mapping[str, Slot]) -> Items:
+    """The slots of a series, each once, and its blocks."""
+    found: dict[str, Slot | SumBlock] = {}
+    for item in series:
+        if isinstance(item, Block):
+            a, b = item.sum.inputs
+            inputs, streams = (graph.edges[a], graph.edges[b]), (_stream(graph, a), _stream(graph, b))
+            branches = (_items(graph, item.branches[0], slots), _items(graph, item.branches[1], slots))
+            name = item.sum.name
+            found[name] = SumBlock(name, SumChoices(item.sum, inputs, streams), branches)
+        else:
+            name = item.name if item.name in slots else item.source
+            found[name] = slots[name]
+    return tuple(found.values())
