@@ -168,10 +168,18 @@ struct Gatherer final : Unit {
 struct Fork final : Unit {
     Link& i;
     std::vector<Link*> o;
+    std::vector<Unit*> readers;
 
-    Fork(Link& i, std::vector<Link*> readers) : Unit(readers), i(i), o(std::move(readers)) {
+    Fork(Link& i, std::vector<Link*> o) : Unit(o), i(i), o(std::move(o)) {
         links.push_back(&i);
         i.ends.push_back(this);
+    }
+    void find_readers() {
+        for (const Link* link : o) {
+            for (Unit* end : link->ends) {
+                if (end != this) readers.push_back(end);
+            }
+        }
     }
 
     bool advance() override {
@@ -179,8 +187,13 @@ struct Fork final : Unit {
             const int64_t word = i.taken.count();
             if (o[0]->base.count() == word) {
                 if (!i.offered()) return moved;
+                if (readers.empty()) find_readers();
                 const Cycle cycle = std::max(i.next(), i.taken.last() + 1);
                 for (Link* reader : o) reader->offer(cycle);
+                for (Unit* unit : readers) {  // at once, so that many words pass in a turn
+                    unit->awake = true;
+                    unit->turn();
+                }
             } else {
                 Cycle cycle = 0;
                 for (const Link* reader : o) {

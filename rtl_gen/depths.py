@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rtl_gen.add import AddSpec
-from rtl_gen.cycles import LEAST_INFERENCES, Model, NotPeriodic, Spec, predict_by
+from rtl_gen.cycles import Model, NotPeriodic, Spec, predict_by
 from rtl_gen.memory import BLOCK_DEPTH
 from rtl_gen.topology import Reader, Topology
 
@@ -107,35 +107,52 @@ def _least(network: _Network, depths: Depths, reader: Reader) -> int:
     return depth
 
 
-def _full(network: _Network, depths: Depths, reader: Reader, least: int) -> int:
-    """The least depth of one FIFO, not below `least`, at which the network takes as few cycles as at any."""
+@dataclass(frozen=True)
+class _Run:
+    """A prediction: the interval, infinite where it goes on changing, and the most words that each FIFO held."""
 
-    def interval(depth: int | None) -> float:
-        try:
-            return predict_by(network.model({**depths, reader: depth})).interval
-        except NotPeriodic:
-            return math.inf
+    interval: float
+    held: Mapping[Reader, int]
+
+
+def _predicted(network: _Network, depths: Depths) -> _Run:
+    model = network.model(depths)
+    try:
+        interval: float = predict_by(model).interval
+    except NotPeriodic:
+        interval = math.inf
+    return _Run(interval, {reader: model.units.most_held(fifo) for reader, fifo in model.fifos.items()})
+
+
+def _full(network: _Network, depths: Depths, reader: Reader, least: int, endless: _Run) -> tuple[int, _Run]:
+    """The least depth of one FIFO, not below `least`, at which the network takes as few cycles as at any; its run.
+
+    `endless` is the run with this FIFO without end.
+    """
+    runs: dict[int, _Run] = {}
+
+    def run(depth: int) -> _Run:
+        if depth not in runs:
+            runs[depth] = _predicted(network, {**depths, reader: depth})
+        return runs[depth]
 
     # A FIFO in block RAM delays words longer than one in LUTs: within each kind more depth is never slower.
-    low, high, best = least, BLOCK_DEPTH - 1, interval(None)
-    shallow = interval(high) if low <= high else math.inf
-    if shallow <= best:
-        best = shallow
+    low, high, best = least, BLOCK_DEPTH - 1, endless.interval
+    if low <= high and run(high).interval <= best:
+        best = run(high).interval
     else:
-        model = network.model({**depths, reader: None}, LEAST_INFERENCES)
-        _run(model, LEAST_INFERENCES)
         low = max(low, BLOCK_DEPTH)
-        high = max(low, model.units.most_held(model.fifos[reader]))
-        while interval(high) > best:  # what it holds may grow from inference to inference
+        high = max(low, endless.held[reader])
+        while high > low and run(high).interval > best:  # what it holds may grow from inference to inference
             high *= 2
     step = 0
     while low < high:  # the depth is mostly close to the least one
         middle = min(low + step, (low + high) // 2)
-        if interval(middle) <= best:
+        if run(middle).interval <= best:
             high = middle
         else:
             low, step = middle + 1, 2 * step + 1
-    return low
+    return low, run(low)
 
 
 def fifo_depths(
@@ -168,12 +185,11 @@ def fifo_depths(
     readers = short_inputs(specs, in_lanes, topology, classes)
     leasts: dict[Reader, int | None] = dict.fromkeys(readers)
     fulls: dict[Reader, int | None] = dict.fromkeys(readers)
+    last = _predicted(network, fulls)
     found = []
     for done, reader in enumerate(readers):
-        least = _least(network, leasts, reader)
-        leasts[reader] = least
-        full = _full(network, fulls, reader, least)
-        fulls[reader] = full
+        leasts[reader] = least = _least(network, leasts, reader)
+        fulls[reader], last = full, _ = _full(network, fulls, reader, least, last)
         found.append(FifoDepth(reader, least, full))
         if progress is not None:
             progress(done + 1, len(readers))

@@ -247,11 +247,12 @@ def _planned(
         if solution is None:
             wish = f"{fps:g} frames a second at {clock_mhz:g} MHz"
             nearest = _fastest(problem, device, reserved, progress)
-            raise DoesNotFit(_too_small(problem, device, wanted, wish, nearest, clock_mhz))
+            raise DoesNotFit(_too_small(problem, device, reserved, wanted, wish, nearest, clock_mhz))
     else:
         solution = _fastest(problem, device, reserved, progress)
         if solution is None:
-            raise DoesNotFit(_too_small(problem, device, problem.upper, "the smallest folding", None, clock_mhz))
+            wish = "the smallest folding"
+            raise DoesNotFit(_too_small(problem, device, reserved, problem.upper, wish, None, clock_mhz))
         wanted = _slowest(solution)
     chosen = solution.paths
     graph = along(problem.graph, problem.alternatives, chosen)
@@ -314,15 +315,15 @@ def _expected_fifos(problem: Problem) -> Resources:
 def fits(graph: Graph, device: Device, alternatives: Alternatives | None = None) -> bool:
     """Whether some folding, along some of the free paths, fits the device, however slow it is."""
     problem = Problem.of(graph, alternatives or {})
-    return solve(problem.items, problem.upper, _budget(device)) is not None
+    return solve(problem.items, problem.upper, _budget(device, _expected_fifos(problem))) is not None
 
 
-def _next_device(problem: Problem) -> str:
+def _next_device(problem: Problem, reserved: Resources) -> str:
     """The first known device, in the order of their list, that holds the smallest folding, with its cycles."""
     for larger in DEVICES.values():
         if larger.dsps is None:
             continue
-        found = solve(problem.items, problem.upper, _budget(larger))
+        found = solve(problem.items, problem.upper, _budget(larger, reserved))
         if found is not None:
             return f"it fits {larger.name}, at {_slowest(found)} cycles or fewer"
     return "no known device holds it; --device none plans it without bounds"
@@ -332,18 +333,18 @@ def _next_device(problem: Problem) -> str:
 FINE_MULTIPLE = 3.0
 
 
-def _closest(problem: Problem, device: Device, cycles: int) -> Solution | None:
+def _closest(problem: Problem, device: Device, reserved: Resources, cycles: int) -> Solution | None:
     """What fits the least multiple of the device, to within two percent; None when no folding is that fast."""
     found = solve(problem.items, cycles, replace(_budget(device), dsps=None, brams=None, luts=None))
     if found is None:
         return None
-    low, high = 1.0, max(_shares(found.resources, device).values(), default=1.0)
+    low, high = 1.0, max(_shares(found.resources + reserved, device).values(), default=1.0)
     if high > FINE_MULTIPLE:
         return found
     while high > low * 1.02:
         middle = math.sqrt(low * high)
         dsps, brams, luts = (b and math.ceil(b * middle) for b in (device.dsps, device.brams, device.luts))
-        other = solve(problem.items, cycles, _budget(replace(device, dsps=dsps, brams=brams, luts=luts)))
+        other = solve(problem.items, cycles, _budget(replace(device, dsps=dsps, brams=brams, luts=luts), reserved))
         if other is None:
             low = middle
         else:
@@ -352,11 +353,17 @@ def _closest(problem: Problem, device: Device, cycles: int) -> Solution | None:
 
 
 def _too_small(
-    problem: Problem, device: Device, cycles: int, wish: str, nearest: Solution | None, clock_mhz: float
+    problem: Problem,
+    device: Device,
+    reserved: Resources,
+    cycles: int,
+    wish: str,
+    nearest: Solution | None,
+    clock_mhz: float,
 ) -> str:
-    """By how much the chain that exceeds the device least does so at so many cycles, and what fits instead."""
-    closest = _closest(problem, device, cycles)
-    shares = {} if closest is None else _shares(closest.resources, device)
+    """By how much what exceeds the device least does so at so many cycles, and what fits instead."""
+    closest = _closest(problem, device, reserved, cycles)
+    shares = {} if closest is None else _shares(closest.resources + reserved, device)
     over = ", ".join(
         f"{name} {share * 100:.0f} % of the usable {int((getattr(device, name) or 0) * USABLE[name])}"
         for name, share in shares.items()
@@ -365,7 +372,7 @@ def _too_small(
     reason = "no folding is that fast" if closest is None else over
     text = f"{problem.graph.name}: {wish} does not fit {device.name} ({reason})"
     if nearest is None:
-        return text + f"; {_next_device(problem)}"
+        return text + f"; {_next_device(problem, reserved)}"
     slowest = _slowest(nearest)
     rate = clock_mhz * 1e6 / slowest
     return text + f"; the nearest plan that fits takes {slowest} cycles, {rate:.0f} frames a second"
