@@ -106,9 +106,22 @@ def plan(
         ("weights in ROM", number(result.rom_bits, unit="bits")),
     ]
     tables = [table, rows_table("whole network", rows)]
+    if result.fifos:
+        tables.insert(1, _fifos_table(result))
     if result.paths:
         tables.insert(0, _paths_table(result))
     report(result, json, *tables)
+
+
+def _fifos_table(result: Plan) -> Table:
+    """Of each sum the FIFO on its short branch."""
+    table = Table(title="FIFOs before sums, in words", title_justify="left", box=box.SIMPLE)
+    for name in ("sum", "not to hang", "at full rate, as built", "bits a word", "block RAM", "LUT"):
+        table.add_column(name, justify="left" if name == "sum" else "right", overflow="fold")
+    for fifo in result.fifos:
+        counts = (fifo.least, fifo.depth, fifo.width, fifo.brams, fifo.luts)
+        table.add_row(fifo.stage, *(number(count) for count in counts))
+    return table
 
 
 #: Paths of a layer that are shown; all stand in the plan.

@@ -110,16 +110,17 @@ def _lanes(spec: StageSpec) -> int:
 def _add_resources(spec: AddSpec) -> Resources:
     """Of a sum: adders, rounding, saturation and the queue."""
     lanes, bits = spec.folding.lanes, spec.sum_bits
-    luts = 40 + lanes * (2 * bits + bits + 2 * spec.out.format.bits)
+    luts = 40 + lanes * (2 * bits + spec.out.format.bits)
     return Resources(luts=luts + _lut_ram(spec.folding.queue, lanes * spec.out.format.bits))
 
 
 def fifo_resources(depth: int, width: int) -> Resources:
     """Of a FIFO of so many words: its memory, and behind a block RAM the queue that it is read into."""
-    counters = 6 * ceil_log2(depth + 1)
+    counter = ceil_log2(depth + 1)
     if uses_block_ram(depth):
-        return Resources(brams=block_rams(depth, width), luts=60 + 2 * counters + _lut_ram(BEHIND_RAM, width))
-    return Resources(luts=30 + counters + _lut_ram(depth, width))
+        return Resources(brams=block_rams(depth, width), luts=18 + 12 * counter + _lut_ram(BEHIND_RAM, width))
+    selection = width * (-(-depth // LUT_RAM_DEPTH) - 1)
+    return Resources(luts=8 * counter + _lut_ram(depth, width) + selection)
 
 
 def stage_resources(spec: StageSpec | AddSpec) -> Resources:
