@@ -17,10 +17,19 @@ from qtt_hw.nn.tt_conv import TTConv2d, TTConv3d, TTConvNd
 from qtt_hw.train.phase import Milestone
 from qtt_hw.train.sections import CompressSection
 
-__all__ = ["PenalisedByLC", "compressible", "described", "milestones", "network_of", "rebuilt", "under_compression"]
+__all__ = [
+    "PenalisedByLC",
+    "compressible",
+    "described",
+    "milestones",
+    "network_of",
+    "rebuilt",
+    "train_kind",
+    "under_compression",
+]
 
 
-def _kind(layer: nn.Module) -> type[TTConvNd] | None:
+def train_kind(layer: nn.Module) -> type[TTConvNd] | None:
     """The tensor-train layer that can stand for a convolution; None for any other layer."""
     kinds: dict[type[nn.Module], type[TTConvNd]] = {nn.Conv2d: TTConv2d, nn.Conv3d: TTConv3d}
     kind = kinds.get(type(layer))
@@ -31,7 +40,7 @@ def _kind(layer: nn.Module) -> type[TTConvNd] | None:
 
 def compressible(network: nn.Module) -> tuple[str, ...]:
     """The convolutions that are compressed unless a configuration names others: all but the first."""
-    return tuple(name for name, layer in network.named_modules() if _kind(layer) is not None)[1:]
+    return tuple(name for name, layer in network.named_modules() if train_kind(layer) is not None)[1:]
 
 
 def _selection(name: str, how: CompressSection, seed: int) -> Compression | Selection:
@@ -59,7 +68,7 @@ def under_compression(network: nn.Module, how: CompressSection, seed: int = 0) -
     for name in (*names, *how.ranks, *how.tucker):
         if name not in layers:
             raise ValueError(f"compress: the network has no layer {name!r}")
-        if how.form != "codes" and _kind(layers[name]) is None:
+        if how.form != "codes" and train_kind(layers[name]) is None:
             kind = type(layers[name]).__name__
             raise ValueError(f"compress: {name} is a {kind}, tensor trains are for Conv2d and Conv3d without groups")
     if not names:
@@ -110,7 +119,7 @@ def network_of(model: LCModel) -> nn.Module:
         layer = network.get_submodule(name)
         what = model.compression(name)
         if isinstance(what, TensorTrain):
-            kind = _kind(layer)
+            kind = train_kind(layer)
             assert kind is not None
             _replace(network, name, kind.from_train(layer, what.cores(shifted)))  # type: ignore[arg-type]
         else:
@@ -122,7 +131,7 @@ def network_of(model: LCModel) -> nn.Module:
 def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """A fresh dense network with the tensor trains of a saved compressed one in place, and its values."""
     for name, layer in list(network.named_modules()):
-        kind = _kind(layer)
+        kind = train_kind(layer)
         if kind is None or f"{name}.core_in" not in state:
             continue
         assert isinstance(layer, nn.Conv2d | nn.Conv3d)

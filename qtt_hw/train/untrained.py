@@ -21,7 +21,7 @@ from qtt_hw.train.model import build_model, make_network
 from qtt_hw.train.quantized import prepare_model
 from qtt_hw.train.sections import ModelConfig, QuantSection
 
-__all__ = ["Untrained", "network", "untrained"]
+__all__ = ["Untrained", "network", "placeholder_graph", "untrained"]
 
 Shape = tuple[int, int, int, int]
 #: The widest offsets seen in trained networks have 25 bits beside their sign.
@@ -111,12 +111,17 @@ def untrained(
         raise ValueError(f"{where}: before training, planning needs data, or an input shape C,D,H,W and classes")
     model = build_model(config, spec, len(labels), config.train.seed).eval()
     how = config.quant or QuantSection()
-    prepared = prepare_model(model, spec, how)
-    # Planned, not run: the scales that quantisers begin with do.
-    prepared.phase[0] = 1
-    graph = _with_wide_offsets(freeze(prepared, spec, labels, config.name))
+    graph = placeholder_graph(model, spec, labels, how, config.name)
     found = path_alternatives(model, graph, how.quantisation, any_order=config.model.mode_order == "free")
     return Untrained(graph, {layer: paths for layer, paths in found.items() if layer not in config.model.paths})
+
+
+def placeholder_graph(model: nn.Module, spec: InputSpec, labels: Sequence[str], how: QuantSection, name: str) -> Graph:
+    """The integer graph of a float network whose scales nothing was calibrated for: to be planned, not run."""
+    prepared = prepare_model(model, spec, how)
+    # The scales that quantisers begin with do.
+    prepared.phase[0] = 1
+    return _with_wide_offsets(freeze(prepared, spec, tuple(labels), name))
 
 
 def _with_wide_offsets(graph: Graph) -> Graph:

@@ -1,0 +1,233 @@
+"""Ranks of a whole network: validation accuracy after a short training against what the planner says it costs.
+
+A trial's numbers are few, whatever the depth: one per kind of layer, the relative error that its tensor trains may
+make, and one that all ranks are rounded up to a multiple of, since folding divides them.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from optuna.storages import BaseStorage
+from torch import nn
+
+from boards.devices import Device
+from qtt_hw.data import Splits
+from qtt_hw.ir.graph import InputSpec
+from qtt_hw.nn.memory import channels_last
+from qtt_hw.rank.study import Found, search
+from qtt_hw.train.batches import Batches, derived_seed
+from qtt_hw.train.compressed import compressible, train_kind
+from qtt_hw.train.config import Config
+from qtt_hw.train.distill import Loss
+from qtt_hw.train.measure import accuracy
+from qtt_hw.train.sections import QuantSection
+from qtt_hw.train.untrained import placeholder_graph
+from qtt_hw.tt.shapes import full_ranks, parameters
+from qtt_hw.tt.svd import tt_svd
+from rtl_gen.plan.search import DoesNotFit
+from rtl_gen.plan.search import plan as make_plan
+
+__all__ = ["Point", "RankSearch", "alike"]
+
+#: A trial's number n lets a layer's tensor train make the relative error n * STEP; 0 leaves the layer as it is.
+STEP = 0.05
+MOST_STEPS = 18
+#: Ranks are rounded up to multiples of 2**m.
+MOST_DOUBLINGS = 3
+#: log10 of the cost of what does not fit the device.
+TOO_LARGE = 12.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network of the front.
+
+    Attributes
+    ----------
+    ranks : dict
+        TT-ranks by layer; layers that are not named stay dense.
+    accuracy : float
+        On validation, after the trial's short training.
+    cycles : int or None
+        Between inferences, by the planner; None where it does not fit the device.
+    macs, parameters : int
+    number : int
+        Of the trial.
+    """
+
+    ranks: dict[str, tuple[int, ...]]
+    accuracy: float
+    cycles: int | None
+    macs: int
+    parameters: int
+    number: int
+
+
+def alike(network: nn.Module, layers: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The layers by what they are called together: those of the same kernel and channels, "16x16x3x3"."""
+    groups: dict[str, list[str]] = {}
+    for name in layers:
+        shape = network.get_submodule(name).weight.shape  # type: ignore[union-attr]
+        groups.setdefault("x".join(map(str, shape)), []).append(name)  # type: ignore[arg-type]
+    return {key: tuple(names) for key, names in groups.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class RankSearch:
+    """What trials are made of.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Trained, in eval mode; left as it is.
+    config : Config
+        Its data, quantisation and batch; its `compress` section may name the layers.
+    splits : Splits
+    device : Device
+    steps : int
+        Of training after ranks are cut, before the accuracy is taken.
+    lr : float
+    """
+
+    network: nn.Module
+    config: Config
+    splits: Splits
+    device: Device
+    steps: int = 50
+    lr: float = 1e-3
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        named = self.config.compress.layers if self.config.compress is not None else ()
+        return named or compressible(self.network)
+
+    @property
+    def spec(self) -> InputSpec:
+        return self.config.data.input_spec(self.splits)
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        return alike(self.network, self.layers)
+
+    @property
+    def space(self) -> dict[str, tuple[int, int]]:
+        """Ranges of a trial's numbers, each from 1, see STEP and MOST_DOUBLINGS."""
+        return {**{key: (1, 1 + MOST_STEPS) for key in self.groups}, "multiple": (1, 1 + MOST_DOUBLINGS)}
+
+    def ranks(self, numbers: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        """The TT-ranks of every layer that a trial makes a tensor train of."""
+        multiple = 1 << (numbers["multiple"] - 1)
+        found = {}
+        for key, names in self.groups.items():
+            eps = STEP * (numbers[key] - 1)
+            for name in names if eps else ():
+                layer = self.network.get_submodule(name)
+                kind = train_kind(layer)
+                assert kind is not None
+                kernel = kind.modes_of(layer)  # type: ignore[arg-type]
+                cut = (core.shape[2] for core in tt_svd(kernel, eps=eps)[:-1])
+                rounded = (-(-rank // multiple) * multiple for rank in cut)
+                ranks = tuple(map(min, rounded, full_ranks(kernel.shape)))
+                if parameters(kernel.shape, ranks) < kernel.size:
+                    found[name] = ranks
+        return found
+
+    def compressed(self, ranks: Mapping[str, tuple[int, ...]]) -> nn.Module:
+        """A copy of the network with tensor trains of these ranks."""
+        network = copy.deepcopy(self.network)
+        for name, rank in ranks.items():
+            layer = network.get_submodule(name)
+            kind = train_kind(layer)
+            assert kind is not None
+            parent, _, child = name.rpartition(".")
+            setattr(network.get_submodule(parent), child, kind.from_dense(layer, rank))  # type: ignore[arg-type]
+        return channels_last(network)
+
+    def tuned(self, network: nn.Module) -> float:
+        """Validation accuracy after `steps` of training, which also settles the batch norms."""
+        train = self.config.train
+        seed = derived_seed(train.seed, "rank search")
+        cpu = torch.device("cpu")
+        augmentation = self.config.data.augmentation.augmentation()
+        batches = Batches(self.splits.train, self.spec, augmentation, train.batch, seed, cpu)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=self.lr)
+        loss = Loss(train.label_smoothing)
+        network.train()
+        for step in range(self.steps):
+            epoch, index = divmod(step, batches.per_epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = self.lr * (1.0 - step / self.steps)
+            x, y = batches.make(epoch, index)
+            optimizer.zero_grad(set_to_none=True)
+            loss(x, network(x), y).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        return accuracy(network.eval(), self.splits.validation, self.spec, cpu)
+
+    def cost(self, network: nn.Module) -> tuple[int | None, int]:
+        """Cycles by the planner, None where nothing fits; and multiplications."""
+        how = self.config.quant or QuantSection()
+        graph = placeholder_graph(network, self.spec, self.splits.labels, how, self.config.name)
+        try:
+            return make_plan(graph, self.device).cycles, graph.macs()
+        except DoesNotFit:
+            return None, graph.macs()
+
+    def front(
+        self,
+        trials: int,
+        *,
+        by: Literal["cycles", "macs"] = "cycles",
+        storage: BaseStorage | None = None,
+        name: str = "ranks",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Point]:
+        """The points that no other beats in accuracy and cost, cheapest first.
+
+        Parameters
+        ----------
+        trials : int
+            Of the whole study.
+        by : "cycles" or "macs"
+            What costs: cycles on the device, or multiplications as in published rank searches.
+        storage, name : optional
+            Of the study, so that it is resumed and shared: see `qtt_hw.rank.study`.
+        progress : callable, optional
+        """
+
+        def evaluate(numbers: dict[str, int]) -> tuple[float, float]:
+            network = self.compressed(self.ranks(numbers))
+            cycles, macs = self.cost(network)
+            if by == "macs":
+                return self.tuned(network), math.log10(macs)
+            if cycles is None:
+                return 0.0, TOO_LARGE
+            return self.tuned(network), math.log10(cycles)
+
+        whole = {key: 1 for key in self.space}
+        half = {key: 1 + MOST_STEPS // 2 for key in self.groups} | {"multiple": 2}
+        best = search(
+            f"{name} {by}",
+            self.space,
+            evaluate,
+            ["maximize", "minimize"],
+            trials,
+            first=[whole, half],
+            storage=storage,
+            seed=self.config.train.seed,
+            progress=progress,
+        )
+        return [self._described(item) for item in sorted(best, key=lambda item: item.values[1])]
+
+    def _described(self, item: Found) -> Point:
+        """A point of the study with what its values leave out; its accuracy is the study's."""
+        ranks = self.ranks(item.ranks)
+        network = self.compressed(ranks)
+        cycles, macs = self.cost(network)
+        count = sum(parameter.numel() for parameter in network.parameters())
+        return Point(ranks, item.values[0], cycles, macs, count, item.number)
