@@ -64,7 +64,8 @@ def train(
     out : path
         The run's folder.
     start : path, optional
-        A finished run of the same network: its float model, and its teachers, take the place of training them.
+        A finished run of the same network: its float model, and its teachers, take the place of training them; its
+        compressed network too, if it was compressed as this configuration says.
     accelerator : "cpu" or "cuda"
     progress : bool or callable
         True draws a progress bar on stderr.
@@ -130,8 +131,12 @@ class _Run:
         if config.teacher is not None and config.teacher.dense:
             count = config.teacher.count
             self.teachers = ["teacher"] if count == 1 else [f"teacher{index}" for index in range(count)]
+        #: The phases whose models are taken from the origin, and those that are trained here.
+        self.taken = [] if origin is None else [*self.teachers, "float"]
         self.names = [*self.teachers, "float"] if origin is None else []
-        if origin is None and config.compress is not None:
+        if origin is not None and config.compress is not None and self._compressed_alike(origin):
+            self.taken.append(self._last_float)
+        elif config.compress is not None:
             self.names += ["compress"] if config.tune is None else ["compress", "tune"]
         if config.quant is not None:
             self.names.append("quantized")
@@ -265,7 +270,8 @@ class _Run:
     def _finished(self, phase: str) -> nn.Module:
         """The selected model of a finished phase, in eval mode; that of `compress` after its last C step."""
         model = self._network(phase, dense=phase in self.teachers)
-        return rebuilt(model, (self.origin or self.store).load_model(phase)[0]).eval()
+        store = self.origin if self.origin is not None and phase in self.taken else self.store
+        return rebuilt(model, store.load_model(phase)[0]).eval()
 
     @property
     def _last_float(self) -> str:
@@ -277,7 +283,7 @@ class _Run:
     def _base(self) -> nn.Module:
         """The float model that is quantised; compressed, its layers are known from a copy in the run's own folder."""
         model = self._finished(self._last_float)
-        if self.origin is not None and self.config.compress is not None:
+        if self._last_float in self.taken and self.config.compress is not None:
             self.store.save_model(self._last_float, model.state_dict(), {"phase": self._last_float})
         return model
 
@@ -301,11 +307,15 @@ class _Run:
         theirs, ours = self.origin.description()["config"]["model"], self.config.model.model_dump(mode="json")
         if _without_paths(theirs) != _without_paths(ours):
             raise ValueError(f"{self.origin.folder}: holds another network than {self.config.name} describes")
-        phases = [*self.teachers, self._last_float]
-        for phase in phases:
+        for phase in self.taken:
             if not self.origin.model(phase).exists() or not self.origin.result.exists():
                 raise ValueError(f"{self.origin.folder}: holds no finished {phase} model to start from")
-        return {phase: hashlib.sha256(self.origin.model(phase).read_bytes()).hexdigest() for phase in phases}
+        return {phase: hashlib.sha256(self.origin.model(phase).read_bytes()).hexdigest() for phase in self.taken}
+
+    def _compressed_alike(self, origin: RunStore) -> bool:
+        """Whether the origin holds what this run's compression and tuning would make."""
+        theirs, ours = origin.description()["config"], self.config.model_dump(mode="json")
+        return all(theirs[section] == ours[section] for section in ("compress", "tune"))
 
     def _teachers(self) -> list[nn.Module]:
         assert self.config.teacher is not None

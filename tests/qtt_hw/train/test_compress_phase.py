@@ -114,6 +114,16 @@ def test_a_quantised_run_starts_from_the_compressed_network(
     assert np.array_equal(golden.run(ours, x)[last], golden.run(theirs, x)[last])
 
 
+def test_compression_starts_from_a_float_run(config: Config, solids: Splits, tmp_path: Path) -> None:
+    dense = config.changed("dense", {"train": {"epochs": 1, "batch": 8}}, without=["compress", "tune", "quant"])
+    train(dense, solids, tmp_path / "dense", progress=False)
+    ours = config.changed("ours", {"train": {"epochs": 1, "batch": 8}})
+    result = train(ours, solids, tmp_path / "run", start=tmp_path / "dense", progress=False)
+    assert list(result.phases) == ["compress", "tune", "quantized"]
+    with pytest.raises(ValueError, match="holds no finished float model to start from"):
+        train(ours.changed("o", {"compress": {"mu": 0.5}}), solids, tmp_path / "o", start=tmp_path / "run")
+
+
 def test_without_tuning_the_last_c_step_s_network_is_quantised(config: Config, solids: Splits, tmp_path: Path) -> None:
     plain = config.changed("plain", {"compress": {"epochs": 2, "pairs": 1}}, without=["tune"])
     result = train(plain, solids, tmp_path / "run", progress=False)
