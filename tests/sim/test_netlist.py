@@ -9,9 +9,10 @@ import pytest
 
 from boards.devices import device
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Contraction, Graph, Window, as_integers
+from qtt_hw.ir.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
 from rtl_gen.emit import emit
+from rtl_gen.memory import uses_block_ram
 from rtl_gen.plan.search import plan
 from sim.cosim import cosim
 from sim.netlist import netlist_build
@@ -45,6 +46,32 @@ def test_a_generated_design_s_netlist(tmp_path: Path) -> None:
     cells = set(re.findall(r"^  (\w+) #?\(", (folder / "netlist.v").read_text(), re.MULTILINE))
     assert {"DP16KD", "MULT18X18D", "TRELLIS_FF", "LUT4", "CCU2C"} <= cells
     x = np.random.default_rng(7).integers(0, 2, (12, *SHAPE))
+    result = cosim(folder, x)
+    assert result.equal and result.cycles_equal is True
+    assert cosim(folder, x, stalls=True, seed=11).equal
+
+
+def residual() -> Graph:
+    """A convolution beside an identity, whose FIFO is a block RAM, and their sum."""
+    rng = np.random.default_rng(6)
+    shape, fmt, weight = (1, 4, 40, 1), Format(4, True, 0), Format(4, True, 0, narrow=True)
+    window = Window((1, 5, 3), padding=((0, 0), (2, 2), (1, 1)))
+    kernel, head = as_integers(rng.integers(-7, 8, (1, 1, 5, 3, 1))), as_integers(rng.integers(-7, 8, (2, 1, 4, 40, 1)))
+    nodes = (
+        Contraction("conv", (INPUT,), "net.0", window, kernel, weight, Requantizer(fmt, 3)),
+        Add.aligned("sum", ("conv", INPUT), "net.1", fmt, fmt, fmt),
+        Contraction("head", ("sum",), "net.2", Window(shape[:3]), head, weight, Requantizer(Format(16, True, 0), 0)),
+    )
+    return Graph("residual", InputSpec(Edge(shape, fmt), shape), nodes)
+
+
+def test_a_residual_network_s_netlist(tmp_path: Path) -> None:
+    design = residual()
+    found = plan(design, device("ecp5-25f"), fps=10_000)
+    assert uses_block_ram(found.fifos[0].depth)
+    emit(design, tmp_path / "build", found, taps=True)
+    folder = netlist_build(tmp_path / "build", tmp_path / "netlist")
+    x = np.random.default_rng(7).integers(-8, 8, (12, 1, 4, 40, 1))
     result = cosim(folder, x)
     assert result.equal and result.cycles_equal is True
     assert cosim(folder, x, stalls=True, seed=11).equal
