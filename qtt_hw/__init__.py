@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qtt_hw.demonstration import demo
     from qtt_hw.evaluate import evaluate
+    from qtt_hw.compression import compress
     from qtt_hw.fixedpoint import Format
     from qtt_hw.flow import build, check_source, cosim, emit, freeze_run, plan
     from qtt_hw.ir.check import check
@@ -42,6 +43,7 @@ __all__ = [
     "build",
     "check",
     "check_source",
+    "compress",
     "cosim",
     "demo",
     "digest_of",
@@ -76,6 +78,7 @@ _HOME = {
     "build": "qtt_hw.flow",
     "check": "qtt_hw.ir.check",
     "check_source": "qtt_hw.flow",
+    "compress": "qtt_hw.compression",
     "cosim": "qtt_hw.flow",
     "demo": "qtt_hw.demonstration",
     "digest_of": "qtt_hw.ir.file",

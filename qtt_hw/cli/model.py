@@ -1,4 +1,4 @@
-"""The verbs on models: train, freeze, eval, check."""
+"""The verbs on models: train, compress, freeze, eval, check."""
 
 from __future__ import annotations
 
@@ -29,6 +29,13 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "train", epilog=example("qtt train models/voxtt-modelnet10.toml --data modelnet10 --out runs/first")
     )(train)
+    app.command(
+        "compress",
+        epilog=example(
+            "qtt compress net.py:Net --data cifar10 --device ecp5-25f --max-accuracy-drop 1.0 --out small",
+            "qtt compress dense.toml --data modelnet10 --device ecp5-25f --trials 40 --out small",
+        ),
+    )(compress)
     app.command("freeze", epilog=example("qtt freeze runs/first -o model.qtt"))(freeze)
     app.command("eval", epilog=example("qtt eval model.qtt --data modelnet10 --json"))(evaluate)
     app.command(
@@ -89,6 +96,49 @@ def train(
         ("time", number(result.seconds, 1, "s")),
     ]
     report(result, json, rows_table(f"{result.name}, seed {result.seed}, trained", rows))
+
+
+def compress(
+    source: Annotated[str, typer.Argument(metavar="CONFIG.toml|file.py:Net|NAME", help="The dense network.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="OUT", help="A folder; what was cut off goes on from it.")],
+    device: Annotated[str, typer.Option(metavar="NAME", help="The FPGA; none is unbounded.")] = "ecp5-85f",
+    max_accuracy_drop: Annotated[float, typer.Option("--max-accuracy-drop", min=0, help="In points.")] = 1.0,
+    trials: Annotated[int, typer.Option(min=1, help="Of the search of ranks.")] = 20,
+    steps: Annotated[int, typer.Option(min=0, help="Of training within a trial.")] = 50,
+    storage: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="Of the search, which processes can share.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a dense network small enough for a device: ranks by the planner, learning-compression, integers, a plan."""
+    from qtt_hw.compression import compress as run
+
+    with progress() as show:
+        result = run(
+            source,
+            data,
+            out,
+            device=device,
+            max_accuracy_drop=max_accuracy_drop,
+            trials=trials,
+            steps=steps,
+            storage=storage,
+            progress=show,
+        )
+    faster = "" if result.dense_cycles is None else f", the dense network {number(result.dense_cycles)}"
+    rows = [
+        ("model, plan", f"{result.model}, {result.plan}"),
+        ("validation accuracy", f"{result.accuracy:.4f}, dense float {result.dense_accuracy:.4f}"),
+        ("drop", f"{result.drop:.2f} points, {max_accuracy_drop:g} allowed"),
+        ("parameters", f"{number(result.parameters)} of {number(result.dense_parameters)}"),
+        ("weights", number(result.weight_bytes, unit="bytes")),
+        ("cycles", f"{number(result.cycles)} on {result.device}{faster}"),
+    ]
+    rows += [(f"  {layer}", ", ".join(map(str, ranks))) for layer, ranks in result.ranks.items()]
+    report(result, json, rows_table(f"{source}, compressed", rows))
+    if not result.met:
+        raise ValueError(f"{source}: the accuracy drops by {result.drop:.2f} points, more than {max_accuracy_drop:g}")
 
 
 def freeze(

@@ -1,0 +1,243 @@
+"""From a dense network to one that fits a device: ranks chosen by the planner, learning-compression, integers, a plan.
+
+The whole way in one folder, every step of which is resumed where it was cut off:
+
+    OUT/dense        the dense network, trained in float: what the accuracy is compared with
+    OUT/ranks.study  the search of ranks, a study that several processes may share
+    OUT/front.json, front.png   accuracy against cycles: what no other trial beats
+    OUT/NUMBER       learning-compression at the ranks of that trial, tuned and quantised
+    OUT/model.qtt, plan.json    what came out of it
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from boards.devices import Device
+from boards.devices import device as find_device
+from qtt_hw.data import Splits
+from qtt_hw.flow import freeze_run
+from qtt_hw.ir.file import load
+from qtt_hw.nn import zoo
+from qtt_hw.rank.study import open_storage
+from qtt_hw.train import float_model, train
+from qtt_hw.train.config import Config, load_config
+from qtt_hw.train.phase import Progress
+from qtt_hw.train.rank_search import Point, RankSearch
+from qtt_hw.train.sections import CompressSection, ModelConfig, Optimisation, QuantSection
+from rtl_gen.plan.plan import save_plan
+from rtl_gen.plan.search import plan as make_plan
+
+__all__ = ["CompressResult", "compress", "configuration"]
+
+#: Told of progress: the step, how much of how much, and a word about it.
+Show = Callable[[str, int, int, str], None]
+
+
+class CompressResult(BaseModel):
+    """What OUT holds in the end; all accuracies are of the validation samples.
+
+    Attributes
+    ----------
+    drop : float
+        Points that the integer network lacks of the dense one.
+    met : bool
+        Whether that is at most what was allowed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    plan: str
+    device: str
+    dense_accuracy: float
+    compressed_accuracy: float
+    accuracy: float
+    drop: float
+    met: bool
+    dense_parameters: int
+    parameters: int
+    weight_bytes: int
+    cycles: int
+    dense_cycles: int | None
+    frames_per_second: float
+    ranks: dict[str, tuple[int, ...]]
+    trials: int
+
+
+def configuration(source: str | Path) -> Config:
+    """The configuration of a TOML file, or defaults around a zoo network or `file.py:Net`."""
+    text = str(source)
+    if text.endswith(".toml"):
+        return load_config(text)
+    if ".py:" not in text and text not in zoo.names():
+        raise ValueError(f"{text}: neither a .toml nor file.py:Net nor in the zoo, {', '.join(zoo.names())}")
+    return Config(model=ModelConfig(name=text), quant=QuantSection())
+
+
+def _allowed(points: Sequence[Point], dense: float, drop: float) -> list[Point]:
+    """The points in the order in which they are tried: cheapest within the drop first, else the most accurate."""
+    fitting = [point for point in points if point.cycles is not None]
+    within = [point for point in fitting if point.accuracy >= dense - drop / 100.0]
+    return within or fitting[-1:]
+
+
+def compress(
+    source: str | Path | Config,
+    data: Splits | str | Path,
+    out: str | Path,
+    *,
+    device: Device | str = "ecp5-85f",
+    max_accuracy_drop: float = 1.0,
+    trials: int = 20,
+    steps: int = 50,
+    attempts: int = 2,
+    storage: str | Path | None = None,
+    progress: Show = lambda step, done, total, text: None,
+) -> CompressResult:
+    """Compress a dense network until it fits a device with as few cycles as a drop in accuracy allows.
+
+    Parameters
+    ----------
+    source : path, name or Config
+        A configuration (its [train] section trains the dense network; [compress], [tune] and [quant] may say how it
+        goes on), a zoo network, or `file.py:Net`, any nn.Module that `qtt check` accepts.
+    data : Splits or source
+    out : path
+    device : Device or str
+    max_accuracy_drop : float
+        In points of validation accuracy, from the dense float network to the integer one.
+    trials, steps : int
+        Of the rank search, and of training within each trial.
+    attempts : int
+        How many points of the front are trained in full, each less compressed than the one before, while the drop is
+        too large.
+    storage : path or URL, optional
+        Of the rank search's study; a journal file in `out` unless given.
+    progress : callable, optional
+
+    Raises
+    ------
+    ValueError
+        One line: nothing to compress, an unknown device, a storage that cannot be opened, or that nothing fits.
+    """
+    chosen = find_device(device) if isinstance(device, str) else device
+    if not max_accuracy_drop >= 0:
+        raise ValueError(f"max_accuracy_drop must be at least 0, got {max_accuracy_drop:g}")
+    folder = Path(out)
+    config = source if isinstance(source, Config) else configuration(source)
+    if not isinstance(data, Splits):
+        config, data = config.with_data(data), config.data.load(data)
+    where = open_storage(storage if storage is not None else _inside(folder, "ranks.study"))
+
+    def training(label: str) -> Progress:
+        return lambda phase, step, of, text: progress(f"{label} {phase}", step, of, text)
+
+    dense_config = config.changed(config.name, {}, without=["compress", "tune", "quant"])
+    dense = train(dense_config, data, folder / "dense", progress=training("dense"))
+    network = float_model(folder / "dense")
+    search = RankSearch(network, config, data, chosen, steps=steps)
+    if not search.layers:
+        raise ValueError(f"{config.model.name}: has nothing to compress: no convolution behind its first")
+    points = search.front(
+        trials, storage=where, name=config.name, progress=lambda done, of: progress("ranks", done, of, "")
+    )
+    candidates = _allowed(points, dense.validation_accuracy, max_accuracy_drop)
+    if not candidates:
+        raise ValueError(f"{config.name}: no trial fits {chosen.name}; allow more trials or name a larger device")
+    _write_front(folder, points, dense.validation_accuracy, chosen.name)
+    result: CompressResult | None = None
+    for point in candidates[: max(attempts, 1)]:
+        result = _finish(config, data, folder, point, chosen, dense.validation_accuracy, max_accuracy_drop, training)
+        if result.met:
+            break
+    assert result is not None
+    whole, _ = search.cost(network)
+    result = result.model_copy(update={"dense_parameters": dense.parameters, "dense_cycles": whole, "trials": trials})
+    (folder / "result.json").write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+def _inside(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
+
+
+def _compressing(config: Config, point: Point) -> Config:
+    """The configuration that compresses at a point's ranks; its own sections where it has them."""
+    epochs = max(config.train.epochs // 2, 1)
+    how = config.compress or CompressSection(
+        epochs=epochs, pairs=min(4, epochs), batch=config.train.batch, lr=config.train.lr / 4, mu=1e-2, growth=4.0
+    )
+    how = how.model_copy(update={"ranks": point.ranks, "tucker": {}, "layers": tuple(point.ranks), "form": "train"})
+    tune = config.tune or Optimisation(epochs=epochs, batch=config.train.batch, lr=config.train.lr / 4)
+    quant = config.quant or QuantSection(batch=config.train.batch)
+    return config.model_copy(update={"compress": how, "tune": tune, "quant": quant})
+
+
+def _finish(
+    config: Config,
+    data: Splits,
+    folder: Path,
+    point: Point,
+    device: Device,
+    dense_accuracy: float,
+    allowed: float,
+    training: Callable[[str], Progress],
+) -> CompressResult:
+    """Train at a point's ranks, freeze, plan; `model.qtt` and `plan.json` are then this point's."""
+    label = f"trial {point.number}"
+    if point.ranks:
+        how = _compressing(config, point)
+    else:  # the dense network already does
+        how = config.model_copy(update={"compress": None, "tune": None, "quant": config.quant or QuantSection()})
+    run = folder / str(point.number)
+    trained = train(how, data, run, start=folder / "dense", progress=training(label))
+    freeze_run(run, folder / "model.qtt")
+    graph = load(folder / "model.qtt")
+    plan = make_plan(graph, device)
+    save_plan(plan, folder / "plan.json")
+    drop = 100.0 * (dense_accuracy - trained.validation_accuracy)
+    return CompressResult(
+        model=str(folder / "model.qtt"),
+        plan=str(folder / "plan.json"),
+        device=device.name,
+        dense_accuracy=dense_accuracy,
+        compressed_accuracy=trained.phases["tune"].validation_accuracy if point.ranks else dense_accuracy,
+        accuracy=trained.validation_accuracy,
+        drop=round(drop, 4),
+        met=drop <= allowed,
+        dense_parameters=0,
+        parameters=point.parameters,
+        weight_bytes=graph.weight_bytes,
+        cycles=plan.cycles,
+        dense_cycles=None,
+        frames_per_second=plan.frames_per_second,
+        ranks=point.ranks,
+        trials=0,
+    )
+
+
+def _write_front(folder: Path, points: Sequence[Point], dense: float, device: str) -> None:
+    """The front as JSON and as a plot."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = {"device": device, "dense_accuracy": dense, "points": [asdict(point) for point in points]}
+    (folder / "front.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    shown = [(point.cycles, 100 * point.accuracy) for point in points if point.cycles is not None]
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    axes.plot([cycles for cycles, _ in shown], [percent for _, percent in shown], "o-", drawstyle="steps-post")
+    axes.axhline(100 * dense, linestyle=":", color="grey", label="dense")
+    axes.set(xscale="log", xlabel=f"cycles an inference on {device}", ylabel="validation accuracy, %")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(folder / "front.png", dpi=120)
+    pyplot.close(figure)
