@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qtt_hw.compression import compress
     from qtt_hw.demonstration import demo
     from qtt_hw.evaluate import evaluate
-    from qtt_hw.compression import compress
     from qtt_hw.fixedpoint import Format
     from qtt_hw.flow import build, check_source, cosim, emit, freeze_run, plan
     from qtt_hw.ir.check import check
