@@ -14,9 +14,9 @@ from torch import Tensor
 
 from qtt_hw.quant import QuantConfig, weight_quantizer
 from qtt_hw.tt.svd import full, tt_svd
-from qtt_hw.tt.tucker import tt_tucker
+from qtt_hw.tt.tucker import partial_tucker, tt_tucker
 
-__all__ = ["Codes", "Compression", "TensorTrain", "Whole"]
+__all__ = ["Codes", "Compression", "TensorTrain", "Tucker", "Whole"]
 
 
 class Compression(ABC):
@@ -88,4 +88,17 @@ class TensorTrain(Compression):
 
     def compress(self, weight: Tensor) -> Tensor:
         dense = np.moveaxis(full(self.cores(weight)), -1, 0)
+        return torch.from_numpy(np.ascontiguousarray(dense)).to(weight.device)
+
+
+@dataclass(frozen=True)
+class Tucker(Compression):
+    """A convolution's kernel [out, in, *kernel] of Tucker ranks (in, out): that of a TuckerConv."""
+
+    ranks: tuple[int, int]
+
+    def compress(self, weight: Tensor) -> Tensor:
+        kernel = weight.detach().to("cpu", torch.float64).numpy()
+        core, (out, inner) = partial_tucker(kernel, (0, 1), self.ranks[::-1])
+        dense = np.einsum("so,ci,oi...->sc...", out, inner, core)
         return torch.from_numpy(np.ascontiguousarray(dense)).to(weight.device)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qtt_hw.lc.compression import Codes, Compression, TensorTrain, Whole
+from qtt_hw.lc.compression import Codes, Compression, TensorTrain, Tucker, Whole
 from qtt_hw.rank.kernel_ranks import evbmf_ranks, optimised_ranks, published_tucker_ranks
 from qtt_hw.tt.shapes import parameters
 
@@ -57,9 +57,12 @@ class _Ranks(Selection):
     ----------
     codes : Codes, optional
         Of every core.
+    form : "train" or "tucker"
+        A tensor train, or the Tucker ranks alone.
     """
 
     codes: Codes | None = None
+    form: str = "train"
 
     @abstractmethod
     def ranks(self, kernel: np.ndarray) -> tuple[tuple[int, int], tuple[int, ...]]:
@@ -71,13 +74,19 @@ class _Ranks(Selection):
     def numbers(self, weight: Tensor) -> tuple[int, ...]:
         kernel = np.moveaxis(weight.detach().to("cpu", torch.float64).numpy(), 0, -1)
         tucker, ranks = self.ranks(kernel)
-        if parameters(kernel.shape, ranks) >= prod(kernel.shape):
+        size = parameters(kernel.shape, ranks)
+        if self.form == "tucker":
+            (i, o), taps = tucker, prod(kernel.shape[1:-1])
+            size = kernel.shape[0] * i + i * o * taps + o * kernel.shape[-1]
+        if size >= prod(kernel.shape):
             return (0,) * self.count(weight)
         return (*tucker, *ranks)
 
     def compression(self, numbers: tuple[int, ...]) -> Compression:
         if not any(numbers):
             return Whole()
+        if self.form == "tucker":
+            return Tucker((numbers[0], numbers[1]))
         return TensorTrain(numbers[2:], (numbers[0], numbers[1]), self.codes)
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qtt_hw.lc.compression import Codes, Compression, TensorTrain
+from qtt_hw.lc.compression import Codes, Compression, TensorTrain, Tucker
 from qtt_hw.lc.model import LCModel
 from qtt_hw.lc.selection import EVBMF, BayesOpt, Given, Selection
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.tt_conv import TTConv2d, TTConv3d, TTConvNd
+from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.train.phase import Milestone
 from qtt_hw.train.sections import CompressSection
 
@@ -48,11 +49,13 @@ def _selection(name: str, how: CompressSection, seed: int) -> Compression | Sele
     if how.form == "codes":
         assert codes is not None
         return codes
+    if how.form == "tucker" and name in how.tucker:
+        return Given(Tucker(how.tucker[name]))
     if name in how.ranks or name in how.tucker:
         return Given(TensorTrain(how.ranks.get(name), how.tucker.get(name), codes))
     if how.ranking == "evbmf":
-        return EVBMF(codes, how.factor)
-    return BayesOpt(codes, "bayes" if how.ranking == "published" else "evbmf", how.factor, seed)
+        return EVBMF(codes, how.form, how.factor)
+    return BayesOpt(codes, how.form, "bayes" if how.ranking == "published" else "evbmf", how.factor, seed)
 
 
 def under_compression(network: nn.Module, how: CompressSection, seed: int = 0) -> LCModel:
@@ -122,6 +125,9 @@ def network_of(model: LCModel) -> nn.Module:
             kind = train_kind(layer)
             assert kind is not None
             _replace(network, name, kind.from_train(layer, what.cores(shifted)))  # type: ignore[arg-type]
+        elif isinstance(what, Tucker):
+            assert isinstance(layer, nn.Conv2d | nn.Conv3d)
+            _replace(network, name, TuckerConv.from_dense(layer, what.ranks, shifted))
         else:
             with torch.no_grad():
                 layer.weight.copy_(what.compress(shifted))  # type: ignore[operator, union-attr]
@@ -132,9 +138,14 @@ def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """A fresh dense network with the tensor trains of a saved compressed one in place, and its values."""
     for name, layer in list(network.named_modules()):
         kind = train_kind(layer)
-        if kind is None or f"{name}.core_in" not in state:
+        if kind is None:
             continue
         assert isinstance(layer, nn.Conv2d | nn.Conv3d)
+        core = state.get(f"{name}.core.weight")
+        if core is not None and f"{name}.weight" not in state:
+            _replace(network, name, TuckerConv(layer, (core.shape[1], core.shape[0])))
+        if f"{name}.core_in" not in state:
+            continue
         stages = ("in", *("dhw"[axis] for axis in kind.axes))
         ranks = tuple(int(state[f"{name}.core_{stage}"].shape[0]) for stage in stages)
         train = kind(

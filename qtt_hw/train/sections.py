@@ -260,10 +260,10 @@ class QuantSection(Optimisation):
 class CompressSection(Optimisation):
     """Learning-compression of the float network, whose own phase may have no epochs.
 
-    `epochs` are shared by `pairs` L steps, a C step behind each. `form` says what weights become: tensor trains, codes
-    of `bits` bits, or trains with coded cores. At the first C step `ranking` selects the ranks: `evbmf`; `bayes`, in
-    which the trains' inner ranks are optimised, and `published`, in which the Tucker ranks are too. Or they are given,
-    by layer name, as `ranks` and `tucker`. `layers` are all convolutions but the first unless named.
+    `epochs` are shared by `pairs` L steps, a C step behind each. `form` says what weights become: tensor trains, Tucker-2,
+    codes of `bits` bits, or trains with coded cores. At the first C step `ranking` selects the ranks: `evbmf`; `bayes`,
+    in which the trains' inner ranks are optimised, and `published`, in which the Tucker ranks are too. Or they are
+    given, by layer name, as `ranks` and `tucker`. `layers` are all convolutions but the first unless named.
     """
 
     epochs: int = Field(default=12, ge=1)
@@ -272,7 +272,7 @@ class CompressSection(Optimisation):
     mu: float = Field(default=1e-3, gt=0)
     growth: float = Field(default=2.0, ge=1)
     method: Literal["augmented", "penalty"] = "augmented"
-    form: Literal["train", "codes", "both"] = "train"
+    form: Literal["train", "tucker", "codes", "both"] = "train"
     bits: int | None = Field(default=None, ge=2, le=8)
     codebook: Literal["dqc", "kmeans"] | None = None
     zero: bool = False
@@ -284,7 +284,7 @@ class CompressSection(Optimisation):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if (self.bits is not None) != (self.form != "train"):
+        if (self.bits is not None) != (self.form in ("codes", "both")):
             raise ValueError('bits are given with form = "codes" or "both", and only then')
         if self.pairs > self.epochs:
             raise ValueError(f"{self.pairs} pairs need at least as many epochs, not {self.epochs}")

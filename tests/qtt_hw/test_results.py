@@ -121,7 +121,7 @@ def test_damaged_results_are_not_overwritten(tmp_path: Path) -> None:
 def test_an_entry_may_change_its_configuration(queue: Path) -> None:
     queue.write_text(
         '[[run]]\nconfig = "four.toml"\nname = "six"\nwithout = ["teacher"]\n'
-        'set = { quant = { weight_bits = 6 }, model = { args = { ranks = 3 } } }\n'
+        "set = { quant = { weight_bits = 6 }, model = { args = { ranks = 3 } } }\n"
     )
     (entry,) = load_queue(queue)
     config = entry.load(queue.parent)

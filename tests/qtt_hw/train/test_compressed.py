@@ -7,8 +7,10 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from qtt_hw.lc.compression import Codes, TensorTrain, Whole
+from qtt_hw.ir.prepare import prepare
+from qtt_hw.lc.compression import Codes, TensorTrain, Tucker, Whole
 from qtt_hw.nn import TTConv2d, TTConv3d
+from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.train.compressed import (
     PenalisedByLC,
     compressible,
@@ -91,6 +93,30 @@ def test_the_compressed_network_computes_what_the_last_c_step_made(method: str) 
     assert torch.allclose(small(x), dense(x), atol=1e-5)
     again = rebuilt(net(1), small.state_dict()).eval()
     assert torch.equal(again(x), small(x)) and isinstance(again[6], TTConv2d) and again[6].stride == (1, 2, 1)
+
+
+def test_tucker_2_is_three_convolutions() -> None:
+    how = section(form="tucker", layers=("2", "6"), tucker={"2": (3, 4), "6": (4, 5)})
+    model = under_compression(net(), how).eval()
+    assert model.compression("2") == Tucker((3, 4))
+    small = network_of(model).eval()
+    assert isinstance(small[2], TuckerConv) and small[2].core.weight.shape == (4, 3, 3, 3)
+    assert small[6].core.stride == (2, 1) and small[6].last.bias is not None
+    dense, x = net().eval(), torch.randn(2, 3, 9, 8)
+    with torch.no_grad():
+        for index, name in enumerate(model.weights):
+            dense.get_submodule(name).weight.copy_(getattr(model, f"target_{index}"))
+    assert torch.allclose(small(x), dense(x), atol=1e-5)
+    again = rebuilt(net(1), small.state_dict()).eval()
+    assert torch.equal(again(x), small(x))
+    rest = nn.Sequential(small[0], small[1], small[2], small[3], small[4], nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    stages = [stage.name for stage in prepare(rest, x).stage_list]
+    assert stages[1:4] == ["2.first", "2.core", "2.last"]
+    chosen = under_compression(net(), section(form="tucker", factor=0.8))
+    chosen.compress()
+    assert isinstance(chosen.compression("2"), Tucker | Whole)
+    full = TuckerConv.from_dense(net()[2], (8, 8))
+    assert torch.allclose(full(torch.ones(1, 8, 4, 4)), net()[2](torch.ones(1, 8, 4, 4)), atol=1e-5)
 
 
 def test_coded_weights_are_set() -> None:
