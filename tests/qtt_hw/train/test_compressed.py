@@ -109,7 +109,7 @@ def test_tucker_2_is_three_convolutions() -> None:
     assert torch.allclose(small(x), dense(x), atol=1e-5)
     again = rebuilt(net(1), small.state_dict()).eval()
     assert torch.equal(again(x), small(x))
-    rest = nn.Sequential(small[0], small[1], small[2], small[3], small[4], nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    rest = nn.Sequential(*(small[i] for i in range(5)), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
     stages = [stage.name for stage in prepare(rest, x).stage_list]
     assert stages[1:4] == ["2.first", "2.core", "2.last"]
     chosen = under_compression(net(), section(form="tucker", factor=0.8))
