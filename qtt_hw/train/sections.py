@@ -261,8 +261,8 @@ class CompressSection(Optimisation):
     """Learning-compression of the float network, whose own phase may have no epochs.
 
     `epochs` are shared by `pairs` L steps, a C step behind each. `form` says what weights become: tensor trains,
-    Tucker-2, codes of `bits` bits, or trains with coded cores. At the first C step `ranking` selects the ranks: `evbmf`;
-    `bayes`, in which the trains' inner ranks are optimised, and `published`, in which the Tucker ranks are too. Or they
+    Tucker-2, codes of `bits` bits, or trains with coded cores. At the first C step `ranking` selects the ranks:
+    `evbmf`; `bayes`, in which the trains' inner ranks are optimised, and `published`, in which the Tucker ranks are too. Or they
     are given, by layer name, as `ranks` and `tucker`. `layers` are all convolutions but the first unless named.
     """
 
