@@ -235,9 +235,11 @@ def accumulator_range(weight: IntArray, x: Format) -> tuple[int, int]:
     flat = weight.reshape(weight.shape[0], -1).astype(np.int64)
     positive = np.where(flat > 0, flat, 0).sum(axis=1)
     negative = np.where(flat < 0, flat, 0).sum(axis=1)
-    high = positive * x.maximum + negative * x.minimum
-    low = negative * x.maximum + positive * x.minimum
-    return min(int(low.min()), 0), max(int(high.max()), 0)
+    # Python's integers: the products can be wider than int64, whose bounds are then refused by what asks for them.
+    pairs = list(zip(positive.tolist(), negative.tolist(), strict=True))
+    high = max(p * x.maximum + n * x.minimum for p, n in pairs)
+    low = min(n * x.maximum + p * x.minimum for p, n in pairs)
+    return min(low, 0), max(high, 0)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from boards.devices import device as find_device
 from qtt_hw.ir.file import digest_of, load, save
 from qtt_hw.ir.graph import Graph
 from rtl_gen.argmax import output_layout
+from rtl_gen.cycles import predict
 from rtl_gen.manifest import NAME as MANIFEST
 from rtl_gen.manifest import InputPort, Manifest, OutputPort, Predicted, Sources, Tap
 from rtl_gen.plan.plan import Plan, load_plan, save_plan, stage_specs
@@ -109,7 +110,13 @@ def emit(
     elif not isinstance(plan, Plan):
         plan = load_plan(Path(plan))
     specs = stage_specs(graph, [(s.stage, s.folding) for s in plan.stages])
-    top = Top(specs, plan.input_lanes, Topology.of(graph, plan.fifo_depths), taps=taps)
+    topology = Topology.of(graph, plan.fifo_depths)
+    top = Top(specs, plan.input_lanes, topology, taps=taps)
+    if any(len(sources) > 1 for sources in topology.reads):
+        # FIFOs that are too short hang, which only the schedule shows.
+        found = predict(specs, plan.input_lanes, classes=top.classes, topology=topology)
+        if found.interval != plan.cycles:
+            raise ValueError(f"{graph.name}: the plan says {plan.cycles} cycles, its FIFOs make it {found.interval}")
 
     build.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{build.name}.", dir=build.parent))

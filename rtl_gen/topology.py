@@ -78,6 +78,8 @@ class Topology:
         for (name, number), depth in (fifos or {}).items():
             if name not in names or not 0 <= number < len(reads[numbers[name]]):
                 raise ValueError(f"{graph.name} has no input {number} of a stage {name} for a FIFO")
+            if len(reads[numbers[name]]) == 1:
+                raise ValueError(f"stage {name}: reads one stream, a FIFO stands at a sum")
             depths[Reader(numbers[name], number)] = depth
         return cls(tuple(reads), depths)
 

@@ -100,7 +100,7 @@ def plan(
     rows = [
         ("cycles", f"{number(result.cycles)} an inference, {rate} inferences/s at {result.clock_mhz:g} MHz"),
         ("latency", f"{number(result.latency)} cycles"),
-        ("busiest stage", f"{result.bottleneck}, multiplying in {result.utilization:.1%} of the cycles"),
+        ("busiest stage", f"{result.bottleneck}, busy in {result.utilization:.1%} of the cycles"),
         ("multipliers", number(result.multipliers)),
         ("DSP, block RAM, LUT", f"{number(result.dsps)}, {number(result.brams)}, {number(result.luts)}"),
         ("weights in ROM", number(result.rom_bits, unit="bits")),

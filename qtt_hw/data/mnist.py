@@ -49,6 +49,9 @@ def load_mnist(folder: Path) -> Raw:
     if train.sample_shape != test.sample_shape:
         raise ValueError(f"{folder}: test images of {list(test.x.shape[2:4])}, training of {list(train.x.shape[2:4])}")
     classes = int(train.y.max()) + 1
+    missing = sorted(set(range(classes)) - set(train.y.tolist()))
+    if missing:
+        raise ValueError(f"{folder}: training labels reach {classes - 1}, but none is {missing[0]}; a file is damaged")
     if int(test.y.max()) >= classes:
         raise ValueError(f"{folder}: test label {test.y.max()}, but training labels are 0 to {classes - 1}")
     return train, test, tuple(str(index) for index in range(classes))

@@ -85,8 +85,8 @@ class ContractionStage(Stage):
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
         self.weight_quantizer = quantizer
         self.weight = nn.Parameter(weight.detach().clone(), requires_grad=quantizer.trains_weight)
-        with self._named():
-            quantizer.calibrate(self.weight)
+        if bool(weight.detach().any()):  # a layer that begins with zeros is filled by training, and calibrated then
+            self.calibrate_weight()
         self.output_quantizer = ActivationQuantizer(out_bits, not relu, fixed_output)
         self._cache: tuple[tuple[object, ...], Folded, dict[str, Tensor]] | None = None
 

@@ -284,6 +284,8 @@ class Lowering:
         return self.pool(name, "average", Window((d, h, w), (d, h, w)), x)
 
     def subsample(self, name: str, layer: Subsample, x: Value) -> Value:
+        if x.flat and x.shape[:3] != (1, 1, 1):
+            raise Unsupported("reads a flattened map; put it before the flatten")
         d, h, w = (layer.stride if size > 1 else 1 for size in x.shape[:3])
         draft = SubsampleDraft(name, (x.edge,), name, x.shape, (d, h, w), layer.out_channels, layer.before)
         return self.append(draft, replace(x, norm_target=None))

@@ -71,6 +71,8 @@ class ResNet(nn.Module):
         shortcut: Shortcut = "convolution",
     ) -> None:
         super().__init__()
+        if not isinstance(depth, int) or not all(isinstance(width, int) and width > 0 for width in widths):
+            raise ValueError(f"resnet: depth and widths must be whole numbers, got {depth!r} and {list(widths)}")
         blocks, rest = divmod(depth - 2, 6)
         if rest or blocks < 1:
             raise ValueError(f"resnet: depth must be 6n + 2, such as 20, 32, 44 or 56, got {depth}")

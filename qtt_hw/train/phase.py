@@ -110,7 +110,7 @@ class Phase:
             join_batch_norms(model)
             processes.share(model)
         optimizer = build_optimizer(
-            model, how.optimizer, how.lr, how.weight_decay, how.momentum, self.scales, self.scale_lr
+            model, how.optimizer, how.lr, how.weight_decay, how.momentum, self.scales, self.scale_lr, how.nesterov
         )
         counters: dict[str, Any] = dict.fromkeys(("step", "milestones", "updates", "correct", "seen"), 0)
         counters |= {"seconds": 0.0, "loss": 0.0, "best": None}

@@ -69,6 +69,7 @@ def build_optimizer(
     momentum: float,
     scales: Iterable[nn.Parameter] = (),
     scale_lr: float = 0.0,
+    nesterov: bool = True,
 ) -> torch.optim.Optimizer:
     """The optimizer with three groups: matrices and kernels decay, vectors do not, scales have their own rate."""
     own = {id(parameter) for parameter in scales}
@@ -82,7 +83,7 @@ def build_optimizer(
     if kind == "adamw":
         optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=lr)
     else:
-        optimizer = torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
+        optimizer = torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov and momentum > 0)
     for group in optimizer.param_groups:
         group["largest_lr"] = group["lr"]
     return optimizer

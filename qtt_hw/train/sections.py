@@ -139,6 +139,7 @@ class Optimisation(Section):
     lr: float = Field(gt=0)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = Field(default=True, description="of sgd")
     weight_decay: float = Field(default=0.0, ge=0)
     schedule: Kind = "one-cycle"
     warmup: float = Field(default=0.15, ge=0, lt=1, description="share of the steps that the learning rate rises over")
@@ -261,9 +262,9 @@ class CompressSection(Optimisation):
     """Learning-compression of the float network, whose own phase may have no epochs.
 
     `epochs` are shared by `pairs` L steps, a C step behind each. `form` says what weights become: tensor trains,
-    Tucker-2, codes of `bits` bits, or trains with coded cores. At the first C step `ranking` selects the ranks:
-    `evbmf`; `bayes`, in which the trains' inner ranks are optimised, and `published`, in which the Tucker ranks are too. Or they
-    are given, by layer name, as `ranks` and `tucker`. `layers` are all convolutions but the first unless named.
+    Tucker-2, codes of `bits` bits, or trains with coded cores. At the first C step `ranking` selects ranks: `evbmf`;
+    `bayes`, with the trains' inner ranks optimised; `published`, with the Tucker ranks optimised too. Or they are
+    given, by layer name, as `ranks` and `tucker`. `layers` are all convolutions but the first unless named.
     """
 
     epochs: int = Field(default=12, ge=1)

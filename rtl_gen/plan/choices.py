@@ -239,9 +239,9 @@ class SumChoices:
             self.choices[lanes] = Choice(folding, spec.cycles, stage_resources(spec))
 
     def reads(self, lanes: int) -> tuple[Lanes, Lanes]:
-        """The widths that each of the streams which it reads may have."""
-        a, b = self.streams
-        return readable(a, lanes), readable(b, lanes)
+        """The widths that each of the streams which it reads may have: no wider ones, whose splitting costs cycles."""
+        a, b = (frozenset(w for w in readable(n, lanes) if lanes % w == 0) for n in self.streams)
+        return a, b
 
 
 def choices_of(nodes: Sequence[tuple[Node, Edge, int]]) -> list[StageChoices]:

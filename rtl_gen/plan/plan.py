@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qtt_hw.errors import one_line
 from qtt_hw.ir.graph import Add, Graph, Node, Reshape
@@ -53,9 +53,9 @@ class FifoPlan(BaseModel):
 
     stage: str
     input: int
-    least: int
-    depth: int
-    width: int
+    least: int = Field(ge=1)
+    depth: int = Field(ge=1)
+    width: int = Field(ge=1)
     brams: int
     luts: int
 

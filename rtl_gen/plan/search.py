@@ -215,12 +215,26 @@ def plan(
     """
     problem = Problem.of(graph, alternatives or {})
     reserved = _expected_fifos(problem)
+    target = None if fps is None else int(clock_mhz * 1e6 / fps)
+    aim = fps
     for _ in range(ATTEMPTS):
-        found = _planned(problem, device, reserved, fps, clock_mhz, progress)
-        if max(_shares(_total(found), device).values(), default=0.0) <= 1.0:
+        found = _planned(problem, device, reserved, aim, clock_mhz, progress)
+        too_large = max(_shares(_total(found), device).values(), default=0.0) > 1.0
+        too_slow = target is not None and found.cycles > target
+        if not too_large and not too_slow:
             return found
-        fifos = _of_fifos(found.fifos)
-        reserved = Resources(brams=max(reserved.brams, fifos.brams), luts=max(reserved.luts, fifos.luts))
+        if too_slow:
+            # Stages that wait for each other took longer than the slowest by itself: aim as much higher.
+            assert aim is not None and target is not None
+            aim *= max(found.cycles / target, 1.001)
+        if too_large:
+            fifos = _of_fifos(found.fifos)
+            reserved = Resources(brams=max(reserved.brams, fifos.brams), luts=max(reserved.luts, fifos.luts))
+    if not too_large:
+        raise DoesNotFit(
+            f"{graph.name}: {fps:g} frames a second at {clock_mhz:g} MHz are not reached: the nearest plan takes "
+            f"{found.cycles} cycles, {clock_mhz * 1e6 / found.cycles:.1f} frames a second"
+        )
     raise DoesNotFit(
         f"{graph.name}: the FIFOs of its sums take {fifos.brams} block RAMs and {fifos.luts} LUTs, "
         f"which do not fit {device.name} beside its stages"

@@ -290,3 +290,9 @@ def test_codebooks_that_use_every_code() -> None:
 def test_impossible_codebooks(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Codebook(*arguments)
+
+
+def test_a_range_wider_than_int64_is_not_wrapped() -> None:
+    weight = np.full((1, 1 << 17), 1 << 31, dtype=np.int64)
+    assert accumulator_range(weight, Format(16, False, 0)) == (0, (1 << 48) * ((1 << 16) - 1))
+    assert accumulator_range(-weight, Format(16, True, 0)) == (-(1 << 48) * ((1 << 15) - 1), (1 << 48) * (1 << 15))

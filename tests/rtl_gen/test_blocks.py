@@ -14,6 +14,7 @@ from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Pool, Reshape, Window
 from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
+from rtl_gen.plan.choices import SumChoices
 from rtl_gen.plan.front import Block, Budget, Items, Slot, fronts, solve
 from rtl_gen.plan.plan import load_plan, save_plan, stage_specs
 from rtl_gen.plan.problem import Problem, along
@@ -225,3 +226,40 @@ def test_from_the_graph_to_the_simulation(tmp_path: Path) -> None:
     assert result.equal and result.cycles_equal is True
     assert cosim(tmp_path / "build", x, stalls=("mostly", "bursty"), seed=1).equal
     assert cosim(tmp_path / "build", x[:3], engine="cocotb", stalls=True, seed=4).equal
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_frame_rate_is_reached_by_the_predicted_cycles(name: str) -> None:
+    """Stages wait for each other, so that the slowest of them alone does not say how fast a plan is."""
+    graph = GRAPHS[name]()
+    fastest = plan(graph, device("ecp5-25f"))
+    for share in (0.3, 0.55, 0.8):
+        wanted = share * fastest.frames_per_second
+        assert plan(graph, device("ecp5-25f"), fps=wanted).frames_per_second >= wanted
+
+
+def test_a_sum_reads_no_words_that_it_would_have_to_split() -> None:
+    (sums,) = [node for node in identity().nodes if isinstance(node, Add)]
+    edge = identity().edges[sums.inputs[0]]
+    choices = SumChoices(sums, (edge, edge), (edge.channels, edge.channels))
+    for lanes in choices.choices:
+        assert all(lanes % width == 0 for widths in choices.reads(lanes) for width in widths)
+
+
+def test_emit_refuses_fifos_that_change_the_cycles(tmp_path: Path) -> None:
+    found = plan(identity(), device("ecp5-25f"))
+    (fifo,) = found.fifos
+    for depth in (fifo.least - 1, fifo.depth - 1):
+        if depth >= 1:
+            short = found.model_copy(update={"fifos": (fifo.model_copy(update={"depth": depth}),)})
+            with pytest.raises(ValueError, match=r"its FIFOs make it|its buffers are too small"):
+                emit(identity(), tmp_path / "build", short)
+    with pytest.raises(ValueError, match=r"its FIFOs make it|its buffers are too small"):
+        emit(identity(), tmp_path / "build", found.model_copy(update={"fifos": ()}))
+    other = fifo.model_copy(update={"stage": found.stages[0].stage, "input": 0})
+    with pytest.raises(ValueError, match="reads one stream, a FIFO stands at a sum"):
+        emit(identity(), tmp_path / "build", found.model_copy(update={"fifos": (other,)}))
+    assert not (tmp_path / "build").exists()
+    save_plan(found.model_copy(update={"fifos": (fifo.model_copy(update={"depth": 0}),)}), tmp_path / "p.json")
+    with pytest.raises(ValueError, match=r"p.json: fifos.0.depth: Input should be greater than or equal to 1"):
+        load_plan(tmp_path / "p.json")

@@ -118,3 +118,12 @@ def test_the_published_set() -> None:
     assert splits.test.y[:8].tolist() == [7, 2, 1, 0, 4, 1, 4, 9]
     assert round(float(splits.test.x.mean() / 255), 4) == 0.1325
     assert read_idx(Path(os.environ["QTT_DATA"]) / "mnist" / f"{FILES['test'][1]}.gz", 1)[0] == 7
+
+
+def test_labels_with_a_gap_are_damaged(tmp_path: Path) -> None:
+    folder = write(tmp_path / "digits", zipped=False)
+    labels = Y["train"].copy()
+    labels[7] = 255
+    (folder / FILES["train"][1]).write_bytes(idx(labels))
+    with pytest.raises(ValueError, match="digits: training labels reach 255, but none is 3; a file is damaged"):
+        load(folder, validation=6)

@@ -339,3 +339,19 @@ def test_shortcuts_of_zeros_pass_values_and_relus_on(inputs, assert_equal) -> No
     assert edges["skip"].format == edges["stem"].format and edges["skip"].channels == 2 * CHANNELS
     moved = lowered(lambda net, x: net.wide(x).relu() + net.skip(net.one(x)).relu(), 2 * CHANNELS * 4)
     assert {s.name: s.relu for s in moved.stage_list if hasattr(s, "relu")}["one"]
+
+
+def test_a_flattened_map_is_not_subsampled() -> None:
+    net = nn.Sequential(nn.Conv3d(2, 4, 3), nn.Flatten(), Subsample(108, 120, 2))
+    with pytest.raises(ValueError, match="reads a flattened map; put it before the flatten"):
+        prepare(net, torch.zeros(1, 2, 5, 5, 5))
+
+
+def test_a_layer_that_begins_with_zeros_may_have_a_codebook() -> None:
+    """Training fills it; only what is still zero then is refused."""
+    head = nn.Linear(4, 3)
+    nn.init.zeros_(head.weight)
+    net = nn.Sequential(nn.Conv3d(1, 4, 3), nn.AdaptiveAvgPool3d(1), nn.Flatten(), head)
+    prepared = prepare(net, torch.zeros(1, 1, 4, 4, 4), QuantConfig(codebook="dqc"))
+    with pytest.raises(ValueError, match="3: all its weights are 0"):
+        prepared.calibrate([torch.ones(2, 1, 4, 4, 4)])
