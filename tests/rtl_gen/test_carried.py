@@ -30,7 +30,7 @@ def narrowed(network, found: Plan) -> Plan:
     nodes = [node for node in network.nodes if not isinstance(node, Reshape)]
     specs = [StageSpec(node, network.input_of(node), folding) for node, folding in zip(nodes, chain, strict=True)]
     prediction = predict(specs, 4, classes=5)
-    return plan_of(network, chain, prediction, 4, device("ecp5-25f"), 100.0)
+    return plan_of(network, specs, (), prediction, 4, device("ecp5-25f"), 100.0)
 
 
 @pytest.fixture(scope="module")
