@@ -216,24 +216,27 @@ def plan(
     problem = Problem.of(graph, alternatives or {})
     reserved = _expected_fifos(problem)
     target = None if fps is None else int(clock_mhz * 1e6 / fps)
-    aim = fps
+    aim, nearest = fps, None
     for _ in range(ATTEMPTS):
-        found = _planned(problem, device, reserved, aim, clock_mhz, progress)
-        too_large = max(_shares(_total(found), device).values(), default=0.0) > 1.0
-        too_slow = target is not None and found.cycles > target
-        if not too_large and not too_slow:
-            return found
-        if too_slow:
-            # Stages that wait for each other took longer than the slowest by itself: aim as much higher.
-            assert aim is not None and target is not None
-            aim *= max(found.cycles / target, 1.001)
-        if too_large:
+        try:
+            found = _planned(problem, device, reserved, aim, clock_mhz, progress)
+        except DoesNotFit:
+            if nearest is None:
+                raise
+            break
+        if max(_shares(_total(found), device).values(), default=0.0) > 1.0:
             fifos = _of_fifos(found.fifos)
             reserved = Resources(brams=max(reserved.brams, fifos.brams), luts=max(reserved.luts, fifos.luts))
-    if not too_large:
+            continue
+        if aim is None or target is None or found.cycles <= target:
+            return found
+        # Stages that wait for each other take longer than the slowest by itself: aim as much higher.
+        nearest = found if nearest is None or found.cycles < nearest.cycles else nearest
+        aim *= max(found.cycles / target, 1.001)
+    if nearest is not None:
         raise DoesNotFit(
-            f"{graph.name}: {fps:g} frames a second at {clock_mhz:g} MHz are not reached: the nearest plan takes "
-            f"{found.cycles} cycles, {clock_mhz * 1e6 / found.cycles:.1f} frames a second"
+            f"{graph.name}: {fps:g} frames a second at {clock_mhz:g} MHz are not reached on {device.name}: the nearest "
+            f"plan takes {nearest.cycles} cycles, {nearest.frames_per_second:.1f} frames a second"
         )
     raise DoesNotFit(
         f"{graph.name}: the FIFOs of its sums take {fifos.brams} block RAMs and {fifos.luts} LUTs, "

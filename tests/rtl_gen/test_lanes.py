@@ -44,7 +44,7 @@ def network() -> Graph:
 
 @pytest.fixture(scope="module")
 def planned() -> Plan:
-    return plan(network(), device("ecp5-25f"), fps=200_000)
+    return plan(network(), device("ecp5-25f"), fps=150_000)
 
 
 def test_codebooks_are_shifted_and_the_dsps_go_to_others(planned):
@@ -101,7 +101,7 @@ def test_what_cannot_be_built_is_named():
 def test_a_shortcut_s_identity_needs_no_multiplier_either():
     """Weights of -1, 0 and 1 stay in LUTs however many DSPs are idle."""
     identity = replace(node(Format(2, True, 0, narrow=True)), weight=as_integers(np.eye(8).reshape(8, 1, 1, 1, 8)))
-    planned = plan(Graph("identity", InputSpec(EDGE, EDGE.shape), (identity,)), device("ecp5-85f"), fps=200_000)
+    planned = plan(Graph("identity", InputSpec(EDGE, EDGE.shape), (identity,)), device("ecp5-85f"), fps=90_000)
     assert planned.stages[0].folding.multiplier == "logic" and planned.dsps == 0
     wider = replace(identity, weight_format=Format(3, True, 0, narrow=True))
-    assert plan(Graph("wider", InputSpec(EDGE, EDGE.shape), (wider,)), device("ecp5-85f"), fps=200_000).dsps > 0
+    assert plan(Graph("wider", InputSpec(EDGE, EDGE.shape), (wider,)), device("ecp5-85f"), fps=90_000).dsps > 0
