@@ -53,8 +53,8 @@ def train(
     Interrupted at any moment and started again, it ends with the same weights, bit for bit, on the same machine.
 
     Under `torchrun` its processes train together, each on a part of every batch: the steps are those of one process
-    with the whole batch, to rounding. All read the data, and the first one alone writes the folder; going on takes as
-    many processes.
+    with the whole batch, to rounding (bfloat16's under `autocast`), unless the network drops out at random. All read
+    the data, and the first one alone writes the folder; going on takes as many processes.
 
     Parameters
     ----------
