@@ -15,6 +15,7 @@ from qtt_hw.lc.selection import EVBMF, BayesOpt, Given, Selection
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.tt_conv import TTConv2d, TTConv3d, TTConvNd
 from qtt_hw.nn.tucker_conv import TuckerConv
+from qtt_hw.train.model import replace_layer
 from qtt_hw.train.phase import Milestone
 from qtt_hw.train.sections import CompressSection
 
@@ -124,10 +125,10 @@ def network_of(model: LCModel) -> nn.Module:
         if isinstance(what, TensorTrain):
             kind = train_kind(layer)
             assert kind is not None
-            _replace(network, name, kind.from_train(layer, what.cores(shifted)))  # type: ignore[arg-type]
+            replace_layer(network, name, kind.from_train(layer, what.cores(shifted)))  # type: ignore[arg-type]
         elif isinstance(what, Tucker):
             assert isinstance(layer, nn.Conv2d | nn.Conv3d)
-            _replace(network, name, TuckerConv.from_dense(layer, what.ranks, shifted))
+            replace_layer(network, name, TuckerConv.from_dense(layer, what.ranks, shifted))
         else:
             with torch.no_grad():
                 layer.weight.copy_(what.compress(shifted))  # type: ignore[operator, union-attr]
@@ -143,7 +144,7 @@ def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
         assert isinstance(layer, nn.Conv2d | nn.Conv3d)
         core = state.get(f"{name}.core.weight")
         if core is not None and f"{name}.weight" not in state:
-            _replace(network, name, TuckerConv(layer, (core.shape[1], core.shape[0])))
+            replace_layer(network, name, TuckerConv(layer, (core.shape[1], core.shape[0])))
         if f"{name}.core_in" not in state:
             continue
         stages = ("in", *("dhw"[axis] for axis in kind.axes))
@@ -157,11 +158,6 @@ def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
             layer.padding,
             bias=layer.bias is not None,
         )
-        _replace(network, name, train)
+        replace_layer(network, name, train)
     network.load_state_dict(state)
     return channels_last(network)
-
-
-def _replace(network: nn.Module, name: str, layer: nn.Module) -> None:
-    parent, _, child = name.rpartition(".")
-    setattr(network.get_submodule(parent), child, layer)

@@ -16,7 +16,7 @@ from qtt_hw.nn.planar import squeezing_depth
 from qtt_hw.train.config import Config
 from qtt_hw.tt.orders import Ordered
 
-__all__ = ["build_model", "example_input", "make_network"]
+__all__ = ["build_model", "example_input", "make_network", "replace_layer"]
 
 
 def example_input(spec: InputSpec) -> torch.Tensor:
@@ -109,7 +109,7 @@ def _set_path(model: nn.Module, layer: str, path: str) -> None:
         ordered = Ordered.parse(path)
         if ordered.in_modes:
             found = found.reordered(ordered.in_modes, ordered.out_modes)
-            _replace(model, layer, found)
+            replace_layer(model, layer, found)
         found.set_path(ordered.path)
     except ValueError as error:
         raise ValueError(f"model.paths: {layer}: {error}") from None
@@ -137,9 +137,10 @@ def _set_ranks(model: nn.Module, layer: str, ranks: tuple[int, ...]) -> None:
         new = TTConv3d.from_dense(old, ranks=ranks)
     else:
         raise ValueError(f"model.ranks: {layer} is a {type(old).__name__}, ranks are for TTConv3d and Conv3d")
-    _replace(model, layer, new)
+    replace_layer(model, layer, new)
 
 
-def _replace(model: nn.Module, layer: str, new: nn.Module) -> None:
+def replace_layer(model: nn.Module, layer: str, new: nn.Module) -> None:
+    """Put a layer in the place of the one of that name."""
     parent, _, child = layer.rpartition(".")
     setattr(model.get_submodule(parent), child, new)

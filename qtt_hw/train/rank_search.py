@@ -26,6 +26,7 @@ from qtt_hw.train.compressed import compressible, train_kind
 from qtt_hw.train.config import Config
 from qtt_hw.train.distill import Loss
 from qtt_hw.train.measure import accuracy
+from qtt_hw.train.model import replace_layer
 from qtt_hw.train.sections import QuantSection
 from qtt_hw.train.untrained import placeholder_graph
 from qtt_hw.tt.shapes import full_ranks, parameters
@@ -145,8 +146,7 @@ class RankSearch:
             layer = network.get_submodule(name)
             kind = train_kind(layer)
             assert kind is not None
-            parent, _, child = name.rpartition(".")
-            setattr(network.get_submodule(parent), child, kind.from_dense(layer, rank))  # type: ignore[arg-type]
+            replace_layer(network, name, kind.from_dense(layer, rank))  # type: ignore[arg-type]
         return channels_last(network)
 
     def tuned(self, network: nn.Module) -> float:
