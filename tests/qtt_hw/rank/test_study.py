@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,10 @@ def test_a_study_goes_on_where_it_stands(tmp_path: Path, kind: str) -> None:
     assert run(where, 7, told) == found and len(reports) == 3  # type: ignore[arg-type]
 
 
-def _work(where: str, mine: str) -> None:
+def _work(where: str, mine: str, begun: Barrier) -> None:
     def evaluate(ranks: dict[str, int]) -> tuple[float, float]:
+        if not Path(mine).exists():
+            begun.wait(timeout=120)  # in the first trial of each: neither finishes the study before the other came
         with Path(mine).open("a", encoding="utf-8") as file:
             file.write(f"{os.getpid()} {ranks['a']} {ranks['b']}\n")
         return both(ranks)
@@ -69,7 +72,8 @@ def _work(where: str, mine: str) -> None:
 def test_two_processes_share_a_study(tmp_path: Path) -> None:
     where, logs = str(tmp_path / "study.journal"), [str(tmp_path / f"{i}.log") for i in range(2)]
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_work, args=(where, log)) for log in logs]
+    begun = context.Barrier(2)
+    workers = [context.Process(target=_work, args=(where, log, begun)) for log in logs]
     for worker in workers:
         worker.start()
     for worker in workers:
