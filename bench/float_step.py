@@ -2,8 +2,9 @@
 
     python bench/float_step.py resnet20 --input 3,1,32,32 -o results/bench-float-step.json
 
-A step is forward, loss, backward and update by SGD on random data. The least of several steps is reported, in wall and
-in processor time: on a machine that has other work to do, only the latter compares.
+A step is forward, loss, backward and update by SGD on random data, freed memory kept as in training, or not. The least
+of several steps is reported, in wall and in processor time: on a machine that has other work to do, only the latter
+compares.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import nn
 
 from qtt_hw.cli.show import shape
 from qtt_hw.nn.memory import channels_last
+from qtt_hw.train.environment import keep_freed_memory
 from qtt_hw.train.untrained import network
 
 
@@ -69,15 +71,19 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--default-malloc", action="store_true", help="leave the allocator as it is")
     parser.add_argument("-o", "--output", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    if not given.default_malloc:
+        keep_freed_memory()
     row = measure(given.model, shape(given.input), given.batch, given.steps)
     row["machine"] = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__}
     row["command"] = (
         f"python bench/float_step.py {given.model}"
         + (f" --input {given.input}" if given.input else "")
         + f" --batch {given.batch} --steps {given.steps} --threads {given.threads}"
+        + (" --default-malloc" if given.default_malloc else "")
     )
     text = json.dumps(row, indent=1)
     if given.output is not None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from qtt_hw.train.compressed import PenalisedByLC, described, network_of, rebuil
 from qtt_hw.train.compressed import milestones as c_steps
 from qtt_hw.train.config import Config, load_config
 from qtt_hw.train.distill import Loss
+from qtt_hw.train.environment import keep_freed_memory, reproducible
 from qtt_hw.train.measure import accuracy
 from qtt_hw.train.model import build_model
 from qtt_hw.train.penalty import Penalised
@@ -87,34 +87,13 @@ def train(
         config, data = config.with_data(data), config.data.load(data)
     splits = data
     origin = None if start is None else RunStore(Path(start))
+    keep_freed_memory()
     with started(accelerator) as processes:
         run = _Run(config, splits, RunStore(Path(out), processes), processes, origin)
         if progress is True and processes.first:
             with progress_bar() as bar:
                 return run.go(bar)
         return run.go(None if isinstance(progress, bool) else progress)
-
-
-@contextmanager
-def _reproducible(threads: int) -> Iterator[None]:
-    """Deterministic algorithms, exact float32, a given number of threads and an untouched random state afterwards."""
-    before = (
-        torch.get_num_threads(),
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        torch.backends.cudnn.allow_tf32,
-        torch.backends.cuda.matmul.allow_tf32,
-    )
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1], warn_only=before[2])
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before[3:]
 
 
 class _Run:
@@ -161,7 +140,7 @@ class _Run:
         store.cut_log(state.pop("log_size", 0))
         counters = state.pop("counters", None)
         started = time.perf_counter()
-        with _reproducible(state["threads"]), StopSignals(patient=self.processes.several) as stop:
+        with reproducible(state["threads"]), StopSignals(patient=self.processes.several) as stop:
             for index in range(state["phase"], len(self.names)):
                 state["phase"] = index
                 fresh = counters is None
