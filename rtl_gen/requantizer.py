@@ -1,14 +1,15 @@
 """Accumulators to output integers: the hardware of `qtt_hw.fixedpoint.Requantizer`, running free.
 
 y = clamp((acc * m[row] + b[row] + 2**(s-1)) >> s). The product of a wide accumulator is split exactly over several
-multipliers; the rounding term is added into the offset; saturation takes two steps, overflow first.
+multipliers; where every m is the same power of two (a bias without batch norm, a mean of 2**k values) it is wiring. The
+rounding term is added into the offset; saturation takes two steps, overflow first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -34,9 +35,29 @@ def _multiplier_bits(requant: Requantizer) -> int:
     return bits_for_range(min(requant.multiplier), max(requant.multiplier))
 
 
+def scale_of(requant: Requantizer) -> int | None:
+    """k where every row multiplies by the same 2**k, which takes no multiplier; else None."""
+    m = requant.multiplier
+    if m is None or len(set(m)) > 1 or m[0] < 1 or m[0] & (m[0] - 1):
+        return None
+    return m[0].bit_length() - 1
+
+
+def stored_bits(requant: Requantizer) -> tuple[int, int]:
+    """Bits of m and of b with its rounding term in the ROM of an affine requantiser's rows; no bits of a fixed m."""
+    assert requant.offset is not None
+    half = _half(requant)
+    offset = bits_for_range(min(requant.offset) + half, max(requant.offset) + half)
+    return 0 if scale_of(requant) is not None else _multiplier_bits(requant), offset
+
+
+def _half(requant: Requantizer) -> int:
+    return 1 << (requant.shift - 1) if requant.shift > 0 else 0
+
+
 def multipliers_of(requant: Requantizer, low: int, high: int) -> int:
     """DSP multipliers per lane."""
-    if not requant.affine:
+    if not requant.affine or scale_of(requant) is not None:
         return 0
     return pieces(bits_for_range(low, high)) * pieces(_multiplier_bits(requant))
 
@@ -45,6 +66,8 @@ def latency_of(requant: Requantizer, low: int, high: int) -> int:
     """Cycles from an accumulator to its output integer."""
     if not requant.affine:
         return 3
+    if scale_of(requant) is not None:
+        return READ_LATENCY + 3
     return READ_LATENCY + MULTIPLY_LATENCY + multipliers_of(requant, low, high) + 2
 
 
@@ -97,8 +120,7 @@ class RequantizeUnit(wiring.Component):
         return m
 
     def _rounded(self, m: Module) -> list[Value]:
-        shift = self.requant.shift
-        half = 1 << (shift - 1) if shift > 0 else 0
+        shift, half = self.requant.shift, _half(self.requant)
         sums: list[Value] = []
         for lane in range(self.lanes):
             total = Signal(signed(bits_for_range(*self.requant.product_range(self.low, self.high))), name=f"sum_{lane}")
@@ -109,10 +131,9 @@ class RequantizeUnit(wiring.Component):
     def _affine(self, m: Module, platform: object) -> list[Value]:
         requant = self.requant
         assert requant.multiplier is not None and requant.offset is not None
-        half = 1 << (requant.shift - 1) if requant.shift > 0 else 0
-        offsets = [b + half for b in requant.offset]
-        m_bits = _multiplier_bits(requant)
-        b_bits = bits_for_range(min(offsets), max(offsets))
+        offsets = [b + _half(requant) for b in requant.offset]
+        m_bits, b_bits = stored_bits(requant)
+        scale = scale_of(requant)
         address = self._row_address(m)
         total_bits = bits_for_range(*requant.product_range(self.low, self.high))
         sums: list[Value] = []
@@ -122,9 +143,14 @@ class RequantizeUnit(wiring.Component):
             rom = Rom(words, m_bits + b_bits)
             m.submodules[f"rows_{lane}"] = rom
             m.d.comb += rom.address.eq(address)
-            factor, offset = Signal(signed(m_bits), name=f"m_{lane}"), Signal(signed(b_bits), name=f"b_{lane}")
-            m.d.comb += Cat(factor, offset).eq(rom.data)
             acc = delay(m, self.i[lane], READ_LATENCY, f"acc_{lane}")
+            offset = rom.data[m_bits:].as_signed()
+            if scale is not None:
+                whole = Signal(signed(total_bits + 1), name=f"sum_{lane}")
+                m.d.sync += whole.eq((acc << scale) + offset)
+                sums.append(whole)
+                continue
+            factor = rom.data[:m_bits].as_signed()
             total = delay(m, offset, MULTIPLY_LATENCY, f"b_{lane}")
             for index, (a_low, a) in enumerate(_split(acc)):
                 for inner, (f_low, f) in enumerate(_split(factor)):

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from amaranth.utils import ceil_log2
 
-from qtt_hw.fixedpoint import Codebook, bits_for_range
+from qtt_hw.fixedpoint import Codebook
 from qtt_hw.ir.graph import Contraction
 from rtl_gen.accumulation import ACCUMULATE_LATENCY
 from rtl_gen.add import AddSpec
 from rtl_gen.fifo import BEHIND_RAM
 from rtl_gen.folding import StageSpec
 from rtl_gen.memory import uses_block_ram
+from rtl_gen.requantizer import stored_bits
 
 __all__ = ["Resources", "block_rams", "fifo_resources", "ring_capacity", "stage_resources"]
 
@@ -62,11 +63,9 @@ def _lut_ram(depth: int, width: int) -> int:
 def _requantizer_rows(spec: StageSpec) -> tuple[int, int]:
     """(depth, width) of the constants of each of the requantiser's lanes: m and b of its channels, or of every row."""
     requant = spec.requant
-    if requant is None or requant.multiplier is None or requant.offset is None:
+    if requant is None or requant.multiplier is None:
         return 0, 0
-    rows = len(requant.multiplier)
-    half = 1 << (requant.shift - 1) if requant.shift > 0 else 0
-    width = sum(bits_for_range(min(v), max(v)) for v in (requant.multiplier, [b + half for b in requant.offset]))
+    rows, width = len(requant.multiplier), sum(stored_bits(requant))
     return rows // spec.folding.lanes if isinstance(spec.node, Contraction) else rows, width
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qtt_hw.fixedpoint import Format, Requantizer, average_requantizer
-from rtl_gen.requantizer import RequantizeUnit
+from rtl_gen.requantizer import RequantizeUnit, multipliers_of
 
 checks = settings(max_examples=25, deadline=None)
 
@@ -82,6 +82,18 @@ def test_affine_with_split_products(data, out, shift, bits, lanes, words):
     b = tuple(data.draw(st.integers(-(1 << 31), (1 << 31) - 1)) for _ in range(channels))
     accs = draw_accs(data, (3 * words, lanes), low, high)
     check(Requantizer(out, shift, m, b), low, high, lanes, words, True, accs, [0] * len(accs))
+
+
+@checks
+@given(st.data(), outs, st.integers(0, 30), st.integers(2, 36), st.integers(1, 3), st.integers(0, 22))
+def test_one_power_of_two_takes_no_multiplier(data, out, shift, bits, words, scale):
+    high = (1 << (bits - 1)) - 1
+    channels = 2 * words
+    b = tuple(data.draw(st.integers(-(1 << 31), (1 << 31) - 1)) for _ in range(channels))
+    requant = Requantizer(out, shift, (1 << scale,) * channels, b)
+    assert multipliers_of(requant, -high - 1, high) == 0
+    accs = draw_accs(data, (3 * words, 2), -high - 1, high)
+    check(requant, -high - 1, high, 2, words, True, accs, [0] * len(accs))
 
 
 @checks
