@@ -1,0 +1,146 @@
+"""A trained model as hardware: planned, proven on real samples, synthesised; beside it the same plan with multipliers.
+
+    python bench/proof.py models/lenet-mnist.qtt --data mnist --fps 1000 --lanes dsp --lanes logic -o results/proof.json
+
+The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples back
+to back, in cocotb with random stalls on both sides. Each call adds a row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+from boards.build import counts
+from boards.devices import device as find_device
+from boards.place import place
+from boards.synthesis import synthesise
+from qtt_hw.flow import cosim, emit, plan
+from qtt_hw.ir.file import digest_of, load
+from qtt_hw.ir.graph import Graph
+from qtt_hw.results import append_row
+from qtt_hw.train.result import versions
+from rtl_gen.emit import TOP
+from rtl_gen.multiplier import LaneKind
+from rtl_gen.plan.lanes import with_lanes
+from rtl_gen.plan.plan import Plan
+
+#: Part of the name of every cell of a requantiser.
+REQUANTIZER = ".requantizer."
+
+
+def figures(found: Plan) -> dict[str, Any]:
+    """What the plan says of the whole network."""
+    names = ("cycles", "latency", "multipliers", "dsps", "brams", "luts", "bottleneck", "utilization")
+    rate = round(found.frames_per_second, 2)
+    return {name: getattr(found, name) for name in names} | {f"frames_per_second_at_{found.clock_mhz:g}_mhz": rate}
+
+
+def simulated(build: Path, data: str, samples: int, stalls: bool) -> dict[str, Any]:
+    """Equal or not: without stalls in the batch harness, with the cycles; with stalls in cocotb."""
+    found = cosim(build, data, samples, engine="cocotb" if stalls else "verilator", stalls=stalls)
+    row: dict[str, Any] = {"samples": found.samples, "equal": found.equal}
+    if not stalls:
+        row |= {"cycles": found.cycles, "latency": found.latency, "cycles_as_predicted": found.cycles_equal}
+    return row | {"seconds": round(found.seconds, 1)}
+
+
+def synthesised(graph: Graph, chosen: Plan, folder: Path, placed: bool) -> dict[str, Any]:
+    """Cells of the accelerator alone, the multipliers of requantisers apart; packed and timed if it is placed."""
+    manifest = emit(graph, folder / "plain", chosen)
+    work = folder / "synthesis"
+    work.mkdir()
+    cells = synthesise([folder / "plain" / name for name in manifest.sources.ecp5], TOP, work)
+    netlist = json.loads((work / "netlist.json").read_text(encoding="utf-8"))["modules"][TOP]["cells"]
+    dsps = [name for name, cell in netlist.items() if cell["type"] == "MULT18X18D"]
+    row: dict[str, Any] = {
+        "luts": cells.get("LUT4", 0),
+        "carries": cells.get("CCU2C", 0),
+        "lut_rams": cells.get("TRELLIS_DPR16X4", 0),
+        "ffs": cells.get("TRELLIS_FF", 0),
+        "brams": cells.get("DP16KD", 0),
+        "dsps": len(dsps),
+        "dsps_of_lanes": sum(REQUANTIZER not in name for name in dsps),
+    }
+    if placed:
+        result = place(work, find_device(chosen.device), frequency_mhz=chosen.clock_mhz)
+        row["placed"] = {"fmax_mhz": min(result.fmax.values()), **counts(result.used)}
+    return row
+
+
+def proven(
+    model: Path,
+    data: str,
+    device: str,
+    fps: float | None,
+    samples: int,
+    stalled: int,
+    lanes: list[LaneKind],
+    placed: bool,
+) -> dict[str, Any]:
+    """The row: the plan, what was compared, and the cells by what forms the products."""
+    graph = load(model)
+    chosen = plan(graph, device, fps=fps)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        emit(graph, folder / "build", chosen, taps=True)
+        row = {
+            "model": graph.name,
+            "digest": digest_of(model),
+            "weight_bytes": graph.weight_bytes,
+            "device": device,
+            "plan": figures(chosen),
+            "batch": simulated(folder / "build", data, samples, stalls=False),
+        }
+        if stalled:
+            row["stalled"] = simulated(folder / "build", data, stalled, stalls=True)
+        cells = {"as planned": synthesised(graph, chosen, folder, placed)}
+    for kind in lanes:
+        other = with_lanes(graph, chosen, kind)
+        with tempfile.TemporaryDirectory() as name:
+            cells[f"lanes of {kind}"] = synthesised(graph, other, Path(name), False) | {"planned": figures(other)}
+    return row | {"cells": cells}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("model", type=Path, help="model.qtt")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--device", default="ecp5-85f")
+    parser.add_argument("--fps", type=float, help="the least hardware for this rate at 100 MHz, not the fastest")
+    parser.add_argument("--samples", type=int, default=100, help="in the batch harness")
+    parser.add_argument("--stalled", type=int, default=3, help="samples in cocotb with random stalls")
+    parser.add_argument(
+        "--lanes", action="append", default=[], choices=get_args(LaneKind), help="to synthesise as well"
+    )
+    parser.add_argument("--place", action="store_true", help="place and route the plan, for fmax")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    given = parser.parse_args()
+    row = proven(
+        given.model, given.data, given.device, given.fps, given.samples, given.stalled, given.lanes, given.place
+    )
+    # As it can be given on another machine.
+    data = given.data.replace(os.environ.get("QTT_DATA") or "$QTT_DATA", "$QTT_DATA")
+    options = "" if given.fps is None else f" --fps {given.fps:g}"
+    options += "".join(f" --lanes {kind}" for kind in given.lanes) + (" --place" if given.place else "")
+    row |= {
+        "command": f"python bench/proof.py {given.model} --data {data} --device {given.device}"
+        f" --samples {given.samples} --stalled {given.stalled}{options} -o results/{given.output.name}",
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    append_row(given.output, row)
+    print(json.dumps(row, indent=1))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(str(error))
