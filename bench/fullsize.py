@@ -4,7 +4,8 @@
     python bench/fullsize.py ... --set model.args.ranks=16 --device none --fps 5
     python bench/fullsize.py ... --set 'model.mode_order="free"' --place
 
-Each call adds a row. A network that does not fit its device gets a row that says by how much.
+Each call adds a row in place of the one of the same settings; before placing, which takes longest, it stands without.
+A network that does not fit its device gets a row that says by how much.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from boards.build import measure
 from qtt_hw.flow import cosim, emit, freeze_run, plan
 from qtt_hw.ir.file import load
-from qtt_hw.results import append_row
+from qtt_hw.results import replace_row
 from qtt_hw.train import load_config, train
 from qtt_hw.train.config import Config
 from qtt_hw.train.result import versions
@@ -45,8 +47,10 @@ def changes_of(settings: list[str]) -> dict[str, Any]:
     return merged
 
 
-def proven(config: Config, data: str, device: str, fps: float | None, samples: int, place: bool) -> dict[str, Any]:
-    """What the row says; `place` also places and routes the accelerator alone, aiming at 100 MHz."""
+def proven(
+    config: Config, data: str, device: str, fps: float | None, samples: int, place: bool
+) -> Iterator[dict[str, Any]]:
+    """What the row says; with `place` a second time, when the accelerator alone is placed and routed at 100 MHz."""
     seconds: dict[str, float] = {}
 
     def timed(what: str, function: Any) -> Any:
@@ -61,9 +65,11 @@ def proven(config: Config, data: str, device: str, fps: float | None, samples: i
         try:
             before = timed("plan", lambda: plan(config, device, fps=fps, data=splits))
         except DoesNotFit as error:
-            return {"refused": str(error)}
+            yield {"refused": str(error)}
+            return
         if samples == 0:
-            return _figures(before) | {"rom_bits": before.rom_bits, "seconds": seconds}
+            yield _figures(before) | {"rom_bits": before.rom_bits, "seconds": seconds}
+            return
         along = config.with_paths(before.chosen_paths)
         timed("calibrate", lambda: train(along, splits, folder / "run", progress=False))
         freeze_run(folder / "run", folder / "model.qtt")
@@ -71,26 +77,26 @@ def proven(config: Config, data: str, device: str, fps: float | None, samples: i
         after = timed("fold", lambda: plan(graph, device, fps=fps))
         timed("emit", lambda: emit(graph, folder / "build", after, taps=True))
         found = timed("cosim", lambda: cosim(folder / "build", splits, samples=samples))
-        placed: dict[str, Any] = {}
+        row = _figures(after) | {
+            "paths": before.chosen_paths,
+            "multiplications": graph.macs(),
+            "weight_bytes": graph.weight_bytes,
+            "equal": found.equal,
+            "samples": found.samples,
+            "simulated": {
+                "cycles": found.cycles,
+                "latency": found.latency,
+                "as_predicted": (found.cycles, found.latency) == (after.cycles, after.latency),
+            },
+            "seconds": seconds,
+        }
+        yield row
         if place:
             files = [folder / "plain" / name for name in emit(graph, folder / "plain", after).sources.ecp5]
             placed = timed("place", lambda: measure(files, TOP, device=device, frequency_mhz=100))
             names = ("fmax_mhz", "luts", "ffs", "dsps", "brams")
-            placed = {"placed": {name: placed[name] for name in names}}
-    return _figures(after) | {
-        "paths": before.chosen_paths,
-        "multiplications": graph.macs(),
-        "weight_bytes": graph.weight_bytes,
-        "equal": found.equal,
-        "samples": found.samples,
-        "simulated": {
-            "cycles": found.cycles,
-            "latency": found.latency,
-            "as_predicted": (found.cycles, found.latency) == (after.cycles, after.latency),
-        },
-        **placed,
-        "seconds": seconds,
-    }
+            rate = round(placed["fmax_mhz"] * 1e6 / after.cycles, 2)
+            yield row | {"placed": {name: placed[name] for name in names} | {"frames_per_second": rate}}
 
 
 def _figures(found: Plan) -> dict[str, Any]:
@@ -114,24 +120,18 @@ def main() -> None:
     config = load_config(given.config)
     if given.settings:
         config = config.changed(config.name, changes_of(given.settings))
-    row = proven(config, given.data, given.device, given.fps, given.samples, given.place)
     settings = "".join(f" --set {shlex.quote(text)}" for text in given.settings)
     placing = " --place" if given.place else ""
     rate = "" if given.fps is None else f" --fps {given.fps:g}"
     # As it can be given on another machine.
     data = given.data.replace(os.environ.get("QTT_DATA") or "$QTT_DATA", "$QTT_DATA")
     command = f"python bench/fullsize.py {given.config} --data {data} --device {given.device}{rate}{settings}"
-    row = {
-        "config": config.name,
-        "changes": given.settings,
-        "device": given.device,
-        **row,
-        "command": f"{command} --samples {given.samples}{placing} -o results/{given.output.name}",
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    append_row(given.output, row)
-    print(row)
+    key = {"config": config.name, "changes": given.settings, "device": given.device}
+    for row in proven(config, given.data, given.device, given.fps, given.samples, given.place):
+        what = f"{command} --samples {given.samples}{placing} -o results/{given.output.name}"
+        row = {**key, **row, "command": what, "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+        replace_row(given.output, key, row)
+        print(row)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from qtt_hw.data import Splits
 from qtt_hw.errors import one_line
 from qtt_hw.train.config import Config, config_from, load_config
 
-__all__ = ["Entry", "append_row", "load_queue", "main", "run_queue"]
+__all__ = ["Entry", "append_row", "load_queue", "main", "replace_row", "run_queue"]
 
 
 class Entry(BaseModel):
@@ -100,10 +100,16 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 def append_row(path: Path, row: dict[str, Any]) -> None:
     """Add a row at the end, replacing the file atomically."""
+    replace_row(path, None, row)
+
+
+def replace_row(path: Path, key: dict[str, Any] | None, row: dict[str, Any]) -> None:
+    """Add a row at the end and leave out those before with the values of `key`, replacing the file atomically."""
     from qtt_hw.train.checkpoint import write_atomically
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps({"rows": [*rows_of(path), row]}, indent=1) + "\n").encode())
+    rows = [old for old in rows_of(path) if key is None or any(old.get(name) != key[name] for name in key)]
+    write_atomically(path, (json.dumps({"rows": [*rows, row]}, indent=1) + "\n").encode())
 
 
 def _missing(path: Path, config: Config) -> bool:
