@@ -24,7 +24,7 @@ from typing import Any
 from boards.build import measure
 from qtt_hw.flow import cosim, emit, freeze_run, plan
 from qtt_hw.ir.file import load
-from qtt_hw.results import replace_row
+from qtt_hw.results import append_row
 from qtt_hw.train import load_config, train
 from qtt_hw.train.config import Config
 from qtt_hw.train.result import versions
@@ -126,11 +126,11 @@ def main() -> None:
     # As it can be given on another machine.
     data = given.data.replace(os.environ.get("QTT_DATA") or "$QTT_DATA", "$QTT_DATA")
     command = f"python bench/fullsize.py {given.config} --data {data} --device {given.device}{rate}{settings}"
-    key = {"config": config.name, "changes": given.settings, "device": given.device}
+    settings_of_row = {"config": config.name, "changes": given.settings, "device": given.device}
     for row in proven(config, given.data, given.device, given.fps, given.samples, given.place):
         what = f"{command} --samples {given.samples}{placing} -o results/{given.output.name}"
-        row = {**key, **row, "command": what, "versions": versions(), "date": time.strftime("%Y-%m-%d")}
-        replace_row(given.output, key, row)
+        row = {**settings_of_row, **row, "command": what, "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+        append_row(given.output, row, tuple(settings_of_row))
         print(row)
 
 

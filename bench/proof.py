@@ -3,8 +3,8 @@
     python bench/proof.py models/lenet-mnist.qtt --data mnist --fps 1000 --lanes dsp --lanes logic -o results/proof.json
 
 The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples back
-to back, in cocotb with random stalls on both sides. Each call adds a row in place of the one of the
-same model and plan.
+to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the
+one of the same model, device and rate.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from boards.synthesis import synthesise
 from qtt_hw.flow import cosim, emit, plan
 from qtt_hw.ir.file import digest_of, load
 from qtt_hw.ir.graph import Graph
-from qtt_hw.results import replace_row
+from qtt_hw.results import append_row
 from qtt_hw.train.result import versions
 from rtl_gen.emit import TOP
 from rtl_gen.multiplier import LaneKind
@@ -137,7 +137,7 @@ def main() -> None:
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),
     }
-    replace_row(given.output, {name: row[name] for name in ("model", "device", "fps")}, row)
+    append_row(given.output, row, ("model", "device", "fps"))
     print(json.dumps(row, indent=1))
 
 

@@ -23,7 +23,7 @@ from qtt_hw.data import Splits
 from qtt_hw.errors import one_line
 from qtt_hw.train.config import Config, config_from, load_config
 
-__all__ = ["Entry", "append_row", "load_queue", "main", "replace_row", "run_queue"]
+__all__ = ["Entry", "append_row", "load_queue", "main", "run_queue"]
 
 
 class Entry(BaseModel):
@@ -98,18 +98,13 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def append_row(path: Path, row: dict[str, Any]) -> None:
-    """Add a row at the end, replacing the file atomically."""
-    replace_row(path, None, row)
-
-
-def replace_row(path: Path, key: dict[str, Any] | None, row: dict[str, Any]) -> None:
-    """Add a row at the end and leave out those before with the values of `key`, replacing the file atomically."""
+def append_row(path: Path, row: dict[str, Any], key: Sequence[str] = ()) -> None:
+    """Add a row at the end, in place of those with the same values under `key`; the file is replaced atomically."""
     from qtt_hw.train.checkpoint import write_atomically
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [old for old in rows_of(path) if key is None or any(old.get(name) != key[name] for name in key)]
-    write_atomically(path, (json.dumps({"rows": [*rows, row]}, indent=1) + "\n").encode())
+    others = [old for old in rows_of(path) if not key or any(old.get(name) != row[name] for name in key)]
+    write_atomically(path, (json.dumps({"rows": [*others, row]}, indent=1) + "\n").encode())
 
 
 def _missing(path: Path, config: Config) -> bool:

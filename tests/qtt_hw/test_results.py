@@ -111,6 +111,15 @@ def test_main_reports_errors_on_one_line(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().err == f"{tmp_path / 'none.toml'}: No such file or directory\n"
 
 
+def test_a_row_takes_the_place_of_the_one_with_its_key(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    for row in ({"a": 1, "b": 1}, {"a": 2, "b": 2}, {"a": 1, "b": 3}):
+        append_row(path, row, ("a",))
+    assert rows_of(path) == [{"a": 2, "b": 2}, {"a": 1, "b": 3}]
+    append_row(path, {"a": 2})
+    assert len(rows_of(path)) == 3
+
+
 def test_damaged_results_are_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text(json.dumps([1]))
