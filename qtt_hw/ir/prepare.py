@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -237,8 +238,8 @@ class PreparedModel(nn.Module):
         return x.flatten(1)
 
     def _floats(self, x: Tensor) -> Tensor:
-        """Logits with quantised weights and float activations."""
-        with full_precision(x.device):
+        """Logits with quantised weights and float activations; in training under the autocast of the caller."""
+        with nullcontext() if self.training else full_precision(x.device):
             x = x.to(next(self.parameters()).dtype).contiguous(memory_format=torch.channels_last_3d)
             for _, y in execute(self.stage_list, x, lambda stage, inputs: stage.floats(*inputs)):
                 x = y

@@ -96,6 +96,11 @@ def train(
         return run.go(None if isinstance(progress, bool) else progress)
 
 
+def _float_activations(config: Config) -> bool:
+    """Whether the quantised phase leaves activations in float."""
+    return config.quant is not None and config.quant.activations == "float"
+
+
 class _Run:
     """The phases of one run, in their order, and how each one's model comes from those before it."""
 
@@ -186,7 +191,7 @@ class _Run:
         common: dict[str, Any] = {
             "validation": self.splits.validation,
             "checkpoint_steps": config.train.checkpoint_steps,
-            "autocast": config.train.autocast and name != "quantized",
+            "autocast": config.train.autocast and (name != "quantized" or _float_activations(config)),
             "processes": self.processes,
         }
         smoothing = config.train.label_smoothing

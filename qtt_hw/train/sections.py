@@ -180,8 +180,9 @@ class TrainConfig(Optimisation):
     `threads` is how many of them torch computes with, its own choice when left out. A result depends on it in the
     last bits, so a resumed run keeps what it began with. Small networks are fastest with 1.
 
-    `autocast` computes the teachers' and the float network's layers in bfloat16, forward and backward; parameters,
-    losses, the optimizer and every evaluation stay in float32, as does all of the quantised phase.
+    `autocast` computes the layers of the teachers, of the float network and of one with quantised weights and float
+    activations in bfloat16, forward and backward; parameters, losses, the optimizer and every evaluation stay in
+    float32, as does all of a quantised phase with quantised activations.
     """
 
     epochs: int = Field(default=20, ge=0)

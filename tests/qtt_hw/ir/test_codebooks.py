@@ -290,3 +290,16 @@ def test_float_activations_pass_forks_and_sums(shortcut: str) -> None:
     model = prepare(net.eval(), x, config, Format(8, True, 7))
     model.calibrate([x])
     assert torch.allclose(model.train()(x), net.train()(x[:, :, 0]), atol=1e-4)
+
+
+def test_float_activations_train_under_autocast_and_evaluate_without() -> None:
+    torch.manual_seed(0)
+    net = ResNet(classes=3, depth=8, input_shape=(2, 1, 8, 8), widths=(4, 6, 8))
+    x = torch.randint(-128, 128, (6, 2, 1, 8, 8)) / 128
+    model = prepare(net.eval(), x, QuantConfig(codebook="dqc", activations="float"), Format(8, True, 7))
+    model.calibrate([x])
+    for training in (True, False):
+        expected = model.train(training)(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = model(x)
+        assert torch.allclose(found.float(), expected, atol=0.05) and torch.equal(found, expected) is not training
