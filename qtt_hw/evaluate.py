@@ -39,9 +39,7 @@ class EvalResult(BaseModel):
     samples_unseen: int | None = None
 
 
-def logits(
-    graph: Graph, x: NDArray[np.uint8], *, progress: Callable[[int], None] | None = None
-) -> NDArray[np.int64]:
+def logits(graph: Graph, x: NDArray[np.uint8], *, progress: Callable[[int], None] | None = None) -> NDArray[np.int64]:
     """The integer logits, int64 [N, classes], of raw samples uint8 [N, D, H, W, C]."""
     last = graph.nodes[-1].name
     found = np.empty((len(x), math.prod(graph.output.shape)), dtype=np.int64)

@@ -10,7 +10,8 @@ from functools import cached_property, lru_cache
 from amaranth.utils import ceil_log2
 from pydantic import BaseModel, ConfigDict
 
-from qtt_hw.fixedpoint import Codebook, IntArray, Requantizer, average_requantizer, bits_for_range
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import IntArray, Requantizer, average_requantizer, bits_for_range
 from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Window
 from rtl_gen.accumulation import ACCUMULATE_LATENCY, Accumulation
 from rtl_gen.geometry import Geometry

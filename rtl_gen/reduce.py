@@ -13,7 +13,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from qtt_hw.fixedpoint import Codebook, Format
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format
 from rtl_gen.multiplier import MULTIPLY_LATENCY, LaneKind, multiply
 from rtl_gen.shifter import decode, integer_bits, shift_and_negate
 

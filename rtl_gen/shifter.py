@@ -1,6 +1,6 @@
 """Products with weights of a codebook: a power of two shifts, and its sign negates, so nothing is multiplied.
 
-Weights arrive as they are stored, as codes (`qtt_hw.fixedpoint.Codebook`).
+Weights arrive as they are stored, as codes (`qtt_hw.codebook.Codebook`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from amaranth.hdl import C, Module, Mux, Signal, Value, signed
 from amaranth.utils import ceil_log2
 
-from qtt_hw.fixedpoint import Codebook
+from qtt_hw.codebook import Codebook
 
 __all__ = ["decode", "integer_bits", "shift_and_negate"]
 

@@ -9,7 +9,7 @@ from amaranth.hdl import Module, Value, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from qtt_hw.fixedpoint import Codebook
+from qtt_hw.codebook import Codebook
 from qtt_hw.ir.graph import Contraction, Pool
 from rtl_gen.folding import StageSpec
 from rtl_gen.memory import Ram, Rom

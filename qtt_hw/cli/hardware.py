@@ -252,9 +252,7 @@ def build(
         raise ValueError(f"--frequency {frequency:g}: must be above 0")
     with progress() as show:
         show("build")
-        result = run(
-            build, board, frequency_mhz=frequency, seed=seed, progress=lambda text: show("build", text=text)
-        )
+        result = run(build, board, frequency_mhz=frequency, seed=seed, progress=lambda text: show("build", text=text))
     table = Table(title=f"{build} on {result.board}", title_justify="left", box=box.SIMPLE)
     for name in ("", "built", "planned"):
         table.add_column(name, justify="right" if name else "left")

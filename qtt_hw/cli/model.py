@@ -26,9 +26,9 @@ Split = Annotated[str, typer.Option(metavar="NAME", help="train, validation or t
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(
-        "train", epilog=example("qtt train models/voxtt-modelnet10.toml --data modelnet10 --out runs/first")
-    )(train)
+    app.command("train", epilog=example("qtt train models/voxtt-modelnet10.toml --data modelnet10 --out runs/first"))(
+        train
+    )
     app.command(
         "compress",
         epilog=example(
@@ -198,9 +198,7 @@ def evaluate(
         ("accuracy", f"{result.accuracy:.4f} of {number(result.samples)} {result.split} samples"),
     ]
     if result.accuracy_unseen is not None:
-        rows.append(
-            ("  not in training", f"{result.accuracy_unseen:.4f} of {number(result.samples_unseen)} samples")
-        )
+        rows.append(("  not in training", f"{result.accuracy_unseen:.4f} of {number(result.samples_unseen)} samples"))
     rows.append(("weights", number(result.weight_bytes, unit="bytes")))
     report(result, json, rows_table(f"{result.model} on {result.data}", rows))
 

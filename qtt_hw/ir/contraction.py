@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import (
     MAX_ACCUMULATOR_BITS,
-    Codebook,
     Format,
     IntArray,
     Requantizer,

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialize
 
+from qtt_hw.codebook import Codebook
 from qtt_hw.errors import one_line
-from qtt_hw.fixedpoint import Codebook, Format, IntArray, Requantizer
+from qtt_hw.fixedpoint import Format, IntArray, Requantizer
 from qtt_hw.ir.graph import Add, Contraction, Graph, InputSpec, Node, Permutation, Pool, Reshape, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
 

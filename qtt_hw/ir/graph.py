@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 
+from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import (
     MAX_ACCUMULATOR_BITS,
-    Codebook,
     Format,
     IntArray,
     Requantizer,

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from qtt_hw.codebook import MAX_CODE_BITS
 from qtt_hw.errors import one_line
-from qtt_hw.fixedpoint import MAX_CODE_BITS
 
 __all__ = ["QuantConfig"]
 

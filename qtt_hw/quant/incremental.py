@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from qtt_hw.fixedpoint import Codebook
+from qtt_hw.codebook import Codebook
 from qtt_hw.quant.weight import WeightQuantizer, largest
 
 __all__ = ["IncrementalQuantizer"]

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from qtt_hw.fixedpoint import Codebook, Format
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format
 
 __all__ = ["WeightQuantizer", "largest"]
 

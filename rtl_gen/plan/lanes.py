@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from qtt_hw.fixedpoint import Codebook
+from qtt_hw.codebook import Codebook
 from qtt_hw.ir.graph import Contraction, Graph
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.plan import Plan, stage_specs

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.utils import ceil_log2
 
-from qtt_hw.fixedpoint import Codebook
+from qtt_hw.codebook import Codebook
 from qtt_hw.ir.graph import Contraction
 from rtl_gen.accumulation import ACCUMULATE_LATENCY
 from rtl_gen.add import AddSpec

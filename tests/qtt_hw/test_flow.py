@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from boards.devices import Device
-from qtt_hw.fixedpoint import Codebook, Format, Requantizer
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.flow import plan
 from qtt_hw.ir.graph import INPUT, Contraction, Graph, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from qtt_hw.fixedpoint import Codebook, Format, IntArray, Requantizer
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format, IntArray, Requantizer
 from qtt_hw.ir.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Permutation, Pool, Reshape, Window
 from rtl_gen.add import AddSpec
 from rtl_gen.folding import Folding, StageSpec

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from boards.devices import device
-from qtt_hw.fixedpoint import Codebook, Format, Requantizer
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, InputSpec, Window, as_integers
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.plan.lanes import with_lanes

@@ -7,7 +7,8 @@ import pytest
 from amaranth.hdl import Module, Signal, Value, signed, unsigned
 from amaranth.sim import Simulator
 
-from qtt_hw.fixedpoint import Codebook, Format
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format
 from rtl_gen.multiplier import MULTIPLY_LATENCY
 from rtl_gen.reduce import MacArray
 from rtl_gen.shifter import decode, integer_bits, shift_and_negate

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from boards.devices import device
-from qtt_hw.fixedpoint import Codebook, Format, Requantizer
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.file import save
 from qtt_hw.ir.graph import INPUT, Contraction, Graph, Pool, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from boards.devices import device
-from qtt_hw.fixedpoint import Codebook
+from qtt_hw.codebook import Codebook
 from qtt_hw.ir.alternatives import path_alternatives
 from qtt_hw.ir.freeze import freeze
 from qtt_hw.ir.graph import Contraction, Graph

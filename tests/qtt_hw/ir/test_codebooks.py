@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from qtt_hw.fixedpoint import Codebook, Format
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format
 from qtt_hw.ir import file, golden
 from qtt_hw.ir.freeze import freeze
 from qtt_hw.ir.graph import Contraction

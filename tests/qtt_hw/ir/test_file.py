@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from qtt_hw.fixedpoint import Codebook, Format, Requantizer
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir import file
 from qtt_hw.ir.file import digest_of, load, save
 from qtt_hw.ir.graph import Add, Contraction, Edge, Graph, InputSpec, Permutation, Pool, Reshape, Window, as_integers

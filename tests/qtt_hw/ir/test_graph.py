@@ -6,7 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from qtt_hw.fixedpoint import Codebook, Format, Requantizer
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.golden import run_node
 from qtt_hw.ir.graph import INPUT, Add, Contraction, Edge, Graph, Node, Pool, Window, as_integers
 from qtt_hw.ir.preprocess import VOXELS, input_spec

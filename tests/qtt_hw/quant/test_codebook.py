@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtt_hw.fixedpoint import Codebook
+from qtt_hw.codebook import Codebook
 from qtt_hw.quant.codebook import DynamicCodebook, StaticCodebook, top_exponent
 
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from qtt_hw.fixedpoint import Codebook, Format
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format
 from qtt_hw.quant import QuantConfig, UniformQuantizer, WeightQuantizer, weight_quantizer
 from qtt_hw.quant.clustered import ClusteredQuantizer
 from qtt_hw.quant.codebook import DynamicCodebook, StaticCodebook
