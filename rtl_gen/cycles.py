@@ -20,17 +20,14 @@ import numpy as np
 from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
-from qtt_hw.ir.graph import Edge
 from rtl_gen.add import AddSpec
 from rtl_gen.compiled import load_library
 from rtl_gen.fifo import fifo_latency
 from rtl_gen.folding import StageSpec
+from rtl_gen.network import Network, Spec, edge_at
 from rtl_gen.topology import SOURCE, Reader, Topology
 
-__all__ = ["Model", "NotPeriodic", "Prediction", "Spec", "predict", "predict_by", "schedule"]
-
-#: A stage, or a sum of two streams.
-Spec = StageSpec | AddSpec
+__all__ = ["Model", "NotPeriodic", "Prediction", "predict", "predict_by", "schedule"]
 
 #: A schedule is not taken to be periodic before this many inferences.
 LEAST_INFERENCES = 4
@@ -114,8 +111,8 @@ class _Units:
         return lambda *arguments: function(self._pointer, *arguments)
 
 
-class Model:
-    """Source, stages, forks, FIFOs, argmax and sink of a network, with what brings words to the width of their reader.
+class Model(Network[int]):
+    """Source, stages, forks, FIFOs, argmax and sink of a network, joined by links.
 
     Parameters
     ----------
@@ -138,8 +135,6 @@ class Model:
         Of an inference, on each of `links`.
     fifos : dict of Reader to int
         Numbers of cycles.cpp.
-    lanes : dict of Reader to int
-        Values in a word of the stream that an input reads.
     """
 
     def __init__(
@@ -152,107 +147,81 @@ class Model:
         every_word: bool = False,
         classes: int | None,
     ):
+        super().__init__(specs, topology)
         self.units = _Units()
-        self.specs, self.topology = specs, topology
         self.links: list[int] = []
         self.words: list[int] = []
         self.fifos: dict[Reader, int] = {}
-        self.lanes: dict[Reader, int] = {}
         self._every_word = every_word
         #: Link -> what reads it, for messages; in the order of the network.
         self._readers: dict[int, str] = {}
-        #: The link that feeds each input, before it is brought to its reader's width, and the values in its words.
-        self._feeds: dict[Reader, tuple[int, int]] = {}
 
-        first = topology.readers[SOURCE][0]
-        edge = _edge(specs[first.stage], first.input)
-        self._append(SOURCE, edge.positions * edge.channels // in_lanes, in_lanes)
-        self.units.add_source(self.links[0], -1 if inferences is None else self.words[0] * inferences)
-        self._deliver(SOURCE)
-        for number, spec in enumerate(specs):
-            self._add(number, spec)
-            self._deliver(number)
+        edge = edge_at(specs, topology.readers[SOURCE][0])
+        source = self._output(edge.positions * edge.channels // in_lanes)
+        self.units.add_source(source, -1 if inferences is None else self.words[0] * inferences)
+        self.join(source, in_lanes)
         if classes is not None:
-            feed = self._narrowed(Reader(len(specs), 0), 1, "the argmax")
-            self._append(len(specs), classes + 1, 1)
-            self.units.add_argmax(feed, self.links[-1], classes)
+            feed, _ = self.narrowed(Reader(len(specs), 0), 1)
+            self._readers[feed] = self._name(len(specs))
+            self.units.add_argmax(feed, self._output(classes + 1), classes)
         self.units.add_sink(self.links[-1])
 
-    def _append(self, stage: int, words: int, lanes: int) -> None:
-        """The output link of a stage."""
+    def _output(self, words: int) -> int:
+        """The output link of a stage, with so many words an inference."""
         self.words.append(words)
         self.links.append(self.units.add_link(1 if self._every_word else words))
-        if stage < len(self.specs):
-            for reader in self.topology.readers[stage]:
-                self._feeds[reader] = self.links[-1], lanes
-                self.lanes[reader] = lanes
+        return self.links[-1]
 
     def _name(self, stage: int) -> str:
         return f"stage {self.specs[stage].node.name}" if stage < len(self.specs) else "the argmax"
 
-    def _deliver(self, stage: int) -> None:
-        """A stage's output to its readers, through a fork where it has several, and through their FIFOs."""
-        readers, (link, lanes) = self.topology.readers[stage], self._feeds[self.topology.readers[stage][0]]
-        if len(readers) > 1:
-            apart = [self.units.add_link(0) for _ in readers]
-            self.units.add_fork(link, len(readers), np.array(apart, dtype=np.int64))
-            self._readers[link] = ", ".join(dict.fromkeys(self._name(reader.stage) for reader in readers))
-            for reader, one in zip(readers, apart, strict=True):
-                self._feeds[reader] = one, lanes
-        for reader in readers:
-            if reader in self.topology.fifos:
-                before, after = self._feeds[reader][0], self.units.add_link(0)
-                depth = self.topology.fifos[reader]
-                latency = fifo_latency(UNLIMITED if depth is None else depth)
-                self.fifos[reader] = self.units.add_fifo(before, after, -1 if depth is None else depth, latency)
-                self._readers[before] = f"the FIFO before {self._name(reader.stage)}"
-                self._feeds[reader] = after, lanes
+    def add_fork(self, stage: int, flow: int, lanes: int, readers: Sequence[Reader]) -> Sequence[int]:
+        apart = [self.units.add_link(0) for _ in readers]
+        self.units.add_fork(flow, len(readers), np.array(apart, dtype=np.int64))
+        self._readers[flow] = ", ".join(dict.fromkeys(self._name(reader.stage) for reader in readers))
+        return apart
 
-    def _narrowed(self, reader: Reader, wanted: int, name: str) -> int:
-        """The link that feeds a reader of words of `wanted` values, or of some that divide it."""
-        wide, lanes = self._feeds[reader]
-        self._readers[wide] = name
-        if lanes <= wanted:
-            return wide
+    def add_fifo(self, reader: Reader, flow: int, lanes: int, depth: int | None) -> int:
+        behind = self.units.add_link(0)
+        latency = fifo_latency(UNLIMITED if depth is None else depth)
+        self.fifos[reader] = self.units.add_fifo(flow, behind, -1 if depth is None else depth, latency)
+        self._readers[flow] = f"the FIFO before {self._name(reader.stage)}"
+        return behind
+
+    def add_splitter(self, reader: Reader, flow: int, lanes: int, wanted: int) -> int:
         narrow = self.units.add_link(0)
-        self.units.add_splitter(wide, narrow, lanes // wanted)
-        self._readers[narrow] = name
-        self._feeds[reader] = narrow, wanted
+        self.units.add_splitter(flow, narrow, lanes // wanted)
+        self._readers[flow] = self._name(reader.stage)
         return narrow
 
-    def _gathered(self, reader: Reader, wanted: int, name: str) -> int:
-        """The link that feeds a reader of words of `wanted` values."""
-        narrow = self._narrowed(reader, wanted, name)
-        lanes = self._feeds[reader][1]
-        if lanes == wanted:
-            return narrow
+    def add_gatherer(self, reader: Reader, flow: int, lanes: int, wanted: int) -> int:
         wide = self.units.add_link(0)
-        self.units.add_gatherer(narrow, wide, wanted // lanes)
-        self._readers[wide] = name
+        self.units.add_gatherer(flow, wide, wanted // lanes)
+        self._readers[flow] = self._name(reader.stage)
         return wide
 
-    def _add(self, number: int, spec: Spec) -> None:
-        name, folding = self._name(number), spec.folding
-        if isinstance(spec, AddSpec):
-            a, b = (self._gathered(Reader(number, k), spec.in_width, name) for k in range(2))
-            self._append(number, spec.out_words, folding.lanes)
-            self.units.add_adder(a, b, self.links[-1], folding.queue, spec.latency)
-            return
-        i = self._narrowed(Reader(number, 0), spec.in_width, name)
-        in_lanes = self._feeds[Reader(number, 0)][1]
-        self._append(number, spec.out_words, folding.lanes)
-        geometry, collect = spec.geometry, spec.in_width // in_lanes
+    def add_sum(self, number: int, spec: AddSpec, a: int, b: int) -> int:
+        self._readers[a] = self._readers[b] = self._name(number)
+        output = self._output(spec.out_words)
+        self.units.add_adder(a, b, output, spec.folding.queue, spec.latency)
+        return output
+
+    def add_stage(self, number: int, spec: StageSpec, flow: int, lanes: int) -> int:
+        self._readers[flow] = self._name(number)
+        output, folding, geometry = self._output(spec.out_words), spec.folding, spec.geometry
+        collect = spec.in_width // lanes
         if spec.accumulates:
             self.units.add_row_pool(
-                *(i, self.links[-1], collect, geometry.volume_words, spec.groups),
+                *(flow, output, collect, geometry.volume_words, spec.groups),
                 *(spec.result_words, folding.queue, spec.latency, len(geometry.needs), geometry.needs),
             )
-            return
+            return output
         tables = geometry.needs, geometry.releases, spec.steps
         self.units.add_stage(
-            *(i, self.links[-1], collect, folding.ring, geometry.volume_words, spec.groups),
+            *(flow, output, collect, folding.ring, geometry.volume_words, spec.groups),
             *(spec.result_words, folding.queue, spec.latency, len(tables[0]), *tables),
         )
+        return output
 
     def records(self, link: int) -> _Cycles:
         """Cycles of the recorded transfers of a link."""
@@ -280,10 +249,6 @@ class Model:
         """The last unit that does not take a word offered to it: what follows it has nothing left to do."""
         stuck = [r for i, r in self._readers.items() if self.units.count_taken(i) < self.units.count_offered(i)]
         return stuck[-1] if stuck else "the input"
-
-
-def _edge(spec: Spec, number: int) -> Edge:
-    return spec.inputs[number] if isinstance(spec, AddSpec) else spec.x
 
 
 def schedule(

@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rtl_gen.add import AddSpec
-from rtl_gen.cycles import Model, NotPeriodic, Spec, predict_by
+from rtl_gen.cycles import Model, NotPeriodic, predict_by
 from rtl_gen.memory import BLOCK_DEPTH
+from rtl_gen.network import Spec
 from rtl_gen.topology import Reader, Topology
 
 __all__ = ["FifoDepth", "fifo_depths", "short_inputs"]

@@ -9,12 +9,12 @@ from amaranth.hdl import Module, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from qtt_hw.fixedpoint import Format
 from rtl_gen.add import AddSpec, AddUnit
 from rtl_gen.argmax import Argmax, output_layout
 from rtl_gen.fifo import Fifo
 from rtl_gen.folding import StageSpec
 from rtl_gen.fork import Fork
+from rtl_gen.network import Network, Spec, edge_at
 from rtl_gen.row_pool import RowPool
 from rtl_gen.stage import Stage
 from rtl_gen.stream import Gatherer, Splitter
@@ -49,7 +49,7 @@ class Top(wiring.Component):
 
     def __init__(
         self,
-        specs: Sequence[StageSpec | AddSpec],
+        specs: Sequence[Spec],
         in_lanes: int,
         topology: Topology | None = None,
         *,
@@ -66,7 +66,7 @@ class Top(wiring.Component):
         last = self.specs[-1].out
         self.classes = last.positions * last.channels
         self.names.append("argmax")
-        first = self._format(self.topology.readers[SOURCE][0])
+        first = edge_at(self.specs, self.topology.readers[SOURCE][0]).format
         members = {
             "i": In(stream.Signature(unsigned(in_lanes * first.bits))),
             "o": Out(stream.Signature(output_layout(last.format, self.classes))),
@@ -77,85 +77,13 @@ class Top(wiring.Component):
                 members[f"tap_{name}"] = Out(wiring.Signature({"strobe": Out(1), "payload": Out(unsigned(width))}))
         super().__init__(members)
 
-    def _format(self, reader: Reader) -> Format:
-        """Of the values at an input."""
-        if reader.stage == len(self.specs):
-            return self.specs[-1].out.format
-        spec = self.specs[reader.stage]
-        return (spec.inputs[reader.input] if isinstance(spec, AddSpec) else spec.x).format
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        #: What feeds each input, and the values in its words.
-        feeds: dict[Reader, tuple[Any, int]] = {}
-
-        def add(name: str, unit: wiring.Component) -> None:
-            """A submodule whose streams carry its name, so that the Verilog can be read."""
-            m.submodules[name] = unit
-            for path, port in _streams(unit):
-                for member in ("payload", "valid", "ready"):
-                    Value.cast(getattr(port, member)).name = f"{name}__{path}__{member}"
-
-        def deliver(stage: int, name: str, flow: Any, lanes: int) -> None:
-            """A stage's output to its readers, through a fork where it has several, and through their FIFOs."""
-            readers = self.topology.readers[stage]
-            bits = lanes * self._format(readers[0]).bits
-            flows = [flow]
-            if len(readers) > 1:
-                fork = Fork(bits, len(readers))
-                add(f"{name}__fork", fork)
-                wiring.connect(m, flow, fork.i)
-                flows = list(fork.o)
-            for reader, given in zip(readers, flows, strict=True):
-                feeds[reader] = given, lanes
-                depth = self.topology.fifos.get(reader)
-                if depth is not None:
-                    fifo = Fifo(bits, depth)
-                    add(f"{self._input_name(reader)}__fifo", fifo)
-                    wiring.connect(m, given, fifo.i)
-                    feeds[reader] = fifo.o, lanes
-
-        def narrowed(reader: Reader, wanted: int) -> tuple[Any, int]:
-            """What feeds a reader of words of `wanted` values, in such words or in some that divide them."""
-            flow, lanes = feeds[reader]
-            if lanes <= wanted:
-                return flow, lanes
-            splitter = Splitter(wanted * self._format(reader).bits, lanes // wanted)
-            add(f"{self._input_name(reader)}__split", splitter)
-            wiring.connect(m, flow, splitter.i)
-            return splitter.o, wanted
-
-        def gathered(reader: Reader, wanted: int) -> Any:
-            """What feeds a reader of words of `wanted` values."""
-            flow, lanes = narrowed(reader, wanted)
-            if lanes == wanted:
-                return flow
-            gatherer = Gatherer(lanes * self._format(reader).bits, wanted // lanes)
-            add(f"{self._input_name(reader)}__gather", gatherer)
-            wiring.connect(m, flow, gatherer.i)
-            return gatherer.o
-
-        deliver(SOURCE, "input", wiring.flipped(self.i), self.in_lanes)
-        for number, spec in enumerate(self.specs):
-            name = self.names[number]
-            unit: AddUnit | Stage | RowPool
-            if isinstance(spec, AddSpec):
-                unit = AddUnit(spec)
-                add(name, unit)
-                for k, port in enumerate((unit.a, unit.b)):
-                    wiring.connect(m, gathered(Reader(number, k), spec.in_width), port)
-            else:
-                flow, lanes = narrowed(Reader(number, 0), spec.in_width)
-                unit = stage_unit(spec, lanes)
-                add(name, unit)
-                wiring.connect(m, flow, unit.i)
-            if self.taps:
-                tap = getattr(self, f"tap_{name}")
-                m.d.comb += [tap.strobe.eq(unit.o.valid & unit.o.ready), tap.payload.eq(unit.o.payload)]
-            deliver(number, name, unit.o, spec.folding.lanes)
-        flow, _ = narrowed(Reader(len(self.specs), 0), 1)
+        network = _Datapath(m, self)
+        network.join(wiring.flipped(self.i), self.in_lanes)
+        flow, _ = network.narrowed(Reader(len(self.specs), 0), 1)
         argmax = Argmax(self.specs[-1].out.format, self.classes)
-        add("argmax", argmax)
+        network.add("argmax", argmax)
         m.d.comb += [
             argmax.i.payload.eq(flow.payload),
             argmax.i.valid.eq(flow.valid),
@@ -164,9 +92,70 @@ class Top(wiring.Component):
         wiring.connect(m, argmax.o, wiring.flipped(self.o))
         return m
 
+
+class _Datapath(Network[Any]):
+    """The network's units as submodules, joined by streams."""
+
+    def __init__(self, m: Module, top: Top):
+        super().__init__(top.specs, top.topology)
+        self.m, self.top = m, top
+
+    def add(self, name: str, unit: wiring.Component) -> None:
+        """A submodule whose streams carry its name, so that the Verilog can be read."""
+        self.m.submodules[name] = unit
+        for path, port in _streams(unit):
+            for member in ("payload", "valid", "ready"):
+                Value.cast(getattr(port, member)).name = f"{name}__{path}__{member}"
+
+    def add_fork(self, stage: int, flow: Any, lanes: int, readers: Sequence[Reader]) -> Sequence[Any]:
+        fork = Fork(lanes * self._bits(readers[0]), len(readers))
+        self.add(f"{'input' if stage == SOURCE else self.top.names[stage]}__fork", fork)
+        wiring.connect(self.m, flow, fork.i)
+        return list(fork.o)
+
+    def add_fifo(self, reader: Reader, flow: Any, lanes: int, depth: int | None) -> Any:
+        assert depth is not None  # Top refuses it
+        return self._between(reader, flow, "fifo", Fifo(lanes * self._bits(reader), depth))
+
+    def add_splitter(self, reader: Reader, flow: Any, lanes: int, wanted: int) -> Any:
+        return self._between(reader, flow, "split", Splitter(wanted * self._bits(reader), lanes // wanted))
+
+    def add_gatherer(self, reader: Reader, flow: Any, lanes: int, wanted: int) -> Any:
+        return self._between(reader, flow, "gather", Gatherer(lanes * self._bits(reader), wanted // lanes))
+
+    def add_sum(self, number: int, spec: AddSpec, a: Any, b: Any) -> Any:
+        unit = AddUnit(spec)
+        self.add(self.top.names[number], unit)
+        wiring.connect(self.m, a, unit.a)
+        wiring.connect(self.m, b, unit.b)
+        return self._observed(number, unit.o)
+
+    def add_stage(self, number: int, spec: StageSpec, flow: Any, lanes: int) -> Any:
+        unit = stage_unit(spec, lanes)
+        self.add(self.top.names[number], unit)
+        wiring.connect(self.m, flow, unit.i)
+        return self._observed(number, unit.o)
+
+    def _observed(self, number: int, output: Any) -> Any:
+        """A stage's output, and its tap where there are taps."""
+        if self.top.taps:
+            tap = getattr(self.top, f"tap_{self.top.names[number]}")
+            self.m.d.comb += [tap.strobe.eq(output.valid & output.ready), tap.payload.eq(output.payload)]
+        return output
+
+    def _between(self, reader: Reader, flow: Any, kind: str, unit: Fifo | Splitter | Gatherer) -> Any:
+        """The output of a unit before an input."""
+        self.add(f"{self._input_name(reader)}__{kind}", unit)
+        wiring.connect(self.m, flow, unit.i)
+        return unit.o
+
+    def _bits(self, reader: Reader) -> int:
+        """Of a value at an input."""
+        return edge_at(self.specs, reader).format.bits
+
     def _input_name(self, reader: Reader) -> str:
         """Of an input, where units before it are named after it."""
-        name = self.names[reader.stage]
+        name = self.top.names[reader.stage]
         sums = reader.stage < len(self.specs) and isinstance(self.specs[reader.stage], AddSpec)
         return f"{name}__{'ab'[reader.input]}" if sums else name
 

@@ -15,10 +15,11 @@ from dataclasses import replace
 
 from boards.devices import DEVICES, Device
 from qtt_hw.ir.graph import INPUT, Add, Contraction, Graph, Pool, Reshape
-from rtl_gen.cycles import Prediction, Spec, predict
+from rtl_gen.cycles import Prediction, predict
 from rtl_gen.depths import FifoDepth, fifo_depths
 from rtl_gen.folding import Folding
 from rtl_gen.geometry import Geometry
+from rtl_gen.network import Spec
 from rtl_gen.plan.choices import never_on_dsps
 from rtl_gen.plan.front import Budget, Slot, Solution, solve
 from rtl_gen.plan.plan import FifoPlan, PathPlan, Plan, StagePlan, spec_of
