@@ -1,4 +1,7 @@
-"""The training configuration: a TOML file, validated, with every error on one line that names the file and the key."""
+"""The training configuration: a TOML file, validated, with every error on one line that names the file and the key.
+
+`base = "other.toml"` at its top takes another file's values wherever this one says nothing.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +94,7 @@ def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_config(path: str | Path) -> Config:
-    """The configuration of a TOML file.
+    """The configuration of a TOML file, over that of another one if it names a `base`.
 
     Raises
     ------
@@ -99,6 +102,11 @@ def load_config(path: str | Path) -> Config:
         One line that names the file and the key, for a syntax error, an unknown key or a value out of range.
     """
     path = Path(path)
+    return config_from(_content(path, ()), str(path), path.resolve())
+
+
+def _content(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """A file's values over those of its base, which stands relative to it; `above` are the files that lead here."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -106,7 +114,15 @@ def load_config(path: str | Path) -> Config:
         raise ValueError(f"{path}: {reason}") from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
-    return config_from(content, str(path), path.resolve())
+    base = content.pop("base", None)
+    if base is None:
+        return content
+    if not isinstance(base, str):
+        raise ValueError(f"{path}: base: expected the name of a file, got {base!r}")
+    below = path.parent / base
+    if below.resolve() in (above := (*above, path.resolve())):
+        raise ValueError(f"{path}: base: {base} leads back to this file")
+    return _merged(_content(below, above), content)
 
 
 def config_from(content: dict[str, Any], where: str, source: Path | None = None) -> Config:

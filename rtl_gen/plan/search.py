@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from boards.devices import DEVICES, Device
+from boards.devices import Device
 from qtt_hw.ir.graph import INPUT, Add, Contraction, Graph, Pool, Reshape
 from rtl_gen.cycles import Prediction, predict
 from rtl_gen.depths import FifoDepth, fifo_depths
@@ -21,60 +21,31 @@ from rtl_gen.folding import Folding
 from rtl_gen.geometry import Geometry
 from rtl_gen.network import Spec
 from rtl_gen.plan.choices import never_on_dsps
-from rtl_gen.plan.front import Budget, Slot, Solution, solve
+from rtl_gen.plan.front import Slot, Solution, solve
+from rtl_gen.plan.limits import OVERHEAD, budget_of, shares_of, slowest
 from rtl_gen.plan.plan import FifoPlan, PathPlan, Plan, StagePlan, spec_of
 from rtl_gen.plan.problem import Alternatives, Problem, along
+from rtl_gen.plan.refusal import DoesNotFit, too_small
 from rtl_gen.plan.resources import Resources, fifo_resources, stage_resources
 from rtl_gen.topology import SOURCE, Topology
 
 __all__ = ["Alternatives", "DoesNotFit", "along", "fits", "plan", "plan_of"]
 
-#: Shares of a device that a plan may use: routing degrades with more LUTs.
-USABLE = {"dsps": 1.0, "brams": 1.0, "luts": 0.70}
-#: Cells that the argmax, the link and the board's top level take.
-OVERHEAD = Resources(dsps=0, brams=1, luts=900)
-#: What prices refer to where a device has no bound: the ECP5-85F.
-REFERENCE = {"dsps": 156, "brams": 208, "luts": 83640}
 #: Searches for a plan, each of which leaves room for the FIFOs of the one before.
 ATTEMPTS = 4
 #: What a FIFO at full rate is deeper than what the windows of the other branch hold back.
 FIFO_MARGIN = 1.5
 
 
-class DoesNotFit(ValueError):
-    """No plan fits the device; the text says by how much, and the nearest one that does."""
-
-
-def _budget(device: Device, reserved: Resources = Resources()) -> Budget:  # noqa: B008 - immutable
-    """What the stages of a plan may use of a device, when so much goes elsewhere."""
-    limits: dict[str, int | None] = {}
-    for name, usable in USABLE.items():
-        budget = getattr(device, name)
-        limits[name] = None if budget is None else math.floor(budget * usable) - getattr(OVERHEAD + reserved, name)
-    prices = [1.0 / ((getattr(device, name) or REFERENCE[name]) * usable) for name, usable in USABLE.items()]
-    return Budget(limits["dsps"], limits["brams"], limits["luts"], (prices[0], prices[1], prices[2]))
-
-
-def _shares(resources: Resources, device: Device) -> dict[str, float]:
-    """Share of each budget that is used, relative to what is usable; above 1 does not fit."""
-    total = resources + OVERHEAD
-    shares = {}
-    for name, usable in USABLE.items():
-        budget = getattr(device, name)
-        if budget is not None:
-            shares[name] = getattr(total, name) / (budget * usable)
-    return shares
-
-
 def _fastest(
     problem: Problem, device: Device, reserved: Resources, progress: Callable[[str], None] | None
 ) -> Solution | None:
     """Bisect the cycles, by ratio, to within half a percent."""
-    budget = _budget(device, reserved)
+    budget = budget_of(device, reserved)
     best = solve(problem.items, problem.upper, budget)
     if best is None:
         return None
-    low, high = problem.graph.input.edge.positions // 64 + 1, _slowest(best)
+    low, high = problem.graph.input.edge.positions // 64 + 1, slowest(best)
     while low < high * 0.995:
         middle = int(math.sqrt(low * high))
         if progress is not None:
@@ -83,12 +54,8 @@ def _fastest(
         if found is None:
             low = max(middle, low + 1)
         else:
-            best, high = found, min(middle, _slowest(found))
+            best, high = found, min(middle, slowest(found))
     return best
-
-
-def _slowest(solution: Solution) -> int:
-    return max(choice.cycles for choice in solution.choices)
 
 
 def _on_dsps(graph: Graph, foldings: Mapping[str, Folding], device: Device, reserved: Resources) -> dict[str, Folding]:
@@ -101,7 +68,7 @@ def _on_dsps(graph: Graph, foldings: Mapping[str, Folding], device: Device, rese
             continue
         folding = found[name].model_copy(update={"multiplier": "dsp"})
         trial = costs | {name: stage_resources(spec_of(graph, nodes[name], folding))}
-        if max(_shares(sum(trial.values(), reserved), device).values(), default=0.0) <= 1.0:
+        if max(shares_of(sum(trial.values(), reserved), device).values(), default=0.0) <= 1.0:
             found[name], costs = folding, trial
     return found
 
@@ -119,7 +86,7 @@ def plan_of(
     """The plan file's content for the given stages and FIFOs."""
     each = [stage_resources(s) for s in specs]
     total = sum(each, OVERHEAD) + _of_fifos(fifos)
-    slowest = max(specs, key=lambda s: s.cycles)
+    bottleneck = max(specs, key=lambda s: s.cycles)
     return Plan(
         model=graph.name,
         device=device.name,
@@ -127,8 +94,8 @@ def plan_of(
         input_lanes=in_lanes,
         cycles=prediction.interval,
         latency=prediction.latency,
-        bottleneck=slowest.node.name,
-        utilization=round(slowest.cycles / prediction.interval, 6),
+        bottleneck=bottleneck.node.name,
+        utilization=round(bottleneck.cycles / prediction.interval, 6),
         multipliers=sum(s.multipliers for s in specs),
         dsps=total.dsps,
         brams=total.brams,
@@ -158,7 +125,7 @@ def _of_fifos(fifos: Sequence[FifoPlan]) -> Resources:
 
 def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Device) -> list[PathPlan]:
     """What each path of each layer would cost by itself at the plan's number of cycles."""
-    free = replace(_budget(device), dsps=None, brams=None, luts=None)
+    free = replace(budget_of(device), dsps=None, brams=None, luts=None)
     found = []
     for slot in problem.slots:
         for text, stages in slot.paths.items():
@@ -225,7 +192,7 @@ def plan(
             if nearest is None:
                 raise
             break
-        if max(_shares(_total(found), device).values(), default=0.0) > 1.0:
+        if max(shares_of(_total(found), device).values(), default=0.0) > 1.0:
             fifos = _of_fifos(found.fifos)
             reserved = Resources(brams=max(reserved.brams, fifos.brams), luts=max(reserved.luts, fifos.luts))
             continue
@@ -261,17 +228,17 @@ def _planned(
     """A plan whose stages leave `reserved` of the device to the FIFOs."""
     if fps is not None:
         wanted = int(clock_mhz * 1e6 / fps)
-        solution = solve(problem.items, wanted, _budget(device, reserved))
+        solution = solve(problem.items, wanted, budget_of(device, reserved))
         if solution is None:
             wish = f"{fps:g} frames a second at {clock_mhz:g} MHz"
             nearest = _fastest(problem, device, reserved, progress)
-            raise DoesNotFit(_too_small(problem, device, reserved, wanted, wish, nearest, clock_mhz))
+            raise DoesNotFit(too_small(problem, device, reserved, wanted, wish, nearest, clock_mhz))
     else:
         solution = _fastest(problem, device, reserved, progress)
         if solution is None:
             wish = "the smallest folding"
-            raise DoesNotFit(_too_small(problem, device, reserved, problem.upper, wish, None, clock_mhz))
-        wanted = _slowest(solution)
+            raise DoesNotFit(too_small(problem, device, reserved, problem.upper, wish, None, clock_mhz))
+        wanted = slowest(solution)
     chosen = solution.paths
     graph = along(problem.graph, problem.alternatives, chosen)
     foldings = _on_dsps(graph, problem.foldings(solution), device, reserved)
@@ -333,64 +300,4 @@ def _expected_fifos(problem: Problem) -> Resources:
 def fits(graph: Graph, device: Device, alternatives: Alternatives | None = None) -> bool:
     """Whether some folding, along some of the free paths, fits the device, however slow it is."""
     problem = Problem.of(graph, alternatives or {})
-    return solve(problem.items, problem.upper, _budget(device, _expected_fifos(problem))) is not None
-
-
-def _next_device(problem: Problem, reserved: Resources) -> str:
-    """The first known device, in the order of their list, that holds the smallest folding, with its cycles."""
-    for larger in DEVICES.values():
-        if larger.dsps is None:
-            continue
-        found = solve(problem.items, problem.upper, _budget(larger, reserved))
-        if found is not None:
-            return f"it fits {larger.name}, at {_slowest(found)} cycles or fewer"
-    return "no known device holds it; --device none plans it without bounds"
-
-
-#: Beyond this multiple of a device by how much it is too small is not searched to the last percent.
-FINE_MULTIPLE = 3.0
-
-
-def _closest(problem: Problem, device: Device, reserved: Resources, cycles: int) -> Solution | None:
-    """What fits the least multiple of the device, to within two percent; None when no folding is that fast."""
-    found = solve(problem.items, cycles, replace(_budget(device), dsps=None, brams=None, luts=None))
-    if found is None:
-        return None
-    low, high = 1.0, max(_shares(found.resources + reserved, device).values(), default=1.0)
-    if high > FINE_MULTIPLE:
-        return found
-    while high > low * 1.02:
-        middle = math.sqrt(low * high)
-        dsps, brams, luts = (b and math.ceil(b * middle) for b in (device.dsps, device.brams, device.luts))
-        other = solve(problem.items, cycles, _budget(replace(device, dsps=dsps, brams=brams, luts=luts), reserved))
-        if other is None:
-            low = middle
-        else:
-            found, high = other, middle
-    return found
-
-
-def _too_small(
-    problem: Problem,
-    device: Device,
-    reserved: Resources,
-    cycles: int,
-    wish: str,
-    nearest: Solution | None,
-    clock_mhz: float,
-) -> str:
-    """By how much what exceeds the device least does so at so many cycles, and what fits instead."""
-    closest = _closest(problem, device, reserved, cycles)
-    shares = {} if closest is None else _shares(closest.resources + reserved, device)
-    over = ", ".join(
-        f"{name} {share * 100:.0f} % of the usable {int((getattr(device, name) or 0) * USABLE[name])}"
-        for name, share in shares.items()
-        if share > 1
-    )
-    reason = "no folding is that fast" if closest is None else over
-    text = f"{problem.graph.name}: {wish} does not fit {device.name} ({reason})"
-    if nearest is None:
-        return text + f"; {_next_device(problem, reserved)}"
-    slowest = _slowest(nearest)
-    rate = clock_mhz * 1e6 / slowest
-    return text + f"; the nearest plan that fits takes {slowest} cycles, {rate:.0f} frames a second"
+    return solve(problem.items, problem.upper, budget_of(device, _expected_fifos(problem))) is not None

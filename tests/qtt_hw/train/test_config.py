@@ -96,6 +96,19 @@ def splits(largest: int) -> Splits:
     return Splits(s, s, s, tuple("abcd"), "t")
 
 
+def test_a_base_gives_what_is_not_said(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(MINIMAL + "[train]\nepochs = 7\nlr = 0.5\n[quant]\nweight_bits = 3\n")
+    config = load_config(write(tmp_path, 'base = "base.toml"\n[train]\nlr = 0.25\n'))
+    assert (config.train.epochs, config.train.lr) == (7, 0.25)
+    assert config.quant is not None and config.quant.weight_bits == 3 and config.name == "c"
+    (tmp_path / "base.toml").write_text('base = "c.toml"\n')
+    with pytest.raises(ValueError, match=r"base.toml: base: c.toml leads back to this file"):
+        load_config(tmp_path / "c.toml")
+    for text, message in (("base = 3", "expected the name of a file, got 3"), ('base = "none.toml"', "No such file")):
+        with pytest.raises(ValueError, match=message):
+            load_config(write(tmp_path, text))
+
+
 def test_input_formats(tmp_path: Path) -> None:
     def spec(text: str, largest: int = 1):  # noqa: ANN202
         return load_config(write(tmp_path, MINIMAL + "[data]\nblock = 2\n" + text)).data.input_spec(splits(largest))

@@ -7,8 +7,9 @@ from boards.devices import Device, device
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, InputSpec, Window
 from rtl_gen.cycles import predict
+from rtl_gen.plan.limits import USABLE
 from rtl_gen.plan.plan import load_plan, save_plan, stage_specs
-from rtl_gen.plan.search import USABLE, along, plan
+from rtl_gen.plan.search import along, plan
 
 
 def within(found, target):
