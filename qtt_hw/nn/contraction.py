@@ -35,6 +35,8 @@ def contract(x: Tensor, weight: Tensor, window: Window, lead: int = 1, trail: in
         return _convolve(x, weight, window)
     if window == Window():
         return _pointwise(x, weight, lead, trail)
+    if weight.shape[1] == 1 and x.dtype == torch.float32:
+        return _depthwise(x, weight, window, lead, trail)
     # Carried indices join the batch: [N, lead, in, trail, ...] -> [N * lead * trail, in, ...].
     n, (out, taken), volume = x.shape[0], weight.shape[:2], x.shape[2:]
     x = x.reshape(n, lead, taken, trail, *volume).transpose(2, 3).reshape(-1, taken, *volume)
@@ -56,9 +58,18 @@ def _pointwise(x: Tensor, weight: Tensor, lead: int, trail: int) -> Tensor:
     return y.reshape(*shape, lead * out * trail).permute(0, 4, 1, 2, 3)
 
 
-def _convolve(x: Tensor, weight: Tensor, window: Window) -> Tensor:
+def _depthwise(x: Tensor, weight: Tensor, window: Window, lead: int, trail: int) -> Tensor:
+    """One input channel for every carried index, each a group of its own: half the time of as many batches."""
+    groups, out = lead * trail, weight.shape[0]
+    y = _convolve(x, weight.repeat(groups, 1, 1, 1, 1), window, groups)
+    y = y.permute(0, 2, 3, 4, 1)
+    split = y.reshape(*y.shape[:4], lead, trail, out).transpose(-1, -2)
+    return split.reshape(*y.shape).permute(0, 4, 1, 2, 3)
+
+
+def _convolve(x: Tensor, weight: Tensor, window: Window, groups: int = 1) -> Tensor:
     pairs = window.padding
-    if window.kernel == tuple(x.shape[2:]) and not any(map(any, pairs)):
+    if groups == 1 and window.kernel == tuple(x.shape[2:]) and not any(map(any, pairs)):
         # The kernel covers the whole map: one matrix product, in the order C, D, H, W on both sides.
         return F.linear(x.flatten(1), weight.flatten(1))[:, :, None, None, None]
     if any(before != after for before, after in pairs):
@@ -70,4 +81,4 @@ def _convolve(x: Tensor, weight: Tensor, window: Window) -> Tensor:
         # One channel is both channels-last and not, by its strides. Taken as channels-last, oneDNN returns garbage
         # for a strided kernel with a single output along W (seen in PyTorch 2.13); these strides say that it is not.
         x = x.contiguous().flatten().view(x.shape)
-    return F.conv3d(x, weight.contiguous(memory_format=torch.channels_last_3d), None, window.stride, pads)
+    return F.conv3d(x, weight.contiguous(memory_format=torch.channels_last_3d), None, window.stride, pads, 1, groups)

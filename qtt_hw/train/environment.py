@@ -6,11 +6,14 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch.utils import deterministic
 
 __all__ = ["keep_freed_memory", "reproducible"]
 
+_filling: Any = deterministic  # whose attribute is not declared
 # Options of mallopt, from glibc's malloc.h: M_MMAP_MAX and M_TRIM_THRESHOLD.
 _MALLOC_OPTIONS = ((-4, 0), (-1, 2**31 - 1))
 
@@ -36,9 +39,12 @@ def reproducible(threads: int) -> Iterator[None]:
         torch.is_deterministic_algorithms_warn_only_enabled(),
         torch.backends.cudnn.allow_tf32,
         torch.backends.cuda.matmul.allow_tf32,
+        _filling.fill_uninitialized_memory,
     )
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # By default every new tensor is filled with NaN first, in case somebody reads it unwritten.
+    _filling.fill_uninitialized_memory = False
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     try:
         with torch.random.fork_rng():
@@ -46,4 +52,5 @@ def reproducible(threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1], warn_only=before[2])
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before[3:]
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before[3:5]
+        _filling.fill_uninitialized_memory = before[5]
