@@ -96,7 +96,17 @@ def _library() -> Any:
 
 
 class NotPeriodic(ValueError):
-    """The intervals between inferences go on changing."""
+    """The intervals between inferences go on changing.
+
+    Parameters
+    ----------
+    gaps : array of int
+        The intervals so far; `mean` is that of the last six, which periods of two and three divide.
+    """
+
+    def __init__(self, gaps: _Cycles):
+        super().__init__(f"the schedule is not periodic after {len(gaps) + 1} inferences: {gaps.tolist()}")
+        self.mean = float(gaps[-6:].mean())
 
 
 class _Units:
@@ -326,4 +336,4 @@ def predict_by(model: Model, progress: Callable[[float], None] | None = None) ->
         gaps = np.diff(outputs)
         if gaps[-1] == gaps[-2]:
             return Prediction(int(gaps[-1]), int(outputs[0]), tuple(outputs.tolist()))
-    raise NotPeriodic(f"the schedule is not periodic after {MOST_INFERENCES} inferences: {gaps.tolist()}")
+    raise NotPeriodic(gaps)

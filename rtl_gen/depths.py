@@ -12,7 +12,6 @@ bisection, between the first depth and what the FIFO ever holds when it has no e
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -110,7 +109,7 @@ def _least(network: _Network, depths: Depths, reader: Reader) -> int:
 
 @dataclass(frozen=True)
 class _Run:
-    """A prediction: the interval, infinite where it goes on changing, and the most words that each FIFO held."""
+    """A prediction: the interval, its mean where it goes on changing, and the most words that each FIFO held."""
 
     interval: float
     held: Mapping[Reader, int]
@@ -120,8 +119,8 @@ def _predicted(network: _Network, depths: Depths) -> _Run:
     model = network.model(depths)
     try:
         interval: float = predict_by(model).interval
-    except NotPeriodic:
-        interval = math.inf
+    except NotPeriodic as error:
+        interval = error.mean
     return _Run(interval, {reader: model.units.most_held(fifo) for reader, fifo in model.fifos.items()})
 
 
