@@ -334,6 +334,6 @@ def predict_by(model: Model, progress: Callable[[float], None] | None = None) ->
                 progress(model.progress(inferences))
         outputs = model.records(model.links[-1])[:inferences] - model.units.first_taken(model.links[0])
         gaps = np.diff(outputs)
-        if gaps[-1] == gaps[-2]:
+        if gaps[-1] == gaps[-2] == gaps[-3]:  # two alike may be part of a longer period
             return Prediction(int(gaps[-1]), int(outputs[0]), tuple(outputs.tolist()))
     raise NotPeriodic(gaps)
