@@ -1,10 +1,10 @@
 """A trained model as hardware: planned, proven on real samples, synthesised; beside it the same plan with multipliers.
 
-    python bench/proof.py models/lenet-mnist.qtt --data mnist --fps 1000 --lanes dsp --lanes logic -o results/proof.json
+    python bench/proof.py model.qtt --data mnist --fps 1000 --lanes dsp --lanes logic -o results/proof.json
 
 The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples back
-to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the
-one of the same model, device and rate.
+to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the one of the
+same model, device and rate.
 """
 
 from __future__ import annotations

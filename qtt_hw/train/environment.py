@@ -21,7 +21,7 @@ _MALLOC_OPTIONS = ((-4, 0), (-1, 2**31 - 1))
 def keep_freed_memory() -> None:
     """Have glibc keep freed tensors for the next ones; elsewhere nothing is done.
 
-    By default every large tensor is mapped anew, and the kernel zeroes its pages: a tenth of a step where tensors
+    By default every large tensor is mapped anew, and the kernel zeroes its pages, which shows where tensors
     are large (compare `bench/float_step.py` with its --default-malloc).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
