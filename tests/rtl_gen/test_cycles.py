@@ -10,7 +10,7 @@ import pytest
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.graph import INPUT, Contraction, Edge, Permutation, Pool, Window
 from rtl_gen import cycles
-from rtl_gen.cycles import predict, schedule
+from rtl_gen.cycles import NotPeriodic, predict, predict_by, schedule
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.geometry import Geometry
 from rtl_gen.top import Top
@@ -142,3 +142,30 @@ def test_memory_is_that_of_the_buffers_not_of_all_words():
     """Eight million words pass; to keep them all would take 100 MB more than the large ring's 32."""
     done = subprocess.run([sys.executable, "-c", _LARGE], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 80_000
+
+
+class _Intervals:
+    """Stands for a model whose inferences come out at the given intervals."""
+
+    def __init__(self, gaps):
+        self.ends, self.links, self.units, self.done = np.cumsum([100, *gaps]), [0], self, 0
+
+    def inferences(self):
+        return self.done
+
+    def go_on(self, records):
+        self.done = records
+        return True
+
+    def records(self, link):
+        return self.ends[: self.done]
+
+    def first_taken(self, link):
+        return 0
+
+
+def test_two_alike_are_not_yet_a_period():
+    assert predict_by(_Intervals([80, 73, 73, 73, 73])).interval == 73
+    with pytest.raises(NotPeriodic, match="not periodic after 12 inferences") as error:
+        predict_by(_Intervals([73, 73, 78] * 4))
+    assert error.value.mean == (73 + 73 + 78) / 3
