@@ -2,7 +2,7 @@
 
 `python -m qtt_hw.results` reads models/queue.toml. Every finished run adds its rows to results/TOPIC-KIND.json, the
 kinds being `dense` (the teacher), `float`, `compressed` and `quantized`. A row's test accuracy is read once, when the
-row is written; a row that stands is not made again.
+row is written, unless the run only chooses something on validation; a row that stands is not made again.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Entry(BaseModel):
 
     `config` is relative to the queue's file; `set` changes some of its values and `without` leaves sections out, under
     a `name` of its own; `start` names the entry whose float models, of the same seed, a quantised run begins with.
+    With `test = false` the test set is not read: for runs that only choose something.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +44,7 @@ class Entry(BaseModel):
     topic: str = "modelnet10"
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
     start: str | None = None
+    test: bool = True
 
     @model_validator(mode="after")
     def _named(self) -> Entry:
@@ -166,14 +168,15 @@ def run_queue(
             begun = time.strftime("%Y-%m-%d")
             train(config, splits, folder, start=start, progress=progress)
             for kind in wanted:
-                row = _row(kind, folder, config, splits) | {
+                row = _row(kind, folder, config, splits, entry.test) | {
                     "date": begun,
                     "command": f"python -m qtt_hw.results --seed {seed}",
                     "commit": _commit(),
                 }
                 append_row(paths[kind], row)
                 made += 1
-                note(f"{config.name} seed {seed}: {kind} test {row['test_accuracy']:.4f}")
+                shown = "test" if entry.test else "validation"
+                note(f"{config.name} seed {seed}: {kind} {shown} {row[f'{shown}_accuracy']:.4f}")
     return made
 
 
@@ -191,8 +194,8 @@ def _kinds(config: Config, entry: Entry) -> tuple[str, ...]:
     return tuple(kinds)
 
 
-def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, Any]:
-    """One row, after reading the test set once."""
+def _row(kind: str, folder: Path, config: Config, splits: Splits, test: bool) -> dict[str, Any]:
+    """One row, after reading the test set once where `test` says so."""
     from qtt_hw.train import TrainResult, float_model
     from qtt_hw.train.store import RunStore
     from qtt_hw.train.testing import float_accuracy
@@ -205,19 +208,22 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits) -> dict[str, A
         "seed": result.seed,
         "validation_accuracy": result.phases[name].validation_accuracy,
     }
-    if kind == "quantized":
-        row |= _quantized(folder, config, splits) | {"calibrated_validation_accuracy": result.calibrated_accuracy}
-        if result.phases[name].crossings is not None:
-            row["crossings"] = result.phases[name].crossings
-    else:
+    if test and kind == "quantized":
+        row |= _quantized(folder, config, splits)
+    elif test:
         model = float_model(folder, phase="compressed" if name == "compress" else name)
         whole, unseen = float_accuracy(model, splits, config.data.input_spec(splits))
         row |= {"test_accuracy": whole, "test_accuracy_unseen": unseen}
+    if test:
+        row["test_samples"] = len(splits.test)
+    if kind == "quantized":
+        row["calibrated_validation_accuracy"] = result.calibrated_accuracy
+        if result.phases[name].crossings is not None:
+            row["crossings"] = result.phases[name].crossings
     made = result.phases[name].compressed
     if kind == "compressed":
         row["ranks"] = result.phases["compress"].compressed.ranks  # type: ignore[union-attr]
     return row | {
-        "test_samples": len(splits.test),
         "parameters": result.phases[name].parameters if made is None else made.parameters,
         "epochs": result.phases[name].epochs,
         "seconds": result.phases[name].seconds,

@@ -146,3 +146,19 @@ def test_a_process_may_take_some_entries_of_a_queue(queue: Path, tmp_path: Path)
     told: list[str] = []
     assert run_queue(queue, tmp_path / "r", tmp_path / "runs", only=["fo"], seeds=[1], progress=False, note=told.append)
     assert told[0].startswith("four seed 1") and not any("three" in line for line in told)
+
+
+def test_an_entry_that_only_chooses_does_not_read_the_test_set(
+    queue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.write_text('[[run]]\nconfig = "four.toml"\ndata = "solids:8"\ntopic = "t"\nseeds = [0]\ntest = false\n')
+    told: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("qtt_hw.train.testing.float_accuracy", None)
+        patch.setattr("qtt_hw.evaluate.evaluate", None)
+        assert run_queue(queue, tmp_path / "r", tmp_path / "runs", progress=False, note=told.append) == 3
+    for kind in ("dense", "float", "quantized"):
+        (row,) = rows_of(tmp_path / "r" / f"t-{kind}.json")
+        assert 0 <= row["validation_accuracy"] <= 1
+        assert not [name for name in row if name.startswith("test_")]
+    assert told[-1].startswith("four seed 0: quantized validation 0.")

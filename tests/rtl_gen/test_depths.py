@@ -1,6 +1,5 @@
 """The two depths of each FIFO: at a word less the design hangs, or loses cycles, and the event model says the same."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
