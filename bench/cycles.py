@@ -9,8 +9,6 @@ convolutions, an average over what is left and a classifier.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import resource
 import time
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from report import command, machine, show
 
 from boards.devices import device
 from qtt_hw.fixedpoint import Format, Requantizer
@@ -26,6 +25,7 @@ from qtt_hw.ir.graph import INPUT, Contraction, Edge, Node, Pool, Window
 from rtl_gen.cycles import predict
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.geometry import Geometry
+from rtl_gen.network import Spec
 from rtl_gen.plan.plan import stage_specs
 from rtl_gen.plan.search import plan
 
@@ -68,7 +68,7 @@ def chain(size: int, blocks: int) -> list[StageSpec]:
     return specs
 
 
-def measure(specs: Sequence[StageSpec], in_lanes: int, classes: int) -> dict[str, Any]:
+def measure(specs: Sequence[Spec], in_lanes: int, classes: int) -> dict[str, Any]:
     """Seconds of the first prediction, tables included, and of the next; what it predicts."""
     seconds = []
     for _ in range(2):
@@ -99,20 +99,13 @@ def main() -> None:
     graph = load(given.model)
     found = plan(graph, device(given.device), fps=given.fps)
     specs = stage_specs(graph, [(s.stage, s.folding) for s in found.stages])
-    fps = f" --fps {given.fps:g}" if given.fps is not None else ""
     row = {
-        "machine": {"processor": platform.processor() or platform.machine(), "python": platform.python_version()},
+        "machine": machine(),
         given.model.name: measure(specs, found.input_lanes, graph.output.channels),
         f"synthetic-{given.size}": measure(chain(given.size, given.blocks), 1, CLASSES),
-        "command": f"python bench/cycles.py {given.model} --device {given.device}{fps}"
-        f" --size {given.size} --blocks {given.blocks}",
+        "command": command(given.output),
     }
-    text = json.dumps(row, indent=1)
-    if given.output is not None:
-        partial = given.output.with_name(f".{given.output.name}.partial")
-        partial.write_text(text + "\n")
-        partial.replace(given.output)
-    print(text)
+    show(row, given.output)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ compares.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from report import command, show
 from torch import nn
 
 from qtt_hw.cli.show import shape
@@ -79,18 +79,8 @@ def main() -> None:
         keep_freed_memory()
     row = measure(given.model, shape(given.input), given.batch, given.steps)
     row["machine"] = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__}
-    row["command"] = (
-        f"python bench/float_step.py {given.model}"
-        + (f" --input {given.input}" if given.input else "")
-        + f" --batch {given.batch} --steps {given.steps} --threads {given.threads}"
-        + (" --default-malloc" if given.default_malloc else "")
-    )
-    text = json.dumps(row, indent=1)
-    if given.output is not None:
-        partial = given.output.with_name(f".{given.output.name}.partial")
-        partial.write_text(text + "\n")
-        partial.replace(given.output)
-    print(text)
+    row["command"] = command(given.output)
+    show(row, given.output)
 
 
 if __name__ == "__main__":

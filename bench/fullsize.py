@@ -11,8 +11,6 @@ A network that does not fit its device gets a row that says by how much.
 from __future__ import annotations
 
 import argparse
-import os
-import shlex
 import sys
 import tempfile
 import time
@@ -20,6 +18,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from report import command, figures
 
 from boards.build import measure
 from qtt_hw.flow import cosim, emit, freeze_run, plan
@@ -29,7 +29,6 @@ from qtt_hw.train import load_config, train
 from qtt_hw.train.config import Config
 from qtt_hw.train.result import versions
 from rtl_gen.emit import TOP
-from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.search import DoesNotFit
 
 
@@ -68,7 +67,7 @@ def proven(
             yield {"refused": str(error)}
             return
         if samples == 0:
-            yield _figures(before) | {"rom_bits": before.rom_bits, "seconds": seconds}
+            yield {"paths": before.chosen_paths, **figures(before), "rom_bits": before.rom_bits, "seconds": seconds}
             return
         along = config.with_paths(before.chosen_paths)
         timed("calibrate", lambda: train(along, splits, folder / "run", progress=False))
@@ -77,8 +76,9 @@ def proven(
         after = timed("fold", lambda: plan(graph, device, fps=fps))
         timed("emit", lambda: emit(graph, folder / "build", after, taps=True))
         found = timed("cosim", lambda: cosim(folder / "build", splits, samples=samples))
-        row = _figures(after) | {
+        row = {
             "paths": before.chosen_paths,
+            **figures(after),
             "multiplications": graph.macs(),
             "weight_bytes": graph.weight_bytes,
             "equal": found.equal,
@@ -99,13 +99,6 @@ def proven(
             yield row | {"placed": {name: placed[name] for name in names} | {"frames_per_second": rate}}
 
 
-def _figures(found: Plan) -> dict[str, Any]:
-    """What a plan says of the whole network."""
-    names = ("cycles", "latency", "multipliers", "dsps", "brams", "luts", "bottleneck", "utilization")
-    rate = {"frames_per_second_at_100_mhz": round(found.frames_per_second, 2)}
-    return {"paths": found.chosen_paths} | {name: getattr(found, name) for name in names} | rate
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path)
@@ -120,16 +113,10 @@ def main() -> None:
     config = load_config(given.config)
     if given.settings:
         config = config.changed(config.name, changes_of(given.settings))
-    settings = "".join(f" --set {shlex.quote(text)}" for text in given.settings)
-    placing = " --place" if given.place else ""
-    rate = "" if given.fps is None else f" --fps {given.fps:g}"
-    # As it can be given on another machine.
-    data = given.data.replace(os.environ.get("QTT_DATA") or "$QTT_DATA", "$QTT_DATA")
-    command = f"python bench/fullsize.py {given.config} --data {data} --device {given.device}{rate}{settings}"
     settings_of_row = {"config": config.name, "changes": given.settings, "device": given.device}
     for row in proven(config, given.data, given.device, given.fps, given.samples, given.place):
-        what = f"{command} --samples {given.samples}{placing} -o results/{given.output.name}"
-        row = {**settings_of_row, **row, "command": what, "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+        made = {"command": command(given.output), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+        row = {**settings_of_row, **row, **made}
         append_row(given.output, row, tuple(settings_of_row))
         print(row)
 

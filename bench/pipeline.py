@@ -8,7 +8,6 @@ Inputs are random voxels of the model's own shape; nothing but time is measured.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from report import command, show
 
 from boards.devices import device
 from qtt_hw.ir.file import load
@@ -74,13 +74,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     given = parser.parse_args()
     row = measure(given.model, given.samples, given.device)
-    row["command"] = f"python bench/pipeline.py {given.model} --samples {given.samples} --device {given.device}"
-    text = json.dumps(row, indent=1)
-    if given.output is not None:
-        partial = given.output.with_name(f".{given.output.name}.partial")
-        partial.write_text(text + "\n")
-        partial.replace(given.output)
-    print(text)
+    row["command"] = command(given.output)
+    show(row, given.output)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, get_args
+
+from report import command, figures
 
 from boards.build import counts
 from boards.devices import device as find_device
@@ -34,13 +35,6 @@ from rtl_gen.plan.plan import Plan
 
 #: Part of the name of every cell of a requantiser.
 REQUANTIZER = ".requantizer."
-
-
-def figures(found: Plan) -> dict[str, Any]:
-    """What the plan says of the whole network."""
-    names = ("cycles", "latency", "multipliers", "dsps", "brams", "luts", "bottleneck", "utilization")
-    rate = round(found.frames_per_second, 2)
-    return {name: getattr(found, name) for name in names} | {f"frames_per_second_at_{found.clock_mhz:g}_mhz": rate}
 
 
 def simulated(build: Path, data: str, samples: int, stalls: bool) -> dict[str, Any]:
@@ -127,16 +121,7 @@ def main() -> None:
     row = proven(
         given.model, given.data, given.device, given.fps, given.samples, given.stalled, given.lanes, given.place
     )
-    # As it can be given on another machine.
-    data = given.data.replace(os.environ.get("QTT_DATA") or "$QTT_DATA", "$QTT_DATA")
-    options = "" if given.fps is None else f" --fps {given.fps:g}"
-    options += "".join(f" --lanes {kind}" for kind in given.lanes) + (" --place" if given.place else "")
-    row |= {
-        "command": f"python bench/proof.py {given.model} --data {data} --device {given.device}"
-        f" --samples {given.samples} --stalled {given.stalled}{options} -o results/{given.output.name}",
-        "versions": versions(),
-        "date": time.strftime("%Y-%m-%d"),
-    }
+    row |= {"command": command(given.output), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
     append_row(given.output, row, ("model", "device", "fps"))
     print(json.dumps(row, indent=1))
 
