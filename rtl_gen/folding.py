@@ -15,9 +15,10 @@ from qtt_hw.fixedpoint import IntArray, Requantizer, average_requantizer, bits_f
 from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Window
 from rtl_gen.accumulation import ACCUMULATE_LATENCY, Accumulation
 from rtl_gen.geometry import Geometry
+from rtl_gen.loop_nest import GroupLevel, LoopShape
 from rtl_gen.multiplier import DSP_BITS, MULTIPLY_LATENCY, LaneKind
 from rtl_gen.requantizer import latency_of, multipliers_of
-from rtl_gen.sequencer import DATA_LATENCY, GroupLevel, LoopShape
+from rtl_gen.sequencer import DATA_LATENCY
 from rtl_gen.shifter import integer_bits
 from rtl_gen.walker import WalkerShape
 

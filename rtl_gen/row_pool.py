@@ -10,6 +10,7 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from rtl_gen.accumulation import ACCUMULATE_LATENCY, Accumulation
 from rtl_gen.folding import StageSpec
@@ -18,10 +19,6 @@ from rtl_gen.output import StageOutput
 from rtl_gen.reduce import delay, shape_of
 
 __all__ = ["PlaceWalker", "RowPool"]
-
-
-def _bits(largest: int) -> int:
-    return max(int(largest).bit_length(), 1)
 
 
 class PlaceWalker(wiring.Component):
@@ -46,9 +43,9 @@ class PlaceWalker(wiring.Component):
     def __init__(self, accumulation: Accumulation):
         self.accumulation = accumulation
         place = data.StructLayout(
-            {"inside": 1, "first": 1, "last": 1, "row": unsigned(_bits(len(accumulation.row_counts) - 1))}
+            {"inside": 1, "first": 1, "last": 1, "row": unsigned(bits_for(len(accumulation.row_counts) - 1))}
         )
-        address = unsigned(_bits(max(accumulation.depth - 1, 0)))
+        address = unsigned(bits_for(max(accumulation.depth - 1, 0)))
         super().__init__({"step": In(1), "place": Out(place), "address": Out(address), "next_last": Out(1)})
 
     def _indices(self, word: int) -> tuple[int, int, int, int]:
@@ -115,9 +112,9 @@ class PlaceWalker(wiring.Component):
         """A registered table over the positions of an axis."""
         values = [int(getattr(place, field)) for place in self.accumulation.places[axis]]
         if len(set(values)) == 1:
-            return Const(values[0], _bits(values[0]))
+            return Const(values[0], bits_for(values[0]))
         name = f"{field}_{'dhw'[axis]}"
-        found = Signal(_bits(max(values)), name=name, init=values[self._indices(2)[axis]])
+        found = Signal(bits_for(max(values)), name=name, init=values[self._indices(2)[axis]])
         value = Signal.like(found, name=f"{name}_next")
         with m.Switch(position):
             for index, entry in enumerate(values):

@@ -8,179 +8,24 @@ Behind this point nothing waits: the addresses are sums in a pipeline that runs 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
+from rtl_gen.loop_nest import Groups, Level, LoopShape, Start, summed
 from rtl_gen.memory import READ_LATENCY
 from rtl_gen.reduce import delay
-from rtl_gen.walker import Walker, WalkerShape, _bits
+from rtl_gen.walker import Walker
 
-__all__ = ["ADDRESS_LATENCY", "DATA_LATENCY", "GroupLevel", "LoopShape", "Sequencer"]
+__all__ = ["ADDRESS_LATENCY", "DATA_LATENCY", "Sequencer"]
 
 #: Cycles from a step in the loop nest to its addresses, when it need not wait for credit; it is issued in the next one.
 ADDRESS_LATENCY = 3
 #: Cycles from a step in the loop nest to the words that it reads.
 DATA_LATENCY = ADDRESS_LATENCY + READ_LATENCY
-
-
-@dataclass(frozen=True)
-class GroupLevel:
-    """A loop over results of a position: how many, and what each step adds to the ring's and the ROM's address."""
-
-    count: int
-    stride: int
-    rom_stride: int
-
-
-@dataclass(frozen=True)
-class LoopShape:
-    """The loop nest of a stage.
-
-    Parameters
-    ----------
-    walk : WalkerShape
-    inner_stride : int
-        Ring words from one inner step to the next: of the run along W when the walk is merged, of the loop over input
-        words otherwise.
-    groups : tuple of GroupLevel
-        The loops over results, fastest first; those of one step are left out.
-    order : tuple of int, [results per position]
-        Ring words added for each result in place of the levels' strides; empty when those say it all.
-    rom_depth : int
-        ROM words; 0 when there is no ROM.
-    result_words : int
-        Output words per result, which is the credit it needs.
-    credits : int
-        Output words that may be on their way.
-    """
-
-    walk: WalkerShape
-    inner_stride: int
-    groups: tuple[GroupLevel, ...]
-    order: tuple[int, ...]
-    rom_depth: int
-    result_words: int
-    credits: int
-
-    def __post_init__(self) -> None:
-        if self.order and len(self.order) != self.results:
-            raise ValueError(f"{len(self.order)} group offsets for {self.results} groups")
-        if self.credits < self.result_words:
-            raise ValueError(f"{self.credits} credits cannot hold one result of {self.result_words} words")
-
-    @property
-    def results(self) -> int:
-        """Results per position."""
-        return math.prod(level.count for level in self.groups)
-
-
-@dataclass(frozen=True)
-class _Start:
-    """Where a loop starts: steps less one, whether there is one step only, and the first values."""
-
-    rest: Value
-    once: Value
-    values: tuple[Value | int, ...]
-
-
-class _Level:
-    """One loop: steps left, whether this is the last, and a value that grows by a constant each step."""
-
-    def __init__(self, m: Module, name: str, rest_shape: int, strides: Sequence[int], limits: Sequence[int]):
-        self.m = m
-        self.rest = Signal(rest_shape, name=f"{name}_rest")
-        self.last = Signal(name=f"{name}_last")
-        self.strides = strides
-        self.values = [Signal(_bits(limit), name=f"{name}_value{i}") for i, limit in enumerate(limits)]
-
-    def load(self, start: _Start) -> None:
-        self.m.d.sync += [self.rest.eq(start.rest), self.last.eq(start.once)]
-        self.m.d.sync += [value.eq(first) for value, first in zip(self.values, start.values, strict=True)]
-
-    def step(self) -> None:
-        self.m.d.sync += [self.rest.eq(self.rest - 1), self.last.eq(self.rest == 1)]
-        self.m.d.sync += [v.eq(v + s) for v, s in zip(self.values, self.strides, strict=True)]
-
-
-class _Groups:
-    """The loops over a position's results, and their parts of the ring's and the ROM's address."""
-
-    def __init__(self, m: Module, shape: LoopShape):
-        self.m, self.shape, self.levels = m, shape, shape.groups
-        self.flat = Signal(range(max(shape.results, 2)), name="group")
-        self.last = Signal(init=shape.results == 1, name="group_last")
-        below = self.levels[:-1]
-        self.index = [Signal(range(level.count), name=f"group_{i}") for i, level in enumerate(below)]
-        self.at_last = [Signal(name=f"group_{i}_last") for i in range(len(below))]
-        self.offsets = self._values("group_offset", [level.stride for level in self.levels])
-        self.rom = self._values("group_rom", [level.rom_stride for level in self.levels])
-
-    def _values(self, name: str, strides: Sequence[int]) -> list[Signal | None]:
-        """A value for each level that adds something."""
-        return [
-            Signal(_bits(stride * level.count), name=f"{name}_{i}") if stride else None
-            for i, (level, stride) in enumerate(zip(self.levels, strides, strict=True))
-        ]
-
-    def _step(self, i: int) -> None:
-        level = self.levels[i]
-        for value, stride in ((self.offsets[i], level.stride), (self.rom[i], level.rom_stride)):
-            if value is not None:
-                self.m.d.sync += value.eq(value + stride)
-        if i < len(self.index):
-            index = self.index[i]
-            self.m.d.sync += [index.eq(index + 1), self.at_last[i].eq(index == level.count - 2)]
-
-    def _load(self, i: int) -> None:
-        self.m.d.sync += [value.eq(0) for value in (self.offsets[i], self.rom[i]) if value is not None]
-        if i < len(self.index):
-            self.m.d.sync += [self.index[i].eq(0), self.at_last[i].eq(0)]
-
-    @property
-    def last_but_one(self) -> Value:
-        return self.flat == self.shape.results - 2
-
-    def load(self) -> None:
-        self.m.d.sync += [self.flat.eq(0), self.last.eq(self.shape.results == 1)]
-        for i in range(len(self.levels)):
-            self._load(i)
-
-    def step(self) -> None:
-        self.m.d.sync += [self.flat.eq(self.flat + 1), self.last.eq(self.last_but_one)]
-        if self.levels:
-            self._carry(0)
-
-    def _carry(self, i: int) -> None:
-        """Level i steps, and where it is at its last, those above it."""
-        if i == len(self.index):
-            self._step(i)
-            return
-        with self.m.If(self.at_last[i]):
-            self._load(i)
-            self._carry(i + 1)
-        with self.m.Else():
-            self._step(i)
-
-    def offset(self) -> Value:
-        """Ring words to the group's first word."""
-        order = self.shape.order
-        if not order:
-            return _sum([value for value in self.offsets if value is not None])
-        found = Signal(_bits(max(order)))
-        with self.m.Switch(self.flat):
-            for index, entry in enumerate(order):
-                with self.m.Case(index):
-                    self.m.d.comb += found.eq(entry)
-        return found
-
-
-def _sum(values: Sequence[Value]) -> Value:
-    return sum(values[1:], values[0]) if values else Const(0, 1)
 
 
 class Sequencer(wiring.Component):
@@ -210,12 +55,12 @@ class Sequencer(wiring.Component):
                 "written": In(unsigned(walk.pointer_bits)),
                 "released": Out(unsigned(walk.pointer_bits)),
                 "freed": In(1),
-                "address": Out(unsigned(_bits(walk.ring - 1))),
-                "rom_address": Out(unsigned(_bits(max(shape.rom_depth - 1, 1)))),
+                "address": Out(unsigned(bits_for(walk.ring - 1))),
+                "rom_address": Out(unsigned(bits_for(max(shape.rom_depth - 1, 1)))),
                 "valid": Out(1),
                 "first": Out(1),
                 "last": Out(1),
-                "row": Out(unsigned(_bits(len(walk.row_counts)))),
+                "row": Out(unsigned(bits_for(len(walk.row_counts)))),
             }
         )
 
@@ -275,7 +120,7 @@ class Sequencer(wiring.Component):
         take, swap, move = Signal(), Signal(), Signal()
         following, following_ready = self._gate(m, take)
         current = Signal(walk.descriptor())
-        levels, groups = self._levels(m, following), _Groups(m, shape)
+        levels, groups = self._levels(m, following), Groups(m, shape)
         m.d.comb += [
             swap.eq(following_ready & (~active | finishes)),
             move.eq(passes | ~active),
@@ -329,7 +174,7 @@ class Sequencer(wiring.Component):
         m.d.sync += [freed.eq(self.freed), credits.eq(remaining), credit.eq(remaining >= shape.result_words)]
         return credit
 
-    def _levels(self, m: Module, position: data.View) -> list[_Level]:
+    def _levels(self, m: Module, position: data.View) -> list[Level]:
         """The loops over one result's steps, innermost first; D is last."""
         shape, walk = self.shape, self.shape.walk
         plane_words, line_words, words = walk.geometry.strides
@@ -337,29 +182,29 @@ class Sequencer(wiring.Component):
         limits = (walk.ring, tap_d * walk.geometry.axes[0].kernel if shape.rom_depth else 1)
         run = (shape.inner_stride, 1) if walk.merged else (words, tap_w)
         levels = [
-            _Level(m, "inner", len(position.rest_i), run, limits),
-            _Level(m, "tap_h", len(position.rest_h), (line_words, tap_h), limits),
-            _Level(m, "tap_d", len(position.rest_d), (plane_words, tap_d), limits),
+            Level(m, "inner", len(position.rest_i), run, limits),
+            Level(m, "tap_h", len(position.rest_h), (line_words, tap_h), limits),
+            Level(m, "tap_d", len(position.rest_d), (plane_words, tap_d), limits),
         ]
         if walk.merged:
             return levels
-        return [_Level(m, "channel", _bits(walk.inner - 1), (shape.inner_stride, 1), limits), *levels]
+        return [Level(m, "channel", bits_for(walk.inner - 1), (shape.inner_stride, 1), limits), *levels]
 
-    def _starts(self, position: data.View) -> list[_Start]:
+    def _starts(self, position: data.View) -> list[Start]:
         """Of each level."""
         walk = self.shape.walk
         starts = [
-            _Start(position.rest_i, position.once_i, (0, position.tap_w)),
-            _Start(position.rest_h, position.once_h, (0, position.tap_h)),
-            _Start(position.rest_d, position.once_d, (0, position.tap_d)),
+            Start(position.rest_i, position.once_i, (0, position.tap_w)),
+            Start(position.rest_h, position.once_h, (0, position.tap_h)),
+            Start(position.rest_d, position.once_d, (0, position.tap_d)),
         ]
-        return starts if walk.merged else [_Start(Const(walk.inner - 1), Const(0), (0, 0)), *starts]
+        return starts if walk.merged else [Start(Const(walk.inner - 1), Const(0), (0, 0)), *starts]
 
-    def _load(self, levels: Sequence[_Level], position: data.View) -> None:
+    def _load(self, levels: Sequence[Level], position: data.View) -> None:
         for level, start in zip(levels, self._starts(position), strict=True):
             level.load(start)
 
-    def _step(self, m: Module, levels: Sequence[_Level], position: data.View, at: int = 0) -> None:
+    def _step(self, m: Module, levels: Sequence[Level], position: data.View, at: int = 0) -> None:
         """Level `at` steps; where it is at its last it starts again and those above step."""
         level = levels[at]
         if at == len(levels) - 1:
@@ -371,7 +216,7 @@ class Sequencer(wiring.Component):
             level.load(self._starts(position)[at])
             self._step(m, levels, position, at + 1)
 
-    def _ends(self, levels: Sequence[_Level], position: data.View) -> Value:
+    def _ends(self, levels: Sequence[Level], position: data.View) -> Value:
         """Whether the step after this one is its result's last, where this one is not."""
         found: list[Value] = []
         steps: Value = Const(1, 1)
@@ -380,24 +225,22 @@ class Sequencer(wiring.Component):
             steps = steps & level.last
         return Cat(found).all()
 
-    def _addresses(
-        self, m: Module, passes: Value, current: data.View, levels: Sequence[_Level], groups: _Groups
-    ) -> None:
+    def _addresses(self, m: Module, passes: Value, current: data.View, levels: Sequence[Level], groups: Groups) -> None:
         """ring: (base + offsets) modulo the ring; rom: sum of the levels' ROM values. Three stages each.
 
         The first stage belongs to the pending step, and waits with it.
         """
         ring = self.shape.walk.ring
         *inner, high, deep = levels
-        bits = _bits(2 * ring)
+        bits = bits_for(2 * ring)
         near, far, total = Signal(bits), Signal(bits), Signal(bits)
         low, top, rom = (Signal.like(self.rom_address) for _ in range(3))
         with m.If(passes):
             m.d.sync += [
-                near.eq(_sum([current.base, *(level.values[0] for level in inner)])),
+                near.eq(summed([current.base, *(level.values[0] for level in inner)])),
                 far.eq(high.values[0] + deep.values[0] + groups.offset()),
-                low.eq(_sum([*(level.values[1] for level in inner), high.values[1]])),
-                top.eq(_sum([deep.values[1], *(value for value in groups.rom if value is not None)])),
+                low.eq(summed([*(level.values[1] for level in inner), high.values[1]])),
+                top.eq(summed([deep.values[1], *(value for value in groups.rom if value is not None)])),
             ]
         m.d.sync += total.eq(near + far)
         reduced = Signal(bits + 1)

@@ -15,15 +15,11 @@ import numpy as np
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import bits_for, ceil_log2
 
 from rtl_gen.geometry import Geometry
 
 __all__ = ["Walker", "WalkerShape"]
-
-
-def _bits(largest: int) -> int:
-    return max(int(largest).bit_length(), 1)
 
 
 @lru_cache(maxsize=1024)
@@ -87,18 +83,18 @@ class WalkerShape:
         taps = [a.kernel for a in self.geometry.axes]
         return data.StructLayout(
             {
-                "base": unsigned(_bits(self.ring - 1)),
-                "rest_d": unsigned(_bits(taps[0])),
-                "rest_h": unsigned(_bits(taps[1])),
-                "rest_i": unsigned(_bits(taps[2] * self.run)),
+                "base": unsigned(bits_for(self.ring - 1)),
+                "rest_d": unsigned(bits_for(taps[0])),
+                "rest_h": unsigned(bits_for(taps[1])),
+                "rest_i": unsigned(bits_for(taps[2] * self.run)),
                 "once_d": unsigned(1),
                 "once_h": unsigned(1),
                 "once_i": unsigned(1),
                 "once": unsigned(1),
-                "tap_d": unsigned(_bits(taps[0] * self.tap_strides[0])),
-                "tap_h": unsigned(_bits(taps[1] * self.tap_strides[1])),
-                "tap_w": unsigned(_bits(taps[2] * self.tap_strides[2])),
-                "row": unsigned(_bits(len(self.row_counts))),
+                "tap_d": unsigned(bits_for(taps[0] * self.tap_strides[0])),
+                "tap_h": unsigned(bits_for(taps[1] * self.tap_strides[1])),
+                "tap_w": unsigned(bits_for(taps[2] * self.tap_strides[2])),
+                "row": unsigned(bits_for(len(self.row_counts))),
                 "need": unsigned(self.pointer_bits),
                 "keep": unsigned(self.pointer_bits),
             }
@@ -119,8 +115,8 @@ class Walker(wiring.Component):
     def _lookup(self, m: Module, position: Value, values: Sequence[int], advance: Value, name: str) -> Value:
         """A registered constant table indexed by position."""
         if len(set(values)) == 1:
-            return Signal(_bits(values[0]), init=values[0], name=name)  # never driven: a constant
-        found = Signal(_bits(max(values)), name=name)
+            return Signal(bits_for(values[0]), init=values[0], name=name)  # never driven: a constant
+        found = Signal(bits_for(max(values)), name=name)
         value = Signal.like(found, name=f"{name}_next")
         with m.Switch(position):
             for index, entry in enumerate(values):
@@ -185,7 +181,7 @@ class Walker(wiring.Component):
         plane, line, here = (Signal(range(max(ring, 2)), name=n) for n in ("plane", "line", "here"))
         origin = Mux(ends_plane, plane, Mux(ends_row, line, here))
         move = Mux(ends_plane, move_d, Mux(ends_row, move_h, move_w))
-        moved, wrapped, following = Signal(range(2 * ring)), Signal(_bits(2 * ring) + 1), Signal.like(here)
+        moved, wrapped, following = Signal(range(2 * ring)), Signal(bits_for(2 * ring) + 1), Signal.like(here)
         m.d.comb += [
             moved.eq(origin + move),
             wrapped.eq(origin + move - ring),
