@@ -21,7 +21,8 @@ from report import command, machine, show
 from boards.devices import device
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.file import load
-from qtt_hw.ir.graph import INPUT, Contraction, Edge, Node, Pool, Window
+from qtt_hw.ir.graph import INPUT
+from qtt_hw.ir.nodes import Contraction, Edge, Node, Pool, Window
 from rtl_gen.cycles import predict
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.geometry import Geometry

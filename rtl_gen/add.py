@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qtt_hw.fixedpoint import bits_for_range
-from qtt_hw.ir.graph import Add, Edge
+from qtt_hw.ir.nodes import Add, Edge
 from rtl_gen.folding import Folding
 from rtl_gen.output import OutputQueue
 from rtl_gen.reduce import delay, shape_of

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import IntArray, Requantizer, average_requantizer, bits_for_range
-from qtt_hw.ir.graph import Contraction, Edge, Node, Permutation, Pool, Window
+from qtt_hw.ir.nodes import Contraction, Edge, Node, Permutation, Pool, Window
 from rtl_gen.accumulation import ACCUMULATE_LATENCY, Accumulation
 from rtl_gen.geometry import Geometry
 from rtl_gen.loop_nest import GroupLevel, LoopShape

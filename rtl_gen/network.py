@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from qtt_hw.ir.graph import Edge
+from qtt_hw.ir.nodes import Edge
 from rtl_gen.add import AddSpec
 from rtl_gen.folding import StageSpec
 from rtl_gen.topology import SOURCE, Reader, Topology

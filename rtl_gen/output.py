@@ -13,7 +13,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from qtt_hw.ir.graph import Contraction
+from qtt_hw.ir.nodes import Contraction
 from rtl_gen.folding import StageSpec
 from rtl_gen.reduce import shape_of
 from rtl_gen.requantizer import RequantizeUnit

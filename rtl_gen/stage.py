@@ -10,7 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qtt_hw.codebook import Codebook
-from qtt_hw.ir.graph import Contraction, Pool
+from qtt_hw.ir.nodes import Contraction, Pool
 from rtl_gen.folding import StageSpec
 from rtl_gen.memory import Ram, Rom
 from rtl_gen.output import StageOutput

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from qtt_hw.ir.graph import INPUT, Graph, Reshape
+from qtt_hw.ir.graph import INPUT, Graph
+from qtt_hw.ir.nodes import Reshape
 
 __all__ = ["SOURCE", "Reader", "Topology", "compatible"]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from torch import nn
 
 from qtt_hw.fixedpoint import Format, Requantizer, accumulator_range, bits_for_range
-from qtt_hw.ir.graph import Contraction, Graph, Window, as_integers
+from qtt_hw.ir.graph import Graph
+from qtt_hw.ir.nodes import Contraction, Window, as_integers
 from qtt_hw.nn import QTTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig, weight_quantizer
 from qtt_hw.tt.chain import Path, paths

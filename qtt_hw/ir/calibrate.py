@@ -11,8 +11,8 @@ from qtt_hw.fixedpoint import MULTIPLIER_BITS, Format
 from qtt_hw.ir.contraction import ContractionStage
 from qtt_hw.ir.draft import Gauge
 from qtt_hw.ir.execute import execute
-from qtt_hw.ir.graph import Edge
 from qtt_hw.ir.integer import input_integers
+from qtt_hw.ir.nodes import Edge
 from qtt_hw.ir.residual import AddStage
 from qtt_hw.ir.stages import Stage, Stream
 

@@ -20,8 +20,8 @@ from qtt_hw.fixedpoint import (
     bits_for_range,
     fold_batch_norm,
 )
-from qtt_hw.ir.graph import Contraction, Shape, Window, as_integers
 from qtt_hw.ir.integer import holding_dtype
+from qtt_hw.ir.nodes import Contraction, Shape, Window, as_integers
 from qtt_hw.ir.stages import Stage, Stream
 from qtt_hw.nn.contraction import contract
 from qtt_hw.quant import ActivationQuantizer, BatchNorm, WeightQuantizer

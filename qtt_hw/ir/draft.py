@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.contraction import ContractionStage
 from qtt_hw.ir.execute import formats
-from qtt_hw.ir.graph import Shape, Window
 from qtt_hw.ir.merged import MergedStage
+from qtt_hw.ir.nodes import Shape, Window
 from qtt_hw.ir.residual import AddStage, SubsampleStage
 from qtt_hw.ir.stages import PermutationStage, PoolStage, ReshapeStage, Stage
 from qtt_hw.quant import BatchNorm, QuantConfig, RoundedBatchNorm, weight_quantizer

@@ -17,7 +17,8 @@ from safetensors.numpy import save as serialize
 from qtt_hw.codebook import Codebook
 from qtt_hw.errors import one_line
 from qtt_hw.fixedpoint import Format, IntArray, Requantizer
-from qtt_hw.ir.graph import Add, Contraction, Graph, InputSpec, Node, Permutation, Pool, Reshape, Window, as_integers
+from qtt_hw.ir.graph import Graph, InputSpec
+from qtt_hw.ir.nodes import Add, Contraction, Node, Permutation, Pool, Reshape, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
 
 __all__ = ["VERSION", "digest_of", "load", "save"]

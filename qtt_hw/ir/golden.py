@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtt_hw.fixedpoint import IntArray
-from qtt_hw.ir.graph import INPUT, Add, Contraction, Edge, Graph, Node, Permutation, Pool, Reshape
+from qtt_hw.ir.graph import INPUT, Graph
+from qtt_hw.ir.nodes import Add, Contraction, Edge, Node, Permutation, Pool, Reshape
 
 __all__ = ["run", "run_node"]
 

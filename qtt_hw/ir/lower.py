@@ -21,7 +21,8 @@ from qtt_hw.ir.draft import (
     ReshapeDraft,
     SubsampleDraft,
 )
-from qtt_hw.ir.graph import INPUT, Shape, Window
+from qtt_hw.ir.graph import INPUT
+from qtt_hw.ir.nodes import Shape, Window
 from qtt_hw.ir.value import Unsupported, Value
 from qtt_hw.nn.planar import volumetric
 from qtt_hw.nn.pool import PairAvgPool3d, PairMaxPool3d, PairPool3d

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.contraction import ContractionStage
-from qtt_hw.ir.graph import Shape, Window
+from qtt_hw.ir.nodes import Shape, Window
 from qtt_hw.quant import BatchNorm, UniformQuantizer
 
 __all__ = ["MergedStage"]

@@ -15,8 +15,8 @@ from qtt_hw.ir.calibrate import balance, calibrate_stages
 from qtt_hw.ir.contraction import ContractionStage
 from qtt_hw.ir.draft import Gauge
 from qtt_hw.ir.execute import execute, formats
-from qtt_hw.ir.graph import Edge
 from qtt_hw.ir.integer import exact_arithmetic, full_precision, input_integers
+from qtt_hw.ir.nodes import Edge
 from qtt_hw.ir.residual import AddStage
 from qtt_hw.ir.stages import Stage, Stream
 from qtt_hw.ir.trace import walk

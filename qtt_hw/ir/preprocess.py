@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.graph import Edge, InputSpec, Shape
+from qtt_hw.ir.graph import InputSpec
+from qtt_hw.ir.nodes import Edge, Shape
 
 __all__ = ["input_spec", "preprocess"]
 

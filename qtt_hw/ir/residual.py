@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import Add, Contraction, Edge, Shape, Window, as_integers
+from qtt_hw.ir.nodes import Add, Contraction, Edge, Shape, Window, as_integers
 from qtt_hw.ir.stages import Stage, Stream
 from qtt_hw.nn.subsample import subsample
 from qtt_hw.quant import ActivationQuantizer

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.graph import Edge, Node, Permutation, Pool, Reshape, Shape, Window
 from qtt_hw.ir.integer import holding_dtype
+from qtt_hw.ir.nodes import Edge, Node, Permutation, Pool, Reshape, Shape, Window
 from qtt_hw.nn.pool import pool_max, pool_sum
 from qtt_hw.quant.fake import StraightThrough
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from qtt_hw.ir.draft import AddDraft, ContractionDraft
-from qtt_hw.ir.graph import Shape
+from qtt_hw.ir.nodes import Shape
 
 __all__ = ["Unsupported", "Value"]
 

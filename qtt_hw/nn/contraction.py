@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from qtt_hw.ir.graph import Window
+from qtt_hw.ir.nodes import Window
 from qtt_hw.nn.window import flat_padding
 
 __all__ = ["contract"]

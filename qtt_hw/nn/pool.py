@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qtt_hw.ir.graph import Window
+from qtt_hw.ir.nodes import Window
 from qtt_hw.nn.window import Pairs, Triple, flat_padding, pool_padding, triple
 
 __all__ = ["PairAvgPool3d", "PairMaxPool3d", "PairPool3d", "pool_max", "pool_sum"]

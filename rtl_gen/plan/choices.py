@@ -19,7 +19,7 @@ from amaranth.utils import ceil_log2
 from numpy.typing import NDArray
 
 from qtt_hw.codebook import Codebook
-from qtt_hw.ir.graph import Add, Contraction, Edge, Node, Permutation, Pool, Window
+from qtt_hw.ir.nodes import Add, Contraction, Edge, Node, Permutation, Pool, Window
 from rtl_gen.accumulation import are_disjoint
 from rtl_gen.add import AddSpec
 from rtl_gen.folding import Folding, StageSpec

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import get_args
 
 from qtt_hw.codebook import Codebook
-from qtt_hw.ir.graph import Contraction, Graph
+from qtt_hw.ir.graph import Graph
+from qtt_hw.ir.nodes import Contraction
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.plan import Plan, stage_specs
 from rtl_gen.plan.resources import stage_resources

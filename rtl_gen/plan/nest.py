@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qtt_hw.ir.graph import INPUT, Add, Graph, Node, Reshape
+from qtt_hw.ir.graph import INPUT, Graph
+from qtt_hw.ir.nodes import Add, Node, Reshape
 
 __all__ = ["Block", "Series", "nest", "producer"]
 

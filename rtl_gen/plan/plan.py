@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qtt_hw.errors import one_line
-from qtt_hw.ir.graph import Add, Graph, Node, Reshape
+from qtt_hw.ir.graph import Graph
+from qtt_hw.ir.nodes import Add, Node, Reshape
 from rtl_gen.add import AddSpec
 from rtl_gen.folding import Folding, StageSpec
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from qtt_hw.ir.graph import Add, Contraction, Edge, Graph, Node, Reshape
+from qtt_hw.ir.graph import Graph
+from qtt_hw.ir.nodes import Add, Contraction, Edge, Node, Reshape
 from rtl_gen.folding import Folding
 from rtl_gen.plan.choices import SumChoices, choices_of
 from rtl_gen.plan.front import Block as SumBlock

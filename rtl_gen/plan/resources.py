@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from amaranth.utils import ceil_log2
 
 from qtt_hw.codebook import Codebook
-from qtt_hw.ir.graph import Contraction
+from qtt_hw.ir.nodes import Contraction
 from rtl_gen.accumulation import ACCUMULATE_LATENCY
 from rtl_gen.add import AddSpec
 from rtl_gen.fifo import BEHIND_RAM

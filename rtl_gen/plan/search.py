@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from boards.devices import Device
-from qtt_hw.ir.graph import INPUT, Add, Contraction, Graph, Pool, Reshape
+from qtt_hw.ir.graph import INPUT, Graph
+from qtt_hw.ir.nodes import Add, Contraction, Pool, Reshape
 from rtl_gen.cycles import Prediction, predict
 from rtl_gen.depths import FifoDepth, fifo_depths
 from rtl_gen.folding import Folding

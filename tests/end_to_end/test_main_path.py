@@ -19,7 +19,8 @@ from qtt_hw.data import Splits
 from qtt_hw.fixedpoint import Requantizer
 from qtt_hw.ir import golden
 from qtt_hw.ir.file import digest_of, save
-from qtt_hw.ir.graph import Contraction, Graph, as_integers
+from qtt_hw.ir.graph import Graph
+from qtt_hw.ir.nodes import Contraction, as_integers
 
 TOML = """
 [model]

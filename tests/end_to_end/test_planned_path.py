@@ -12,7 +12,8 @@ import pytest
 
 import qtt_hw
 from qtt_hw.cli import main
-from qtt_hw.ir.graph import Contraction, Graph
+from qtt_hw.ir.graph import Graph
+from qtt_hw.ir.nodes import Contraction
 
 NET = """
 from torch import nn

@@ -12,7 +12,7 @@ from qtt_hw.data import load as load_data
 from qtt_hw.evaluate import evaluate
 from qtt_hw.ir.file import digest_of, load
 from qtt_hw.ir.golden import run
-from qtt_hw.ir.graph import Contraction
+from qtt_hw.ir.nodes import Contraction
 from qtt_hw.ir.preprocess import preprocess
 from qtt_hw.train import freeze_run, load_run
 

@@ -9,7 +9,8 @@ from boards.devices import Device
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.flow import plan
-from qtt_hw.ir.graph import INPUT, Contraction, Graph, Window, as_integers
+from qtt_hw.ir.graph import INPUT, Graph
+from qtt_hw.ir.nodes import Contraction, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.train.config import Config
 from qtt_hw.train.sections import ModelConfig, QuantSection

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.golden import run_node
-from qtt_hw.ir.graph import Add, Edge
+from qtt_hw.ir.nodes import Add, Edge
 from rtl_gen.add import AddSpec, AddUnit
 from rtl_gen.folding import Folding
 from sim.stream import exchange

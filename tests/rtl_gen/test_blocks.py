@@ -11,7 +11,8 @@ import pytest
 
 from boards.devices import Device, device
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Pool, Reshape, Window
+from qtt_hw.ir.graph import INPUT, Graph, InputSpec
+from qtt_hw.ir.nodes import Add, Contraction, Edge, Node, Pool, Reshape, Window
 from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
 from rtl_gen.plan.choices import SumChoices

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from boards.devices import device
-from qtt_hw.ir.graph import Reshape
+from qtt_hw.ir.nodes import Reshape
 from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
 from rtl_gen.folding import StageSpec

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Contraction, Edge, Permutation, Pool, Window
+from qtt_hw.ir.graph import INPUT
+from qtt_hw.ir.nodes import Contraction, Edge, Permutation, Pool, Window
 from rtl_gen.folding import Folding, StageSpec
 
 EDGE = Edge((2, 2, 2, 24), Format(8, True, 0))

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.graph import INPUT, Edge, Pool, Window
+from qtt_hw.ir.graph import INPUT
+from qtt_hw.ir.nodes import Edge, Pool, Window
 from rtl_gen.cycles import schedule
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.row_pool import RowPool

@@ -11,7 +11,8 @@ import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.file import save
-from qtt_hw.ir.graph import INPUT, Contraction, Graph, Window, as_integers
+from qtt_hw.ir.graph import INPUT, Graph
+from qtt_hw.ir.nodes import Contraction, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
 
 SHAPE = (1, 2, 3, 3)

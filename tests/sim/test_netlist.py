@@ -9,7 +9,8 @@ import pytest
 
 from boards.devices import device
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Window, as_integers
+from qtt_hw.ir.graph import INPUT, Graph, InputSpec
+from qtt_hw.ir.nodes import Add, Contraction, Edge, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
 from rtl_gen.emit import emit
 from rtl_gen.memory import uses_block_ram

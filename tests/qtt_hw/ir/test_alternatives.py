@@ -8,7 +8,8 @@ from boards.devices import device
 from qtt_hw.codebook import Codebook
 from qtt_hw.ir.alternatives import path_alternatives
 from qtt_hw.ir.freeze import freeze
-from qtt_hw.ir.graph import Contraction, Graph
+from qtt_hw.ir.graph import Graph
+from qtt_hw.ir.nodes import Contraction
 from qtt_hw.ir.prepare import prepare
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.nn import QTTConv3d, TTLinear

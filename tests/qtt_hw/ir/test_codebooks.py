@@ -14,7 +14,7 @@ from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir import file, golden
 from qtt_hw.ir.freeze import freeze
-from qtt_hw.ir.graph import Contraction
+from qtt_hw.ir.nodes import Contraction
 from qtt_hw.ir.prepare import PreparedModel, prepare
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear

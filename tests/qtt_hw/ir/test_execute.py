@@ -4,7 +4,8 @@ import weakref
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.execute import execute, formats
-from qtt_hw.ir.graph import INPUT, Window
+from qtt_hw.ir.graph import INPUT
+from qtt_hw.ir.nodes import Window
 from qtt_hw.ir.residual import AddStage
 from qtt_hw.ir.stages import PoolStage, Stage
 

@@ -12,7 +12,8 @@ from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir import file
 from qtt_hw.ir.file import digest_of, load, save
-from qtt_hw.ir.graph import Add, Contraction, Edge, Graph, InputSpec, Permutation, Pool, Reshape, Window, as_integers
+from qtt_hw.ir.graph import Graph, InputSpec
+from qtt_hw.ir.nodes import Add, Contraction, Edge, Permutation, Pool, Reshape, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.graph import Contraction, Graph
+from qtt_hw.ir.graph import Graph
+from qtt_hw.ir.nodes import Contraction
 from qtt_hw.ir.prepare import prepare
 from qtt_hw.nn import PairAvgPool3d, PairMaxPool3d, QTTConv3d, TTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.graph import Window
 from qtt_hw.ir.integer import FLOAT32_LIMIT, exact_arithmetic, holding_dtype, input_integers
+from qtt_hw.ir.nodes import Window
 from qtt_hw.nn.contraction import contract
 
 CPU = torch.device("cpu")

@@ -124,7 +124,7 @@ def test_an_average_without_an_exact_reciprocal_is_refused(monkeypatch: pytest.M
     def none(fmt: Format, counts: tuple[int, ...]) -> None:
         raise ValueError(f"no exact reciprocal for {counts}")
 
-    monkeypatch.setattr("qtt_hw.ir.graph.average_requantizer", none)
+    monkeypatch.setattr("qtt_hw.ir.nodes.average_requantizer", none)
     with pytest.raises(ValueError, match=r"^1: no exact reciprocal for \(8,\)$"):
         prepared(nn.Conv3d(2, 1, 1), nn.AvgPool3d(2), nn.Flatten(), nn.Linear(8, 2))
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from qtt_hw.fixedpoint import Format, quantize
-from qtt_hw.ir.graph import Contraction
 from qtt_hw.ir.merged import MergedStage
+from qtt_hw.ir.nodes import Contraction
 from qtt_hw.ir.prepare import PreparedModel, prepare
 from qtt_hw.nn import QTTConv3d
 from qtt_hw.quant import QuantConfig

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir import golden
-from qtt_hw.ir.graph import Contraction, Edge
+from qtt_hw.ir.nodes import Contraction, Edge
 from qtt_hw.ir.residual import AddStage, SubsampleStage
 
 SHAPE = (3, 4, 2)

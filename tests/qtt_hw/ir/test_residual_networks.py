@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.graph import INPUT, Add
+from qtt_hw.ir.graph import INPUT
+from qtt_hw.ir.nodes import Add
 from qtt_hw.ir.prepare import PreparedModel, prepare
 from qtt_hw.ir.residual import AddStage, SubsampleStage
 from qtt_hw.nn import Subsample, TTConv3d

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir import golden
 from qtt_hw.ir.contraction import ContractionStage
-from qtt_hw.ir.graph import INPUT, Edge, Permutation, Reshape, Window
+from qtt_hw.ir.graph import INPUT
+from qtt_hw.ir.nodes import Edge, Permutation, Reshape, Window
 from qtt_hw.ir.stages import PermutationStage, PoolStage, ReshapeStage, Stage
 from qtt_hw.quant import BatchNorm, UniformQuantizer
 

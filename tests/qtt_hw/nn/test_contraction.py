@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir import golden
-from qtt_hw.ir.graph import Contraction, Edge, Window, as_integers
+from qtt_hw.ir.nodes import Contraction, Edge, Window, as_integers
 from qtt_hw.nn.contraction import contract
 
 

@@ -11,7 +11,7 @@ import torch
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.data import Splits
-from qtt_hw.ir.graph import Contraction
+from qtt_hw.ir.nodes import Contraction
 from qtt_hw.results import rows_of, run_queue
 from qtt_hw.train import TrainResult, frozen_graph, load_run, train
 from qtt_hw.train.config import Config, config_from

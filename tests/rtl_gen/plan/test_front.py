@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Contraction, Edge, Node, Pool, Window
+from qtt_hw.ir.graph import INPUT
+from qtt_hw.ir.nodes import Contraction, Edge, Node, Pool, Window
 from rtl_gen.plan.choices import Choice, StageChoices, readable
 from rtl_gen.plan.front import Budget, Slot, fronts, solve
 from rtl_gen.plan.resources import Resources

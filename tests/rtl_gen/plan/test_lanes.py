@@ -8,7 +8,8 @@ import pytest
 from boards.devices import device
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, InputSpec, Window, as_integers
+from qtt_hw.ir.graph import INPUT, Graph, InputSpec
+from qtt_hw.ir.nodes import Contraction, Edge, Window, as_integers
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.plan.lanes import with_lanes
 from rtl_gen.plan.plan import Plan

@@ -3,7 +3,8 @@
 import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Add, Edge, Graph, InputSpec, Permutation, Reshape
+from qtt_hw.ir.graph import INPUT, Graph, InputSpec
+from qtt_hw.ir.nodes import Add, Edge, Permutation, Reshape
 from rtl_gen.plan.nest import Block, nest, producer
 
 EDGE = Edge((1, 1, 2, 2), Format(4, True, 0))

@@ -3,7 +3,8 @@
 import numpy as np
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Contraction, Edge, Pool, Window
+from qtt_hw.ir.graph import INPUT
+from qtt_hw.ir.nodes import Contraction, Edge, Pool, Window
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.plan.resources import block_rams, stage_resources
 

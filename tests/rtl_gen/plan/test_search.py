@@ -5,7 +5,8 @@ import pytest
 
 from boards.devices import Device, device
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Contraction, Edge, Graph, InputSpec, Window
+from qtt_hw.ir.graph import INPUT, Graph, InputSpec
+from qtt_hw.ir.nodes import Contraction, Edge, Window
 from rtl_gen.cycles import predict
 from rtl_gen.plan.limits import USABLE
 from rtl_gen.plan.plan import load_plan, save_plan, stage_specs
