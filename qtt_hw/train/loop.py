@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.data import Splits
-from qtt_hw.ir.graph import InputSpec
 from qtt_hw.ir.prepare import PreparedModel
 from qtt_hw.lc.model import LCModel
 from qtt_hw.nn.tt_conv import TTConvNd
@@ -20,6 +19,7 @@ from qtt_hw.train.batches import Batches, derived_seed
 from qtt_hw.train.compressed import PenalisedByLC, described, network_of, rebuilt, under_compression
 from qtt_hw.train.compressed import milestones as c_steps
 from qtt_hw.train.config import Config, load_config
+from qtt_hw.train.description import run_description, without_paths
 from qtt_hw.train.distill import Loss
 from qtt_hw.train.environment import keep_freed_memory, reproducible
 from qtt_hw.train.measure import accuracy
@@ -34,7 +34,6 @@ from qtt_hw.train.run import float_model
 from qtt_hw.train.sections import Optimisation
 from qtt_hw.train.stop import StopSignals
 from qtt_hw.train.store import RunStore
-from qtt_hw.tt.orders import Ordered
 
 __all__ = ["train"]
 
@@ -289,7 +288,7 @@ class _Run:
         if self.origin is None:
             return None
         theirs, ours = self.origin.description()["config"]["model"], self.config.model.model_dump(mode="json")
-        if _without_paths(theirs) != _without_paths(ours):
+        if without_paths(theirs) != without_paths(ours):
             raise ValueError(f"{self.origin.folder}: holds another network than {self.config.name} describes")
         for phase in self.taken:
             if not self.origin.model(phase).exists() or not self.origin.result.exists():
@@ -326,13 +325,6 @@ class _Run:
             raise ValueError(f"{self.config.model.name}: {error}") from None
 
 
-def _without_paths(section: dict[str, Any]) -> dict[str, Any]:
-    """A model's section as far as the float model depends on it: not on paths, but on the order of modes they name."""
-    named = {layer: Ordered.parse(path) for layer, path in section["paths"].items()}
-    orders = {layer: (o.in_modes, o.out_modes) for layer, o in named.items() if o.in_modes}
-    return section | {"paths": orders, "mode_order": "given"}
-
-
 def _penalised(
     loss: Callable[[Tensor, Tensor, Tensor], Tensor], model: nn.Module, how: Optimisation
 ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -347,19 +339,3 @@ def _described(prepared: PreparedModel) -> dict[str, Any]:
     if prepared.crossings():
         found["crossings"] = prepared.crossings()
     return found
-
-
-def run_description(config: Config, splits: Splits, spec: InputSpec) -> dict[str, Any]:
-    """What a run is started with, and what resuming it compares."""
-    description = {
-        "name": config.name,
-        "config": config.model_dump(mode="json"),
-        "data": splits.name,
-        "data_digest": {"train": splits.train.digest, "validation": splits.validation.digest},
-        "labels": list(splits.labels),
-        "sample_shape": list(spec.sample_shape),
-        "format": {"bits": spec.edge.format.bits, "signed": spec.edge.format.signed, "frac": spec.edge.format.frac},
-        "block": spec.block,
-        "offset": spec.offset,
-    }
-    return description | ({"gain": spec.gain} if spec.gain > 1 else {})

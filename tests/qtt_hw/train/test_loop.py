@@ -19,8 +19,6 @@ from qtt_hw.data import Splits
 from qtt_hw.train import Interrupted, train
 from qtt_hw.train.checkpoint import load_tensors
 from qtt_hw.train.config import Config
-from qtt_hw.train.loop import _without_paths
-from qtt_hw.train.sections import ModelConfig
 from qtt_hw.train.store import RunStore
 
 PHASES = ("teacher", "float", "quantized")
@@ -268,12 +266,3 @@ def test_global_settings_come_back(config: Config, sealed: Splits, whole: Path, 
     with pytest.raises(Killed):
         train(config, sealed, tmp_path / "run", progress=at("teacher", 2, kill))
     assert settings() == before
-
-
-def test_a_float_model_does_not_depend_on_paths_but_on_the_order_of_modes() -> None:
-    def key(**paths: str) -> dict[str, Any]:
-        return _without_paths(ModelConfig(name="net", paths=paths).model_dump(mode="json"))
-
-    assert key(a="0 1") == key(a="0-1") == key() == key(b="best")
-    assert key(a="0 1 of 2,4 to 4,2") == key(a="1 0 of 2,4 to 4,2") != key(a="0 1 of 4,2 to 4,2")
-    assert key(a="0 1 of 2,4 to 4,2") != key()
