@@ -93,8 +93,8 @@ def proven(
         yield row
         if place:
             files = [folder / "plain" / name for name in emit(graph, folder / "plain", after).sources.ecp5]
-            placed = timed("place", lambda: measure(files, TOP, device=device, frequency_mhz=100))
-            names = ("fmax_mhz", "luts", "ffs", "dsps", "brams")
+            placed = timed("place", lambda: measure(files, TOP, device=device, frequency_mhz=100, placer="static"))
+            names = ("placer", "fmax_mhz", "luts", "ffs", "dsps", "brams")
             rate = round(placed["fmax_mhz"] * 1e6 / after.cycles, 2)
             yield row | {"placed": {name: placed[name] for name in names} | {"frames_per_second": rate}}
 
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--device", default="ecp5-85f")
     parser.add_argument("--fps", type=float, help="the least hardware for this rate at 100 MHz, not the fastest")
     parser.add_argument("--samples", type=int, default=2, help="to prove it on; 0 only plans")
-    parser.add_argument("--place", action="store_true", help="place and route it too, for fmax: up to an hour")
+    parser.add_argument("--place", action="store_true", help="place and route it too, for fmax; takes half an hour")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="model.args.ranks=16 and the like")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()

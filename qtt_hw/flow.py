@@ -20,6 +20,7 @@ from qtt_hw.ir.preprocess import preprocess
 if TYPE_CHECKING:
     from boards.build import BuildResult
     from boards.devices import Device
+    from boards.place import Placer
     from qtt_hw.ir.check import Row
     from qtt_hw.train.config import Config
     from qtt_hw.train.untrained import Untrained
@@ -245,6 +246,7 @@ def build(
     *,
     frequency_mhz: float | None = None,
     seed: int = 1,
+    placer: Placer = "heap",
     progress: Callable[[str], None] | None = None,
 ) -> BuildResult:
     """Synthesise, place and route a BUILD for a board and write its bitstream into the folder.
@@ -259,6 +261,8 @@ def build(
         Clock of the design; the board's own unless given.
     seed : int
         Of the placer.
+    placer : "heap" or "static"
+        The latter for designs that fill the block RAM.
     progress : callable, optional
         Called with one line of text now and then.
     """
@@ -266,7 +270,7 @@ def build(
     from boards.build import build as synthesise
 
     chosen = boards.load(board)
-    return synthesise(Path(build), chosen, frequency_mhz=frequency_mhz, seed=seed, progress=progress)
+    return synthesise(Path(build), chosen, frequency_mhz=frequency_mhz, seed=seed, placer=placer, progress=progress)
 
 
 def check_source(source: str | Path, input_shape: Sequence[int] | None = None) -> CheckResult:

@@ -240,6 +240,9 @@ def build(
     build: Build,
     board: Annotated[str, typer.Option(metavar="NAME", help="A board, or file.py:Board.")] = "ulx3s-85f",
     seed: Annotated[int, typer.Option(min=0, help="Of the placer.")] = 1,
+    placer: Annotated[
+        Literal["heap", "static"], typer.Option(help="static places designs that fill the block RAM.")
+    ] = "heap",
     frequency: Annotated[
         float | None, typer.Option(metavar="MHZ", help="Clock of the design, in place of the board's own.")
     ] = None,
@@ -252,7 +255,14 @@ def build(
         raise ValueError(f"--frequency {frequency:g}: must be above 0")
     with progress() as show:
         show("build")
-        result = run(build, board, frequency_mhz=frequency, seed=seed, progress=lambda text: show("build", text=text))
+        result = run(
+            build,
+            board,
+            frequency_mhz=frequency,
+            seed=seed,
+            placer=placer,
+            progress=lambda text: show("build", text=text),
+        )
     table = Table(title=f"{build} on {result.board}", title_justify="left", box=box.SIMPLE)
     for name in ("", "built", "planned"):
         table.add_column(name, justify="right" if name else "left")
