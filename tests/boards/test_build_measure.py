@@ -1,8 +1,10 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from boards.build import measure
+from boards.place import Placer
 
 BLOCK = """
 module block(input clk, input signed [17:0] a, input signed [17:0] b, output reg signed [35:0] sum);
@@ -23,9 +25,10 @@ def block(tmp_path: Path) -> Path:
     return path
 
 
-def test_measure_of_a_multiply_accumulate(block: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("placer", get_args(Placer))
+def test_measure_of_a_multiply_accumulate(block: Path, tmp_path: Path, placer: Placer) -> None:
     said: list[str] = []
-    result = measure([block], "block", work=tmp_path / "work", progress=said.append)
+    result = measure([block], "block", placer=placer, work=tmp_path / "work", progress=said.append)
     assert (result["dsps"], result["brams"], result["ffs"]) == (1, 0, 72)
     assert result["luts"] >= 36
     path = result["critical_path"]
@@ -35,6 +38,8 @@ def test_measure_of_a_multiply_accumulate(block: Path, tmp_path: Path) -> None:
     assert path["start"] and path["end"]
     assert any(line.startswith("yosys: ") for line in said) and any(line.startswith("nextpnr: ") for line in said)
     assert (tmp_path / "work" / "report.json").is_file()
+    log = (tmp_path / "work" / "nextpnr.log").read_text(encoding="utf-8")
+    assert ("router2" in log) == (placer == "static") and result["placer"] == placer
 
 
 def test_a_design_that_does_not_fit_says_by_how_much(tmp_path: Path) -> None:
