@@ -92,7 +92,7 @@ def build(
     seed : int
         Of the placer.
     placer : "heap" or "static"
-        The latter for designs that fill the block RAM; see `boards.place.Placer`.
+        The latter for designs that fill the block RAM, at some cost in clock; see `boards.place.Placer`.
     progress : callable, optional
 
     Raises

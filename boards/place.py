@@ -17,7 +17,8 @@ from boards.step import Progress, run_step
 __all__ = ["CriticalPath", "Placement", "Placer", "pack", "place"]
 
 #: `heap` is nextpnr's own choice, with its first router; `static` the electrostatic placer, with its second router: for
-#: designs that fill the block RAM, which the former pair spreads too far to be routed.
+#: designs that fill the block RAM, which the former pair spreads too far to be routed. Where both do, the second
+#: router, which does not look at timing, costs clock.
 Placer = Literal["heap", "static"]
 _PLACERS: dict[Placer, tuple[str, ...]] = {
     "heap": ("--placer", "heap", "--router", "router1"),
