@@ -94,7 +94,7 @@ def proven(
         if place:
             files = [folder / "plain" / name for name in emit(graph, folder / "plain", after).sources.ecp5]
             placed = timed("place", lambda: measure(files, TOP, device=device, frequency_mhz=100, placer="static"))
-            names = ("placer", "fmax_mhz", "luts", "ffs", "dsps", "brams")
+            names = ("placer", "critical_path", "fmax_mhz", "luts", "ffs", "dsps", "brams")
             rate = round(placed["fmax_mhz"] * 1e6 / after.cycles, 2)
             yield row | {"placed": {name: placed[name] for name in names} | {"frames_per_second": rate}}
 
