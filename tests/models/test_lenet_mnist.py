@@ -10,7 +10,7 @@ import pytest
 from qtt_hw.codebook import Codebook
 from qtt_hw.data import load as load_data
 from qtt_hw.evaluate import evaluate
-from qtt_hw.ir.file import digest_of, load
+from qtt_hw.ir.file import load
 from qtt_hw.ir.nodes import Contraction
 
 ROOT = Path(__file__).parents[2]
@@ -23,14 +23,6 @@ def test_every_weight_is_a_signed_power_of_two_in_four_bits():
             assert isinstance(node.weight_format, Codebook) and node.weight_format.bits == 4
             magnitudes = np.abs(node.weight)
             assert magnitudes.min() > 0 and not (magnitudes & (magnitudes - 1)).any()
-
-
-def test_the_proof_is_of_this_model():
-    rows = json.loads((ROOT / "results" / "proof.json").read_text())["rows"]
-    (row,) = [row for row in rows if row["model"] == load(MODEL).name]
-    assert row["digest"] == digest_of(MODEL)
-    assert row["batch"]["equal"] and row["batch"]["cycles_as_predicted"] and row["stalled"]["equal"]
-    assert row["cells"]["as planned"]["dsps"] == 0
 
 
 @pytest.mark.skipif("QTT_DATA" not in os.environ, reason="QTT_DATA names no folder with the data sets")
