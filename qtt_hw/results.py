@@ -170,7 +170,7 @@ def run_queue(
             for kind in wanted:
                 row = _row(kind, folder, config, splits, entry.test) | {
                     "date": begun,
-                    "command": f"python -m qtt_hw.results --seed {seed}",
+                    "command": _command(queue, entry, seed),
                     "commit": _commit(),
                 }
                 append_row(paths[kind], row)
@@ -178,6 +178,13 @@ def run_queue(
                 shown = "test" if entry.test else "validation"
                 note(f"{config.name} seed {seed}: {kind} {shown} {row[f'{shown}_accuracy']:.4f}")
     return made
+
+
+def _command(queue: Path, entry: Entry, seed: int) -> str:
+    """What makes the entry's rows where they do not stand; the run that it starts from comes first."""
+    titles = [entry.title] if entry.start is None else [entry.start, entry.title]
+    only = "".join(f" --only {title}" for title in titles)
+    return f"python -m qtt_hw.results --queue models/{queue.name}{only} --seed {seed}"
 
 
 def _kinds(config: Config, entry: Entry) -> tuple[str, ...]:

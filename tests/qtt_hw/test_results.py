@@ -146,6 +146,8 @@ def test_a_process_may_take_some_entries_of_a_queue(queue: Path, tmp_path: Path)
     told: list[str] = []
     assert run_queue(queue, tmp_path / "r", tmp_path / "runs", only=["fo"], seeds=[1], progress=False, note=told.append)
     assert told[0].startswith("four seed 1") and not any("three" in line for line in told)
+    (row,) = rows_of(tmp_path / "r" / "t-quantized.json")
+    assert row["command"] == "python -m qtt_hw.results --queue models/queue.toml --only four --seed 1"
 
 
 def test_an_entry_that_only_chooses_does_not_read_the_test_set(
