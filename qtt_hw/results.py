@@ -146,15 +146,18 @@ def run_queue(
 
     made = 0
     loaded: dict[str, Splits] = {}
-    for entry in load_queue(queue):
+    entries = load_queue(queue)
+    named = {entry.title: entry for entry in entries}
+    for entry in entries:
         if only is not None and not entry.title.startswith(tuple(only)):
             continue
         plain = entry.load(queue.parent).with_data(entry.data)
+        origin = None if entry.start is None else named[entry.start].load(queue.parent)
         for seed in entry.seeds:
             if seeds is not None and seed not in seeds:
                 continue
             config = plain.with_seed(seed)
-            paths = {kind: results / f"{entry.topic}-{kind}.json" for kind in _kinds(config, entry)}
+            paths = {kind: results / f"{entry.topic}-{kind}.json" for kind in _kinds(config, origin)}
             wanted = [kind for kind, path in paths.items() if _missing(path, config)]
             if not wanted:
                 continue
@@ -187,15 +190,18 @@ def _command(queue: Path, entry: Entry, seed: int) -> str:
     return f"python -m qtt_hw.results --queue models/{queue.name}{only} --seed {seed}"
 
 
-def _kinds(config: Config, entry: Entry) -> tuple[str, ...]:
-    """The rows that a run makes; one that starts from another's float models does not repeat those."""
+def _kinds(config: Config, origin: Config | None) -> tuple[str, ...]:
+    """The rows that a run makes: those of the phases that it trains and does not take from the run it starts from."""
     kinds = []
-    if entry.start is None:
+    if origin is None:
         if config.teacher is not None and config.teacher.dense:
             kinds.append("dense")
-        kinds.append("float")
-        if config.compress is not None:
-            kinds.append("compressed")
+        if config.train.epochs:
+            kinds.append("float")
+    if config.compress is not None and (
+        origin is None or (config.compress, config.tune) != (origin.compress, origin.tune)
+    ):
+        kinds.append("compressed")
     if config.quant is not None:
         kinds.append("quantized")
     return tuple(kinds)
@@ -204,12 +210,15 @@ def _kinds(config: Config, entry: Entry) -> tuple[str, ...]:
 def _row(kind: str, folder: Path, config: Config, splits: Splits, test: bool) -> dict[str, Any]:
     """One row, after reading the test set once where `test` says so."""
     from qtt_hw.train import TrainResult, float_model
+    from qtt_hw.train.sections import QuantSection
     from qtt_hw.train.store import RunStore
     from qtt_hw.train.testing import float_accuracy
+    from qtt_hw.train.untrained import placeholder_graph
 
     result = TrainResult.model_validate_json(RunStore(folder).result.read_text(encoding="utf-8"))
     phase = {"dense": "teacher", "compressed": "compress" if config.tune is None else "tune"}.get(kind, kind)
     name = phase if phase in result.phases else f"{phase}0"
+    model = None if kind == "quantized" else float_model(folder, phase="compressed" if name == "compress" else name)
     row: dict[str, Any] = {
         "config": config.name,
         "seed": result.seed,
@@ -217,8 +226,7 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits, test: bool) ->
     }
     if test and kind == "quantized":
         row |= _quantized(folder, config, splits)
-    elif test:
-        model = float_model(folder, phase="compressed" if name == "compress" else name)
+    elif test and model is not None:
         whole, unseen = float_accuracy(model, splits, config.data.input_spec(splits))
         row |= {"test_accuracy": whole, "test_accuracy_unseen": unseen}
     if test:
@@ -230,6 +238,9 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits, test: bool) ->
     made = result.phases[name].compressed
     if kind == "compressed":
         row["ranks"] = result.phases["compress"].compressed.ranks  # type: ignore[union-attr]
+    if model is not None:
+        how = config.quant or QuantSection()
+        row["macs"] = placeholder_graph(model, config.data.input_spec(splits), splits.labels, how, config.name).macs()
     return row | {
         "parameters": result.phases[name].parameters if made is None else made.parameters,
         "epochs": result.phases[name].epochs,

@@ -115,11 +115,12 @@ class _Run:
             count = config.teacher.count
             self.teachers = ["teacher"] if count == 1 else [f"teacher{index}" for index in range(count)]
         #: The phases whose models are taken from the origin, and those that are trained here.
-        self.taken = [] if origin is None else [*self.teachers, "float"]
+        self.taken: list[str] = []
         self.names = [*self.teachers, "float"] if origin is None else []
-        if origin is not None and config.compress is not None and self._compressed_alike(origin):
-            self.taken.append(self._last_float)
-        elif config.compress is not None:
+        alike = origin is not None and config.compress is not None and self._compressed_alike(origin)
+        if origin is not None:
+            self.taken = [*self.teachers, self._last_float if alike else "float"]
+        if config.compress is not None and not alike:
             self.names += ["compress"] if config.tune is None else ["compress", "tune"]
         if config.quant is not None:
             self.names.append("quantized")

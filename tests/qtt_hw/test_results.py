@@ -164,3 +164,36 @@ def test_an_entry_that_only_chooses_does_not_read_the_test_set(
         assert 0 <= row["validation_accuracy"] <= 1
         assert not [name for name in row if name.startswith("test_")]
     assert told[-1].startswith("four seed 0: quantized validation 0.")
+
+
+def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
+    dense = (
+        TOML.replace("[teacher]\ndense = true\nepochs = 1\n", "")
+        .replace("ranks = 2", "dense = true")
+        .replace("WB", "4")
+    )
+    compress = "\n[compress]\nepochs = 1\npairs = 1\n"
+    (tmp_path / "dense.toml").write_text(dense[: dense.index("[quant]")])
+    (tmp_path / "codes.toml").write_text(dense[: dense.index("[quant]")] + compress)
+    (tmp_path / "coded.toml").write_text(dense + compress)
+    (tmp_path / "scratch.toml").write_text(dense[: dense.index("[quant]")].replace("epochs", "epochs = 0 #") + compress)
+    path = tmp_path / "queue.toml"
+    path.write_text(
+        "".join(
+            f'[[run]]\nconfig = "{name}.toml"\ndata = "solids:8"\ntopic = "t"\nseeds = [0]\n{start}\n'
+            for name, start in (
+                ("dense", ""),
+                ("codes", 'start = "dense"'),
+                ("coded", 'start = "codes"'),
+                ("scratch", ""),
+            )
+        )
+    )
+    run_queue(path, tmp_path / "results", tmp_path / "runs", progress=False)
+    names = {
+        kind: [row["config"] for row in rows_of(tmp_path / "results" / f"t-{kind}.json")]
+        for kind in ("float", "compressed", "quantized")
+    }
+    assert names == {"float": ["dense"], "compressed": ["codes", "scratch"], "quantized": ["coded"]}
+    for row in rows_of(tmp_path / "results" / "t-compressed.json"):
+        assert row["macs"] > 0 and row["parameters"] > 0
