@@ -1,0 +1,125 @@
+"""Ranks chosen by the planner's cycles against ranks chosen by multiplications, of one trained dense network.
+
+    python bench/ranks.py runs/voxtt-average-seed0 --data modelnet10 --device ecp5-25f --trials 40 -o results/ranks.json
+
+Both searches have the same space, sampler, trials and training steps a trial; accuracies are of the validation
+samples. A point of one front is compared with the other front's fastest that is at least as accurate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from report import command, show
+
+from boards.devices import device as find_device
+from qtt_hw.rank.study import open_storage
+from qtt_hw.train import TrainResult, float_model
+from qtt_hw.train.config import config_from
+from qtt_hw.train.progress import progress_bar
+from qtt_hw.train.rank_search import Point, RankSearch
+from qtt_hw.train.result import versions
+from qtt_hw.train.store import RunStore
+
+
+def fastest(points: Sequence[Point], accuracy: float) -> Point | None:
+    """The point of least cycles that is at least so accurate; None where there is none that fits the device."""
+    fitting = [point for point in points if point.cycles is not None and point.accuracy >= accuracy]
+    return min(fitting, key=lambda point: point.cycles or 0, default=None)
+
+
+def compared(by_cycles: Sequence[Point], by_macs: Sequence[Point]) -> list[dict[str, Any]]:
+    """For the accuracy of every point found by multiplications: cycles of the fastest of either search."""
+    rows = []
+    for accuracy in sorted({point.accuracy for point in by_macs}):
+        ours, theirs = fastest(by_cycles, accuracy), fastest(by_macs, accuracy)
+        rows.append(
+            {
+                "accuracy": accuracy,
+                "cycles_by_macs": None if theirs is None else theirs.cycles,
+                "cycles_by_cycles": None if ours is None else ours.cycles,
+            }
+        )
+    return rows
+
+
+def measure(run: Path, data: str, device: str, trials: int, steps: int, storage: Path) -> dict[str, Any]:
+    """Both fronts, and what separates them."""
+    store = RunStore(run)
+    config = config_from(store.description()["config"], str(run))
+    splits = config.data.load(data)
+    network = float_model(run)
+    search = RankSearch(network, config, splits, find_device(device), steps=steps)
+    costs: tuple[Literal["cycles", "macs"], ...] = ("cycles", "macs")
+    found: dict[str, list[Point]] = {}
+    with progress_bar() as bar:
+        for by in costs:
+            found[by] = search.front(
+                trials,
+                by=by,
+                storage=open_storage(storage),
+                name=f"{config.model.name} {device}",
+                progress=lambda done, of, by=by: bar(f"ranks by {by}", done, of, ""),  # type: ignore[misc]
+            )
+    cycles, macs = search.cost(network)
+    result = TrainResult.model_validate_json(store.result.read_text(encoding="utf-8"))
+    return {
+        "device": device,
+        "trials": trials,
+        "steps": steps,
+        "dense": {"validation_accuracy": result.validation_accuracy, "cycles": cycles, "macs": macs},
+        "by_cycles": [asdict(point) for point in found["cycles"]],
+        "by_macs": [asdict(point) for point in found["macs"]],
+        "compared": compared(found["cycles"], found["macs"]),
+    }
+
+
+def plot(row: dict[str, Any], path: Path) -> None:
+    """Accuracy against cycles of both fronts."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    for front, label, mark in (("by_cycles", "cycles", "o"), ("by_macs", "multiplications", "s")):
+        shown = sorted((point["cycles"], 100 * point["accuracy"]) for point in row[front] if point["cycles"])
+        axes.plot(*zip(*shown, strict=True), marker=mark, linestyle=":", label=f"ranks chosen by {label}")
+    axes.axhline(100 * row["dense"]["validation_accuracy"], linestyle="--", color="grey", label="dense")
+    axes.set(xscale="log", xlabel=f"cycles an inference on {row['device']}", ylabel="validation accuracy, %")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder of a finished run of a dense network")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--device", default="ecp5-25f")
+    parser.add_argument("--trials", type=int, default=40, help="of each search")
+    parser.add_argument("--steps", type=int, default=50, help="of training within a trial")
+    parser.add_argument("--storage", type=Path, help="journal of both studies; ranks.study in the run's folder if left")
+    parser.add_argument("--plot", type=Path, help="PNG of both fronts")
+    parser.add_argument("-o", "--output", type=Path)
+    given = parser.parse_args()
+    storage = given.storage or given.run / "ranks.study"
+    row = measure(given.run, given.data, given.device, given.trials, given.steps, storage)
+    row |= {"command": command(given.output), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+    if given.plot is not None:
+        plot(row, given.plot)
+    show(row, given.output)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(str(error))
