@@ -27,6 +27,7 @@ lint: .venv/installed
 results: .venv/installed
 	$(BIN)/python -m qtt_hw.results
 	$(BIN)/python -m qtt_hw.results --queue models/queue-dqc.toml
+	$(BIN)/python -m qtt_hw.results --queue models/queue-lc.toml
 
 # Seconds of every step after training, on the committed model.
 bench: .venv/installed
