@@ -89,8 +89,9 @@ def plot(row: dict[str, Any], path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(6, 4))
     for front, label, mark in (("by_cycles", "cycles", "o"), ("by_macs", "multiplications", "s")):
-        shown = sorted((point["cycles"], 100 * point["accuracy"]) for point in row[front] if point["cycles"])
-        axes.plot(*zip(*shown, strict=True), marker=mark, linestyle=":", label=f"ranks chosen by {label}")
+        shown = [point for point in row[front] if point["cycles"]]
+        x, y = [point["cycles"] for point in shown], [100 * point["accuracy"] for point in shown]
+        axes.plot(x, y, mark, fillstyle="none", label=f"ranks chosen by {label}")
     axes.axhline(100 * row["dense"]["validation_accuracy"], linestyle="--", color="grey", label="dense")
     axes.set(xscale="log", xlabel=f"cycles an inference on {row['device']}", ylabel="validation accuracy, %")
     axes.legend()
