@@ -23,7 +23,7 @@ from qtt_hw.rank.study import open_storage
 from qtt_hw.train import TrainResult, float_model
 from qtt_hw.train.config import config_from
 from qtt_hw.train.progress import progress_bar
-from qtt_hw.train.rank_search import Point, RankSearch
+from qtt_hw.train.rank_search import Front, Point, RankSearch
 from qtt_hw.train.result import versions
 from qtt_hw.train.store import RunStore
 
@@ -49,7 +49,7 @@ def compared(by_cycles: Sequence[Point], by_macs: Sequence[Point]) -> list[dict[
     return rows
 
 
-def measure(run: Path, data: str, device: str, trials: int, steps: int, storage: Path) -> dict[str, Any]:
+def measure(run: Path, data: str, device: str, trials: int, steps: int, storage: str) -> dict[str, Any]:
     """Both fronts, and what separates them."""
     store = RunStore(run)
     config = config_from(store.description()["config"], str(run))
@@ -57,26 +57,25 @@ def measure(run: Path, data: str, device: str, trials: int, steps: int, storage:
     network = float_model(run)
     search = RankSearch(network, config, splits, find_device(device), steps=steps)
     costs: tuple[Literal["cycles", "macs"], ...] = ("cycles", "macs")
-    found: dict[str, list[Point]] = {}
+    found: dict[str, Front] = {}
     with progress_bar() as bar:
         for by in costs:
             found[by] = search.front(
                 trials,
                 by=by,
                 storage=open_storage(storage),
-                name=f"{config.model.name} {device}",
                 progress=lambda done, of, by=by: bar(f"ranks by {by}", done, of, ""),  # type: ignore[misc]
             )
-    cycles, macs = search.cost(network)
+    dense = search.cost(network)
     result = TrainResult.model_validate_json(store.result.read_text(encoding="utf-8"))
     return {
         "device": device,
-        "trials": trials,
+        "trials": {by: found[by].trials for by in costs},
         "steps": steps,
-        "dense": {"validation_accuracy": result.validation_accuracy, "cycles": cycles, "macs": macs},
-        "by_cycles": [asdict(point) for point in found["cycles"]],
-        "by_macs": [asdict(point) for point in found["macs"]],
-        "compared": compared(found["cycles"], found["macs"]),
+        "dense": {"validation_accuracy": result.validation_accuracy, **asdict(dense)},
+        "by_cycles": [asdict(point) for point in found["cycles"].points],
+        "by_macs": [asdict(point) for point in found["macs"].points],
+        "compared": compared(found["cycles"].points, found["macs"].points),
     }
 
 
@@ -107,11 +106,11 @@ def main() -> None:
     parser.add_argument("--device", default="ecp5-25f")
     parser.add_argument("--trials", type=int, default=40, help="of each search")
     parser.add_argument("--steps", type=int, default=50, help="of training within a trial")
-    parser.add_argument("--storage", type=Path, help="journal of both studies; ranks.study in the run's folder if left")
+    parser.add_argument("--storage", help="of both studies, a file or a URL; ranks.study in the run's folder if left")
     parser.add_argument("--plot", type=Path, help="PNG of both fronts")
     parser.add_argument("-o", "--output", type=Path)
     given = parser.parse_args()
-    storage = given.storage or given.run / "ranks.study"
+    storage = given.storage or str(given.run / "ranks.study")
     row = measure(given.run, given.data, given.device, given.trials, given.steps, storage)
     row |= {"command": command(given.output), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
     if given.plot is not None:

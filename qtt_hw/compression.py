@@ -1,9 +1,10 @@
 """From a dense network to one that fits a device: ranks chosen by the planner, learning-compression, integers, a plan.
 
-The whole way in one folder, every step of which is resumed where it was cut off:
+The whole way in one folder, every step of which is resumed where it was cut off. Processes that share the search of
+ranks have a folder each and one storage.
 
     OUT/dense        the dense network, trained in float: what the accuracy is compared with
-    OUT/ranks.study  the search of ranks, a study that several processes may share
+    OUT/ranks.study  the search of ranks, unless it is kept elsewhere
     OUT/front.json, front.png   accuracy against cycles: what no other trial beats
     OUT/NUMBER       learning-compression at the ranks of that trial, tuned and quantised
     OUT/model.qtt, plan.json    what came out of it
@@ -11,11 +12,14 @@ The whole way in one folder, every step of which is resumed where it was cut off
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from optuna.storages import BaseStorage
 from pydantic import BaseModel, ConfigDict
 
 from boards.devices import Device
@@ -25,8 +29,9 @@ from qtt_hw.flow import freeze_run
 from qtt_hw.ir.file import load
 from qtt_hw.nn import zoo
 from qtt_hw.rank.study import open_storage
-from qtt_hw.train import float_model, train
+from qtt_hw.train import TrainResult, float_model, train
 from qtt_hw.train.config import Config, load_config
+from qtt_hw.train.model import build_model
 from qtt_hw.train.phase import Progress
 from qtt_hw.train.rank_search import Point, RankSearch
 from qtt_hw.train.sections import CompressSection, ModelConfig, Optimisation, QuantSection
@@ -48,6 +53,12 @@ class CompressResult(BaseModel):
         Points that the integer network lacks of the dense one.
     met : bool
         Whether that is at most what was allowed.
+    parameters : int
+        Of the compressed network before it became integers.
+    trials : int
+        Of the search, by all processes.
+    front : tuple of Point
+        What the search found.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,6 +79,7 @@ class CompressResult(BaseModel):
     frames_per_second: float
     ranks: dict[str, tuple[int, ...]]
     trials: int
+    front: tuple[Point, ...]
 
 
 def configuration(source: str | Path) -> Config:
@@ -75,9 +87,26 @@ def configuration(source: str | Path) -> Config:
     text = str(source)
     if text.endswith(".toml"):
         return load_config(text)
-    if ".py:" not in text and text not in zoo.names():
+    if ".py:" in text:
+        file, _, network = text.rpartition(":")
+        path = Path(file)
+        model = ModelConfig(name=f"{path.name}:{network}")
+        return Config(model=model, quant=QuantSection(), source=path.with_suffix(".toml"))
+    if text not in zoo.names():
         raise ValueError(f"{text}: neither a .toml nor file.py:Net nor in the zoo, {', '.join(zoo.names())}")
     return Config(model=ModelConfig(name=text), quant=QuantSection())
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"{folder}: another process works in it; to share a search, give both a storage") from None
+        yield
 
 
 def _allowed(points: Sequence[Point], dense: float, drop: float) -> list[Point]:
@@ -131,9 +160,31 @@ def compress(
         raise ValueError(f"max_accuracy_drop must be at least 0, got {max_accuracy_drop:g}")
     folder = Path(out)
     config = source if isinstance(source, Config) else configuration(source)
+    if config.train.epochs == 0:
+        raise ValueError(f"{config.name}: train.epochs is 0; the dense network is trained first, it needs some")
     if not isinstance(data, Splits):
         config, data = config.with_data(data), config.data.load(data)
-    where = open_storage(storage if storage is not None else _inside(folder, "ranks.study"))
+    untrained = build_model(config, config.data.input_spec(data), len(data.labels), 0).eval()
+    RankSearch(untrained, config, data, chosen).check()
+    shared = open_storage(storage)
+    with _alone(folder):
+        where = shared or open_storage(folder / "ranks.study")
+        return _compress(config, data, folder, chosen, max_accuracy_drop, trials, steps, attempts, where, progress)
+
+
+def _compress(
+    config: Config,
+    data: Splits,
+    folder: Path,
+    device: Device,
+    max_accuracy_drop: float,
+    trials: int,
+    steps: int,
+    attempts: int,
+    storage: BaseStorage | None,
+    progress: Show,
+) -> CompressResult:
+    """The way itself, in a folder of its own."""
 
     def training(label: str) -> Progress:
         return lambda phase, step, of, text: progress(f"{label} {phase}", step, of, text)
@@ -141,43 +192,42 @@ def compress(
     dense_config = config.changed(config.name, {}, without=["compress", "tune", "quant"])
     dense = train(dense_config, data, folder / "dense", progress=training("dense"))
     network = float_model(folder / "dense")
-    search = RankSearch(network, config, data, chosen, steps=steps)
-    if not search.layers:
-        raise ValueError(f"{config.model.name}: has nothing to compress: no convolution behind its first")
-    points = search.front(
-        trials, storage=where, name=config.name, progress=lambda done, of: progress("ranks", done, of, "")
-    )
+    search = RankSearch(network, config, data, device, steps=steps)
+    front = search.front(trials, storage=storage, progress=lambda done, of: progress("ranks", done, of, ""))
+    points = front.points
     candidates = _allowed(points, dense.validation_accuracy, max_accuracy_drop)
     if not candidates:
-        raise ValueError(f"{config.name}: no trial fits {chosen.name}; allow more trials or name a larger device")
-    _write_front(folder, points, dense.validation_accuracy, chosen.name)
+        raise ValueError(f"{config.name}: no trial fits {device.name}; allow more trials or name a larger device")
+    _write_front(folder, points, dense.validation_accuracy, device.name)
     result: CompressResult | None = None
     for point in candidates[: max(attempts, 1)]:
-        result = _finish(config, data, folder, point, chosen, dense.validation_accuracy, max_accuracy_drop, training)
+        result = _finish(config, data, folder, point, device, dense.validation_accuracy, max_accuracy_drop, training)
         if result.met:
             break
     assert result is not None
-    whole, _ = search.cost(network)
-    result = result.model_copy(update={"dense_parameters": dense.parameters, "dense_cycles": whole, "trials": trials})
+    result = result.model_copy(
+        update={
+            "dense_parameters": dense.parameters,
+            "dense_cycles": search.cost(network).cycles,
+            "trials": front.trials,
+            "front": points,
+        }
+    )
     (folder / "result.json").write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return result
 
 
-def _inside(folder: Path, name: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / name
-
-
 def _compressing(config: Config, point: Point) -> Config:
-    """The configuration that compresses at a point's ranks; its own sections where it has them."""
+    """The configuration that compresses at a point's ranks: by its own sections where it has them, else as [train]."""
     epochs = max(config.train.epochs // 2, 1)
-    how = config.compress or CompressSection(
-        epochs=epochs, pairs=min(4, epochs), batch=config.train.batch, lr=config.train.lr / 4, mu=1e-2, growth=4.0
-    )
-    how = how.model_copy(update={"ranks": point.ranks, "tucker": {}, "layers": tuple(point.ranks), "form": "train"})
-    tune = config.tune or Optimisation(epochs=epochs, batch=config.train.batch, lr=config.train.lr / 4)
+    again = {name: getattr(config.train, name) for name in Optimisation.model_fields}
+    again |= {"epochs": epochs, "lr": config.train.lr / 4}
+    how = config.compress or CompressSection(**again, pairs=min(4, epochs), mu=1e-2, growth=4.0)
+    form = {} if how.form == "both" else {"form": "train", "bits": None, "codebook": None, "zero": False}
+    section = how.model_dump() | {"ranks": point.ranks, "tucker": {}, "layers": tuple(point.ranks), **form}
+    tune = config.tune or (Optimisation(**again) if section["bits"] is None else None)
     quant = config.quant or QuantSection(batch=config.train.batch)
-    return config.model_copy(update={"compress": how, "tune": tune, "quant": quant})
+    return config.model_copy(update={"compress": CompressSection(**section), "tune": tune, "quant": quant})
 
 
 def _finish(
@@ -202,15 +252,15 @@ def _finish(
     graph = load(folder / "model.qtt")
     plan = make_plan(graph, device)
     save_plan(plan, folder / "plan.json")
-    drop = 100.0 * (dense_accuracy - trained.validation_accuracy)
+    drop = round(100.0 * (dense_accuracy - trained.validation_accuracy), 4)
     return CompressResult(
         model=str(folder / "model.qtt"),
         plan=str(folder / "plan.json"),
         device=device.name,
         dense_accuracy=dense_accuracy,
-        compressed_accuracy=trained.phases["tune"].validation_accuracy if point.ranks else dense_accuracy,
+        compressed_accuracy=_compressed_accuracy(trained, dense_accuracy),
         accuracy=trained.validation_accuracy,
-        drop=round(drop, 4),
+        drop=drop,
         met=drop <= allowed,
         dense_parameters=0,
         parameters=point.parameters,
@@ -220,7 +270,16 @@ def _finish(
         frames_per_second=plan.frames_per_second,
         ranks=point.ranks,
         trials=0,
+        front=(),
     )
+
+
+def _compressed_accuracy(trained: TrainResult, dense: float) -> float:
+    """Of the float network that was quantised."""
+    if "tune" in trained.phases:
+        return trained.phases["tune"].validation_accuracy
+    made = trained.phases["compress"].compressed if "compress" in trained.phases else None
+    return dense if made is None else made.validation_accuracy
 
 
 def _write_front(folder: Path, points: Sequence[Point], dense: float, device: str) -> None:

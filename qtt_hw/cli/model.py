@@ -136,6 +136,9 @@ def compress(
         ("cycles", f"{number(result.cycles)} on {result.device}{faster}"),
     ]
     rows += [(f"  {layer}", ", ".join(map(str, ranks))) for layer, ranks in result.ranks.items()]
+    for index, point in enumerate(result.front):
+        cost = f"{number(point.cycles)} cycles, {number(point.brams)} block RAMs, {number(point.parameters)} parameters"
+        rows.append(("" if index else "front", f"{point.accuracy:.4f}: {cost}"))
     report(result, json, rows_table(f"{source}, compressed", rows))
     if not result.met:
         raise ValueError(f"{source}: the accuracy drops by {result.drop:.2f} points, more than {max_accuracy_drop:g}")

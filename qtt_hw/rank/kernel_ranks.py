@@ -34,10 +34,14 @@ def evbmf_ranks(kernel: NDArray, factor: float = 1.0) -> tuple[tuple[int, int], 
         Weakens every rank, see `rank.evbmf.weakened`.
     """
     last = kernel.ndim - 1
-    ends = tuple(evbmf_rank(unfolding(kernel, mode), factor=factor) for mode in (0, last))
+
+    def rank_of(matrix: NDArray) -> int:
+        return evbmf_rank(matrix, factor=factor) if min(matrix.shape) > 1 else 1
+
+    ends = tuple(rank_of(unfolding(kernel, mode)) for mode in (0, last))
     inner = []
     for i in range(2, last):
-        rank = evbmf_rank(kernel.reshape(prod(kernel.shape[:i]), -1), factor=factor)
+        rank = rank_of(kernel.reshape(prod(kernel.shape[:i]), -1))
         inner.append(min(rank, ends[0] * prod(kernel.shape[1:i]), prod(kernel.shape[i:last]) * ends[1]))
     return (ends[0], ends[1]), (ends[0], *inner, ends[1])
 
@@ -60,6 +64,8 @@ def published_tucker_ranks(kernel: NDArray, seed: int = 0, trials: int = PUBLISH
     if min(taken, made) < 3:
         raise ValueError(f"a kernel of {taken} and {made} channels has no ranks from 2 to one less than them")
     taps, size = prod(axes), float(np.linalg.norm(kernel))
+    if size == 0.0:
+        raise ValueError("a kernel of zeros has no ranks to choose")
 
     def cost(ranks: dict[str, int]) -> tuple[float]:
         i, o = ranks["in"], ranks["out"]
@@ -69,7 +75,8 @@ def published_tucker_ranks(kernel: NDArray, seed: int = 0, trials: int = PUBLISH
         ratio = (taken * i + i * o * taps + o * made) / (taken * made * taps)
         return (error + (ratio if ratio <= 1.0 else TOO_COSTLY),)
 
-    best = search("tucker", {"in": (2, taken - 1), "out": (2, made - 1)}, cost, ["minimize"], trials, seed=seed)[0]
+    found = search("tucker", {"in": (2, taken - 1), "out": (2, made - 1)}, cost, ["minimize"], trials, seed=seed)
+    best = found.best[0]
     return best.ranks["in"], best.ranks["out"]
 
 
@@ -108,5 +115,5 @@ def optimised_ranks(
 
     guess = dict(zip(names, evbmf_ranks(kernel)[1], strict=True))
     first = [{name: min(guess[name], most) for name, (_, most) in free.items()}]
-    best = search("train", free, cost, ["minimize"], trials, first=first, seed=seed)[0]
-    return ranks_of(best.ranks)
+    found = search("train", free, cost, ["minimize"], trials, first=first, seed=seed)
+    return ranks_of(found.best[0].ranks)

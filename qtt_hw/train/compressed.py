@@ -18,11 +18,13 @@ from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.train.model import replace_layer
 from qtt_hw.train.phase import Milestone
 from qtt_hw.train.sections import CompressSection
+from qtt_hw.tt.shapes import inner_ranks
 
 __all__ = [
     "PenalisedByLC",
     "compressible",
     "described",
+    "layers_of",
     "milestones",
     "network_of",
     "rebuilt",
@@ -43,6 +45,24 @@ def train_kind(layer: nn.Module) -> type[TTConvNd] | None:
 def compressible(network: nn.Module) -> tuple[str, ...]:
     """The convolutions that are compressed unless a configuration names others: all but the first."""
     return tuple(name for name, layer in network.named_modules() if train_kind(layer) is not None)[1:]
+
+
+def layers_of(network: nn.Module, how: CompressSection) -> tuple[str, ...]:
+    """The layers that a section names, checked, or all that can be compressed.
+
+    Raises
+    ------
+    ValueError
+        When a name is no convolution of the network.
+    """
+    layers = dict(network.named_modules())
+    for name in how.layers:
+        if name not in layers:
+            raise ValueError(f"compress: the network has no layer {name!r}")
+        if how.form != "codes" and train_kind(layers[name]) is None:
+            kind = type(layers[name]).__name__
+            raise ValueError(f"compress: {name} is a {kind}, tensor trains are for Conv2d and Conv3d without groups")
+    return how.layers or compressible(network)
 
 
 def _selection(name: str, how: CompressSection, seed: int) -> Compression | Selection:
@@ -67,16 +87,18 @@ def under_compression(network: nn.Module, how: CompressSection, seed: int = 0) -
     ValueError
         When nothing can be compressed, or a name is no convolution of the network.
     """
-    layers = dict(network.named_modules())
-    names = how.layers or compressible(network)
-    for name in (*names, *how.ranks, *how.tucker):
-        if name not in layers:
-            raise ValueError(f"compress: the network has no layer {name!r}")
-        if how.form != "codes" and train_kind(layers[name]) is None:
-            kind = type(layers[name]).__name__
-            raise ValueError(f"compress: {name} is a {kind}, tensor trains are for Conv2d and Conv3d without groups")
+    names = layers_of(network, how)
     if not names:
         raise ValueError("compress: the network has nothing to compress: no convolution behind its first")
+    for name in (*how.ranks, *how.tucker):
+        if name not in names:
+            raise ValueError(f"compress: ranks of {name!r}, which is none of the compressed layers {', '.join(names)}")
+    for name, ranks in how.ranks.items():
+        modes = network.get_submodule(name).weight.ndim  # type: ignore[union-attr]
+        inner_ranks(ranks, modes, f"compress: ranks of {name!r}")  # type: ignore[arg-type]
+    for name, tucker in how.tucker.items():
+        if min(tucker) < 1:
+            raise ValueError(f"compress: tucker ranks of {name!r} must be at least 1, got {list(tucker)}")
     compressions = {name: _selection(name, how, seed + index) for index, name in enumerate(names)}
     return LCModel(network, compressions, how.mu, how.growth, how.method)
 

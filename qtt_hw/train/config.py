@@ -46,6 +46,8 @@ class Config(Section):
     def _tuned(self) -> Self:
         if self.tune is not None and self.compress is None:
             raise ValueError("tune trains what compress has made; without a [compress] section there is none")
+        if self.tune is not None and self.compress is not None and self.compress.bits is not None:
+            raise ValueError("tune would train codes away; leave it out, or compress without bits and add [quant]")
         return self
 
     @property

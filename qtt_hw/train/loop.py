@@ -167,7 +167,7 @@ class _Run:
             phases=phases,
             calibrated_accuracy=state["calibrated"],
             validation_accuracy=last.validation_accuracy,
-            parameters=phases.get("float", last).parameters,
+            parameters=_parameters(phases),
             train_samples=len(self.splits.train),
             validation_samples=len(self.splits.validation),
             seconds=round(sum(phase.seconds for phase in phases.values()), 3) or time.perf_counter() - started,
@@ -324,6 +324,15 @@ class _Run:
             prepare_model(model, self.spec, self.config.quant)
         except ValueError as error:
             raise ValueError(f"{self.config.model.name}: {error}") from None
+
+
+def _parameters(phases: dict[str, PhaseResult]) -> int:
+    """Of the float network that the run ends with, compressed if it was."""
+    for name in ("tune", "compress", "float"):
+        if name in phases:
+            compressed = phases[name].compressed
+            return phases[name].parameters if compressed is None else compressed.parameters
+    return next(reversed(phases.values())).parameters
 
 
 def _penalised(

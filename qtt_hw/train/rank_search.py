@@ -1,4 +1,4 @@
-"""Ranks of a whole network: validation accuracy after a short training against what the planner says it costs.
+"""Ranks of a whole network: validation accuracy after a short training against the planner's cycles and block RAMs.
 
 A trial's numbers are few, whatever the depth: one per kind of layer, the relative error that its tensor trains may
 make, and one that all ranks are rounded up to a multiple of, since folding divides them.
@@ -7,9 +7,11 @@ make, and one that all ranks are rounded up to a multiple of, since folding divi
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
@@ -20,10 +22,11 @@ from boards.devices import Device
 from qtt_hw.data import Splits
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.nn.memory import channels_last
-from qtt_hw.rank.study import Found, search
+from qtt_hw.rank.study import Found, Values, search
 from qtt_hw.train.batches import Batches, derived_seed
-from qtt_hw.train.compressed import compressible, train_kind
+from qtt_hw.train.compressed import compressible, layers_of, train_kind
 from qtt_hw.train.config import Config
+from qtt_hw.train.description import run_description
 from qtt_hw.train.distill import Loss
 from qtt_hw.train.measure import accuracy
 from qtt_hw.train.model import replace_layer
@@ -34,15 +37,31 @@ from qtt_hw.tt.svd import tt_svd
 from rtl_gen.plan.search import DoesNotFit
 from rtl_gen.plan.search import plan as make_plan
 
-__all__ = ["Point", "RankSearch", "alike"]
+__all__ = ["Cost", "Front", "Point", "RankSearch", "alike"]
 
 #: A trial's number n lets a layer's tensor train make the relative error n * STEP; 0 leaves the layer as it is.
 STEP = 0.05
 MOST_STEPS = 18
 #: Ranks are rounded up to multiples of 2**m.
 MOST_DOUBLINGS = 3
-#: log10 of the cost of what does not fit the device.
-TOO_LARGE = 12.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the planner says of a network: None where it does not fit the device.
+
+    Attributes
+    ----------
+    cycles : int or None
+        Between inferences.
+    brams : int or None
+        Block RAMs.
+    macs : int
+    """
+
+    cycles: int | None
+    brams: int | None
+    macs: int
 
 
 @dataclass(frozen=True)
@@ -55,8 +74,8 @@ class Point:
         TT-ranks by layer; layers that are not named stay dense.
     accuracy : float
         On validation, after the trial's short training.
-    cycles : int or None
-        Between inferences, by the planner; None where it does not fit the device.
+    cycles, brams : int or None
+        Between inferences, and block RAMs, by the planner; None where it does not fit the device.
     macs, parameters : int
     number : int
         Of the trial.
@@ -65,9 +84,18 @@ class Point:
     ranks: dict[str, tuple[int, ...]]
     accuracy: float
     cycles: int | None
+    brams: int | None
     macs: int
     parameters: int
     number: int
+
+
+@dataclass(frozen=True)
+class Front:
+    """The points that no other beats, of different ranks, fewest cycles first; and how many trials were evaluated."""
+
+    points: tuple[Point, ...]
+    trials: int
 
 
 def alike(network: nn.Module, layers: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -105,8 +133,8 @@ class RankSearch:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        named = self.config.compress.layers if self.config.compress is not None else ()
-        return named or compressible(self.network)
+        how = self.config.compress
+        return compressible(self.network) if how is None else layers_of(self.network, how)
 
     @property
     def spec(self) -> InputSpec:
@@ -169,14 +197,39 @@ class RankSearch:
             optimizer.step()
         return accuracy(network.eval(), self.splits.validation, self.spec, cpu)
 
-    def cost(self, network: nn.Module) -> tuple[int | None, int]:
-        """Cycles by the planner, None where nothing fits; and multiplications."""
+    def cost(self, network: nn.Module) -> Cost:
+        """Cycles and block RAMs by the planner, and multiplications.
+
+        Raises
+        ------
+        ValueError
+            When the network cannot be lowered.
+        """
         how = self.config.quant or QuantSection()
         graph = placeholder_graph(network, self.spec, self.splits.labels, how, self.config.name)
         try:
-            return make_plan(graph, self.device).cycles, graph.macs()
+            plan = make_plan(graph, self.device)
         except DoesNotFit:
-            return None, graph.macs()
+            return Cost(None, None, graph.macs())
+        return Cost(plan.cycles, plan.brams, graph.macs())
+
+    def check(self) -> None:
+        """Raise ValueError when nothing can be compressed, a layer is not there, or the network cannot be lowered."""
+        if not self.layers:
+            raise ValueError(f"{self.config.model.name}: has nothing to compress: no convolution behind its first")
+        self.cost(self.network)
+
+    def identity(self, by: str) -> str:
+        """The name of the study: its trials are looked up by it, so it tells apart whatever would change a value."""
+        description = {
+            "run": run_description(self.config, self.splits, self.spec),
+            "network": repr(self.network),
+            "device": asdict(self.device),
+            "steps": self.steps,
+            "lr": self.lr,
+        }
+        digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+        return f"{self.config.name} {by} {self.device.name} {digest[:16]}"
 
     def front(
         self,
@@ -184,50 +237,65 @@ class RankSearch:
         *,
         by: Literal["cycles", "macs"] = "cycles",
         storage: BaseStorage | None = None,
-        name: str = "ranks",
         progress: Callable[[int, int], None] | None = None,
-    ) -> list[Point]:
-        """The points that no other beats in accuracy and cost, cheapest first.
+    ) -> Front:
+        """The points that no other beats in accuracy and in what it costs.
 
         Parameters
         ----------
         trials : int
             Of the whole study.
         by : "cycles" or "macs"
-            What costs: cycles on the device, or multiplications as in published rank searches.
-        storage, name : optional
-            Of the study, so that it is resumed and shared: see `qtt_hw.rank.study`.
+            What costs: cycles and block RAMs on the device, which all points have to fit; or multiplications, as in
+            published searches.
+        storage : optional
+            Of the study, so that it is resumed and shared: see `qtt_hw.rank.study`. Another network, training, device
+            or number of steps is another study.
         progress : callable, optional
         """
+        known: dict[tuple[tuple[str, tuple[int, ...]], ...], Values] = {}
 
-        def evaluate(numbers: dict[str, int]) -> tuple[float, float]:
-            network = self.compressed(self.ranks(numbers))
-            cycles, macs = self.cost(network)
-            if by == "macs":
-                return self.tuned(network), math.log10(macs)
-            if cycles is None:
-                return 0.0, TOO_LARGE
-            return self.tuned(network), math.log10(cycles)
+        def evaluate(numbers: dict[str, int]) -> Values:
+            ranks = self.ranks(numbers)
+            key = tuple(sorted(ranks.items()))
+            if key not in known:
+                known[key] = self._values(self.compressed(ranks), by)
+            return known[key]
 
         whole = {key: 1 for key in self.space}
         half = {key: 1 + MOST_STEPS // 2 for key in self.groups} | {"multiple": 2}
-        best = search(
-            f"{name} {by}",
+        found = search(
+            self.identity(by),
             self.space,
             evaluate,
-            ["maximize", "minimize"],
+            ["maximize", "minimize", "minimize"] if by == "cycles" else ["maximize", "minimize"],
             trials,
             first=[whole, half],
             storage=storage,
             seed=self.config.train.seed,
             progress=progress,
         )
-        return [self._described(item) for item in sorted(best, key=lambda item: item.values[1])]
+        points: dict[str, Point] = {}
+        for item in found.best:
+            point = self._described(item)
+            points.setdefault(repr(point.ranks), point)
+        order = sorted(points.values(), key=lambda p: (p.cycles is None, p.cycles or p.macs, p.parameters))
+        return Front(tuple(order), found.trials)
+
+    def _values(self, network: nn.Module, by: str) -> Values:
+        """Accuracy and the logarithm of each cost; what does not fit costs as if one multiplier did everything."""
+        cost = self.cost(network)
+        accuracy = self.tuned(network)
+        if by == "macs":
+            return Values((accuracy, math.log10(cost.macs)))
+        if cost.cycles is None or cost.brams is None:
+            return Values((accuracy, math.log10(cost.macs), math.log10(2 * (self.device.brams or 1))), allowed=False)
+        return Values((accuracy, math.log10(cost.cycles), math.log10(max(cost.brams, 1))))
 
     def _described(self, item: Found) -> Point:
         """A point of the study with what its values leave out; its accuracy is the study's."""
         ranks = self.ranks(item.ranks)
         network = self.compressed(ranks)
-        cycles, macs = self.cost(network)
+        cost = self.cost(network)
         count = sum(parameter.numel() for parameter in network.parameters())
-        return Point(ranks, item.values[0], cycles, macs, count, item.number)
+        return Point(ranks, item.values[0], cost.cycles, cost.brams, cost.macs, count, item.number)

@@ -288,6 +288,10 @@ class CompressSection(Optimisation):
     def _whole(self) -> Self:
         if (self.bits is not None) != (self.form in ("codes", "both")):
             raise ValueError('bits are given with form = "codes" or "both", and only then')
+        if self.ranks and self.form in ("tucker", "codes"):
+            raise ValueError(f'ranks are those of tensor trains, not of form = "{self.form}"')
+        if self.tucker and self.form == "codes":
+            raise ValueError('tucker ranks are not for form = "codes"')
         if self.pairs > self.epochs:
             raise ValueError(f"{self.pairs} pairs need at least as many epochs, not {self.epochs}")
         return self

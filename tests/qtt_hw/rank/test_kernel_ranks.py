@@ -42,6 +42,17 @@ def test_the_published_objective() -> None:
     assert found == published_tucker_ranks(w, trials=16)  # the same seed, the same ranks
     with pytest.raises(ValueError, match="a kernel of 2 and 9 channels has no ranks from 2"):
         published_tucker_ranks(np.ones((2, 3, 3, 9)))
+    with pytest.raises(ValueError, match="a kernel of zeros has no ranks to choose"):
+        published_tucker_ranks(np.zeros((9, 3, 3, 9)))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 3, 8), (8, 3, 3, 1), (1, 3, 3, 3, 4), (6, 1, 1, 7)])
+def test_a_mode_of_one_has_rank_one(shape: tuple[int, ...]) -> None:
+    w = np.random.default_rng(0).normal(size=shape)
+    (i, o), train = evbmf_ranks(w)
+    assert train[0] == i and train[-1] == o and min(train) >= 1
+    assert i == 1 or shape[0] > 1
+    assert o == 1 or shape[-1] > 1
 
 
 def test_ranks_of_a_train() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qtt_hw.rank.study import Found, open_storage, search
+from qtt_hw.rank.study import Found, Values, open_storage, search
 
 SPACE = {"a": (1, 9), "b": (1, 9)}
 
@@ -25,7 +25,7 @@ def run(storage: Path | None, trials: int, told: list | None = None, **options: 
             told.append(dict(ranks))
         return both(ranks)
 
-    return search(
+    found = search(
         "two",
         SPACE,
         evaluate,
@@ -34,6 +34,8 @@ def run(storage: Path | None, trials: int, told: list | None = None, **options: 
         storage=open_storage(storage),
         **options,  # type: ignore[arg-type]
     )
+    assert found.trials >= trials
+    return list(found.best)
 
 
 def test_the_front_is_what_nothing_beats() -> None:
@@ -83,9 +85,45 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
     assert all(lines), "both took part"
     # Each may have been in the middle of a trial when the other one finished the last.
     assert len(lines[0]) + len(lines[1]) <= 15
+    tried = [tuple(line.split()[1:]) for log in lines for line in log]
+    assert len(set(tried)) >= len(tried) - 1, "neither repeats what the other draws"
     told: list[dict[str, int]] = []
     front = run(Path(where), 14, told)
     assert not told and all(item.values == both(item.ranks) for item in front)
+
+
+def test_a_study_that_is_cut_off_in_its_first_trial_tries_what_comes_first(tmp_path: Path) -> None:
+    where, first = tmp_path / "study.journal", [{"a": 9, "b": 9}, {"a": 1, "b": 1}]
+
+    def cut_off(ranks: dict[str, int]) -> tuple[float, float]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search("two", SPACE, cut_off, ["minimize", "minimize"], 4, first=first, storage=open_storage(where))
+    told: list[dict[str, int]] = []
+    run(where, 4, told, first=first)
+    assert len(told) == 4 and {"a": 9, "b": 9} in told and {"a": 1, "b": 1} in told
+
+
+def test_trials_are_drawn_by_their_number() -> None:
+    whole: list[dict[str, int]] = []
+    run(None, 14, whole)
+    again: list[dict[str, int]] = []
+    run(None, 14, again)
+    assert whole == again
+
+
+def test_what_is_out_of_bounds_is_not_on_the_front_unless_everything_is() -> None:
+    def bounded(limit: float) -> list[Found]:
+        def evaluate(ranks: dict[str, int]) -> Values:
+            values = both(ranks)
+            return Values(values, values[1] <= limit)
+
+        return list(search("b", SPACE, evaluate, ["minimize", "minimize"], 14).best)
+
+    found = bounded(12.0)
+    assert found and all(item.values[1] <= 12.0 for item in found)
+    assert len(bounded(0.0)) == 14
 
 
 def test_refusals(tmp_path: Path) -> None:
@@ -94,7 +132,9 @@ def test_refusals(tmp_path: Path) -> None:
         open_storage(tmp_path / "other.txt")
     with pytest.raises(ValueError, match="is a folder; give the name of a journal file"):
         open_storage(tmp_path)
-    for where in ("sqlite:////no/such/folder/x.db", "nosuchdatabase://host/db"):
+    (tmp_path / "pretty.json").write_text('{\n "a": 1\n}\n')
+    wrong = ("sqlite:////no/such/folder/x.db", "nosuchdatabase://host/db", "postgresql://host:port/db")
+    for where in (*wrong, str(tmp_path / "pretty.json")):
         with pytest.raises(ValueError, match="cannot be opened as a study storage") as error:
             open_storage(where)
         assert "\n" not in str(error.value) and str(error.value).startswith(where)

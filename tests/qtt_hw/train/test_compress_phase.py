@@ -138,3 +138,6 @@ def test_nothing_to_compress_is_told_before_training(config: Config, solids: Spl
     assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match=r"tune trains what compress has made"):
         config.changed("bad", {}, without=["compress"])
+    coded = {"form": "both", "bits": 4}
+    with pytest.raises(ValueError, match="tune would train codes away; leave it out"):
+        config.changed("coded", {"compress": coded})

@@ -140,7 +140,11 @@ def test_volumes_become_volumes() -> None:
     [
         (nn.Sequential(nn.Conv2d(3, 4, 3)), {}, "compress: the network has nothing to compress"),
         (net(), {"layers": ("conv9",)}, "compress: the network has no layer 'conv9'"),
-        (net(), {"ranks": {"x": (2, 2, 2)}}, "compress: the network has no layer 'x'"),
+        (net(), {"ranks": {"x": (2, 2, 2)}}, "compress: ranks of 'x', which is none of the compressed layers 2, 6"),
+        (net(), {"layers": ("6",), "ranks": {"2": (2, 2, 2)}}, "ranks of '2', which is none of the compressed layers"),
+        (net(), {"ranks": {"2": (2, 2)}}, "compress: ranks of '2' must be one number or 3 of them"),
+        (net(), {"ranks": {"2": (2, 0, 2)}}, "compress: ranks of '2' must be at least 1"),
+        (net(), {"tucker": {"2": (0, 2)}}, "compress: tucker ranks of '2' must be at least 1"),
         (net(), {"layers": ("9",)}, "compress: 9 is a Linear, tensor trains are for Conv2d and Conv3d without groups"),
         (net(), {"layers": ("5",)}, "compress: 5 is a Conv2d, tensor trains are for"),
     ],
@@ -155,6 +159,8 @@ def test_refusals(network: nn.Module, options: dict, message: str) -> None:
     [
         ({"form": "codes"}, 'bits are given with form = "codes" or "both"'),
         ({"bits": 4}, 'bits are given with form = "codes" or "both"'),
+        ({"form": "tucker", "ranks": {"2": (2, 2, 2)}}, 'ranks are those of tensor trains, not of form = "tucker"'),
+        ({"form": "codes", "bits": 4, "tucker": {"2": (2, 2)}}, 'tucker ranks are not for form = "codes"'),
         ({"pairs": 7}, "7 pairs need at least as many epochs, not 6"),
     ],
 )
