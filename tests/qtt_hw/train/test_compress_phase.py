@@ -72,7 +72,7 @@ def test_every_phase(whole: tuple[Path, TrainResult], config: Config, solids: Sp
     assert config.compress is not None and made is not None
     assert made.ranks == config.compress.ranks and 0.0 < made.distance < 1.0
     assert made.parameters < result.phases["float"].parameters
-    assert result.phases["tune"].parameters == made.parameters
+    assert result.phases["tune"].parameters == result.parameters == made.parameters
     (layer,) = made.ranks
     for phase in ("compressed", "tune"):
         assert isinstance(float_model(folder, phase=phase).get_submodule(layer), TTConv3d)
