@@ -39,6 +39,7 @@ class TuckerConv(nn.Sequential):
         layers["core"] = kind(taken, made, size, conv.stride, conv.padding, bias=False)  # type: ignore[arg-type]
         layers["last"] = kind(made, conv.out_channels, 1, bias=bias)
         super().__init__(layers)
+        self.ranks = (taken, made)
 
     @classmethod
     @torch.no_grad()

@@ -15,6 +15,7 @@ from qtt_hw.data import Splits
 from qtt_hw.ir.prepare import PreparedModel
 from qtt_hw.lc.model import LCModel
 from qtt_hw.nn.tt_conv import TTConvNd
+from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.train.batches import Batches, derived_seed
 from qtt_hw.train.compressed import PenalisedByLC, described, network_of, rebuilt, under_compression
 from qtt_hw.train.compressed import milestones as c_steps
@@ -276,12 +277,12 @@ class _Run:
         model.load_state_dict(self.store.load_model("compress")[0])
         network = network_of(model).to(self.device)
         self.store.save_model("compressed", network.state_dict(), {"phase": "compressed"})
-        trains = {n: layer.ranks for n, layer in network.named_modules() if isinstance(layer, TTConvNd)}
+        made = {n: layer.ranks for n, layer in network.named_modules() if isinstance(layer, TTConvNd | TuckerConv)}
         return {
             "validation_accuracy": accuracy(network, self.splits.validation, self.spec, self.device, self.processes),
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "distance": model.distance,
-            "ranks": trains,
+            "ranks": made,
         }
 
     def _origin_digest(self) -> dict[str, str] | None:

@@ -14,7 +14,7 @@ __all__ = ["CompressedResult", "PhaseResult", "TrainResult", "versions"]
 
 
 class CompressedResult(BaseModel):
-    """The network after the last C step: `distance` is ||w - D(t)|| / ||w||, `ranks` are those of its tensor trains."""
+    """The network after the last C step: `distance` is ||w - D(t)|| / ||w||, `ranks` are of what replaced a layer."""
 
     validation_accuracy: float
     parameters: int

@@ -101,6 +101,7 @@ def test_tucker_2_is_three_convolutions() -> None:
     assert model.compression("2") == Tucker((3, 4))
     small = network_of(model).eval()
     assert isinstance(small[2], TuckerConv) and small[2].core.weight.shape == (4, 3, 3, 3)
+    assert small[2].ranks == (3, 4) and small[6].ranks == (4, 5)
     assert small[6].core.stride == (2, 1) and small[6].last.bias is not None
     dense, x = net().eval(), torch.randn(2, 3, 9, 8)
     with torch.no_grad():
