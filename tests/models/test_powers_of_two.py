@@ -1,4 +1,4 @@
-"""The committed LeNet: its weights are powers of two, and its accuracy is the reported one."""
+"""The committed LeNet and ResNet-20: weights are powers of two, and LeNet's accuracy is the reported one."""
 
 import json
 import os
@@ -17,12 +17,14 @@ ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "lenet-mnist.qtt"
 
 
-def test_every_weight_is_a_signed_power_of_two_in_four_bits():
-    for node in load(MODEL).nodes:
-        if isinstance(node, Contraction):
-            assert isinstance(node.weight_format, Codebook) and node.weight_format.bits == 4
-            magnitudes = np.abs(node.weight)
-            assert magnitudes.min() > 0 and not (magnitudes & (magnitudes - 1)).any()
+@pytest.mark.parametrize(("name", "layers"), [("lenet-mnist", 4), ("resnet20-cifar10", 22)])
+def test_every_weight_is_a_signed_power_of_two_in_four_bits(name, layers):
+    contractions = [n for n in load(ROOT / "models" / f"{name}.qtt").nodes if isinstance(n, Contraction)]
+    assert len(contractions) == layers
+    for node in contractions:
+        assert isinstance(node.weight_format, Codebook) and node.weight_format.bits == 4
+        magnitudes = np.abs(node.weight)
+        assert magnitudes.min() > 0 and not (magnitudes & (magnitudes - 1)).any()
 
 
 @pytest.mark.skipif("QTT_DATA" not in os.environ, reason="QTT_DATA names no folder with the data sets")
