@@ -239,8 +239,9 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits, test: bool) ->
     if kind == "compressed":
         row["ranks"] = result.phases["compress"].compressed.ranks  # type: ignore[union-attr]
     if model is not None:
-        how = config.quant or QuantSection()
-        row["macs"] = placeholder_graph(model, config.data.input_spec(splits), splits.labels, how, config.name).macs()
+        # Of integers in their default formats: a quantised phase whose activations stay in float cannot be frozen.
+        spec = config.data.input_spec(splits)
+        row["macs"] = placeholder_graph(model, spec, splits.labels, QuantSection(), config.name).macs()
     return row | {
         "parameters": result.phases[name].parameters if made is None else made.parameters,
         "epochs": result.phases[name].epochs,

@@ -177,6 +177,7 @@ def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
     (tmp_path / "codes.toml").write_text(dense[: dense.index("[quant]")] + compress)
     (tmp_path / "coded.toml").write_text(dense + compress)
     (tmp_path / "scratch.toml").write_text(dense[: dense.index("[quant]")].replace("epochs", "epochs = 0 #") + compress)
+    (tmp_path / "floating.toml").write_text(dense + 'codebook = "dqc"\nactivations = "float"\n')
     path = tmp_path / "queue.toml"
     path.write_text(
         "".join(
@@ -186,6 +187,7 @@ def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
                 ("codes", 'start = "dense"'),
                 ("coded", 'start = "codes"'),
                 ("scratch", ""),
+                ("floating", ""),
             )
         )
     )
@@ -194,6 +196,7 @@ def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
         kind: [row["config"] for row in rows_of(tmp_path / "results" / f"t-{kind}.json")]
         for kind in ("float", "compressed", "quantized")
     }
-    assert names == {"float": ["dense"], "compressed": ["codes", "scratch"], "quantized": ["coded"]}
+    trained = {"float": ["dense", "floating"], "compressed": ["codes", "scratch"], "quantized": ["coded", "floating"]}
+    assert names == trained
     for row in rows_of(tmp_path / "results" / "t-compressed.json"):
         assert row["macs"] > 0 and row["parameters"] > 0
