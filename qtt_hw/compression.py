@@ -16,7 +16,7 @@ import fcntl
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from optuna.storages import BaseStorage
@@ -169,52 +169,89 @@ def compress(
     shared = open_storage(storage)
     with _alone(folder):
         where = shared or open_storage(folder / "ranks.study")
-        return _compress(config, data, folder, chosen, max_accuracy_drop, trials, steps, attempts, where, progress)
+        task = _Task(config, data, folder, chosen, max_accuracy_drop, progress)
+        return task.run(trials, steps, attempts, where)
 
 
-def _compress(
-    config: Config,
-    data: Splits,
-    folder: Path,
-    device: Device,
-    max_accuracy_drop: float,
-    trials: int,
-    steps: int,
-    attempts: int,
-    storage: BaseStorage | None,
-    progress: Show,
-) -> CompressResult:
-    """The way itself, in a folder of its own."""
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What is compressed, in which folder, for which device, and the drop that is allowed."""
 
-    def training(label: str) -> Progress:
-        return lambda phase, step, of, text: progress(f"{label} {phase}", step, of, text)
+    config: Config
+    data: Splits
+    folder: Path
+    device: Device
+    drop: float
+    show: Show
 
-    dense_config = config.changed(config.name, {}, without=["compress", "tune", "quant"])
-    dense = train(dense_config, data, folder / "dense", progress=training("dense"))
-    network = float_model(folder / "dense")
-    search = RankSearch(network, config, data, device, steps=steps)
-    front = search.front(trials, storage=storage, progress=lambda done, of: progress("ranks", done, of, ""))
-    points = front.points
-    candidates = _allowed(points, dense.validation_accuracy, max_accuracy_drop)
-    if not candidates:
-        raise ValueError(f"{config.name}: no trial fits {device.name}; allow more trials or name a larger device")
-    _write_front(folder, points, dense.validation_accuracy, device.name)
-    result: CompressResult | None = None
-    for point in candidates[: max(attempts, 1)]:
-        result = _finish(config, data, folder, point, device, dense.validation_accuracy, max_accuracy_drop, training)
-        if result.met:
-            break
-    assert result is not None
-    result = result.model_copy(
-        update={
-            "dense_parameters": dense.parameters,
-            "dense_cycles": search.cost(network).cycles,
-            "trials": front.trials,
-            "front": points,
-        }
-    )
-    (folder / "result.json").write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return result
+    def progress(self, label: str) -> Progress:
+        """That of one training."""
+        return lambda phase, step, of, text: self.show(f"{label} {phase}", step, of, text)
+
+    def run(self, trials: int, steps: int, attempts: int, storage: BaseStorage | None) -> CompressResult:
+        """Train the dense network, search ranks, and finish points of the front until one is accurate enough."""
+        config, folder = self.config, self.folder
+        dense_config = config.changed(config.name, {}, without=["compress", "tune", "quant"])
+        dense = train(dense_config, self.data, folder / "dense", progress=self.progress("dense"))
+        network = float_model(folder / "dense")
+        search = RankSearch(network, config, self.data, self.device, steps=steps)
+        front = search.front(trials, storage=storage, progress=lambda done, of: self.show("ranks", done, of, ""))
+        candidates = _allowed(front.points, dense.validation_accuracy, self.drop)
+        if not candidates:
+            name = self.device.name
+            raise ValueError(f"{config.name}: no trial fits {name}; allow more trials or name a larger device")
+        _write_front(folder, front.points, dense.validation_accuracy, self.device.name)
+        result: CompressResult | None = None
+        for point in candidates[: max(attempts, 1)]:
+            result = self.finish(point, dense.validation_accuracy)
+            if result.met:
+                break
+        assert result is not None
+        result = result.model_copy(
+            update={
+                "dense_parameters": dense.parameters,
+                "dense_cycles": search.cost(network).cycles,
+                "trials": front.trials,
+                "front": front.points,
+            }
+        )
+        (folder / "result.json").write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        return result
+
+    def finish(self, point: Point, dense_accuracy: float) -> CompressResult:
+        """Train at a point's ranks, freeze, plan; `model.qtt` and `plan.json` are then this point's."""
+        config, folder = self.config, self.folder
+        if point.ranks:
+            how = _compressing(config, point)
+        else:  # the dense network already does
+            how = config.model_copy(update={"compress": None, "tune": None, "quant": config.quant or QuantSection()})
+        run = folder / str(point.number)
+        label = f"trial {point.number}"
+        trained = train(how, self.data, run, start=folder / "dense", progress=self.progress(label))
+        freeze_run(run, folder / "model.qtt")
+        graph = load(folder / "model.qtt")
+        plan = make_plan(graph, self.device)
+        save_plan(plan, folder / "plan.json")
+        drop = round(100.0 * (dense_accuracy - trained.validation_accuracy), 4)
+        return CompressResult(
+            model=str(folder / "model.qtt"),
+            plan=str(folder / "plan.json"),
+            device=self.device.name,
+            dense_accuracy=dense_accuracy,
+            compressed_accuracy=_compressed_accuracy(trained, dense_accuracy),
+            accuracy=trained.validation_accuracy,
+            drop=drop,
+            met=drop <= self.drop,
+            dense_parameters=0,
+            parameters=point.parameters,
+            weight_bytes=graph.weight_bytes,
+            cycles=plan.cycles,
+            dense_cycles=None,
+            frames_per_second=plan.frames_per_second,
+            ranks=point.ranks,
+            trials=0,
+            front=(),
+        )
 
 
 def _compressing(config: Config, point: Point) -> Config:
@@ -228,50 +265,6 @@ def _compressing(config: Config, point: Point) -> Config:
     tune = config.tune or (Optimisation(**again) if section["bits"] is None else None)
     quant = config.quant or QuantSection(batch=config.train.batch)
     return config.model_copy(update={"compress": CompressSection(**section), "tune": tune, "quant": quant})
-
-
-def _finish(
-    config: Config,
-    data: Splits,
-    folder: Path,
-    point: Point,
-    device: Device,
-    dense_accuracy: float,
-    allowed: float,
-    training: Callable[[str], Progress],
-) -> CompressResult:
-    """Train at a point's ranks, freeze, plan; `model.qtt` and `plan.json` are then this point's."""
-    label = f"trial {point.number}"
-    if point.ranks:
-        how = _compressing(config, point)
-    else:  # the dense network already does
-        how = config.model_copy(update={"compress": None, "tune": None, "quant": config.quant or QuantSection()})
-    run = folder / str(point.number)
-    trained = train(how, data, run, start=folder / "dense", progress=training(label))
-    freeze_run(run, folder / "model.qtt")
-    graph = load(folder / "model.qtt")
-    plan = make_plan(graph, device)
-    save_plan(plan, folder / "plan.json")
-    drop = round(100.0 * (dense_accuracy - trained.validation_accuracy), 4)
-    return CompressResult(
-        model=str(folder / "model.qtt"),
-        plan=str(folder / "plan.json"),
-        device=device.name,
-        dense_accuracy=dense_accuracy,
-        compressed_accuracy=_compressed_accuracy(trained, dense_accuracy),
-        accuracy=trained.validation_accuracy,
-        drop=drop,
-        met=drop <= allowed,
-        dense_parameters=0,
-        parameters=point.parameters,
-        weight_bytes=graph.weight_bytes,
-        cycles=plan.cycles,
-        dense_cycles=None,
-        frames_per_second=plan.frames_per_second,
-        ranks=point.ranks,
-        trials=0,
-        front=(),
-    )
 
 
 def _compressed_accuracy(trained: TrainResult, dense: float) -> float:
