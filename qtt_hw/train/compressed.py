@@ -104,8 +104,16 @@ def under_compression(network: nn.Module, how: CompressSection, seed: int = 0) -
 
 
 def milestones(model: LCModel, how: CompressSection, per_epoch: int) -> tuple[Milestone, ...]:
-    """A C step between two L steps; the last L step's own is `network_of`."""
+    """A C step between two L steps; the last L step's own is `network_of`.
+
+    Raises
+    ------
+    ValueError
+        When there are more L steps than steps of training.
+    """
     steps = how.epochs * per_epoch
+    if how.pairs > steps:
+        raise ValueError(f"compress: {how.pairs} pairs need as many steps, {how.epochs} epochs have {steps}")
     return tuple(Milestone(k * steps // how.pairs, model.compress) for k in range(1, how.pairs))
 
 

@@ -262,7 +262,9 @@ class QuantSection(Optimisation):
 class CompressSection(Optimisation):
     """Learning-compression of the float network, whose own phase may have no epochs.
 
-    `epochs` are shared by `pairs` L steps, a C step behind each. `form` says what weights become: tensor trains,
+    `epochs` are shared by `pairs` L steps, a C step behind each: long L steps with the augmented Lagrangian, or L steps
+    of parts of an epoch with the quadratic penalty, whose targets then follow a network that is still far from trained.
+    `form` says what weights become: tensor trains,
     Tucker-2, codes of `bits` bits, or trains with coded cores. At the first C step `ranking` selects ranks: `evbmf`;
     `bayes`, with the trains' inner ranks optimised; `published`, with the Tucker ranks optimised too. Or they are
     given, by layer name, as `ranks` and `tucker`. `layers` are all convolutions but the first unless named.
@@ -292,6 +294,4 @@ class CompressSection(Optimisation):
             raise ValueError(f'ranks are those of tensor trains, not of form = "{self.form}"')
         if self.tucker and self.form == "codes":
             raise ValueError('tucker ranks are not for form = "codes"')
-        if self.pairs > self.epochs:
-            raise ValueError(f"{self.pairs} pairs need at least as many epochs, not {self.epochs}")
         return self

@@ -65,6 +65,9 @@ def test_c_steps_lie_between_l_steps_of_equal_length() -> None:
     model = under_compression(net(), section())
     assert [m.step for m in milestones(model, section(), 10)] == [20, 40]
     assert milestones(model, section(pairs=1), 10) == ()
+    assert [m.step for m in milestones(model, section(epochs=1, pairs=5), 10)] == [2, 4, 6, 8]
+    with pytest.raises(ValueError, match="11 pairs need as many steps, 1 epochs have 10"):
+        milestones(model, section(epochs=1, pairs=11), 10)
 
 
 @pytest.mark.parametrize("method", ["augmented", "penalty"])
@@ -162,7 +165,6 @@ def test_refusals(network: nn.Module, options: dict, message: str) -> None:
         ({"bits": 4}, 'bits are given with form = "codes" or "both"'),
         ({"form": "tucker", "ranks": {"2": (2, 2, 2)}}, 'ranks are those of tensor trains, not of form = "tucker"'),
         ({"form": "codes", "bits": 4, "tucker": {"2": (2, 2)}}, 'tucker ranks are not for form = "codes"'),
-        ({"pairs": 7}, "7 pairs need at least as many epochs, not 6"),
     ],
 )
 def test_a_section_that_is_not_whole(options: dict, message: str) -> None:
