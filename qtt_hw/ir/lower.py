@@ -159,9 +159,8 @@ class Lowering:
         return self.contraction(name, name, x, window, layer.weight, bias=layer.bias)
 
     def tt_conv(self, name: str, layer: TTConvNd, x: Value) -> Value:
-        last = len(layer.axes) + 1
-        for k, (stage, core) in enumerate(zip(layer.stages, layer.cores, strict=True)):
-            axis = layer.axes[k - 1] if 0 < k < last else None
+        last = len(layer.stages) - 1
+        for k, (stage, axis, core) in enumerate(zip(layer.stages, layer.stage_axes, layer.cores, strict=True)):
             kernel, stride, padding = [1, 1, 1], [1, 1, 1], [(0, 0)] * 3
             if axis is not None:
                 kernel[axis], stride[axis] = layer.kernel_size[axis], layer.stride[axis]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qtt_hw.quant import QuantConfig, weight_quantizer
-from qtt_hw.tt.svd import full, tt_svd
-from qtt_hw.tt.tucker import partial_tucker, tt_tucker
+from qtt_hw.tt.ends import kept_ends, layer_train
+from qtt_hw.tt.svd import full
+from qtt_hw.tt.tucker import partial_tucker
 
 __all__ = ["Codes", "Compression", "TensorTrain", "Tucker", "Whole"]
 
@@ -78,13 +78,15 @@ class TensorTrain(Compression):
     codes: Codes | None = None
 
     def cores(self, weight: Tensor) -> list[NDArray[np.float64]]:
-        """The cores [r, n, r'] over the modes (in, *kernel, out)."""
+        """The cores [r, n, r'] over the modes (in, *kernel, out), with identities for ends that the layer has not."""
         kernel = np.moveaxis(weight.detach().to("cpu", torch.float64).numpy(), 0, -1)
-        train: Sequence[NDArray[np.float64]]
-        train = tt_svd(kernel, self.ranks) if self.tucker is None else tt_tucker(kernel, self.tucker, self.ranks)
-        if self.codes is not None:
-            train = [self.codes.compress(torch.from_numpy(np.ascontiguousarray(core))).numpy() for core in train]
-        return list(train)
+        train = layer_train(kernel, self.ranks, tucker=self.tucker)
+        if self.codes is None:
+            return train
+        first, last = kept_ends([core.shape[1] for core in train], [core.shape[2] for core in train[:-1]])
+        for i in range(not first, len(train) - (not last)):
+            train[i] = self.codes.compress(torch.from_numpy(np.ascontiguousarray(train[i]))).numpy()
+        return train
 
     def compress(self, weight: Tensor) -> Tensor:
         dense = np.moveaxis(full(self.cores(weight)), -1, 0)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from qtt_hw.lc.compression import Codes, Compression, TensorTrain, Tucker, Whole
 from qtt_hw.rank.kernel_ranks import evbmf_ranks, optimised_ranks, published_tucker_ranks
-from qtt_hw.tt.shapes import parameters
+from qtt_hw.tt.ends import layer_parameters
 
 __all__ = ["EVBMF", "BayesOpt", "Given", "Selection"]
 
@@ -74,7 +74,7 @@ class _Ranks(Selection):
     def numbers(self, weight: Tensor) -> tuple[int, ...]:
         kernel = np.moveaxis(weight.detach().to("cpu", torch.float64).numpy(), 0, -1)
         tucker, ranks = self.ranks(kernel)
-        size = parameters(kernel.shape, ranks)
+        size = layer_parameters(kernel.shape, ranks)
         if self.form == "tucker":
             (i, o), taps = tucker, prod(kernel.shape[1:-1])
             size = kernel.shape[0] * i + i * o * taps + o * kernel.shape[-1]

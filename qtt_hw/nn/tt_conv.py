@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qtt_hw.nn.window import Triple, flat_padding, same_padding, triple
+from qtt_hw.tt.ends import absorb_ends, kept_ends, layer_train
 from qtt_hw.tt.shapes import inner_ranks
-from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
-from qtt_hw.tt.tucker import tt_tucker
+from qtt_hw.tt.svd import full, norm, relative_error
 
 __all__ = ["TTConv2d", "TTConv3d", "TTConvNd"]
 
@@ -31,13 +31,13 @@ class TTConvNd(nn.Module):
         The axes, of D, H, W, that have a core.
     kernel_size, stride, padding : triples and pairs over D, H, W
     ranks : tuple of int
+    ends : (bool, bool)
+        Whether the pointwise stages in front of and behind the axes' are there; see `qtt_hw.tt.ends`.
     relative_error : float
         ||W - TT|| / ||W|| of the kernel that the cores were made from; 0 for a layer that started as a train.
     """
 
     axes: ClassVar[tuple[int, ...]]
-    core_in: nn.Parameter
-    core_out: nn.Parameter
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class TTConvNd(nn.Module):
         stride: int | Sequence[int] = 1,
         padding: int | Sequence[int] | str = 0,
         bias: bool = False,
+        ends: tuple[bool, bool] = (True, True),
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
@@ -56,6 +57,10 @@ class TTConvNd(nn.Module):
         pads = padding if isinstance(padding, str) else self._volume(padding, 0)
         self.padding = same_padding(self.kernel_size, self.stride, pads)
         self.ranks = inner_ranks(ranks, len(self.axes) + 2)
+        self.ends = ends
+        for there, rank, channels in zip(ends, self.ranks[:: len(self.axes)], (in_channels, out_channels), strict=True):
+            if not there and rank != channels:
+                raise ValueError(f"without its pointwise stage an end rank is that of {channels} channels, got {rank}")
         self.relative_error = 0.0
         for name, shape in zip(self.stages, self._shapes(), strict=True):
             self.register_parameter(f"core_{name}", nn.Parameter(torch.empty(shape)))
@@ -73,9 +78,12 @@ class TTConvNd(nn.Module):
         return (missing,) * (3 - len(values)) + values
 
     def _shapes(self) -> list[tuple[int, ...]]:
-        ends = (self.in_channels, *self.ranks, self.out_channels)
+        channels = (self.in_channels, *self.ranks, self.out_channels)
         kernels = [(1, 1, 1), *(self._along(axis, self.kernel_size[axis], 1) for axis in self.axes), (1, 1, 1)]
-        return [(made, taken, *kernel) for taken, made, kernel in zip(ends[:-1], ends[1:], kernels, strict=True)]
+        shapes: list[tuple[int, ...]]
+        shapes = [(made, taken, *kernel) for taken, made, kernel in zip(channels, channels[1:], kernels, strict=False)]
+        first, last = self.ends
+        return shapes[not first : len(shapes) - (not last)]
 
     @staticmethod
     def _along(axis: int, value: int, other: int) -> Triple:
@@ -84,8 +92,15 @@ class TTConvNd(nn.Module):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Names of the convolutions in the order they run: in, then the axes, out."""
-        return ("in", *(AXES[axis] for axis in self.axes), "out")
+        """Names of the convolutions in the order they run: in, then the axes, out; the ends where they are there."""
+        first, last = self.ends
+        return (*("in",) * first, *(AXES[axis] for axis in self.axes), *("out",) * last)
+
+    @property
+    def stage_axes(self) -> tuple[int | None, ...]:
+        """The axis of each stage; None of a pointwise one."""
+        first, last = self.ends
+        return (*(None,) * first, *self.axes, *(None,) * last)
 
     @property
     def cores(self) -> tuple[nn.Parameter, ...]:
@@ -105,10 +120,11 @@ class TTConvNd(nn.Module):
             self.bias.zero_()
 
     def _train(self) -> list[np.ndarray]:
-        """The cores as float64 [r, n, r'], over the modes (in, the axes, out)."""
-        first, *middle, last = (core.detach().to("cpu", torch.float64) for core in self.cores)
-        chain = [first.flatten(1).T[None], *(core.flatten(2).permute(1, 2, 0) for core in middle)]
-        return [core.numpy() for core in (*chain, last.flatten(1).T[..., None])]
+        """The cores as float64 [r, n, r'] over the modes (in, the axes, out); identities for absent ends."""
+        cores = [core.detach().to("cpu", torch.float64).flatten(2).permute(1, 2, 0).numpy() for core in self.cores]
+        first = cores.pop(0)[:, 0] if self.ends[0] else np.eye(self.in_channels)
+        last = cores.pop()[:, 0] if self.ends[1] else np.eye(self.out_channels)
+        return [first[None], *cores, last[..., None]]
 
     def composed_kernel(self) -> Tensor:
         """The dense kernel [out, in, *kernel over the layer's axes], float64."""
@@ -121,22 +137,30 @@ class TTConvNd(nn.Module):
 
     @classmethod
     def from_train(cls, conv: nn.Conv2d | nn.Conv3d, train: Sequence[np.ndarray]) -> Self:
-        """The layer that stands for a convolution with these cores [r, n, r'] over (in, *kernel, out)."""
+        """The layer that stands for a convolution with these cores [r, n, r'] over (in, *kernel, out).
+
+        Ends that `qtt_hw.tt.ends` does not keep become part of the next cores, and their stages fall away.
+        """
         if conv.groups != 1 or set(conv.dilation) != {1} or conv.padding_mode != "zeros":
             kind = f"a Conv{len(cls.axes)}d"
             raise ValueError(f"only {kind} with groups=1, dilation=1 and padding_mode='zeros' becomes a {cls.__name__}")
+        cores = absorb_ends(train)
+        ranks = tuple(core.shape[2] for core in cores[:-1])
         layer = cls(
             conv.in_channels,
             conv.out_channels,
             conv.kernel_size,
-            tuple(core.shape[2] for core in train[:-1]),
+            ranks,
             conv.stride,
             conv.padding,
             bias=conv.bias is not None,
+            ends=kept_ends([core.shape[1] for core in cores], ranks),
         )
+        kept = cores[not layer.ends[0] : len(cores) - (not layer.ends[1])]
         with torch.no_grad():
-            for core, values in zip(layer.cores, train, strict=True):
-                order = (1, 0, 2) if core is layer.core_out else (2, 0, 1)
+            for core, values in zip(layer.cores, kept, strict=True):
+                # [in or r, taps, out or r']: of an end core the mode is the channels, not taps.
+                order = (1, 0, 2) if values is kept[-1] and layer.ends[1] else (2, 0, 1)
                 core.copy_(torch.from_numpy(np.ascontiguousarray(values.transpose(order))).view(core.shape))
             if conv.bias is not None and layer.bias is not None:
                 layer.bias.copy_(conv.bias)
@@ -156,27 +180,28 @@ class TTConvNd(nn.Module):
         With `tucker`, ranks of the input and the output channels, it is the TT-Tucker decomposition, whose ranks may
         then be left out: the core keeps its full ones. The error made is the result's `relative_error`.
         """
-        kernel = cls.modes_of(conv)
-        return cls.from_train(
-            conv, tt_svd(kernel, ranks, eps) if tucker is None else tt_tucker(kernel, tucker, ranks, eps)
-        )
+        return cls.from_train(conv, layer_train(cls.modes_of(conv), ranks, eps, tucker))
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolutions of [N, C, *axes], one after the other."""
-        x = self._convolve(x, self.core_in)
-        for axis, core in zip(self.axes, self.cores[1:-1], strict=True):
-            place = x.ndim - 3 + axis
-            before, after = self.padding[axis]
-            if (before, after) != (0, 0):
-                pairs = tuple((before, after) if i == axis else (0, 0) for i in self.axes)
-                x = F.pad(x, flat_padding(pairs))
-            stride = self.stride[axis]
-            if self.kernel_size[axis] == 1 and stride > 1:
-                # oneDNN's strided pointwise convolution writes beyond its workspace in the backward pass (issue 6035).
-                kept = torch.arange(0, x.shape[place], stride, device=x.device)
-                x, stride = x.index_select(place, kept), 1
-            x = self._convolve(x, core, self._along(axis, stride, 1))
-        return self._convolve(x, self.core_out, bias=self.bias)
+        last = len(self.stages) - 1
+        for index, (axis, core) in enumerate(zip(self.stage_axes, self.cores, strict=True)):
+            bias = self.bias if index == last else None
+            x = self._convolve(x, core, bias=bias) if axis is None else self._along_axis(x, axis, core, bias)
+        return x
+
+    def _along_axis(self, x: Tensor, axis: int, core: Tensor, bias: Tensor | None) -> Tensor:
+        place = x.ndim - 3 + axis
+        before, after = self.padding[axis]
+        if (before, after) != (0, 0):
+            pairs = tuple((before, after) if i == axis else (0, 0) for i in self.axes)
+            x = F.pad(x, flat_padding(pairs))
+        stride = self.stride[axis]
+        if self.kernel_size[axis] == 1 and stride > 1:
+            # oneDNN's strided pointwise convolution writes beyond its workspace in the backward pass (issue 6035).
+            kept = torch.arange(0, x.shape[place], stride, device=x.device)
+            x, stride = x.index_select(place, kept), 1
+        return self._convolve(x, core, self._along(axis, stride, 1), bias)
 
     def _convolve(self, x: Tensor, core: Tensor, stride: Triple = (1, 1, 1), bias: Tensor | None = None) -> Tensor:
         if len(self.axes) == 3:
@@ -188,6 +213,7 @@ class TTConvNd(nn.Module):
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size[first:]}, ranks={self.ranks}, "
             f"stride={self.stride[first:]}, padding={self.padding[first:]}, bias={self.bias is not None}"
+            + ("" if all(self.ends) else f", ends={self.ends}")
         )
 
 
@@ -206,14 +232,11 @@ class TTConv3d(TTConvNd):
     padding : int, (int, int, int) or "same"
     bias : bool
         A bias per output channel; leave it out before batch norm.
+    ends : (bool, bool)
+        Whether the pointwise stages are there; without one its rank is the number of channels.
     """
 
     axes = (0, 1, 2)
-    core_in: nn.Parameter
-    core_d: nn.Parameter
-    core_h: nn.Parameter
-    core_w: nn.Parameter
-    core_out: nn.Parameter
 
 
 class TTConv2d(TTConvNd):
@@ -231,10 +254,8 @@ class TTConv2d(TTConvNd):
     padding : int, (int, int) or "same"
     bias : bool
         A bias per output channel; leave it out before batch norm.
+    ends : (bool, bool)
+        Whether the pointwise stages are there; without one its rank is the number of channels.
     """
 
     axes = (1, 2)
-    core_in: nn.Parameter
-    core_h: nn.Parameter
-    core_w: nn.Parameter
-    core_out: nn.Parameter

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qtt_hw.rank.evbmf import evbmf_rank
 from qtt_hw.rank.study import search
+from qtt_hw.tt.ends import layer_parameters
 from qtt_hw.tt.svd import relative_error, tt_svd
 from qtt_hw.tt.tucker import partial_tucker, tt_tucker, unfolding
 
@@ -110,7 +111,8 @@ def optimised_ranks(
     def cost(chosen: dict[str, int]) -> tuple[float]:
         ranks = ranks_of(chosen)
         cores = tt_svd(kernel, ranks) if tucker is None else tt_tucker(kernel, tucker, ranks)
-        ratio = sum(core.size for core in cores) / (taken * made * prod(axes))
+        kept = tuple(core.shape[2] for core in cores[:-1])
+        ratio = layer_parameters(kernel.shape, kept) / (taken * made * prod(axes))
         return (relative_error(kernel, cores) + ratio,)
 
     guess = dict(zip(names, evbmf_ranks(kernel)[1], strict=True))

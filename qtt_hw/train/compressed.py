@@ -175,18 +175,19 @@ def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
         core = state.get(f"{name}.core.weight")
         if core is not None and f"{name}.weight" not in state:
             replace_layer(network, name, TuckerConv(layer, (core.shape[1], core.shape[0])))
-        if f"{name}.core_in" not in state:
+        stages = tuple("dhw"[axis] for axis in kind.axes)
+        if f"{name}.core_{stages[0]}" not in state:
             continue
-        stages = ("in", *("dhw"[axis] for axis in kind.axes))
-        ranks = tuple(int(state[f"{name}.core_{stage}"].shape[0]) for stage in stages)
+        cores = [state[f"{name}.core_{stage}"] for stage in stages]
         train = kind(
             layer.in_channels,
             layer.out_channels,
             layer.kernel_size,
-            ranks,
+            (cores[0].shape[1], *(core.shape[0] for core in cores)),
             layer.stride,
             layer.padding,
             bias=layer.bias is not None,
+            ends=(f"{name}.core_in" in state, f"{name}.core_out" in state),
         )
         replace_layer(network, name, train)
     network.load_state_dict(state)

@@ -32,7 +32,7 @@ from qtt_hw.train.measure import accuracy
 from qtt_hw.train.model import replace_layer
 from qtt_hw.train.sections import QuantSection
 from qtt_hw.train.untrained import placeholder_graph
-from qtt_hw.tt.shapes import full_ranks, parameters
+from qtt_hw.tt.ends import layer_parameters, layer_ranks
 from qtt_hw.tt.svd import tt_svd
 from rtl_gen.plan.search import DoesNotFit
 from rtl_gen.plan.search import plan as make_plan
@@ -161,9 +161,8 @@ class RankSearch:
                 assert kind is not None
                 kernel = kind.modes_of(layer)  # type: ignore[arg-type]
                 cut = (core.shape[2] for core in tt_svd(kernel, eps=eps)[:-1])
-                rounded = (-(-rank // multiple) * multiple for rank in cut)
-                ranks = tuple(map(min, rounded, full_ranks(kernel.shape)))
-                if parameters(kernel.shape, ranks) < kernel.size:
+                ranks = layer_ranks(kernel.shape, [-(-rank // multiple) * multiple for rank in cut])
+                if layer_parameters(kernel.shape, ranks) < kernel.size:
                     found[name] = ranks
         return found
 

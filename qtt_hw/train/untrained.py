@@ -17,10 +17,11 @@ from qtt_hw.ir.graph import Graph, InputSpec
 from qtt_hw.ir.nodes import Contraction
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.nn import zoo
+from qtt_hw.train.compressed import layers_of, network_of, under_compression
 from qtt_hw.train.config import Config, load_config
 from qtt_hw.train.model import build_model, make_network
 from qtt_hw.train.quantized import prepare_model
-from qtt_hw.train.sections import ModelConfig, QuantSection
+from qtt_hw.train.sections import CompressSection, ModelConfig, QuantSection
 
 __all__ = ["Untrained", "network", "placeholder_graph", "untrained"]
 
@@ -81,6 +82,9 @@ def untrained(
 ) -> Untrained:
     """What can be planned before training: the integer graph of a configuration's untrained network, and its paths.
 
+    With a `compress` section that gives ranks for all of its layers, it is the compressed network's; where ranks are
+    only selected in training, the dense one's.
+
     Parameters
     ----------
     config : Config or path of a TOML file
@@ -110,11 +114,17 @@ def untrained(
     else:
         where = config.source or config.name
         raise ValueError(f"{where}: before training, planning needs data, or an input shape C,D,H,W and classes")
-    model = build_model(config, spec, len(labels), config.train.seed).eval()
+    model = _at_given_ranks(build_model(config, spec, len(labels), config.train.seed).eval(), config.compress)
     how = config.quant or QuantSection()
     graph = placeholder_graph(model, spec, labels, how, config.name)
     found = path_alternatives(model, graph, how.quantisation, any_order=config.model.mode_order == "free")
     return Untrained(graph, {layer: paths for layer, paths in found.items() if layer not in config.model.paths})
+
+
+def _at_given_ranks(model: nn.Module, how: CompressSection | None) -> nn.Module:
+    if how is None or not {*layers_of(model, how)} <= {*how.ranks, *how.tucker}:
+        return model
+    return network_of(under_compression(model, how)).eval()
 
 
 def placeholder_graph(model: nn.Module, spec: InputSpec, labels: Sequence[str], how: QuantSection, name: str) -> Graph:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qtt_hw.tt.shapes import inner_ranks
 
-__all__ = ["full", "norm", "relative_error", "tt_svd"]
+__all__ = ["Array", "full", "norm", "relative_error", "tt_svd"]
 
 Array = NDArray[np.float64]
 

@@ -39,10 +39,9 @@ def float_run(model: PreparedModel, x: Tensor) -> Tensor:
 
 def test_balancing_keeps_the_network_to_the_bit_and_evens_the_cores() -> None:
     torch.manual_seed(0)
-    conv = nn.Conv3d(2, 8, 3, padding=1, bias=False)
     linear = nn.Linear(8 * 27, 12, bias=False)
     net = nn.Sequential(
-        TTConv3d.from_dense(conv, ranks=5),
+        TTConv3d(2, 8, 3, (2, 5, 5, 5), padding=1),
         nn.Conv3d(8, 8, 4),
         nn.Flatten(),
         TTLinear.from_dense(linear, (8, 27), (3, 4), ranks=4),

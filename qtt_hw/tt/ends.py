@@ -1,0 +1,84 @@
+"""The ends of a kernel's tensor train: where its first or last core is better part of the one next to it.
+
+A train over (in, *axes, out) begins and ends with a matrix of channels and a rank. Multiplied into the core beside it,
+it may leave fewer parameters: n * k * r' in place of n * r + r * k * r'. The channels then need no rank either, so the
+layer can only be nearer to the kernel, and it has a stage less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtt_hw.tt.shapes import full_ranks, inner_ranks, parameters
+from qtt_hw.tt.svd import Array, tt_svd
+from qtt_hw.tt.tucker import tt_tucker
+
+__all__ = ["absorb_ends", "kept_ends", "layer_parameters", "layer_ranks", "layer_train"]
+
+
+def kept_ends(sizes: Sequence[int], ranks: Sequence[int]) -> tuple[bool, bool]:
+    """Whether the first and the last core stand for themselves: where multiplied into the next they would be larger.
+
+    Parameters
+    ----------
+    sizes : sequence of at least 3 int
+        Of the modes.
+    ranks : sequence of int
+        Inner TT-ranks.
+    """
+
+    def kept(n: int, r: int, k: int, other: int) -> bool:
+        return n * k * other > n * r + r * k * other
+
+    return kept(sizes[0], ranks[0], sizes[1], ranks[1]), kept(sizes[-1], ranks[-1], sizes[-2], ranks[-2])
+
+
+def layer_parameters(sizes: Sequence[int], ranks: Sequence[int]) -> int:
+    """Of the layer of these ranks."""
+    ranks = layer_ranks(sizes, ranks)
+    first, last = kept_ends(sizes, ranks)
+    return parameters(sizes, ranks) - (0 if first else sizes[0] ** 2) - (0 if last else sizes[-1] ** 2)
+
+
+def layer_ranks(sizes: Sequence[int], ranks: int | Sequence[int]) -> tuple[int, ...]:
+    """The ranks of the layer: at most those a train can have, and at an end that is not kept those of its channels."""
+    bounds = tuple(map(min, inner_ranks(ranks, len(sizes)), full_ranks(sizes)))
+    first, last = kept_ends(sizes, bounds)
+    return (bounds[0] if first else sizes[0], *bounds[1:-1], bounds[-1] if last else sizes[-1])
+
+
+def absorb_ends(cores: Sequence[Array]) -> list[Array]:
+    """A train of the same tensor, with identities for the ends that are not kept: the next cores have taken them in."""
+    first, *inner, last = cores
+    sizes, ranks = [core.shape[1] for core in cores], [core.shape[2] for core in cores[:-1]]
+    kept = kept_ends(sizes, ranks)
+    if not kept[0]:
+        inner[0] = np.tensordot(first[0], inner[0], axes=1)
+        first = np.eye(sizes[0])[None]
+    if not kept[1]:
+        inner[-1] = np.tensordot(inner[-1], last[..., 0], axes=1)
+        last = np.eye(sizes[-1])[..., None]
+    return [first, *inner, last]
+
+
+def layer_train(
+    kernel: NDArray,
+    ranks: int | Sequence[int] | None = None,
+    eps: float | None = None,
+    tucker: tuple[int, int] | None = None,
+) -> list[Array]:
+    """The cores [r, n, r'] of the layer that stands for a kernel [in, *axes, out], identities for ends not kept.
+
+    By upper bounds on the ranks or by relative error. With `tucker`, ranks of the input and the output channels, it is
+    the TT-Tucker decomposition, whose ranks may then be left out: the core keeps its full ones.
+    """
+    sizes = kernel.shape
+    if ranks is not None:
+        ranks = layer_ranks(sizes, ranks)
+        if tucker is not None:
+            first, last = kept_ends(sizes, ranks)
+            tucker = (tucker[0] if first else sizes[0], tucker[1] if last else sizes[-1])
+    return absorb_ends(tt_svd(kernel, ranks, eps) if tucker is None else tt_tucker(kernel, tucker, ranks, eps))
