@@ -71,8 +71,9 @@ def test_c_steps_lie_between_l_steps_of_equal_length() -> None:
 
 
 @pytest.mark.parametrize("method", ["augmented", "penalty"])
-def test_the_compressed_network_computes_what_the_last_c_step_made(method: str) -> None:
-    how = section(layers=("2", "6"), ranks={"2": (3, 5, 3), "6": (4, 4, 4)}, method=method)
+@pytest.mark.parametrize(("ranks", "ends"), [((3, 5, 3), True), ((8, 3, 8), False)])
+def test_the_compressed_network_computes_what_the_last_c_step_made(method: str, ranks: tuple, ends: bool) -> None:
+    how = section(layers=("2", "6"), ranks={"2": ranks, "6": (4, 4, 4)}, method=method)
     model = under_compression(net(), how).eval()
     x = torch.randn(2, 3, 9, 8)
     base = model(x)
@@ -86,7 +87,8 @@ def test_the_compressed_network_computes_what_the_last_c_step_made(method: str) 
     log = described(model)
     assert log["c_steps"] == 1 and log["distance"] > 0 and log["penalty"] == float(model.penalty().detach())
     small = network_of(model).eval()
-    assert isinstance(small[2], TTConv2d) and small[2].ranks == (3, 5, 3) and isinstance(small[6], TTConv2d)
+    assert isinstance(small[2], TTConv2d) and small[2].ranks == ranks and isinstance(small[6], TTConv2d)
+    assert small[2].ends == (ends, ends)
     assert isinstance(small[0], nn.Conv2d) and isinstance(model.network[2], nn.Conv2d)
     dense = net().eval()
     dense.load_state_dict(model.network.state_dict())
@@ -130,6 +132,15 @@ def test_coded_weights_are_set() -> None:
         sizes = small.get_submodule(name).weight.detach().abs().log2()
         assert torch.equal(sizes, sizes.round())
     assert type(small[2]) is nn.Conv2d
+
+
+@pytest.mark.parametrize("ranks", [(2, 3, 2), (8, 3, 8)])
+def test_cores_of_both_are_codes_whatever_the_ends(ranks: tuple) -> None:
+    how = section(form="both", bits=3, codebook="dqc", layers=("2",), ranks={"2": ranks})
+    small = network_of(under_compression(net(), how))
+    for core in small[2].cores:
+        sizes = core.detach().abs().log2()
+        assert torch.equal(sizes, sizes.round())
 
 
 def test_volumes_become_volumes() -> None:
