@@ -44,6 +44,8 @@ STEP = 0.05
 MOST_STEPS = 18
 #: Ranks are rounded up to multiples of 2**m.
 MOST_DOUBLINGS = 3
+#: Raised when a trial's numbers come to mean other layers, so that no study mixes the two.
+MEANING = 2
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,7 @@ class RankSearch:
     def identity(self, by: str) -> str:
         """The name of the study: its trials are looked up by it, so it tells apart whatever would change a value."""
         description = {
+            "meaning": MEANING,
             "run": run_description(self.config, self.splits, self.spec),
             "network": repr(self.network),
             "device": asdict(self.device),
