@@ -66,9 +66,10 @@ class TensorTrain(Compression):
     Parameters
     ----------
     ranks : sequence of int, optional
-        TT-ranks: upper bounds. With `tucker` they may be left out.
+        TT-ranks: upper bounds, but for an end that the layer has not. With `tucker` they may be left out.
     tucker : (int, int), optional
-        Ranks of the input and the output channels: TT-Tucker. The TT-SVD alone when left out.
+        Ranks of the input and the output channels at ends that the layer has: TT-Tucker. The TT-SVD alone when left
+        out.
     codes : Codes, optional
         Of every core: both compressions together, one after the other.
     """

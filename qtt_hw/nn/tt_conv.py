@@ -58,7 +58,8 @@ class TTConvNd(nn.Module):
         self.padding = same_padding(self.kernel_size, self.stride, pads)
         self.ranks = inner_ranks(ranks, len(self.axes) + 2)
         self.ends = ends
-        for there, rank, channels in zip(ends, self.ranks[:: len(self.axes)], (in_channels, out_channels), strict=True):
+        first, last = ends
+        for there, rank, channels in ((first, self.ranks[0], in_channels), (last, self.ranks[-1], out_channels)):
             if not there and rank != channels:
                 raise ValueError(f"without its pointwise stage an end rank is that of {channels} channels, got {rank}")
         self.relative_error = 0.0
@@ -178,7 +179,8 @@ class TTConvNd(nn.Module):
         """The tensor train of a convolution's kernel, by upper bounds on the ranks or by relative error.
 
         With `tucker`, ranks of the input and the output channels, it is the TT-Tucker decomposition, whose ranks may
-        then be left out: the core keeps its full ones. The error made is the result's `relative_error`.
+        then be left out: the core keeps its full ones. An end that is part of the next core has all of its channels,
+        whatever bound was given, see `qtt_hw.tt.ends`. The error made is the result's `relative_error`.
         """
         return cls.from_train(conv, layer_train(cls.modes_of(conv), ranks, eps, tucker))
 
@@ -220,14 +222,15 @@ class TTConvNd(nn.Module):
 class TTConv3d(TTConvNd):
     """Conv3d with the kernel W[s,c,i,j,k] = sum over ranks of out[s,.] w[.,.,k] h[.,.,j] d[.,.,i] in[.,c].
 
-    It runs as five convolutions: 1x1x1, Kx1x1, 1xKx1, 1x1xK, 1x1x1, each axis' stride and padding at its own stage.
+    With both ends it runs as five convolutions: 1x1x1, Kx1x1, 1xKx1, 1x1xK, 1x1x1, each axis' stride and padding at its
+    own stage.
 
     Parameters
     ----------
     in_channels, out_channels : int
     kernel_size : int or (int, int, int)
     ranks : int or sequence of 4 int
-        Channels between the five stages.
+        Channels between the five stages; without an end, that one's are the layer's own.
     stride : int or (int, int, int)
     padding : int, (int, int, int) or "same"
     bias : bool
@@ -242,14 +245,14 @@ class TTConv3d(TTConvNd):
 class TTConv2d(TTConvNd):
     """Conv2d with the kernel W[s,c,j,k] = sum over ranks of out[s,.] w[.,.,k] h[.,.,j] in[.,c].
 
-    It runs as four convolutions: 1x1, Kx1, 1xK, 1x1, each axis' stride and padding at its own stage.
+    With both ends it runs as four convolutions: 1x1, Kx1, 1xK, 1x1, each axis' stride and padding at its own stage.
 
     Parameters
     ----------
     in_channels, out_channels : int
     kernel_size : int or (int, int)
     ranks : int or sequence of 3 int
-        Channels between the four stages.
+        Channels between the four stages; without an end, that one's are the layer's own.
     stride : int or (int, int)
     padding : int, (int, int) or "same"
     bias : bool

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qtt_hw.rank.evbmf import evbmf_rank
 from qtt_hw.rank.study import search
-from qtt_hw.tt.ends import layer_parameters
+from qtt_hw.tt.ends import layer_parameters, layer_train
 from qtt_hw.tt.svd import relative_error, tt_svd
 from qtt_hw.tt.tucker import partial_tucker, tt_tucker, unfolding
 
@@ -86,8 +86,9 @@ def optimised_ranks(
 ) -> tuple[int, ...]:
     """TT-ranks of a kernel [in, *axes, out] of least ||W - W'|| / ||W|| + multiplications' / multiplications.
 
-    From those that EVBMF finds. With `tucker`, only the ranks inside its core are chosen, the ends are the Tucker
-    ranks. The cost's share counts as it is, also above 1: a step there would only mislead the Gaussian process.
+    Both are those of the layer of these ranks, see `qtt_hw.tt.ends`. From those that EVBMF finds. With `tucker`, only
+    the ranks inside its core are chosen, the ends are the Tucker ranks. The cost's share counts as it is, also above 1:
+    a step there would only mislead the Gaussian process.
 
     Parameters
     ----------
@@ -110,9 +111,8 @@ def optimised_ranks(
 
     def cost(chosen: dict[str, int]) -> tuple[float]:
         ranks = ranks_of(chosen)
-        cores = tt_svd(kernel, ranks) if tucker is None else tt_tucker(kernel, tucker, ranks)
-        kept = tuple(core.shape[2] for core in cores[:-1])
-        ratio = layer_parameters(kernel.shape, kept) / (taken * made * prod(axes))
+        cores = layer_train(kernel, ranks, tucker=tucker)
+        ratio = layer_parameters(kernel.shape, ranks) / (taken * made * prod(axes))
         return (relative_error(kernel, cores) + ratio,)
 
     guess = dict(zip(names, evbmf_ranks(kernel)[1], strict=True))

@@ -317,8 +317,9 @@ class _Run:
             if how is not None and min(how.batch, len(self.splits.train)) < self.processes.count:
                 raise ValueError(f"{section}.batch: {how.batch} samples are less than {self.processes.count} processes")
         model = self._network("float").eval()
-        if self.config.compress is not None:
-            under_compression(model, self.config.compress)
+        how = self.config.compress
+        if how is not None:
+            c_steps(under_compression(model, how), how, self._batches("compress", how).per_epoch)
         if self.config.quant is None:
             return
         try:

@@ -39,7 +39,7 @@ from rtl_gen.plan.search import plan as make_plan
 
 __all__ = ["Cost", "Front", "Point", "RankSearch", "alike"]
 
-#: A trial's number n lets a layer's tensor train make the relative error n * STEP; 0 leaves the layer as it is.
+#: A trial's number n lets a layer's tensor train make about the relative error n * STEP; 0 leaves the layer as it is.
 STEP = 0.05
 MOST_STEPS = 18
 #: Ranks are rounded up to multiples of 2**m.

@@ -262,12 +262,12 @@ class QuantSection(Optimisation):
 class CompressSection(Optimisation):
     """Learning-compression of the float network, whose own phase may have no epochs.
 
-    `epochs` are shared by `pairs` L steps, a C step behind each: long L steps with the augmented Lagrangian, or L steps
-    of parts of an epoch with the quadratic penalty, whose targets then follow a network that is still far from trained.
-    `form` says what weights become: tensor trains,
-    Tucker-2, codes of `bits` bits, or trains with coded cores. At the first C step `ranking` selects ranks: `evbmf`;
-    `bayes`, with the trains' inner ranks optimised; `published`, with the Tucker ranks optimised too. Or they are
-    given, by layer name, as `ranks` and `tucker`. `layers` are all convolutions but the first unless named.
+    `epochs` are shared by `pairs` L steps, a C step behind each. With given ranks L steps may be parts of an epoch: the
+    targets of the quadratic penalty then follow a network that is still far from trained. `form` says what weights
+    become: tensor trains, Tucker-2, codes of `bits` bits, or trains with coded cores. At the first C step `ranking`
+    selects ranks: `evbmf`; `bayes`, with the trains' inner ranks optimised; `published`, with the Tucker ranks too. Or
+    they are given, by layer name, as `ranks` and `tucker`; those of an end that a layer has not are ignored. `layers`
+    are all convolutions but the first unless named.
     """
 
     epochs: int = Field(default=12, ge=1)
@@ -294,4 +294,9 @@ class CompressSection(Optimisation):
             raise ValueError(f'ranks are those of tensor trains, not of form = "{self.form}"')
         if self.tucker and self.form == "codes":
             raise ValueError('tucker ranks are not for form = "codes"')
+        if self.pairs > self.epochs and not (self.ranks or self.tucker or self.form == "codes"):
+            raise ValueError(
+                f"{self.pairs} pairs in {self.epochs} epochs select ranks before an epoch has passed: give ranks, or "
+                "at most a pair an epoch"
+            )
         return self

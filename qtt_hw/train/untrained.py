@@ -82,8 +82,8 @@ def untrained(
 ) -> Untrained:
     """What can be planned before training: the integer graph of a configuration's untrained network, and its paths.
 
-    With a `compress` section that gives ranks for all of its layers, it is the compressed network's; where ranks are
-    only selected in training, the dense one's.
+    With a `compress` section that gives the ranks of its layers, it is the compressed network's; where all ranks are
+    selected in training, the dense one's.
 
     Parameters
     ----------
@@ -122,8 +122,11 @@ def untrained(
 
 
 def _at_given_ranks(model: nn.Module, how: CompressSection | None) -> nn.Module:
-    if how is None or not {*layers_of(model, how)} <= {*how.ranks, *how.tucker}:
+    if how is None or not (how.ranks or how.tucker):
         return model
+    selected = [name for name in layers_of(model, how) if name not in how.ranks and name not in how.tucker]
+    if selected:
+        raise ValueError(f"compress: ranks of {selected[0]} are selected in training; to plan before it, give them too")
     return network_of(under_compression(model, how)).eval()
 
 

@@ -1,8 +1,8 @@
 """The ends of a kernel's tensor train: where its first or last core is better part of the one next to it.
 
 A train over (in, *axes, out) begins and ends with a matrix of channels and a rank. Multiplied into the core beside it,
-it may leave fewer parameters: n * k * r' in place of n * r + r * k * r'. The channels then need no rank either, so the
-layer can only be nearer to the kernel, and it has a stage less.
+it may leave no more parameters: n * k * r' in place of n * r + r * k * r'. The channels then need no rank: nothing is
+lost at that end, and the layer has a stage less.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def kept_ends(sizes: Sequence[int], ranks: Sequence[int]) -> tuple[bool, bool]:
 
     Parameters
     ----------
-    sizes : sequence of at least 3 int
-        Of the modes.
+    sizes : sequence of at least 4 int
+        Of the modes; with fewer both ends would be decided about the same core.
     ranks : sequence of int
         Inner TT-ranks.
     """
@@ -45,7 +45,9 @@ def layer_parameters(sizes: Sequence[int], ranks: Sequence[int]) -> int:
 
 def layer_ranks(sizes: Sequence[int], ranks: int | Sequence[int]) -> tuple[int, ...]:
     """The ranks of the layer: at most those a train can have, and at an end that is not kept those of its channels."""
-    bounds = tuple(map(min, inner_ranks(ranks, len(sizes)), full_ranks(sizes)))
+    bounds = list(map(min, inner_ranks(ranks, len(sizes)), full_ranks(sizes)))
+    for i in range(1, len(bounds)):
+        bounds[i] = min(bounds[i], bounds[i - 1] * sizes[i])
     first, last = kept_ends(sizes, bounds)
     return (bounds[0] if first else sizes[0], *bounds[1:-1], bounds[-1] if last else sizes[-1])
 
@@ -72,10 +74,13 @@ def layer_train(
 ) -> list[Array]:
     """The cores [r, n, r'] of the layer that stands for a kernel [in, *axes, out], identities for ends not kept.
 
-    By upper bounds on the ranks or by relative error. With `tucker`, ranks of the input and the output channels, it is
-    the TT-Tucker decomposition, whose ranks may then be left out: the core keeps its full ones.
+    By upper bounds on the ranks, of which an end that is not kept has none, or by relative error. With `tucker`, ranks
+    of the input and the output channels where these are kept, it is the TT-Tucker decomposition, whose ranks may then
+    be left out: the core keeps its full ones.
     """
     sizes = kernel.shape
+    if ranks is None and tucker is not None and eps is None:
+        ranks = [core.shape[2] for core in tt_tucker(kernel, tucker)[:-1]]
     if ranks is not None:
         ranks = layer_ranks(sizes, ranks)
         if tucker is not None:

@@ -80,7 +80,7 @@ def test_a_user_s_network_becomes_a_model_and_a_plan(
     assert found.drop == pytest.approx(100 * (found.dense_accuracy - found.accuracy), abs=1e-3)
     graph, plan = load(out / "model.qtt"), load_plan(out / "plan.json")
     assert plan.cycles == found.cycles and graph.weight_bytes == found.weight_bytes
-    trains = {stage.name.rsplit(".", 1)[0] for stage in graph.nodes if stage.name.endswith(".in")}
+    trains = {stage.name.rsplit(".", 1)[0] for stage in graph.nodes if stage.name.endswith(".d")}
     assert trains == set(found.ranks)
     assert {"dense float", "ranks"} <= told
     assert {step.split(" ")[-1] for step in told if step.startswith("trial")} == {"compress", "tune", "quantized"}

@@ -1,6 +1,7 @@
 """The promise: prepared.eval(), training after the freeze, and the golden run of the frozen graph are equal."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.graph import Graph
 from qtt_hw.ir.nodes import Contraction
 from qtt_hw.ir.prepare import prepare
-from qtt_hw.nn import PairAvgPool3d, PairMaxPool3d, QTTConv3d, TTConv3d, TTLinear
+from qtt_hw.nn import PairAvgPool3d, PairMaxPool3d, QTTConv3d, TTConv2d, TTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig
 from qtt_hw.tt.chain import paths
 
@@ -152,3 +153,28 @@ def config_bits(config: QuantConfig, graph: Graph, node: Contraction) -> int:
     if node.source == sources[0] and config.first_weight_bits is not None:
         return config.first_weight_bits
     return config.weight_bits
+
+
+@pytest.mark.parametrize(("first", "last"), [(6, 8), (6, 2), (2, 8), (2, 2)])
+@pytest.mark.parametrize(("kernel", "stride"), [((3, 3, 3), 2), ((3, 1, 3), 1)])
+def test_trains_are_equal_whatever_their_ends(
+    disturb, inputs, assert_equal, first: int, last: int, kernel: tuple, stride: int
+) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv3d(6, 8, kernel, stride, tuple(k // 2 for k in kernel))
+    flat = nn.Conv2d(8, 8, 3, 1, 1, bias=False)
+    layer = TTConv3d.from_dense(conv, (first, 3, 3, last))
+    assert layer.ends == (first == 2, last == 2)
+    network = nn.Sequential(layer, nn.BatchNorm3d(8), nn.ReLU(), nn.Flatten(), nn.LazyLinear(5))
+    plane = nn.Sequential(
+        TTConv2d.from_dense(flat, (8 if first == 6 else 2, 3, last)), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten()
+    )
+    plane.append(nn.LazyLinear(5))
+    fmt = Format(4, True, 2)
+    for model, shape in ((network, (5, 4, 6, 6)), (plane, (1, 5, 4, 8))):
+        x, values = inputs(fmt, (3, *shape), 1)
+        model(values if model is network else values.squeeze(2))
+        disturb(model)
+        prepared = prepare(model, values[:1], QuantConfig(), fmt)
+        prepared.calibrate([values])
+        assert_equal(prepared, x, values)

@@ -87,7 +87,7 @@ def test_from_dense_keeps_within_eps_and_reports_its_error(seed: int, eps: float
     assert abs(error - layer.relative_error) < 1e-6
 
 
-def test_from_dense_takes_ranks_as_bounds() -> None:
+def test_from_dense_takes_ranks_as_bounds_but_for_absent_ends() -> None:
     layer = TTConv3d.from_dense(nn.Conv3d(1, 8, 3), ranks=(4, 2, 3, 5))
     assert layer.ranks == (1, 2, 3, 8) and layer.stages == ("d", "h", "w")
     assert 0.0 < layer.relative_error < 1.0

@@ -4,9 +4,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from qtt_hw.nn import TTConv2d
 from qtt_hw.rank.kernel_ranks import evbmf_ranks, optimised_ranks, published_tucker_ranks
-from qtt_hw.tt.svd import relative_error, tt_svd
 from qtt_hw.tt.tucker import partial_tucker
 
 
@@ -55,15 +57,37 @@ def test_a_mode_of_one_has_rank_one(shape: tuple[int, ...]) -> None:
     assert o == 1 or shape[-1] > 1
 
 
-def test_ranks_of_a_train() -> None:
-    w = kernel(8, 8, (2, 2), 0.05)
-    ranks = optimised_ranks(w, trials=25)
-    every = {}
-    for r in product(range(1, 5), range(1, 8), range(1, 5)):
-        cores = tt_svd(w, r)
-        ratio = sum(core.size for core in cores) / w.size
-        every[r] = relative_error(w, cores) + ratio
-    cores = tt_svd(w, ranks)
-    assert relative_error(w, cores) + sum(core.size for core in cores) / w.size <= 1.15 * min(every.values())
+@pytest.mark.parametrize(("channels", "noise"), [(8, 0.05), (4, 0.4)])
+def test_ranks_of_a_train(channels: int, noise: float) -> None:
+    w = kernel(channels, channels, (2, 2), noise)
+
+    def objective(ranks: tuple[int, ...]) -> float:
+        layer = TTConv2d.from_dense(conv(w), ranks)
+        return layer.relative_error + sum(core.numel() for core in layer.cores) / w.size
+
+    every = [objective(ranks) for ranks in product(range(1, 5), range(1, 8), range(1, 5))]
+    assert objective(optimised_ranks(w, trials=25)) <= 1.05 * min(every)
     inside = optimised_ranks(w, tucker=(2, 2), trials=12)
     assert (inside[0], inside[2]) == (2, 2) and 1 <= inside[1] <= 6
+
+
+def conv(kernel: np.ndarray) -> nn.Conv2d:
+    """The convolution of a kernel [in, h, w, out]."""
+    layer = nn.Conv2d(kernel.shape[0], kernel.shape[-1], kernel.shape[1:3], bias=False).double()
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(np.moveaxis(kernel, -1, 0).copy()))
+    return layer
+
+
+def test_the_error_is_that_of_the_layer_at_ends_that_it_has_not() -> None:
+    rng = np.random.default_rng(0)
+    w = np.einsum("iar,rbj->iabj", rng.standard_normal((16, 3, 3)), rng.standard_normal((3, 3, 16)))
+    w += 0.3 * rng.standard_normal(w.shape)
+    ranks = optimised_ranks(w, tucker=(6, 8), trials=40)
+
+    def objective(middle: int) -> float:
+        layer = TTConv2d.from_dense(conv(w), (6, middle, 8), tucker=(6, 8))
+        return layer.relative_error + sum(core.numel() for core in layer.cores) / w.size
+
+    assert not all(TTConv2d.from_dense(conv(w), ranks, tucker=(6, 8)).ends)
+    assert objective(ranks[1]) == min(objective(middle) for middle in range(1, 19))

@@ -65,9 +65,10 @@ def test_c_steps_lie_between_l_steps_of_equal_length() -> None:
     model = under_compression(net(), section())
     assert [m.step for m in milestones(model, section(), 10)] == [20, 40]
     assert milestones(model, section(pairs=1), 10) == ()
-    assert [m.step for m in milestones(model, section(epochs=1, pairs=5), 10)] == [2, 4, 6, 8]
+    short = {"epochs": 1, "ranks": {"2": (2, 2, 2)}}
+    assert [m.step for m in milestones(model, section(pairs=5, **short), 10)] == [2, 4, 6, 8]
     with pytest.raises(ValueError, match="11 pairs need as many steps, 1 epochs have 10"):
-        milestones(model, section(epochs=1, pairs=11), 10)
+        milestones(model, section(pairs=11, **short), 10)
 
 
 @pytest.mark.parametrize("method", ["augmented", "penalty"])
@@ -143,11 +144,27 @@ def test_cores_of_both_are_codes_whatever_the_ends(ranks: tuple) -> None:
         assert torch.equal(sizes, sizes.round())
 
 
-def test_volumes_become_volumes() -> None:
+@pytest.mark.parametrize("ranks", [(2, 3, 3, 2), (6, 3, 3, 2), (2, 3, 3, 6), (6, 3, 3, 6)])
+def test_volumes_become_volumes(ranks: tuple) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv3d(1, 6, 3), nn.Conv3d(6, 6, 3, bias=False))
-    small = network_of(under_compression(network, section(ranks={"1": (2, 3, 3, 2)})))
-    assert isinstance(small[1], TTConv3d) and small[1].ranks == (2, 3, 3, 2)
+    small = network_of(under_compression(network, section(ranks={"1": ranks})))
+    assert isinstance(small[1], TTConv3d) and small[1].ranks == ranks
+    assert small[1].ends == (ranks[0] == 2, ranks[3] == 2)
+    again = rebuilt(network, small.state_dict())
+    x = torch.randn(1, 1, 6, 6, 6)
+    assert torch.equal(again(x), small(x))
+
+
+def test_a_layer_that_was_saved_with_all_of_its_stages_keeps_them() -> None:
+    network = net()
+    with torch.no_grad():
+        network[2] = TTConv2d(8, 8, 3, (8, 3, 8), padding=1)
+    again = rebuilt(net(1), network.state_dict())
+    assert again[2].ends == (True, True) and again[2].ranks == (8, 3, 8)
+    x = torch.randn(2, 3, 9, 8)
+    assert torch.allclose(again.eval()(x), network.eval()(x), atol=1e-6)
+    assert all(torch.equal(v, again.state_dict()[k]) for k, v in network.state_dict().items())
 
 
 @pytest.mark.parametrize(
@@ -176,6 +193,7 @@ def test_refusals(network: nn.Module, options: dict, message: str) -> None:
         ({"bits": 4}, 'bits are given with form = "codes" or "both"'),
         ({"form": "tucker", "ranks": {"2": (2, 2, 2)}}, 'ranks are those of tensor trains, not of form = "tucker"'),
         ({"form": "codes", "bits": 4, "tucker": {"2": (2, 2)}}, 'tucker ranks are not for form = "codes"'),
+        ({"pairs": 7}, "7 pairs in 6 epochs select ranks before an epoch has passed: give ranks"),
     ],
 )
 def test_a_section_that_is_not_whole(options: dict, message: str) -> None:

@@ -22,3 +22,10 @@ def test_given_ranks_are_planned(how: CompressSection | None, steps: tuple[str, 
     config = Config(model=ModelConfig(name="lenet"), compress=how)
     graph = untrained(config, input_shape=(1, 1, 28, 28), classes=10).graph
     assert tuple(node.name for node in graph.nodes if node.name.startswith("conv2")) == steps
+
+
+def test_ranks_of_some_layers_are_not_enough() -> None:
+    how = CompressSection(ranks={"stages.0.0.conv1": (8, 8, 8)})
+    config = Config(model=ModelConfig(name="resnet20", args={"shortcut": "pad"}), compress=how)
+    with pytest.raises(ValueError, match=r"ranks of stages.0.0.conv2 are selected in training; .* give them too"):
+        untrained(config, input_shape=(3, 1, 32, 32), classes=10)

