@@ -63,8 +63,9 @@ def plan(
     """Fold a network onto a device: multipliers, memories and the exact number of cycles.
 
     A configuration is planned before training, at the ranks that its compress section gives: then the path along which
-    each QTTConv3d and TTLinear is contracted is chosen too, for the fewest cycles that fit the device. A path changes where roundings happen, so train with the
-    plan (qtt train --plan); the trained model is then planned anew from its file, for the folding.
+    each QTTConv3d and TTLinear is contracted is chosen too, for the fewest cycles that fit the device. A path changes
+    where roundings happen, so train with the plan (qtt train --plan); the trained model is then planned anew from its
+    file, for the folding.
     """
     from qtt_hw.flow import plan as run
     from rtl_gen.plan.plan import save_plan
