@@ -173,7 +173,7 @@ def run_queue(
             for kind in wanted:
                 row = _row(kind, folder, config, splits, entry.test) | {
                     "date": begun,
-                    "command": _command(queue, entry, seed),
+                    "command": _command(queue, config, entry, named),
                     "commit": _commit(),
                 }
                 append_row(paths[kind], row)
@@ -183,11 +183,15 @@ def run_queue(
     return made
 
 
-def _command(queue: Path, entry: Entry, seed: int) -> str:
-    """What makes the entry's rows where they do not stand; the run that it starts from comes first."""
-    titles = [entry.title] if entry.start is None else [entry.start, entry.title]
+def _command(queue: Path, config: Config, entry: Entry, named: dict[str, Entry]) -> str:
+    """What makes the entry's rows where they do not stand; the runs that it begins with or learns from come first."""
+    needed = [entry.start]
+    if config.teacher is not None and config.teacher.run is not None:
+        taught_by = Path(config.teacher.run).name.removesuffix(f"-seed{config.train.seed}")
+        needed.append(taught_by if taught_by in named else None)
+    titles = dict.fromkeys([*filter(None, needed), entry.title])
     only = "".join(f" --only {title}" for title in titles)
-    return f"python -m qtt_hw.results --queue models/{queue.name}{only} --seed {seed}"
+    return f"python -m qtt_hw.results --queue models/{queue.name}{only} --seed {config.train.seed}"
 
 
 def _kinds(config: Config, origin: Config | None) -> tuple[str, ...]:

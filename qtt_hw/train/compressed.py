@@ -85,7 +85,8 @@ def under_compression(network: nn.Module, how: CompressSection, seed: int = 0) -
     Raises
     ------
     ValueError
-        When nothing can be compressed, or a name is no convolution of the network.
+        When nothing can be compressed, a name is no convolution of the network, or ranks would be selected within the
+        first epoch.
     """
     names = layers_of(network, how)
     if not names:
@@ -100,6 +101,12 @@ def under_compression(network: nn.Module, how: CompressSection, seed: int = 0) -
         if min(tucker) < 1:
             raise ValueError(f"compress: tucker ranks of {name!r} must be at least 1, got {list(tucker)}")
     compressions = {name: _selection(name, how, seed + index) for index, name in enumerate(names)}
+    selecting = [name for name, chosen in compressions.items() if isinstance(chosen, EVBMF | BayesOpt)]
+    if how.pairs > how.epochs and selecting:
+        raise ValueError(
+            f"compress: {how.pairs} pairs in {how.epochs} epochs select the ranks of {selecting[0]} before an "
+            "epoch has passed: give its ranks, or at most a pair an epoch"
+        )
     return LCModel(network, compressions, how.mu, how.growth, how.method)
 
 

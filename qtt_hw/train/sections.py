@@ -294,9 +294,4 @@ class CompressSection(Optimisation):
             raise ValueError(f'ranks are those of tensor trains, not of form = "{self.form}"')
         if self.tucker and self.form == "codes":
             raise ValueError('tucker ranks are not for form = "codes"')
-        if self.pairs > self.epochs and not (self.ranks or self.tucker or self.form == "codes"):
-            raise ValueError(
-                f"{self.pairs} pairs in {self.epochs} epochs select ranks before an epoch has passed: give ranks, or "
-                "at most a pair an epoch"
-            )
         return self

@@ -176,7 +176,9 @@ def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
     (tmp_path / "dense.toml").write_text(dense[: dense.index("[quant]")])
     (tmp_path / "codes.toml").write_text(dense[: dense.index("[quant]")] + compress)
     (tmp_path / "coded.toml").write_text(dense + compress)
-    (tmp_path / "scratch.toml").write_text(dense[: dense.index("[quant]")].replace("epochs", "epochs = 0 #") + compress)
+    scratch = dense[: dense.index("[quant]")].replace("epochs", "epochs = 0 #") + compress
+    (tmp_path / "scratch.toml").write_text(scratch)
+    (tmp_path / "taught.toml").write_text(scratch + '[teacher]\nrun = "runs/dense-seed0"\n')
     (tmp_path / "floating.toml").write_text(dense + 'codebook = "dqc"\nactivations = "float"\n')
     path = tmp_path / "queue.toml"
     path.write_text(
@@ -188,6 +190,7 @@ def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
                 ("coded", 'start = "codes"'),
                 ("scratch", ""),
                 ("floating", ""),
+                ("taught", ""),
             )
         )
     )
@@ -196,7 +199,18 @@ def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
         kind: [row["config"] for row in rows_of(tmp_path / "results" / f"t-{kind}.json")]
         for kind in ("float", "compressed", "quantized")
     }
-    trained = {"float": ["dense", "floating"], "compressed": ["codes", "scratch"], "quantized": ["coded", "floating"]}
+    trained = {
+        "float": ["dense", "floating"],
+        "compressed": ["codes", "scratch", "taught"],
+        "quantized": ["coded", "floating"],
+    }
     assert names == trained
-    for row in rows_of(tmp_path / "results" / "t-compressed.json"):
+    rows = rows_of(tmp_path / "results" / "t-compressed.json")
+    for row in rows:
         assert row["macs"] > 0 and row["parameters"] > 0
+    begin = "python -m qtt_hw.results --queue models/queue.toml"
+    assert [row["command"] for row in rows] == [
+        f"{begin} --only dense --only codes --seed 0",
+        f"{begin} --only scratch --seed 0",
+        f"{begin} --only dense --only taught --seed 0",
+    ]

@@ -59,6 +59,8 @@ def test_what_the_configuration_says() -> None:
     loose = under_compression(net(), section(factor=0.0))
     loose.compress()
     assert isinstance(loose.compression("6"), Whole)
+    under_compression(net(), section(pairs=7, form="codes", bits=3))
+    under_compression(net(), section(pairs=7, ranks={"2": (2, 2, 2)}, tucker={"6": (2, 2)}))
 
 
 def test_c_steps_lie_between_l_steps_of_equal_length() -> None:
@@ -179,6 +181,9 @@ def test_a_layer_that_was_saved_with_all_of_its_stages_keeps_them() -> None:
         (net(), {"tucker": {"2": (0, 2)}}, "compress: tucker ranks of '2' must be at least 1"),
         (net(), {"layers": ("9",)}, "compress: 9 is a Linear, tensor trains are for Conv2d and Conv3d without groups"),
         (net(), {"layers": ("5",)}, "compress: 5 is a Conv2d, tensor trains are for"),
+        (net(), {"pairs": 7}, "7 pairs in 6 epochs select the ranks of 2 before an epoch has passed: give its ranks"),
+        (net(), {"pairs": 7, "ranks": {"2": (2, 2, 2)}}, "select the ranks of 6 before an epoch has passed"),
+        (net(), {"pairs": 7, "ranking": "bayes", "tucker": {"2": (2, 2)}}, "select the ranks of 6 before an epoch"),
     ],
 )
 def test_refusals(network: nn.Module, options: dict, message: str) -> None:
@@ -193,7 +198,6 @@ def test_refusals(network: nn.Module, options: dict, message: str) -> None:
         ({"bits": 4}, 'bits are given with form = "codes" or "both"'),
         ({"form": "tucker", "ranks": {"2": (2, 2, 2)}}, 'ranks are those of tensor trains, not of form = "tucker"'),
         ({"form": "codes", "bits": 4, "tucker": {"2": (2, 2)}}, 'tucker ranks are not for form = "codes"'),
-        ({"pairs": 7}, "7 pairs in 6 epochs select ranks before an epoch has passed: give ranks"),
     ],
 )
 def test_a_section_that_is_not_whole(options: dict, message: str) -> None:
