@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
+from qtt_hw.tt.svd import singular_values
+
 __all__ = ["Factorisation", "evbmf", "evbmf_rank", "weakened"]
 
 Array = NDArray[np.float64]
@@ -98,17 +100,32 @@ def evbmf(matrix: ArrayLike, noise: float | None = None) -> Factorisation:
     Nakajima, Sugiyama, Babacan, Tomioka, "Global analytic solution of fully-observed variational Bayesian matrix
     factorization", Journal of Machine Learning Research 14 (2013).
     """
+    y = _checked(matrix)
+    left, values, right = np.linalg.svd(y, full_matrices=False)
+    rank, noise = _selected(values, y.shape, noise)
+    rows, columns = sorted(y.shape)
+    kept = values[:rank]
+    share = 1.0 - (rows + columns) * noise / kept**2
+    shrunk = 0.5 * kept * (share + np.sqrt(share**2 - 4.0 * rows * columns * noise**2 / kept**4))
+    return Factorisation(rank, noise, shrunk, left[:, :rank], right[:rank].T)
+
+
+def _checked(matrix: ArrayLike) -> Array:
     y = np.asarray(matrix, dtype=np.float64)
     if y.ndim != 2 or 0 in y.shape:
         raise ValueError(f"EVBMF takes a matrix, got shape {list(y.shape)}")
     if not np.isfinite(y).all():
         raise ValueError("EVBMF takes finite values; the matrix holds one that is not")
+    return y
+
+
+def _selected(values: Array, shape: tuple[int, ...], noise: float | None) -> tuple[int, float]:
+    """The rank of a matrix with these singular values, and the noise that it stands above."""
     if noise is not None and not noise > 0.0:
         raise ValueError(f"the noise's variance must be above 0, got {noise:g}")
-    left, values, right = np.linalg.svd(y, full_matrices=False)
     if values[0] == 0.0:
         raise ValueError("EVBMF takes a matrix that is not all zeros")
-    rows, columns = sorted(y.shape)
+    rows, columns = sorted(shape)
     alpha = rows / columns
     tau = 2.5129 * math.sqrt(alpha)
     knee = (1.0 + tau) * (1.0 + alpha / tau)
@@ -116,13 +133,9 @@ def evbmf(matrix: ArrayLike, noise: float | None = None) -> Factorisation:
     squares = np.maximum(values**2, (values[0] * np.finfo(np.float64).eps) ** 2)
     if noise is None:
         if rows < 2:
-            raise ValueError(f"the noise of a matrix {list(y.shape)} cannot be estimated; give it")
+            raise ValueError(f"the noise of a matrix {list(shape)} cannot be estimated; give it")
         noise = _estimated_noise(squares, rows, columns, knee)
-    rank = int(np.sum(values > math.sqrt(columns * noise * knee)))
-    kept = values[:rank]
-    share = 1.0 - (rows + columns) * noise / kept**2
-    shrunk = 0.5 * kept * (share + np.sqrt(share**2 - 4.0 * rows * columns * noise**2 / kept**4))
-    return Factorisation(rank, float(noise), shrunk, left[:, :rank], right[:rank].T)
+    return int(np.sum(values > math.sqrt(columns * noise * knee))), float(noise)
 
 
 def weakened(rank: int, most: int, factor: float) -> int:
@@ -146,5 +159,6 @@ def weakened(rank: int, most: int, factor: float) -> int:
 
 def evbmf_rank(matrix: ArrayLike, noise: float | None = None, factor: float = 1.0) -> int:
     """The EVBMF rank of a matrix [L, M], weakened by a factor, at least 1."""
-    shape = np.shape(matrix)
-    return weakened(evbmf(matrix, noise).rank, min(shape), factor)
+    y = _checked(matrix)
+    rank, _ = _selected(singular_values(y), y.shape, noise)
+    return weakened(rank, min(y.shape), factor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from math import prod
 
 import numpy as np
@@ -9,9 +11,10 @@ from numpy.typing import NDArray
 
 from qtt_hw.rank.evbmf import evbmf_rank
 from qtt_hw.rank.study import search
-from qtt_hw.tt.ends import layer_parameters, layer_train
-from qtt_hw.tt.svd import relative_error, tt_svd
-from qtt_hw.tt.tucker import partial_tucker, tt_tucker, unfolding
+from qtt_hw.tt.ends import layer_parameters, layer_ranks, layer_tucker
+from qtt_hw.tt.shapes import full_ranks
+from qtt_hw.tt.svd import left_singular, singular_values, tt_svd
+from qtt_hw.tt.tucker import partial_tucker, unfolding
 
 __all__ = ["evbmf_ranks", "optimised_ranks", "published_tucker_ranks"]
 
@@ -50,6 +53,8 @@ def evbmf_ranks(kernel: NDArray, factor: float = 1.0) -> tuple[tuple[int, int], 
 def published_tucker_ranks(kernel: NDArray, seed: int = 0, trials: int = PUBLISHED_TRIALS) -> tuple[int, int]:
     """Tucker ranks (in, out) of least ||W - W'|| / ||W|| + multiplications' / multiplications.
 
+    W' is of the leading singular vectors of both unfoldings; `partial_tucker` then comes nearer.
+
     Parameters
     ----------
     kernel : float array, [in, *axes, out]
@@ -68,11 +73,16 @@ def published_tucker_ranks(kernel: NDArray, seed: int = 0, trials: int = PUBLISH
     if size == 0.0:
         raise ValueError("a kernel of zeros has no ranks to choose")
 
+    # Of every pair of ranks at once: what the leading singular vectors keep of the norm.
+    whole, ends = kernel, (0, kernel.ndim - 1)
+    for mode in ends:
+        vectors = left_singular(unfolding(kernel, mode))
+        whole = np.moveaxis(np.tensordot(vectors.T, whole, axes=(1, mode)), 0, mode)
+    kept = (whole**2).sum(axis=tuple(range(1, ends[1]))).cumsum(axis=0).cumsum(axis=1)
+
     def cost(ranks: dict[str, int]) -> tuple[float]:
         i, o = ranks["in"], ranks["out"]
-        core, _ = partial_tucker(kernel, (0, kernel.ndim - 1), (i, o))
-        # The factors are orthogonal, so what the core lacks of the norm is the error.
-        error = max(size**2 - float(np.linalg.norm(core)) ** 2, 0.0) ** 0.5 / size
+        error = max(size**2 - float(kept[i - 1, o - 1]), 0.0) ** 0.5 / size
         ratio = (taken * i + i * o * taps + o * made) / (taken * made * taps)
         return (error + (ratio if ratio <= 1.0 else TOO_COSTLY),)
 
@@ -98,24 +108,55 @@ def optimised_ranks(
     """
     taken, *axes, made = kernel.shape
     names = [f"r{i}" for i in range(1, kernel.ndim)]
-    whole = tuple(core.shape[2] for core in (tt_svd(kernel, eps=0.0) if tucker is None else tt_tucker(kernel, tucker)))
-    free = {name: (1, most) for name, most in zip(names, whole[:-1], strict=True)}
+    most = full_ranks(kernel.shape if tucker is None else (min(tucker[0], taken), *axes, min(tucker[1], made)))
+    free = {name: (1, rank) for name, rank in zip(names, most, strict=True)}
     if tucker is not None:
         for name in (names[0], names[-1]):
             free.pop(name)
     if not free:
-        return whole[:-1]
+        return most
+    error = _error_of(kernel, tucker)
 
     def ranks_of(chosen: dict[str, int]) -> tuple[int, ...]:
-        return tuple(chosen.get(name, most) for name, most in zip(names, whole[:-1], strict=True))
+        return tuple(chosen.get(name, rank) for name, rank in zip(names, most, strict=True))
 
     def cost(chosen: dict[str, int]) -> tuple[float]:
         ranks = ranks_of(chosen)
-        cores = layer_train(kernel, ranks, tucker=tucker)
         ratio = layer_parameters(kernel.shape, ranks) / (taken * made * prod(axes))
-        return (relative_error(kernel, cores) + ratio,)
+        return (error(ranks) + ratio,)
 
     guess = dict(zip(names, evbmf_ranks(kernel)[1], strict=True))
-    first = [{name: min(guess[name], most) for name, (_, most) in free.items()}]
+    first = [{name: min(guess[name], rank) for name, (_, rank) in free.items()}]
     found = search("train", free, cost, ["minimize"], trials, first=first, seed=seed)
     return ranks_of(found.best[0].ranks)
+
+
+def _error_of(kernel: NDArray, tucker: tuple[int, int] | None) -> Callable[[tuple[int, ...]], float]:
+    """The relative error of the kernel's layer by its TT-ranks; what many ranks share is computed once."""
+    shape, size, last = kernel.shape, float(np.linalg.norm(kernel)), kernel.ndim - 1
+
+    @cache
+    def core_of(ends: tuple[int, int]) -> NDArray:
+        return partial_tucker(kernel, (0, last), ends)[0]
+
+    @cache
+    def middle(ends: tuple[int, int]) -> NDArray:
+        core = core_of(ends)
+        return singular_values(core.reshape(prod(core.shape[:2]), -1))
+
+    @cache
+    def error(ranks: tuple[int, ...]) -> float:
+        if size == 0.0:
+            return 0.0
+        ranks = layer_ranks(shape, ranks)
+        if tucker is None:
+            kept = float(np.linalg.norm(tt_svd(kernel, ranks)[-1]))
+        elif last == 3:
+            # Two axes: nothing but the rank between them cuts the core.
+            kept = float(np.linalg.norm(middle(layer_tucker(shape, ranks, tucker))[: ranks[1]]))
+        else:
+            kept = float(np.linalg.norm(tt_svd(core_of(layer_tucker(shape, ranks, tucker)), ranks)[-1]))
+        # All cores but the last are orthogonal, so what it lacks of the norm is the error.
+        return max(size**2 - kept**2, 0.0) ** 0.5 / size
+
+    return error

@@ -16,7 +16,7 @@ from qtt_hw.tt.shapes import full_ranks, inner_ranks, parameters
 from qtt_hw.tt.svd import Array, tt_svd
 from qtt_hw.tt.tucker import tt_tucker
 
-__all__ = ["absorb_ends", "kept_ends", "layer_parameters", "layer_ranks", "layer_train"]
+__all__ = ["absorb_ends", "kept_ends", "layer_parameters", "layer_ranks", "layer_train", "layer_tucker"]
 
 
 def kept_ends(sizes: Sequence[int], ranks: Sequence[int]) -> tuple[bool, bool]:
@@ -52,6 +52,12 @@ def layer_ranks(sizes: Sequence[int], ranks: int | Sequence[int]) -> tuple[int, 
     return (bounds[0] if first else sizes[0], *bounds[1:-1], bounds[-1] if last else sizes[-1])
 
 
+def layer_tucker(sizes: Sequence[int], ranks: Sequence[int], tucker: tuple[int, int]) -> tuple[int, int]:
+    """Tucker ranks of the layer of these ranks: all channels at an end that is not kept."""
+    first, last = kept_ends(sizes, ranks)
+    return (tucker[0] if first else sizes[0], tucker[1] if last else sizes[-1])
+
+
 def absorb_ends(cores: Sequence[Array]) -> list[Array]:
     """A train of the same tensor, with identities for the ends that are not kept: the next cores have taken them in."""
     first, *inner, last = cores
@@ -84,6 +90,5 @@ def layer_train(
     if ranks is not None:
         ranks = layer_ranks(sizes, ranks)
         if tucker is not None:
-            first, last = kept_ends(sizes, ranks)
-            tucker = (tucker[0] if first else sizes[0], tucker[1] if last else sizes[-1])
+            tucker = layer_tucker(sizes, ranks, tucker)
     return absorb_ends(tt_svd(kernel, ranks, eps) if tucker is None else tt_tucker(kernel, tucker, ranks, eps))

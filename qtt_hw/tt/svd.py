@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qtt_hw.tt.shapes import inner_ranks
 
-__all__ = ["Array", "full", "norm", "relative_error", "tt_svd"]
+__all__ = ["Array", "full", "left_singular", "norm", "relative_error", "singular_values", "tt_svd"]
 
 Array = NDArray[np.float64]
 
@@ -60,6 +60,25 @@ def tt_svd(tensor: NDArray, ranks: int | Sequence[int] | None = None, eps: float
         left = rank
     cores.append(rest.reshape(left, sizes[-1], 1))
     return cores
+
+
+def _square(matrix: Array) -> Array:
+    """A matrix [n, n] with the singular values and left vectors of one [n, m], m > n: much faster to decompose."""
+    rows, columns = matrix.shape
+    if columns <= rows:
+        return matrix
+    triangle: Array = np.linalg.qr(matrix.T, mode="r")  # type: ignore[assignment]  # an array, in this mode
+    return triangle.T
+
+
+def left_singular(matrix: Array) -> Array:
+    """The left singular vectors [n, min(n, m)] of a matrix [n, m]."""
+    return np.asarray(np.linalg.svd(_square(matrix), full_matrices=False)[0])
+
+
+def singular_values(matrix: Array) -> Array:
+    """The singular values [min(n, m)] of a matrix [n, m], falling."""
+    return np.asarray(np.linalg.svd(_square(matrix), compute_uv=False))
 
 
 def full(cores: Sequence[Array]) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from qtt_hw.tt.svd import tt_svd
+from qtt_hw.tt.svd import left_singular, tt_svd
 
 __all__ = ["partial_tucker", "tt_tucker", "unfolding"]
 
@@ -33,8 +33,9 @@ def _times(tensor: Array, matrix: Array, mode: int) -> Array:
 def partial_tucker(tensor: NDArray, modes: Sequence[int], ranks: Sequence[int]) -> tuple[Array, list[Array]]:
     """The core and the orthogonal factors U[n, r] of some modes: tensor ~ core times each factor on its mode.
 
-    The factors begin as the leading singular vectors of the unfoldings and are refined in turn, which never makes the
-    error larger (higher-order orthogonal iteration).
+    A mode of full rank keeps its basis. The other factors are the leading singular vectors of the unfoldings, each of
+    what those before it leave, then refined in turn, which never makes the error larger (higher-order orthogonal
+    iteration).
 
     Parameters
     ----------
@@ -57,22 +58,26 @@ def partial_tucker(tensor: NDArray, modes: Sequence[int], ranks: Sequence[int]) 
     if len(modes) != len(ranks) or min(ranks) < 1:
         raise ValueError(f"{len(modes)} modes need as many ranks of at least 1, got {list(ranks)}")
 
-    def leading(y: Array, index: int) -> Array:
-        u = np.linalg.svd(unfolding(y, modes[index]), full_matrices=False)[0]
-        return u[:, : ranks[index]]
+    factors = [np.eye(x.shape[mode]) for mode in modes]
+    # A mode's rank is at most what its unfolding has columns.
+    cut = [i for i, mode in enumerate(modes) if ranks[i] < x.shape[mode] or x.size < x.shape[mode] ** 2]
+    found: list[int] = []
 
-    factors = [leading(x, index) for index in range(len(modes))]
-    size = 0.0
+    def without(index: int | None) -> Array:
+        y = x
+        for other in found:
+            if other != index:
+                y = _times(y, factors[other].T, modes[other])
+        return y
+
+    core, size = x, 0.0
     for _ in range(SWEEPS):
-        for index in range(len(modes)):
-            y = x
-            for other, mode in enumerate(modes):
-                if other != index:
-                    y = _times(y, factors[other].T, mode)
-            factors[index] = leading(y, index)
-        core = _times(y, factors[-1].T, modes[-1])
+        for index in cut:
+            factors[index] = left_singular(unfolding(without(index), modes[index]))[:, : ranks[index]]
+            found = sorted({*found, index})
+        core = without(None)
         before, size = size, float(np.linalg.norm(core))
-        if size <= before * (1.0 + SETTLED):
+        if len(cut) < 2 or size <= before * (1.0 + SETTLED):
             break
     return core, factors
 

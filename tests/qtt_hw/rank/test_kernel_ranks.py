@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from qtt_hw.nn import TTConv2d
-from qtt_hw.rank.kernel_ranks import evbmf_ranks, optimised_ranks, published_tucker_ranks
+from qtt_hw.rank.kernel_ranks import _error_of, evbmf_ranks, optimised_ranks, published_tucker_ranks
+from qtt_hw.tt.ends import layer_train
+from qtt_hw.tt.svd import relative_error
 from qtt_hw.tt.tucker import partial_tucker
 
 
@@ -91,3 +93,25 @@ def test_the_error_is_that_of_the_layer_at_ends_that_it_has_not() -> None:
 
     assert not all(TTConv2d.from_dense(conv(w), ranks, tucker=(6, 8)).ends)
     assert objective(ranks[1]) == min(objective(middle) for middle in range(1, 19))
+
+
+@pytest.mark.parametrize(
+    ("shape", "ranks", "tucker"),
+    [
+        ((6, 3, 3, 8), (4, 3, 5), None),
+        ((6, 3, 3, 8), (2, 3, 3), None),
+        ((6, 3, 3, 8), (2, 5, 3), (2, 3)),
+        ((6, 3, 3, 8), (5, 4, 3), (5, 3)),
+        ((6, 3, 3, 8), (5, 4, 7), (5, 7)),
+        ((6, 5, 8), (4, 5), (4, 5)),
+        ((6, 3, 2, 3, 8), (2, 3, 4, 2), (2, 2)),
+        ((6, 3, 2, 3, 8), (5, 3, 4, 2), (5, 2)),
+        ((6, 3, 2, 3, 8), (5, 3, 4, 7), None),
+    ],
+)
+def test_the_searched_error_is_that_of_the_decomposition(shape: tuple, ranks: tuple, tucker: tuple | None) -> None:
+    w = np.random.default_rng(0).normal(size=shape)
+    found = _error_of(w, tucker)(ranks)
+    assert found == pytest.approx(relative_error(w, layer_train(w, ranks, tucker=tucker)), rel=1e-9)
+    assert 0.1 < found < 1.0
+    assert _error_of(0.0 * w, tucker)(ranks) == 0.0

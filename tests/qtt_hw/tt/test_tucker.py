@@ -54,6 +54,21 @@ def test_what_is_lost_is_within_its_bounds(shape: tuple[int, ...], a: int, b: in
     assert np.linalg.norm(kernel - full(cores)) ** 2 == pytest.approx(max(lost, 0.0), abs=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("shape", "ranks", "found"),
+    [((5, 2, 7), (5, 7), [5, 7]), ((5, 2, 7), (9, 3), [5, 3]), ((12, 2, 3), (12, 2), [4, 2])],
+)
+def test_a_full_rank_cuts_nothing(shape: tuple[int, ...], ranks: tuple[int, int], found: list[int]) -> None:
+    """It keeps its basis, unless the mode is longer than its slices are many: then no more vectors than those."""
+    kernel = np.random.default_rng(0).standard_normal(shape)
+    core, factors = partial_tucker(kernel, (0, 2), ranks)
+    assert [f.shape[1] for f in factors] == found == [core.shape[0], core.shape[2]]
+    assert np.array_equal(factors[0], np.eye(5)) == (shape[0] == 5)
+    lost = np.linalg.norm(kernel - np.einsum("ia,amb,jb->imj", factors[0], core, factors[1]))
+    values = np.linalg.svd(unfolding(kernel, 2), compute_uv=False)
+    assert lost == pytest.approx(np.linalg.norm(values[found[1] :]), abs=1e-12)
+
+
 def test_the_core_s_train_may_be_truncated() -> None:
     kernel = np.random.default_rng(0).standard_normal((8, 3, 3, 10))
     cores = tt_tucker(kernel, (6, 7), ranks=(4, 5, 6))
