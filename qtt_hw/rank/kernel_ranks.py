@@ -82,7 +82,9 @@ def published_tucker_ranks(kernel: NDArray, seed: int = 0, trials: int = PUBLISH
 
     def cost(ranks: dict[str, int]) -> tuple[float]:
         i, o = ranks["in"], ranks["out"]
-        error = max(size**2 - float(kept[i - 1, o - 1]), 0.0) ** 0.5 / size
+        # An unfolding with few columns has fewer vectors than channels.
+        held = float(kept[min(i, len(kept)) - 1, min(o, kept.shape[1]) - 1])
+        error = max(size**2 - held, 0.0) ** 0.5 / size
         ratio = (taken * i + i * o * taps + o * made) / (taken * made * taps)
         return (error + (ratio if ratio <= 1.0 else TOO_COSTLY),)
 

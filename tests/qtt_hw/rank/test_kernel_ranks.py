@@ -44,6 +44,8 @@ def test_the_published_objective() -> None:
     found = published_tucker_ranks(w, trials=16)
     assert every[found] <= sorted(every.values())[4]
     assert found == published_tucker_ranks(w, trials=16)  # the same seed, the same ranks
+    i, o = published_tucker_ranks(np.random.default_rng(0).normal(size=(40, 1, 1, 5)))
+    assert 2 <= i < 40 and 2 <= o < 5
     with pytest.raises(ValueError, match="a kernel of 2 and 9 channels has no ranks from 2"):
         published_tucker_ranks(np.ones((2, 3, 3, 9)))
     with pytest.raises(ValueError, match="a kernel of zeros has no ranks to choose"):
