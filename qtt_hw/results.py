@@ -217,7 +217,7 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits, test: bool) ->
     from qtt_hw.train.sections import QuantSection
     from qtt_hw.train.store import RunStore
     from qtt_hw.train.testing import float_accuracy
-    from qtt_hw.train.untrained import placeholder_graph
+    from qtt_hw.train.untrained import untrained_graph
 
     result = TrainResult.model_validate_json(RunStore(folder).result.read_text(encoding="utf-8"))
     phase = {"dense": "teacher", "compressed": "compress" if config.tune is None else "tune"}.get(kind, kind)
@@ -245,7 +245,7 @@ def _row(kind: str, folder: Path, config: Config, splits: Splits, test: bool) ->
     if model is not None:
         # Of integers in their default formats: a quantised phase whose activations stay in float cannot be frozen.
         spec = config.data.input_spec(splits)
-        row["macs"] = placeholder_graph(model, spec, splits.labels, QuantSection(), config.name).macs()
+        row["macs"] = untrained_graph(model, spec, splits.labels, QuantSection(), config.name).macs()
     return row | {
         "parameters": result.phases[name].parameters if made is None else made.parameters,
         "epochs": result.phases[name].epochs,

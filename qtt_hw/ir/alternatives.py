@@ -22,8 +22,8 @@ def path_alternatives(
 ) -> dict[str, dict[str, tuple[Contraction, ...]]]:
     """By layer and by the path's text, the contractions of every way to group its cores, from both ends.
 
-    Their weights are the layer's own, quantised to the layer's bits; their scales are placeholders, on which cycles and
-    multipliers do not depend.
+    Their weights are the layer's own, quantised to the layer's bits; cycles and multipliers do not depend on
+    their scales, which are arbitrary.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ from qtt_hw.train.distill import Loss
 from qtt_hw.train.measure import accuracy
 from qtt_hw.train.model import replace_layer
 from qtt_hw.train.sections import QuantSection
-from qtt_hw.train.untrained import placeholder_graph
+from qtt_hw.train.untrained import untrained_graph
 from qtt_hw.tt.ends import layer_parameters, layer_ranks
 from qtt_hw.tt.svd import tt_svd
 from rtl_gen.plan.search import DoesNotFit
@@ -207,7 +207,7 @@ class RankSearch:
             When the network cannot be lowered.
         """
         how = self.config.quant or QuantSection()
-        graph = placeholder_graph(network, self.spec, self.splits.labels, how, self.config.name)
+        graph = untrained_graph(network, self.spec, self.splits.labels, how, self.config.name)
         try:
             plan = make_plan(graph, self.device)
         except DoesNotFit:

@@ -23,7 +23,7 @@ from qtt_hw.train.model import build_model, make_network
 from qtt_hw.train.quantized import prepare_model
 from qtt_hw.train.sections import CompressSection, ModelConfig, QuantSection
 
-__all__ = ["Untrained", "network", "placeholder_graph", "untrained"]
+__all__ = ["Untrained", "network", "untrained", "untrained_graph"]
 
 Shape = tuple[int, int, int, int]
 #: The widest offsets seen in trained networks have 25 bits beside their sign.
@@ -63,7 +63,7 @@ class Untrained:
     Attributes
     ----------
     graph : Graph
-        Its scales and offsets are placeholders. Cycles and multipliers do not depend on them; block RAMs and LUTs
+        Its scales and offsets are arbitrary. Cycles and multipliers do not depend on them; block RAMs and LUTs
         do a little, through the widths of sums and offsets, for which a trained network's are assumed.
     alternatives : dict
         By layer and path, the stages of every path of contraction that a layer is free to take, with its modes in
@@ -116,7 +116,7 @@ def untrained(
         raise ValueError(f"{where}: before training, planning needs data, or an input shape C,D,H,W and classes")
     model = _at_given_ranks(build_model(config, spec, len(labels), config.train.seed).eval(), config.compress)
     how = config.quant or QuantSection()
-    graph = placeholder_graph(model, spec, labels, how, config.name)
+    graph = untrained_graph(model, spec, labels, how, config.name)
     found = path_alternatives(model, graph, how.quantisation, any_order=config.model.mode_order == "free")
     return Untrained(graph, {layer: paths for layer, paths in found.items() if layer not in config.model.paths})
 
@@ -130,7 +130,7 @@ def _at_given_ranks(model: nn.Module, how: CompressSection | None) -> nn.Module:
     return network_of(under_compression(model, how)).eval()
 
 
-def placeholder_graph(model: nn.Module, spec: InputSpec, labels: Sequence[str], how: QuantSection, name: str) -> Graph:
+def untrained_graph(model: nn.Module, spec: InputSpec, labels: Sequence[str], how: QuantSection, name: str) -> Graph:
     """The integer graph of a float network whose scales nothing was calibrated for: to be planned, not run."""
     prepared = prepare_model(model, spec, how)
     # The scales that quantisers begin with do.
