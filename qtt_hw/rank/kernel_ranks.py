@@ -14,7 +14,7 @@ from qtt_hw.rank.study import search
 from qtt_hw.tt.ends import layer_parameters, layer_ranks, layer_tucker
 from qtt_hw.tt.shapes import full_ranks
 from qtt_hw.tt.svd import left_singular, singular_values, tt_svd
-from qtt_hw.tt.tucker import partial_tucker, unfolding
+from qtt_hw.tt.tucker import mode_product, partial_tucker, unfolding
 
 __all__ = ["evbmf_ranks", "optimised_ranks", "published_tucker_ranks"]
 
@@ -76,8 +76,7 @@ def published_tucker_ranks(kernel: NDArray, seed: int = 0, trials: int = PUBLISH
     # Of every pair of ranks at once: what the leading singular vectors keep of the norm.
     whole, ends = kernel, (0, kernel.ndim - 1)
     for mode in ends:
-        vectors = left_singular(unfolding(kernel, mode))
-        whole = np.moveaxis(np.tensordot(vectors.T, whole, axes=(1, mode)), 0, mode)
+        whole = mode_product(whole, left_singular(unfolding(kernel, mode)).T, mode)
     kept = (whole**2).sum(axis=tuple(range(1, ends[1]))).cumsum(axis=0).cumsum(axis=1)
 
     def cost(ranks: dict[str, int]) -> tuple[float]:

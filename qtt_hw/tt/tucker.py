@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qtt_hw.tt.svd import left_singular, tt_svd
 
-__all__ = ["partial_tucker", "tt_tucker", "unfolding"]
+__all__ = ["mode_product", "partial_tucker", "tt_tucker", "unfolding"]
 
 Array = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ def unfolding(tensor: NDArray, mode: int) -> Array:
     return moved.reshape(moved.shape[0], -1)
 
 
-def _times(tensor: Array, matrix: Array, mode: int) -> Array:
+def mode_product(tensor: Array, matrix: Array, mode: int) -> Array:
     """matrix [m, n] applied to a mode of size n."""
     return np.asarray(np.moveaxis(np.tensordot(matrix, tensor, axes=(1, mode)), 0, mode))
 
@@ -67,7 +67,7 @@ def partial_tucker(tensor: NDArray, modes: Sequence[int], ranks: Sequence[int]) 
         y = x
         for other in found:
             if other != index:
-                y = _times(y, factors[other].T, modes[other])
+                y = mode_product(y, factors[other].T, modes[other])
         return y
 
     core, size = x, 0.0

@@ -19,6 +19,7 @@ def test_the_rank_of_a_low_rank_matrix_plus_noise(shape: tuple[int, int], rank: 
     matrix = noisy(shape, rank, sigma, seed=rank)
     found = evbmf(matrix)
     assert found.rank == rank == evbmf(matrix.T).rank
+    assert evbmf_rank(matrix) == rank == evbmf_rank(matrix.T)
     assert found.noise == pytest.approx(sigma**2, rel=0.15)
     assert evbmf(matrix, noise=sigma**2).rank == rank
     clean = noisy(shape, rank, 0.0, seed=rank)
