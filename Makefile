@@ -28,6 +28,7 @@ results: .venv/installed
 	$(BIN)/python -m qtt_hw.results
 	$(BIN)/python -m qtt_hw.results --queue models/queue-dqc.toml
 	$(BIN)/python -m qtt_hw.results --queue models/queue-lc.toml
+	$(BIN)/python -m qtt_hw.results --queue models/queue-full.toml
 
 # Seconds of every step after training, on the committed model.
 bench: .venv/installed
