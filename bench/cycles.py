@@ -18,31 +18,30 @@ from typing import Any
 import numpy as np
 from report import command, machine, show
 
-from boards.devices import device
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.file import load
 from qtt_hw.ir.graph import INPUT
 from qtt_hw.ir.nodes import Contraction, Edge, Node, Pool, Window
 from rtl_gen.cycles import predict
-from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.families import ECP5, device, family_of
 from rtl_gen.geometry import Geometry
-from rtl_gen.network import Spec
+from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.plan.plan import stage_specs
 from rtl_gen.plan.search import plan
 
 CHANNELS, RANK, CLASSES = 64, 8, 40
 
 
-def chain(size: int, blocks: int) -> list[StageSpec]:
+def chain(size: int, blocks: int) -> list[Spec]:
     """The synthetic chain: one input a cycle, up to eight results in parallel, a row of slack in every ring."""
     edge = Edge((size, size, size, 1), Format(1, False, 0))
-    specs: list[StageSpec] = []
+    specs: list[Spec] = []
 
     def add(node: Node, window: Window, pe: int) -> None:
         nonlocal edge
         geometry = Geometry.of(window, edge.shape, 1)
         ring = geometry.least_ring + geometry.strides[1]
-        specs.append(StageSpec(node, edge, Folding(simd=1, pe=pe, lanes=1, ring=ring, queue=16)))
+        specs.append(spec_of(node, (edge,), Folding(simd=1, pe=pe, lanes=1, ring=ring, queue=16), ECP5))
         edge = specs[-1].out
 
     def convolve(channels: int, kernel: tuple[int, int, int], stride: int = 1) -> None:
@@ -99,7 +98,7 @@ def main() -> None:
     given = parser.parse_args()
     graph = load(given.model)
     found = plan(graph, device(given.device), fps=given.fps)
-    specs = stage_specs(graph, [(s.stage, s.folding) for s in found.stages])
+    specs = stage_specs(graph, [(s.stage, s.folding) for s in found.stages], family_of(device(given.device)))
     row = {
         "machine": machine(),
         given.model.name: measure(specs, found.input_lanes, graph.output.channels),

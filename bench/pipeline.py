@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from report import command, show
 
-from boards.devices import device
 from qtt_hw.ir.file import load
 from qtt_hw.ir.golden import run
 from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
+from rtl_gen.families import device, family_of
 from rtl_gen.plan.plan import stage_specs
 from rtl_gen.plan.search import plan
 from sim.cosim import cosim
@@ -43,7 +43,7 @@ def measure(path: Path, samples: int, target: str) -> dict[str, Any]:
     x = rng.integers(edge.format.minimum, edge.format.maximum + 1, size=(samples, *edge.shape))
     _, golden_seconds = timed(lambda: run(graph, x))
     found, plan_seconds = timed(lambda: plan(graph, device(target)))
-    specs = stage_specs(graph, [(s.stage, s.folding) for s in found.stages])
+    specs = stage_specs(graph, [(s.stage, s.folding) for s in found.stages], family_of(device(target)))
     _, predict_seconds = timed(lambda: predict(specs, found.input_lanes, classes=graph.output.channels))
     with tempfile.TemporaryDirectory() as folder:
         build = Path(folder) / "build"

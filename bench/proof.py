@@ -20,7 +20,6 @@ from typing import Any, get_args
 from report import command, figures
 
 from boards.build import counts
-from boards.devices import device as find_device
 from boards.place import place
 from boards.synthesis import synthesise
 from qtt_hw.flow import cosim, emit, plan
@@ -29,6 +28,8 @@ from qtt_hw.ir.graph import Graph
 from qtt_hw.results import append_row
 from qtt_hw.train.result import versions
 from rtl_gen.emit import TOP
+from rtl_gen.families import device as find_device
+from rtl_gen.families import family_of
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.lanes import with_lanes
 from rtl_gen.plan.plan import Plan
@@ -51,7 +52,8 @@ def synthesised(graph: Graph, chosen: Plan, folder: Path, placed: bool) -> dict[
     manifest = emit(graph, folder / "plain", chosen)
     work = folder / "synthesis"
     work.mkdir()
-    cells = synthesise([folder / "plain" / name for name in manifest.sources.ecp5], TOP, work)
+    sources = [folder / "plain" / name for name in manifest.sources.ecp5]
+    cells = synthesise(sources, TOP, work, family_of(find_device(chosen.device)))
     netlist = json.loads((work / "netlist.json").read_text(encoding="utf-8"))["modules"][TOP]["cells"]
     dsps = [name for name, cell in netlist.items() if cell["type"] == "MULT18X18D"]
     row: dict[str, Any] = {

@@ -19,7 +19,6 @@ from typing import Any, Literal
 
 from report import command, show
 
-from boards.devices import device as find_device
 from qtt_hw.rank.study import open_storage
 from qtt_hw.train import TrainResult, float_model
 from qtt_hw.train.config import config_from
@@ -27,6 +26,7 @@ from qtt_hw.train.progress import progress_bar
 from qtt_hw.train.rank_search import Front, Point, RankSearch
 from qtt_hw.train.result import versions
 from qtt_hw.train.store import RunStore
+from rtl_gen.families import device as find_device
 
 #: Points of accuracy below the dense network's that the plot shows.
 SHOWN_DROP = 12.0

@@ -15,7 +15,7 @@ class Board:
     ----------
     name : str
     device : str
-        Of `boards.devices`.
+        Of `rtl_gen.families`.
     package : str
     speed : int
         Speed grade.

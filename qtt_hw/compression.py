@@ -22,8 +22,6 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 from pydantic import BaseModel, ConfigDict
 
-from boards.devices import Device
-from boards.devices import device as find_device
 from qtt_hw.data import Splits
 from qtt_hw.flow import freeze_run
 from qtt_hw.ir.file import load
@@ -35,6 +33,8 @@ from qtt_hw.train.model import build_model
 from qtt_hw.train.phase import Progress
 from qtt_hw.train.rank_search import Point, RankSearch
 from qtt_hw.train.sections import CompressSection, ModelConfig, Optimisation, QuantSection
+from rtl_gen.families import Device
+from rtl_gen.families import device as find_device
 from rtl_gen.plan.plan import save_plan
 from rtl_gen.plan.search import plan as make_plan
 

@@ -19,11 +19,11 @@ from qtt_hw.ir.preprocess import preprocess
 
 if TYPE_CHECKING:
     from boards.build import BuildResult
-    from boards.devices import Device
     from boards.place import Placer
     from qtt_hw.ir.check import Row
     from qtt_hw.train.config import Config
     from qtt_hw.train.untrained import Untrained
+    from rtl_gen.families import Device
     from rtl_gen.manifest import Manifest
     from rtl_gen.multiplier import LaneKind
     from rtl_gen.plan.plan import Plan
@@ -117,7 +117,7 @@ def plan(
         By how much, and what fits instead: the fastest plan for a frame rate; for a configuration also the bits that
         its weights may have.
     """
-    from boards.devices import device as find_device
+    from rtl_gen.families import device as find_device
     from rtl_gen.plan.lanes import with_lanes
     from rtl_gen.plan.search import DoesNotFit
     from rtl_gen.plan.search import plan as search

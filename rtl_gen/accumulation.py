@@ -15,13 +15,15 @@ from functools import cached_property
 import numpy as np
 
 from qtt_hw.ir.window import AxisWindow
+from rtl_gen.families import Family
 from rtl_gen.geometry import Geometry
-from rtl_gen.memory import READ_LATENCY
 
-__all__ = ["ACCUMULATE_LATENCY", "Accumulation", "Place", "are_disjoint"]
+__all__ = ["Accumulation", "Place", "accumulate_latency", "are_disjoint"]
 
-#: Cycles from a window's last word, when it is accepted, to its sum or maximum: the memory's read, then the addition.
-ACCUMULATE_LATENCY = READ_LATENCY + 1
+
+def accumulate_latency(family: Family) -> int:
+    """Cycles from a window's last word, when it is accepted, to its sum or maximum: a read, then the addition."""
+    return family.memory.read_latency + 1
 
 
 def are_disjoint(axes: tuple[AxisWindow, AxisWindow, AxisWindow]) -> bool:

@@ -20,11 +20,10 @@ import numpy as np
 from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
-from rtl_gen.add import AddSpec
 from rtl_gen.compiled import load_library
 from rtl_gen.fifo import fifo_latency
-from rtl_gen.folding import StageSpec
-from rtl_gen.network import Network, Spec, edge_at
+from rtl_gen.kinds import Spec
+from rtl_gen.network import Network, edge_at
 from rtl_gen.topology import SOURCE, Reader, Topology
 
 __all__ = ["Model", "NotPeriodic", "Prediction", "predict", "predict_by", "schedule"]
@@ -126,7 +125,7 @@ class Model(Network[int]):
 
     Parameters
     ----------
-    specs : sequence of StageSpec and AddSpec
+    specs : sequence of Spec
     in_lanes : int
         Values in an input word.
     topology : Topology
@@ -193,7 +192,7 @@ class Model(Network[int]):
 
     def add_fifo(self, reader: Reader, flow: int, lanes: int, depth: int | None) -> int:
         behind = self.units.add_link(0)
-        latency = fifo_latency(UNLIMITED if depth is None else depth)
+        latency = fifo_latency(UNLIMITED if depth is None else depth, self.specs[0].family)
         self.fifos[reader] = self.units.add_fifo(flow, behind, -1 if depth is None else depth, latency)
         self._readers[flow] = f"the FIFO before {self._name(reader.stage)}"
         return behind
@@ -210,27 +209,11 @@ class Model(Network[int]):
         self._readers[flow] = self._name(reader.stage)
         return wide
 
-    def add_sum(self, number: int, spec: AddSpec, a: int, b: int) -> int:
-        self._readers[a] = self._readers[b] = self._name(number)
+    def add_node(self, number: int, spec: Spec, flows: Sequence[int], lanes: int) -> int:
+        for flow in flows:
+            self._readers[flow] = self._name(number)
         output = self._output(spec.out_words)
-        self.units.add_adder(a, b, output, spec.folding.queue, spec.latency)
-        return output
-
-    def add_stage(self, number: int, spec: StageSpec, flow: int, lanes: int) -> int:
-        self._readers[flow] = self._name(number)
-        output, folding, geometry = self._output(spec.out_words), spec.folding, spec.geometry
-        collect = spec.in_width // lanes
-        if spec.accumulates:
-            self.units.add_row_pool(
-                *(flow, output, collect, geometry.volume_words, spec.groups),
-                *(spec.result_words, folding.queue, spec.latency, len(geometry.needs), geometry.needs),
-            )
-            return output
-        tables = geometry.needs, geometry.releases, spec.steps
-        self.units.add_stage(
-            *(flow, output, collect, folding.ring, geometry.volume_words, spec.groups),
-            *(spec.result_words, folding.queue, spec.latency, len(tables[0]), *tables),
-        )
+        spec.recurrence(self.units, flows, output, lanes)
         return output
 
     def records(self, link: int) -> _Cycles:
@@ -268,7 +251,7 @@ def schedule(
 
     Parameters
     ----------
-    specs : sequence of StageSpec and AddSpec
+    specs : sequence of Spec
     in_lanes : int
         Values in an input word.
     inferences : int
@@ -305,7 +288,7 @@ def predict(
 
     Parameters
     ----------
-    specs : sequence of StageSpec and AddSpec
+    specs : sequence of Spec
     in_lanes : int
         Values in an input word.
     classes : int

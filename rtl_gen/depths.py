@@ -15,10 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rtl_gen.add import AddSpec
 from rtl_gen.cycles import Model, NotPeriodic, predict_by
-from rtl_gen.memory import BLOCK_DEPTH
-from rtl_gen.network import Spec
+from rtl_gen.kinds import Spec
 from rtl_gen.topology import Reader, Topology
 
 __all__ = ["FifoDepth", "fifo_depths", "short_inputs"]
@@ -62,7 +60,7 @@ class _Network:
 
     @property
     def sums(self) -> list[int]:
-        return [number for number, spec in enumerate(self.specs) if isinstance(spec, AddSpec)]
+        return [number for number, spec in enumerate(self.specs) if len(spec.inputs) > 1]
 
 
 def short_inputs(specs: Sequence[Spec], in_lanes: int, topology: Topology, classes: int) -> list[Reader]:
@@ -137,11 +135,12 @@ def _full(network: _Network, depths: Depths, reader: Reader, least: int, endless
         return runs[depth]
 
     # A FIFO in block RAM delays words longer than one in LUTs: within each kind more depth is never slower.
-    low, high, best = least, BLOCK_DEPTH - 1, endless.interval
+    deep = network.specs[0].family.memory.block_depth
+    low, high, best = least, deep - 1, endless.interval
     if low <= high and run(high).interval <= best:
         best = run(high).interval
     else:
-        low = max(low, BLOCK_DEPTH)
+        low = max(low, deep)
         high = max(low, endless.held[reader])
         while high > low and run(high).interval > best:  # what it holds may grow from inference to inference
             high *= 2
@@ -167,7 +166,7 @@ def fifo_depths(
 
     Parameters
     ----------
-    specs : sequence of StageSpec and AddSpec
+    specs : sequence of Spec
     in_lanes : int
         Values in an input word.
     topology : Topology

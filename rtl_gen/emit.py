@@ -13,11 +13,12 @@ from pathlib import Path
 
 from amaranth.back import verilog
 
-from boards.devices import device as find_device
 from qtt_hw.ir.file import digest_of, load, save
 from qtt_hw.ir.graph import Graph
 from rtl_gen.argmax import output_layout
 from rtl_gen.cycles import predict
+from rtl_gen.families import device as find_device
+from rtl_gen.families import family_of
 from rtl_gen.manifest import NAME as MANIFEST
 from rtl_gen.manifest import InputPort, Manifest, OutputPort, Predicted, Sources, Tap
 from rtl_gen.plan.plan import Plan, load_plan, save_plan, stage_specs
@@ -109,7 +110,8 @@ def emit(
         plan = make_plan(graph, find_device(DEFAULT_DEVICE))
     elif not isinstance(plan, Plan):
         plan = load_plan(Path(plan))
-    specs = stage_specs(graph, [(s.stage, s.folding) for s in plan.stages])
+    family = family_of(find_device(plan.device))
+    specs = stage_specs(graph, [(s.stage, s.folding) for s in plan.stages], family)
     topology = Topology.of(graph, plan.fifo_depths)
     top = Top(specs, plan.input_lanes, topology, taps=taps)
     if any(len(sources) > 1 for sources in topology.reads):

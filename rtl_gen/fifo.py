@@ -5,12 +5,14 @@ from __future__ import annotations
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
-from rtl_gen.memory import READ_LATENCY, Ram, uses_block_ram
+from rtl_gen.families import Family, Resources
+from rtl_gen.memory import Ram
 from rtl_gen.output import OutputQueue
 from rtl_gen.reduce import delay
 
-__all__ = ["BEHIND_RAM", "Fifo", "fifo_latency"]
+__all__ = ["Fifo", "fifo_latency", "fifo_resources"]
 
 #: Words of the queue behind a block RAM: what one LUT RAM holds, and more than are on their way through the memory.
 BEHIND_RAM = 16
@@ -18,15 +20,24 @@ BEHIND_RAM = 16
 _WRITE = 2
 
 
-def fifo_latency(depth: int) -> int:
+def fifo_latency(depth: int, family: Family) -> int:
     """Cycles from a word's acceptance to the first in which it can be taken."""
-    return _WRITE + READ_LATENCY + 2 if uses_block_ram(depth) else 2
+    return _WRITE + family.memory.read_latency + 2 if family.memory.uses_block(depth) else 2
+
+
+def fifo_resources(depth: int, width: int, family: Family) -> Resources:
+    """Of a FIFO of so many words: its memory, and behind a block RAM the queue that it is read into."""
+    counter, memory = ceil_log2(depth + 1), family.memory
+    if memory.uses_block(depth):
+        return Resources(brams=memory.blocks(depth, width), luts=18 + 12 * counter + memory.luts(BEHIND_RAM, width))
+    selection = width * (-(-depth // memory.lut_depth) - 1)
+    return Resources(luts=8 * counter + memory.luts(depth, width) + selection)
 
 
 class Fifo(wiring.Component):
     """Holds `depth` words in all, those in its pipeline and at its output included.
 
-    Timing: a word accepted in cycle t stands at the output from t + `fifo_latency(depth)` on, or from the cycle after
+    Timing: a word accepted in cycle t stands at the output from t + `fifo_latency` on, or from the cycle after
     the word before it was taken; a word taken at t makes room for one accepted at t + 1.
 
     Parameters
@@ -34,12 +45,13 @@ class Fifo(wiring.Component):
     width : int
         Bits of a word.
     depth : int
+    family : Family
     """
 
-    def __init__(self, width: int, depth: int):
+    def __init__(self, width: int, depth: int, family: Family):
         if depth < 1:
             raise ValueError(f"a FIFO holds at least one word, not {depth}")
-        self.width, self.depth = width, depth
+        self.width, self.depth, self.family = width, depth, family
         word = stream.Signature(unsigned(width))
         super().__init__({"i": In(word), "o": Out(word)})
 
@@ -49,7 +61,7 @@ class Fifo(wiring.Component):
         held, following = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
         m.d.comb += following.eq(held + accepted - leaves)
         m.d.sync += [held.eq(following), self.i.ready.eq(following != self.depth)]
-        deep = uses_block_ram(self.depth)
+        deep = self.family.memory.uses_block(self.depth)
         m.submodules.queue = queue = OutputQueue(self.width, BEHIND_RAM if deep else self.depth)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         if deep:
@@ -60,7 +72,7 @@ class Fifo(wiring.Component):
 
     def _through_memory(self, m: Module, accepted: Value, queue: OutputQueue) -> None:
         """Words are written a cycle after they are accepted, and read as soon as the queue has room for them."""
-        m.submodules.memory = memory = Ram(self.depth, self.width)
+        m.submodules.memory = memory = Ram(self.depth, self.width, self.family)
         unread, unread_after = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
         room, room_after = Signal(range(BEHIND_RAM + 1), init=BEHIND_RAM), Signal(range(BEHIND_RAM + 1))
         some, fits, reads = Signal(), Signal(init=1), Signal()
@@ -68,7 +80,7 @@ class Fifo(wiring.Component):
             reads.eq(some & fits),
             unread_after.eq(unread + memory.write_enable - reads),
             room_after.eq(room - reads + queue.freed),
-            queue.push.eq(delay(m, reads, READ_LATENCY, "reads")),
+            queue.push.eq(delay(m, reads, self.family.memory.read_latency, "reads")),
             queue.word.eq(memory.data),
         ]
         m.d.sync += [

@@ -1,7 +1,6 @@
 """Memories with a registered address-to-data path: ROMs of constants and simple dual-port RAMs.
 
-Everything that stores words across cycles is one of these two, so that a family's block RAM (with its own output
-register) is a change in this file alone.
+Everything that stores words across cycles is one of these two.
 """
 
 from __future__ import annotations
@@ -14,21 +13,13 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-__all__ = ["BLOCK_DEPTH", "READ_LATENCY", "Ram", "Rom", "uses_block_ram"]
+from rtl_gen.families import Family
 
-#: Cycles from an address to its data: the memory's own read and the output register.
-READ_LATENCY = 2
-#: Depth from which a memory goes to block RAM rather than to LUTs.
-BLOCK_DEPTH = 65
-
-
-def uses_block_ram(depth: int) -> bool:
-    """Whether a memory of this depth is put into block RAM."""
-    return depth >= BLOCK_DEPTH
+__all__ = ["Ram", "Rom"]
 
 
 class Rom(wiring.Component):
-    """data = words[address], two cycles later.
+    """data = words[address], the family's `read_latency` later.
 
     Parameters
     ----------
@@ -36,11 +27,13 @@ class Rom(wiring.Component):
         Contents, unsigned.
     width : int
         Bits of a word.
+    family : Family
     """
 
-    def __init__(self, words: Sequence[int], width: int):
+    def __init__(self, words: Sequence[int], width: int, family: Family):
         self.words = list(words)
         self.width = width
+        self.family = family
         super().__init__({"address": In(unsigned(max(ceil_log2(len(self.words)), 1))), "data": Out(unsigned(width))})
 
     def elaborate(self, platform: object) -> Module:
@@ -52,7 +45,7 @@ class Rom(wiring.Component):
             shape=unsigned(self.width),
             depth=len(self.words),
             init=self.words,
-            attrs={"rom_style": "block" if uses_block_ram(len(self.words)) else "logic"},
+            attrs={"rom_style": "block" if self.family.memory.uses_block(len(self.words)) else "logic"},
         )
         port = memory.read_port()
         m.d.comb += [port.addr.eq(self.address), port.en.eq(1)]
@@ -61,14 +54,15 @@ class Rom(wiring.Component):
 
 
 class Ram(wiring.Component):
-    """Simple dual port: data = contents[address] two cycles later; contents[write_address] = write_data.
+    """Simple dual port: data = contents[address], `read_latency` later; contents[write_address] = write_data.
 
     An address must not be read in the cycle in which it is written: the contents read are then undefined.
     """
 
-    def __init__(self, depth: int, width: int):
+    def __init__(self, depth: int, width: int, family: Family):
         self.depth = depth
         self.width = width
+        self.family = family
         address = unsigned(max(ceil_log2(depth), 1))
         super().__init__(
             {
@@ -82,11 +76,12 @@ class Ram(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        style = "block" if self.family.memory.uses_block(self.depth) else "distributed"
         m.submodules.memory = memory = Memory(
             shape=unsigned(self.width),
             depth=self.depth,
             init=[],
-            attrs={"ram_style": "block" if uses_block_ram(self.depth) else "distributed", "no_rw_check": 1},
+            attrs={"ram_style": style, "no_rw_check": 1},
         )
         read, write = memory.read_port(), memory.write_port()
         fetched = Signal(self.width)

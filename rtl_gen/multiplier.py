@@ -1,4 +1,4 @@
-"""Multipliers: the one place where a product is formed, three cycles deep.
+"""Multipliers: the one place where a product is formed.
 
 A `dsp` multiplier becomes an instance of the module `qtt_multiplier`, of which `primitives/` holds one Verilog model
 per target: behavioural for simulators, the DSP block with its registers on for an FPGA family. A `logic` multiplier
@@ -10,26 +10,28 @@ from __future__ import annotations
 
 from typing import Literal
 
-from amaranth.hdl import ClockSignal, Instance, Module, Mux, Shape, Signal, Value, signed
+from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value, signed
 
-__all__ = ["DSP_BITS", "MULTIPLY_LATENCY", "LaneKind", "fits_dsp", "multiply"]
+from rtl_gen.families import Family
 
-#: Cycles from operands to product, for every kind.
-MULTIPLY_LATENCY = 3
-#: Signed operand width of the DSP block.
-DSP_BITS = 18
+__all__ = ["LOGIC_LATENCY", "LaneKind", "latency_of", "multiply"]
+
+#: Cycles from operands to product where it is formed in LUTs, by copies or by shifts.
+LOGIC_LATENCY = 3
 
 #: How a lane forms its products.
 LaneKind = Literal["dsp", "logic", "shift"]
 
 
-def fits_dsp(shape: Shape) -> bool:
-    """Whether an operand of this shape fits the DSP block; unsigned ones need a bit more."""
-    return shape.width + (not shape.signed) <= DSP_BITS
+def latency_of(kind: LaneKind, family: Family) -> int:
+    """Cycles from operands to product."""
+    return family.multiplier.latency if kind == "dsp" else LOGIC_LATENCY
 
 
-def multiply(m: Module, platform: object, a: Value, b: Value, kind: Literal["dsp", "logic"], name: str) -> Signal:
-    """The signal a * b of three cycles ago, signed, its logic added to `m`.
+def multiply(
+    m: Module, platform: object, a: Value, b: Value, kind: Literal["dsp", "logic"], name: str, family: Family
+) -> Signal:
+    """The signal a * b of `latency_of(kind, family)` cycles ago, signed, its logic added to `m`.
 
     Parameters
     ----------
@@ -37,24 +39,31 @@ def multiply(m: Module, platform: object, a: Value, b: Value, kind: Literal["dsp
     platform : object
         None in Amaranth's own simulator, which cannot run instances; the same registers are then described here.
     a, b : Value
-        Operands; unsigned ones are extended. At most 18 signed bits each for a DSP.
+        Operands; unsigned ones are extended. At most the multiplier block's signed bits each for a DSP.
     kind : "dsp" or "logic"
     name : str
         Of the product and of the instance.
+    family : Family
     """
     product = Signal(signed(len(a) + len(b) + 1), name=name)
     if kind == "logic":
         _shift_and_add(m, a, b, product)
         return product
+    bits = family.multiplier.bits
     for operand, value in (("a", a), ("b", b)):
-        if not fits_dsp(value.shape()):
-            raise ValueError(f"operand {operand} of {value.shape()!r} does not fit a signed {DSP_BITS}-bit multiplier")
-    wide_a, wide_b = (Signal(signed(DSP_BITS), name=f"{name}_{operand}") for operand in "ab")
-    wide = Signal(signed(2 * DSP_BITS), name=f"{name}_p")
+        shape = value.shape()
+        if shape.width + (not shape.signed) > bits:  # an unsigned operand needs a bit more
+            raise ValueError(f"operand {operand} of {shape!r} does not fit a signed {bits}-bit multiplier")
+    wide_a, wide_b = (Signal(signed(bits), name=f"{name}_{operand}") for operand in "ab")
+    wide = Signal(signed(2 * bits), name=f"{name}_p")
     m.d.comb += [wide_a.eq(a), wide_b.eq(b), product.eq(wide)]
     if platform is None:
-        held_a, held_b, partial = Signal.like(wide_a), Signal.like(wide_b), Signal.like(wide)
-        m.d.sync += [held_a.eq(wide_a), held_b.eq(wide_b), partial.eq(held_a * held_b), wide.eq(partial)]
+        late: Value = wide_a * wide_b
+        for age in range(1, family.multiplier.latency):
+            held = Signal.like(wide, name=f"{name}_{age}")
+            m.d.sync += held.eq(late)
+            late = held
+        m.d.sync += wide.eq(late)
     else:
         m.submodules[f"{name}_multiplier"] = Instance(
             "qtt_multiplier", i_clk=ClockSignal("sync"), i_a=wide_a, i_b=wide_b, o_p=wide

@@ -1,7 +1,7 @@
 """How the stages of a network are joined: one walk, which the RTL and the event model fill with units of their own.
 
 Between a stage's output and an input that reads it stand, in this order and where they are needed: a fork, a FIFO, a
-splitter of wide words, and before a sum a gatherer of narrow ones.
+splitter of wide words, and a gatherer of narrow ones before a unit that does not gather by itself.
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from qtt_hw.ir.nodes import Edge
-from rtl_gen.add import AddSpec
-from rtl_gen.folding import StageSpec
+from rtl_gen.kinds import Spec
 from rtl_gen.topology import SOURCE, Reader, Topology
 
-__all__ = ["Network", "Spec", "edge_at"]
+__all__ = ["Network", "edge_at"]
 
-#: A stage, or a sum of two streams.
-Spec = StageSpec | AddSpec
 #: A stream of words, as the RTL or the event model has it.
 Flow = TypeVar("Flow")
 
@@ -27,8 +24,7 @@ def edge_at(specs: Sequence[Spec], reader: Reader) -> Edge:
     """What is read at an input; the argmax reads the last stage."""
     if reader.stage == len(specs):
         return specs[-1].out
-    spec = specs[reader.stage]
-    return spec.inputs[reader.input] if isinstance(spec, AddSpec) else spec.x
+    return specs[reader.stage].inputs[reader.input]
 
 
 class Network(ABC, Generic[Flow]):
@@ -36,7 +32,7 @@ class Network(ABC, Generic[Flow]):
 
     Parameters
     ----------
-    specs : sequence of StageSpec and AddSpec
+    specs : sequence of Spec
     topology : Topology
 
     Attributes
@@ -54,11 +50,8 @@ class Network(ABC, Generic[Flow]):
         """Put in every stage and what stands before it; `source` brings the input, so many values a word."""
         self._deliver(SOURCE, source, lanes)
         for number, spec in enumerate(self.specs):
-            if isinstance(spec, AddSpec):
-                a, b = (self._gathered(Reader(number, k), spec.in_width) for k in range(2))
-                output = self.add_sum(number, spec, a, b)
-            else:
-                output = self.add_stage(number, spec, *self.narrowed(Reader(number, 0), spec.in_width))
+            inputs = [self._read(Reader(number, k), spec) for k in range(len(spec.inputs))]
+            output = self.add_node(number, spec, [flow for flow, _ in inputs], inputs[0][1])
             self._deliver(number, output, spec.folding.lanes)
 
     def narrowed(self, reader: Reader, wanted: int) -> tuple[Flow, int]:
@@ -66,9 +59,12 @@ class Network(ABC, Generic[Flow]):
         flow, lanes = self._flows[reader], self.lanes[reader]
         return (flow, lanes) if lanes <= wanted else (self.add_splitter(reader, flow, lanes, wanted), wanted)
 
-    def _gathered(self, reader: Reader, wanted: int) -> Flow:
-        flow, lanes = self.narrowed(reader, wanted)
-        return flow if lanes == wanted else self.add_gatherer(reader, flow, lanes, wanted)
+    def _read(self, reader: Reader, spec: Spec) -> tuple[Flow, int]:
+        """What an input reads, in words that its unit takes; and how many values a word has."""
+        flow, lanes = self.narrowed(reader, spec.in_width)
+        if spec.gathers or lanes == spec.in_width:
+            return flow, lanes
+        return self.add_gatherer(reader, flow, lanes, spec.in_width), spec.in_width
 
     def _deliver(self, stage: int, flow: Flow, lanes: int) -> None:
         readers = self.topology.readers[stage]
@@ -80,12 +76,8 @@ class Network(ABC, Generic[Flow]):
             self._flows[reader] = given
 
     @abstractmethod
-    def add_stage(self, number: int, spec: StageSpec, flow: Flow, lanes: int) -> Flow:
-        """The output of a stage that reads words of `lanes` values."""
-
-    @abstractmethod
-    def add_sum(self, number: int, spec: AddSpec, a: Flow, b: Flow) -> Flow:
-        """The output of a sum."""
+    def add_node(self, number: int, spec: Spec, flows: Sequence[Flow], lanes: int) -> Flow:
+        """The output of a stage that reads words of `lanes` values at each of its inputs."""
 
     @abstractmethod
     def add_fork(self, stage: int, flow: Flow, lanes: int, readers: Sequence[Reader]) -> Sequence[Flow]:
@@ -93,7 +85,7 @@ class Network(ABC, Generic[Flow]):
 
     @abstractmethod
     def add_fifo(self, reader: Reader, flow: Flow, lanes: int, depth: int | None) -> Flow:
-        """The output of a FIFO before an input of a sum."""
+        """The output of a FIFO before an input."""
 
     @abstractmethod
     def add_splitter(self, reader: Reader, flow: Flow, lanes: int, wanted: int) -> Flow:

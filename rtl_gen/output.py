@@ -7,16 +7,19 @@ requantiser serves many accumulators. `OutputQueue` never refuses a word: the se
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from qtt_hw.ir.nodes import Contraction
-from rtl_gen.folding import StageSpec
 from rtl_gen.reduce import shape_of
 from rtl_gen.requantizer import RequantizeUnit
+
+if TYPE_CHECKING:
+    from rtl_gen.kinds.windowed import WindowSpec
 
 __all__ = ["OutputQueue", "Serializer", "StageOutput"]
 
@@ -105,7 +108,7 @@ class StageOutput(wiring.Component):
 
     Parameters
     ----------
-    spec : StageSpec
+    spec : WindowSpec
 
     Members
     -------
@@ -118,7 +121,7 @@ class StageOutput(wiring.Component):
     o : Out(stream)
     """
 
-    def __init__(self, spec: StageSpec):
+    def __init__(self, spec: WindowSpec):
         self.spec = spec
         requant = spec.requant
         self.shape = signed(spec.accumulator_bits) if requant is not None else shape_of(spec.x.format)
@@ -155,7 +158,8 @@ class StageOutput(wiring.Component):
             high=high,
             lanes=lanes,
             words=spec.out.channels // lanes,
-            by_channel=isinstance(spec.node, Contraction),
+            by_channel=spec.by_channel,
+            family=spec.family,
         )
         row = self.row
         if serializer.latency:

@@ -15,7 +15,8 @@ from amaranth.utils import ceil_log2
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
-from rtl_gen.multiplier import MULTIPLY_LATENCY, LaneKind, multiply
+from rtl_gen.families import Family
+from rtl_gen.multiplier import LaneKind, latency_of, multiply
 from rtl_gen.shifter import decode, integer_bits, shift_and_negate
 
 __all__ = ["MacArray", "PoolReducer", "shape_of"]
@@ -66,6 +67,7 @@ class MacArray(_Reducer):
         Signed bits that hold every partial sum.
     kind : "dsp", "logic" or "shift"
         How a product is formed; codes are decoded in front of a multiplier.
+    family : Family
     """
 
     def __init__(
@@ -78,13 +80,14 @@ class MacArray(_Reducer):
         carry: int = 1,
         accumulator: int,
         kind: LaneKind,
+        family: Family,
     ):
         if kind == "shift" and not isinstance(weight, Codebook):
             raise ValueError("lanes that shift need weights of a codebook")
         self.x_format, self.weight_format, self.kind = x, weight, kind
         self.simd, self.pe, self.carry = simd, pe, carry
-        self.accumulator = accumulator
-        self.latency = MULTIPLY_LATENCY + ceil_log2(simd) + 1
+        self.accumulator, self.family = accumulator, family
+        self.latency = latency_of(kind, family) + ceil_log2(simd) + 1
         stored = unsigned(weight.bits) if isinstance(weight, Codebook) else shape_of(weight)
         super().__init__(
             {
@@ -136,7 +139,7 @@ class MacArray(_Reducer):
         if self.kind == "shift":
             assert isinstance(self.weight_format, Codebook)
             return shift_and_negate(m, x, weight, self.weight_format, name)
-        return multiply(m, platform, x, weight, self.kind, name)
+        return multiply(m, platform, x, weight, self.kind, name, self.family)
 
 
 class PoolReducer(_Reducer):

@@ -15,19 +15,17 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from qtt_hw.fixedpoint import Requantizer, bits_for_range
-from rtl_gen.memory import READ_LATENCY, Rom
-from rtl_gen.multiplier import DSP_BITS, MULTIPLY_LATENCY, multiply
+from rtl_gen.families import Family
+from rtl_gen.memory import Rom
+from rtl_gen.multiplier import multiply
 from rtl_gen.reduce import delay, shape_of
 
 __all__ = ["RequantizeUnit", "latency_of", "multipliers_of"]
 
-#: Unsigned bits of one piece of a split operand.
-PIECE_BITS = DSP_BITS - 1
 
-
-def pieces(bits: int) -> int:
+def pieces(bits: int, family: Family) -> int:
     """Multiplier operands that a signed value of this width takes: one signed, the rest unsigned below it."""
-    return max(1, -(-(bits - 1) // PIECE_BITS))
+    return max(1, -(-(bits - 1) // (family.multiplier.bits - 1)))
 
 
 def _multiplier_bits(requant: Requantizer) -> int:
@@ -55,20 +53,21 @@ def _half(requant: Requantizer) -> int:
     return 1 << (requant.shift - 1) if requant.shift > 0 else 0
 
 
-def multipliers_of(requant: Requantizer, low: int, high: int) -> int:
+def multipliers_of(requant: Requantizer, low: int, high: int, family: Family) -> int:
     """DSP multipliers per lane."""
     if not requant.affine or scale_of(requant) is not None:
         return 0
-    return pieces(bits_for_range(low, high)) * pieces(_multiplier_bits(requant))
+    return pieces(bits_for_range(low, high), family) * pieces(_multiplier_bits(requant), family)
 
 
-def latency_of(requant: Requantizer, low: int, high: int) -> int:
+def latency_of(requant: Requantizer, low: int, high: int, family: Family) -> int:
     """Cycles from an accumulator to its output integer."""
     if not requant.affine:
         return 3
+    read = family.memory.read_latency
     if scale_of(requant) is not None:
-        return READ_LATENCY + 3
-    return READ_LATENCY + MULTIPLY_LATENCY + multipliers_of(requant, low, high) + 2
+        return read + 3
+    return read + family.multiplier.latency + multipliers_of(requant, low, high, family) + 2
 
 
 class RequantizeUnit(wiring.Component):
@@ -85,12 +84,16 @@ class RequantizeUnit(wiring.Component):
         Words of a position, when rows are channels: word w, lane l is channel w * lanes + l.
     by_channel : bool
         Rows are channels; otherwise `row` names the row of every lane.
+    family : Family
     """
 
-    def __init__(self, requant: Requantizer, *, low: int, high: int, lanes: int, words: int, by_channel: bool):
+    def __init__(
+        self, requant: Requantizer, *, low: int, high: int, lanes: int, words: int, by_channel: bool, family: Family
+    ):
         self.requant, self.low, self.high = requant, low, high
         self.lanes, self.words, self.by_channel = lanes, words, by_channel
-        self.latency = latency_of(requant, low, high)
+        self.family = family
+        self.latency = latency_of(requant, low, high, family)
         rows = len(requant.multiplier or ()) or 1
         super().__init__(
             {
@@ -140,10 +143,10 @@ class RequantizeUnit(wiring.Component):
         for lane in range(self.lanes):
             rows = range(lane, len(offsets), self.lanes) if self.by_channel else range(len(offsets))
             words = [_packed(requant.multiplier[r], m_bits) | _packed(offsets[r], b_bits) << m_bits for r in rows]
-            rom = Rom(words, m_bits + b_bits)
+            rom = Rom(words, m_bits + b_bits, self.family)
             m.submodules[f"rows_{lane}"] = rom
             m.d.comb += rom.address.eq(address)
-            acc = delay(m, self.i[lane], READ_LATENCY, f"acc_{lane}")
+            acc = delay(m, self.i[lane], self.family.memory.read_latency, f"acc_{lane}")
             offset = rom.data[m_bits:].as_signed()
             if scale is not None:
                 whole = Signal(signed(total_bits + 1), name=f"sum_{lane}")
@@ -151,17 +154,23 @@ class RequantizeUnit(wiring.Component):
                 sums.append(whole)
                 continue
             factor = rom.data[:m_bits].as_signed()
-            total = delay(m, offset, MULTIPLY_LATENCY, f"b_{lane}")
-            for index, (a_low, a) in enumerate(_split(acc)):
-                for inner, (f_low, f) in enumerate(_split(factor)):
-                    place = index * pieces(m_bits) + inner
-                    product = multiply(m, platform, a, f, "dsp", f"product_{lane}_{place}")
+            total = delay(m, offset, self.family.multiplier.latency, f"b_{lane}")
+            for index, (a_low, a) in enumerate(self._split(acc)):
+                for inner, (f_low, f) in enumerate(self._split(factor)):
+                    place = index * pieces(m_bits, self.family) + inner
+                    product = multiply(m, platform, a, f, "dsp", f"product_{lane}_{place}", self.family)
                     late = delay(m, product, place, f"product_{lane}_{place}")
                     added = Signal(signed(total_bits + 1), name=f"sum_{lane}_{place}")
                     m.d.sync += added.eq(total + (late << (a_low + f_low)))
                     total = added
             sums.append(total)
         return sums
+
+    def _split(self, value: Value) -> Sequence[tuple[int, Value]]:
+        """(position, piece) such that value = sum of piece << position; every piece fits a signed DSP operand."""
+        bits, count = self.family.multiplier.bits - 1, pieces(len(value), self.family)
+        parts: list[tuple[int, Value]] = [(i * bits, value[i * bits : (i + 1) * bits]) for i in range(count - 1)]
+        return [*parts, ((count - 1) * bits, value[(count - 1) * bits :].as_signed())]
 
     def _row_address(self, m: Module) -> Value:
         if not self.by_channel:
@@ -176,12 +185,3 @@ class RequantizeUnit(wiring.Component):
 
 def _packed(value: int, bits: int) -> int:
     return value & ((1 << bits) - 1)
-
-
-def _split(value: Value) -> Sequence[tuple[int, Value]]:
-    """(position, piece) such that value = sum of piece << position; every piece fits a signed DSP operand."""
-    count = pieces(len(value))
-    parts: list[tuple[int, Value]] = [
-        (i * PIECE_BITS, value[i * PIECE_BITS : (i + 1) * PIECE_BITS]) for i in range(count - 1)
-    ]
-    return [*parts, ((count - 1) * PIECE_BITS, value[(count - 1) * PIECE_BITS :].as_signed())]

@@ -7,16 +7,20 @@ completes a result is accepted against a credit of the output queue; what follow
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from rtl_gen.accumulation import ACCUMULATE_LATENCY, Accumulation
-from rtl_gen.folding import StageSpec
-from rtl_gen.memory import READ_LATENCY, Ram
+from rtl_gen.accumulation import Accumulation, accumulate_latency
+from rtl_gen.memory import Ram
 from rtl_gen.output import StageOutput
 from rtl_gen.reduce import delay, shape_of
+
+if TYPE_CHECKING:
+    from rtl_gen.kinds.pool import RowPoolSpec
 
 __all__ = ["PlaceWalker", "RowPool"]
 
@@ -126,7 +130,7 @@ class PlaceWalker(wiring.Component):
 
 
 class RowPool(wiring.Component):
-    """A pool without a ring as a stream component, with the ports of `rtl_gen.stage.Stage`.
+    """A pool without a ring as a stream component, with the ports of `rtl_gen.ring_unit.RingUnit`.
 
     Timing: a word that completes a result is accepted two cycles after the credit that it needs is freed, or later,
     and no sooner after the word that completed the result before than a result has output words. Other words are always
@@ -134,8 +138,7 @@ class RowPool(wiring.Component):
 
     Parameters
     ----------
-    spec : StageSpec
-        Of a stage that accumulates.
+    spec : RowPoolSpec
     in_lanes : int
         Values in an input word; divides the stage's `in_width`.
 
@@ -147,9 +150,7 @@ class RowPool(wiring.Component):
         `spec.folding.lanes` values of the output format.
     """
 
-    def __init__(self, spec: StageSpec, in_lanes: int):
-        if not spec.accumulates:
-            raise ValueError(f"stage {spec.node.name}: only a pool without a ring accumulates")
+    def __init__(self, spec: RowPoolSpec, in_lanes: int):
         if spec.in_width % in_lanes:
             raise ValueError(
                 f"stage {spec.node.name}: words of {in_lanes} values cannot be gathered to words of {spec.in_width}"
@@ -164,7 +165,7 @@ class RowPool(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec = self.spec
+        spec, read = self.spec, self.spec.family.memory.read_latency
         m.submodules.walker = walker = PlaceWalker(spec.accumulation)
         m.submodules.output = output = StageOutput(spec)
         wiring.connect(m, output.o, wiring.flipped(self.o))
@@ -175,8 +176,8 @@ class RowPool(wiring.Component):
         m.d.comb += taken.eq(whole & walker.place.inside)
         totals = [Signal(shape, name=f"total_{lane}") for lane in range(spec.out_width)]
         olds = self._memory(m, walker.address, taken, Cat(totals))
-        x = delay(m, word, READ_LATENCY - 1, "x")
-        first = delay(m, walker.place.first, READ_LATENCY, "first")
+        x = delay(m, word, read - 1, "x")
+        first = delay(m, walker.place.first, read, "first")
         for lane, total in enumerate(totals):
             value, old = Signal(x_shape, name=f"x_{lane}"), Signal(shape, name=f"old_{lane}")
             m.d.comb += [
@@ -189,8 +190,8 @@ class RowPool(wiring.Component):
             else:
                 m.d.sync += total.eq(Mux(first, 0, old) + value)
         m.d.comb += [
-            output.i_valid.eq(delay(m, completed, ACCUMULATE_LATENCY, "completed")),
-            output.row.eq(delay(m, walker.place.row, ACCUMULATE_LATENCY, "row")),
+            output.i_valid.eq(delay(m, completed, accumulate_latency(spec.family), "completed")),
+            output.row.eq(delay(m, walker.place.row, accumulate_latency(spec.family), "row")),
         ]
         return m
 
@@ -256,22 +257,22 @@ class RowPool(wiring.Component):
         Words that meet the same accumulator are a position's words apart. Where that is less than the way from reading
         an accumulator to writing it, the totals that are not yet read from the memory pass it by.
         """
-        spec = self.spec
+        spec, latency = self.spec, accumulate_latency(self.spec.family)
         if spec.open_depth == 0:
             return Const(0, len(totals))
-        m.submodules.memory = memory = Ram(spec.open_depth, len(totals))
+        m.submodules.memory = memory = Ram(spec.open_depth, len(totals), spec.family)
         addresses, valids = [address], [taken]
-        for age in range(1, ACCUMULATE_LATENCY + 2):
+        for age in range(1, latency + 2):
             addresses.append(delay(m, addresses[-1], 1, f"address_{age}"))
             valids.append(delay(m, valids[-1], 1, f"taken_{age}"))
         m.d.comb += [
             memory.address.eq(address),
-            memory.write_enable.eq(valids[ACCUMULATE_LATENCY]),
-            memory.write_address.eq(addresses[ACCUMULATE_LATENCY]),
+            memory.write_enable.eq(valids[latency]),
+            memory.write_address.eq(addresses[latency]),
             memory.write_data.eq(totals),
         ]
         olds: Value = memory.data
-        for distance in reversed(range(spec.geometry.words, ACCUMULATE_LATENCY + 1)):
+        for distance in reversed(range(spec.geometry.words, latency + 1)):
             same = Signal(name=f"same_{distance}")
             m.d.sync += same.eq(valids[1 + distance] & (addresses[1] == addresses[1 + distance]))
             olds = Mux(same, delay(m, totals, distance - 1, f"totals_{distance}"), olds)

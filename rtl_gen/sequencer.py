@@ -15,17 +15,20 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from rtl_gen.families import Family
 from rtl_gen.loop_nest import Groups, Level, LoopShape, Start, summed
-from rtl_gen.memory import READ_LATENCY
 from rtl_gen.reduce import delay
 from rtl_gen.walker import Walker
 
-__all__ = ["ADDRESS_LATENCY", "DATA_LATENCY", "Sequencer"]
+__all__ = ["ADDRESS_LATENCY", "Sequencer", "data_latency"]
 
 #: Cycles from a step in the loop nest to its addresses, when it need not wait for credit; it is issued in the next one.
 ADDRESS_LATENCY = 3
-#: Cycles from a step in the loop nest to the words that it reads.
-DATA_LATENCY = ADDRESS_LATENCY + READ_LATENCY
+
+
+def data_latency(family: Family) -> int:
+    """Cycles from a step in the loop nest to the words that it reads."""
+    return ADDRESS_LATENCY + family.memory.read_latency
 
 
 class Sequencer(wiring.Component):
@@ -42,13 +45,13 @@ class Sequencer(wiring.Component):
     address, rom_address : Out
         `ADDRESS_LATENCY` cycles after the step.
     valid, first, last : Out
-        A step's words are at hand in this cycle; it is the first, the last of its result. `DATA_LATENCY` after it.
+        A step's words are at hand in this cycle; it is the first, the last of its result. `data_latency` after it.
     row : Out
         The average's row, valid with `last`.
     """
 
-    def __init__(self, shape: LoopShape):
-        self.shape = shape
+    def __init__(self, shape: LoopShape, family: Family):
+        self.shape, self.family = shape, family
         walk = shape.walk
         super().__init__(
             {
@@ -156,9 +159,10 @@ class Sequencer(wiring.Component):
         # A position's words are released with its last step; the address pipeline and the ring delay what follows.
         with m.If(stalls_last & credit):
             m.d.sync += self.released.eq(kept)
-        flags = delay(m, Cat(issue, issue & pending_first, stalls & credit), DATA_LATENCY - 1, "flags")
+        late = data_latency(self.family) - 1
+        flags = delay(m, Cat(issue, issue & pending_first, stalls & credit), late, "flags")
         m.d.comb += Cat(self.valid, self.first, self.last).eq(flags)
-        m.d.comb += self.row.eq(delay(m, row, DATA_LATENCY - 1, "row"))
+        m.d.comb += self.row.eq(delay(m, row, late, "row"))
         return m
 
     def _credit(self, m: Module, stalls: Value) -> Value:

@@ -9,23 +9,15 @@ from amaranth.hdl import Module, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl_gen.add import AddSpec, AddUnit
 from rtl_gen.argmax import Argmax, output_layout
 from rtl_gen.fifo import Fifo
-from rtl_gen.folding import StageSpec
 from rtl_gen.fork import Fork
-from rtl_gen.network import Network, Spec, edge_at
-from rtl_gen.row_pool import RowPool
-from rtl_gen.stage import Stage
+from rtl_gen.kinds import Spec
+from rtl_gen.network import Network, edge_at
 from rtl_gen.stream import Gatherer, Splitter
 from rtl_gen.topology import SOURCE, Reader, Topology
 
-__all__ = ["Top", "port_name", "stage_unit"]
-
-
-def stage_unit(spec: StageSpec, in_lanes: int) -> Stage | RowPool:
-    """The hardware of a stage that reads words of `in_lanes` values."""
-    return RowPool(spec, in_lanes) if spec.accumulates else Stage(spec, in_lanes)
+__all__ = ["Top", "port_name"]
 
 
 def port_name(stage: str) -> str:
@@ -38,7 +30,7 @@ class Top(wiring.Component):
 
     Parameters
     ----------
-    specs : sequence of StageSpec and AddSpec
+    specs : sequence of Spec
     in_lanes : int
         Values in a word of the input stream.
     topology : Topology, optional
@@ -63,6 +55,7 @@ class Top(wiring.Component):
             raise ValueError(f"two stages share the port name {twice!r}")
         if None in self.topology.fifos.values():
             raise ValueError("a FIFO without end is only predicted, not built")
+        self.family = self.specs[0].family
         last = self.specs[-1].out
         self.classes = last.positions * last.channels
         self.names.append("argmax")
@@ -115,7 +108,7 @@ class _Datapath(Network[Any]):
 
     def add_fifo(self, reader: Reader, flow: Any, lanes: int, depth: int | None) -> Any:
         assert depth is not None  # Top refuses it
-        return self._between(reader, flow, "fifo", Fifo(lanes * self._bits(reader), depth))
+        return self._between(reader, flow, "fifo", Fifo(lanes * self._bits(reader), depth, self.top.family))
 
     def add_splitter(self, reader: Reader, flow: Any, lanes: int, wanted: int) -> Any:
         return self._between(reader, flow, "split", Splitter(wanted * self._bits(reader), lanes // wanted))
@@ -123,18 +116,12 @@ class _Datapath(Network[Any]):
     def add_gatherer(self, reader: Reader, flow: Any, lanes: int, wanted: int) -> Any:
         return self._between(reader, flow, "gather", Gatherer(lanes * self._bits(reader), wanted // lanes))
 
-    def add_sum(self, number: int, spec: AddSpec, a: Any, b: Any) -> Any:
-        unit = AddUnit(spec)
+    def add_node(self, number: int, spec: Spec, flows: Sequence[Any], lanes: int) -> Any:
+        unit = spec.unit(lanes)
         self.add(self.top.names[number], unit)
-        wiring.connect(self.m, a, unit.a)
-        wiring.connect(self.m, b, unit.b)
-        return self._observed(number, unit.o)
-
-    def add_stage(self, number: int, spec: StageSpec, flow: Any, lanes: int) -> Any:
-        unit = stage_unit(spec, lanes)
-        self.add(self.top.names[number], unit)
-        wiring.connect(self.m, flow, unit.i)
-        return self._observed(number, unit.o)
+        for port, flow in zip(spec.ports, flows, strict=True):
+            wiring.connect(self.m, flow, getattr(unit, port))
+        return self._observed(number, unit.o)  # type: ignore[attr-defined]
 
     def _observed(self, number: int, output: Any) -> Any:
         """A stage's output, and its tap where there are taps."""
@@ -156,8 +143,8 @@ class _Datapath(Network[Any]):
     def _input_name(self, reader: Reader) -> str:
         """Of an input, where units before it are named after it."""
         name = self.top.names[reader.stage]
-        sums = reader.stage < len(self.specs) and isinstance(self.specs[reader.stage], AddSpec)
-        return f"{name}__{'ab'[reader.input]}" if sums else name
+        ports = self.specs[reader.stage].ports if reader.stage < len(self.specs) else ("i",)
+        return name if len(ports) == 1 else f"{name}__{ports[reader.input]}"
 
 
 def _streams(unit: wiring.Component) -> list[tuple[str, Any]]:

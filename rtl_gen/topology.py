@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 from qtt_hw.ir.graph import INPUT, Graph
-from qtt_hw.ir.nodes import Reshape
 
 __all__ = ["SOURCE", "Reader", "Topology", "compatible"]
 
@@ -65,7 +64,7 @@ class Topology:
         """
         numbers, reads, names = {INPUT: SOURCE}, [], list[str]()
         for node in graph.nodes:
-            if isinstance(node, Reshape):
+            if node.relabels:
                 numbers[node.name] = numbers[node.inputs[0]]
                 continue
             reads.append(tuple(numbers[name] for name in node.inputs))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from boards.step import Progress
 from boards.synthesis import library_folder, synthesise
+from rtl_gen.families import ECP5
 from rtl_gen.manifest import NAME, Manifest, Sources
 from sim.ecp5_blocks import block_ram, multiplier
 
@@ -46,7 +47,8 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress |
         work, whole = Path(name) / "yosys", Path(name) / "whole"
         work.mkdir()
         whole.mkdir()
-        cells = synthesise([build / source for source in manifest.sources.ecp5], manifest.top, work, progress=progress)
+        sources = [build / source for source in manifest.sources.ecp5]
+        cells = synthesise(sources, manifest.top, work, ECP5, progress=progress)
         (work / "netlist.v").replace(whole / "netlist.v")
         (whole / "cells.v").write_text(models(set(cells) - {"$scopeinfo"}), encoding="utf-8")
         for part in (manifest.model, manifest.plan):
@@ -61,7 +63,7 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress |
 
 def models(cells: set[str]) -> str:
     """Verilog models of the named cells; raises ValueError naming a cell that has none."""
-    library = "\n".join((library_folder() / name).read_text(encoding="utf-8") for name in _MODELS)
+    library = "\n".join((library_folder(ECP5) / name).read_text(encoding="utf-8") for name in _MODELS)
     library = re.sub(
         r"\(\*(?!\)).*?\*\)|\bspecify\b.*?\bendspecify\b|^`.*?$", "", library, flags=re.DOTALL | re.MULTILINE
     )

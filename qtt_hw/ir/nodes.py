@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -77,6 +77,9 @@ class Window:
 @dataclass(frozen=True)
 class Node(ABC):
     """A stage of the graph: its name, the edges it reads, and the layer of the user's model that it came from."""
+
+    #: Whether it only reads the same stream with other axes, so that nothing stands for it in hardware.
+    relabels: ClassVar[bool] = False
 
     name: str
     inputs: tuple[str, ...]
@@ -207,6 +210,8 @@ class Permutation(Node):
 @dataclass(frozen=True)
 class Reshape(Node):
     """The same stream read with other axes: no element moves."""
+
+    relabels = True
 
     shape: Shape
 

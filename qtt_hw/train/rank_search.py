@@ -18,7 +18,6 @@ import torch
 from optuna.storages import BaseStorage
 from torch import nn
 
-from boards.devices import Device
 from qtt_hw.data import Splits
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.nn.memory import channels_last
@@ -34,6 +33,7 @@ from qtt_hw.train.sections import QuantSection
 from qtt_hw.train.untrained import untrained_graph
 from qtt_hw.tt.ends import layer_parameters, layer_ranks
 from qtt_hw.tt.svd import tt_svd
+from rtl_gen.families import Device
 from rtl_gen.plan.search import DoesNotFit
 from rtl_gen.plan.search import plan as make_plan
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl_gen.plan.choices import Choice, Lanes, StageChoices, SumChoices, readable
-from rtl_gen.plan.resources import Resources
+from rtl_gen.families import Resources
+from rtl_gen.kinds.choices import Choice, JoinChoices, Lanes, StageChoices, readable
 
-__all__ = ["Block", "Budget", "Front", "Items", "Slot", "Solution", "fronts", "solve"]
+__all__ = ["Budget", "Front", "Items", "Join", "Slot", "Solution", "fronts", "solve"]
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,16 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Block:
-    """A sum and the branches to its two inputs, from the stream that both read; a branch may be empty."""
+class Join:
+    """A stage that joins two branches from the stream that both read; a branch may be empty."""
 
     name: str
-    choices: SumChoices
+    choices: JoinChoices
     branches: tuple[Items, Items]
 
 
 #: Layers and blocks in the order of the stream.
-Items = tuple[Slot | Block, ...]
+Items = tuple[Slot | Join, ...]
 
 
 @dataclass(frozen=True)
@@ -231,19 +231,19 @@ class _SlotStep:
         return {self.slot.name: (text, tuple(choices))}, reads, target
 
 
-class _BlockStep:
+class _JoinStep:
     """A block before what follows it."""
 
-    def __init__(self, block: Block, behind: Fronts, limits: _Limits):
+    def __init__(self, block: Join, behind: Fronts, limits: _Limits):
         self.block, self.behind, self.limits = block, behind, limits
-        starts: dict[tuple[Lanes, Lanes], list[Front]] = {}
+        starts: dict[tuple[Lanes, ...], list[Front]] = {}
         for lanes, choice in block.choices.choices.items():
             if choice.cycles <= limits.cycles:
                 fronts_ = [self._added(choice, front) for reads, front in behind.items() if lanes in reads]
                 starts.setdefault(block.choices.reads(lanes), []).extend(fronts_)
         #: By what the sum reads, the first branch; by that and what this one reads, the second.
-        self.first: dict[tuple[Lanes, Lanes], _Series] = {}
-        self.second: dict[tuple[tuple[Lanes, Lanes], Lanes], _Series] = {}
+        self.first: dict[tuple[Lanes, ...], _Series] = {}
+        self.second: dict[tuple[tuple[Lanes, ...], Lanes], _Series] = {}
         found: list[tuple[Lanes, Front]] = []
         for reads, parts in starts.items():
             start = _pruned(parts, limits.budget) if parts else None
@@ -269,7 +269,7 @@ class _BlockStep:
                     return {**taken, **more, self.block.name: ("", (choice,))}, lanes, target
         raise RuntimeError("a point of the front has no origin")
 
-    def _trace_sum(self, sums: tuple[Lanes, Lanes], target: Point) -> tuple[Choice, Lanes, Point]:
+    def _trace_sum(self, sums: tuple[Lanes, ...], target: Point) -> tuple[Choice, Lanes, Point]:
         for lanes, choice in self.block.choices.choices.items():
             if choice.cycles > self.limits.cycles or self.block.choices.reads(lanes) != sums:
                 continue
@@ -284,10 +284,10 @@ class _Series:
     """Layers and blocks before what follows them."""
 
     def __init__(self, items: Items, behind: Fronts, limits: _Limits):
-        self.steps: list[_SlotStep | _BlockStep] = []
+        self.steps: list[_SlotStep | _JoinStep] = []
         self.before = behind
         for item in reversed(items):
-            step = (_SlotStep if isinstance(item, Slot) else _BlockStep)(item, self.before, limits)  # type: ignore[arg-type]
+            step = (_SlotStep if isinstance(item, Slot) else _JoinStep)(item, self.before, limits)  # type: ignore[arg-type]
             self.steps.insert(0, step)
             self.before = step.before
 
@@ -329,19 +329,19 @@ class Solution:
         return sum((choice.resources for choice in self.choices), Resources())
 
 
-def _end(items: Sequence[Slot | Block]) -> Fronts:
+def _end(items: Sequence[Slot | Join]) -> Fronts:
     """Behind the last: the argmax, which takes words of any width."""
     last = items[-1]
-    made = last.choices.made if isinstance(last, Block) else next(iter(last.paths.values()))[-1].made
+    made = last.choices.made if isinstance(last, Join) else next(iter(last.paths.values()))[-1].made
     return {readable(made, 1): _START}
 
 
-def fronts(items: Sequence[Slot | Block], cycles: int, budget: Budget) -> Fronts:
+def fronts(items: Sequence[Slot | Join], cycles: int, budget: Budget) -> Fronts:
     """The fronts of a whole network, by the widths that its input words can have; empty when none fits."""
     return _Series(tuple(items), _end(items), _Limits(cycles, budget)).before
 
 
-def solve(items: Sequence[Slot | Block], cycles: int, budget: Budget) -> Solution | None:
+def solve(items: Sequence[Slot | Join], cycles: int, budget: Budget) -> Solution | None:
     """The network of least price that fits the budget, with no stage slower than `cycles`; None when there is none."""
     series = _Series(tuple(items), _end(items), _Limits(cycles, budget))
     if not series.before:

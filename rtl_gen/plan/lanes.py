@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import get_args
 
-from qtt_hw.codebook import Codebook
 from qtt_hw.ir.graph import Graph
-from qtt_hw.ir.nodes import Contraction
+from rtl_gen.families import device, family_of
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.plan import Plan, stage_specs
-from rtl_gen.plan.resources import stage_resources
 
 __all__ = ["with_lanes"]
 
@@ -32,14 +30,16 @@ def with_lanes(graph: Graph, plan: Plan, kind: LaneKind) -> Plan:
     """
     if kind not in get_args(LaneKind):
         raise ValueError(f"lanes are one of {', '.join(get_args(LaneKind))}, got {kind!r}")
-    coded = {n.name for n in graph.nodes if isinstance(n, Contraction) and isinstance(n.weight_format, Codebook)}
+    family = family_of(device(plan.device))
+    given = stage_specs(graph, [(stage.stage, stage.folding) for stage in plan.stages], family)
+    coded = {spec.node.name for spec in given if spec.coded}
     changed = {
         stage.stage: stage.folding.model_copy(update={"multiplier": kind}) if stage.stage in coded else stage.folding
         for stage in plan.stages
     }
     stages, more = [], {"multipliers": 0, "dsps": 0, "luts": 0}
-    for spec, stage in zip(stage_specs(graph, list(changed.items())), plan.stages, strict=True):
-        cost = stage_resources(spec)
+    for spec, stage in zip(stage_specs(graph, list(changed.items()), family), plan.stages, strict=True):
+        cost = spec.resources()
         found = {"multipliers": spec.multipliers, "dsps": cost.dsps, "luts": cost.luts}
         stages.append(stage.model_copy(update={"folding": spec.folding, **found}))
         for name in more:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qtt_hw.ir.graph import INPUT, Graph
-from qtt_hw.ir.nodes import Add, Node, Reshape
+from qtt_hw.ir.nodes import Node
 
 __all__ = ["Block", "Series", "nest", "producer"]
 
 
 @dataclass(frozen=True)
 class Block:
-    """A sum and the branches that lead to its two inputs from the stream that both read; a branch may be empty."""
+    """A stage that joins two branches from the stream that both read; a branch may be empty."""
 
-    sum: Add
+    join: Node
     branches: tuple[Series, Series]
 
 
@@ -25,7 +25,7 @@ Series = tuple[Node | Block, ...]
 def producer(graph: Graph, name: str) -> str:
     """The stage whose stream a name stands for, behind reshapes; `INPUT` for the network's own."""
     nodes = {node.name: node for node in graph.nodes}
-    while isinstance(nodes.get(name), Reshape):
+    while name in nodes and nodes[name].relabels:
         name = nodes[name].inputs[0]
     return name
 
@@ -43,7 +43,7 @@ class _Flow:
     def of(cls, graph: Graph) -> _Flow:
         flow = cls({}, {}, {}, {INPUT: 0})
         for node in graph.nodes:
-            if not isinstance(node, Reshape):
+            if not node.relabels:
                 flow._add(node, tuple(producer(graph, name) for name in node.inputs))
         return flow
 
@@ -63,7 +63,7 @@ class _Flow:
         found: list[Node | Block] = []
         while end != start:
             node = self.nodes[end]
-            if isinstance(node, Add):
+            if len(node.inputs) > 1:
                 a, b = (self.series(name, self.gate[end]) for name in self.reads[end])
                 found.append(Block(node, (a, b)))
             else:
@@ -76,7 +76,7 @@ def _names(series: Series) -> list[str]:
     found = []
     for item in series:
         if isinstance(item, Block):
-            found += [name for branch in item.branches for name in _names(branch)] + [item.sum.name]
+            found += [name for branch in item.branches for name in _names(branch)] + [item.join.name]
         else:
             found.append(item.name)
     return found

@@ -10,11 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qtt_hw.errors import one_line
 from qtt_hw.ir.graph import Graph
-from qtt_hw.ir.nodes import Add, Node, Reshape
-from rtl_gen.add import AddSpec
-from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.families import Family
+from rtl_gen.kinds import Folding, Spec, spec_of
 
-__all__ = ["FifoPlan", "PathPlan", "Plan", "StagePlan", "load_plan", "save_plan", "spec_of", "stage_specs"]
+__all__ = ["FifoPlan", "PathPlan", "Plan", "StagePlan", "load_plan", "save_plan", "stage_specs"]
 
 
 class StagePlan(BaseModel):
@@ -146,15 +145,9 @@ class Plan(BaseModel):
         return self.clock_mhz * 1e6 / self.cycles
 
 
-def spec_of(graph: Graph, node: Node, folding: Folding) -> StageSpec | AddSpec:
-    """The hardware of a node under a folding."""
-    edges = [graph.edges[name] for name in node.inputs]
-    return AddSpec(node, (edges[0], edges[1]), folding) if isinstance(node, Add) else StageSpec(node, edges[0], folding)
-
-
-def stage_specs(graph: Graph, foldings: Sequence[tuple[str, Folding]]) -> list[StageSpec | AddSpec]:
+def stage_specs(graph: Graph, foldings: Sequence[tuple[str, Folding]], family: Family) -> list[Spec]:
     """The hardware stages of a graph under the given foldings; raises ValueError naming what does not match."""
-    nodes = [node for node in graph.nodes if not isinstance(node, Reshape)]
+    nodes = [node for node in graph.nodes if not node.relabels]
     names = [node.name for node in nodes]
     if names != [name for name, _ in foldings]:
         strange = next((n for n, _ in foldings if n not in names), None)
@@ -163,7 +156,10 @@ def stage_specs(graph: Graph, foldings: Sequence[tuple[str, Folding]]) -> list[S
             f"the plan does not belong to {graph.name}: "
             + (f"it has no stage {missing}" if missing else f"stage {strange} is not in the model, or out of order")
         )
-    return [spec_of(graph, node, folding) for node, (_, folding) in zip(nodes, foldings, strict=True)]
+    return [
+        spec_of(node, [graph.edges[name] for name in node.inputs], folding, family)
+        for node, (_, folding) in zip(nodes, foldings, strict=True)
+    ]
 
 
 def save_plan(plan: Plan, path: Path) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qtt_hw.ir.graph import Graph
-from qtt_hw.ir.nodes import Add, Contraction, Edge, Node, Reshape
-from rtl_gen.folding import Folding
-from rtl_gen.plan.choices import SumChoices, choices_of
-from rtl_gen.plan.front import Block as SumBlock
-from rtl_gen.plan.front import Items, Slot, Solution
+from qtt_hw.ir.nodes import Contraction, Edge, Node
+from rtl_gen.families import Family
+from rtl_gen.kinds import Folding, kind_of
+from rtl_gen.kinds.choices import JoinChoices, StageChoices
+from rtl_gen.plan.front import Items, Join, Slot, Solution
 from rtl_gen.plan.nest import Block, Series, nest, producer
 
 __all__ = ["Alternatives", "Problem", "along"]
@@ -22,6 +22,11 @@ Alternatives = Mapping[str, Mapping[str, Sequence[Node]]]
 SLOWEST = 64
 
 
+def _contracts(node: Node, layer: str) -> bool:
+    """Whether a stage is a step along a layer's path: what brings the input into the layer's order is not."""
+    return node.source == layer and isinstance(node, Contraction)
+
+
 def along(graph: Graph, alternatives: Alternatives, paths: Mapping[str, str]) -> Graph:
     """The graph with layers contracted along other paths."""
     nodes: list[Node] = []
@@ -29,8 +34,7 @@ def along(graph: Graph, alternatives: Alternatives, paths: Mapping[str, str]) ->
     replaced: dict[str, str] = {}
     for node in graph.nodes:
         inputs = tuple(ends.get(name, name) for name in node.inputs)
-        # What brings the input into a layer's order, a reshape or a permutation, stays.
-        if node.source not in paths or not isinstance(node, Contraction):
+        if node.source not in paths or not _contracts(node, node.source):
             nodes.append(replace(node, inputs=inputs))
             continue
         if node.source not in replaced:
@@ -48,18 +52,19 @@ class Problem:
 
     graph: Graph
     alternatives: Alternatives
+    family: Family
     items: Items
     slots: tuple[Slot, ...]
     #: The stages of a slot along one of its paths.
     stages: dict[tuple[str, str], list[str]]
 
     @classmethod
-    def of(cls, graph: Graph, alternatives: Alternatives) -> Problem:
+    def of(cls, graph: Graph, alternatives: Alternatives, family: Family) -> Problem:
         layers: list[tuple[str, dict[str, Graph]]] = []
         for node in graph.nodes:
-            if isinstance(node, Reshape | Add):
+            if node.relabels or len(node.inputs) > 1:
                 continue
-            if node.source not in alternatives or not isinstance(node, Contraction):
+            if node.source not in alternatives or not _contracts(node, node.source):
                 layers.append((node.name, {"": graph}))
             elif all(name != node.source for name, _ in layers):
                 paths = alternatives[node.source]
@@ -71,21 +76,21 @@ class Problem:
             for text, one in graphs.items():
                 nodes = [n for n in one.nodes if n.name == name]
                 if text:
-                    nodes = [n for n in one.nodes if n.source == name and isinstance(n, Contraction)]
+                    nodes = [n for n in one.nodes if _contracts(n, name)]
                 ranges[text] = range(len(entries), len(entries) + len(nodes))
                 entries += [(node, one.input_of(node), _stream(one, node.inputs[0])) for node in nodes]
             places.append((name, ranges))
-        found = choices_of(entries)
+        found = choices_of(entries, family)
         slots = [Slot(name, {t: tuple(found[i] for i in r) for t, r in ranges.items()}) for name, ranges in places]
         stages = {(name, t): [entries[i][0].name for i in r] for name, ranges in places for t, r in ranges.items()}
-        items = _items(graph, nest(graph), {slot.name: slot for slot in slots})
-        return cls(graph, alternatives, items, tuple(slots), stages)
+        items = _items(graph, nest(graph), {slot.name: slot for slot in slots}, family)
+        return cls(graph, alternatives, family, items, tuple(slots), stages)
 
     @property
     def upper(self) -> int:
         """Cycles at which every stage fits with its least hardware."""
         stages = [stage.serial for slot in self.slots for path in slot.paths.values() for stage in path]
-        sums = [self.graph.input_of(n) for n in self.graph.nodes if isinstance(n, Add)]
+        sums = [self.graph.input_of(n) for n in self.graph.nodes if len(n.inputs) > 1]
         return SLOWEST * max(*stages, *(x.positions * x.channels for x in sums), 1)
 
     def foldings(self, solution: Solution) -> dict[str, Folding]:
@@ -102,17 +107,29 @@ def _stream(graph: Graph, name: str) -> int:
     return graph.edges[producer(graph, name)].channels
 
 
-def _items(graph: Graph, series: Series, slots: Mapping[str, Slot]) -> Items:
+def _items(graph: Graph, series: Series, slots: Mapping[str, Slot], family: Family) -> Items:
     """The slots of a series, each once, and its blocks."""
-    found: dict[str, Slot | SumBlock] = {}
+    found: dict[str, Slot | Join] = {}
     for item in series:
         if isinstance(item, Block):
-            a, b = item.sum.inputs
-            inputs, streams = (graph.edges[a], graph.edges[b]), (_stream(graph, a), _stream(graph, b))
-            branches = (_items(graph, item.branches[0], slots), _items(graph, item.branches[1], slots))
-            name = item.sum.name
-            found[name] = SumBlock(name, SumChoices(item.sum, inputs, streams), branches)
+            node = item.join
+            inputs, streams = [graph.edges[n] for n in node.inputs], [_stream(graph, n) for n in node.inputs]
+            first, second = (_items(graph, branch, slots, family) for branch in item.branches)
+            choices = kind_of(node).choices(node, inputs, streams, family)
+            assert isinstance(choices, JoinChoices)
+            found[node.name] = Join(node.name, choices, (first, second))
         else:
             name = item.name if item.name in slots else item.source
             found[name] = slots[name]
     return tuple(found.values())
+
+
+def choices_of(nodes: Sequence[tuple[Node, Edge, int]], family: Family) -> list[StageChoices]:
+    """The choices of several stages with what they read and the channels of that stream; equal stages share theirs."""
+    known: dict[object, StageChoices] = {}
+    found = []
+    for node, x, stream in nodes:
+        choices = kind_of(node).choices(node, (x,), (stream,), family)
+        key = (type(node), x, stream, choices.key())
+        found.append(known.setdefault(key, choices))
+    return found

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from boards.devices import DEVICES, Device
+from rtl_gen.families import DEVICES, Device, Resources, family_of
 from rtl_gen.plan.front import Solution, solve
-from rtl_gen.plan.limits import USABLE, budget_of, shares_of, slowest
+from rtl_gen.plan.limits import budget_of, shares_of, slowest, usable
 from rtl_gen.plan.problem import Problem
-from rtl_gen.plan.resources import Resources
 
 __all__ = ["DoesNotFit", "too_small"]
 
@@ -33,8 +32,9 @@ def too_small(
     """By how much what exceeds the device least does so at so many cycles, and what fits instead."""
     closest = _closest(problem, device, reserved, cycles)
     shares = {} if closest is None else shares_of(closest.resources + reserved, device)
+    share_of = usable(family_of(device))
     over = ", ".join(
-        f"{name} {share * 100:.0f} % of the usable {int((getattr(device, name) or 0) * USABLE[name])}"
+        f"{name} {share * 100:.0f} % of the usable {int((getattr(device, name) or 0) * share_of[name])}"
         for name, share in shares.items()
         if share > 1
     )

@@ -13,21 +13,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from boards.devices import Device
 from qtt_hw.ir.graph import INPUT, Graph
-from qtt_hw.ir.nodes import Add, Contraction, Pool, Reshape
 from rtl_gen.cycles import Prediction, predict
 from rtl_gen.depths import FifoDepth, fifo_depths
-from rtl_gen.folding import Folding
-from rtl_gen.geometry import Geometry
-from rtl_gen.network import Spec
-from rtl_gen.plan.choices import never_on_dsps
+from rtl_gen.families import Device, Family, Resources, family_of
+from rtl_gen.fifo import fifo_resources
+from rtl_gen.kinds import Folding, Spec, kind_of, spec_of
 from rtl_gen.plan.front import Slot, Solution, solve
-from rtl_gen.plan.limits import OVERHEAD, budget_of, shares_of, slowest
-from rtl_gen.plan.plan import FifoPlan, PathPlan, Plan, StagePlan, spec_of
+from rtl_gen.plan.limits import budget_of, shares_of, slowest
+from rtl_gen.plan.plan import FifoPlan, PathPlan, Plan, StagePlan, stage_specs
 from rtl_gen.plan.problem import Alternatives, Problem, along
 from rtl_gen.plan.refusal import DoesNotFit, too_small
-from rtl_gen.plan.resources import Resources, fifo_resources, stage_resources
 from rtl_gen.topology import SOURCE, Topology
 
 __all__ = ["Alternatives", "DoesNotFit", "along", "fits", "plan", "plan_of"]
@@ -61,14 +57,18 @@ def _fastest(
 
 def _on_dsps(graph: Graph, foldings: Mapping[str, Folding], device: Device, reserved: Resources) -> dict[str, Folding]:
     """Products moved from LUTs to the DSPs that are left, the largest first: faster, and LUTs are for routing."""
-    nodes = {node.name: node for node in graph.nodes}
+    nodes, family = {node.name: node for node in graph.nodes}, family_of(device)
+
+    def spec(name: str, folding: Folding) -> Spec:
+        return spec_of(nodes[name], [graph.edges[n] for n in nodes[name].inputs], folding, family)
+
     found = dict(foldings)
-    costs = {name: stage_resources(spec_of(graph, nodes[name], folding)) for name, folding in found.items()}
+    costs = {name: spec(name, folding).resources() for name, folding in found.items()}
     for name in sorted(found, key=lambda name: costs[name].luts, reverse=True):
-        if found[name].multiplier != "logic" or never_on_dsps(nodes[name], graph.input_of(nodes[name])):
+        if found[name].multiplier != "logic" or spec(name, found[name]).never_on_dsps:
             continue
         folding = found[name].model_copy(update={"multiplier": "dsp"})
-        trial = costs | {name: stage_resources(spec_of(graph, nodes[name], folding))}
+        trial = costs | {name: spec(name, folding).resources()}
         if max(shares_of(sum(trial.values(), reserved), device).values(), default=0.0) <= 1.0:
             found[name], costs = folding, trial
     return found
@@ -85,8 +85,8 @@ def plan_of(
     paths: Sequence[PathPlan] = (),
 ) -> Plan:
     """The plan file's content for the given stages and FIFOs."""
-    each = [stage_resources(s) for s in specs]
-    total = sum(each, OVERHEAD) + _of_fifos(fifos)
+    each = [spec.resources() for spec in specs]
+    total = sum(each, family_of(device).overhead) + _of_fifos(fifos)
     bottleneck = max(specs, key=lambda s: s.cycles)
     return Plan(
         model=graph.name,
@@ -134,7 +134,6 @@ def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Devic
                 continue
             macs = bits = 0
             for stage in stages:
-                assert isinstance(stage.node, Contraction)
                 macs += stage.node.macs(stage.x)
                 bits += int(stage.node.weight.size) * stage.node.weight_format.bits
             alone = solve([Slot(slot.name, {text: stages})], cycles, free)
@@ -182,7 +181,7 @@ def plan(
     DoesNotFit
         By how much, and the nearest plan that does.
     """
-    problem = Problem.of(graph, alternatives or {})
+    problem = Problem.of(graph, alternatives or {}, family_of(device))
     reserved = _expected_fifos(problem)
     target = None if fps is None else int(clock_mhz * 1e6 / fps)
     aim, nearest = fps, None
@@ -193,7 +192,7 @@ def plan(
             if nearest is None:
                 raise
             break
-        if max(shares_of(_total(found), device).values(), default=0.0) > 1.0:
+        if max(shares_of(_total(found, device), device).values(), default=0.0) > 1.0:
             fifos = _of_fifos(found.fifos)
             reserved = Resources(brams=max(reserved.brams, fifos.brams), luts=max(reserved.luts, fifos.luts))
             continue
@@ -213,9 +212,10 @@ def plan(
     )
 
 
-def _total(found: Plan) -> Resources:
+def _total(found: Plan, device: Device) -> Resources:
     """What a plan uses beside the overhead."""
-    return Resources(found.dsps - OVERHEAD.dsps, found.brams - OVERHEAD.brams, found.luts - OVERHEAD.luts)
+    overhead = family_of(device).overhead
+    return Resources(found.dsps - overhead.dsps, found.brams - overhead.brams, found.luts - overhead.luts)
 
 
 def _planned(
@@ -243,7 +243,8 @@ def _planned(
     chosen = solution.paths
     graph = along(problem.graph, problem.alternatives, chosen)
     foldings = _on_dsps(graph, problem.foldings(solution), device, reserved)
-    specs = [spec_of(graph, n, foldings[n.name]) for n in graph.nodes if not isinstance(n, Reshape)]
+    family = family_of(device)
+    specs = stage_specs(graph, [(n.name, foldings[n.name]) for n in graph.nodes if not n.relabels], family)
     topology = Topology.of(graph)
     widest = max(specs[reader.stage].in_width for reader in topology.readers[SOURCE])
     in_lanes = max(lanes for lanes in solution.reads if lanes <= widest)
@@ -259,18 +260,20 @@ def _planned(
 
     depths = fifo_depths(specs, in_lanes, topology, classes=classes, progress=deepening)
     topology = topology.with_fifos({depth.reader: depth.full for depth in depths})
-    fifos = [_fifo_plan(graph, specs, in_lanes, topology, depth) for depth in depths]
+    fifos = [_fifo_plan(graph, specs, in_lanes, topology, depth, family) for depth in depths]
     prediction = predict(specs, in_lanes, classes=classes, topology=topology, progress=predicting)
     costs = _path_costs(problem, solution, wanted, device) if chosen else []
     return plan_of(graph, specs, fifos, prediction, in_lanes, device, clock_mhz, costs)
 
 
-def _fifo_plan(graph: Graph, specs: Sequence[Spec], in_lanes: int, topology: Topology, depth: FifoDepth) -> FifoPlan:
+def _fifo_plan(
+    graph: Graph, specs: Sequence[Spec], in_lanes: int, topology: Topology, depth: FifoDepth, family: Family
+) -> FifoPlan:
     """The FIFO of a sum as the plan file has it."""
     node, source = specs[depth.reader.stage].node, topology.reads[depth.reader.stage][depth.reader.input]
     lanes = in_lanes if source == SOURCE else specs[source].folding.lanes
     width = lanes * graph.edges[node.inputs[depth.reader.input]].format.bits
-    cost = fifo_resources(depth.full, width)
+    cost = fifo_resources(depth.full, width, family)
     return FifoPlan(
         stage=node.name,
         input=depth.reader.input,
@@ -289,16 +292,16 @@ def _expected_fifos(problem: Problem) -> Resources:
     for node in graph.nodes:
         x = graph.input_of(node)
         behind = max(lag[name] for name in node.inputs)
-        if isinstance(node, Contraction | Pool):
-            behind += float(Geometry.of(node.window, x.shape, x.channels).needs[0] - 1) / x.positions
-        if isinstance(node, Add):
+        if not node.relabels:
+            behind += float(kind_of(node).held(node, x)) / x.positions
+        if len(node.inputs) > 1:
             gap = abs(lag[node.inputs[0]] - lag[node.inputs[1]]) * x.positions * x.channels
-            total += fifo_resources(max(1, round(gap * FIFO_MARGIN)), x.format.bits)
+            total += fifo_resources(max(1, round(gap * FIFO_MARGIN)), x.format.bits, problem.family)
         lag[node.name] = behind
     return total
 
 
 def fits(graph: Graph, device: Device, alternatives: Alternatives | None = None) -> bool:
     """Whether some folding, along some of the free paths, fits the device, however slow it is."""
-    problem = Problem.of(graph, alternatives or {})
+    problem = Problem.of(graph, alternatives or {}, family_of(device))
     return solve(problem.items, problem.upper, budget_of(device, _expected_fifos(problem))) is not None

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from boards.devices import Device
 from qtt_hw.cli import main
 from qtt_hw.compression import CompressResult, _compressing, compress, configuration
 from qtt_hw.ir.file import load
 from qtt_hw.train.config import config_from, load_config
 from qtt_hw.train.rank_search import Point
+from rtl_gen.families import Device
 from rtl_gen.plan.plan import load_plan
 
 NET = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from boards.devices import Device
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.flow import plan
@@ -14,6 +13,7 @@ from qtt_hw.ir.nodes import Contraction, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.train.config import Config
 from qtt_hw.train.sections import ModelConfig, QuantSection
+from rtl_gen.families import Device
 from rtl_gen.plan.search import DoesNotFit
 
 

@@ -14,9 +14,10 @@ from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, IntArray, Requantizer
 from qtt_hw.ir.graph import INPUT, Graph, InputSpec
 from qtt_hw.ir.nodes import Add, Contraction, Edge, Node, Permutation, Pool, Reshape, Window
-from rtl_gen.add import AddSpec
-from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.families import ECP5
 from rtl_gen.geometry import Geometry
+from rtl_gen.kinds import Folding, Spec, spec_of
+from rtl_gen.kinds.add import AddSpec
 from rtl_gen.topology import SOURCE, Topology, compatible
 
 
@@ -37,7 +38,7 @@ def unpack(words: tuple[int, ...], lanes: int, fmt: Format) -> IntArray:
 class Case:
     """A stage, the lanes of its input words and random input integers [N, D, H, W, C]."""
 
-    spec: StageSpec
+    spec: Spec
     in_lanes: int
     x: IntArray
 
@@ -74,7 +75,7 @@ def accumulated_cases(draw: st.DrawFn) -> Case:
     lanes = draw(st.sampled_from(_divisors(simd)))
     queue = max(simd // lanes, draw(st.sampled_from([1, 3, 16, 32])))
     try:
-        spec = StageSpec(node, edge, Folding(simd=simd, pe=simd, lanes=lanes, ring=0, queue=queue))
+        spec = spec_of(node, (edge,), Folding(simd=simd, pe=simd, lanes=lanes, ring=0, queue=queue), ECP5)
     except ValueError:  # the kernel is larger than the padded axis
         assume(False)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -153,9 +154,9 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
         carry=carry,
     )
     try:
-        spec = StageSpec(node, edge, folding)
+        spec = spec_of(node, (edge,), folding, ECP5)
     except ValueError:
-        spec = StageSpec(node, edge, folding.model_copy(update={"lanes": pe * carry}))
+        spec = spec_of(node, (edge,), folding.model_copy(update={"lanes": pe * carry}), ECP5)
     x = rng.integers(fmt.minimum, fmt.maximum + 1, size=(3, *edge.shape))
     return Case(spec, draw(st.sampled_from(_divisors(simd * carry))), x)
 
@@ -248,7 +249,7 @@ class NetworkCase:
     """A residual network as hardware: its graph, stages and connections without FIFOs, and input integers."""
 
     graph: Graph
-    specs: list[StageSpec | AddSpec]
+    specs: list[Spec]
     topology: Topology
     in_lanes: int
     x: IntArray
@@ -320,10 +321,10 @@ class _Builder:
         return self.add(Add.aligned(self.name(), (ends[0], ends[1]), "net", a, b, self.format()))
 
 
-def _folded(draw: st.DrawFn, graph: Graph, topology: Topology) -> tuple[list[StageSpec | AddSpec], int]:
+def _folded(draw: st.DrawFn, graph: Graph, topology: Topology) -> tuple[list[Spec], int]:
     """Foldings at random whose widths agree, and the lanes of the input."""
     nodes = [node for node in graph.nodes if not isinstance(node, Reshape)]
-    found: list[StageSpec | AddSpec] = []
+    found: list[Spec] = []
 
     def fitting(stage: int, total: int) -> list[int]:
         """Lanes that all readers of a stage can take."""
@@ -339,7 +340,7 @@ def _folded(draw: st.DrawFn, graph: Graph, topology: Topology) -> tuple[list[Sta
         if isinstance(node, Add):
             lanes = draw(st.sampled_from(fitting(number, edges[0].channels)))
             folding = Folding(simd=lanes, pe=lanes, lanes=lanes, ring=0, queue=queue)
-            found.insert(0, AddSpec(node, (edges[0], edges[1]), folding))
+            found.insert(0, AddSpec(node, (edges[0], edges[1]), folding, ECP5))
             continue
         simd = 1 if isinstance(node, Permutation) else draw(st.sampled_from(_divisors(edges[0].channels)))
         pe = draw(st.sampled_from(_divisors(node.out_size))) if isinstance(node, Contraction) else simd
@@ -348,12 +349,12 @@ def _folded(draw: st.DrawFn, graph: Graph, topology: Topology) -> tuple[list[Sta
         ring = Geometry.of(window, edges[0].shape, simd).least_ring + draw(st.integers(0, 12))
         folding = Folding(simd=simd, pe=pe, lanes=lanes, ring=ring, queue=max(pe // lanes, queue))
         try:
-            found.insert(0, StageSpec(node, edges[0], folding))
+            found.insert(0, spec_of(node, (edges[0],), folding, ECP5))
         except ValueError:  # too many output words for the steps of a result
             fewer = {"pe": 1, "lanes": 1} if isinstance(node, Contraction) else {"simd": 1, "pe": 1, "lanes": 1}
             if "simd" in fewer:
                 fewer["ring"] = ring * simd
-            found.insert(0, StageSpec(node, edges[0], folding.model_copy(update=fewer)))
+            found.insert(0, spec_of(node, (edges[0],), folding.model_copy(update=fewer), ECP5))
     return found, draw(st.sampled_from(fitting(SOURCE, graph.input.edge.channels)))
 
 

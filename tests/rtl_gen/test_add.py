@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.golden import run_node
 from qtt_hw.ir.nodes import Add, Edge
-from rtl_gen.add import AddSpec, AddUnit
-from rtl_gen.folding import Folding
+from rtl_gen.families import ECP5
+from rtl_gen.kinds import Folding
+from rtl_gen.kinds.add import AddSpec, AddUnit
 from sim.stream import exchange
 
 formats = st.builds(Format, st.integers(2, 8), st.booleans(), st.integers(-3, 6))
@@ -27,7 +28,7 @@ def test_equals_golden_under_stalls(words, data):
     lanes = data.draw(st.sampled_from([1, 2, 3]))
     shape = (2, 1, 3, lanes * data.draw(st.integers(1, 3)))
     node = Add.aligned("sum", ("a", "b"), "sum", a, b, out)
-    spec = AddSpec(node, (Edge(shape, a), Edge(shape, b)), folding(lanes, data.draw(st.sampled_from([1, 2, 16]))))
+    spec = AddSpec(node, (Edge(shape, a), Edge(shape, b)), folding(lanes, data.draw(st.sampled_from([1, 2, 16]))), ECP5)
     rng = np.random.default_rng(data.draw(st.integers(0, 1 << 32)))
     xs = [rng.integers(fmt.minimum, fmt.maximum + 1, (4, *shape)) for fmt in (a, b)]
     # both ends of both ranges
@@ -56,6 +57,6 @@ def test_refusals_name_the_stage_and_the_choice():
         ({"queue": 0}, "stage sum: a queue of 0 words cannot hold one result"),
     ):
         with pytest.raises(ValueError, match=message):
-            AddSpec(node, (edge, edge), folding(2).model_copy(update=changes))
+            AddSpec(node, (edge, edge), folding(2).model_copy(update=changes), ECP5)
     with pytest.raises(ValueError, match=r"adds \[1, 1, 1, 2\] to \[1, 1, 1, 4\]"):
-        AddSpec(node, (edge, Edge((1, 1, 1, 2), edge.format)), folding(2))
+        AddSpec(node, (edge, Edge((1, 1, 1, 2), edge.format)), folding(2), ECP5)

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from boards.devices import Device, device
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.graph import INPUT, Graph, InputSpec
 from qtt_hw.ir.nodes import Add, Contraction, Edge, Node, Pool, Reshape, Window
 from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
-from rtl_gen.plan.choices import SumChoices
-from rtl_gen.plan.front import Block, Budget, Items, Slot, fronts, solve
+from rtl_gen.families import ECP5, Device, Resources, device
+from rtl_gen.fifo import fifo_resources
+from rtl_gen.kinds import kind_of
+from rtl_gen.plan.front import Budget, Items, Join, Slot, fronts, solve
 from rtl_gen.plan.plan import load_plan, save_plan, stage_specs
 from rtl_gen.plan.problem import Problem, along
-from rtl_gen.plan.resources import Resources, fifo_resources
 from rtl_gen.plan.search import plan
 from rtl_gen.topology import SOURCE, Topology, compatible
 from sim.cosim import cosim
@@ -86,11 +86,11 @@ def sixes() -> Graph:
 GRAPHS = {"sixes": sixes, "identity": identity, "projection": projection, "nested": nested}
 
 
-def parts(items: Items) -> list[Slot | Block]:
+def parts(items: Items) -> list[Slot | Join]:
     """Slots and blocks, those within branches too."""
-    found: list[Slot | Block] = []
+    found: list[Slot | Join] = []
     for item in items:
-        if isinstance(item, Block):
+        if isinstance(item, Join):
             found += parts(item.branches[0]) + parts(item.branches[1])
         found.append(item)
     return found
@@ -107,7 +107,7 @@ def every_total(problem: Problem, cycles: int) -> set[tuple[int, int, int]]:
     options = []
     for name in _stages(graph):
         part = by_name[name]
-        if isinstance(part, Block):
+        if isinstance(part, Join):
             ways = list(part.choices.choices.items())
         else:
             (stage,) = part.paths[""]
@@ -138,7 +138,7 @@ def least(points: set[tuple[int, int, int]]) -> set[tuple[int, int, int]]:
 
 @pytest.mark.parametrize(("name", "cycles"), [(name, cycles) for name in GRAPHS for cycles in (9, 150, 500)])
 def test_the_front_is_the_front_of_all_combinations(name: str, cycles: int) -> None:
-    problem = Problem.of(GRAPHS[name](), {})
+    problem = Problem.of(GRAPHS[name](), {}, ECP5)
     totals = every_total(problem, cycles)
     if not totals:
         assert solve(problem.items, cycles, Budget(None, None, None, (1.0, 1.0, 1.0))) is None
@@ -154,7 +154,7 @@ def test_the_front_is_the_front_of_all_combinations(name: str, cycles: int) -> N
         within = [Resources(*t) for t in totals if t[0] <= dsps]
         assert solution is not None
         assert budget.price(solution.resources) == pytest.approx(min(map(budget.price, within)), rel=1e-12)
-        specs = stage_specs(problem.graph, [(n, problem.foldings(solution)[n]) for n in _stages(problem.graph)])
+        specs = stage_specs(problem.graph, [(n, problem.foldings(solution)[n]) for n in _stages(problem.graph)], ECP5)
         assert all(spec.cycles <= cycles for spec in specs)
 
 
@@ -168,13 +168,13 @@ def test_a_plan_s_fifos_and_cycles_are_the_event_model_s(name: str, tmp_path: Pa
     found = plan(graph, device("ecp5-12f"))
     save_plan(found, tmp_path / "plan.json")
     assert load_plan(tmp_path / "plan.json") == found
-    specs = stage_specs(graph, [(s.stage, s.folding) for s in found.stages])
+    specs = stage_specs(graph, [(s.stage, s.folding) for s in found.stages], ECP5)
     topology = Topology.of(graph, found.fifo_depths)
     expected = predict(specs, found.input_lanes, classes=3, topology=topology)
     assert (found.cycles, found.latency) == (expected.interval, expected.latency)
     assert [fifo.stage for fifo in found.fifos] == [n.name for n in graph.nodes if isinstance(n, Add)]
     assert all(1 <= fifo.least <= fifo.depth for fifo in found.fifos)
-    costs = [fifo_resources(fifo.depth, fifo.width) for fifo in found.fifos]
+    costs = [fifo_resources(fifo.depth, fifo.width, ECP5) for fifo in found.fifos]
     assert [(c.brams, c.luts) for c in costs] == [(fifo.brams, fifo.luts) for fifo in found.fifos]
     assert found.luts == sum(s.luts for s in found.stages) + sum(f.luts for f in found.fifos) + 900
     assert found.brams == sum(s.brams for s in found.stages) + sum(f.brams for f in found.fifos) + 1
@@ -182,12 +182,12 @@ def test_a_plan_s_fifos_and_cycles_are_the_event_model_s(name: str, tmp_path: Pa
 
 def test_fifos_that_do_not_fit_beside_the_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     toy = Device("toy", dsps=20, brams=40, luts=40000)
-    monkeypatch.setattr("rtl_gen.plan.search.fifo_resources", lambda depth, width: Resources(brams=40))
+    monkeypatch.setattr("rtl_gen.plan.search.fifo_resources", lambda depth, width, family: Resources(brams=40))
     with pytest.raises(ValueError, match=r"does not fit toy \(brams 10\d % of the usable 40\); it fits ecp5-25f"):
         plan(identity(), toy, fps=1000)
     # What they are expected to take is kept free; where they take ever more, it is said.
     costs = (Resources(luts=n) for n in (10, 600, 850, 950, 1100))
-    monkeypatch.setattr("rtl_gen.plan.search.fifo_resources", lambda depth, width: next(costs))
+    monkeypatch.setattr("rtl_gen.plan.search.fifo_resources", lambda depth, width, family: next(costs))
     with pytest.raises(ValueError, match="the FIFOs of its sums take 0 block RAMs and 1100 LUTs, which do not fit toy"):
         plan(identity(), replace(toy, luts=5000))
 
@@ -242,7 +242,7 @@ def test_a_frame_rate_is_reached_by_the_predicted_cycles(name: str) -> None:
 def test_a_sum_reads_no_words_that_it_would_have_to_split() -> None:
     (sums,) = [node for node in identity().nodes if isinstance(node, Add)]
     edge = identity().edges[sums.inputs[0]]
-    choices = SumChoices(sums, (edge, edge), (edge.channels, edge.channels))
+    choices = kind_of(sums).choices(sums, (edge, edge), (edge.channels, edge.channels), ECP5)
     for lanes in choices.choices:
         assert all(lanes % width == 0 for widths in choices.reads(lanes) for width in widths)
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from boards.devices import device
 from qtt_hw.ir.nodes import Reshape
 from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
-from rtl_gen.folding import StageSpec
+from rtl_gen.families import ECP5, device
+from rtl_gen.kinds import spec_of
 from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.search import plan, plan_of
 from sim.cosim import cosim
@@ -28,7 +28,7 @@ def narrowed(network, found: Plan) -> Plan:
     """The plan with `NARROW` choices and rings of a whole row or more."""
     chain = [s.folding.model_copy(update={**NARROW.get(s.stage, {}), "ring": 300}) for s in found.stages]
     nodes = [node for node in network.nodes if not isinstance(node, Reshape)]
-    specs = [StageSpec(node, network.input_of(node), folding) for node, folding in zip(nodes, chain, strict=True)]
+    specs = [spec_of(n, (network.input_of(n),), folding, ECP5) for n, folding in zip(nodes, chain, strict=True)]
     prediction = predict(specs, 4, classes=5)
     return plan_of(network, specs, (), prediction, 4, device("ecp5-25f"), 100.0)
 

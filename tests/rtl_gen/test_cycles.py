@@ -12,8 +12,9 @@ from qtt_hw.ir.graph import INPUT
 from qtt_hw.ir.nodes import Contraction, Edge, Permutation, Pool, Window
 from rtl_gen import cycles
 from rtl_gen.cycles import NotPeriodic, predict, predict_by, schedule
-from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.families import ECP5
 from rtl_gen.geometry import Geometry
+from rtl_gen.kinds import Folding, spec_of
 from rtl_gen.top import Top
 from sim.stream import transfer
 
@@ -24,7 +25,7 @@ def stage(node, x, simd, pe, lanes, slack=0, queue=16):
     """A folded stage with `slack` ring words beyond those that it needs."""
     window = getattr(node, "window", Window())
     ring = Geometry.of(window, x.shape, simd).least_ring + slack
-    return StageSpec(node, x, Folding(simd=simd, pe=pe, lanes=lanes, ring=ring, queue=queue))
+    return spec_of(node, (x,), Folding(simd=simd, pe=pe, lanes=lanes, ring=ring, queue=queue), ECP5)
 
 
 def contraction(name, x, channels, window):
@@ -97,7 +98,7 @@ def test_progress_counts_inferences_up_to_those_predicted(chain, monkeypatch):
 def test_a_deadlock_names_the_stage_whose_buffers_are_too_small(stuck):
     x = Edge((2, 2, 2, 4), FORMAT)
     specs = [pointwise(name, x, 1) for name in ("first", "second", "third")]
-    specs[stuck].folding = specs[stuck].folding.model_copy(update={"ring": 1})  # StageSpec itself would refuse it
+    specs[stuck].folding = specs[stuck].folding.model_copy(update={"ring": 1})  # the spec itself would refuse it
     with pytest.raises(ValueError, match=rf"^the schedule stops at stage {specs[stuck].node.name}: its buffers"):
         predict(specs, 1, classes=32)
     assert len(schedule(specs, 1, 2, classes=None)[-1]) < 64
@@ -118,13 +119,14 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.graph import INPUT
 from qtt_hw.ir.nodes import Edge, Pool, Window
 from rtl_gen.cycles import predict
-from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.families import ECP5
+from rtl_gen.kinds import Folding, Spec, spec_of
 
 edge = Edge((4, 4, 4, 1 << 14), Format(4, True, 0))
 node = Pool("large", (INPUT,), "large", "max", Window())
-spec = StageSpec(node, edge, Folding(simd=1, pe=1, lanes=1, ring=1 << 14, queue=16))
+spec = spec_of(node, (edge,), Folding(simd=1, pe=1, lanes=1, ring=1 << 14, queue=16), ECP5)
 small = Pool("small", (INPUT,), "small", "max", Window((4, 4, 4)))
-last = StageSpec(small, edge, Folding(simd=1, pe=1, lanes=1, ring=1 << 20, queue=16))
+last = spec_of(small, (edge,), Folding(simd=1, pe=1, lanes=1, ring=1 << 20, queue=16), ECP5)
 
 
 def most():

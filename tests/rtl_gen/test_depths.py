@@ -10,8 +10,9 @@ from qtt_hw.ir.graph import INPUT, Graph, InputSpec
 from qtt_hw.ir.nodes import Add, Contraction, Edge, Window
 from rtl_gen.cycles import NotPeriodic, predict, schedule
 from rtl_gen.depths import fifo_depths, short_inputs
-from rtl_gen.folding import Folding
+from rtl_gen.families import ECP5
 from rtl_gen.geometry import Geometry
+from rtl_gen.kinds import Folding
 from rtl_gen.plan.plan import stage_specs
 from rtl_gen.top import Top
 from rtl_gen.topology import Reader, Topology
@@ -52,7 +53,7 @@ class Residual:
         """(specs, topology), with a head over what is left."""
         self.stage("head", source, Window(self.edges[source].shape[:3]), made=CLASSES, slack=0)
         graph = Graph("residual", InputSpec(self.edges[INPUT], self.edges[INPUT].shape), tuple(self.nodes))
-        return stage_specs(graph, self.foldings), Topology.of(graph)
+        return stage_specs(graph, self.foldings, ECP5), Topology.of(graph)
 
 
 def identity():
@@ -201,7 +202,7 @@ def test_of_random_networks(networks, data):
 
 def test_a_network_that_hangs_for_another_reason_is_refused():
     specs, topology = identity()
-    specs[0].folding = specs[0].folding.model_copy(update={"ring": 0})  # StageSpec itself would refuse it
+    specs[0].folding = specs[0].folding.model_copy(update={"ring": 0})  # the spec itself would refuse it
     with pytest.raises(ValueError, match="the schedule stops at stage start: its buffers are too small"):
         fifo_depths(specs, 1, topology, classes=CLASSES)
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from boards.devices import device
 from rtl_gen.emit import emit
+from rtl_gen.families import device
 from rtl_gen.plan.search import plan
 
 

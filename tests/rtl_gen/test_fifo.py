@@ -2,6 +2,7 @@
 
 import pytest
 
+from rtl_gen.families import ECP5
 from rtl_gen.fifo import Fifo, fifo_latency
 from sim.stream import exchange, transfer
 
@@ -12,12 +13,12 @@ DEPTHS = [1, 2, 3, 16, 64, 65, 66, 100]
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_words_come_out_in_order(depth, stalls):
     words = [(29 * i + 1) % 512 for i in range(3 * depth + 40)]
-    assert list(transfer(Fifo(9, depth), words, len(words), stalls=stalls, seed=depth).words) == words
+    assert list(transfer(Fifo(9, depth, ECP5), words, len(words), stalls=stalls, seed=depth).words) == words
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_it_holds_as_many_words_as_its_depth(depth):
-    fifo = Fifo(9, depth)
+    fifo = Fifo(9, depth, ECP5)
     with pytest.raises(AssertionError, match=f"hangs after {depth} words in and 0 out"):
         exchange(fifo, [(fifo.i, range(2 * depth))], [(fifo.o, 1)], stalls=(0.0, 1.0), patience=300)
 
@@ -27,8 +28,8 @@ def test_it_holds_as_many_words_as_its_depth(depth):
 def test_a_word_is_taken_as_soon_as_stated(depth, stalls):
     """accepted[j] >= taken[j - depth] + 1, taken[j] >= accepted[j] + latency, both at once where nobody stalls."""
     words = list(range(3 * depth + 40))
-    got = transfer(Fifo(9, depth), words, len(words), stalls=stalls, seed=3 * depth)
-    latency = fifo_latency(depth)
+    got = transfer(Fifo(9, depth, ECP5), words, len(words), stalls=stalls, seed=3 * depth)
+    latency = fifo_latency(depth, ECP5)
     assert all(out >= taken + latency for taken, out in zip(got.accepted, got.produced, strict=True))
     if stalls[1] == 0.0:
         before = (-1, *got.produced[:-1])
@@ -42,4 +43,4 @@ def test_a_word_is_taken_as_soon_as_stated(depth, stalls):
 
 def test_a_depth_below_one_is_refused():
     with pytest.raises(ValueError, match="at least one word, not 0"):
-        Fifo(9, 0)
+        Fifo(9, 0, ECP5)

@@ -6,7 +6,8 @@ import pytest
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.graph import INPUT
 from qtt_hw.ir.nodes import Contraction, Edge, Permutation, Pool, Window
-from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.families import ECP5
+from rtl_gen.kinds import Folding, spec_of
 
 EDGE = Edge((2, 2, 2, 24), Format(8, True, 0))
 
@@ -47,13 +48,13 @@ def folding(**choices):
 )
 def test_a_choice_that_does_not_fit_is_named(node, choices, message):
     with pytest.raises(ValueError) as refused:
-        StageSpec(node, EDGE, folding(**choices))
+        spec_of(node, (EDGE,), folding(**choices), ECP5)
     assert str(refused.value) == f"stage mix: {message}"
 
 
 def test_carried_lanes_widen_the_words_but_not_the_weights():
     node = contraction(2, 3, kernel=(1, 1, 2))
-    spec = StageSpec(node, EDGE, folding(simd=2, pe=2, lanes=3, carry=3))
+    spec = spec_of(node, (EDGE,), folding(simd=2, pe=2, lanes=3, carry=3), ECP5)
     assert (spec.in_width, spec.out_width, spec.multipliers) == (6, 6, 12)
     assert (spec.ring_width, spec.rom_width, spec.rom_depth) == (6 * 8, 4 * 4, 2 * 2 * 2)
     assert (spec.groups, spec.result_words, spec.steps[0]) == (2 * 2, 2, 2 * 2)

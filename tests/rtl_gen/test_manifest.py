@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from boards.devices import device
 from rtl_gen.emit import emit
+from rtl_gen.families import device
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.search import plan
 

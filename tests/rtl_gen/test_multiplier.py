@@ -6,7 +6,8 @@ import pytest
 from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
-from rtl_gen.multiplier import MULTIPLY_LATENCY, multiply
+from rtl_gen.families import ECP5
+from rtl_gen.multiplier import LOGIC_LATENCY, multiply
 
 
 def values(shape):
@@ -32,16 +33,16 @@ def values(shape):
 def test_product(kind, a, b):
     m = Module()
     left, right = Signal(a), Signal(b)
-    product = multiply(m, None, left, right, kind, "product")
+    product = multiply(m, None, left, right, kind, "product", ECP5)
     pairs = list(itertools.product(values(a), values(b)))
     found = []
 
     async def run(ctx):
-        for cycle in range(len(pairs) + MULTIPLY_LATENCY):
+        for cycle in range(len(pairs) + LOGIC_LATENCY):
             if cycle < len(pairs):
                 ctx.set(left, pairs[cycle][0])
                 ctx.set(right, pairs[cycle][1])
-            if cycle >= MULTIPLY_LATENCY:
+            if cycle >= LOGIC_LATENCY:
                 found.append(ctx.get(product))
             await ctx.tick()
 
@@ -54,4 +55,4 @@ def test_product(kind, a, b):
 
 def test_an_operand_too_wide_for_a_dsp_is_named():
     with pytest.raises(ValueError, match=r"operand a of unsigned\(18\) does not fit a signed 18-bit multiplier"):
-        multiply(Module(), None, Signal(18), Signal(4), "dsp", "product")
+        multiply(Module(), None, Signal(18), Signal(4), "dsp", "product", ECP5)

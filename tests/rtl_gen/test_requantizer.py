@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qtt_hw.fixedpoint import Format, Requantizer, average_requantizer
+from rtl_gen.families import ECP5
 from rtl_gen.requantizer import RequantizeUnit, multipliers_of
 
 checks = settings(max_examples=25, deadline=None)
@@ -35,7 +36,7 @@ def outputs(unit, groups, rows):
 
 
 def check(requant, low, high, lanes, words, by_channel, accs, rows):
-    unit = RequantizeUnit(requant, low=low, high=high, lanes=lanes, words=words, by_channel=by_channel)
+    unit = RequantizeUnit(requant, low=low, high=high, lanes=lanes, words=words, by_channel=by_channel, family=ECP5)
     found = outputs(unit, accs, rows)
     assert [cycle for cycle, _ in found] == [i + unit.latency for i in range(len(accs))]
     got = np.array([values for _, values in found])

@@ -9,10 +9,11 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.graph import INPUT
 from qtt_hw.ir.nodes import Edge, Pool, Window
 from rtl_gen.cycles import schedule
-from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.families import ECP5
+from rtl_gen.kinds import Folding
+from rtl_gen.kinds import spec_of as hardware
+from rtl_gen.ring_unit import RingUnit
 from rtl_gen.row_pool import RowPool
-from rtl_gen.stage import Stage
-from rtl_gen.top import stage_unit
 from sim.stream import transfer
 
 checks = settings(max_examples=25, deadline=None)
@@ -36,13 +37,13 @@ def pooled(x, node):
 def spec_of(kind, shape, kernel, stride, padding=((0, 0),) * 3, *, simd=1, lanes=None, queue=32, fmt=UNSIGNED):
     node = Pool("pool", (INPUT,), "pool", kind, Window(kernel, stride, padding))
     folding = Folding(simd=simd, pe=simd, lanes=lanes or simd, ring=0, queue=queue)
-    return StageSpec(node, Edge(shape, fmt), folding)
+    return hardware(node, (Edge(shape, fmt),), folding, ECP5)
 
 
 def run(spec, in_lanes, x, words, **options):
     pack, unpack = words
     packed = pack(x, in_lanes, spec.x.format)
-    got = transfer(stage_unit(spec, in_lanes), packed, spec.out_words * len(x), **options)
+    got = transfer(spec.unit(in_lanes), packed, spec.out_words * len(x), **options)
     return got, unpack(got.words, spec.folding.lanes, spec.out.format)
 
 
@@ -112,10 +113,10 @@ def test_overlapping_windows_are_refused_with_what_they_need():
 
 def test_a_stage_and_a_row_pool_are_not_taken_for_each_other():
     spec = spec_of("max", (2, 2, 2, 4), (2, 2, 2), (2, 2, 2), simd=4)
-    assert isinstance(stage_unit(spec, 2), RowPool)
+    assert isinstance(spec.unit(2), RowPool)
     with pytest.raises(ValueError, match="^stage pool: words of 3 values cannot be gathered to words of 4$"):
         RowPool(spec, 3)
-    ringed = StageSpec(spec.node, spec.x, spec.folding.model_copy(update={"ring": 16}))
-    assert isinstance(stage_unit(ringed, 2), Stage)
+    ringed = hardware(spec.node, (spec.x,), spec.folding.model_copy(update={"ring": 16}), ECP5)
+    assert isinstance(ringed.unit(2), RingUnit)
     with pytest.raises(ValueError, match="^stage pool: only a pool without a ring accumulates$"):
         RowPool(ringed, 2)

@@ -9,7 +9,8 @@ from amaranth.sim import Simulator
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
-from rtl_gen.multiplier import MULTIPLY_LATENCY
+from rtl_gen.families import ECP5
+from rtl_gen.multiplier import LOGIC_LATENCY
 from rtl_gen.reduce import MacArray
 from rtl_gen.shifter import decode, integer_bits, shift_and_negate
 
@@ -37,11 +38,11 @@ def test_product_with_every_code(book, shape):
     found = []
 
     async def run(ctx):
-        for cycle in range(len(pairs) + MULTIPLY_LATENCY):
+        for cycle in range(len(pairs) + LOGIC_LATENCY):
             if cycle < len(pairs):
                 ctx.set(x, pairs[cycle][0])
                 ctx.set(code, int(codes[cycle]))
-            if cycle >= MULTIPLY_LATENCY:
+            if cycle >= LOGIC_LATENCY:
                 found.append(ctx.get(product))
             await ctx.tick()
 
@@ -79,7 +80,7 @@ def test_an_array_of_codes_sums_the_products_of_their_integers(kind):
     rng = np.random.default_rng(0)
     values = rng.integers(0, 256, (steps, simd, carry))
     weights = rng.choice(integers(book), (steps, pe, simd))
-    array = MacArray(x, book, simd=simd, pe=pe, carry=carry, accumulator=24, kind=kind)
+    array = MacArray(x, book, simd=simd, pe=pe, carry=carry, accumulator=24, kind=kind, family=ECP5)
     found = []
 
     def word(numbers, bits):
@@ -107,4 +108,5 @@ def test_an_array_of_codes_sums_the_products_of_their_integers(kind):
 
 def test_lanes_that_shift_want_codes():
     with pytest.raises(ValueError, match="lanes that shift need weights of a codebook"):
-        MacArray(Format(8, True, 0), Format(4, True, 0, narrow=True), simd=1, pe=1, accumulator=12, kind="shift")
+        weights = Format(4, True, 0, narrow=True)
+        MacArray(Format(8, True, 0), weights, simd=1, pe=1, accumulator=12, kind="shift", family=ECP5)

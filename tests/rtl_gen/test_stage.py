@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from qtt_hw.ir.golden import run_node
 from rtl_gen.cycles import schedule
-from rtl_gen.top import stage_unit
 from sim.stream import transfer
 
 checks = settings(max_examples=25, deadline=None)
@@ -21,7 +20,7 @@ def test_equals_golden_under_stalls(cases, words, data):
     stalls = data.draw(st.sampled_from([(0.0, 0.0), (0.5, 0.0), (0.0, 0.7), (0.4, 0.4)]))
     want = run_node(spec.node, (case.x, spec.x))
     got = transfer(
-        stage_unit(spec, case.in_lanes),
+        spec.unit(case.in_lanes),
         pack(case.x, case.in_lanes, spec.x.format),
         spec.out_words * len(case.x),
         stalls=stalls,
@@ -38,12 +37,12 @@ def test_carried_modes_equal_golden_and_take_the_predicted_cycles(carried_cases,
     spec, lanes = case.spec, case.spec.folding.lanes
     given_words, wanted = pack(case.x, case.in_lanes, spec.x.format), spec.out_words * len(case.x)
     want = run_node(spec.node, (case.x, spec.x)).reshape(-1)
-    got = transfer(stage_unit(spec, case.in_lanes), given_words, wanted)
+    got = transfer(spec.unit(case.in_lanes), given_words, wanted)
     assert np.array_equal(unpack(got.words, lanes, spec.out.format), want)
     taken_in, taken_out = schedule([spec], case.in_lanes, len(case.x), classes=None)
     assert [c - taken_in[0] for c in taken_in] == list(got.accepted)
     assert [c - taken_in[0] for c in taken_out] == list(got.produced)
-    stalled = transfer(stage_unit(spec, case.in_lanes), given_words, wanted, stalls=(0.3, 0.5), seed=1)
+    stalled = transfer(spec.unit(case.in_lanes), given_words, wanted, stalls=(0.3, 0.5), seed=1)
     assert stalled.words == got.words
 
 
@@ -53,7 +52,7 @@ def test_takes_the_predicted_cycles(cases, words, data):
     case = data.draw(cases)
     spec = case.spec
     got = transfer(
-        stage_unit(spec, case.in_lanes),
+        spec.unit(case.in_lanes),
         words[0](case.x, case.in_lanes, spec.x.format),
         spec.out_words * len(case.x),
     )
@@ -72,7 +71,7 @@ def test_a_wrong_weight_is_seen(cases, words, data):
     changed = spec.x.format.saturate(changed)
     want, other = run_node(spec.node, (case.x, spec.x)), run_node(spec.node, (changed, spec.x))
     got = transfer(
-        stage_unit(spec, case.in_lanes),
+        spec.unit(case.in_lanes),
         words[0](changed, case.in_lanes, spec.x.format),
         spec.out_words * len(case.x),
     )

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from boards.devices import device
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.golden import run
+from rtl_gen.families import ECP5, device
 from rtl_gen.plan.plan import stage_specs
 from rtl_gen.plan.search import plan
 from rtl_gen.top import Top
@@ -15,7 +15,7 @@ from sim.stream import transfer
 @pytest.fixture(scope="module")
 def planned(network):
     found = plan(network, device("ecp5-25f"))
-    return found, stage_specs(network, [(s.stage, s.folding) for s in found.stages])
+    return found, stage_specs(network, [(s.stage, s.folding) for s in found.stages], ECP5)
 
 
 @pytest.mark.parametrize("stalls", [(0.0, 0.0), (0.3, 0.5)])

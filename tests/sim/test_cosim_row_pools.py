@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from boards.devices import device
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.file import save
 from qtt_hw.ir.graph import INPUT, Graph
 from qtt_hw.ir.nodes import Contraction, Node, Pool, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
 from rtl_gen.emit import emit
+from rtl_gen.families import device
 from rtl_gen.plan.search import plan
 from sim.cosim import cosim
 

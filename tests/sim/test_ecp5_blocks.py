@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from boards.synthesis import synthesise
+from rtl_gen.families import ECP5
 from sim.netlist import models
 from sim.pyverilator_shim import build_model, open_model
 
@@ -51,7 +52,7 @@ def both(folder: Path, text: str, rtl: list[Path], cells: list[Path]) -> tuple[A
     source.write_text(text)
     work = folder / "yosys"
     work.mkdir()
-    used = set(synthesise([source, *cells], "top", work)) - {"$scopeinfo"}
+    used = set(synthesise([source, *cells], "top", work, ECP5)) - {"$scopeinfo"}
     netlist = folder / "netlist" / "top.v"
     netlist.parent.mkdir()
     (work / "netlist.v").rename(netlist)

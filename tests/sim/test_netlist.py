@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from boards.devices import device
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.graph import INPUT, Graph, InputSpec
 from qtt_hw.ir.nodes import Add, Contraction, Edge, Window, as_integers
 from qtt_hw.ir.preprocess import input_spec
 from rtl_gen.emit import emit
-from rtl_gen.memory import uses_block_ram
+from rtl_gen.families import ECP5, device
 from rtl_gen.plan.search import plan
 from sim.cosim import cosim
 from sim.netlist import netlist_build
@@ -69,7 +68,7 @@ def residual() -> Graph:
 def test_a_residual_network_s_netlist(tmp_path: Path) -> None:
     design = residual()
     found = plan(design, device("ecp5-25f"), fps=10_000)
-    assert uses_block_ram(found.fifos[0].depth)
+    assert ECP5.memory.uses_block(found.fifos[0].depth)
     emit(design, tmp_path / "build", found, taps=True)
     folder = netlist_build(tmp_path / "build", tmp_path / "netlist")
     x = np.random.default_rng(7).integers(-8, 8, (12, 1, 4, 40, 1))

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from boards.devices import device
 from qtt_hw.codebook import Codebook
 from qtt_hw.ir.alternatives import path_alternatives
 from qtt_hw.ir.freeze import freeze
@@ -15,6 +14,7 @@ from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.nn import QTTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig
 from qtt_hw.tt.chain import Path, contraction_steps, cost
+from rtl_gen.families import device
 from rtl_gen.plan.search import along, plan
 
 CONFIG = QuantConfig(weight_bits=4, intermediate_bits=6)

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from boards.devices import Device, device
 from qtt_hw.data import Splits
 from qtt_hw.nn import TTConv2d, TTConv3d
 from qtt_hw.rank.study import open_storage
 from qtt_hw.train import float_model, train
 from qtt_hw.train.config import Config, load_config
 from qtt_hw.train.rank_search import MOST_DOUBLINGS, MOST_STEPS, Cost, RankSearch, alike
+from rtl_gen.families import Device, device
 
 TOML = """
 [model]

@@ -10,9 +10,10 @@ import pytest
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.graph import INPUT
 from qtt_hw.ir.nodes import Contraction, Edge, Node, Pool, Window
-from rtl_gen.plan.choices import Choice, StageChoices, readable
+from rtl_gen.families import ECP5, Resources
+from rtl_gen.kinds import kind_of
+from rtl_gen.kinds.choices import Choice, StageChoices, readable
 from rtl_gen.plan.front import Budget, Slot, fronts, solve
-from rtl_gen.plan.resources import Resources
 
 RNG = np.random.default_rng(3)
 X = Edge((3, 3, 3, 8), Format(8, True, 3))
@@ -28,10 +29,15 @@ def core(name: str, out: int, taken: int, lead: int = 1, trail: int = 1, kernel:
     )
 
 
+def _choices(node: Node, x: Edge) -> StageChoices:
+    found: StageChoices = kind_of(node).choices(node, (x,), (x.channels,), ECP5)
+    return found
+
+
 def chain(*nodes: Node) -> tuple[StageChoices, ...]:
     found, x = [], X
     for node in nodes:
-        found.append(StageChoices(node, x))
+        found.append(_choices(node, x))
         x = node.output(x)
     return tuple(found)
 
@@ -46,7 +52,7 @@ def slots() -> list[Slot]:
     y = Edge((3, 3, 3, 4), Format(8, True, 3))
     z = pool.output(y)
     head = core("h", 2, 4)
-    return [Slot("a", layer), Slot("p", {"": (StageChoices(pool, y),)}), Slot("h", {"": (StageChoices(head, z),)})]
+    return [Slot("a", layer), Slot("p", {"": (_choices(pool, y),)}), Slot("h", {"": (_choices(head, z),)})]
 
 
 def every_chain(problem: list[Slot], cycles: int) -> list[tuple[tuple[str, ...], Resources]]:

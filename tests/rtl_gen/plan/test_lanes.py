@@ -5,17 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from boards.devices import device
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.graph import INPUT, Graph, InputSpec
 from qtt_hw.ir.nodes import Contraction, Edge, Window, as_integers
-from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.families import ECP5, device
+from rtl_gen.kinds import Folding, Spec, spec_of
+from rtl_gen.kinds.contraction import weight_words
 from rtl_gen.plan.lanes import with_lanes
 from rtl_gen.plan.plan import Plan
-from rtl_gen.plan.resources import stage_resources
 from rtl_gen.plan.search import plan
-from rtl_gen.stage import weight_words
 
 EDGE = Edge((4, 4, 4, 8), Format(8, False, 0))
 
@@ -26,12 +25,9 @@ def node(book: Codebook | Format, made: int = 8) -> Contraction:
     return Contraction("mix", (INPUT,), "mix", Window(), as_integers(weight), book, Requantizer(Format(8, True, 0), 9))
 
 
-def spec(book: Codebook | Format, multiplier: str, **widths: int) -> StageSpec:
-    return StageSpec(
-        node(book),
-        EDGE,
-        Folding(**{"simd": 2, "pe": 4, "lanes": 2, "ring": 4, "queue": 32, **widths}, multiplier=multiplier),
-    )
+def spec(book: Codebook | Format, multiplier: str, **widths: int) -> Spec:
+    folding = Folding(**{"simd": 2, "pe": 4, "lanes": 2, "ring": 4, "queue": 32, **widths}, multiplier=multiplier)
+    return spec_of(node(book), (EDGE,), folding, ECP5)
 
 
 def network() -> Graph:
@@ -85,7 +81,7 @@ def test_a_rom_holds_codes_whatever_takes_them():
 def test_a_lane_s_luts_are_those_measured(bits, zero, lane, decoder):
     """What yosys makes of a lane of 8-bit unsigned inputs, and of a decoder (LUT4s, two for each carry cell)."""
     book = Codebook.of_top(bits, zero, 0)
-    shift, dsp = (stage_resources(spec(book, kind)).luts for kind in ("shift", "dsp"))
+    shift, dsp = (spec(book, kind).resources().luts for kind in ("shift", "dsp"))
     assert abs(shift - dsp - 8 * (lane - decoder)) <= 8 * 6
 
 

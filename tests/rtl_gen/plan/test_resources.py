@@ -5,8 +5,8 @@ import numpy as np
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.graph import INPUT
 from qtt_hw.ir.nodes import Contraction, Edge, Pool, Window
-from rtl_gen.folding import Folding, StageSpec
-from rtl_gen.plan.resources import block_rams, stage_resources
+from rtl_gen.families import ECP5
+from rtl_gen.kinds import Folding, spec_of
 
 EDGE = Edge((4, 4, 4, 256), Format(8, True, 0))
 OUT = Format(8, True, 0)
@@ -16,7 +16,8 @@ PLAIN = Requantizer(OUT, 2)
 def spec(requant=PLAIN, **choices):
     weight = np.ones((8, 1, 1, 1, 8), dtype=np.int64)
     node = Contraction("mix", (INPUT,), "mix", Window(), weight, Format(4, True, 0, narrow=True), requant, 2, 16)
-    return StageSpec(node, EDGE, Folding(**{"simd": 1, "pe": 1, "lanes": 1, "ring": 512, "queue": 64, **choices}))
+    folding = Folding(**{"simd": 1, "pe": 1, "lanes": 1, "ring": 512, "queue": 64, **choices})
+    return spec_of(node, (EDGE,), folding, ECP5)
 
 
 def test_carried_lanes_multiply_products_but_not_weights():
@@ -25,12 +26,12 @@ def test_carried_lanes_multiply_products_but_not_weights():
     assert wide.rom_bits == one.rom_bits and wide.rom_width == one.rom_width
     assert wide.cycles * 16 == one.cycles
     # A ring word is 16 values wide, and nothing but the ring is in block RAM.
-    assert stage_resources(wide).brams == block_rams(512, 16 * 8)
-    assert stage_resources(one).brams == block_rams(512, 8)
+    assert wide.resources().brams == ECP5.memory.blocks(512, 16 * 8)
+    assert one.resources().brams == ECP5.memory.blocks(512, 8)
 
 
 def test_accumulators_are_counted_for_every_carried_lane():
-    luts = [stage_resources(spec(carry=carry, lanes=carry)).luts for carry in (1, 2, 4)]
+    luts = [spec(carry=carry, lanes=carry).resources().luts for carry in (1, 2, 4)]
     each = 2 * spec().accumulator_bits // 2
     assert luts[1] - luts[0] >= each and luts[2] - luts[1] >= 2 * each
 
@@ -38,20 +39,20 @@ def test_accumulators_are_counted_for_every_carried_lane():
 def test_many_rows_of_the_requantiser_are_in_block_ram():
     rows = tuple(range(1, 257))
     affine = Requantizer(OUT, 4, rows, tuple(1000 * r for r in rows))
-    plain = stage_resources(spec(carry=4, lanes=1))
-    assert stage_resources(spec(affine, carry=4, lanes=1)).brams == plain.brams + block_rams(256, 10 + 19)
+    plain = spec(carry=4, lanes=1).resources()
+    assert spec(affine, carry=4, lanes=1).resources().brams == plain.brams + ECP5.memory.blocks(256, 10 + 19)
     # In four lanes each holds a quarter, which fits LUTs.
-    assert stage_resources(spec(affine, carry=4, lanes=4)).brams == plain.brams
+    assert spec(affine, carry=4, lanes=4).resources().brams == plain.brams
 
 
 def test_a_pool_without_a_ring_keeps_accumulators_of_the_windows_that_are_open():
     node = Pool("pool", (INPUT,), "pool", "average", Window((3, 3, 3), (3, 3, 3), ((0, 1),) * 3))
     choices = Folding(simd=8, pe=8, lanes=8, ring=0, queue=32)
-    pool = StageSpec(node, Edge((32, 32, 32, 64), Format(8, False, 0)), choices)
+    pool = spec_of(node, (Edge((32, 32, 32, 64), Format(8, False, 0)),), choices, ECP5)
     # 11 x 11 windows in 8 words of 8 sums up to 27 * 255; placed alone, 6 block RAMs, 8 multipliers and 1024 LUTs.
-    found = stage_resources(pool)
+    found = pool.resources()
     assert (pool.open_depth, pool.open_bits) == (8 * 11 * 11, 13)
-    assert (found.brams, found.dsps) == (block_rams(968, 8 * 13), 8) == (6, 8)
+    assert (found.brams, found.dsps) == (ECP5.memory.blocks(968, 8 * 13), 8) == (6, 8)
     assert abs(found.luts - 1024) < 50
-    ringed = StageSpec(node, pool.x, choices.model_copy(update={"ring": pool.geometry.least_ring}))
-    assert stage_resources(ringed).brams > 10 * found.brams
+    ringed = spec_of(node, (pool.x,), choices.model_copy(update={"ring": pool.geometry.least_ring}), ECP5)
+    assert ringed.resources().brams > 10 * found.brams

@@ -3,26 +3,26 @@
 import numpy as np
 import pytest
 
-from boards.devices import Device, device
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.graph import INPUT, Graph, InputSpec
 from qtt_hw.ir.nodes import Contraction, Edge, Window
 from rtl_gen.cycles import predict
-from rtl_gen.plan.limits import USABLE
+from rtl_gen.families import ECP5, Device, device
+from rtl_gen.plan.limits import usable
 from rtl_gen.plan.plan import load_plan, save_plan, stage_specs
 from rtl_gen.plan.search import along, plan
 
 
 def within(found, target):
-    budgets = {name: getattr(target, name) for name in USABLE}
-    return all(b is None or getattr(found, name) <= b * USABLE[name] for name, b in budgets.items())
+    budgets = {name: getattr(target, name) for name in usable(ECP5)}
+    return all(b is None or getattr(found, name) <= b * usable(ECP5)[name] for name, b in budgets.items())
 
 
 @pytest.mark.parametrize("name", ["ecp5-12f", "ecp5-25f", "ecp5-85f"])
 def test_fits_the_device_and_predicts_by_the_event_model(network, name):
     found = plan(network, device(name))
     assert within(found, device(name))
-    specs = stage_specs(network, [(s.stage, s.folding) for s in found.stages])
+    specs = stage_specs(network, [(s.stage, s.folding) for s in found.stages], ECP5)
     expected = predict(specs, found.input_lanes, classes=network.output.channels)
     assert (found.cycles, found.latency) == (expected.interval, expected.latency)
     assert found.cycles >= max(s.cycles for s in specs)
@@ -76,7 +76,7 @@ def test_a_plan_of_another_model_is_refused(network):
     found = plan(network, device("ecp5-25f"))
     foldings = [(s.stage, s.folding) for s in found.stages]
     with pytest.raises(ValueError, match="the plan does not belong to .*: it has no stage"):
-        stage_specs(network, foldings[1:])
+        stage_specs(network, foldings[1:], ECP5)
 
 
 def carried_alternatives():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import stream, wiring
@@ -10,62 +12,41 @@ from amaranth.lib.wiring import In, Out
 
 from qtt_hw.fixedpoint import bits_for_range
 from qtt_hw.ir.nodes import Add, Edge
-from rtl_gen.folding import Folding
+from rtl_gen.families import Family, Resources
+from rtl_gen.kinds.choices import Choice, JoinChoices, divisors
+from rtl_gen.kinds.spec import Folding, Kind, Spec
 from rtl_gen.output import OutputQueue
 from rtl_gen.reduce import delay, shape_of
 from rtl_gen.requantizer import RequantizeUnit, latency_of
 
-__all__ = ["AddSpec", "AddUnit"]
+__all__ = ["ADD", "AddSpec", "AddUnit"]
 
 
-class AddSpec:
-    """A sum, the two edges that it reads, and its folding, of which only `lanes` and `queue` are free.
+class AddSpec(Spec):
+    """A sum, of whose folding only `lanes` and `queue` are free: `simd` and `pe` equal `lanes`; there is no ring."""
 
-    Parameters
-    ----------
-    node : Add
-    inputs : (Edge, Edge)
-    folding : Folding
-        `simd` and `pe` equal `lanes`; there is no ring.
+    node: Add
+    ports = ("a", "b")
 
-    Raises
-    ------
-    ValueError
-        Naming the stage and the choice that does not fit.
-    """
-
-    #: It multiplies nothing and stores no weights.
-    multipliers = dsps = rom_bits = 0
-
-    def __init__(self, node: Add, inputs: tuple[Edge, Edge], folding: Folding):
-        self.node, self.inputs, self.folding = node, inputs, folding
-        self.out = node.output(*inputs)
-        lanes = folding.lanes
+    def check(self) -> None:
+        folding, lanes = self.folding, self.folding.lanes
         if lanes < 1 or self.out.channels % lanes:
-            raise ValueError(f"stage {node.name}: lanes {lanes} does not divide {self.out.channels}")
+            raise self.refuse(f"lanes {lanes} does not divide {self.out.channels}")
         if (folding.simd, folding.pe, folding.carry, folding.ring) != (lanes, lanes, 1, 0):
-            raise ValueError(f"stage {node.name}: a sum has simd and pe {lanes} like its lanes, carry 1 and ring 0")
+            raise self.refuse(f"a sum has simd and pe {lanes} like its lanes, carry 1 and ring 0")
         if folding.queue < 1:
-            raise ValueError(f"stage {node.name}: a queue of {folding.queue} words cannot hold one result")
+            raise self.refuse(f"a queue of {folding.queue} words cannot hold one result")
 
     @property
     def in_width(self) -> int:
-        """Values of each input in a word."""
         return self.folding.lanes
 
     @property
     def in_words(self) -> int:
-        """Words of an inference at each input."""
         return self.out_words
 
     @property
-    def out_words(self) -> int:
-        """Output words of one inference."""
-        return self.out.positions * self.out.channels // self.folding.lanes
-
-    @property
     def cycles(self) -> int:
-        """The least number of cycles between two inferences."""
         return self.out_words
 
     @cached_property
@@ -80,7 +61,28 @@ class AddSpec:
     @property
     def latency(self) -> int:
         """Cycles from the taking of a word of each input to the push of their sum."""
-        return 1 + latency_of(self.node.requant, *self.sums)
+        return 1 + latency_of(self.node.requant, *self.sums, self.family)
+
+    def resources(self) -> Resources:
+        lanes, bits, out = self.folding.lanes, self.sum_bits, self.out.format.bits
+        queue = self.family.memory.luts(self.folding.queue, lanes * out)
+        return Resources(luts=40 + lanes * (2 * bits + out) + queue)
+
+    def unit(self, in_lanes: int) -> AddUnit:
+        return AddUnit(self)
+
+    def recurrence(self, units: Any, inputs: Sequence[int], output: int, in_lanes: int) -> None:
+        units.add_adder(*inputs, output, self.folding.queue, self.latency)
+
+
+def _choices(node: Add, inputs: Sequence[Edge], streams: Sequence[int], family: Family) -> JoinChoices:
+    made = inputs[0].channels
+    found = {}
+    for lanes in divisors(made):
+        folding = Folding(simd=lanes, pe=lanes, lanes=lanes, ring=0, queue=16)
+        spec = AddSpec(node, inputs, folding, family)
+        found[lanes] = Choice(folding, spec.cycles, spec.resources())
+    return JoinChoices(found, streams, made, inputs[0].positions * made)
 
 
 class AddUnit(wiring.Component):
@@ -120,7 +122,7 @@ class AddUnit(wiring.Component):
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         low, high = spec.sums
         m.submodules.requantizer = requantizer = RequantizeUnit(
-            spec.node.requant, low=low, high=high, lanes=lanes, words=1, by_channel=False
+            spec.node.requant, low=low, high=high, lanes=lanes, words=1, by_channel=False, family=spec.family
         )
 
         queue_words = spec.folding.queue
@@ -149,3 +151,6 @@ class AddUnit(wiring.Component):
             queue.push.eq(requantizer.o_valid),
         ]
         return m
+
+
+ADD = Kind(AddSpec, _choices)

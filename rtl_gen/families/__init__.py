@@ -1,0 +1,40 @@
+"""The FPGA families, each in a module of its own, and their devices by name."""
+
+from __future__ import annotations
+
+from rtl_gen.families.ecp5 import ECP5
+from rtl_gen.families.family import Device, Family, MemoryPrimitive, MultiplierPrimitive, Resources, Tool
+
+__all__ = [
+    "DEVICES",
+    "ECP5",
+    "FAMILIES",
+    "UNBOUNDED",
+    "Device",
+    "Family",
+    "MemoryPrimitive",
+    "MultiplierPrimitive",
+    "Resources",
+    "Tool",
+    "device",
+    "family_of",
+]
+
+#: By name.
+FAMILIES = {family.name: family for family in (ECP5,)}
+#: A device without bounds; it is planned as one of the first family.
+UNBOUNDED = Device("none")
+#: By name, as `--device` takes them.
+DEVICES = {item.name: item for family in FAMILIES.values() for item in family.devices} | {UNBOUNDED.name: UNBOUNDED}
+
+
+def device(name: str) -> Device:
+    """The device of that name; raises ValueError that lists the known ones."""
+    if name not in DEVICES:
+        raise ValueError(f"device {name!r} is not known; known are {', '.join(DEVICES)}")
+    return DEVICES[name]
+
+
+def family_of(device: Device) -> Family:
+    """The family that a device belongs to; an unbounded one, or one of a user's own, is of the first."""
+    return next((family for family in FAMILIES.values() if device in family.devices), ECP5)

@@ -1,0 +1,285 @@
+"""Windowed contractions: multipliers or shifters, adder trees and accumulators over weights in ROM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
+
+from amaranth.hdl import Module, Value
+from amaranth.lib import wiring
+from amaranth.utils import ceil_log2
+
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Requantizer
+from qtt_hw.ir.nodes import Contraction, Edge, Window
+from rtl_gen.families import Family, Resources
+from rtl_gen.kinds.choices import StageChoices, Widths, divisors
+from rtl_gen.kinds.spec import Folding, Kind
+from rtl_gen.kinds.windowed import RingSpec, _geometry
+from rtl_gen.loop_nest import GroupLevel
+from rtl_gen.memory import Rom
+from rtl_gen.multiplier import LaneKind, latency_of
+from rtl_gen.reduce import MacArray
+from rtl_gen.sequencer import Sequencer
+from rtl_gen.shifter import integer_bits
+
+__all__ = ["CONTRACTION", "ContractionSpec", "never_on_dsps", "weight_words"]
+
+#: Widest product array of one stage that is considered.
+MOST_MULTIPLIERS = 1024
+#: A product of a weight of b bits and an input of c bits may be formed in LUTs up to this b * c.
+LOGIC_PRODUCT_BITS = 32
+#: Inputs, or weights, this narrow are always multiplied in LUTs: those weights are -1, 0 and 1.
+NARROW_BITS = 2
+
+
+@lru_cache(maxsize=1024)
+def _accumulator(node: Contraction, x: Edge) -> tuple[int, int]:
+    return node.accumulator(x)
+
+
+class ContractionSpec(RingSpec):
+    """A contraction; a ring word holds simd x carry consecutive channels, value (s, t) at s * carry + t."""
+
+    node: Contraction
+    by_channel = True
+
+    @property
+    def window(self) -> Window:
+        return self.node.window
+
+    def totals(self) -> tuple[tuple[str, int, int], ...]:
+        node, folding = self.node, self.folding
+        return (
+            ("simd", folding.simd, node.in_size),
+            ("pe", folding.pe, node.out_size),
+            ("carry", folding.carry, node.trail),
+        )
+
+    def check_lanes(self) -> None:
+        node, folding = self.node, self.folding
+        if folding.carry < node.trail:
+            # A word, and a group of results, must be consecutive channels.
+            for what, value in (("simd", folding.simd), ("pe", folding.pe)):
+                if value > 1:
+                    raise self.refuse(f"{what} {value} needs carry {node.trail}, not {folding.carry}")
+        book = node.weight_format
+        if folding.multiplier == "shift" and not isinstance(book, Codebook):
+            raise self.refuse("lanes that shift need weights of a codebook")
+        if folding.multiplier == "dsp" and isinstance(book, Codebook):
+            if integer_bits(book) > self.family.multiplier.bits:
+                raise self.refuse(f"a codebook of {book.magnitudes} magnitudes is too wide for a multiplier; use shift")
+
+    @property
+    def coded(self) -> bool:  # type: ignore[override]
+        return isinstance(self.node.weight_format, Codebook)
+
+    @property
+    def never_on_dsps(self) -> bool:  # type: ignore[override]
+        return never_on_dsps(self.node, self.x)
+
+    # Words
+
+    @property
+    def in_width(self) -> int:
+        return self.folding.simd * self.folding.carry
+
+    @property
+    def out_width(self) -> int:
+        """Values in a result, (pe, carried index) with the latter fastest."""
+        return self.folding.pe * self.folding.carry
+
+    @property
+    def inner(self) -> int:
+        return self.node.in_size // self.folding.simd
+
+    # Numbers
+
+    @cached_property
+    def accumulator(self) -> tuple[int, int]:  # type: ignore[override]
+        return _accumulator(self.node, self.x)
+
+    @property
+    def requant(self) -> Requantizer:
+        return self.node.requant
+
+    @property
+    def weight_bits(self) -> int:
+        """Of a weight's integer, which a codebook's codes stand for."""
+        fmt = self.node.weight_format
+        return integer_bits(fmt) if isinstance(fmt, Codebook) else fmt.bits
+
+    # The loop nest
+
+    @property
+    def merged(self) -> bool:
+        return self.node.lead == 1 or self.window.kernel[2] == 1 or self.inner == 1
+
+    @property
+    def _trail_words(self) -> int:
+        return self.node.trail // self.folding.carry
+
+    @property
+    def inner_stride(self) -> int:
+        return self.geometry.words if self.inner == 1 else self._trail_words
+
+    def levels(self) -> list[GroupLevel]:
+        rom_words = self.window.taps * self.inner
+        return [
+            GroupLevel(self._trail_words, 1, 0),
+            GroupLevel(self.node.out_size // self.folding.pe, 0, rom_words),
+            GroupLevel(self.node.lead, self.inner * self._trail_words, 0),
+        ]
+
+    @property
+    def rom_depth(self) -> int:  # type: ignore[override]
+        return self.node.out_size // self.folding.pe * self.window.taps * self.inner
+
+    @property
+    def rom_width(self) -> int:  # type: ignore[override]
+        return self.folding.pe * self.folding.simd * self.node.weight_format.bits
+
+    # Time and cost
+
+    @property
+    def reduce_latency(self) -> int:
+        return latency_of(self.folding.multiplier, self.family) + ceil_log2(self.folding.simd) + 1
+
+    @property
+    def products(self) -> int:  # type: ignore[override]
+        return self.out_width * self.folding.simd
+
+    @property
+    def multipliers(self) -> int:  # type: ignore[override]
+        return 0 if self.folding.multiplier == "shift" else self.products
+
+    @property
+    def dsps(self) -> int:  # type: ignore[override]
+        return self.requant_dsps + (self.multipliers if self.folding.multiplier == "dsp" else 0)
+
+    @property
+    def rom_bits(self) -> int:  # type: ignore[override]
+        return int(self.node.weight.size) * self.node.weight_format.bits
+
+    def reducer_resources(self) -> Resources:
+        folding, bits, memory = self.folding, self.accumulator_bits, self.family.memory
+        product = self.weight_bits + self.x.format.bits
+        tree = sum(-(-folding.simd // 2 ** (i + 1)) * (product + i + 1) for i in range(ceil_log2(folding.simd)))
+        luts = self.out_width * (tree + bits + bits // 2) + self._lane_luts()
+        if not memory.uses_block(self.rom_depth):
+            luts += self.rom_width * -(-self.rom_depth // memory.lut_depth)
+        return Resources(brams=memory.blocks(self.rom_depth, self.rom_width), luts=luts)
+
+    def _lane_luts(self) -> int:
+        """Of what forms the products of a step: lanes that shift or multiply, and decoding of codes for the latter.
+
+        Of shift lanes measured by themselves: exact up to 4-bit codes of unsigned inputs, 5 % low at 5 bits.
+        """
+        fmt, x, kind = self.node.weight_format, self.x.format, self.folding.multiplier
+        luts, index = 0, 0
+        if isinstance(fmt, Codebook):
+            index = ceil_log2(fmt.magnitudes + int(fmt.zero))
+        if kind == "shift":
+            # Negation, then one level of selection a bit of the index, each by twice as far.
+            negate = 2 * x.bits + 2 + 6 * int(x.signed)
+            luts += self.products * (negate + index * x.bits + (1 << index) - 1)
+        elif isinstance(fmt, Codebook):
+            luts += self.folding.pe * self.folding.simd * (3 * fmt.magnitudes * index // 4)
+        if kind == "logic":
+            narrow, wide = sorted((self.weight_bits, x.bits))
+            luts += self.products * (wide if narrow == 1 else (narrow - 1) * (wide + 3))
+        return luts
+
+    # Hardware
+
+    def reducer(self, m: Module, sequencer: Sequencer) -> wiring.Component:
+        m.submodules.weights = weights = Rom(weight_words(self), self.rom_width, self.family)
+        m.d.comb += weights.address.eq(sequencer.rom_address)
+        array = MacArray(
+            self.x.format,
+            self.node.weight_format,
+            simd=self.folding.simd,
+            pe=self.folding.pe,
+            carry=self.folding.carry,
+            accumulator=self.accumulator_bits,
+            kind=self.folding.multiplier,
+            family=self.family,
+        )
+        m.d.comb += Value.cast(array.weights).eq(weights.data)
+        return array
+
+
+def weight_words(spec: ContractionSpec) -> list[int]:
+    """ROM contents: word (out group, kd, kh, kw, input word) holds the weights of pe x simd lanes, input fastest.
+
+    A codebook's weights are there as codes.
+    """
+    node, folding = spec.node, spec.folding
+    fmt = node.weight_format
+    bits = fmt.bits
+    stored = fmt.encode(node.weight) if isinstance(fmt, Codebook) else node.weight
+    words = []
+    shaped = stored.reshape(-1, folding.pe, spec.window.taps, spec.inner, folding.simd)
+    for group in shaped:
+        for lanes in group.transpose(1, 2, 0, 3).reshape(-1, folding.pe * folding.simd):
+            word = 0
+            for position, value in enumerate(lanes):
+                word |= (int(value) & ((1 << bits) - 1)) << (position * bits)
+            words.append(word)
+    return words
+
+
+def never_on_dsps(node: Contraction, x: Edge) -> bool:
+    """Whether products are so simple that a multiplier block would be wasted on them, idle or not."""
+    coded = isinstance(node.weight_format, Codebook)
+    return coded or x.format.bits <= NARROW_BITS or node.weight_format.bits <= NARROW_BITS
+
+
+class ContractionChoices(StageChoices):
+    """Words of a divisor of the trail (one input a step), or of the whole trail times a divisor of `in_size`."""
+
+    node: Contraction
+
+    def word_widths(self) -> list[int]:
+        node = self.node
+        return [*divisors(node.trail), *(simd * node.trail for simd in divisors(node.in_size)[1:])]
+
+    def serial_cycles(self) -> int:
+        return self.node.macs(self.x)
+
+    def shapes(self, width: int) -> Widths:
+        node = self.node
+        carry = min(width, node.trail)
+        simd = width // carry
+        results = divisors(node.out_size) if carry == node.trail else [1]
+        results = [pe for pe in results if pe * width <= MOST_MULTIPLIERS]
+        return Widths(simd, carry, results, node.in_size // simd)
+
+    def lane_kinds(self) -> Iterator[LaneKind]:
+        node, x = self.node, self.x
+        if isinstance(node.weight_format, Codebook):
+            yield "shift"
+        elif never_on_dsps(node, x):
+            yield "logic"
+        else:
+            yield "dsp"
+            if node.weight_format.bits * x.format.bits <= LOGIC_PRODUCT_BITS:
+                yield "logic"
+
+    def spec(self, folding: Folding) -> ContractionSpec:
+        return ContractionSpec(self.node, (self.x,), folding, self.family)
+
+    def key(self) -> object:
+        """Contractions that differ in their weights only have the same choices."""
+        node = self.node
+        sizes = (node.weight.shape, node.lead, node.trail)
+        return (node.window, *sizes, node.weight_format, node.requant, _accumulator(node, self.x))
+
+
+def _choices(node: Contraction, inputs: Sequence[Edge], streams: Sequence[int], family: Family) -> ContractionChoices:
+    return ContractionChoices(node, inputs[0], streams[0], family)
+
+
+CONTRACTION = Kind(
+    ContractionSpec, _choices, lambda node, x: int(_geometry(node.window, x.shape, x.channels).needs[0]) - 1
+)

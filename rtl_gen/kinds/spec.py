@@ -1,0 +1,169 @@
+"""What a stage is to the generator, whatever its kind: folding, cost, hardware, and recurrence of cycles.
+
+A kind of stage is a module of this package: a `Spec`, and the `Choices` of foldings that the planner picks from.
+`rtl_gen.kinds.KINDS` finds them by the class of the graph's node; nothing else asks what kind a stage is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from amaranth.lib import wiring
+from pydantic import BaseModel, ConfigDict
+
+from qtt_hw.ir.nodes import Edge, Node
+from rtl_gen.families import Family, Resources
+from rtl_gen.multiplier import LaneKind
+
+__all__ = ["Folding", "Kind", "Spec"]
+
+
+class Folding(BaseModel):
+    """The free choices of one stage.
+
+    Attributes
+    ----------
+    simd : int
+        Parallel inputs of a sum; divides a contraction's `in_size`, a pool's channels.
+    pe : int
+        Parallel results of one carried index; divides a contraction's `out_size`. A pool has as many as inputs.
+    lanes : int
+        Parallel outputs of the requantiser; divides pe * carry.
+    ring : int
+        Words of simd * carry inputs that the buffer holds; 0 accumulates, which a pool of disjoint windows can do.
+    queue : int
+        Words of `lanes` outputs that the output queue holds.
+    multiplier : "dsp", "logic" or "shift"
+        How products are formed; lanes that shift need weights of a codebook.
+    carry : int
+        Parallel carried indices, which share the weights; divides a contraction's `trail`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    simd: int
+    pe: int
+    lanes: int
+    ring: int
+    queue: int
+    multiplier: LaneKind = "dsp"
+    carry: int = 1
+
+
+@lru_cache(maxsize=1024)
+def _output(node: Node, inputs: tuple[Edge, ...]) -> Edge:
+    return node.output(*inputs)
+
+
+class Spec(ABC):
+    """A stage as hardware: the one object that generator, planner and event model read.
+
+    Parameters
+    ----------
+    node : Node
+    inputs : sequence of Edge
+        What it reads.
+    folding : Folding
+    family : Family
+
+    Attributes
+    ----------
+    out : Edge
+
+    Raises
+    ------
+    ValueError
+        Naming the stage and the choice that does not fit.
+    """
+
+    #: Names of the hardware's input ports, one a stream that it reads.
+    ports: ClassVar[tuple[str, ...]] = ("i",)
+    #: Whether it gathers narrow words by itself; otherwise a unit in front of it does.
+    gathers: ClassVar[bool] = False
+    #: Products formed in a step, the multipliers that form them, all multiplier blocks, and bits of weights in ROM.
+    products: int = 0
+    multipliers: int = 0
+    dsps: int = 0
+    rom_bits: int = 0
+    #: Whether a multiplier block would be wasted on its products, idle or not.
+    never_on_dsps: bool = False
+    #: Whether its weights are codes of a codebook.
+    coded: bool = False
+
+    def __init__(self, node: Node, inputs: Sequence[Edge], folding: Folding, family: Family):
+        self.node, self.inputs, self.folding, self.family = node, tuple(inputs), folding, family
+        self.out = _output(node, self.inputs)
+        self.check()
+
+    def refuse(self, reason: str) -> ValueError:
+        """The error of a choice that does not fit."""
+        return ValueError(f"stage {self.node.name}: {reason}")
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise ValueError where the folding does not fit."""
+
+    # Words
+
+    @property
+    @abstractmethod
+    def in_width(self) -> int:
+        """Values that a word has at each input."""
+
+    @property
+    @abstractmethod
+    def in_words(self) -> int:
+        """Words of `in_width` values of one inference, at each input."""
+
+    @property
+    def out_words(self) -> int:
+        """Output words of one inference."""
+        return self.out.positions * self.out.channels // self.folding.lanes
+
+    # Time and cost
+
+    @property
+    @abstractmethod
+    def cycles(self) -> int:
+        """The least number of cycles between two inferences."""
+
+    @property
+    @abstractmethod
+    def latency(self) -> int:
+        """Cycles from the last event that a result waits for to the push of its first word."""
+
+    @abstractmethod
+    def resources(self) -> Resources:
+        """Multipliers and block RAMs exactly, LUTs by an estimate fitted to synthesis results."""
+
+    # Hardware and its schedule
+
+    @abstractmethod
+    def unit(self, in_lanes: int) -> wiring.Component:
+        """The stage as a stream component: inputs `ports`, in words of `in_lanes` values, output `o`."""
+
+    @abstractmethod
+    def recurrence(self, units: Any, inputs: Sequence[int], output: int, in_lanes: int) -> None:
+        """Add the unit's recurrence of cycles to the event model, between links of `rtl_gen.cycles`."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of stage.
+
+    Attributes
+    ----------
+    spec : callable of (node, inputs, folding, family)
+    choices : callable of (node, inputs, channels of the streams that these are read from, family)
+        `rtl_gen.kinds.choices.Choices`: of one input `StageChoices`, of several `JoinChoices`.
+    held : callable of (node, input)
+        Positions that a stage keeps back before its first output: what the other branch of a sum must wait for.
+    """
+
+    spec: Callable[[Any, Sequence[Edge], Folding, Family], Spec]
+    choices: Callable[[Any, Sequence[Edge], Sequence[int], Family], Any]
+    held: Callable[[Any, Edge], int] = lambda node, x: 0

@@ -1,0 +1,274 @@
+"""Stages that read one stream through a window: what all their kinds share, and those whose inputs stand in a ring."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Any
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+
+from qtt_hw.fixedpoint import IntArray, Requantizer, bits_for_range
+from qtt_hw.ir.nodes import Edge, Window
+from rtl_gen.families import Resources
+from rtl_gen.geometry import Geometry
+from rtl_gen.kinds.spec import Spec
+from rtl_gen.loop_nest import GroupLevel, LoopShape
+from rtl_gen.requantizer import latency_of, multipliers_of, stored_bits
+from rtl_gen.ring_unit import RingUnit
+from rtl_gen.sequencer import Sequencer, data_latency
+from rtl_gen.walker import WalkerShape
+
+__all__ = ["RingSpec", "WindowSpec"]
+
+#: Its tables are shared by the foldings of a width.
+_geometry = lru_cache(maxsize=256)(Geometry.of)
+
+
+class WindowSpec(Spec):
+    """A stage with one input: results of `out_width` values leave by serialiser, requantiser and queue.
+
+    Attributes
+    ----------
+    by_channel : bool
+        The requantiser's rows are the output's channels; otherwise they are an average's numbers of taps.
+    """
+
+    gathers = True
+    by_channel = False
+
+    @property
+    def x(self) -> Edge:
+        """What it reads."""
+        return self.inputs[0]
+
+    @property
+    def window(self) -> Window:
+        return Window()
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        return _geometry(self.window, self.x.shape, self.in_width)
+
+    # Words
+
+    @property
+    def in_width(self) -> int:
+        return self.folding.simd
+
+    @property
+    def in_words(self) -> int:
+        return self.geometry.volume_words
+
+    @property
+    def out_width(self) -> int:
+        """Values in a result."""
+        return self.folding.pe
+
+    @property
+    def groups(self) -> int:
+        """Results per position."""
+        return self.out.channels // self.out_width
+
+    @property
+    def result_words(self) -> int:
+        return self.out_width // self.folding.lanes
+
+    # Checks
+
+    def check(self) -> None:
+        for what, value, total in (*self.totals(), ("lanes", self.folding.lanes, self.out_width)):
+            if value < 1 or total % value:
+                raise self.refuse(f"{what} {value} does not divide {total}")
+        self.check_lanes()
+        self.check_memory()
+        if self.folding.queue < self.result_words:
+            raise self.refuse(f"a queue of {self.folding.queue} words cannot hold one result")
+
+    @abstractmethod
+    def totals(self) -> tuple[tuple[str, int, int], ...]:
+        """Choices by name, and what each must divide."""
+
+    def channel_totals(self) -> tuple[tuple[str, int, int], ...]:
+        """Those of a stage that has as many outputs as inputs and no weights."""
+        folding = self.folding
+        made = self.out.channels
+        return ("simd", folding.simd, self.x.channels), ("pe", folding.pe, made), ("carry", folding.carry, 1)
+
+    @abstractmethod
+    def check_lanes(self) -> None:
+        """Raise ValueError where lanes cannot be built so."""
+
+    @abstractmethod
+    def check_memory(self) -> None:
+        """Raise ValueError where the buffer is too small."""
+
+    # Numbers
+
+    @property
+    @abstractmethod
+    def accumulator(self) -> tuple[int, int]:
+        """Range of a result's values."""
+
+    @property
+    def accumulator_bits(self) -> int:
+        return bits_for_range(*self.accumulator)
+
+    @property
+    def requant(self) -> Requantizer | None:
+        """The requantiser, where the kind has one."""
+        return None
+
+    @property
+    def _requant_latency(self) -> int:
+        """Cycles from a result to its first word, by serialiser and requantiser."""
+        serial = 0 if self.result_words == 1 else 1
+        return serial + (latency_of(self.requant, *self.accumulator, self.family) if self.requant else 0)
+
+    # Cost
+
+    @property
+    def requant_dsps(self) -> int:
+        """Multipliers of the requantiser."""
+        if self.requant is None:
+            return 0
+        return multipliers_of(self.requant, *self.accumulator, self.family) * self.folding.lanes
+
+    def output_resources(self) -> Resources:
+        """Of serialiser, requantiser and queue."""
+        folding, memory, bits = self.folding, self.family.memory, self.accumulator_bits
+        brams, luts = 0, memory.luts(folding.queue, folding.lanes * self.out.format.bits)
+        if self.result_words > 1:
+            luts += self.out_width * bits
+        requant = self.requant
+        if requant is not None:
+            wide = bits + 20 if requant.affine else bits
+            # An average has a handful of rows and almost no offsets.
+            luts += folding.lanes * ((3 if self.by_channel else 1) * wide + 2 * self.out.format.bits)
+            if requant.multiplier is not None:
+                rows, width = len(requant.multiplier), sum(stored_bits(requant))
+                depth = rows // folding.lanes if self.by_channel else rows
+                brams += folding.lanes * memory.blocks(depth, width)
+                if self.by_channel and requant.affine and not memory.uses_block(depth):
+                    luts += folding.lanes * 48 * -(-rows // (memory.lut_depth * folding.lanes))
+        return Resources(self.dsps, brams, luts)
+
+
+class RingSpec(WindowSpec):
+    """A stage whose inputs stand in a ring, from which a sequencer reads the window of each position step by step."""
+
+    def check_memory(self) -> None:
+        folding = self.folding
+        if folding.ring < self.geometry.least_ring:
+            raise self.refuse(f"a ring of {folding.ring} words is too small, {self.geometry.least_ring} are needed")
+        least = self.geometry.least_taps * self.inner
+        if least < self.result_words:
+            raise self.refuse(
+                f"{self.result_words} output words per result of {least} steps; "
+                f"more lanes than {folding.lanes} are needed"
+            )
+
+    @property
+    def inner(self) -> int:
+        """Steps per valid tap of a result."""
+        return 1
+
+    @cached_property
+    def steps(self) -> IntArray:
+        """Steps of one result, per output position."""
+        return self.geometry.taps * self.inner
+
+    @property
+    def cycles(self) -> int:
+        return self.geometry.total_taps * self.inner * self.groups
+
+    # The loop nest
+
+    @property
+    def merged(self) -> bool:
+        """Whether a tap's input words belong to the run along W; they do not where they are unevenly spaced."""
+        return True
+
+    @cached_property
+    def walk(self) -> WalkerShape:
+        return WalkerShape(self.geometry, self.folding.ring, self.inner, self.merged)
+
+    def levels(self) -> list[GroupLevel]:
+        """The loops over a position's results, fastest first."""
+        return [GroupLevel(self.groups, 1, 0)]
+
+    @property
+    def inner_stride(self) -> int:
+        """Ring words from one inner step to the next."""
+        return self.geometry.words
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Ring words to each result's inputs, where no constant stride says it."""
+        return ()
+
+    #: ROM words (out group, kd, kh, kw, input word), and bits of each.
+    rom_depth: int = 0
+    rom_width: int = 0
+
+    @cached_property
+    def loop(self) -> LoopShape:
+        return LoopShape(
+            walk=self.walk,
+            inner_stride=self.inner_stride,
+            groups=tuple(level for level in self.levels() if level.count > 1),
+            order=self.order,
+            rom_depth=self.rom_depth,
+            result_words=self.result_words,
+            credits=self.folding.queue,
+        )
+
+    # Time
+
+    @property
+    def reduce_latency(self) -> int:
+        """Cycles from a step's words to its result, where it is the last."""
+        return 1
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the issue of a result's last step to the push of its first word."""
+        return data_latency(self.family) + self.reduce_latency + self._requant_latency
+
+    # Cost
+
+    @property
+    def dsps(self) -> int:  # type: ignore[override]
+        return self.requant_dsps
+
+    @property
+    def ring_width(self) -> int:
+        return self.in_width * self.x.format.bits
+
+    def reducer_resources(self) -> Resources:
+        """Of what takes the words of a step."""
+        return Resources(luts=self.out_width * self.accumulator_bits * 2)
+
+    def resources(self) -> Resources:
+        ring, width, memory = self.folding.ring, self.ring_width, self.family.memory
+        luts = 300 + 14 * self.walk.pointer_bits + sum(a.out_size for a in self.geometry.axes)
+        buffer = Resources(brams=memory.blocks(ring, width), luts=luts + memory.luts(ring, width))
+        return buffer + self.reducer_resources() + self.output_resources()
+
+    # Hardware
+
+    @abstractmethod
+    def reducer(self, m: Module, sequencer: Sequencer) -> wiring.Component:
+        """What takes the words of a step, with ports as `rtl_gen.reduce`'s; what else it needs is added to `m`."""
+
+    def unit(self, in_lanes: int) -> wiring.Component:
+        return RingUnit(self, in_lanes)
+
+    def recurrence(self, units: Any, inputs: Sequence[int], output: int, in_lanes: int) -> None:
+        tables = self.geometry.needs, self.geometry.releases, self.steps
+        units.add_stage(
+            *(inputs[0], output, self.in_width // in_lanes, self.folding.ring, self.geometry.volume_words, self.groups),
+            *(self.result_words, self.folding.queue, self.latency, len(tables[0]), *tables),
+        )

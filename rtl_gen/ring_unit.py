@@ -1,0 +1,94 @@
+"""A stage whose inputs stand in a ring: ring, sequencer, reducer, serialiser, requantiser and output queue.
+
+Data comes in at `i` and leaves at `o`; in between nothing waits once a step is issued.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.memory import Ram
+from rtl_gen.output import StageOutput
+from rtl_gen.reduce import delay
+from rtl_gen.ring import RingWriter
+from rtl_gen.sequencer import Sequencer
+
+if TYPE_CHECKING:
+    from rtl_gen.kinds.windowed import RingSpec
+
+__all__ = ["RingUnit"]
+
+
+class RingUnit(wiring.Component):
+    """A stage of a ring as a stream component.
+
+    Parameters
+    ----------
+    spec : RingSpec
+    in_lanes : int
+        Values in an input word; divides the stage's `in_width`.
+
+    Members
+    -------
+    i : In(stream)
+        `in_lanes` values of the input format, the lowest channel in the low bits.
+    o : Out(stream)
+        `spec.folding.lanes` values of the output format.
+    """
+
+    def __init__(self, spec: RingSpec, in_lanes: int):
+        if spec.in_width % in_lanes:
+            raise ValueError(
+                f"stage {spec.node.name}: words of {in_lanes} values cannot be gathered to words of {spec.in_width}"
+            )
+        self.spec, self.in_lanes = spec, in_lanes
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(in_lanes * spec.x.format.bits))),
+                "o": Out(stream.Signature(unsigned(spec.folding.lanes * spec.out.format.bits))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        spec, folding = self.spec, self.spec.folding
+        m.submodules.ring = ring = RingWriter(
+            width=self.in_lanes * spec.x.format.bits,
+            collect=spec.in_width // self.in_lanes,
+            ring=folding.ring,
+            pointer_bits=spec.walk.pointer_bits,
+        )
+        m.submodules.buffer = buffer = Ram(folding.ring, spec.ring_width, spec.family)
+        m.submodules.sequencer = sequencer = Sequencer(spec.loop, spec.family)
+        m.submodules.output = output = StageOutput(spec)
+        wiring.connect(m, wiring.flipped(self.i), ring.i)
+        wiring.connect(m, output.o, wiring.flipped(self.o))
+        m.d.comb += [
+            buffer.write_enable.eq(ring.write_enable),
+            buffer.write_address.eq(ring.write_address),
+            buffer.write_data.eq(ring.write_data),
+            buffer.address.eq(sequencer.address),
+            sequencer.written.eq(ring.written),
+            ring.released.eq(sequencer.released),
+            sequencer.freed.eq(output.freed),
+        ]
+
+        reducer = spec.reducer(m, sequencer)
+        m.submodules.reducer = reducer
+        m.d.comb += [
+            reducer.x.eq(buffer.data),
+            reducer.valid.eq(sequencer.valid),
+            reducer.first.eq(sequencer.first),
+            reducer.last.eq(sequencer.last),
+        ]
+
+        m.d.comb += [output.i[index].eq(reducer.o[index]) for index in range(spec.out_width)]
+        m.d.comb += [
+            output.i_valid.eq(reducer.o_valid),
+            output.row.eq(delay(m, sequencer.row, spec.reduce_latency, "row")),
+        ]
+        return m
