@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from qtt_hw.fixedpoint import bits_for_range
 from qtt_hw.ir.nodes import Add, Edge
-from rtl_gen.folding import Folding
+from rtl_gen.folding import SPARE_WORDS, Folding
 from rtl_gen.output import OutputQueue
 from rtl_gen.reduce import delay, shape_of
 from rtl_gen.requantizer import RequantizeUnit, latency_of
@@ -47,6 +47,13 @@ class AddSpec:
             raise ValueError(f"stage {node.name}: a sum has simd and pe {lanes} like its lanes, carry 1 and ring 0")
         if folding.queue < 1:
             raise ValueError(f"stage {node.name}: a queue of {folding.queue} words cannot hold one result")
+
+    def check_depths(self) -> None:
+        """Raise ValueError where the queue is deeper than the sum can make use of."""
+        most = 2 * (self.latency + 3) + SPARE_WORDS
+        if self.folding.queue > most:
+            words = self.folding.queue
+            raise ValueError(f"stage {self.node.name}: a queue of {words} words is more than it can use, {most}")
 
     @property
     def in_width(self) -> int:

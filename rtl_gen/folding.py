@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
+from typing import Annotated
 
 from amaranth.utils import ceil_log2
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import IntArray, Requantizer, average_requantizer, bits_for_range
@@ -22,7 +23,15 @@ from rtl_gen.sequencer import DATA_LATENCY
 from rtl_gen.shifter import integer_bits
 from rtl_gen.walker import WalkerShape
 
-__all__ = ["Folding", "StageSpec"]
+__all__ = ["DEEPEST_BLOCK", "SPARE_WORDS", "Folding", "StageSpec"]
+
+#: Words of the deepest block RAM: so much more than it can use may a ring or a FIFO have for the same memory.
+DEEPEST_BLOCK = 16384
+#: Words that an output queue may have beyond twice those that can be on their way to it.
+SPARE_WORDS = 1024
+
+#: A width or a depth; what the stage can use bounds it further.
+Count = Annotated[int, Field(ge=-(1 << 40), le=1 << 40)]
 
 
 class Folding(BaseModel):
@@ -48,13 +57,13 @@ class Folding(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    simd: int
-    pe: int
-    lanes: int
-    ring: int
-    queue: int
+    simd: Count
+    pe: Count
+    lanes: Count
+    ring: Count
+    queue: Count
     multiplier: LaneKind = "dsp"
-    carry: int = 1
+    carry: Count = 1
 
 
 @lru_cache(maxsize=1024)
@@ -147,6 +156,18 @@ class StageSpec:
             raise ValueError(
                 f"stage {name}: a codebook of {book.magnitudes} magnitudes is too wide for a multiplier; use shift"
             )
+
+    def check_depths(self) -> None:
+        """Raise ValueError where the ring or the queue is deeper than the stage can make use of."""
+        geometry, folding, name = self.geometry, self.folding, self.node.name
+        # A ring holds a window, what its stride passes over, and what of the next inference comes early.
+        passed = max(min(a.stride, a.size) * words for a, words in zip(geometry.axes, geometry.strides, strict=True))
+        for what, words, most in (
+            ("ring", folding.ring, 2 * geometry.volume_words + passed + DEEPEST_BLOCK),
+            ("queue", folding.queue, 2 * (self.latency + 2 + self.result_words) + SPARE_WORDS),
+        ):
+            if words > most:
+                raise ValueError(f"stage {name}: a {what} of {words} words is more than it can use, {most}")
 
     @property
     def window(self) -> Window:
