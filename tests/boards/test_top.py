@@ -16,7 +16,7 @@ def manifest(interval, latency):
         top="qtt_top",
         sources=Sources(simulation=("design.v",), ecp5=("design.v",)),
         model="model.qtt",
-        digest="0",
+        digest="0" * 64,
         input=InputPort(lanes=8, lane_bits=1, signed=False, words=100),
         output=OutputPort(value_bits=16, words=6),
         plan="plan.json",
