@@ -25,6 +25,11 @@ class Device:
         TRELLIS_FF.
     place_arguments : tuple of str
         What nextpnr-ecp5 calls the device; empty for a device that cannot be placed.
+
+    Raises
+    ------
+    ValueError
+        Naming the field that is of another type, or below 0.
     """
 
     name: str
@@ -33,6 +38,16 @@ class Device:
     luts: int | None = None
     ffs: int | None = None
     place_arguments: tuple[str, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"name: must be text, got {self.name!r}")
+        for name in ("dsps", "brams", "luts", "ffs"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+                raise ValueError(f"{name}: must be a number of at least 0, or None, got {value!r}")
+        if not isinstance(self.place_arguments, tuple) or not all(isinstance(a, str) for a in self.place_arguments):
+            raise ValueError(f"place_arguments: must be a tuple of text, got {self.place_arguments!r}")
 
 
 #: Budgets as nextpnr counts them, except the 12F: the same die as the 25F, sold with 12 k LUTs and 32 block RAMs.
