@@ -22,6 +22,7 @@ from qtt_hw.data import Splits
 from qtt_hw.errors import named
 from qtt_hw.reading import read_toml
 from qtt_hw.train.config import Config, config_from, load_config
+from qtt_hw.train.sections import Seed
 
 __all__ = ["Entry", "append_row", "load_queue", "main", "run_queue"]
 
@@ -42,7 +43,7 @@ class Entry(BaseModel):
     without: tuple[str, ...] = ()
     data: str = "modelnet10"
     topic: str = "modelnet10"
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1)
     start: str | None = None
     test: bool = True
 

@@ -26,6 +26,7 @@ __all__ = [
     "Optimisation",
     "QuantSection",
     "Section",
+    "Seed",
     "TeacherConfig",
     "TrainConfig",
 ]
