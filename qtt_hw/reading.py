@@ -82,27 +82,25 @@ def check_depth(content: Any) -> None:
     raise ValueError(f"is nested more than {MOST_DEPTH} deep")
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str) -> dict[str, Any]:
     """The content of a JSON document; raises ValueError where a key is given twice, or a number is none."""
 
     def parse(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
 
-    content = _parsed(parse, text, "JSON")
+    content: Any = _parsed(parse, text, "JSON")
     if not isinstance(content, dict):
         raise ValueError(f"holds {type(content).__name__}, expected an object")
     return content
 
 
-def read_json(path: Path, model: type[_Model], check: Callable[[dict[str, Any]], None] | None = None) -> _Model:
-    """A JSON file as a model of that type; numbers are numbers, not text that reads like one.
+def read_json(path: Path, model: type[_Model]) -> _Model:
+    """A JSON file as a model of that type, nothing in it twice.
 
     Parameters
     ----------
     path : Path
     model : subclass of BaseModel
-    check : callable, optional
-        Given the plain content before its fields are, to refuse other versions.
 
     Raises
     ------
@@ -111,10 +109,8 @@ def read_json(path: Path, model: type[_Model], check: Callable[[dict[str, Any]],
     """
     text = read_text(path)
     with named(path):
-        content = parse_json(text)
-        if check is not None:
-            check(content)
-        return model.model_validate_json(text, strict=True)
+        parse_json(text)
+        return model.model_validate_json(text)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

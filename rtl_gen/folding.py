@@ -31,7 +31,7 @@ DEEPEST_BLOCK = 16384
 SPARE_WORDS = 1024
 
 #: A width or a depth; what the stage can use bounds it further.
-Count = Annotated[int, Field(ge=-(1 << 40), le=1 << 40)]
+Count = Annotated[int, Field(ge=-(1 << 40), le=1 << 40, strict=True)]
 
 
 class Folding(BaseModel):

@@ -26,7 +26,9 @@ PlainName = Annotated[str, AfterValidator(_plain)]
 #: What the Verilog calls something.
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]*$", max_length=1024)]
 #: Cycles: enough for a thousand hours at 100 MHz.
-Cycles = Annotated[int, Field(ge=0, le=1 << 48)]
+Cycles = Annotated[int, Field(ge=0, le=1 << 48, strict=True)]
+#: What a user calls a network or a stage: any text.
+Name = Annotated[str, Field(max_length=4096)]
 
 
 class _Strict(BaseModel):
@@ -43,10 +45,10 @@ class Sources(_Strict):
 class InputPort(_Strict):
     """A word is `lanes` lanes of `lane_bits` bits, lane 0 in the low bits; a sample is `words` words."""
 
-    lanes: int = Field(ge=1, le=MOST_CHANNELS)
-    lane_bits: int = Field(ge=1, le=32)
-    signed: bool
-    words: int = Field(ge=1, le=MOST_VALUES)
+    lanes: int = Field(ge=1, le=MOST_CHANNELS, strict=True)
+    lane_bits: int = Field(ge=1, le=32, strict=True)
+    signed: bool = Field(strict=True)
+    words: int = Field(ge=1, le=MOST_VALUES, strict=True)
 
     @model_validator(mode="after")
     def _sized(self) -> Self:
@@ -62,7 +64,7 @@ class InputPort(_Strict):
 class Tap(InputPort):
     """A stage's output: `payload` counts in the cycles in which `strobe` is 1."""
 
-    stage: str
+    stage: Name
     strobe: Identifier
     payload: Identifier
 
@@ -70,8 +72,8 @@ class Tap(InputPort):
 class OutputPort(_Strict):
     """A word is {last, value}: every logit in order, then one word with last = 1 whose value is the argmax."""
 
-    value_bits: int = Field(ge=1, le=63)
-    words: int = Field(ge=2, le=MOST_CHANNELS + 1)
+    value_bits: int = Field(ge=1, le=63, strict=True)
+    words: int = Field(ge=2, le=MOST_CHANNELS + 1, strict=True)
 
     @property
     def bits(self) -> int:
@@ -89,7 +91,7 @@ class Manifest(_Strict):
     """What a BUILD folder holds."""
 
     version: Literal[1]
-    name: PlainName
+    name: Name
     top: Identifier
     sources: Sources
     model: PlainName

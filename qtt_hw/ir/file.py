@@ -43,7 +43,8 @@ MOST_BYTES: Final = 1 << 28
 #: What the integers of a tensor may be stored as, with safetensors' names.
 _TYPES = {"I8": "int8", "U8": "uint8", "I16": "int16", "I32": "int32", "I64": "int64"}
 
-Name = Annotated[str, Field(min_length=1, max_length=255)]
+#: Of a network or a stage: any text that a user calls it.
+Name = Annotated[str, Field(min_length=1, max_length=4096)]
 Size = Annotated[int, Field(ge=1, le=MOST_VALUES)]
 Padding = Annotated[int, Field(ge=0, le=MOST_VALUES)]
 Quad = tuple[Size, Size, Size, Size]
@@ -101,7 +102,7 @@ class _Window(_Strict):
 class _Node(_Strict):
     name: Name
     inputs: tuple[Name, ...]
-    source: Annotated[str, Field(max_length=1024)]
+    source: Annotated[str, Field(max_length=4096)]
 
 
 class _Contraction(_Node):

