@@ -7,6 +7,7 @@ import importlib.util
 from pathlib import Path
 
 from boards.board import Board
+from qtt_hw.errors import short
 
 __all__ = ["BOARDS", "Board", "load"]
 
@@ -34,8 +35,8 @@ def _from_file(path: Path, attribute: str) -> Board:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{path}: cannot be run: {error}") from None
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{path}: cannot be run: {short(error) or type(error).__name__}") from None
     board = getattr(module, attribute, None)
     if not isinstance(board, Board):
         raise ValueError(f"{path}: {attribute} is not a boards.Board")

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import re
+from dataclasses import dataclass, fields
+
+from boards.clock import divisor_of, pll_of
+from qtt_hw.errors import short
+from rtl_gen.families import device
 
 __all__ = ["Board"]
+
+#: Packages and speed grades of the ECP5.
+PACKAGES = ("CABGA256", "CSFBGA285", "CABGA381", "CABGA554", "CABGA756", "TQFP144")
+SPEEDS = (6, 7, 8)
+#: LEDs that the top level drives, and that a board may have.
+LEDS = (3, 64)
+#: Ports that every board has, beside `led` and those that are held.
+PORTS = ("clk", "rx", "tx")
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,12 @@ class Board:
         Width of the port `led`; at least 3.
     high : tuple of str
         Output ports to hold at 1.
+
+    Raises
+    ------
+    ValueError
+        Naming the field that is of another type or out of range: a device that cannot be placed, a clock that no PLL
+        setting makes of the oscillator's, a baud rate that is no division of it, a port without a pin.
     """
 
     name: str
@@ -42,3 +62,63 @@ class Board:
     constraints: str
     leds: int = 8
     high: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        for name in ("name", "package", "constraints"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name}: must not be empty")
+        if set(self.name) & set("/\\") or self.name.startswith(".") or not self.name.isprintable():
+            raise ValueError(f"name: must be a plain name of a folder, got {short(repr(self.name))}")
+        try:
+            chosen = device(self.device)
+        except ValueError as error:
+            raise ValueError(f"device: {error}") from None
+        if not chosen.place_arguments:
+            raise ValueError(f"device: {self.device!r} cannot be placed: name an ECP5")
+        for name, values in (("package", PACKAGES), ("speed", SPEEDS)):
+            if getattr(self, name) not in values:
+                known = ", ".join(map(str, values))
+                raise ValueError(f"{name}: must be one of {known}, got {short(repr(getattr(self, name)))}")
+        self._check_clocks()
+        self._check_pins()
+
+    def _check_types(self) -> None:
+        kinds: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "high":
+                right = isinstance(value, tuple) and all(isinstance(port, str) for port in value)
+            else:
+                right = isinstance(value, kinds[str(field.type)]) and not isinstance(value, bool)
+            if not right:
+                raise ValueError(f"{field.name}: must be {field.type}, got {short(repr(value))}")
+
+    def _check_clocks(self) -> None:
+        for name, most in (("oscillator_mhz", 400), ("clock_mhz", 1000), ("baud", 1_000_000_000)):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 < value <= most):
+                raise ValueError(f"{name}: must be above 0 and at most {most}, got {short(value)}")
+        for name, check in (
+            ("clock_mhz", lambda: pll_of(self.oscillator_mhz, self.clock_mhz)),
+            ("baud", lambda: divisor_of(self.clock_mhz, self.baud)),
+        ):
+            try:
+                check()
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+
+    def _check_pins(self) -> None:
+        if not LEDS[0] <= self.leds <= LEDS[1]:
+            raise ValueError(f"leds: must be {LEDS[0]} to {LEDS[1]}, got {short(self.leds)}")
+        for port in self.high:
+            if (
+                not re.fullmatch(r"[A-Za-z_]\w*", port, re.ASCII)
+                or port in (*PORTS, "led")
+                or self.high.count(port) > 1
+            ):
+                raise ValueError(f"high: must be names of ports of their own, got {short(repr(port))}")
+        pins = re.findall(r'^\s*LOCATE\s+COMP\s+"([^"\n]*)"\s+SITE\s+"[^"\n]+"\s*;', self.constraints, re.MULTILINE)
+        for port in (*PORTS, *(f"led[{index}]" for index in range(self.leds)), *self.high):
+            if port not in pins:
+                raise ValueError(f'constraints: no pin for port {port}: LOCATE COMP "{port}" SITE "...";')

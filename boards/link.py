@@ -13,6 +13,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from boards.clock import LEAST_DIVISOR
+
 __all__ = ["BREAK_BITS", "Link", "UartReceiver", "UartTransmitter", "bytes_of"]
 
 #: Bit times of low level that make a break; a character has at most nine.
@@ -119,8 +121,9 @@ class Link(wiring.Component):
     """
 
     def __init__(self, *, divisor: int, in_bits: int, out_bits: int, queue: int):
-        if divisor < 8:
-            raise ValueError(f"a bit of {divisor} clock cycles is too short for the link; 8 are the least")
+        if divisor < LEAST_DIVISOR:
+            least = f"{LEAST_DIVISOR} are the least"
+            raise ValueError(f"a bit of {divisor} clock cycles is too short for the link; {least}")
         self.divisor, self.in_bits, self.out_bits, self.queue = divisor, in_bits, out_bits, queue
         super().__init__(
             {

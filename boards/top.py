@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, ResetSignal, Signal
 
 from boards.board import Board
+from boards.clock import divisor_of, pll_of
 from boards.link import Link, bytes_of
+from qtt_hw.errors import named
 from rtl_gen.manifest import Manifest
 
-__all__ = ["BoardTop", "board_verilog", "pll_of", "receiver_queue"]
+__all__ = ["BoardTop", "board_verilog", "receiver_queue"]
 
 #: Name of the top module.
 TOP = "board_top"
-#: Voltage-controlled oscillator of an ECP5 PLL, MHz.
-VCO_RANGE = (400.0, 800.0)
 LARGEST_QUEUE = 16384
-
-
-@dataclass(frozen=True)
-class Pll:
-    """Dividers of an EHXPLLL that makes oscillator * feedback / reference MHz."""
-
-    reference: int
-    feedback: int
-    output: int
-    clock_mhz: float
-
-
-def pll_of(oscillator_mhz: float, clock_mhz: float) -> Pll:
-    """The dividers for a clock; raises ValueError with the nearest clocks when there are none."""
-    found = []
-    for reference in range(1, 9):
-        for feedback in range(1, 81):
-            clock = oscillator_mhz * feedback / reference
-            for output in range(1, 129):
-                if VCO_RANGE[0] <= clock * output <= VCO_RANGE[1] and oscillator_mhz / reference >= 3.125:
-                    found.append(Pll(reference, feedback, output, clock))
-    best = min(found, key=lambda p: (abs(p.clock_mhz - clock_mhz), p.reference, abs(p.clock_mhz * p.output - 600)))
-    if abs(best.clock_mhz - clock_mhz) > 1e-6:
-        near = f"{best.clock_mhz:g} MHz is the nearest"
-        raise ValueError(f"no PLL setting makes {clock_mhz:g} MHz of {oscillator_mhz:g} MHz; {near}")
-    return best
 
 
 def receiver_queue(manifest: Manifest, divisor: int) -> int:
@@ -60,10 +32,9 @@ class BoardTop(Elaboratable):
 
     def __init__(self, board: Board, manifest: Manifest, clock_mhz: float):
         self.board, self.manifest = board, manifest
-        self.pll = pll_of(board.oscillator_mhz, clock_mhz)
-        divisor = round(clock_mhz * 1e6 / board.baud)
-        if abs(divisor * board.baud - clock_mhz * 1e6) > 0.02 * clock_mhz * 1e6:
-            raise ValueError(f"{board.name}: {board.baud} baud is not within 2 % of a division of {clock_mhz:g} MHz")
+        with named(board.name):
+            self.pll = pll_of(board.oscillator_mhz, clock_mhz)
+            divisor = divisor_of(clock_mhz, board.baud)
         lanes, port = manifest.input, manifest.output
         self.in_bits, self.out_bits = lanes.lanes * lanes.lane_bits, port.value_bits + 1
         self.link = Link(

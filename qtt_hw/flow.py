@@ -33,6 +33,8 @@ __all__ = ["CheckResult", "FreezeResult", "build", "check_source", "cosim", "emi
 
 #: Input shape (C, D, H, W) of a network.
 Shape = tuple[int, int, int, int]
+#: Frames a second, and MHz, that can be asked for.
+RATES, CLOCKS = (1e-6, 1e9), (1e-3, 1e4)
 
 
 class FreezeResult(BaseModel):
@@ -122,9 +124,9 @@ def plan(
     from rtl_gen.plan.search import DoesNotFit
     from rtl_gen.plan.search import plan as search
 
-    for name, value in (("fps", fps), ("clock_mhz", clock_mhz)):
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} must be above 0, got {value:g}")
+    for name, value, (least, most) in (("fps", fps, RATES), ("clock_mhz", clock_mhz, CLOCKS)):
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"{name} must be from {least:g} to {most:g}, got {value:g}")
     chosen = find_device(device) if isinstance(device, str) else device
     if not isinstance(model, Graph) and (not isinstance(model, str | Path) or Path(model).suffix == ".toml"):
         from qtt_hw.train.config import Config, load_config

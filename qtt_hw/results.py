@@ -12,16 +12,17 @@ import json
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qtt_hw.data import Splits
-from qtt_hw.errors import one_line
+from qtt_hw.errors import named
+from qtt_hw.reading import read_toml
 from qtt_hw.train.config import Config, config_from, load_config
+from qtt_hw.train.sections import Seed
 
 __all__ = ["Entry", "append_row", "load_queue", "main", "run_queue"]
 
@@ -42,7 +43,7 @@ class Entry(BaseModel):
     without: tuple[str, ...] = ()
     data: str = "modelnet10"
     topic: str = "modelnet10"
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1)
     start: str | None = None
     test: bool = True
 
@@ -71,14 +72,9 @@ class _Queue(BaseModel):
 
 def load_queue(path: Path) -> tuple[Entry, ...]:
     """The entries of a queue file, every `start` among the entries before it."""
-    try:
-        queue = _Queue.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        raise one_line(error, str(path)) from None
+    content = read_toml(path)
+    with named(path):
+        queue = _Queue.model_validate(content)
     seen: dict[str, Entry] = {}
     for entry in queue.run:
         if entry.start is not None:

@@ -18,13 +18,11 @@ from qtt_hw.ir.graph import Graph
 from rtl_gen.argmax import output_layout
 from rtl_gen.cycles import predict
 from rtl_gen.families import device as find_device
-from rtl_gen.families import family_of
 from rtl_gen.manifest import NAME as MANIFEST
 from rtl_gen.manifest import InputPort, Manifest, OutputPort, Predicted, Sources, Tap
-from rtl_gen.plan.plan import Plan, load_plan, save_plan, stage_specs
+from rtl_gen.plan.plan import Plan, hardware_of, load_plan, save_plan
 from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.top import Top, port_name
-from rtl_gen.topology import Topology
 
 __all__ = ["DEFAULT_DEVICE", "TOP", "emit"]
 
@@ -106,13 +104,12 @@ def emit(
     build = Path(build)
     if build.exists() and not (build / MANIFEST).is_file() and (not build.is_dir() or any(build.iterdir())):
         raise ValueError(f"{build}: exists and is not a BUILD folder; choose another name")
+    where = "the plan" if plan is None or isinstance(plan, Plan) else plan
     if plan is None:
         plan = make_plan(graph, find_device(DEFAULT_DEVICE))
     elif not isinstance(plan, Plan):
         plan = load_plan(Path(plan))
-    family = family_of(find_device(plan.device))
-    specs = stage_specs(graph, [(s.stage, s.folding) for s in plan.stages], family)
-    topology = Topology.of(graph, plan.fifo_depths)
+    specs, topology = hardware_of(graph, plan, where)
     top = Top(specs, plan.input_lanes, topology, taps=taps)
     if any(len(sources) > 1 for sources in topology.reads):
         # FIFOs that are too short hang, which only the schedule shows.

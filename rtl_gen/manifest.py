@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from qtt_hw.errors import one_line
+from qtt_hw.ir.nodes import MOST_CHANNELS, MOST_VALUES
+from qtt_hw.reading import read_json
 
 __all__ = ["InputPort", "Manifest", "OutputPort", "Predicted", "Sources", "Tap"]
 
 NAME = "manifest.json"
+
+
+def _plain(name: str) -> str:
+    if not name.isprintable() or set(name) & set('/\\"') or name.startswith(".") or not 0 < len(name) <= 200:
+        raise ValueError(f"must be a plain name of a file in the folder, got {name!r}")
+    return name
+
+
+#: A file of the folder itself: no path, nothing hidden.
+PlainName = Annotated[str, AfterValidator(_plain)]
+#: What the Verilog calls something.
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]*$", max_length=1024)]
+#: Cycles: enough for a thousand hours at 100 MHz.
+Cycles = Annotated[int, Field(ge=0, le=1 << 48, strict=True)]
+#: What a user calls a network or a stage: any text.
+Name = Annotated[str, Field(max_length=4096)]
 
 
 class _Strict(BaseModel):
@@ -19,19 +36,25 @@ class _Strict(BaseModel):
 
 
 class Sources(_Strict):
-    """Verilog files by target, relative to the folder."""
+    """Verilog files by target, in the folder."""
 
-    simulation: tuple[str, ...]
-    ecp5: tuple[str, ...] = ()
+    simulation: tuple[PlainName, ...] = Field(min_length=1, max_length=100)
+    ecp5: tuple[PlainName, ...] = Field(default=(), max_length=100)
 
 
 class InputPort(_Strict):
     """A word is `lanes` lanes of `lane_bits` bits, lane 0 in the low bits; a sample is `words` words."""
 
-    lanes: int = Field(ge=1)
-    lane_bits: int = Field(ge=1, le=32)
-    signed: bool
-    words: int = Field(ge=1)
+    lanes: int = Field(ge=1, le=MOST_CHANNELS, strict=True)
+    lane_bits: int = Field(ge=1, le=32, strict=True)
+    signed: bool = Field(strict=True)
+    words: int = Field(ge=1, le=MOST_VALUES, strict=True)
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        if self.lanes * self.words > MOST_VALUES:
+            raise ValueError(f"{self.words} words of {self.lanes} lanes, {MOST_VALUES} values are the most")
+        return self
 
     @property
     def bits(self) -> int:
@@ -41,16 +64,16 @@ class InputPort(_Strict):
 class Tap(InputPort):
     """A stage's output: `payload` counts in the cycles in which `strobe` is 1."""
 
-    stage: str
-    strobe: str
-    payload: str
+    stage: Name
+    strobe: Identifier
+    payload: Identifier
 
 
 class OutputPort(_Strict):
     """A word is {last, value}: every logit in order, then one word with last = 1 whose value is the argmax."""
 
-    value_bits: int = Field(ge=1, le=63)
-    words: int = Field(ge=2)
+    value_bits: int = Field(ge=1, le=63, strict=True)
+    words: int = Field(ge=2, le=MOST_CHANNELS + 1, strict=True)
 
     @property
     def bits(self) -> int:
@@ -60,20 +83,20 @@ class OutputPort(_Strict):
 class Predicted(_Strict):
     """Cycles with source and sink never stalling."""
 
-    interval: int
-    latency: int
+    interval: Cycles
+    latency: Cycles
 
 
 class Manifest(_Strict):
     """What a BUILD folder holds."""
 
     version: Literal[1]
-    name: str
-    top: str
+    name: Name
+    top: Identifier
     sources: Sources
-    model: str
-    digest: str
-    plan: str
+    model: PlainName
+    digest: str = Field(pattern="^[0-9a-f]{64}$")
+    plan: PlainName
     input: InputPort
     output: OutputPort
     taps: tuple[Tap, ...] = ()
@@ -81,15 +104,19 @@ class Manifest(_Strict):
 
     @staticmethod
     def load(build: Path) -> Manifest:
-        """Read build/manifest.json; raises ValueError of one line that names the file and the field."""
+        """Read build/manifest.json; raises ValueError of one line that names the file and the field.
+
+        Every file that it names must lie in the folder, links followed.
+        """
         path = build / NAME
         if not path.is_file():
             raise ValueError(f"{path}: there is no manifest; make the folder with `qtt emit`")
-        try:
-            manifest = Manifest.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise one_line(error, str(path)) from None
-        for name in (*manifest.sources.simulation, manifest.model):
-            if not (build / name).is_file():
-                raise ValueError(f"{build / name}: named by the manifest, but not there")
+        manifest = read_json(path, Manifest)
+        sources = manifest.sources
+        for name in dict.fromkeys((*sources.simulation, *sources.ecp5, manifest.model, manifest.plan)):
+            file = build / name
+            if not file.is_file():
+                raise ValueError(f"{path}: names {name}, which is not there")
+            if file.resolve().parent != build.resolve():
+                raise ValueError(f"{path}: names {name}, which is a link out of the folder")
         return manifest

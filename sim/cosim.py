@@ -116,6 +116,8 @@ def cosim(
     started = time.monotonic()
     if engine not in get_args(Engine):
         raise ValueError(f"engine {engine!r} is not known; known are {', '.join(get_args(Engine))}")
+    if processes is not None and not 1 <= processes <= 1024:
+        raise ValueError(f"processes must be 1 to 1024, got {processes}")
     job = _job(Path(build), x, stalls, seed)
     waves = None if vcd is None else Path(vcd)
     if engine == "verilator":

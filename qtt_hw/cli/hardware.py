@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from qtt_hw.cli.model import Data, Json, Split
-from qtt_hw.cli.show import example, file_to_write, note, number, progress, report, rows_table, shape
+from qtt_hw.cli.show import example, file_to_write, note, number, progress, report, rows_table, shape, within
 
 if TYPE_CHECKING:
     from rtl_gen.plan.plan import Plan
@@ -53,7 +53,7 @@ def plan(
     input: Annotated[
         str | None, typer.Option(metavar="C,D,H,W", help="With a configuration, in place of data.")
     ] = None,
-    classes: Annotated[int | None, typer.Option(min=2, help="With --input.")] = None,
+    classes: Annotated[int | None, typer.Option(min=2, max=1 << 16, help="With --input.")] = None,
     lanes: Annotated[
         Literal["shift", "dsp", "logic"],
         typer.Option(help="Multipliers in place of the shifts of power-of-two weights, to compare."),
@@ -67,14 +67,14 @@ def plan(
     where roundings happen, so train with the plan (qtt train --plan); the trained model is then planned anew from its
     file, for the folding.
     """
+    from qtt_hw.flow import CLOCKS, RATES
     from qtt_hw.flow import plan as run
     from rtl_gen.plan.plan import save_plan
 
     if output is not None:
         file_to_write(output, "-o")
-    for name, value in (("--fps", fps), ("--clock-mhz", clock_mhz)):
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} {value:g}: must be above 0")
+    within("--fps", fps, *RATES)
+    within("--clock-mhz", clock_mhz, *CLOCKS)
     given = shape(input)
     with progress() as show:
         show("plan")
@@ -191,7 +191,7 @@ def cosim(
         typer.Option(help="The batch harness, the protocol test, or interactive stepping."),
     ] = "verilator",
     stalls: Annotated[bool, typer.Option("--stalls", help="Random stalls of source and sink.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the stalls.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=(1 << 32) - 1, help="Of the stalls.")] = 0,
     vcd: Annotated[Path | None, typer.Option(metavar="FILE", help="Waveform around the first difference.")] = None,
     json: Json = False,
 ) -> None:
@@ -240,7 +240,7 @@ def cosim(
 def build(
     build: Build,
     board: Annotated[str, typer.Option(metavar="NAME", help="A board, or file.py:Board.")] = "ulx3s-85f",
-    seed: Annotated[int, typer.Option(min=0, help="Of the placer.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=(1 << 31) - 1, help="Of the placer.")] = 1,
     placer: Annotated[
         Literal["heap", "static"], typer.Option(help="static places designs that fill the block RAM.")
     ] = "heap",
@@ -250,10 +250,10 @@ def build(
     json: Json = False,
 ) -> None:
     """Synthesise, place and route for a board, and write the bitstream. No silicon was at hand to run it on."""
+    from qtt_hw.flow import CLOCKS
     from qtt_hw.flow import build as run
 
-    if frequency is not None and not frequency > 0:
-        raise ValueError(f"--frequency {frequency:g}: must be above 0")
+    within("--frequency", frequency, *CLOCKS)
     with progress() as show:
         show("build")
         result = run(

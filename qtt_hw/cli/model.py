@@ -9,7 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from qtt_hw.cli.show import example, file_to_write, note, number, progress, report, rows_table, shape
+from qtt_hw.cli.show import example, file_to_write, note, number, progress, report, rows_table, shape, within
 
 __all__ = ["Data", "Json", "Split", "add_to"]
 
@@ -53,7 +53,7 @@ def train(
     plan: Annotated[
         Path | None, typer.Option(metavar="PLAN.json", help="Contract along the paths of this plan of CONFIG.toml.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="In place of the configuration's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=(1 << 32) - 1, help="In place of the configuration's.")] = None,
     accelerator: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     json: Json = False,
 ) -> None:
@@ -104,8 +104,8 @@ def compress(
     out: Annotated[Path, typer.Option(metavar="OUT", help="A folder; what was cut off goes on from it.")],
     device: Annotated[str, typer.Option(metavar="NAME", help="The FPGA; none is unbounded.")] = "ecp5-85f",
     max_accuracy_drop: Annotated[float, typer.Option("--max-accuracy-drop", min=0, help="In points.")] = 1.0,
-    trials: Annotated[int, typer.Option(min=1, help="Of the search of ranks.")] = 20,
-    steps: Annotated[int, typer.Option(min=0, help="Of training within a trial.")] = 50,
+    trials: Annotated[int, typer.Option(min=1, max=1 << 20, help="Of the search of ranks.")] = 20,
+    steps: Annotated[int, typer.Option(min=0, max=1 << 31, help="Of training within a trial.")] = 50,
     storage: Annotated[
         str | None, typer.Option(metavar="FILE|URL", help="Of the search, which processes can share.")
     ] = None,
@@ -114,6 +114,7 @@ def compress(
     """Make a dense network small enough for a device: ranks by the planner, learning-compression, integers, a plan."""
     from qtt_hw.compression import compress as run
 
+    within("--max-accuracy-drop", max_accuracy_drop, 0, 100)
     with progress() as show:
         result = run(
             source,

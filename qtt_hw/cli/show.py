@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,13 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-__all__ = ["Show", "example", "file_to_write", "note", "number", "progress", "report", "rows_table", "shape"]
+from qtt_hw.errors import short
+from qtt_hw.ir.nodes import MOST_VALUES
 
+__all__ = ["Show", "example", "file_to_write", "note", "number", "progress", "report", "rows_table", "shape", "within"]
+
+#: Digits of a size on the command line.
+LONGEST = 16
 
 #: Seconds from which a step is worth a line where there is no terminal to draw on.
 LONG = 2.0
@@ -142,12 +148,23 @@ def file_to_write(path: Path, option: str) -> Path:
     return path
 
 
+def within(option: str, value: float | None, least: float, most: float) -> None:
+    """Raise ValueError naming the option where its value is not from `least` to `most`, as NaN is not."""
+    if value is None or least <= value <= most:
+        return
+    limit = f"at most {most:g}" if value > most else f"at least {least:g}" if value > 0 or least <= 0 else "above 0"
+    raise ValueError(f"{option} {value:g}: must be {limit}")
+
+
 def shape(text: str | None, option: str = "--input") -> tuple[int, int, int, int] | None:
     """(C, D, H, W) of "C,D,H,W", or of "C,H,W", whose depth is 1."""
     if text is None:
         return None
     parts = text.split(",")
-    if len(parts) not in (3, 4) or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise ValueError(f"{option} {text}: expected C,D,H,W or C,H,W, numbers above 0, such as 8,15,15,15 or 3,32,32")
+    if len(parts) not in (3, 4) or not all(part.strip().isdecimal() and int(part[:LONGEST]) > 0 for part in parts):
+        example = "such as 8,15,15,15 or 3,32,32"
+        raise ValueError(f"{option} {short(text, 80)}: expected C,D,H,W or C,H,W, numbers above 0, {example}")
+    if any(len(part) > LONGEST for part in parts) or math.prod(int(part) for part in parts) > MOST_VALUES:
+        raise ValueError(f"{option} {short(text, 80)}: has more than {MOST_VALUES} values")
     c, *depth, h, w = (int(part) for part in parts)
     return c, depth[0] if depth else 1, h, w

@@ -6,29 +6,52 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialize
 
 from qtt_hw.codebook import Codebook
-from qtt_hw.errors import one_line
+from qtt_hw.errors import named, short
 from qtt_hw.fixedpoint import Format, IntArray, Requantizer
 from qtt_hw.ir.graph import Graph, InputSpec
-from qtt_hw.ir.nodes import Add, Contraction, Node, Permutation, Pool, Reshape, Window, as_integers
+from qtt_hw.ir.nodes import (
+    MOST_CHANNELS,
+    MOST_VALUES,
+    Add,
+    Contraction,
+    Node,
+    Permutation,
+    Pool,
+    Reshape,
+    Window,
+    as_integers,
+)
 from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.reading import MOST_TEXT, parse_json
 
 __all__ = ["VERSION", "digest_of", "load", "save"]
 
 #: Version of the JSON schema below; a reader refuses any other.
 VERSION: Final = 1
 
-Quad = tuple[int, int, int, int]
-Triple = tuple[int, int, int]
-Pair = tuple[int, int]
+#: Bytes of a model file: more weights than any FPGA holds.
+MOST_BYTES: Final = 1 << 28
+#: What the integers of a tensor may be stored as, with safetensors' names.
+_TYPES = {"I8": "int8", "U8": "uint8", "I16": "int16", "I32": "int32", "I64": "int64"}
+
+#: Of a network or a stage: any text that a user calls it.
+Name = Annotated[str, Field(min_length=1, max_length=4096)]
+Size = Annotated[int, Field(ge=1, le=MOST_VALUES)]
+Padding = Annotated[int, Field(ge=0, le=MOST_VALUES)]
+Quad = tuple[Size, Size, Size, Size]
+Triple = tuple[Size, Size, Size]
+Paddings = tuple[Padding, Padding]
+#: Of a number that only small ones make sense of; what it means bounds it further.
+Small = Annotated[int, Field(ge=-1024, le=1024)]
 
 
 class _Strict(BaseModel):
@@ -36,9 +59,9 @@ class _Strict(BaseModel):
 
 
 class _Format(_Strict):
-    bits: int
+    bits: Small
     signed: bool
-    frac: int
+    frac: Small
     narrow: bool = False
 
     @staticmethod
@@ -50,10 +73,10 @@ class _Format(_Strict):
 
 
 class _Codebook(_Strict):
-    bits: int
-    magnitudes: int
+    bits: Small
+    magnitudes: Small
     zero: bool
-    frac: int
+    frac: Small
 
     @staticmethod
     def of(fmt: Codebook) -> _Codebook:
@@ -66,7 +89,7 @@ class _Codebook(_Strict):
 class _Window(_Strict):
     kernel: Triple
     stride: Triple
-    padding: tuple[Pair, Pair, Pair]
+    padding: tuple[Paddings, Paddings, Paddings]
 
     @staticmethod
     def of(window: Window) -> _Window:
@@ -77,9 +100,9 @@ class _Window(_Strict):
 
 
 class _Node(_Strict):
-    name: str
-    inputs: tuple[str, ...]
-    source: str
+    name: Name
+    inputs: tuple[Name, ...]
+    source: Annotated[str, Field(max_length=4096)]
 
 
 class _Contraction(_Node):
@@ -93,9 +116,9 @@ class _Contraction(_Node):
     window: _Window
     weight_format: _Format | _Codebook
     out_format: _Format
-    shift: int
+    shift: Small
     affine: bool
-    carried: Pair | None = None
+    carried: tuple[Size, Size] | None = None
 
 
 class _Pool(_Node):
@@ -105,9 +128,9 @@ class _Pool(_Node):
 
 class _Add(_Node):
     kind: Literal["add"] = "add"
-    left: Pair
+    left: tuple[Small, Small]
     out_format: _Format
-    shift: int
+    shift: Small
 
 
 class _Permutation(_Node):
@@ -127,17 +150,18 @@ _AnyNode = _Contraction | _Pool | _Add | _Permutation | _Reshape
 class _Input(_Strict):
     format: _Format
     sample_shape: Quad
-    block: int
-    offset: int
-    gain: int | None = None
+    block: Size
+    offset: Small
+    gain: Small | None = None
 
     def build(self) -> InputSpec:
-        return input_spec(self.sample_shape, self.block, self.offset, self.format.build(), self.gain or 1)
+        gain = 1 if self.gain is None else self.gain
+        return input_spec(self.sample_shape, self.block, self.offset, self.format.build(), gain)
 
 
 class _Model(_Strict):
     version: Literal[1] = VERSION
-    name: str
+    name: Name
     input: _Input
     nodes: tuple[Annotated[_AnyNode, Field(discriminator="kind")], ...]
     labels: tuple[str, ...]
@@ -184,26 +208,40 @@ def _describe(node: Node, tensors: Tensors) -> _AnyNode:
     raise TypeError(f"stage {name}: the file format does not know {type(node).__name__}")
 
 
-def _take(tensors: Tensors, name: str) -> IntArray:
-    """Remove and return a tensor of integers; KeyError when it is missing."""
+def _take(tensors: Tensors, name: str, types: tuple[str, ...], axes: int = 1, most: int = MOST_CHANNELS) -> IntArray:
+    """Remove and return a tensor of one of these types, with so many axes and at most so many integers."""
+    if name not in tensors:
+        raise ValueError(f"tensor {name} is missing")
     tensor = tensors.pop(name)
-    if not np.issubdtype(tensor.dtype, np.integer):
-        raise ValueError(f"tensor {name} holds {tensor.dtype}, not integers")
+    if tensor.dtype.name not in types:
+        raise ValueError(f"tensor {name} holds {tensor.dtype.name}, expected {' or '.join(types)}")
+    if tensor.ndim != axes or tensor.size > most:
+        expected = f"{axes} axes and at most {most} values"
+        raise ValueError(f"tensor {name} has shape {list(tensor.shape)}, expected {expected}")
     return as_integers(tensor)
 
 
+def _weight(tensors: Tensors, name: str, fmt: Format | Codebook) -> IntArray:
+    """The integers of a contraction's weights; a codebook's are stored as codes."""
+    types = ("uint8",) if isinstance(fmt, Codebook) else ("int8",) if fmt.bits <= 8 else ("int16",)
+    stored = _take(tensors, name, types, 5, MOST_BYTES)
+    if not isinstance(fmt, Codebook):
+        return stored
+    if stored.size and stored.max() >= 1 << fmt.bits:
+        raise ValueError(f"tensor {name} holds {stored.max()}, codes of {fmt.bits} bits are below {1 << fmt.bits}")
+    return as_integers(fmt.decode(stored))
+
+
 def _build(node: _AnyNode, tensors: Tensors) -> Node:
-    """The Node of its JSON; takes its integers out of `tensors`, KeyError when one is missing."""
+    """The Node of its JSON; takes its integers out of `tensors`, ValueError when one is missing or of another type."""
     match node:
         case _Contraction():
             fmt = node.weight_format.build()
-            weight = _take(tensors, f"{node.name}.weight")
-            if isinstance(fmt, Codebook):
-                weight = as_integers(fmt.decode(weight))
+            weight = _weight(tensors, f"{node.name}.weight", fmt)
             m = b = None
             if node.affine:
-                m = tuple(_take(tensors, f"{node.name}.multiplier").ravel().tolist())
-                b = tuple(_take(tensors, f"{node.name}.offset").ravel().tolist())
+                m = tuple(_take(tensors, f"{node.name}.multiplier", ("int16", "int32")).tolist())
+                b = tuple(_take(tensors, f"{node.name}.offset", ("int32", "int64")).tolist())
             requant = Requantizer(node.out_format.build(), node.shift, m, b)
             window = node.window.build()
             carried = node.carried or (1, 1)
@@ -214,7 +252,7 @@ def _build(node: _AnyNode, tensors: Tensors) -> Node:
             requant = Requantizer(node.out_format.build(), node.shift)
             return Add(node.name, node.inputs, node.source, node.left, requant)
         case _Permutation():
-            order = tuple(_take(tensors, f"{node.name}.order").ravel().tolist())
+            order = tuple(_take(tensors, f"{node.name}.order", ("int32",)).tolist())
             return Permutation(node.name, node.inputs, node.source, order)
         case _Reshape():
             return Reshape(node.name, node.inputs, node.source, node.shape)
@@ -246,27 +284,30 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> str:
             f"{path}: samples {list(spec.sample_shape)} in blocks of {spec.block} give inputs "
             f"{list(expected.edge.shape)}, the graph takes {list(spec.edge.shape)}"
         )
-    _ = graph.edges  # walks every stage's own checks
     tensors: Tensors = {}
-    model = _Model(
-        name=graph.name,
-        input=_Input(
-            format=_Format.of(spec.edge.format),
-            sample_shape=spec.sample_shape,
-            block=spec.block,
-            offset=spec.offset,
-            gain=spec.gain if spec.gain > 1 else None,
-        ),
-        nodes=tuple(_describe(node, tensors) for node in graph.nodes),
-        labels=graph.labels,
-    )
+    with named(path):
+        model = _Model(
+            name=graph.name,
+            input=_Input(
+                format=_Format.of(spec.edge.format),
+                sample_shape=spec.sample_shape,
+                block=spec.block,
+                offset=spec.offset,
+                gain=spec.gain if spec.gain > 1 else None,
+            ),
+            nodes=tuple(_describe(node, tensors) for node in graph.nodes),
+            labels=graph.labels,
+        )
     # safetensors writes a tensor's memory as it lies, whatever its strides are.
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     text = json.dumps(model.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
     digest = _digest(text, tensors)
+    content = serialize(tensors, {"qtt": text, "digest": digest})
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{path}: would have {len(content)} bytes, {MOST_BYTES} are the most of a model file")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(serialize(tensors, {"qtt": text, "digest": digest}))
+        temporary.write_bytes(content)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -276,44 +317,52 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> str:
 def _read(path: Path) -> tuple[str, Tensors, str]:
     """The JSON, the tensors and the verified digest of a model file."""
     try:
+        size = path.stat().st_size
+        if path.is_dir():
+            raise ValueError(f"{path}: is a folder, expected a model file")
+        if size > MOST_BYTES:
+            raise ValueError(f"{path}: has {size} bytes, {MOST_BYTES} are the most of a model file")
         with safe_open(str(path), framework="np") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return _content(path, file)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from None
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a model file, or cut short ({error})") from None
+        raise ValueError(f"{path}: not a model file, or cut short ({short(error)})") from None
+
+
+def _content(path: Path, file: Any) -> tuple[str, Tensors, str]:
+    """The same of an open one; everything that its header says is checked before a tensor is read."""
+    metadata = file.metadata() or {}
     if "qtt" not in metadata or "digest" not in metadata:
         raise ValueError(f"{path}: a safetensors file without a qtt model in its metadata")
-    try:
-        content = json.loads(metadata["qtt"])
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: its metadata is not JSON ({error})") from None
-    version = content.get("version") if isinstance(content, dict) else None
-    if version != VERSION:
-        raise ValueError(f"{path}: model file version {version}, this program reads version {VERSION}")
-    digest = _digest(metadata["qtt"], tensors)
+    text = metadata["qtt"]
+    if len(text) > MOST_TEXT:
+        raise ValueError(f"{path}: its metadata has {len(text)} characters, {MOST_TEXT} are the most")
+    with named(path):
+        version = parse_json(text).get("version")
+        if version != VERSION:
+            raise ValueError(f"model file version {version}, this program reads version {VERSION}")
+        for name in file.keys():  # noqa: SIM118
+            stored = file.get_slice(name).get_dtype()
+            if stored not in _TYPES:
+                raise ValueError(f"tensor {name} holds {stored}, expected one of {', '.join(_TYPES.values())}")
+    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    digest = _digest(text, tensors)
     if digest != metadata["digest"]:
         raise ValueError(f"{path}: its content does not match its digest; the file was changed or damaged")
-    return metadata["qtt"], tensors, digest
+    return text, tensors, digest
 
 
 def load(path: str | os.PathLike[str]) -> Graph:
     """The Graph of a model file; every check passes or a ValueError names the file on one line."""
     path = Path(path)
     text, tensors, _ = _read(path)
-    try:
-        model = _Model.model_validate_json(text)
-    except ValidationError as error:
-        raise one_line(error, str(path)) from None
-    try:
+    with named(path):
+        model = _Model.model_validate_json(text, strict=True)
         nodes = tuple(_build(node, tensors) for node in model.nodes)
         graph = Graph(model.name, model.input.build(), nodes, model.labels)
-        _ = graph.edges
-    except KeyError as error:
-        raise ValueError(f"{path}: tensor {error.args[0]} is missing") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    if tensors:
-        raise ValueError(f"{path}: no stage uses tensor {min(tensors)}")
+        if tensors:
+            raise ValueError(f"no stage uses tensor {min(tensors)}")
     return graph
 
 

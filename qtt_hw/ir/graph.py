@@ -66,6 +66,7 @@ class Graph:
     def __post_init__(self) -> None:
         if not self.nodes:
             raise ValueError("the graph has no stages")
+        _ = self.edges  # walks every stage's own checks
         if self.labels and len(self.labels) != math.prod(self.output.shape):
             raise ValueError(f"{len(self.labels)} labels for {math.prod(self.output.shape)} logits")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 
@@ -24,18 +24,48 @@ from qtt_hw.fixedpoint import (
 )
 from qtt_hw.ir.window import AxisWindow
 
-__all__ = ["Add", "Contraction", "Edge", "Node", "Permutation", "Pool", "Reshape", "Shape", "Window", "as_integers"]
+__all__ = [
+    "MOST_CHANNELS",
+    "MOST_VALUES",
+    "Add",
+    "Contraction",
+    "Edge",
+    "Node",
+    "Permutation",
+    "Pool",
+    "Reshape",
+    "Shape",
+    "Window",
+    "as_integers",
+]
 
 #: Sizes of the axes [D, H, W, C].
 Shape = tuple[int, int, int, int]
 
+#: Most values of a stream, the padding of a window on it included, and most channels. A video network's largest stream
+#: (C3D: 16 x 112 x 112 x 64) has a fifth of these values, a flattened map of QTTNet nearly as many channels.
+MOST_VALUES: Final = 1 << 26
+MOST_CHANNELS: Final = 1 << 22
+
 
 @dataclass(frozen=True)
 class Edge:
-    """What a stream carries: integers of one format, in raster order D, H, W and then channel."""
+    """What a stream carries: integers of one format, in raster order D, H, W and then channel.
+
+    Raises
+    ------
+    ValueError
+        When the shape is not four sizes of at least 1, or has more values or channels than `MOST_VALUES` and
+        `MOST_CHANNELS`.
+    """
 
     shape: Shape
     format: Format
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 4 or min(self.shape) < 1:
+            raise ValueError(f"a stream's shape must be four sizes (D, H, W, C) of at least 1, got {list(self.shape)}")
+        _check_size(self.shape)
 
     @property
     def positions(self) -> int:
@@ -44,6 +74,14 @@ class Edge:
     @property
     def channels(self) -> int:
         return self.shape[3]
+
+
+def _check_size(shape: Shape) -> None:
+    """Raise ValueError where a stream of that shape has too many values or channels."""
+    if math.prod(shape) > MOST_VALUES:
+        raise ValueError(f"{list(shape)} (D, H, W, C) are {math.prod(shape)} values, {MOST_VALUES} are the most")
+    if shape[3] > MOST_CHANNELS:
+        raise ValueError(f"{shape[3]} channels, {MOST_CHANNELS} are the most")
 
 
 @dataclass(frozen=True)
@@ -63,6 +101,8 @@ class Window:
                 found.append(AxisWindow(shape[axis], self.kernel[axis], self.stride[axis], before, after))
             except ValueError as error:
                 raise ValueError(f"axis {name}: {error}") from None
+        d, h, w = (size + sum(pair) for size, pair in zip(shape[:3], self.padding, strict=True))
+        _check_size((d, h, w, shape[3]))
         return found[0], found[1], found[2]
 
     def out_positions(self, shape: Shape) -> tuple[int, int, int]:
@@ -80,10 +120,16 @@ class Node(ABC):
 
     #: Whether it only reads the same stream with other axes, so that nothing stands for it in hardware.
     relabels: ClassVar[bool] = False
+    #: Streams that a stage of its kind reads.
+    reads: ClassVar[int] = 1
 
     name: str
     inputs: tuple[str, ...]
     source: str
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != self.reads:
+            raise ValueError(f"stage {self.name}: has {len(self.inputs)} inputs, a stage of its kind has {self.reads}")
 
     @abstractmethod
     def output(self, *inputs: Edge) -> Edge:
@@ -145,8 +191,10 @@ class Contraction(Node):
 
     def output(self, *inputs: Edge) -> Edge:
         (x,) = inputs
-        if self.weight.ndim != 5 or self.weight.shape[1:4] != self.window.kernel:
+        if self.weight.ndim != 5 or self.weight.shape[1:4] != self.window.kernel or not self.weight.size:
             raise ValueError(f"weight of shape {list(self.weight.shape)} does not match kernel {self.window.kernel}")
+        if self.weight.dtype.kind != "i":
+            raise ValueError(f"weight holds {self.weight.dtype}, not signed integers")
         if min(self.lead, self.trail) < 1:
             raise ValueError(f"lead {self.lead} and trail {self.trail} must be at least 1")
         if x.channels != self.in_channels:
@@ -179,6 +227,11 @@ class Pool(Node):
 
     kind: Literal["max", "average"]
     window: Window
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind not in ("max", "average"):
+            raise ValueError(f"stage {self.name}: a pool's kind is max or average, got {self.kind!r}")
 
     def output(self, *inputs: Edge) -> Edge:
         (x,) = inputs
@@ -234,6 +287,8 @@ class Add(Node):
         Without a multiplier; ReLU is an unsigned output's lower bound.
     """
 
+    reads: ClassVar[int] = 2
+
     left: tuple[int, int]
     requant: Requantizer
 
@@ -263,7 +318,12 @@ class Add(Node):
 
 
 def as_integers(array: np.ndarray) -> IntArray:
-    """A read-only int64 copy."""
-    copy = np.array(array, dtype=np.int64)
+    """A read-only int64 copy; raises ValueError where a value is no integer of 64 signed bits."""
+    kind = array.dtype.kind
+    with np.errstate(invalid="ignore"):
+        copy = np.array(array if kind in "biuf" else 0, dtype=np.int64)
+    # What an unsigned integer or a float cannot keep comes back as another value.
+    if kind not in "biuf" or (kind in "uf" and not np.array_equal(copy, array)):
+        raise ValueError(f"an array of {array.dtype} holds values that are not integers of 64 signed bits")
     copy.setflags(write=False)
     return copy

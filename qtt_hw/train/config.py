@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from qtt_hw.errors import one_line
+from qtt_hw.errors import named, short
+from qtt_hw.reading import check_depth, read_toml
 from qtt_hw.train.sections import (
     CompressSection,
     DataConfig,
@@ -25,6 +25,9 @@ from qtt_hw.train.sections import (
 )
 
 __all__ = ["Config", "config_from", "load_config"]
+
+#: Configurations that may stand above each other.
+MOST_BASES = 16
 
 
 class Config(Section):
@@ -109,29 +112,24 @@ def load_config(path: str | Path) -> Config:
 
 def _content(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     """A file's values over those of its base, which stands relative to it; `above` are the files that lead here."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise ValueError(f"{path}: {reason}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+    content = read_toml(path)
     base = content.pop("base", None)
     if base is None:
         return content
-    if not isinstance(base, str):
-        raise ValueError(f"{path}: base: expected the name of a file, got {base!r}")
+    if not isinstance(base, str) or not base.isprintable():
+        raise ValueError(f"{path}: base: expected the name of a file, got {short(repr(base))}")
     below = path.parent / base
     if below.resolve() in (above := (*above, path.resolve())):
         raise ValueError(f"{path}: base: {base} leads back to this file")
+    if len(above) > MOST_BASES:
+        raise ValueError(f"{path}: base: more than {MOST_BASES} files, each the base of another")
     return _merged(_content(below, above), content)
 
 
 def config_from(content: dict[str, Any], where: str, source: Path | None = None) -> Config:
     """The configuration of a parsed TOML document or a dumped configuration."""
-    if "source" in content:
-        raise ValueError(f"{where}: source: Extra inputs are not permitted")
-    try:
+    with named(where):
+        if "source" in content:
+            raise ValueError("source: Extra inputs are not permitted")
+        check_depth(content)
         return Config.model_validate({**content, "source": source})
-    except ValidationError as error:
-        raise one_line(error, where) from None

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from qtt_hw.errors import named, short
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir import file as model_file
 from qtt_hw.ir.freeze import freeze
@@ -23,18 +24,22 @@ __all__ = ["float_model", "freeze_run", "frozen_graph", "load_run"]
 
 
 def _described(store: RunStore) -> tuple[Config, InputSpec, tuple[str, ...]]:
-    description: dict[str, Any] = store.description()
     where = str(store.folder / "run.json")
-    source = Path(description["folder"]) / f"{description['name']}.toml"
-    config = config_from(description["config"], where, source)
-    spec = input_spec(
-        tuple(description["sample_shape"]),
-        description["block"],
-        description["offset"],
-        Format(**description["format"]),
-        description.get("gain", 1),
-    )
-    return config, spec, tuple(description["labels"])
+    try:
+        description: dict[str, Any] = store.description()
+        source = Path(description["folder"]) / f"{description['name']}.toml"
+        config = config_from(description["config"], where, source)
+        with named(where):
+            spec = input_spec(
+                tuple(description["sample_shape"]),
+                description["block"],
+                description["offset"],
+                Format(**description["format"]),
+                description.get("gain", 1),
+            )
+        return config, spec, tuple(description["labels"])
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{where}: is not what qtt train writes: {short(error)}") from None
 
 
 def float_model(run: str | Path, spec: InputSpec | None = None, phase: str = "float") -> nn.Module:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from qtt_hw.data import Augmentation, Splits, load
 from qtt_hw.data.options import Option
 from qtt_hw.data.sources import own_validation
+from qtt_hw.errors import short
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.ir.preprocess import input_spec
@@ -24,13 +26,44 @@ __all__ = [
     "Optimisation",
     "QuantSection",
     "Section",
+    "Seed",
     "TeacherConfig",
     "TrainConfig",
 ]
 
 
+#: Of generators of random numbers, and what one adds to it.
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
+Rank = Annotated[int, Field(ge=1, le=1 << 16)]
+#: Of a learning rate, a decay, a penalty: what is larger can only be an error.
+MOST_RATE = 1000
+LearningRate = Annotated[float, Field(gt=0, le=MOST_RATE)]
+Rate = Annotated[float, Field(ge=0, le=MOST_RATE)]
+#: Voxels.
+Shift = Annotated[int, Field(ge=0, le=1 << 16)]
+Epochs = Annotated[int, Field(ge=0, le=100_000)]
+#: Numbers of samples, batches or steps.
+Count = Annotated[int, Field(ge=1, le=1 << 31)]
+#: Greatest factor of the penalty that learning-compression may end with.
+MOST_MU = 1e12
+#: Greatest size of a number among a network's own arguments.
+MOST_ARGUMENT = 1 << 53
+
+
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _check_arguments(value: Any) -> None:
+    """Raise ValueError where a network's argument is nothing that a record can hold, or a number without a use."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_arguments(item)
+    elif isinstance(value, int | float):  # and so bool
+        if not -MOST_ARGUMENT <= value <= MOST_ARGUMENT:
+            raise ValueError(f"numbers must be finite and at most 2**53, got {short(value)}")
+    elif not isinstance(value, str):
+        raise ValueError(f"must be numbers, text, true, false, or tables and lists of them, got {value!r}")
 
 
 class ModelConfig(Section):
@@ -44,16 +77,22 @@ class ModelConfig(Section):
 
     name: str = Field(min_length=1)
     args: dict[str, Any] = Field(default_factory=dict)
-    ranks: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    ranks: dict[str, tuple[Rank, ...]] = Field(default_factory=dict)
     paths: dict[str, str] = Field(default_factory=dict)
     mode_order: Literal["given", "free"] = "given"
+
+    @field_validator("args")
+    @classmethod
+    def _plain(cls, value: dict[str, Any]) -> dict[str, Any]:
+        _check_arguments(value)
+        return value
 
 
 class AugmentConfig(Section):
     """Random changes of the training volumes; axes are D, H, W."""
 
     flips: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    shifts: tuple[int, int, int] = (0, 0, 0)
+    shifts: tuple[Shift, Shift, Shift] = (0, 0, 0)
     rotation: Literal["D", "H", "W"] | None = None
 
     @model_validator(mode="after")
@@ -81,7 +120,7 @@ class DataConfig(Section):
     frac: int = Field(default=0, ge=-64, le=64)
     offset: int = Field(default=0, ge=0, le=255)
     validation: float | int = 0.1
-    seed: int = 0
+    seed: Seed = 0
     options: dict[str, Option] = Field(default_factory=dict)
     augmentation: AugmentConfig = AugmentConfig()
 
@@ -89,8 +128,10 @@ class DataConfig(Section):
     @classmethod
     def _share_or_number(cls, value: Any) -> Any:
         number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        if not number and not (isinstance(value, float) and 0 < value < 1):
-            raise ValueError(f"must be a share above 0 and below 1, or a number of samples, got {value!r}")
+        if not (number and value < 1 << 31) and not (isinstance(value, float) and 0 < value < 1):
+            raise ValueError(
+                f"must be a share above 0 and below 1, or a number of samples, got {short(repr(value), 40)}"
+            )
         return value
 
     @model_validator(mode="after")
@@ -134,25 +175,25 @@ class DataConfig(Section):
 class Optimisation(Section):
     """One phase's optimisation: learning rate from warm-up over its schedule, weight decay on matrices only."""
 
-    epochs: int = Field(ge=0)
-    batch: int = Field(default=32, ge=1)
-    lr: float = Field(gt=0)
+    epochs: Epochs
+    batch: int = Field(default=32, ge=1, le=1 << 20)
+    lr: LearningRate
     optimizer: Literal["adamw", "sgd"] = "adamw"
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = Field(default=True, description="of sgd")
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: Rate = 0.0
     schedule: Kind = "one-cycle"
     warmup: float = Field(default=0.15, ge=0, lt=1, description="share of the steps that the learning rate rises over")
     drops: tuple[float, ...] = Field(default=(), description='shares of the steps at which it falls: "steps"')
     drop: float = Field(default=0.1, gt=0, lt=1, description='what is left of it then: "steps"')
-    cycles: float = Field(default=4.0, gt=0, description='"exp-range"')
+    cycles: float = Field(default=4.0, gt=0, le=1e6, description='"exp-range"')
     base: float = Field(default=0.1, ge=0, lt=1, description='share of the largest that a cycle begins at: "exp-range"')
     fade: float = Field(default=0.1, gt=0, le=1, description='share of the range that is left in the end: "exp-range"')
-    clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
+    clip: float | None = Field(default=None, gt=0, le=1e12, description="largest gradient norm")
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 is none")
     select: Literal["last", "best"] = "last"
     penalty: Literal["l1", "l2"] | None = Field(default=None, description="on the weights, quantised where they are")
-    penalty_weight: float = Field(default=0.0, ge=0, description="times sum |w|, or sum w^2 / 2")
+    penalty_weight: Rate = Field(default=0.0, description="times sum |w|, or sum w^2 / 2")
 
     @property
     def rates(self) -> Schedule:
@@ -185,12 +226,12 @@ class TrainConfig(Optimisation):
     float32, as does all of a quantised phase with quantised activations.
     """
 
-    epochs: int = Field(default=20, ge=0)
-    lr: float = Field(default=3e-3, gt=0)
+    epochs: Epochs = 20
+    lr: LearningRate = 3e-3
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    seed: int = Field(default=0, ge=0)
-    checkpoint_steps: int = Field(default=200, ge=1)
-    threads: int | None = Field(default=None, ge=1)
+    seed: Seed = 0
+    checkpoint_steps: Count = 200
+    threads: int | None = Field(default=None, ge=1, le=1024)
     autocast: bool = False
 
 
@@ -203,9 +244,9 @@ class TeacherConfig(Optimisation):
     dense: bool = False
     run: str | None = None
     count: int = Field(default=1, ge=1, le=16)
-    epochs: int = Field(default=20, ge=0)
-    lr: float = Field(default=3e-3, gt=0)
-    temperature: float = Field(default=3.0, gt=0)
+    epochs: Epochs = 20
+    lr: LearningRate = 3e-3
+    temperature: float = Field(default=3.0, ge=1e-3, le=1e3)
     weight: float = Field(default=0.7, ge=0, le=1, description="share of the loss that the teacher decides")
 
     @model_validator(mode="after")
@@ -236,13 +277,13 @@ class QuantSection(Optimisation):
     gradient: Literal["scaled", "straight"] = "scaled"
     activations: Literal["quantized", "float"] = "quantized"
     portions: tuple[float, ...] = Field(default=(0.5, 0.75, 0.875), description="of inq; the rest at freeze_scales")
-    epochs: int = Field(default=6, ge=0)
-    lr: float = Field(default=3e-4, gt=0)
-    scale_lr: float = Field(default=1e-2, ge=0)
+    epochs: Epochs = 6
+    lr: LearningRate = 3e-4
+    scale_lr: Rate = 1e-2
     freeze_scales: float = Field(default=0.5, ge=0, lt=1)
     freeze_statistics: float = Field(default=0.75, ge=0, lt=1)
-    calibration: int = Field(default=8, ge=1, description="batches of training data")
-    reestimate: int = Field(default=20, ge=1, description="batches of training data")
+    calibration: Count = Field(default=8, description="batches of training data")
+    reestimate: Count = Field(default=20, description="batches of training data")
 
     @model_validator(mode="after")
     def _order(self) -> QuantSection:
@@ -270,11 +311,11 @@ class CompressSection(Optimisation):
     are all convolutions but the first unless named.
     """
 
-    epochs: int = Field(default=12, ge=1)
-    lr: float = Field(default=3e-3, gt=0)
-    pairs: int = Field(default=6, ge=1)
-    mu: float = Field(default=1e-3, gt=0)
-    growth: float = Field(default=2.0, ge=1)
+    epochs: Epochs = Field(default=12, ge=1)
+    lr: LearningRate = 3e-3
+    pairs: int = Field(default=6, ge=1, le=1 << 20)
+    mu: float = Field(default=1e-3, gt=0, le=MOST_MU)
+    growth: float = Field(default=2.0, ge=1, le=1000)
     method: Literal["augmented", "penalty"] = "augmented"
     form: Literal["train", "tucker", "codes", "both"] = "train"
     bits: int | None = Field(default=None, ge=2, le=8)
@@ -283,8 +324,8 @@ class CompressSection(Optimisation):
     layers: tuple[str, ...] = ()
     ranking: Literal["evbmf", "bayes", "published"] = "evbmf"
     factor: float = Field(default=1.0, ge=0, le=1, description="weakens EVBMF's ranks; 1 keeps them")
-    ranks: dict[str, tuple[int, ...]] = Field(default_factory=dict)
-    tucker: dict[str, tuple[int, int]] = Field(default_factory=dict)
+    ranks: dict[str, tuple[Rank, ...]] = Field(default_factory=dict)
+    tucker: dict[str, tuple[Rank, Rank]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -294,4 +335,6 @@ class CompressSection(Optimisation):
             raise ValueError(f'ranks are those of tensor trains, not of form = "{self.form}"')
         if self.tucker and self.form == "codes":
             raise ValueError('tucker ranks are not for form = "codes"')
+        if math.log(self.mu) + (self.pairs - 1) * math.log(self.growth) > math.log(MOST_MU):
+            raise ValueError(f"mu * growth**(pairs - 1) is more than {MOST_MU:g}: use a lower growth, or fewer pairs")
         return self

@@ -36,6 +36,11 @@ class Device:
         Flip-flops.
     place_arguments : tuple of str
         What the family's placer calls the device; empty for a device that cannot be placed.
+
+    Raises
+    ------
+    ValueError
+        Naming the field that is of another type, or below 0.
     """
 
     name: str
@@ -44,6 +49,16 @@ class Device:
     luts: int | None = None
     ffs: int | None = None
     place_arguments: tuple[str, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"name: must be text, got {self.name!r}")
+        for name in ("dsps", "brams", "luts", "ffs"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+                raise ValueError(f"{name}: must be a number of at least 0, or None, got {value!r}")
+        if not isinstance(self.place_arguments, tuple) or not all(isinstance(a, str) for a in self.place_arguments):
+            raise ValueError(f"place_arguments: must be a tuple of text, got {self.place_arguments!r}")
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,11 @@ class MemoryPrimitive:
     block_depth: int
     lut_depth: int
     read_latency: int
+
+    @property
+    def deepest_block(self) -> int:
+        """Words of the deepest block RAM: so much more than it can use may a memory have for the same cells."""
+        return max(depth for _, depth in self.shapes)
 
     def uses_block(self, depth: int) -> bool:
         """Whether a memory of this depth is put into block RAM."""

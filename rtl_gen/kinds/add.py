@@ -14,7 +14,7 @@ from qtt_hw.fixedpoint import bits_for_range
 from qtt_hw.ir.nodes import Add, Edge
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import Choice, JoinChoices, divisors
-from rtl_gen.kinds.spec import Folding, Kind, Spec
+from rtl_gen.kinds.spec import SPARE_WORDS, Folding, Kind, Spec
 from rtl_gen.output import OutputQueue
 from rtl_gen.reduce import delay, shape_of
 from rtl_gen.requantizer import RequantizeUnit, latency_of
@@ -36,6 +36,9 @@ class AddSpec(Spec):
             raise self.refuse(f"a sum has simd and pe {lanes} like its lanes, carry 1 and ring 0")
         if folding.queue < 1:
             raise self.refuse(f"a queue of {folding.queue} words cannot hold one result")
+
+    def deepest(self) -> dict[str, int]:
+        return {"queue": 2 * (self.latency + 3) + SPARE_WORDS}
 
     @property
     def in_width(self) -> int:

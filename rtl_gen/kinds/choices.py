@@ -78,7 +78,8 @@ def _rings(geometry: Geometry) -> list[tuple[int, float]]:
         window = geometry.axes[axis]
         if window.kernel > 1 or window.stride > 1:
             waits = math.prod(a.stride for a in geometry.axes)
-            slack = (least + window.stride * geometry.strides[axis], 1.0 if waits == 1 else STRIDED_MARGIN)
+            passed = min(window.stride, window.size)
+            slack = (least + passed * geometry.strides[axis], 1.0 if waits == 1 else STRIDED_MARGIN)
             if axis == 2:  # some positions more cost next to nothing
                 return [(slack[0] + geometry.words, slack[1])]
             return [(least, max(float(waits), LEAST_RING_MARGIN)), slack]

@@ -10,16 +10,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from amaranth.lib import wiring
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from qtt_hw.ir.nodes import Edge, Node
 from rtl_gen.families import Family, Resources
 from rtl_gen.multiplier import LaneKind
 
-__all__ = ["Folding", "Kind", "Spec"]
+__all__ = ["SPARE_WORDS", "Folding", "Kind", "Spec"]
+
+#: Words that an output queue may have beyond twice those that can be on their way to it.
+SPARE_WORDS = 1024
+
+#: A width or a depth; what the stage can use bounds it further.
+Count = Annotated[int, Field(ge=-(1 << 40), le=1 << 40, strict=True)]
 
 
 class Folding(BaseModel):
@@ -45,13 +51,13 @@ class Folding(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    simd: int
-    pe: int
-    lanes: int
-    ring: int
-    queue: int
+    simd: Count
+    pe: Count
+    lanes: Count
+    ring: Count
+    queue: Count
     multiplier: LaneKind = "dsp"
-    carry: int = 1
+    carry: Count = 1
 
 
 @lru_cache(maxsize=1024)
@@ -106,6 +112,17 @@ class Spec(ABC):
     @abstractmethod
     def check(self) -> None:
         """Raise ValueError where the folding does not fit."""
+
+    @abstractmethod
+    def deepest(self) -> dict[str, int]:
+        """Words of the deepest ring and queue that the stage can make use of, by the name of the choice."""
+
+    def check_depths(self) -> None:
+        """Raise ValueError where the ring or the queue is deeper than the stage can make use of."""
+        for what, most in self.deepest().items():
+            words = getattr(self.folding, what)
+            if words > most:
+                raise self.refuse(f"a {what} of {words} words is more than it can use, {most}")
 
     # Words
 

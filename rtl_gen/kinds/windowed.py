@@ -14,7 +14,7 @@ from qtt_hw.fixedpoint import IntArray, Requantizer, bits_for_range
 from qtt_hw.ir.nodes import Edge, Window
 from rtl_gen.families import Resources
 from rtl_gen.geometry import Geometry
-from rtl_gen.kinds.spec import Spec
+from rtl_gen.kinds.spec import SPARE_WORDS, Spec
 from rtl_gen.loop_nest import GroupLevel, LoopShape
 from rtl_gen.requantizer import latency_of, multipliers_of, stored_bits
 from rtl_gen.ring_unit import RingUnit
@@ -104,6 +104,15 @@ class WindowSpec(Spec):
     @abstractmethod
     def check_memory(self) -> None:
         """Raise ValueError where the buffer is too small."""
+
+    def deepest(self) -> dict[str, int]:
+        geometry = self.geometry
+        # A ring holds a window, what its stride passes over, and what of the next inference comes early.
+        passed = max(min(a.stride, a.size) * words for a, words in zip(geometry.axes, geometry.strides, strict=True))
+        return {
+            "ring": 2 * geometry.volume_words + passed + self.family.memory.deepest_block,
+            "queue": 2 * (self.latency + 2 + self.result_words) + SPARE_WORDS,
+        }
 
     # Numbers
 

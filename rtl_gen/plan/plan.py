@@ -5,15 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from qtt_hw.errors import one_line
+from qtt_hw.errors import named
 from qtt_hw.ir.graph import Graph
-from rtl_gen.families import Family
+from qtt_hw.ir.nodes import MOST_CHANNELS
+from qtt_hw.reading import read_json
+from rtl_gen.families import Family, device, family_of
 from rtl_gen.kinds import Folding, Spec, spec_of
+from rtl_gen.topology import SOURCE, Topology, compatible
 
-__all__ = ["FifoPlan", "PathPlan", "Plan", "StagePlan", "load_plan", "save_plan", "stage_specs"]
+__all__ = [
+    "FifoPlan",
+    "PathPlan",
+    "Plan",
+    "StagePlan",
+    "hardware_of",
+    "load_plan",
+    "save_plan",
+    "stage_specs",
+]
+
+#: Products that a stage of a plan may form in a step: five times the multipliers of the largest FPGA there is.
+MOST_PRODUCTS = 1 << 16
+
+#: How many there are of something that is counted.
+Count = Annotated[int, Field(ge=0, le=1 << 60, strict=True)]
+#: Words of a memory, or bits of a word.
+Depth = Annotated[int, Field(ge=1, le=1 << 40, strict=True)]
 
 
 class StagePlan(BaseModel):
@@ -23,12 +44,12 @@ class StagePlan(BaseModel):
 
     stage: str
     folding: Folding
-    cycles: int
-    multipliers: int
-    dsps: int
-    brams: int
-    luts: int
-    rom_bits: int
+    cycles: Count
+    multipliers: Count
+    dsps: Count
+    brams: Count
+    luts: Count
+    rom_bits: Count
 
 
 class FifoPlan(BaseModel):
@@ -52,12 +73,12 @@ class FifoPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: str
-    input: int
-    least: int = Field(ge=1)
-    depth: int = Field(ge=1)
-    width: int = Field(ge=1)
-    brams: int
-    luts: int
+    input: int = Field(ge=0, le=1, strict=True)
+    least: Depth
+    depth: Depth
+    width: Depth
+    brams: Count
+    luts: Count
 
 
 class PathPlan(BaseModel):
@@ -80,11 +101,11 @@ class PathPlan(BaseModel):
     layer: str
     path: str
     chosen: bool
-    multiplications: int
-    rom_bits: int
-    dsps: int | None
-    brams: int | None
-    luts: int | None
+    multiplications: Count
+    rom_bits: Count
+    dsps: Count | None
+    brams: Count | None
+    luts: Count | None
 
 
 class Plan(BaseModel):
@@ -110,22 +131,22 @@ class Plan(BaseModel):
         Every path of every layer whose path was free to choose.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: int = 1
     model: str
     device: str
-    clock_mhz: float
-    input_lanes: int
+    clock_mhz: float = Field(gt=0, le=1e6, strict=True)
+    input_lanes: int = Field(ge=1, le=MOST_CHANNELS, strict=True)
     cycles: int
     latency: int
     bottleneck: str
     utilization: float
-    multipliers: int
-    dsps: int
-    brams: int
-    luts: int
-    rom_bits: int
+    multipliers: Count
+    dsps: Count
+    brams: Count
+    luts: Count
+    rom_bits: Count
     stages: tuple[StagePlan, ...]
     fifos: tuple[FifoPlan, ...] = ()
     paths: tuple[PathPlan, ...] = ()
@@ -162,6 +183,69 @@ def stage_specs(graph: Graph, foldings: Sequence[tuple[str, Folding]], family: F
     ]
 
 
+def hardware_of(graph: Graph, plan: Plan, where: object = "the plan") -> tuple[list[Spec], Topology]:
+    """The hardware stages of a graph under a plan, and what each reads, after every check that needs no schedule.
+
+    Parameters
+    ----------
+    graph : Graph
+    plan : Plan
+        Anybody's: what it says of a stage must fit it, words must fit their readers, and no memory may be larger than
+        what it serves can make use of.
+    where : object
+        What an error begins with: the plan's file.
+
+    Raises
+    ------
+    ValueError
+        Naming the stage and the choice that does not fit.
+    """
+    with named(where):
+        family = family_of(device(plan.device))
+        specs = stage_specs(graph, [(stage.stage, stage.folding) for stage in plan.stages], family)
+        topology = Topology.of(graph, plan.fifo_depths)
+        for spec in specs:
+            spec.check_depths()
+            if spec.products > MOST_PRODUCTS:
+                name, count = spec.node.name, spec.products
+                raise ValueError(f"stage {name}: {count} products a step, {MOST_PRODUCTS} are the most")
+        _check_words(graph, plan, specs, topology)
+        _check_fifos(graph, plan, specs, topology)
+        return specs, topology
+
+
+def _check_words(graph: Graph, plan: Plan, specs: Sequence[Spec], topology: Topology) -> None:
+    """Raise ValueError where a stage cannot take the words that it reads."""
+    channels = graph.input.edge.channels
+    if channels % plan.input_lanes:
+        raise ValueError(f"input_lanes {plan.input_lanes} does not divide the input's {channels} channels")
+    for spec, sources in zip(specs, topology.reads, strict=True):
+        for source in sources:
+            lanes = plan.input_lanes if source == SOURCE else specs[source].folding.lanes
+            if not compatible(lanes, spec.in_width):
+                what = "the input" if source == SOURCE else f"stage {specs[source].node.name}"
+                raise ValueError(
+                    f"stage {spec.node.name}: reads words of {spec.in_width} values, "
+                    f"those of {what} have {lanes}; one must divide the other"
+                )
+
+
+def _check_fifos(graph: Graph, plan: Plan, specs: Sequence[Spec], topology: Topology) -> None:
+    """Raise ValueError where a FIFO is deeper than the branch beside it can fall behind.
+
+    No stage holds more than three inferences: two in its ring, what its stride passes over, and less in its queue.
+    """
+    words = graph.input.edge.positions * graph.input.edge.channels // plan.input_lanes
+    for reader, depth in topology.fifos.items():
+        source = topology.reads[reader.stage][reader.input]
+        passing = words if source == SOURCE else specs[source].out_words
+        most = 4 * len(specs) * passing + specs[0].family.memory.deepest_block
+        if depth is not None and depth > most:
+            raise ValueError(
+                f"stage {specs[reader.stage].node.name}: a FIFO of {depth} words is more than it can use, {most}"
+            )
+
+
 def save_plan(plan: Plan, path: Path) -> None:
     """Write the plan as JSON, whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
@@ -171,9 +255,4 @@ def save_plan(plan: Plan, path: Path) -> None:
 
 def load_plan(path: Path) -> Plan:
     """Read a plan; raises ValueError naming the file and the field that is wrong."""
-    try:
-        return Plan.model_validate_json(path.read_text())
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    except ValidationError as error:
-        raise one_line(error, str(path)) from None
+    return read_json(path, Plan)

@@ -1,6 +1,7 @@
 """The manifest is read as written, and a fault in it is named with its file and field."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,5 +39,58 @@ def test_faults_name_the_file_and_the_field(build: Path, tmp_path: Path) -> None
         Manifest.load(written({**whole, "version": 2}))
     with pytest.raises(ValueError, match=r"manifest\.json: colour: Extra inputs are not permitted"):
         Manifest.load(written({**whole, "colour": "blue"}))
-    with pytest.raises(ValueError, match=r"design\.v: named by the manifest, but not there$"):
+    with pytest.raises(ValueError, match=r"manifest\.json: names design\.v, which is not there$"):
         Manifest.load(written(whole))
+    with pytest.raises(ValueError, match=r"manifest\.json: 'version' is given twice$"):
+        written(whole)
+        (tmp_path / "manifest.json").write_text('{"version": 1, "version": 1}')
+        Manifest.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../other.v", "", ".", "..", "a/b.v", "a\\b.v", 'a".v', "a\nb.v"])
+@pytest.mark.parametrize("field", ["simulation", "ecp5", "model", "plan"])
+def test_files_are_plain_names(build: Path, tmp_path: Path, field: str, name: str) -> None:
+    content = json.loads((build / "manifest.json").read_text())
+    if field in content:
+        content[field] = name
+    else:
+        content["sources"][field][0] = name
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"manifest\.json: .*{field}.*: must be a plain name of a file in the folder"):
+        Manifest.load(tmp_path)
+
+
+def test_a_link_out_of_the_folder_is_refused(build: Path, tmp_path: Path) -> None:
+    folder, outside = tmp_path / "build", tmp_path / "outside.v"
+    shutil.copytree(build, folder)
+    (folder / "design.v").rename(folder / "other.v")
+    (folder / "design.v").symlink_to("other.v")
+    (tmp_path / "linked").symlink_to(folder)
+    assert Manifest.load(folder) == Manifest.load(tmp_path / "linked") == Manifest.load(build)
+    for name in ("design.v", "primitives_ecp5.v", "model.qtt", "plan.json"):
+        kept = (folder / name).read_bytes()
+        outside.write_bytes(kept)
+        (folder / name).unlink()
+        (folder / name).symlink_to(outside)
+        with pytest.raises(ValueError, match=f"names {name}, which is a link out of the folder$"):
+            Manifest.load(folder)
+        (folder / name).unlink()
+        (folder / name).write_bytes(kept)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"top": "qtt_top (); endmodule //"}, "top: String should match pattern"),
+        ({"digest": "0"}, "digest: String should match pattern"),
+        ({"input": {"lanes": 10**12, "lane_bits": 1, "signed": False, "words": 1}}, "input.lanes: "),
+        ({"input": {"lanes": 1 << 22, "lane_bits": 1, "signed": False, "words": 1 << 22}}, "values are the most"),
+        ({"input": {"lanes": True, "lane_bits": 1, "signed": False, "words": 1}}, "input.lanes: Input should"),
+        ({"predicted": {"interval": -1, "latency": 0}}, "predicted.interval: "),
+    ],
+)
+def test_ports_have_bounds(build: Path, tmp_path: Path, change: dict, message: str) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps(json.loads((build / "manifest.json").read_text()) | change))
+    with pytest.raises(ValueError) as refused:
+        Manifest.load(tmp_path)
+    assert str(refused.value).startswith(f"{tmp_path / 'manifest.json'}: ") and message in str(refused.value)

@@ -162,6 +162,21 @@ def set_in(*keys: object):
     return change
 
 
+def as_type(name: str, kind: type):
+    """A change of a tensor's type."""
+    return lambda content, tensors: tensors.update({name: tensors[name].astype(kind)})
+
+
+def reshaped(name: str, shape: tuple[int, ...]):
+    """A change of a tensor's shape."""
+    return lambda content, tensors: tensors.update({name: tensors[name].reshape(shape)})
+
+
+DEEP: list = []
+for _ in range(100):
+    DEEP = [DEEP]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -172,12 +187,37 @@ def set_in(*keys: object):
         (set_in("nodes", 5, "inputs", ["pool"]), "stage core: expects 24 channels, its input has 4"),
         (set_in("nodes", 1, "inputs", ["nowhere"]), "stage pool: reads 'nowhere', which no earlier stage produces"),
         (set_in("labels", ["x"]), "1 labels for 3 logits"),
-        (set_in("input", "sample_shape", [0, 1, 1, 1]), "at least 1"),
+        (set_in("input", "sample_shape", [0, 1, 1, 1]), "sample_shape.0: Input should be greater than or equal to 1"),
+        (set_in("input", "sample_shape", [10**9, 10**9, 10**9, 1]), "sample_shape.0: Input should be less than or"),
+        (set_in("input", "sample_shape", [8192, 8192, 8192, 1]), "549755813888 values, 67108864 are the most"),
+        (set_in("input", "block", 4096), "are the most"),
+        (set_in("input", "gain", 0), "gain must be 1 to 64, got 0"),
+        (set_in("nodes", 1, "inputs", ["a.conv", "input"]), "stage pool: has 2 inputs, a stage of its kind has 1"),
+        (set_in("nodes", 7, "inputs", ["core"]), "stage sum: has 1 inputs, a stage of its kind has 2"),
+        (set_in("nodes", 0, "inputs", []), "stage a.conv: has 0 inputs, a stage of its kind has 1"),
+        (set_in("nodes", 0, "shift", True), "nodes.0.contraction.shift: Input should be a valid integer, got True"),
+        (set_in("nodes", 0, "affine", "yes"), "nodes.0.contraction.affine: Input should be a valid boolean, got 'yes'"),
+        (set_in("nodes", 1, "window", "kernel", [10**12, 1, 1]), "nodes.1.max.window.kernel.0: "),
+        (
+            set_in("nodes", 1, "window", {"kernel": [4096] * 3, "stride": [1] * 3, "padding": [[4095, 0]] * 3}),
+            "67108864 are the most",
+        ),
+        (set_in("name", "x" * 5000), "name: String should have at most 4096 characters"),
+        (set_in("name", DEEP), "nested more than 64 deep"),
         (lambda content, tensors: tensors.pop("fc.weight"), "tensor fc.weight is missing"),
-        (lambda content, tensors: tensors.update(more=np.zeros(1)), "no stage uses tensor more"),
+        (lambda content, tensors: tensors.update(more=np.zeros(1, np.int8)), "no stage uses tensor more"),
+        (lambda content, tensors: tensors.update(more=np.zeros(1)), "tensor more holds F64, expected one of int8"),
+        (as_type("fc.weight", np.int32), "tensor fc.weight holds int32, expected int16"),
+        (as_type("core.weight", np.uint8), "tensor core.weight holds uint8, expected int8"),
+        (as_type("fc.weight", np.uint64), "tensor fc.weight holds U64, expected one of int8"),
+        (as_type("a.conv.offset", np.int16), "tensor a.conv.offset holds int16, expected int32 or int64"),
+        (reshaped("a.conv.offset", (2, 2)), "tensor a.conv.offset has shape [2, 2], expected 1 axes"),
+        (reshaped("order.order", (2, 2)), "tensor order.order has shape [2, 2], expected 1 axes"),
+        (reshaped("fc.weight", (3, 36)), "tensor fc.weight has shape [3, 36], expected 5 axes"),
+        (lambda content, tensors: tensors["codes.weight"].fill(17), "holds 17, codes of 4 bits are below 16"),
         (
             lambda content, tensors: tensors.update({"fc.weight": tensors["fc.weight"].astype(np.float32)}),
-            "tensor fc.weight holds float32, not integers",
+            "tensor fc.weight holds F32, expected one of int8, uint8, int16, int32, int64",
         ),
     ],
 )
@@ -198,6 +238,31 @@ def test_refuses_changed_content(tmp_path: Path) -> None:
     for reader in (load, digest_of):
         with pytest.raises(ValueError, match="does not match its digest"):
             reader(path)
+
+
+def test_a_key_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.qtt"
+    save(network(), path)
+    with file.safe_open(str(path), framework="np") as opened:
+        text = opened.metadata()["qtt"].replace('"name":"net"', '"name":"net","name":"other"')
+    tensors = load_file(path)
+    save_file(tensors, path, {"qtt": text, "digest": file._digest(text, tensors)})
+    for reader in (load, digest_of):
+        with pytest.raises(ValueError, match="net.qtt: 'name' is given twice$"):
+            reader(path)
+
+
+def test_neither_a_folder_nor_nothing_is_a_model_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is a folder, expected a model file$"):
+        load(tmp_path)
+    with pytest.raises(ValueError, match="none.qtt: No such file or directory$"):
+        load(tmp_path / "none.qtt")
+
+
+def test_what_could_not_be_read_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="net.qtt: name: String should have at most 4096 characters") as caught:
+        save(replace(network(), name="x" * 5000), tmp_path / "net.qtt")
+    assert "\n" not in str(caught.value) and not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors at all", None])

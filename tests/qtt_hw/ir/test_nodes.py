@@ -1,5 +1,6 @@
 """The rules of single stages of the integer graph."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,7 @@ from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.golden import run_node
 from qtt_hw.ir.graph import INPUT
-from qtt_hw.ir.nodes import Add, Contraction, Edge, Window, as_integers
+from qtt_hw.ir.nodes import MOST_CHANNELS, Add, Contraction, Edge, Pool, Window, as_integers
 
 
 def _contraction(channels: int) -> Contraction:
@@ -63,3 +64,43 @@ def test_a_codebook_s_weights_are_its_own() -> None:
         bad = Contraction("c", (INPUT,), "c", Window(), as_integers(good * 0 + wrong), codes, node.requant)
         with pytest.raises(ValueError, match="not one of the powers of two from -4 to 4"):
             bad.output(x)
+
+
+def test_integers_are_those_that_are_given() -> None:
+    assert as_integers(np.array([1.0, -3.0])).tolist() == [1, -3]
+    assert as_integers(np.array([7], np.uint64)).tolist() == [7]
+    for wrong in (np.array([2**63], np.uint64), np.array([0.5]), np.array([np.nan]), np.array([1e30]), np.array(["1"])):
+        with pytest.raises(ValueError, match="not integers of 64 signed bits"):
+            as_integers(wrong)
+
+
+def test_a_stage_has_the_inputs_and_the_kind_of_its_class() -> None:
+    for inputs in ((), ("a", "b")):
+        with pytest.raises(ValueError, match=f"^stage p: has {len(inputs)} inputs, a stage of its kind has 1$"):
+            Pool("p", inputs, "p", "max", Window())
+    with pytest.raises(ValueError, match="^stage p: a pool's kind is max or average, got 'median'$"):
+        Pool("p", ("a",), "p", "median", Window())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="^stage s: has 1 inputs, a stage of its kind has 2$"):
+        Add("s", ("a",), "s", (0, 0), Requantizer(Format(8, True, 0), 0))
+
+
+def test_streams_and_windows_have_a_size() -> None:
+    fmt = Format(8, True, 0)
+    for shape in ((0, 1, 1, 1), (1, 1, -2, 1), (1, 1, 1)):
+        with pytest.raises(ValueError, match="must be four sizes"):
+            Edge(shape, fmt)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="67108864 are the most"):
+        Edge((10**9, 10**9, 10**9, 1), fmt)
+    with pytest.raises(ValueError, match="^4194305 channels, 4194304 are the most"):
+        Edge((1, 1, 1, MOST_CHANNELS + 1), fmt)
+    wide = Window((1, 1, 10**12), (1, 1, 1), ((0, 0), (0, 0), (10**12 - 1, 0)))
+    with pytest.raises(ValueError, match="67108864 are the most"):
+        Pool("p", ("a",), "p", "max", wide).output(Edge((1, 1, 2, 1), fmt))
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.uint64])
+def test_weights_are_signed_integers(kind: type) -> None:
+    node = _contraction(2)
+    wrong = replace(node, weight=node.weight.astype(kind))
+    with pytest.raises(ValueError, match="weight holds (float|uint)64, not signed integers"):
+        wrong.output(Edge((1, 1, 1, 2), Format(4, True, 0)))

@@ -50,6 +50,28 @@ def test_minimal_and_round_trip(tmp_path: Path) -> None:
         (MINIMAL + "[data]\nvalidation = true\n", "a number of samples, got True"),
         ('source = "x"\n' + MINIMAL, "source: Extra inputs are not permitted"),
         ("[model\n", "Expected ']'"),
+        ("[model]\nname = 1\nname = 2\n", "not TOML: Cannot overwrite a value"),
+        (MINIMAL + "[train]\nlr = 1e300\n", "train.lr: Input should be less than or equal to 1000, got 1e+300"),
+        (MINIMAL + "[train]\nlr = inf\n", "train.lr: Input should be"),
+        (MINIMAL + "[train]\nlr = nan\n", "train.lr: Input should be"),
+        (MINIMAL + "[train]\nthreads = 1000000000\n", "train.threads: Input should be less than or equal to 1024"),
+        (MINIMAL + "[train]\nseed = -1\n", "train.seed: Input should be greater than or equal to 0"),
+        (MINIMAL + "[data]\nseed = -1\n", "data.seed: Input should be greater than or equal to 0"),
+        (MINIMAL + "[train]\nbatch = 10000000000\n", "train.batch: Input should be less than or equal to 1048576"),
+        (MINIMAL + "[data]\nvalidation = 10000000000\n", "data.validation: must be a share above 0 and below 1"),
+        (MINIMAL + "[data]\nvalidation = nan\n", "data.validation: must be a share above 0 and below 1"),
+        (MINIMAL + "[data.augmentation]\nflips = [0, 0, nan]\n", "data.augmentation.flips.2: Input should be a finite"),
+        (
+            MINIMAL + "[data.augmentation]\nshifts = [0, 0, 1000000]\n",
+            "data.augmentation.shifts.2: Input should be less",
+        ),
+        (MINIMAL + "[quant]\nportions = [0.5, inf]\n", "quant.portions.1: Input should be a finite number"),
+        (MINIMAL + "[compress]\npairs = 1000\ngrowth = 10\n", "compress: mu * growth**(pairs - 1) is more than 1e+12"),
+        (MINIMAL + "ranks = { a = [0] }\n", "model.ranks.a.0: Input should be greater than or equal to 1, got 0"),
+        (MINIMAL + "args = { scale = inf }\n", "model.args: numbers must be finite and at most 2**53, got inf"),
+        (MINIMAL + "args = { a = [{ b = 1e300 }] }\n", "model.args: numbers must be finite and at most 2**53"),
+        (MINIMAL + "args = { day = 1979-05-27 }\n", "model.args: must be numbers, text, true, false, or tables"),
+        (MINIMAL + f"args = {{ a = {'[' * 100}{']' * 100} }}\n", "is nested more than 64 deep"),
     ],
 )
 def test_errors_are_one_line_with_file_and_key(tmp_path: Path, text: str, message: str) -> None:
@@ -107,6 +129,15 @@ def test_a_base_gives_what_is_not_said(tmp_path: Path) -> None:
     for text, message in (("base = 3", "expected the name of a file, got 3"), ('base = "none.toml"', "No such file")):
         with pytest.raises(ValueError, match=message):
             load_config(write(tmp_path, text))
+
+
+def test_a_chain_of_bases_has_an_end(tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / f"{number}.toml").write_text(f'base = "{number + 1}.toml"\n')
+    (tmp_path / "30.toml").write_text(MINIMAL)
+    assert load_config(tmp_path / "15.toml").model.name == "voxtt"
+    with pytest.raises(ValueError, match=r"16\.toml: base: more than 16 files, each the base of another$"):
+        load_config(tmp_path / "0.toml")
 
 
 def test_input_formats(tmp_path: Path) -> None:

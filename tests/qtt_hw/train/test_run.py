@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from qtt_hw.train import Interrupted, TrainResult, float_model, freeze_run, froz
 from qtt_hw.train.batches import to_tensor
 from qtt_hw.train.config import Config
 from qtt_hw.train.measure import logits
+
+MODELS = Path(__file__).parents[3] / "models"
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +97,28 @@ def test_a_run_on_signed_voxels(config: Config, solids: Splits, tmp_path: Path) 
     values = torch.from_numpy(x).permute(0, 4, 1, 2, 3).float()
     logits = golden.run(graph, x)[graph.nodes[-1].name].reshape(len(x), -1)
     assert torch.equal(prepared(values), torch.from_numpy(logits) * 2.0**-graph.output.format.frac)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content.pop("sample_shape"), "is not what qtt train writes: 'sample_shape'"),
+        (lambda content: content.pop("config"), "is not what qtt train writes: 'config'"),
+        (lambda content: content.update(labels=None), "is not what qtt train writes: "),
+        (lambda content: content["format"].update(colour=1), "is not what qtt train writes: "),
+        (lambda content: content["format"].update(bits=40), "bit width must be 1 to 16, got 40"),
+        (lambda content: content.update(sample_shape=[10**9] * 4), "67108864 are the most"),
+        (
+            lambda content: content["config"]["train"].update(lr=1e300),
+            "train.lr: Input should be less than or equal to",
+        ),
+    ],
+)
+def test_a_changed_description_is_named(tmp_path: Path, change, message: str) -> None:
+    content = json.loads((MODELS / "voxtt-modelnet10-run" / "run.json").read_text())
+    change(content)
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError) as refused:
+        load_run(tmp_path)
+    text = str(refused.value)
+    assert text.startswith(f"{tmp_path / 'run.json'}: ") and message in text and "\n" not in text
