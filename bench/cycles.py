@@ -19,9 +19,9 @@ import numpy as np
 from report import command, machine, show
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.file import load
-from qtt_hw.ir.graph import INPUT
-from qtt_hw.ir.nodes import Contraction, Edge, Node, Pool, Window
+from qtt_hw.graph import INPUT, Contraction, Edge, Node, Pool
+from qtt_hw.graph.file import load
+from qtt_hw.window import Window
 from rtl_gen.cycles import predict
 from rtl_gen.families import ECP5, device, family_of
 from rtl_gen.geometry import Geometry

@@ -23,7 +23,7 @@ from report import command, figures
 
 from boards.build import measure
 from qtt_hw.flow import cosim, emit, freeze_run, plan
-from qtt_hw.ir.file import load
+from qtt_hw.graph.file import load
 from qtt_hw.results import append_row
 from qtt_hw.train import load_config, train
 from qtt_hw.train.config import Config

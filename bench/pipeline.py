@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from report import command, show
 
-from qtt_hw.ir.file import load
-from qtt_hw.ir.golden import run
+from qtt_hw.graph.file import load
+from qtt_hw.graph.golden import run
 from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
 from rtl_gen.families import device, family_of

@@ -23,8 +23,8 @@ from boards.build import counts
 from boards.place import place
 from boards.synthesis import synthesise
 from qtt_hw.flow import cosim, emit, plan
-from qtt_hw.ir.file import digest_of, load
-from qtt_hw.ir.graph import Graph
+from qtt_hw.graph import Graph
+from qtt_hw.graph.file import digest_of, load
 from qtt_hw.results import append_row
 from qtt_hw.train.result import versions
 from rtl_gen.emit import TOP

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from qtt_hw.evaluate import evaluate
     from qtt_hw.fixedpoint import Format
     from qtt_hw.flow import build, check_source, cosim, emit, freeze_run, plan
-    from qtt_hw.ir.check import check
-    from qtt_hw.ir.file import digest_of, load, save
-    from qtt_hw.ir.freeze import freeze
-    from qtt_hw.ir.golden import run
-    from qtt_hw.ir.graph import Graph, InputSpec
-    from qtt_hw.ir.prepare import PreparedModel, prepare
-    from qtt_hw.ir.preprocess import input_spec, preprocess
+    from qtt_hw.graph.file import digest_of, load, save
+    from qtt_hw.graph.golden import run
+    from qtt_hw.graph.graph import Graph, InputSpec
+    from qtt_hw.graph.preprocess import input_spec, preprocess
+    from qtt_hw.lower.check import check
+    from qtt_hw.lower.freeze import freeze
+    from qtt_hw.lower.prepare import PreparedModel, prepare
     from qtt_hw.nn import ConvBlock, PairAvgPool3d, PairMaxPool3d, QTTConv3d, Subsample, TTConv2d, TTConv3d, TTLinear
     from qtt_hw.quant import QuantConfig
     from qtt_hw.train import train
@@ -64,11 +64,11 @@ __all__ = [
 _HOME = {
     "ConvBlock": "qtt_hw.nn",
     "Format": "qtt_hw.fixedpoint",
-    "Graph": "qtt_hw.ir.graph",
-    "InputSpec": "qtt_hw.ir.graph",
+    "Graph": "qtt_hw.graph.graph",
+    "InputSpec": "qtt_hw.graph.graph",
     "PairAvgPool3d": "qtt_hw.nn",
     "PairMaxPool3d": "qtt_hw.nn",
-    "PreparedModel": "qtt_hw.ir.prepare",
+    "PreparedModel": "qtt_hw.lower.prepare",
     "QTTConv3d": "qtt_hw.nn",
     "QuantConfig": "qtt_hw.quant",
     "Subsample": "qtt_hw.nn",
@@ -76,23 +76,23 @@ _HOME = {
     "TTConv3d": "qtt_hw.nn",
     "TTLinear": "qtt_hw.nn",
     "build": "qtt_hw.flow",
-    "check": "qtt_hw.ir.check",
+    "check": "qtt_hw.lower.check",
     "check_source": "qtt_hw.flow",
     "compress": "qtt_hw.compression",
     "cosim": "qtt_hw.flow",
     "demo": "qtt_hw.demonstration",
-    "digest_of": "qtt_hw.ir.file",
+    "digest_of": "qtt_hw.graph.file",
     "emit": "qtt_hw.flow",
     "evaluate": "qtt_hw.evaluate",
-    "freeze": "qtt_hw.ir.freeze",
+    "freeze": "qtt_hw.lower.freeze",
     "freeze_run": "qtt_hw.flow",
-    "input_spec": "qtt_hw.ir.preprocess",
-    "load": "qtt_hw.ir.file",
+    "input_spec": "qtt_hw.graph.preprocess",
+    "load": "qtt_hw.graph.file",
     "plan": "qtt_hw.flow",
-    "prepare": "qtt_hw.ir.prepare",
-    "preprocess": "qtt_hw.ir.preprocess",
-    "run": "qtt_hw.ir.golden",
-    "save": "qtt_hw.ir.file",
+    "prepare": "qtt_hw.lower.prepare",
+    "preprocess": "qtt_hw.graph.preprocess",
+    "run": "qtt_hw.graph.golden",
+    "save": "qtt_hw.graph.file",
     "train": "qtt_hw.train",
 }
 

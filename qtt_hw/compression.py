@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.data import Splits
 from qtt_hw.flow import freeze_run
-from qtt_hw.ir.file import load
+from qtt_hw.graph.file import load
 from qtt_hw.nn import zoo
 from qtt_hw.rank.study import open_storage
 from qtt_hw.train import TrainResult, float_model, train

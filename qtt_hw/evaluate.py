@@ -15,10 +15,9 @@ from pydantic import BaseModel
 
 from qtt_hw.data import Samples, Splits
 from qtt_hw.data import load as load_data
-from qtt_hw.ir import golden
-from qtt_hw.ir.file import load as load_model
-from qtt_hw.ir.graph import Graph, InputSpec
-from qtt_hw.ir.preprocess import preprocess
+from qtt_hw.graph import Graph, InputSpec, golden
+from qtt_hw.graph.file import load as load_model
+from qtt_hw.graph.preprocess import preprocess
 
 __all__ = ["EvalResult", "accuracy", "evaluate", "evaluate_streams", "logits", "predictions", "samples_of"]
 

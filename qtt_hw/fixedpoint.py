@@ -22,6 +22,7 @@ __all__ = [
     "Format",
     "Requantizer",
     "accumulator_range",
+    "as_integers",
     "average_requantizer",
     "bits_for_range",
     "fold_batch_norm",
@@ -337,3 +338,15 @@ def average_requantizer(x: Format, counts: tuple[int, ...]) -> Requantizer:
         else:
             return Requantizer(x, shift, tuple(m), tuple(rows))
     raise ValueError(f"no exact {RECIPROCAL_BITS}-bit reciprocal for an average over {counts} of {x.bits}-bit values")
+
+
+def as_integers(array: np.ndarray) -> IntArray:
+    """A read-only int64 copy; raises ValueError where a value is no integer of 64 signed bits."""
+    kind = array.dtype.kind
+    with np.errstate(invalid="ignore"):
+        copy = np.array(array if kind in "biuf" else 0, dtype=np.int64)
+    # What an unsigned integer or a float cannot keep comes back as another value.
+    if kind not in "biuf" or (kind in "uf" and not np.array_equal(copy, array)):
+        raise ValueError(f"an array of {array.dtype} holds values that are not integers of 64 signed bits")
+    copy.setflags(write=False)
+    return copy

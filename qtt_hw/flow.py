@@ -13,14 +13,14 @@ from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.data import Splits
 from qtt_hw.evaluate import samples_of
-from qtt_hw.ir.file import digest_of, load
-from qtt_hw.ir.graph import Graph
-from qtt_hw.ir.preprocess import preprocess
+from qtt_hw.graph import Graph
+from qtt_hw.graph.file import digest_of, load
+from qtt_hw.graph.preprocess import preprocess
 
 if TYPE_CHECKING:
     from boards.build import BuildResult
     from boards.place import Placer
-    from qtt_hw.ir.check import Row
+    from qtt_hw.lower.check import Row
     from qtt_hw.train.config import Config
     from qtt_hw.train.untrained import Untrained
     from rtl_gen.families import Device
@@ -287,7 +287,7 @@ def check_source(source: str | Path, input_shape: Sequence[int] | None = None) -
     """
     import torch
 
-    from qtt_hw.ir.check import check
+    from qtt_hw.lower.check import check
     from qtt_hw.train.untrained import network
 
     model, shape = network(str(source), input_shape)

@@ -258,7 +258,7 @@ def _quantized(folder: Path, config: Config, splits: Splits) -> dict[str, Any]:
     `code_bytes` is the weights alone, as codes, with their centroids where codes stand for those.
     """
     from qtt_hw.evaluate import evaluate
-    from qtt_hw.ir.freeze import freeze
+    from qtt_hw.lower.freeze import freeze
     from qtt_hw.train import load_run
     from qtt_hw.train.testing import float_accuracy
 

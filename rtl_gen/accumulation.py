@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from qtt_hw.ir.window import AxisWindow
+from qtt_hw.window import AxisWindow
 from rtl_gen.families import Family
 from rtl_gen.geometry import Geometry
 

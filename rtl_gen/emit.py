@@ -13,8 +13,8 @@ from pathlib import Path
 
 from amaranth.back import verilog
 
-from qtt_hw.ir.file import digest_of, load, save
-from qtt_hw.ir.graph import Graph
+from qtt_hw.graph import Graph
+from qtt_hw.graph.file import digest_of, load, save
 from rtl_gen.argmax import output_layout
 from rtl_gen.cycles import predict
 from rtl_gen.families import device as find_device

@@ -15,8 +15,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from qtt_hw.fixedpoint import IntArray
-from qtt_hw.ir.nodes import Shape, Window
-from qtt_hw.ir.window import AxisWindow
+from qtt_hw.window import AxisWindow, Shape, Window
 
 __all__ = ["Geometry"]
 

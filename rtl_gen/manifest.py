@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from qtt_hw.ir.nodes import MOST_CHANNELS, MOST_VALUES
 from qtt_hw.reading import read_json
+from qtt_hw.window import MOST_CHANNELS, MOST_VALUES
 
 __all__ = ["InputPort", "Manifest", "OutputPort", "Predicted", "Sources", "Tap"]
 

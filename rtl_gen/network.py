@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from qtt_hw.ir.nodes import Edge
+from qtt_hw.graph import Edge
 from rtl_gen.kinds import Spec
 from rtl_gen.topology import SOURCE, Reader, Topology
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from qtt_hw.ir.graph import INPUT, Graph
+from qtt_hw.graph import INPUT, Graph
 
 __all__ = ["SOURCE", "Reader", "Topology", "compatible"]
 
@@ -60,7 +60,7 @@ class Topology:
     def of(cls, graph: Graph, fifos: Mapping[tuple[str, int], int] | None = None) -> Topology:
         """Of a graph's stages without its reshapes, with FIFOs by the name of the sum and its input.
 
-        Raises ValueError naming a stage that nothing reads.
+        Raises ValueError naming a FIFO's place that the graph does not have.
         """
         numbers, reads, names = {INPUT: SOURCE}, [], list[str]()
         for node in graph.nodes:
@@ -70,10 +70,6 @@ class Topology:
             reads.append(tuple(numbers[name] for name in node.inputs))
             numbers[node.name] = len(names)
             names.append(node.name)
-        read = {source for sources in reads for source in sources}
-        for number, name in enumerate(names[:-1]):
-            if number not in read:
-                raise ValueError(f"stage {name}: no stage reads it")
         depths = dict[Reader, int | None]()
         for (name, number), depth in (fifos or {}).items():
             if name not in names or not 0 <= number < len(reads[numbers[name]]):

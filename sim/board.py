@@ -18,7 +18,7 @@ from boards.board import Board
 from boards.host import Driver, Progress
 from boards.link import BREAK_BITS
 from boards.top import TOP, BoardTop, board_verilog
-from qtt_hw.ir.file import load
+from qtt_hw.graph.file import load
 from rtl_gen.manifest import Manifest
 from sim.batch import FLAGS, run_tool
 from sim.ecp5_blocks import pll

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from qtt_hw.ir.file import digest_of, load
+from qtt_hw.graph.file import digest_of, load
 from rtl_gen.manifest import Manifest
 from sim.batch import End, compile_batch, run_batch
 from sim.cocotb_run import run_cocotb

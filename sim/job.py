@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from qtt_hw.ir.file import load
-from qtt_hw.ir.graph import Graph
+from qtt_hw.graph import Graph
+from qtt_hw.graph.file import load
 from rtl_gen.manifest import Manifest
 from sim.scoreboard import FirstDifference, Scoreboard
 from sim.stalls import Stalls, pattern

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from qtt_hw.ir import golden
-from qtt_hw.ir.graph import Graph
+from qtt_hw.graph import Graph, golden
 from rtl_gen.manifest import Manifest, Tap
 from sim.words import pack, unpack
 

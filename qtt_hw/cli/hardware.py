@@ -198,7 +198,7 @@ def cosim(
     """Simulate the Verilog on real samples and compare every word with the integer model; fails if one differs."""
     from qtt_hw.evaluate import samples_of
     from qtt_hw.flow import cosim as run
-    from qtt_hw.ir.file import load
+    from qtt_hw.graph.file import load
     from rtl_gen.manifest import Manifest
 
     count = _samples(samples)

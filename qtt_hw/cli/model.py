@@ -181,7 +181,7 @@ def evaluate(
     """Accuracy of the integer model, exactly as the hardware computes it; with --also, of two streams together."""
     from qtt_hw.evaluate import evaluate as run
     from qtt_hw.evaluate import evaluate_streams, samples_of
-    from qtt_hw.ir.file import load
+    from qtt_hw.graph.file import load
 
     if (also is None) != (also_data is None):
         raise ValueError("--also and --also-data come together")

@@ -18,7 +18,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from qtt_hw.errors import short
-from qtt_hw.ir.nodes import MOST_VALUES
+from qtt_hw.window import MOST_VALUES
 
 __all__ = ["Show", "example", "file_to_write", "note", "number", "progress", "report", "rows_table", "shape", "within"]
 

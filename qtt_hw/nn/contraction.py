@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from qtt_hw.ir.nodes import Window
 from qtt_hw.nn.window import flat_padding
+from qtt_hw.window import Window
 
 __all__ = ["contract"]
 

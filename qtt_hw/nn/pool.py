@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qtt_hw.ir.nodes import Window
 from qtt_hw.nn.window import Pairs, Triple, flat_padding, pool_padding, triple
+from qtt_hw.window import Window
 
 __all__ = ["PairAvgPool3d", "PairMaxPool3d", "PairPool3d", "pool_max", "pool_sum"]
 

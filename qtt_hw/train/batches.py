@@ -12,8 +12,8 @@ from torch import Tensor
 
 from qtt_hw.data import Augmentation, Samples, augment
 from qtt_hw.data.augment import hash_words
-from qtt_hw.ir.graph import InputSpec
-from qtt_hw.ir.preprocess import preprocess
+from qtt_hw.graph import InputSpec
+from qtt_hw.graph.preprocess import preprocess
 from qtt_hw.train.processes import ALONE, Processes
 
 __all__ = ["Batches", "derived_seed", "to_tensor"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtt_hw.data import Splits
-from qtt_hw.ir.graph import InputSpec
+from qtt_hw.graph import InputSpec
 from qtt_hw.train.config import Config
 from qtt_hw.tt.orders import Ordered
 

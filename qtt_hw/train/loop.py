@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.data import Splits
-from qtt_hw.ir.prepare import PreparedModel
 from qtt_hw.lc.model import LCModel
+from qtt_hw.lower.prepare import PreparedModel
 from qtt_hw.nn.tt_conv import TTConvNd
 from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.train.batches import Batches, derived_seed

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.data import Samples
-from qtt_hw.ir.graph import InputSpec
+from qtt_hw.graph import InputSpec
 from qtt_hw.train.batches import to_tensor
 from qtt_hw.train.processes import ALONE, Processes
 

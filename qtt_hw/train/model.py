@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from qtt_hw.data.sources import import_file
-from qtt_hw.ir.graph import InputSpec
+from qtt_hw.graph import InputSpec
 from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear, zoo
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.planar import squeezing_depth

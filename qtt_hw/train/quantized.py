@@ -7,8 +7,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from qtt_hw.ir.graph import InputSpec
-from qtt_hw.ir.prepare import PreparedModel, prepare
+from qtt_hw.graph import InputSpec
+from qtt_hw.lower.prepare import PreparedModel, prepare
 from qtt_hw.train.batches import Batches
 from qtt_hw.train.model import example_input
 from qtt_hw.train.phase import Milestone

@@ -19,7 +19,7 @@ from optuna.storages import BaseStorage
 from torch import nn
 
 from qtt_hw.data import Splits
-from qtt_hw.ir.graph import InputSpec
+from qtt_hw.graph import InputSpec
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.rank.study import Found, Values, search
 from qtt_hw.train.batches import Batches, derived_seed

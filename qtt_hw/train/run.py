@@ -9,11 +9,11 @@ from torch import nn
 
 from qtt_hw.errors import named, short
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir import file as model_file
-from qtt_hw.ir.freeze import freeze
-from qtt_hw.ir.graph import Graph, InputSpec
-from qtt_hw.ir.prepare import PreparedModel
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.graph import Graph, InputSpec
+from qtt_hw.graph import file as model_file
+from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.lower.freeze import freeze
+from qtt_hw.lower.prepare import PreparedModel
 from qtt_hw.train.compressed import rebuilt
 from qtt_hw.train.config import Config, config_from
 from qtt_hw.train.model import build_model

@@ -13,8 +13,8 @@ from qtt_hw.data.options import Option
 from qtt_hw.data.sources import own_validation
 from qtt_hw.errors import short
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.graph import InputSpec
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.graph import InputSpec
+from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.quant import QuantConfig
 from qtt_hw.train.schedule import Kind, Schedule
 

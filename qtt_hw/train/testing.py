@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from qtt_hw.data import Splits
-from qtt_hw.ir.graph import InputSpec
+from qtt_hw.graph import InputSpec
 from qtt_hw.train.measure import logits
 
 __all__ = ["float_accuracy"]

@@ -11,11 +11,10 @@ from torch import nn
 
 from qtt_hw.data import Splits
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.alternatives import path_alternatives
-from qtt_hw.ir.freeze import freeze
-from qtt_hw.ir.graph import Graph, InputSpec
-from qtt_hw.ir.nodes import Contraction
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.graph import Contraction, Graph, InputSpec
+from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.lower.alternatives import path_alternatives
+from qtt_hw.lower.freeze import freeze
 from qtt_hw.nn import zoo
 from qtt_hw.train.compressed import layers_of, network_of, under_compression
 from qtt_hw.train.config import Config, load_config

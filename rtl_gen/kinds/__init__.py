@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtt_hw.ir.nodes import Add, Contraction, Edge, Node, Permutation, Pool
+from qtt_hw.graph import Add, Contraction, Edge, Node, Permutation, Pool
 from rtl_gen.families import Family
 from rtl_gen.kinds.add import ADD
 from rtl_gen.kinds.contraction import CONTRACTION

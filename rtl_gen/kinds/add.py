@@ -11,7 +11,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qtt_hw.fixedpoint import bits_for_range
-from qtt_hw.ir.nodes import Add, Edge
+from qtt_hw.graph import Add, Edge
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import Choice, JoinChoices, divisors
 from rtl_gen.kinds.spec import SPARE_WORDS, Folding, Kind, Spec

@@ -18,7 +18,8 @@ import numpy as np
 from amaranth.utils import ceil_log2
 from numpy.typing import NDArray
 
-from qtt_hw.ir.nodes import Edge
+from qtt_hw.graph import Edge
+from qtt_hw.window import Window
 from rtl_gen.families import Family, Resources
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds.spec import Folding, Spec
@@ -207,10 +208,8 @@ class StageChoices(ABC):
         return Geometry.of(self.window, self.x.shape, width)
 
     @property
-    def window(self) -> Any:
+    def window(self) -> Window:
         """Of the node; stages without one read a position at a time."""
-        from qtt_hw.ir.nodes import Window
-
         return getattr(self.node, "window", Window())
 
     def _ringed(self, geometry: Geometry, draft: Folding) -> Iterator[Choice]:

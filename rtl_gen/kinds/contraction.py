@@ -11,7 +11,8 @@ from amaranth.utils import ceil_log2
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Requantizer
-from qtt_hw.ir.nodes import Contraction, Edge, Window
+from qtt_hw.graph import Contraction, Edge
+from qtt_hw.window import Window
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import StageChoices, Widths, divisors
 from rtl_gen.kinds.spec import Folding, Kind

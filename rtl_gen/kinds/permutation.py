@@ -8,7 +8,7 @@ from typing import cast
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
-from qtt_hw.ir.nodes import Edge, Permutation
+from qtt_hw.graph import Edge, Permutation
 from rtl_gen.families import Family
 from rtl_gen.kinds.choices import StageChoices, Widths
 from rtl_gen.kinds.spec import Folding, Kind

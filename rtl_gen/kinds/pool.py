@@ -10,7 +10,8 @@ from amaranth.hdl import Module, signed
 from amaranth.lib import wiring
 
 from qtt_hw.fixedpoint import Requantizer, average_requantizer
-from qtt_hw.ir.nodes import Edge, Pool, Window
+from qtt_hw.graph import Edge, Pool
+from qtt_hw.window import Window
 from rtl_gen.accumulation import Accumulation, accumulate_latency, are_disjoint
 from rtl_gen.families import Family, Resources
 from rtl_gen.geometry import Geometry

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar
 from amaranth.lib import wiring
 from pydantic import BaseModel, ConfigDict, Field
 
-from qtt_hw.ir.nodes import Edge, Node
+from qtt_hw.graph import Edge, Node
 from rtl_gen.families import Family, Resources
 from rtl_gen.multiplier import LaneKind
 

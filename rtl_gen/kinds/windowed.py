@@ -11,7 +11,8 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from qtt_hw.fixedpoint import IntArray, Requantizer, bits_for_range
-from qtt_hw.ir.nodes import Edge, Window
+from qtt_hw.graph import Edge
+from qtt_hw.window import Window
 from rtl_gen.families import Resources
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds.spec import SPARE_WORDS, Spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from qtt_hw.ir.graph import Graph
+from qtt_hw.graph import Graph
 from rtl_gen.families import device, family_of
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.plan import Plan, stage_specs

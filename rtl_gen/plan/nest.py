@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qtt_hw.ir.graph import INPUT, Graph
-from qtt_hw.ir.nodes import Node
+from qtt_hw.graph import INPUT, Graph, Node
 
 __all__ = ["Block", "Series", "nest", "producer"]
 
@@ -89,8 +88,6 @@ def nest(graph: Graph) -> Series:
     found = flow.series(end, INPUT)
     names = _names(found)
     for name in flow.nodes:
-        if name not in names:
-            raise ValueError(f"stage {name}: no stage reads it")
         if names.count(name) > 1:
             raise ValueError(
                 f"stage {name}: it lies on branches of two sums of which neither is within the other; "

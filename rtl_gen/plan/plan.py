@@ -10,9 +10,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from qtt_hw.errors import named
-from qtt_hw.ir.graph import Graph
-from qtt_hw.ir.nodes import MOST_CHANNELS
+from qtt_hw.graph import Graph
 from qtt_hw.reading import read_json
+from qtt_hw.window import MOST_CHANNELS
 from rtl_gen.families import Family, device, family_of
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.topology import SOURCE, Topology, compatible

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from qtt_hw.ir.graph import Graph
-from qtt_hw.ir.nodes import Contraction, Edge, Node
+from qtt_hw.graph import Contraction, Edge, Graph, Node
 from rtl_gen.families import Family
 from rtl_gen.kinds import Folding, kind_of
 from rtl_gen.kinds.choices import JoinChoices, StageChoices

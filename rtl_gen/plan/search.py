@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from qtt_hw.ir.graph import INPUT, Graph
+from qtt_hw.graph import INPUT, Graph
 from rtl_gen.cycles import Prediction, predict
 from rtl_gen.depths import FifoDepth, fifo_depths
 from rtl_gen.families import Device, Family, Resources, family_of

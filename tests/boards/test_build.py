@@ -8,10 +8,10 @@ import pytest
 
 import boards
 from boards.build import BuildResult, build
-from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Graph
-from qtt_hw.ir.nodes import Contraction, Window, as_integers
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.fixedpoint import Format, Requantizer, as_integers
+from qtt_hw.graph import INPUT, Contraction, Graph
+from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.window import Window
 from rtl_gen.emit import emit
 from rtl_gen.families import device
 from rtl_gen.plan.plan import load_plan

@@ -27,13 +27,12 @@ import boards
 import qtt_hw.flow  # noqa: F401 - before memory is bounded
 from qtt_hw.cli import main
 from qtt_hw.codebook import Codebook
-from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir import file
-from qtt_hw.ir.file import load, save
-from qtt_hw.ir.graph import INPUT, Graph
-from qtt_hw.ir.nodes import Add, Contraction, Node, Permutation, Pool, Reshape, Window, as_integers
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.fixedpoint import Format, Requantizer, as_integers
+from qtt_hw.graph import INPUT, Add, Contraction, Graph, Node, Permutation, Pool, Reshape, file
+from qtt_hw.graph.file import load, save
+from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.train.config import load_config
+from qtt_hw.window import Window
 from rtl_gen.emit import emit
 from rtl_gen.families import device
 from rtl_gen.manifest import Manifest

@@ -16,11 +16,9 @@ import pytest
 import qtt_hw
 from qtt_hw.cli import main
 from qtt_hw.data import Splits
-from qtt_hw.fixedpoint import Requantizer
-from qtt_hw.ir import golden
-from qtt_hw.ir.file import digest_of, save
-from qtt_hw.ir.graph import Graph
-from qtt_hw.ir.nodes import Contraction, as_integers
+from qtt_hw.fixedpoint import Requantizer, as_integers
+from qtt_hw.graph import Contraction, Graph, golden
+from qtt_hw.graph.file import digest_of, save
 
 TOML = """
 [model]

@@ -12,8 +12,7 @@ import pytest
 
 import qtt_hw
 from qtt_hw.cli import main
-from qtt_hw.ir.graph import Graph
-from qtt_hw.ir.nodes import Contraction
+from qtt_hw.graph import Contraction, Graph
 
 NET = """
 from torch import nn

@@ -10,8 +10,8 @@ import pytest
 from qtt_hw.codebook import Codebook
 from qtt_hw.data import load as load_data
 from qtt_hw.evaluate import evaluate
-from qtt_hw.ir.file import load
-from qtt_hw.ir.nodes import Contraction
+from qtt_hw.graph import Contraction
+from qtt_hw.graph.file import load
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "lenet-mnist.qtt"

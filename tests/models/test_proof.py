@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qtt_hw.ir.file import digest_of
+from qtt_hw.graph.file import digest_of
 
 ROOT = Path(__file__).parents[2]
 ROWS = json.loads((ROOT / "results" / "proof.json").read_text())["rows"]

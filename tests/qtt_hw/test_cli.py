@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from qtt_hw.cli import main, show
-from qtt_hw.ir.file import save
-from qtt_hw.ir.graph import Graph
+from qtt_hw.graph import Graph
+from qtt_hw.graph.file import save
 
 OPTIONS = "options = { edge = 8, classes = 3, per_class = 20 }\n"
 TOML = """

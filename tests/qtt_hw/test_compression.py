@@ -10,7 +10,7 @@ import pytest
 
 from qtt_hw.cli import main
 from qtt_hw.compression import CompressResult, _compressing, compress, configuration
-from qtt_hw.ir.file import load
+from qtt_hw.graph.file import load
 from qtt_hw.train.config import config_from, load_config
 from qtt_hw.train.rank_search import Point
 from rtl_gen.families import Device

@@ -3,10 +3,10 @@ import pytest
 
 from qtt_hw.data import Samples, Splits
 from qtt_hw.evaluate import accuracy, evaluate, evaluate_streams, predictions
-from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import Graph
-from qtt_hw.ir.nodes import Contraction, Window, as_integers
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.fixedpoint import Format, Requantizer, as_integers
+from qtt_hw.graph import Contraction, Graph
+from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.window import Window
 
 SPEC = input_spec((1, 1, 4, 1), 2)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, IntArray, Requantizer
-from qtt_hw.ir.graph import INPUT, Graph, InputSpec
-from qtt_hw.ir.nodes import Add, Contraction, Edge, Node, Permutation, Pool, Reshape, Window
+from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Permutation, Pool, Reshape
+from qtt_hw.window import Window
 
 __all__ = ["NETWORKS"]
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, IntArray, Requantizer
-from qtt_hw.ir.graph import INPUT, Graph, InputSpec
-from qtt_hw.ir.nodes import Add, Contraction, Edge, Node, Permutation, Pool, Reshape, Window
+from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Permutation, Pool, Reshape
+from qtt_hw.window import Window
 from rtl_gen.families import ECP5
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds import Folding, Spec, spec_of

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Graph, InputSpec
-from qtt_hw.ir.nodes import Add, Contraction, Edge, Node, Pool, Reshape, Window
+from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Pool, Reshape
+from qtt_hw.window import Window
 from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
 from rtl_gen.families import ECP5, Device, Resources, device

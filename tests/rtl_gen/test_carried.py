@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qtt_hw.ir.nodes import Reshape
+from qtt_hw.graph import Reshape
 from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
 from rtl_gen.families import ECP5, device

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT
-from qtt_hw.ir.nodes import Contraction, Edge, Permutation, Pool, Window
+from qtt_hw.graph import INPUT, Contraction, Edge, Permutation, Pool
+from qtt_hw.window import Window
 from rtl_gen import cycles
 from rtl_gen.cycles import NotPeriodic, predict, predict_by, schedule
 from rtl_gen.families import ECP5
@@ -116,8 +116,6 @@ _LARGE = """
 from pathlib import Path
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.graph import INPUT
-from qtt_hw.ir.nodes import Edge, Pool, Window
 from rtl_gen.cycles import predict
 from rtl_gen.families import ECP5
 from rtl_gen.kinds import Folding, Spec, spec_of

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Graph, InputSpec
-from qtt_hw.ir.nodes import Add, Contraction, Edge, Window
+from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec
+from qtt_hw.window import Window
 from rtl_gen.cycles import NotPeriodic, predict, schedule
 from rtl_gen.depths import fifo_depths, short_inputs
 from rtl_gen.families import ECP5

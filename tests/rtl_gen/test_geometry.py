@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from qtt_hw.ir.nodes import Window
+from qtt_hw.window import Window
 from rtl_gen.geometry import Geometry
 
 

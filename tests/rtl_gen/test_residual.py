@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtt_hw.ir.golden import run
+from qtt_hw.graph.golden import run
 from rtl_gen.cycles import schedule
 from rtl_gen.top import Top, port_name
 from rtl_gen.topology import Reader

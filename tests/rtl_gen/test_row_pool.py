@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.graph import INPUT
-from qtt_hw.ir.nodes import Edge, Pool, Window
+from qtt_hw.graph import INPUT, Edge, Pool
+from qtt_hw.window import Window
 from rtl_gen.cycles import schedule
 from rtl_gen.families import ECP5
 from rtl_gen.kinds import Folding

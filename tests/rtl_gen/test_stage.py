@@ -4,7 +4,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qtt_hw.ir.golden import run_node
 from rtl_gen.cycles import schedule
 from sim.stream import transfer
 
@@ -18,7 +17,7 @@ def test_equals_golden_under_stalls(cases, words, data):
     pack, unpack = words
     spec, lanes = case.spec, case.spec.folding.lanes
     stalls = data.draw(st.sampled_from([(0.0, 0.0), (0.5, 0.0), (0.0, 0.7), (0.4, 0.4)]))
-    want = run_node(spec.node, (case.x, spec.x))
+    want = spec.node.golden((case.x, spec.x))
     got = transfer(
         spec.unit(case.in_lanes),
         pack(case.x, case.in_lanes, spec.x.format),
@@ -36,7 +35,7 @@ def test_carried_modes_equal_golden_and_take_the_predicted_cycles(carried_cases,
     pack, unpack = words
     spec, lanes = case.spec, case.spec.folding.lanes
     given_words, wanted = pack(case.x, case.in_lanes, spec.x.format), spec.out_words * len(case.x)
-    want = run_node(spec.node, (case.x, spec.x)).reshape(-1)
+    want = spec.node.golden((case.x, spec.x)).reshape(-1)
     got = transfer(spec.unit(case.in_lanes), given_words, wanted)
     assert np.array_equal(unpack(got.words, lanes, spec.out.format), want)
     taken_in, taken_out = schedule([spec], case.in_lanes, len(case.x), classes=None)
@@ -69,7 +68,7 @@ def test_a_wrong_weight_is_seen(cases, words, data):
     spec = case.spec
     changed = np.roll(case.x, 1, axis=1) ^ 1
     changed = spec.x.format.saturate(changed)
-    want, other = run_node(spec.node, (case.x, spec.x)), run_node(spec.node, (changed, spec.x))
+    want, other = spec.node.golden((case.x, spec.x)), spec.node.golden((changed, spec.x))
     got = transfer(
         spec.unit(case.in_lanes),
         words[0](changed, case.in_lanes, spec.x.format),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.golden import run
+from qtt_hw.graph.golden import run
 from rtl_gen.families import ECP5, device
 from rtl_gen.plan.plan import stage_specs
 from rtl_gen.plan.search import plan

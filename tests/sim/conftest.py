@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.file import save
-from qtt_hw.ir.graph import INPUT, Graph
-from qtt_hw.ir.nodes import Contraction, Window, as_integers
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.fixedpoint import Format, Requantizer, as_integers
+from qtt_hw.graph import INPUT, Contraction, Graph
+from qtt_hw.graph.file import save
+from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.window import Window
 
 SHAPE = (1, 2, 3, 3)
 POSITIONS = 6

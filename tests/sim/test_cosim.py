@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qtt_hw.ir import golden
+from qtt_hw.graph import golden
 from sim.cosim import cosim
 
 

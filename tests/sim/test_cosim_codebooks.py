@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from qtt_hw.codebook import Codebook
-from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.file import save
-from qtt_hw.ir.graph import INPUT, Graph
-from qtt_hw.ir.nodes import Contraction, Pool, Window, as_integers
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.fixedpoint import Format, Requantizer, as_integers
+from qtt_hw.graph import INPUT, Contraction, Graph, Pool
+from qtt_hw.graph.file import save
+from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.window import Window
 from rtl_gen.emit import emit
 from rtl_gen.families import device
 from rtl_gen.multiplier import LaneKind

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Graph, InputSpec
-from qtt_hw.ir.nodes import Add, Contraction, Edge, Window, as_integers
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.fixedpoint import Format, Requantizer, as_integers
+from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec
+from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.window import Window
 from rtl_gen.emit import emit
 from rtl_gen.families import ECP5, device
 from rtl_gen.plan.search import plan

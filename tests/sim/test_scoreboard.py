@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qtt_hw.ir import golden
+from qtt_hw.graph import golden
 from rtl_gen.manifest import Manifest
 from sim.scoreboard import Scoreboard
 from sim.words import pack

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import sim.step
-from qtt_hw.ir import golden
+from qtt_hw.graph import golden
 from sim.cosim import cosim
 
 

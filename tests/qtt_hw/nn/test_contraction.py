@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir import golden
-from qtt_hw.ir.nodes import Contraction, Edge, Window, as_integers
+from qtt_hw.fixedpoint import Format, Requantizer, as_integers
+from qtt_hw.graph import Contraction, Edge
 from qtt_hw.nn.contraction import contract
+from qtt_hw.window import Window
 
 
 @st.composite
@@ -42,7 +42,7 @@ def test_contraction_equals_the_golden_models(problem, dtype: torch.dtype, seed:
     weight = as_integers(rng.integers(-7, 8, (out, *window.kernel, taken)))
     plain = Requantizer(Format(16, True, 0), 0)
     node = Contraction("c", ("input",), "c", window, weight, Format(4, True, 0, narrow=True), plain, lead, trail)
-    expected = golden.run_node(node, (x, Edge(shape, Format(8, True, 0))))
+    expected = node.golden((x, Edge(shape, Format(8, True, 0))))
     found = contract(
         torch.from_numpy(x).permute(0, 4, 1, 2, 3).to(dtype),
         torch.from_numpy(weight.transpose(0, 4, 1, 2, 3).copy()).to(dtype),

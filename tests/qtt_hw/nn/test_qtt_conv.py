@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from qtt_hw.ir.nodes import Window
 from qtt_hw.nn import QTTConv3d
 from qtt_hw.nn.contraction import contract
 from qtt_hw.tt.chain import Path, paths
+from qtt_hw.window import Window
 
 
 @given(

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.prepare import prepare
-from qtt_hw.ir.residual import AddStage, SubsampleStage
+from qtt_hw.lower.prepare import prepare
+from qtt_hw.lower.residual import AddStage, SubsampleStage
 from qtt_hw.nn import Subsample
 from qtt_hw.nn.resnet import BasicBlock
 from qtt_hw.nn.zoo import create, input_shape

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from qtt_hw.ir.prepare import prepare
+from qtt_hw.lower.prepare import prepare
 from qtt_hw.nn.zoo import create
 
 

@@ -3,7 +3,7 @@ import torch
 
 from qtt_hw.data import Augmentation, Samples, augment
 from qtt_hw.fixedpoint import Format
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.train.batches import Batches, derived_seed, to_tensor
 
 X = np.random.default_rng(0).integers(0, 2, size=(23, 4, 4, 4, 1), dtype=np.uint8)

@@ -11,7 +11,7 @@ import torch
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.data import Splits
-from qtt_hw.ir.nodes import Contraction
+from qtt_hw.graph import Contraction
 from qtt_hw.results import rows_of, run_queue
 from qtt_hw.train import TrainResult, frozen_graph, load_run, train
 from qtt_hw.train.config import Config, config_from
@@ -78,7 +78,7 @@ def test_inq_takes_its_portions_evenly_until_scales_are_frozen(
     how = coded(config, codebook="inq", epochs=6, freeze_scales=0.5)
     shares: dict[int, float] = {}
 
-    from qtt_hw.ir.prepare import PreparedModel
+    from qtt_hw.lower.prepare import PreparedModel
 
     original = PreparedModel.quantize_portion
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from qtt_hw.data import Splits
-from qtt_hw.ir import golden
-from qtt_hw.ir.preprocess import preprocess
+from qtt_hw.graph import golden
+from qtt_hw.graph.preprocess import preprocess
 from qtt_hw.nn import TTConv3d
 from qtt_hw.train import TrainResult, float_model, frozen_graph, train
 from qtt_hw.train.config import Config, load_config

@@ -7,8 +7,8 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from qtt_hw.ir.prepare import prepare
 from qtt_hw.lc.compression import Codes, TensorTrain, Tucker, Whole
+from qtt_hw.lower.prepare import prepare
 from qtt_hw.nn import TTConv2d, TTConv3d
 from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.train.compressed import (

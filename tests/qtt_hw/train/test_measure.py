@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from qtt_hw.data import Samples
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.train.measure import accuracy, refuse_inexact
 
 X = np.zeros((5, 1, 1, 3, 1), np.uint8)

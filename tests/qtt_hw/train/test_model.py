@@ -9,9 +9,9 @@ from torch import nn
 
 from qtt_hw.data import Splits, load
 from qtt_hw.evaluate import accuracy
-from qtt_hw.ir.file import load as load_model
-from qtt_hw.ir.nodes import Add
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.graph import Add
+from qtt_hw.graph.file import load as load_model
+from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.nn import QTTConv3d, TTConv3d
 from qtt_hw.train import freeze_run, train
 from qtt_hw.train.config import Config

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from qtt_hw.ir.prepare import prepare
+from qtt_hw.lower.prepare import prepare
 from qtt_hw.quant import QuantConfig
 from qtt_hw.train.distill import Loss
 from qtt_hw.train.penalty import Penalised, weights_of

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from qtt_hw.data import Augmentation, Splits
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.train import phase as phase_module
 from qtt_hw.train.batches import Batches
 from qtt_hw.train.checkpoint import load_tensors

@@ -30,7 +30,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from qtt_hw.data import Augmentation, load
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.nn import TTConv3d
 from qtt_hw.train.batches import Batches
 from qtt_hw.train.sections import QuantSection, TrainConfig

@@ -9,8 +9,8 @@ import torch
 
 from qtt_hw.data import Splits
 from qtt_hw.evaluate import accuracy, evaluate
-from qtt_hw.ir import file, golden
-from qtt_hw.ir.preprocess import preprocess
+from qtt_hw.graph import file, golden
+from qtt_hw.graph.preprocess import preprocess
 from qtt_hw.train import Interrupted, TrainResult, float_model, freeze_run, frozen_graph, load_run, train
 from qtt_hw.train.batches import to_tensor
 from qtt_hw.train.config import Config

@@ -2,7 +2,7 @@ import numpy as np
 from torch import nn
 
 from qtt_hw.data import Samples, Splits
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.train.testing import float_accuracy
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT
-from qtt_hw.ir.nodes import Contraction, Edge, Node, Pool, Window
+from qtt_hw.graph import INPUT, Contraction, Edge, Node, Pool
+from qtt_hw.window import Window
 from rtl_gen.families import ECP5, Resources
 from rtl_gen.kinds import kind_of
 from rtl_gen.kinds.choices import Choice, StageChoices, readable

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from qtt_hw.codebook import Codebook
-from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Graph, InputSpec
-from qtt_hw.ir.nodes import Contraction, Edge, Window, as_integers
+from qtt_hw.fixedpoint import Format, Requantizer, as_integers
+from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec
+from qtt_hw.window import Window
 from rtl_gen.families import ECP5, device
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.kinds.contraction import weight_words

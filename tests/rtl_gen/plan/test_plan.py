@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Graph
-from qtt_hw.ir.nodes import Add, Contraction, Pool, Window, as_integers
-from qtt_hw.ir.preprocess import input_spec
+from qtt_hw.fixedpoint import Format, Requantizer, as_integers
+from qtt_hw.graph import INPUT, Add, Contraction, Graph, Pool
+from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.window import Window
 from rtl_gen.families import device
 from rtl_gen.plan.plan import Plan, hardware_of, load_plan, save_plan
 from rtl_gen.plan.search import plan

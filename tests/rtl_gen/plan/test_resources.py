@@ -3,8 +3,8 @@
 import numpy as np
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT
-from qtt_hw.ir.nodes import Contraction, Edge, Pool, Window
+from qtt_hw.graph import INPUT, Contraction, Edge, Pool
+from qtt_hw.window import Window
 from rtl_gen.families import ECP5
 from rtl_gen.kinds import Folding, spec_of
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.ir.graph import INPUT, Graph, InputSpec
-from qtt_hw.ir.nodes import Contraction, Edge, Window
+from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec
+from qtt_hw.window import Window
 from rtl_gen.cycles import predict
 from rtl_gen.families import ECP5, Device, device
 from rtl_gen.plan.limits import usable

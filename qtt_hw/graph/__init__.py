@@ -1,0 +1,20 @@
+"""The integer graph: stages of fixed-point arithmetic, their golden model, and the file that holds them; no torch."""
+
+from __future__ import annotations
+
+from qtt_hw.graph.graph import INPUT, Graph, InputSpec
+from qtt_hw.graph.kinds import Add, Contraction, Permutation, Pool, Reshape
+from qtt_hw.graph.node import Edge, Node
+
+__all__ = [
+    "INPUT",
+    "Add",
+    "Contraction",
+    "Edge",
+    "Graph",
+    "InputSpec",
+    "Node",
+    "Permutation",
+    "Pool",
+    "Reshape",
+]

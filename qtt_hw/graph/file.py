@@ -1,0 +1,164 @@
+"""The model file: one safetensors file of integer tensors, its graph as validated, versioned JSON, and a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Union
+
+import numpy as np
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as serialize
+
+from qtt_hw.errors import named, short
+from qtt_hw.graph.graph import Graph, InputSpec
+from qtt_hw.graph.kinds import RECORDS
+from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.graph.record import MOST_BYTES, FormatRecord, Name, Quad, Size, Small, Strict, Tensors
+from qtt_hw.reading import MOST_TEXT, parse_json
+
+__all__ = ["VERSION", "digest_of", "load", "save"]
+
+#: Version of the JSON schema below; a reader refuses any other.
+VERSION: Final = 1
+
+#: What the integers of a tensor may be stored as, with safetensors' names.
+_TYPES = {"I8": "int8", "U8": "uint8", "I16": "int16", "I32": "int32", "I64": "int64"}
+
+_AnyNode: Any = Annotated[Union[RECORDS], Field(discriminator="kind")]  # noqa: UP007 - of a table
+
+
+class _Input(Strict):
+    format: FormatRecord
+    sample_shape: Quad
+    block: Size
+    offset: Small
+    gain: Small | None = None
+
+    def build(self) -> InputSpec:
+        gain = 1 if self.gain is None else self.gain
+        return input_spec(self.sample_shape, self.block, self.offset, self.format.build(), gain)
+
+
+class _Model(Strict):
+    version: Literal[1] = VERSION
+    name: Name
+    input: _Input
+    nodes: tuple[_AnyNode, ...]  # type: ignore[valid-type]
+    labels: tuple[str, ...]
+
+
+def _digest(text: str, tensors: Tensors) -> str:
+    """sha256 over the canonical JSON and, in name order, every tensor's name, type, shape and bytes."""
+    found = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"\n{name} {tensor.dtype.name} {list(tensor.shape)}\n".encode())
+        found.update(np.ascontiguousarray(tensor).tobytes())
+    return found.hexdigest()
+
+
+def save(graph: Graph, path: str | os.PathLike[str]) -> str:
+    """Write the graph to `path` in one step and return its digest.
+
+    Raises
+    ------
+    ValueError
+        When the graph's stages or its input do not fit together.
+    """
+    path = Path(path)
+    spec = graph.input
+    expected = input_spec(spec.sample_shape, spec.block, spec.offset, spec.edge.format, spec.gain)
+    if spec != expected:
+        raise ValueError(
+            f"{path}: samples {list(spec.sample_shape)} in blocks of {spec.block} give inputs "
+            f"{list(expected.edge.shape)}, the graph takes {list(spec.edge.shape)}"
+        )
+    tensors: Tensors = {}
+    with named(path):
+        model = _Model(
+            name=graph.name,
+            input=_Input(
+                format=FormatRecord.of(spec.edge.format),
+                sample_shape=spec.sample_shape,
+                block=spec.block,
+                offset=spec.offset,
+                gain=spec.gain if spec.gain > 1 else None,
+            ),
+            nodes=tuple(node.record(tensors) for node in graph.nodes),
+            labels=graph.labels,
+        )
+    # safetensors writes a tensor's memory as it lies, whatever its strides are.
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    text = json.dumps(model.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
+    digest = _digest(text, tensors)
+    content = serialize(tensors, {"qtt": text, "digest": digest})
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{path}: would have {len(content)} bytes, {MOST_BYTES} are the most of a model file")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return digest
+
+
+def _read(path: Path) -> tuple[str, Tensors, str]:
+    """The JSON, the tensors and the verified digest of a model file."""
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            raise ValueError(f"{path}: is a folder, expected a model file")
+        if size > MOST_BYTES:
+            raise ValueError(f"{path}: has {size} bytes, {MOST_BYTES} are the most of a model file")
+        with safe_open(str(path), framework="np") as file:
+            return _content(path, file)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from None
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a model file, or cut short ({short(error)})") from None
+
+
+def _content(path: Path, file: Any) -> tuple[str, Tensors, str]:
+    """The same of an open one; everything that its header says is checked before a tensor is read."""
+    metadata = file.metadata() or {}
+    if "qtt" not in metadata or "digest" not in metadata:
+        raise ValueError(f"{path}: a safetensors file without a qtt model in its metadata")
+    text = metadata["qtt"]
+    if len(text) > MOST_TEXT:
+        raise ValueError(f"{path}: its metadata has {len(text)} characters, {MOST_TEXT} are the most")
+    with named(path):
+        version = parse_json(text).get("version")
+        if version != VERSION:
+            raise ValueError(f"model file version {version}, this program reads version {VERSION}")
+        for name in file.keys():  # noqa: SIM118
+            stored = file.get_slice(name).get_dtype()
+            if stored not in _TYPES:
+                raise ValueError(f"tensor {name} holds {stored}, expected one of {', '.join(_TYPES.values())}")
+    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    digest = _digest(text, tensors)
+    if digest != metadata["digest"]:
+        raise ValueError(f"{path}: its content does not match its digest; the file was changed or damaged")
+    return text, tensors, digest
+
+
+def load(path: str | os.PathLike[str]) -> Graph:
+    """The Graph of a model file; every check passes or a ValueError names the file on one line."""
+    path = Path(path)
+    text, tensors, _ = _read(path)
+    with named(path):
+        model = _Model.model_validate_json(text, strict=True)
+        nodes = tuple(record.build(tensors) for record in model.nodes)
+        graph = Graph(model.name, model.input.build(), nodes, model.labels)
+        if tensors:
+            raise ValueError(f"no stage uses tensor {min(tensors)}")
+    return graph
+
+
+def digest_of(path: str | os.PathLike[str]) -> str:
+    """The sha256 digest of a model file, verified against its content, as hexadecimal digits."""
+    return _read(Path(path))[2]

@@ -1,0 +1,80 @@
+"""The golden integer model: runs a Graph on [N, D, H, W, C] integers exactly, in numpy, independently of torch.
+
+Products are summed by a matrix product per tap, in float32 where the stage's own accumulator range lies below 2**24
+and in float64 below 2**53: there every partial sum is an integer that the format holds, so no order of summation can
+round. Requantisation is int64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtt_hw.fixedpoint import IntArray
+from qtt_hw.graph.graph import INPUT, Graph
+
+__all__ = ["run"]
+
+#: Values of the largest stream that are held at a time.
+STREAM_VALUES = 1 << 24
+
+
+def run(
+    graph: Graph,
+    x: NDArray,
+    *,
+    intermediates: bool = False,
+    batch: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, IntArray]:
+    """Every requested edge of the graph on a batch of preprocessed inputs.
+
+    Parameters
+    ----------
+    graph : Graph
+    x : integer array, [N, D, H, W, C]
+        In the input edge's format.
+    intermediates : bool
+        Keep every stage's output; otherwise only the last one's.
+    batch : int, optional
+        Samples taken through the network together; as many as keep its largest stream at about 2**24 values.
+    progress : callable, optional
+        Called with the number of samples done after each batch.
+
+    Returns
+    -------
+    dict of str to int64 array, [N, D, H, W, C]
+        By stage name.
+
+    Raises
+    ------
+    ValueError
+        When shape or values do not fit the input edge.
+    """
+    edge = graph.input.edge
+    if x.ndim != 5 or tuple(x.shape[1:]) != edge.shape:
+        raise ValueError(f"input of shape {list(x.shape[1:])} given, {graph.name} takes {list(edge.shape)}")
+    if not np.issubdtype(x.dtype, np.integer):
+        raise ValueError(f"input of dtype {x.dtype} given, {graph.name} takes integers")
+    if not edge.format.contains(x):
+        raise ValueError(f"an input value is outside {edge.format.minimum} to {edge.format.maximum}")
+    wanted = [node.name for node in graph.nodes] if intermediates else [graph.nodes[-1].name]
+    pieces: dict[str, list[IntArray]] = {name: [] for name in wanted}
+    if batch is None:
+        batch = max(1, min(32, STREAM_VALUES // max(math.prod(edge.shape) for edge in graph.edges.values())))
+    last = {name: node.name for node in graph.nodes for name in node.inputs}
+    for start in range(0, len(x), batch):
+        values = {INPUT: x[start : start + batch].astype(np.int64)}
+        for node in graph.nodes:
+            values[node.name] = node.golden(*((values[name], graph.edges[name]) for name in node.inputs))
+            for name in set(node.inputs):
+                if last[name] == node.name:  # nothing reads it any more
+                    values.pop(name)
+            if node.name in pieces:
+                pieces[node.name].append(values[node.name])
+        if progress is not None:
+            progress(min(start + batch, len(x)))
+    return {name: np.concatenate(parts) if parts else np.empty((0,), np.int64) for name, parts in pieces.items()}

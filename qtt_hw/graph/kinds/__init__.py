@@ -1,0 +1,14 @@
+"""The kinds of stage of the integer graph, each in a module of its own: node, rule, golden function, JSON."""
+
+from __future__ import annotations
+
+from qtt_hw.graph.kinds.add import Add, AddRecord
+from qtt_hw.graph.kinds.contraction import Contraction, ContractionRecord
+from qtt_hw.graph.kinds.permutation import Permutation, PermutationRecord
+from qtt_hw.graph.kinds.pool import Pool, PoolRecord
+from qtt_hw.graph.kinds.reshape import Reshape, ReshapeRecord
+
+__all__ = ["RECORDS", "Add", "Contraction", "Permutation", "Pool", "Reshape"]
+
+#: The JSON of every kind; its `kind` says which one it is.
+RECORDS = (AddRecord, ContractionRecord, PermutationRecord, PoolRecord, ReshapeRecord)

@@ -1,0 +1,209 @@
+"""Windowed contractions: convolutions, linear layers and the steps of tensor trains."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import (
+    MAX_ACCUMULATOR_BITS,
+    Format,
+    IntArray,
+    Requantizer,
+    accumulator_range,
+    as_integers,
+    bits_for_range,
+)
+from qtt_hw.graph.node import Edge, Node
+from qtt_hw.graph.record import (
+    MOST_BYTES,
+    CodebookRecord,
+    FormatRecord,
+    Record,
+    Size,
+    Small,
+    Tensors,
+    WindowRecord,
+    take,
+)
+from qtt_hw.graph.taps import taps
+from qtt_hw.window import Window
+
+__all__ = ["Contraction", "ContractionRecord"]
+
+
+@dataclass(frozen=True, eq=False)
+class Contraction(Node):
+    """A windowed contraction over the middle of the channel index, (lead, in, trail) with trail varying fastest.
+
+    y[v, lead, out, trail] = requant(sum over taps, in of
+    weight[out, taps, in] * x[v * stride + taps - before, lead, in, trail])
+
+    Parameters
+    ----------
+    window : Window
+    weight : int64 array, [out, kd, kh, kw, in]
+    weight_format : Format or Codebook
+        Narrow, or powers of two; its frac is the weights' own.
+    requant : Requantizer
+        Rows are output channels, all lead * out * trail of them.
+    lead, trail : int
+        Sizes of the channel modes that are carried along.
+    """
+
+    tags = ("contraction",)
+
+    window: Window
+    weight: IntArray
+    weight_format: Format | Codebook
+    requant: Requantizer
+    lead: int = 1
+    trail: int = 1
+
+    # Not those of Node, which would call two of one name equal whatever their weights: caches keep nodes as keys.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    @property
+    def in_size(self) -> int:
+        """Channel values summed over, per tap."""
+        return int(self.weight.shape[4])
+
+    @property
+    def out_size(self) -> int:
+        """Results per carried index."""
+        return int(self.weight.shape[0])
+
+    @property
+    def carried(self) -> int:
+        """Carried indices: the contraction is done once for each, with the same weights."""
+        return self.lead * self.trail
+
+    @property
+    def in_channels(self) -> int:
+        return self.carried * self.in_size
+
+    @property
+    def out_channels(self) -> int:
+        return self.carried * self.out_size
+
+    def output(self, *inputs: Edge) -> Edge:
+        (x,) = inputs
+        if self.weight.ndim != 5 or self.weight.shape[1:4] != self.window.kernel or not self.weight.size:
+            raise ValueError(f"weight of shape {list(self.weight.shape)} does not match kernel {self.window.kernel}")
+        if self.weight.dtype.kind != "i":
+            raise ValueError(f"weight holds {self.weight.dtype}, not signed integers")
+        if min(self.lead, self.trail) < 1:
+            raise ValueError(f"lead {self.lead} and trail {self.trail} must be at least 1")
+        if x.channels != self.in_channels:
+            raise ValueError(f"expects {self.in_channels} channels, its input has {x.channels}")
+        fmt = self.weight_format
+        if not fmt.contains(self.weight):
+            kind = "not one of the powers of two from" if isinstance(fmt, Codebook) else "outside"
+            raise ValueError(f"a weight is {kind} {fmt.minimum} to {fmt.maximum}")
+        if self.requant.multiplier is not None and len(self.requant.multiplier) != self.out_channels:
+            raise ValueError(f"{len(self.requant.multiplier)} requantiser rows for {self.out_channels} channels")
+        low, high = self.requant.product_range(*self.accumulator(x))
+        if bits_for_range(low, high) > MAX_ACCUMULATOR_BITS:
+            raise ValueError(f"its sums need {bits_for_range(low, high)} bits, {MAX_ACCUMULATOR_BITS} are exact")
+        return Edge((*self.window.out_positions(x.shape), self.out_channels), self.requant.out)
+
+    def accumulator(self, x: Edge) -> tuple[int, int]:
+        """Range of every partial sum, from this stage's own weights."""
+        return accumulator_range(self.weight, x.format)
+
+    def macs(self, *inputs: Edge) -> int:
+        (x,) = inputs
+        d, h, w = self.window.axes(x.shape)
+        taps = math.prod(sum(axis.count(o) for o in range(axis.out_size)) for axis in (d, h, w))
+        return taps * self.in_size * self.out_size * self.carried
+
+    @property
+    def stored_bits(self) -> int:
+        total = int(self.weight.size) * self.weight_format.bits + 8
+        if self.requant.affine:
+            total += self.out_channels * (16 + self.requant.offset_bits)
+        return total
+
+    def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
+        """Products are summed by a matrix product per tap, in a float format that holds every partial sum exactly."""
+        ((x, edge),) = streams
+        low, high = self.accumulator(edge)
+        dtype = np.float32 if max(-low, high) < 1 << 24 else np.float64
+        total: NDArray | None = None
+        # The channels summed over come last, so that every tap is one matrix product.
+        shape = x.shape
+        modes = (*shape[:4], self.lead, self.in_size, self.trail)
+        x = np.moveaxis(x.astype(dtype).reshape(modes), 5, 6).reshape(shape)
+        for (kd, kh, kw), taken in taps(x, self.window, 0):
+            part = taken.reshape(-1, self.in_size) @ self.weight[:, kd, kh, kw].T.astype(dtype)
+            total = part if total is None else np.add(total, part, out=total)
+        assert total is not None
+        positions = (shape[0], *self.window.out_positions(edge.shape))
+        acc = np.moveaxis(total.reshape(*positions, self.lead, self.trail, self.out_size), 6, 5)
+        return self.requant(acc.reshape(*positions, self.out_channels).astype(np.int64))
+
+    def record(self, tensors: Tensors) -> ContractionRecord:
+        name, fmt, requant = self.name, self.weight_format, self.requant
+        if isinstance(fmt, Codebook):
+            tensors[f"{name}.weight"] = fmt.encode(self.weight).astype(np.uint8)
+        else:
+            tensors[f"{name}.weight"] = self.weight.astype(np.int8 if fmt.bits <= 8 else np.int16)
+        if requant.affine:
+            m = requant.multipliers
+            fits = -(1 << 15) <= m.min() and m.max() < 1 << 15
+            tensors[f"{name}.multiplier"] = m.astype(np.int16 if fits else np.int32)
+            tensors[f"{name}.offset"] = requant.offsets.astype(np.int32 if requant.offset_bits <= 32 else np.int64)
+        return ContractionRecord(
+            name=name,
+            inputs=self.inputs,
+            source=self.source,
+            window=WindowRecord.of(self.window),
+            weight_format=CodebookRecord.of(fmt) if isinstance(fmt, Codebook) else FormatRecord.of(fmt),
+            out_format=FormatRecord.of(requant.out),
+            shift=requant.shift,
+            affine=requant.affine,
+            carried=(self.lead, self.trail) if self.carried > 1 else None,
+        )
+
+
+class ContractionRecord(Record):
+    """Its integers are the tensors <name>.weight and, when affine, <name>.multiplier and <name>.offset.
+
+    With a codebook, <name>.weight holds codes. `carried` is (lead, trail), absent when both are 1.
+    """
+
+    kind: Literal["contraction"] = "contraction"
+    window: WindowRecord
+    weight_format: FormatRecord | CodebookRecord
+    out_format: FormatRecord
+    shift: Small
+    affine: bool
+    carried: tuple[Size, Size] | None = None
+
+    def build(self, tensors: Tensors) -> Contraction:
+        fmt = self.weight_format.build()
+        weight = _weight(tensors, f"{self.name}.weight", fmt)
+        m = b = None
+        if self.affine:
+            m = tuple(take(tensors, f"{self.name}.multiplier", ("int16", "int32")).tolist())
+            b = tuple(take(tensors, f"{self.name}.offset", ("int32", "int64")).tolist())
+        requant = Requantizer(self.out_format.build(), self.shift, m, b)
+        window, carried = self.window.build(), self.carried or (1, 1)
+        return Contraction(self.name, self.inputs, self.source, window, weight, fmt, requant, *carried)
+
+
+def _weight(tensors: Tensors, name: str, fmt: Format | Codebook) -> IntArray:
+    """The integers of a contraction's weights; a codebook's are stored as codes."""
+    types = ("uint8",) if isinstance(fmt, Codebook) else ("int8",) if fmt.bits <= 8 else ("int16",)
+    stored = take(tensors, name, types, 5, MOST_BYTES)
+    if not isinstance(fmt, Codebook):
+        return stored
+    if stored.size and stored.max() >= 1 << fmt.bits:
+        raise ValueError(f"tensor {name} holds {stored.max()}, codes of {fmt.bits} bits are below {1 << fmt.bits}")
+    return as_integers(fmt.decode(stored))

@@ -1,0 +1,71 @@
+"""Pools: the maximum, or the mean rounded half up, over the valid taps of a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from qtt_hw.fixedpoint import IntArray, Requantizer, average_requantizer
+from qtt_hw.graph.node import Edge, Node
+from qtt_hw.graph.record import Record, Tensors, WindowRecord
+from qtt_hw.graph.taps import taps
+from qtt_hw.window import Window
+
+__all__ = ["Pool", "PoolRecord"]
+
+
+@dataclass(frozen=True)
+class Pool(Node):
+    """Maximum, or mean rounded half up, over the valid taps of a window, channel by channel."""
+
+    tags = ("max", "average")
+
+    kind: Literal["max", "average"]
+    window: Window
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind not in ("max", "average"):
+            raise ValueError(f"stage {self.name}: a pool's kind is max or average, got {self.kind!r}")
+
+    def output(self, *inputs: Edge) -> Edge:
+        (x,) = inputs
+        return Edge((*self.window.out_positions(x.shape), x.channels), x.format)
+
+    def tap_counts(self, x: Edge) -> tuple[int, ...]:
+        """The distinct numbers of valid taps, descending: the rows of an average's requantiser."""
+        d, h, w = ([a.count(o) for o in range(a.out_size)] for a in self.window.axes(x.shape))
+        return tuple(sorted({i * j * k for i in set(d) for j in set(h) for k in set(w)}, reverse=True))
+
+    def reciprocals(self, x: Edge) -> Requantizer:
+        """The average's exact divisions as multiply and shift, one row per entry of `tap_counts`."""
+        return average_requantizer(x.format, self.tap_counts(x))
+
+    def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
+        ((x, edge),) = streams
+        if self.kind == "max":
+            best: IntArray | None = None
+            for _, taken in taps(x, self.window, edge.format.minimum):
+                best = taken if best is None else np.maximum(best, taken)
+            assert best is not None
+            return best
+        total = sum(taken for _, taken in taps(x, self.window, 0))
+        d, h, w = (np.array([a.count(o) for o in range(a.out_size)]) for a in self.window.axes(edge.shape))
+        count = (d[:, None, None] * h[:, None] * w)[..., None]
+        return np.asarray((2 * total + count) // (2 * count))
+
+    def record(self, tensors: Tensors) -> PoolRecord:
+        window = WindowRecord.of(self.window)
+        return PoolRecord(name=self.name, inputs=self.inputs, source=self.source, kind=self.kind, window=window)
+
+
+class PoolRecord(Record):
+    """A pool, all of it in JSON."""
+
+    kind: Literal["max", "average"]
+    window: WindowRecord
+
+    def build(self, tensors: Tensors) -> Pool:
+        return Pool(self.name, self.inputs, self.source, self.kind, self.window.build())

@@ -1,0 +1,105 @@
+"""From raw samples of unsigned bytes to the network's input integers: offset and space to depth, in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtt_hw.fixedpoint import Format
+from qtt_hw.graph.graph import InputSpec
+from qtt_hw.graph.node import Edge
+from qtt_hw.window import Shape
+
+__all__ = ["input_spec", "preprocess"]
+
+#: Voxels {0, 1}: padding is emptiness.
+VOXELS = Format(bits=1, signed=False, frac=0)
+
+
+def _blocks(sample_shape: Shape, block: int) -> tuple[int, int, int]:
+    """The block along D, H, W: a single plane has none along D."""
+    return (block if sample_shape[0] > 1 else 1), block, block
+
+
+def input_spec(
+    sample_shape: Shape, block: int = 1, offset: int = 0, format: Format = VOXELS, gain: int = 1
+) -> InputSpec:
+    """The InputSpec of raw samples [D, H, W, C]: the edge [ceil(D/b), ceil(H/b), ceil(W/b), b*b*b*C].
+
+    Parameters
+    ----------
+    sample_shape : tuple of int, (D, H, W, C)
+    block : int
+        Edge length of a space-to-depth block; b is 1 along D when D is 1.
+    offset : int
+        Subtracted from every raw value.
+    format : Format
+        Of the input integers.
+    gain : int
+        That raw values are multiplied by beforehand.
+
+    Raises
+    ------
+    ValueError
+        When a size is below 1, the offset is not 0 to 255, or the gain is not 1 to 64.
+    """
+    shape = tuple(int(size) for size in sample_shape)
+    if len(shape) != 4 or min(shape) < 1:
+        raise ValueError(f"a sample's shape must be four sizes (D, H, W, C) of at least 1, got {list(sample_shape)}")
+    if block < 1:
+        raise ValueError(f"block must be at least 1, got {block}")
+    if not 0 <= offset <= 255:
+        raise ValueError(f"offset must be 0 to 255, got {offset}")
+    if not 1 <= gain <= 64:
+        raise ValueError(f"gain must be 1 to 64, got {gain}")
+    d, h, w, c = shape
+    bd, bh, bw = _blocks((d, h, w, c), block)
+    edge = Edge((-(-d // bd), -(-h // bh), -(-w // bw), bd * bh * bw * c), format)
+    return InputSpec(edge, (d, h, w, c), block, offset, gain)
+
+
+def preprocess(spec: InputSpec, raw: NDArray) -> NDArray:
+    """raw * gain - offset with every block of positions moved to channels: uint8 or int16, [N, D', H', W', bd*bh*bw*C].
+
+    Where the block does not divide an axis, integer zeros (after the offset) are appended to it, so that they act
+    like a convolution's padding.
+
+    Parameters
+    ----------
+    spec : InputSpec
+    raw : uint8 array, [N, D, H, W, C], or [N, D, H, W] when C is 1
+
+    Returns
+    -------
+    uint8 array for unsigned formats of at most 8 bits, else int16; channel = ((bd * b + bh) * b + bw) * C + c
+
+    Raises
+    ------
+    ValueError
+        When dtype, shape or values do not fit the spec.
+    """
+    d, h, w, c = spec.sample_shape
+    if raw.dtype != np.uint8:
+        raise ValueError(f"raw samples must be uint8, got {raw.dtype}")
+    if raw.ndim == 4 and c == 1:
+        raw = raw[..., None]
+    if raw.ndim != 5 or raw.shape[1:] != (d, h, w, c):
+        raise ValueError(f"raw samples of shape {list(raw.shape[1:])} given, the model takes {[d, h, w, c]}")
+    fmt = spec.edge.format
+    if raw.size:
+        low, high = (int(end) * spec.gain - spec.offset for end in (raw.min(), raw.max()))
+        if low < fmt.minimum or high > fmt.maximum:
+            times = f" times {spec.gain}" if spec.gain > 1 else ""
+            raise ValueError(
+                f"raw samples{times} minus offset {spec.offset} span {low} to {high}, "
+                f"the model's input takes {fmt.minimum} to {fmt.maximum}"
+            )
+    dtype = np.uint8 if not fmt.signed and fmt.bits <= 8 else np.int16
+    x = (raw.astype(np.int16) * spec.gain - spec.offset).astype(dtype)
+    bd, bh, bw = _blocks(spec.sample_shape, spec.block)
+    if (bd, bh, bw) == (1, 1, 1):
+        return x
+    x = np.pad(x, ((0, 0), (0, -d % bd), (0, -h % bh), (0, -w % bw), (0, 0)))
+    n, d, h, w, c = x.shape
+    split = x.reshape(n, d // bd, bd, h // bh, bh, w // bw, bw, c)
+    return np.ascontiguousarray(split.transpose(0, 1, 3, 5, 2, 4, 6, 7)).reshape(n, *spec.edge.shape)

@@ -1,0 +1,31 @@
+"""The inputs that each tap of a window reads, over whole volumes: what the golden functions of windowed stages sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtt_hw.window import Window
+
+__all__ = ["taps"]
+
+
+def taps(x: NDArray, window: Window, fill: int) -> Iterator[tuple[tuple[int, int, int], NDArray]]:
+    """Each kernel index (kd, kh, kw) with the inputs that it reads, [N, D', H', W', C], padding filled.
+
+    Parameters
+    ----------
+    x : array, [N, D, H, W, C]
+    window : Window
+    fill : int
+        What stands in the padding.
+    """
+    padded = np.pad(x, ((0, 0), *window.padding, (0, 0)), constant_values=fill)
+    out = window.out_positions((x.shape[1], x.shape[2], x.shape[3], x.shape[4]))
+    kd, kh, kw = (range(k) for k in window.kernel)
+    for tap in product(kd, kh, kw):
+        axes = tuple(slice(k, k + (n - 1) * s + 1, s) for k, n, s in zip(tap, out, window.stride, strict=True))
+        yield tap, padded[(slice(None), *axes)]

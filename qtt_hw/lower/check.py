@@ -1,0 +1,47 @@
+"""check: which layers of a model can be lowered, and what to use instead of the others."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from qtt_hw.fixedpoint import Format
+from qtt_hw.lower.prepare import VOXELS
+from qtt_hw.lower.trace import walk
+from qtt_hw.quant import QuantConfig
+
+__all__ = ["Row", "check"]
+
+
+class Row(BaseModel):
+    """One layer: its qualified name, its type, whether it is supported, and if not, why and what to use instead."""
+
+    model_config = ConfigDict(frozen=True)
+
+    layer: str
+    type: str
+    supported: bool
+    instead: str = ""
+
+
+def check(model: nn.Module, example: Tensor, input_format: Format = VOXELS) -> list[Row]:
+    """One Row a layer in the order they run, and rows with an empty or special name for faults of the whole model.
+
+    Parameters
+    ----------
+    model : nn.Module
+    example : float tensor, [N, C, D, H, W] or [N, C, H, W]
+    input_format : Format
+    """
+    rows: list[Row] = []
+
+    def visit(name: str, kind: str, reason: str | None) -> None:
+        rows.append(Row(layer=name, type=kind, supported=reason is None, instead=reason or ""))
+
+    try:
+        lowering = walk(model, example, input_format, visit)
+        if all(row.supported for row in rows):
+            lowering.network.build(QuantConfig(), input_format)
+    except ValueError as error:
+        visit("", type(model).__name__, str(error))
+    return rows

@@ -1,0 +1,245 @@
+"""The contraction's stage: quantised weights, sums, and batch norm or bias folded into the requantiser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import (
+    MAX_ACCUMULATOR_BITS,
+    Format,
+    IntArray,
+    Requantizer,
+    accumulator_range,
+    as_integers,
+    bits_for_range,
+    fold_batch_norm,
+)
+from qtt_hw.graph import Contraction
+from qtt_hw.lower.integer import holding_dtype
+from qtt_hw.lower.stages import Stage, Stream
+from qtt_hw.nn.contraction import contract
+from qtt_hw.quant import ActivationQuantizer, BatchNorm, WeightQuantizer
+from qtt_hw.window import Shape, Window
+
+__all__ = ["ContractionStage", "Folded"]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A contraction's integers: weight [out, kd, kh, kw, in], its format, the requantiser, and the sums' bound."""
+
+    weight: IntArray
+    weight_format: Format | Codebook
+    requant: Requantizer
+    bound: int
+
+
+class ContractionStage(Stage):
+    """requantised contraction; batch norm or a bias is the requantiser's map, ReLU its unsigned lower bound.
+
+    Parameters
+    ----------
+    name : str
+    inputs : (str,)
+    source : str
+    window : Window
+    in_shape : tuple of int
+    weight : float tensor, [out, in, kd, kh, kw]
+    quantizer : WeightQuantizer
+    out_bits : int
+    relu : bool
+    bias : float tensor, [channels], optional
+    batch_norm : BatchNorm, optional
+    lead, trail : int
+        Sizes of the channel modes that are carried along.
+    fixed_output : bool
+        A scale of 2**(1 - out_bits) instead of a learned one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        inputs: tuple[str, ...],
+        source: str,
+        window: Window,
+        in_shape: Shape,
+        weight: Tensor,
+        quantizer: WeightQuantizer,
+        out_bits: int,
+        relu: bool,
+        bias: Tensor | None = None,
+        batch_norm: BatchNorm | None = None,
+        lead: int = 1,
+        trail: int = 1,
+        fixed_output: bool = False,
+    ) -> None:
+        out_shape = (*window.out_positions(in_shape), lead * int(weight.shape[0]) * trail)
+        super().__init__(name, inputs, source, in_shape, out_shape)
+        self.window, self.relu, self.batch_norm = window, relu, batch_norm
+        self.lead, self.trail = lead, trail
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+        self.weight_quantizer = quantizer
+        self.weight = nn.Parameter(weight.detach().clone(), requires_grad=quantizer.trains_weight)
+        if bool(weight.detach().any()):  # a layer that begins with zeros is filled by training, and calibrated then
+            self.calibrate_weight()
+        self.output_quantizer = ActivationQuantizer(out_bits, not relu, fixed_output)
+        self._cache: tuple[tuple[object, ...], Folded, dict[str, Tensor]] | None = None
+
+    # Where the weight comes from
+
+    def calibrate_weight(self) -> None:
+        """Set the scale of least error, or what a codebook begins with."""
+        with self._named():
+            self.weight_quantizer.calibrate(self.weight)
+
+    def weight_format(self) -> Format | Codebook:
+        """Of the quantised weight's integers, as they are now."""
+        with self._named():
+            return self.weight_quantizer.format_of(self.weight)
+
+    @property
+    def weight_size(self) -> int:
+        """Weights, [out, in, kd, kh, kw] counted."""
+        return self.weight.numel()
+
+    def weight_integers(self) -> Tensor:
+        """The quantised weight's integers, float64 [out, in, kd, kh, kw]."""
+        return self.weight_quantizer.integers(self.weight)
+
+    def quantized_weight(self) -> Tensor:
+        """The quantised weight's values, with gradients, [out, in, kd, kh, kw]."""
+        with self._named():
+            values: Tensor = self.weight_quantizer(self.weight)
+        return values
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let a ValueError name the stage."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+
+    # Arithmetic
+
+    def out_format(self, *formats: Format) -> Format:
+        return self.output_quantizer.format
+
+    def affine(self, acc_frac: int = 0, out: Format | None = None) -> tuple[Tensor, Tensor] | None:
+        """Slope and intercept of batch norm or bias, float64 [out] with gradients; None for a plain shift."""
+        if self.batch_norm is not None:
+            return self.batch_norm.affine(acc_frac, out)
+        if self.bias is not None:
+            bias = self.bias.to("cpu", torch.float64)
+            return torch.ones_like(bias), bias
+        return None
+
+    def fold(self, fmt: Format) -> Folded:
+        """The integers for an input of format fmt: what evaluation computes with and what freeze writes."""
+        weight_format, out = self.weight_format(), self.output_quantizer.format
+        integers = self.weight_integers().cpu().numpy()
+        weight = as_integers(integers.transpose(0, 2, 3, 4, 1))
+        acc_frac = fmt.frac + weight_format.frac
+        low, high = accumulator_range(weight, fmt)
+        with self._named():
+            map_ = self.affine(acc_frac, out)
+            if map_ is None:
+                requant = Requantizer(out, acc_frac - out.frac)
+            else:
+                slope, intercept = (t.detach().numpy() for t in map_)
+                sums = (low, high) if isinstance(weight_format, Codebook) else None
+                requant = fold_batch_norm(slope, intercept, acc_frac, out, sums)
+            bits = bits_for_range(*requant.product_range(low, high))
+            if bits > MAX_ACCUMULATOR_BITS:
+                raise ValueError(f"its sums need {bits} bits, {MAX_ACCUMULATOR_BITS} are exact; use fewer weight bits")
+        return Folded(weight, weight_format, requant, max(-low, high))
+
+    def _folded(self, fmt: Format) -> tuple[Folded, dict[str, Tensor]]:
+        """`fold` and its tensors, kept until a parameter or statistic changes."""
+        state = (*self.parameters(), *self.buffers())
+        device = self.output_quantizer.constant.device
+        key = (fmt, device, *((t.data_ptr(), t._version) for t in state))
+        if self._cache is None or self._cache[0] != key:
+            folded = self.fold(fmt)
+            weight = torch.from_numpy(np.array(folded.weight.transpose(0, 4, 1, 2, 3), order="C"))
+            tensors = {"weight": weight.to(device, holding_dtype(folded.bound, device))}
+            if folded.requant.affine:
+                for name, rows in (("m", folded.requant.multipliers), ("b", folded.requant.offsets)):
+                    tensors[name] = torch.from_numpy(rows.reshape(-1, 1, 1, 1)).to(device)
+            self._cache = key, folded, tensors
+        return self._cache[1], self._cache[2]
+
+    def train(self, mode: bool = True) -> ContractionStage:
+        self._cache = None
+        super().train(mode)
+        return self
+
+    def requantize(self, acc: Tensor, fmt: Format) -> Tensor:
+        """The requantiser on accumulators that a float tensor holds: float32 integers."""
+        folded, tensors = self._folded(fmt)
+        integers = folded.requant(acc.to(torch.int64), tensors.get("m"), tensors.get("b"))
+        return integers.to(torch.float32)
+
+    def accumulators(self, x: Tensor, fmt: Format) -> Tensor:
+        """Integer sums of the contraction, in float32 or float64, whichever holds them exactly."""
+        folded, tensors = self._folded(fmt)
+        dtype = holding_dtype(folded.bound, x.device)
+        return contract(x.to(dtype), tensors["weight"].to(dtype), self.window, self.lead, self.trail)
+
+    def integers(self, *streams: Stream) -> Tensor:
+        ((x, fmt),) = streams
+        return self.requantize(self.accumulators(x, fmt), fmt)
+
+    def _normalised(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The contraction's sums after batch norm or bias, with gradients."""
+        acc = contract(x, weight, self.window, self.lead, self.trail)
+        if self.batch_norm is not None:
+            found: Tensor = self.batch_norm(acc)
+            return found
+        return acc if self.bias is None else acc + self.bias.view(-1, 1, 1, 1)
+
+    def floats(self, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y = self._normalised(x, self.quantized_weight())
+        return y.relu() if self.relu else y
+
+    def values(self, *streams: Stream, exact: bool) -> Tensor:
+        ((x, fmt),) = streams
+        weight = self.quantized_weight()
+        if not exact:
+            return self.output_quantizer(self._normalised(x, weight))
+        folded, _ = self._folded(fmt)
+        acc_frac = fmt.frac + folded.weight_format.frac
+        out = folded.requant.out
+        # Values are integers scaled by powers of two: the same dtype holds them as exactly as the integers.
+        dtype = holding_dtype(folded.bound, x.device)
+        acc = contract(x.to(dtype), weight, self.window, self.lead, self.trail)
+        with torch.no_grad():
+            result = self.requantize(acc * 2.0**acc_frac, fmt).mul_(2.0**-out.frac)
+        map_ = self.affine(acc_frac, out)
+        acc = acc.to(torch.float32)
+        if map_ is not None:
+            slope, intercept = (t.to(x.device, torch.float32).view(-1, 1, 1, 1) for t in map_)
+            acc = torch.addcmul(intercept, acc, slope)
+        return self.output_quantizer(acc, result)
+
+    def node(self, *formats: Format) -> Contraction:
+        folded, _ = self._folded(*formats)
+        return Contraction(
+            self.name,
+            self.inputs,
+            self.source,
+            self.window,
+            folded.weight,
+            folded.weight_format,
+            folded.requant,
+            self.lead,
+            self.trail,
+        )

@@ -1,0 +1,46 @@
+"""freeze: the integer Graph of a prepared model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtt_hw.graph import Graph, InputSpec
+from qtt_hw.lower.execute import formats
+from qtt_hw.lower.prepare import PreparedModel
+
+__all__ = ["freeze"]
+
+
+def freeze(prepared: PreparedModel, spec: InputSpec, labels: Sequence[str] = (), name: str = "model") -> Graph:
+    """The Graph whose golden run equals prepared.eval(), stage by stage.
+
+    Parameters
+    ----------
+    prepared : PreparedModel
+        Calibrated; its current scales, weights and statistics are taken.
+    spec : InputSpec
+        How samples become inputs; its edge must be the model's input.
+    labels : sequence of str
+        Class names by index, or none.
+    name : str
+
+    Raises
+    ------
+    ValueError
+        When the model is not calibrated, the input spec is another one, or a stage's integers do not fit.
+    """
+    if not prepared.calibrated:
+        raise ValueError(f"{name}: calibrate the prepared model before freezing it")
+    if prepared.floating:
+        raise ValueError(f'{name}: activations = "float" cannot be frozen to integers; use activations = "quantized"')
+    if spec.edge != prepared.input:
+        raise ValueError(
+            f"{name}: samples are preprocessed to {list(spec.edge.shape)} as {spec.edge.format}, "
+            f"the model takes {list(prepared.input.shape)} as {prepared.input.format}"
+        )
+    stages = prepared.stage_list
+    found = formats(stages, prepared.input.format)
+    nodes = tuple(stage.node(*(found[name] for name in stage.inputs)) for stage in stages)
+    graph = Graph(name, spec, nodes, tuple(labels))
+    _ = graph.edges  # every stage's own checks, accumulator widths included
+    return graph

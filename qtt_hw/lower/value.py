@@ -1,0 +1,59 @@
+"""What lowering knows of a result in a network's forward, and its refusal of a layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from qtt_hw.lower.draft import AddDraft, ContractionDraft
+from qtt_hw.window import Shape
+
+__all__ = ["Unsupported", "Value"]
+
+
+class Unsupported(ValueError):
+    """A layer that cannot be lowered; the text says why and what to use instead."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A result of the network's forward: the stream that carries it, how it is read, and what may still join it.
+
+    Parameters
+    ----------
+    edge : str
+        Name of the stage that puts it out, or of the network's input.
+    shape : tuple of int
+        (D, H, W, C) of the stream.
+    nonnegative : bool
+        A ReLU changes nothing.
+    flat : bool
+        Behind a flatten that is not yet applied to the stream: the next linear layer reads it in the order C, D, H, W.
+    norm_target : ContractionDraft, optional
+        Whose requantiser a batch norm joins.
+    relu_target : ContractionDraft or AddDraft, optional
+        Whose clamp a ReLU joins; between the two stands only what commutes with a ReLU.
+    forked : bool
+        Something between the targets and here, or this itself, has several readers, so that none of them may change it.
+    blind : bool
+        Behind a layer that could not be lowered: what precedes is unknown and is not held against the rest.
+    """
+
+    edge: str
+    shape: Shape
+    nonnegative: bool = False
+    flat: bool = False
+    norm_target: ContractionDraft | None = None
+    relu_target: ContractionDraft | AddDraft | None = None
+    forked: bool = False
+    blind: bool = False
+
+    def fork(self) -> Value:
+        """The same with several readers."""
+        return replace(self, forked=True)
+
+    def unknown(self, shape: tuple[int, ...] | None) -> Value:
+        """What to go on with behind a layer that could not be lowered: [N, C], with or without positions, if known."""
+        if shape is None or len(shape) not in (2, 4, 5):
+            return Value(self.edge, self.shape, flat=self.flat, blind=True)
+        d, h, w = (1,) * (5 - len(shape)) + shape[2:]
+        return Value(self.edge, (d, h, w, shape[1]), flat=len(shape) == 2, blind=True)

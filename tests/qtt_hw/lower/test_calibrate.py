@@ -1,0 +1,164 @@
+"""Calibration: gauges that change nothing but the ranges, statistics of what the hardware sees, usable at once."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from qtt_hw.fixedpoint import Format
+from qtt_hw.lower.calibrate import balance
+from qtt_hw.lower.contraction import ContractionStage
+from qtt_hw.lower.prepare import PreparedModel, prepare
+from qtt_hw.nn import ConvBlock, TTConv3d, TTLinear
+from qtt_hw.nn.contraction import contract
+from qtt_hw.quant import QuantConfig
+from qtt_hw.quant.fake import best_frac
+
+VOXELS = Format(1, False, 0)
+
+
+def samples(n: int, seed: int) -> Tensor:
+    return (torch.rand(n, 2, 6, 6, 6, generator=torch.Generator().manual_seed(seed)) < 0.3).float()
+
+
+def contractions(model: PreparedModel) -> list[ContractionStage]:
+    return [stage for stage in model.stages if isinstance(stage, ContractionStage)]
+
+
+def float_run(model: PreparedModel, x: Tensor) -> Tensor:
+    """The chain on float values without any quantisation, float64."""
+    x = x.double()
+    for stage in model.stages:
+        if isinstance(stage, ContractionStage):
+            x = contract(x, stage.weight.detach().double(), stage.window, stage.lead, stage.trail)
+        else:
+            x = stage.integers((x, VOXELS))
+    return x
+
+
+def test_balancing_keeps_the_network_to_the_bit_and_evens_the_cores() -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear(8 * 27, 12, bias=False)
+    net = nn.Sequential(
+        TTConv3d(2, 8, 3, (2, 5, 5, 5), padding=1),
+        nn.Conv3d(8, 8, 4),
+        nn.Flatten(),
+        TTLinear.from_dense(linear, (8, 27), (3, 4), ranks=4),
+    )
+    net[1].bias = None
+    model = prepare(net, samples(1, 0), QuantConfig(), VOXELS)
+    x = samples(3, 1)
+    with torch.no_grad():
+        for gauge in model.gauges:
+            model.stages[gauge.before].weight[0] *= 2.0**9
+            model.stages[gauge.after].weight[:, 0] *= 2.0**-7
+    before = float_run(model, x)
+    cores = [stage.weight.detach().clone() for stage in contractions(model)]
+    balance(model.stage_list, model.gauges)
+    assert len(model.gauges) == 5
+    assert torch.allclose(float_run(model, x), before, rtol=1e-12)
+    moved = [not torch.equal(old, stage.weight) for old, stage in zip(cores, contractions(model), strict=True)]
+    assert moved == [True] * 5 + [False] + [True] * 2
+    for gauge in model.gauges[:4]:
+        out = model.stages[gauge.before].weight.detach().flatten(1).norm(dim=1)
+        into = model.stages[gauge.after].weight.detach().transpose(0, 1).flatten(1).norm(dim=1)
+        # Powers of two can even norms out to within a factor of two.
+        assert torch.all((out / into).log2().abs() <= 1.0 + 1e-4)
+    for old, stage in zip(cores, contractions(model), strict=True):
+        ratio = torch.where(old == 0, 1.0, stage.weight.detach() / torch.where(old == 0, 1.0, old))
+        assert torch.equal(ratio.log2().round(), ratio.log2())
+    again = copy.deepcopy(model)
+    balance(again.stage_list, again.gauges)
+    assert all(torch.equal(a.weight, b.weight) for a, b in zip(contractions(again), contractions(model), strict=True))
+
+
+def test_statistics_are_those_of_the_quantised_sums() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(ConvBlock(2, 4, 3), ConvBlock(4, 5, 3), nn.Flatten(), nn.Linear(40, 2))
+    model = prepare(net, samples(1, 0), QuantConfig(weight_bits=3, activation_bits=3), VOXELS)
+    model.calibrate([samples(5, 1), samples(3, 2)])
+    x = torch.cat([samples(5, 1), samples(3, 2)])
+    outputs = model.forward_all(x)
+    first, second = contractions(model)[:2]
+    seen = outputs["0.conv"].double() * 2.0**-first.output_quantizer.frac
+    weight = second.weight_quantizer.integers(second.weight) * 2.0**-second.weight_quantizer.frac
+    acc = nn.functional.conv3d(seen, weight).transpose(0, 1).flatten(1)
+    assert torch.allclose(second.batch_norm.running_mean.double(), acc.mean(1), rtol=1e-6, atol=1e-7)
+    assert torch.allclose(second.batch_norm.running_var.double(), acc.var(1), rtol=1e-6)
+
+
+def test_re_estimated_statistics_leave_scales_alone() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(ConvBlock(2, 4, 3), nn.Flatten(), nn.Linear(4 * 64, 2))
+    model = prepare(net, samples(1, 0), QuantConfig(), VOXELS)
+    model.calibrate([samples(8, 1)])
+    scales = {name: p.detach().clone() for name, p in model.named_parameters()}
+    mean = contractions(model)[0].batch_norm.running_mean.clone()
+    model.freeze_statistics([samples(8, 2)])
+    assert all(torch.equal(scales[name], p.detach()) for name, p in model.named_parameters())
+    assert not torch.equal(contractions(model)[0].batch_norm.running_mean, mean)
+
+
+def test_scales_are_of_least_error_on_what_a_stage_puts_out() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv3d(2, 4, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64, 2))
+    model = prepare(net, samples(1, 0), QuantConfig(weight_bits=4, activation_bits=3), VOXELS)
+    model.calibrate([samples(8, 1)])
+    stage = contractions(model)[0]
+    assert stage.weight_quantizer.frac == best_frac(stage.weight, 4, True, narrow=True)
+    weight = stage.weight_quantizer.integers(stage.weight) * 2.0**-stage.weight_quantizer.frac
+    y = nn.functional.conv3d(samples(8, 1).double(), weight).clamp(min=0)
+    assert stage.output_quantizer.frac == best_frac(y, 3, False)
+
+
+@pytest.mark.parametrize(("weight_bits", "bits", "error"), [(8, 8, 0.05), (4, 8, 0.3)])
+def test_a_calibrated_model_is_usable_without_training(weight_bits: int, bits: int, error: float) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        ConvBlock(2, 8, 3, None, 1, 1),
+        ConvBlock(8, 8, 3, 6, 1, 1),
+        nn.MaxPool3d(2),
+        ConvBlock(8, 12, 3, 6, 1, 1),
+        nn.AdaptiveAvgPool3d(1),
+        nn.Flatten(),
+        nn.Linear(12, 5),
+    )
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            module.momentum = None  # the plain mean over the batches
+    net.train()
+    for seed in range(20):
+        net(samples(16, seed))
+    net.eval()
+    config = QuantConfig(weight_bits=weight_bits, activation_bits=bits, intermediate_bits=bits)
+    model = prepare(net, samples(1, 0), config, VOXELS)
+    model.calibrate([samples(64, 100)])
+    x = samples(32, 200)
+    with torch.no_grad():
+        expected, found = net(x), model.eval()(x)
+    assert (found - expected).square().mean().sqrt() < error * expected.square().mean().sqrt()
+
+
+def test_a_bias_alone_fits_its_multiplier() -> None:
+    """Sums that are all zero say nothing of the scale; a small bias must not ask for a finer one than m can reach."""
+    conv = nn.Conv3d(2, 3, 6)
+    nn.init.zeros_(conv.weight)
+    nn.init.constant_(conv.bias, 2.0**-12)
+    model = prepare(nn.Sequential(conv, nn.Flatten()), samples(1, 0), QuantConfig(), VOXELS)
+    model.calibrate([samples(2, 1)])
+    assert torch.equal(model.eval()(samples(2, 2)), torch.full((2, 3), 2.0**-12))
+
+
+def test_the_scale_that_an_output_starts_with_need_not_fit_its_multiplier() -> None:
+    """Logits of 16 bits start at frac 15; behind huge values a bias would need a multiplier of more than 16 bits."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv3d(2, 3, 6), nn.Flatten(), nn.Linear(3, 2))
+    with torch.no_grad():
+        net[0].weight.mul_(2.0**9)
+        net[2].weight.mul_(2.0**5)
+    model = prepare(net, samples(1, 0), QuantConfig(weight_bits=2, activation_bits=2), VOXELS)
+    model.calibrate([samples(8, 1)])
+    stage = contractions(model)[1]
+    assert stage.weight_format().frac + contractions(model)[0].output_quantizer.frac < -1
+    assert 0 < stage.output_quantizer.frac < 15

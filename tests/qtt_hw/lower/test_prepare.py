@@ -1,0 +1,272 @@
+"""The prepared model: phases, state, gradients, optimiser groups, and evaluation whatever is switched on."""
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from qtt_hw.fixedpoint import Format
+from qtt_hw.graph import golden
+from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.lower.contraction import ContractionStage
+from qtt_hw.lower.freeze import freeze
+from qtt_hw.lower.prepare import PreparedModel, prepare
+from qtt_hw.nn import ConvBlock, TTLinear
+from qtt_hw.quant import QuantConfig
+
+VOXELS = Format(1, False, 0)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        ConvBlock(1, 4, 3, None, 2, 1),
+        ConvBlock(4, 6, 3, 3, 1, 1),
+        nn.MaxPool3d(2),
+        nn.AvgPool3d(2, 1, 1, count_include_pad=False),
+        nn.Flatten(),
+        TTLinear((6, 27), (4, 2), 3, bias=True),
+        nn.ReLU(),
+        nn.Linear(8, 3),
+    )
+
+
+def samples(n: int = 8, seed: int = 0) -> Tensor:
+    return (torch.rand(n, 1, 8, 8, 8, generator=torch.Generator().manual_seed(seed)) < 0.3).float()
+
+
+def prepared(calibrated: bool = True, **bits: int) -> PreparedModel:
+    model = prepare(network(), samples(1), QuantConfig(**bits), VOXELS)
+    if calibrated:
+        model.calibrate([samples(4, 1), samples(4, 2)])
+    return model
+
+
+def train(model: PreparedModel, steps: int = 3) -> list[float]:
+    """Losses of a few steps of Adam on fixed labels."""
+    model.train()
+    optimizer = torch.optim.Adam(model.parameter_groups(1e-2, 1e-4, 1e-2))
+    x, y = samples(), torch.arange(8) % 3
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_every_parameter_learns_in_every_phase() -> None:
+    model = prepared()
+    for freeze_next in (lambda: None, model.freeze_scales, model.freeze_statistics):
+        freeze_next()
+        before = {name: p.detach().clone() for name, p in model.named_parameters()}
+        train(model)
+        for name, p in model.named_parameters():
+            learns = p.requires_grad and not (name.endswith("log2_scale") and model.scales_frozen)
+            assert torch.equal(before[name], p.detach()) is not learns, name
+
+
+def test_training_lowers_the_loss_before_and_after_the_freeze() -> None:
+    model = prepared()
+    losses = train(model, 15)
+    assert losses[-1] < 0.9 * losses[0]
+    model.freeze_scales()
+    model.freeze_statistics([samples()])
+    losses = train(model, 15)
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_a_checkpoint_resumes_in_its_phase_to_the_bit() -> None:
+    model = prepared()
+    for advance in (lambda: None, model.freeze_scales, lambda: model.freeze_statistics([samples()])):
+        advance()
+        train(model, 2)
+        other = prepare(network(), samples(1), QuantConfig(), VOXELS)
+        other.load_state_dict(copy.deepcopy(model.state_dict()))
+        assert (other.calibrated, other.scales_frozen, other.statistics_frozen) == (
+            model.calibrated,
+            model.scales_frozen,
+            model.statistics_frozen,
+        )
+        assert torch.equal(model(samples()), other(samples()))
+        assert torch.equal(model.eval()(samples()), other.eval()(samples()))
+        assert train(model, 2) == train(other, 2)
+        for name, value in model.state_dict().items():
+            assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_frozen_scales_stay_whatever_happens_to_their_parameters() -> None:
+    model = prepared()
+    model.freeze_scales()
+    formats = [s.output_quantizer.format for s in model.stages if isinstance(s, ContractionStage)]
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name.endswith("log2_scale"):
+                p.add_(2.0)
+    assert [s.output_quantizer.format for s in model.stages if isinstance(s, ContractionStage)] == formats
+
+
+def test_phases_come_in_order() -> None:
+    model = prepared(calibrated=False)
+    for call in (
+        lambda: model(samples()),
+        lambda: model.forward_all(samples()),
+        model.freeze_scales,
+        model.freeze_statistics,
+        lambda: freeze(model, input_spec((8, 8, 8, 1))),
+    ):
+        with pytest.raises(ValueError, match="calibrate"):
+            call()
+    model.calibrate([samples()])
+    model.freeze_scales()
+    with pytest.raises(ValueError, match="calibrate comes before freeze_scales"):
+        model.calibrate([samples()])
+
+
+def test_optimiser_groups_cover_every_parameter_once() -> None:
+    model = prepared()
+    groups = {group["name"]: group for group in model.parameter_groups(1e-3, 1e-2, 1e-4)}
+    assert [(g["lr"], g["weight_decay"]) for g in groups.values()] == [(1e-3, 1e-2), (1e-3, 0.0), (1e-4, 0.0)]
+    names = {id(p): name for name, p in model.named_parameters()}
+    found = {kind: {names[id(p)] for p in group["params"]} for kind, group in groups.items()}
+    assert set.union(*found.values()) == set(names.values())
+    assert sum(map(len, found.values())) == len(names)
+    assert all(name.endswith("log2_scale") for name in found["scales"])
+    assert all(".batch_norm." in name or name.endswith(".bias") for name in found["affine"])
+    assert {n.rpartition(".")[2] for n in found["weights"]} == {"weight"}
+
+
+def test_groups_stay_the_same_through_the_phases() -> None:
+    """An optimiser made in one phase can be loaded in another."""
+    model = prepared()
+    before = [[id(p) for p in g["params"]] for g in model.parameter_groups(1, 0, 1)]
+    model.freeze_scales()
+    model.freeze_statistics()
+    assert [[id(p) for p in g["params"]] for g in model.parameter_groups(1, 0, 1)] == before
+
+
+def test_clip_rates_are_shares_by_contraction() -> None:
+    model = prepared(calibrated=False)
+    names = [s.name for s in model.stages if isinstance(s, ContractionStage)]
+    assert list(model.clip_rates()) == names and all(math.isnan(r) for r in model.clip_rates().values())
+    model.calibrate([samples()])
+    assert all(0.0 <= rate < 0.2 for rate in model.clip_rates().values())
+    with torch.no_grad():
+        model.stages[0].output_quantizer.log2_scale.fill_(-20.0)
+    model.train()(samples())
+    assert model.clip_rates()[names[0]] > 0.3
+
+
+def test_evaluation_follows_the_parameters() -> None:
+    """Folded integers are kept between calls, never beyond a change."""
+    model = prepared().eval()
+    first = model(samples())
+    assert torch.equal(model(samples()), first)
+    with torch.no_grad():
+        model.stages[-1].weight.neg_()
+    second = model(samples())
+    assert not torch.equal(second, first)
+    fresh = prepare(network(), samples(1), QuantConfig(), VOXELS)
+    fresh.load_state_dict(model.state_dict())
+    assert torch.equal(fresh.eval()(samples()), second)
+
+
+@contextmanager
+def without_onednn() -> Iterator[None]:
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(True)
+
+
+@contextmanager
+def low_precision() -> Iterator[None]:
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    "surroundings", [lambda: torch.autocast("cpu", dtype=torch.bfloat16), without_onednn, low_precision]
+)
+def test_integers_are_the_same_in_any_surroundings(surroundings, training: bool) -> None:
+    model = prepared()
+    model.freeze_scales()
+    model.freeze_statistics()
+    expected = model.eval()(samples())
+    model.train(training)
+    with surroundings():
+        assert torch.equal(model(samples()), expected)
+
+
+def test_wide_sums_are_held_in_float64() -> None:
+    """16-bit weights on 16-bit activations pass 2**24, where float32 would round."""
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Conv3d(2, 16, 3, padding=1), nn.ReLU(), nn.Conv3d(16, 4, 3), nn.Flatten(), nn.Linear(32, 3))
+    for parameter in net.parameters():
+        nn.init.normal_(parameter)
+    fmt = Format(16, True, 8)
+    x = np.random.default_rng(0).integers(fmt.minimum, fmt.maximum + 1, (3, 4, 4, 4, 2))
+    values = torch.from_numpy(x).permute(0, 4, 1, 2, 3).float() * 2.0**-8
+    model = prepare(net, values, QuantConfig(weight_bits=16, activation_bits=16), fmt)
+    model.calibrate([values])
+    assert all(stage.fold(fmt).bound > 1 << 24 for stage in list(model.stages)[:2])
+    model.freeze_scales()
+    model.freeze_statistics()
+    graph = freeze(model, input_spec((4, 4, 4, 2), format=fmt))
+    expected = golden.run(graph, x, intermediates=True)
+    trained = model(values)
+    model.eval()
+    for name, integers in model.forward_all(values).items():
+        assert torch.equal(integers.permute(0, 2, 3, 4, 1), torch.from_numpy(expected[name])), name
+    assert torch.equal(trained, model(values))
+
+
+def test_batches_may_carry_labels_and_must_not_be_missing() -> None:
+    x = samples()
+    one, two = prepared(calibrated=False), prepared(calibrated=False)
+    one.calibrate([x])
+    two.calibrate([(x, torch.zeros(8))])
+    assert torch.equal(one.eval()(x), two.eval()(x))
+    with pytest.raises(ValueError, match="at least one batch"):
+        one.calibrate([])
+
+
+def test_evaluation_does_not_depend_on_the_batch() -> None:
+    model = prepared().eval()
+    x = samples(70)
+    together = model(x)
+    assert torch.equal(torch.cat([model(part) for part in x.split(9)]), together)
+    assert together.shape == (70, 3) and together.dtype == torch.float32 and not together.requires_grad
+    assert model.forward_all(x)[model.stages[-1].name].shape == (70, 3, 1, 1, 1)
+
+
+def test_refuses_other_inputs() -> None:
+    model = prepared()
+    for call in (model, model.forward_all):
+        with pytest.raises(ValueError, match=r"shape \[1, 1, 8, 8, 9\] given, the model takes \[N, 1, 8, 8, 8\]"):
+            call(torch.zeros(1, 1, 8, 8, 9))
+    with pytest.raises(ValueError, match=r"not an integer of 0 to 1 times 2\*\*0"):
+        model.eval()(torch.full((1, 1, 8, 8, 8), 2.0))
+
+
+def test_freezing_needs_the_models_own_input() -> None:
+    model = prepared()
+    with pytest.raises(ValueError, match=r"^net: samples are preprocessed to \[4, 4, 4, 8\]"):
+        freeze(model, input_spec((8, 8, 8, 1), block=2), name="net")
+    with pytest.raises(ValueError, match="2 labels for 3 logits"):
+        freeze(model, input_spec((8, 8, 8, 1)), ("a", "b"))
+    graph = freeze(model, input_spec((8, 8, 8, 1)), ("a", "b", "c"), "net")
+    assert (graph.name, graph.labels) == ("net", ("a", "b", "c"))
+    assert [node.source for node in graph.nodes if node.name.startswith("1.conv")] == ["1.conv"] * 5
