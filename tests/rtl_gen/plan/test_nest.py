@@ -23,10 +23,12 @@ def network(*stages):
 
 def text(series):
     """Names, a block as [branch | branch] sum."""
-    return " ".join(
-        f"[{text(item.branches[0])}|{text(item.branches[1])}] {item.join.name}" if isinstance(item, Block) else item.name
-        for item in series
-    )
+    found = []
+    for item in series:
+        if isinstance(item, Block):
+            found.append(f"[{text(item.branches[0])}|{text(item.branches[1])}]")
+        found.append(item.join.name if isinstance(item, Block) else item.name)
+    return " ".join(found)
 
 
 @pytest.mark.parametrize(
