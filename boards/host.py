@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from boards.board import Board
 from boards.link import bytes_of
 from rtl_gen.manifest import Manifest
-from sim.words import limbs, pack, unpack
+from rtl_gen.words import limbs, pack, unpack
 
 __all__ = ["Answers", "Driver", "Line"]
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl_gen.manifest import Manifest
+from rtl_gen.words import limbs
 from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
 from sim.stalls import PATTERNS, Stalls
 from sim.toolchain import environment, package_folder
-from sim.words import limbs
 from sim.wrapper import RESET, SETTLE, TOP, verilog, write_sources
 
 __all__ = ["Block", "End", "compile_batch", "run_batch", "run_tool"]

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import load
 from rtl_gen.manifest import Manifest
+from rtl_gen.words import pack
 from sim.scoreboard import FirstDifference, Scoreboard
 from sim.stalls import Stalls, pattern
-from sim.words import pack
 
 __all__ = ["Job", "Outcome", "Progress"]
 

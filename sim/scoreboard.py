@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.graph import Graph, golden
 from rtl_gen.manifest import Manifest, Tap
-from sim.words import pack, unpack
+from rtl_gen.words import pack, unpack
 
 __all__ = ["FirstDifference", "Scoreboard"]
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl_gen.manifest import Manifest
+from rtl_gen.words import limbs, pack, unpack
 from sim.job import Job, Outcome, Progress
 from sim.pyverilator_shim import build_model, open_model
-from sim.words import limbs, pack, unpack
 from sim.wrapper import RESET, SETTLE, TOP, verilog, write_sources
 
 __all__ = ["Stepper", "open", "run_stepping"]

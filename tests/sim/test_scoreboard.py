@@ -6,8 +6,8 @@ import pytest
 
 from qtt_hw.graph import golden
 from rtl_gen.manifest import Manifest
+from rtl_gen.words import pack
 from sim.scoreboard import Scoreboard
-from sim.words import pack
 
 
 class Streams:

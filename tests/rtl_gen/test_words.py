@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.words import limbs, pack, unpack
+from rtl_gen.words import limbs, pack, unpack
 
 
 def test_lane_zero_is_in_the_low_bits_and_words_are_little_endian() -> None:
