@@ -22,7 +22,7 @@ test: lint
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --quiet
+	$(BIN)/lint-imports --no-cache
 
 # The queues of measured results, models/queue*.toml; take hours, resume, need QTT_DATA.
 results: .venv/installed
