@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear, zoo
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.planar import squeezing_depth
 from qtt_hw.train.config import Config
+from qtt_hw.tt.ends import layer_parameters
 from qtt_hw.tt.orders import Ordered
+from qtt_hw.tt.shapes import check_ranks, parameters
 
 __all__ = ["build_model", "example_input", "make_network", "replace_layer"]
 
@@ -121,6 +124,16 @@ def _set_ranks(model: nn.Module, layer: str, ranks: tuple[int, ...]) -> None:
     if layer not in layers or not layer:
         raise ValueError(f"model.ranks: the network has no layer {layer!r}")
     old = layers[layer]
+    if isinstance(old, TTConv3d | nn.Conv3d):
+        sizes = (old.in_channels, *old.kernel_size, old.out_channels)
+        what = f"model.ranks: {layer}"
+        check_ranks(ranks, sizes, what)
+        count = parameters(sizes, ranks) if isinstance(old, TTConv3d) else layer_parameters(sizes, ranks)
+        if count > math.prod(sizes):
+            raise ValueError(
+                f"{what}: a tensor train of ranks {list(ranks)} has {count} parameters, more than the "
+                f"{math.prod(sizes)} of the dense layer: lower them"
+            )
     if isinstance(old, TTConv3d):
         (d, _), (h, _), (w, _) = old.padding
         even = all(before == after for before, after in old.padding)

@@ -138,7 +138,8 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...]]:
             if kind == "conv":
                 layers.append(nn.Conv2d(channels, out, kernel, stride, padding, bias=bias))
             else:
-                layers.append(TTConv2d(channels, out, kernel, draw(st.integers(1, 4)), stride, padding, bias))
+                rank = draw(st.integers(1, 4))
+                layers.append(TTConv2d(channels, out, kernel, rank, stride, padding, bias, redundant_ranks=True))
             channels = out
             if draw(st.booleans()):
                 layers.append(nn.BatchNorm2d(channels))

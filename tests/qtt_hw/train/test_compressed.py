@@ -203,3 +203,13 @@ def test_refusals(network: nn.Module, options: dict, message: str) -> None:
 def test_a_section_that_is_not_whole(options: dict, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         section(**options)
+
+
+def test_ranks_of_no_use_are_refused() -> None:
+    for changes, message in (
+        ({"ranks": {"2": (99, 2, 2)}}, r"compress: ranks of '2': 99 is above 8, the largest that is of use"),
+        ({"ranks": {"2": (8, 24, 8)}}, r"ranks of '2': .* has \d+ parameters, more than the \d+ of the dense layer"),
+        ({"tucker": {"2": (99, 2)}}, r"tucker ranks of '2' must be at least 1, and at most 8 and 8, got \[99, 2\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            under_compression(net(), section(layers=("2",), **changes))

@@ -73,6 +73,20 @@ def test_file_with_arguments_and_ranks(tmp_path: Path) -> None:
         ({"classes": 4}, r"net.py:Net: gives \[1, 3\] for one sample, the data has 4 classes"),
         ({"ranks": {"linear": (2,)}}, "linear is a Linear, ranks are for TTConv3d and Conv3d"),
         ({"ranks": {"conv9": (2,)}}, "the network has no layer 'conv9'"),
+        (
+            {"ranks": {"conv": (9999,) * 4}},
+            r"model.ranks: conv: 9999 is above 8, .*; the largest of all are \[8, 24, 12, 4\]",
+        ),
+        (
+            {"ranks": {"conv": (8, 24, 12, 4)}},
+            "model.ranks: conv: .* has 1584 parameters, more than the 864 of the dense layer: lower them",
+        ),
+        (
+            {"name": "voxtt-tiny", "ranks": {"features.block2.conv": (16, 48, 48, 17)}},
+            "model.ranks: features.block2.conv: 17 is above 16",
+        ),
+        ({"name": "voxtt-tiny", "args": {"ranks": 9999}}, "voxtt: block2: .*ranks: 9999 is above 48"),
+        ({"name": "voxtt", "args": {"head_ranks": 9999}}, "voxtt: head: .*ranks: 9999 is above"),
     ],
 )
 def test_errors(tmp_path: Path, options: dict, message: str) -> None:
