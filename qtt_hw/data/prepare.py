@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
@@ -153,6 +154,12 @@ def _convert(
 ) -> tuple[NDArray[np.uint8], dict[str, str]]:
     entry.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(entry)
+    size, free = len(files) * math.prod(shape), shutil.disk_usage(entry.parent).free
+    if size > free:
+        raise ValueError(
+            f"{root}: its {len(files)} files, prepared, take {size / 2**30:.1f} GiB, but {entry.parent} has "
+            f"{free / 2**30:.1f} free; set QTT_CACHE to another folder"
+        )
     temporary = entry.with_name(f"{entry.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
     temporary.mkdir()
     try:

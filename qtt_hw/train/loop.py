@@ -84,7 +84,8 @@ def train(
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise ValueError("accelerator cuda: this torch finds no CUDA device; use cpu")
     if not isinstance(data, Splits):
-        config, data = config.with_data(data), config.data.load(data)
+        data = config.data.load(data)
+        config = config.with_data(data)
     splits = data
     origin = None if start is None else RunStore(Path(start))
     keep_freed_memory()

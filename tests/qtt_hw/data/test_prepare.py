@@ -166,3 +166,10 @@ def test_a_long_conversion_says_where_its_result_is(
     assert capsys.readouterr().err == f"qtt: {files[0].parent}: prepared 4 files in 0 s, kept in {kept}\n"
     run(files, Convert())
     assert capsys.readouterr().err == ""
+
+
+def test_what_does_not_fit_the_disk_is_refused_before_it_is_written(files: list[Path], cache: Path) -> None:
+    convert = Convert()
+    with pytest.raises(ValueError, match=rf"its 4 files, prepared, take \d+.\d GiB, but {cache} has .* set QTT_CACHE"):
+        prepare(files[0].parent, files, (1 << 20, 1 << 20, 1 << 20), {}, convert)
+    assert convert.calls == 0 and not list(cache.iterdir())
