@@ -163,7 +163,8 @@ def compress(
     if config.train.epochs == 0:
         raise ValueError(f"{config.name}: train.epochs is 0; the dense network is trained first, it needs some")
     if not isinstance(data, Splits):
-        config, data = config.with_data(data), config.data.load(data)
+        data = config.data.load(data)
+        config = config.with_data(data)
     untrained = build_model(config, config.data.input_spec(data), len(data.labels), 0).eval()
     RankSearch(untrained, config, data, chosen).check()
     shared = open_storage(storage)

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from qtt_hw.data import DataSummary, summarise
 from qtt_hw.flow import build, cosim, emit, freeze_run, plan
 
 __all__ = ["BOARD", "DEVICE", "DemoResult", "Progress", "demo"]
@@ -34,7 +35,7 @@ class DemoResult(BaseModel):
 
     `cycles` and `latency` are simulated, beside what was predicted; `predicted_luts`, `predicted_dsps` and
     `predicted_brams` are the plan's, the figures without that word are of the placed design; `inferences_per_second`
-    is fmax over cycles; `seconds` is by step.
+    is fmax over cycles; `seconds` is by step; `dataset` is what data was read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +64,7 @@ class DemoResult(BaseModel):
     board: str
     bitstream: str
     seconds: dict[str, float]
+    dataset: DataSummary
 
 
 @cache
@@ -133,7 +135,9 @@ def _file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def demo(folder: str | Path = "demo", *, progress: Progress | None = None) -> DemoResult:
+def demo(
+    folder: str | Path = "demo", *, progress: Progress | None = None, note: Callable[[str], None] | None = None
+) -> DemoResult:
     """Train, freeze, evaluate, plan, emit, simulate and build on generated solids; nothing is downloaded.
 
     Parameters
@@ -141,6 +145,8 @@ def demo(folder: str | Path = "demo", *, progress: Progress | None = None) -> De
     folder : path
         Everything is kept here; a second call goes on where the first stopped.
     progress : callable, optional
+    note : callable, optional
+        Told in one line what data was read.
     """
     from boards.build import BuildResult
     from qtt_hw.evaluate import EvalResult, evaluate
@@ -164,6 +170,9 @@ def demo(folder: str | Path = "demo", *, progress: Progress | None = None) -> De
     with as_file(files("qtt_hw") / "configs" / CONFIG) as path:
         config = load_config(path)
     splits = config.data.load(DATA)
+    dataset = summarise(splits)
+    if note is not None:
+        note(f"data: {dataset}")
 
     def training(phase: str, step: int, steps: int, text: str) -> None:
         show(f"train {phase}", step, steps, text)
@@ -232,4 +241,5 @@ def demo(folder: str | Path = "demo", *, progress: Progress | None = None) -> De
         board=BOARD,
         bitstream=str(built.bitstream),
         seconds=steps.seconds,
+        dataset=dataset,
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import TextIO
 
 import typer
 from pydantic import ValidationError
@@ -32,7 +34,8 @@ for part in (model, hardware, demonstrate):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 on success, 1 with one line on stderr on a failure, 2 on a usage error."""
     try:
-        with _terminable():
+        with _terminable(), warnings.catch_warnings():
+            warnings.showwarning = _warned
             code = app(list(sys.argv[1:] if arguments is None else arguments), prog_name="qtt", standalone_mode=False)
         # typer turns Ctrl-C into this code by itself, and says nothing.
         return _fail("interrupted", 130) if code == 130 else code if isinstance(code, int) else 0
@@ -75,6 +78,18 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as one line on stderr, without the place in the program that it comes from."""
+    print(f"qtt: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _fail(message: str, code: int) -> int:

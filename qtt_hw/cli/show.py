@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel
 from rich import box
@@ -20,7 +20,22 @@ from rich.table import Table
 from qtt_hw.errors import short
 from qtt_hw.ir.nodes import MOST_VALUES
 
-__all__ = ["Show", "example", "file_to_write", "note", "number", "progress", "report", "rows_table", "shape", "within"]
+if TYPE_CHECKING:
+    from qtt_hw.data import DataSummary, Splits
+
+__all__ = [
+    "Show",
+    "data_read",
+    "example",
+    "file_to_write",
+    "note",
+    "number",
+    "progress",
+    "report",
+    "rows_table",
+    "shape",
+    "within",
+]
 
 #: Digits of a size on the command line.
 LONGEST = 16
@@ -109,10 +124,11 @@ class _Lines:
         self._step = ""
 
 
-def report(result: BaseModel, json: bool, *tables: Table) -> None:
-    """Print the result: one object on one line, or tables for people."""
+def report(result: BaseModel, json: bool, *tables: Table, data: DataSummary | None = None) -> None:
+    """Print the result: one object on one line, in which `dataset` says what data was read, or tables for people."""
     if json:
-        print(result.model_dump_json())
+        text = result.model_dump_json()
+        print(text if data is None else f'{text[:-1]},"dataset":{data.model_dump_json()}}}')
         return
     console = Console()
     for table in tables:
@@ -137,6 +153,15 @@ def number(value: float | None, digits: int = 0, unit: str = "") -> str:
 def note(text: str) -> None:
     """One line on stderr."""
     print(f"qtt: {' '.join(text.split())}", file=sys.stderr)
+
+
+def data_read(splits: Splits) -> DataSummary:
+    """Say in one line on stderr what data was read."""
+    from qtt_hw.data import summarise
+
+    found = summarise(splits)
+    note(f"data: {found}")
+    return found
 
 
 def file_to_write(path: Path, option: str) -> Path:

@@ -68,8 +68,9 @@ class Qtt:
         """The single line of a call that must fail."""
         ran = self(*arguments)
         assert ran.code == code and ran.out == ""
-        assert ran.err.startswith("qtt: ") and ran.err.count("\n") == 1 and ran.err.endswith("\n")
-        return ran.err.strip()
+        err = "".join(line for line in ran.err.splitlines(keepends=True) if not line.startswith("qtt: data: "))
+        assert err.startswith("qtt: ") and err.count("\n") == 1 and err.endswith("\n")
+        return err.strip()
 
     def json(self, *arguments: object) -> dict:
         """The object that a call prints with --json."""
@@ -181,7 +182,12 @@ def test_a_wrong_command_line_is_one_line_that_names_the_option(qtt: Qtt, argume
             ["check", "voxtt", "--input", "1,99999,99999,99999"],
             "qtt: --input 1,99999,99999,99999: has more than 67108864 values",
         ),
-        (["cosim", "b", "--data", "solids", "--samples", "few"], "qtt: --samples few: expected a number, or all"),
+        (
+            ["cosim", "b", "--data", "solids", "--samples", "few"],
+            "qtt: --samples few: expected a number from 1, or all",
+        ),
+        (["cosim", "b", "--data", "solids", "--samples", "0"], "qtt: --samples 0: expected a number from 1, or all"),
+        (["cosim", "b", "--data", "solids", "--samples", "-3"], "qtt: --samples -3: expected a number from 1, or all"),
         (
             ["check", "net.py:Net", "--input", "8,15"],
             "qtt: --input 8,15: expected C,D,H,W or C,H,W, numbers above 0, such as 8,15,15,15 or 3,32,32",
@@ -379,6 +385,21 @@ def test_a_configuration_without_shape_is_not_planned(qtt: Qtt, config: Path, tm
     assert qtt.json("plan", path, "--data", "solids:8")["model"] == "bare"
 
 
+def test_a_model_file_is_planned_without_data(qtt: Qtt, qtt_file: Path) -> None:
+    assert "--data solids: is for a configuration; " in qtt.refuses("plan", qtt_file, "--data", "solids")
+
+
+def test_a_warning_is_one_line(qtt: Qtt, tmp_path: Path) -> None:
+    path = tmp_path / "net.py"
+    path.write_text(
+        "import warnings\nfrom torch import nn\n\n\ndef Net():\n"
+        "    warnings.simplefilter('always')\n    warnings.warn('too\\nlarge')\n"
+        "    return nn.Sequential(nn.Conv3d(1, 4, 3), nn.Flatten(), nn.Linear(108, 2))\n"
+    )
+    ran = qtt("check", f"{path}:Net", "--input", "1,5,5,5")
+    assert ran.code == 0 and ran.err == "qtt: warning: too large\n"
+
+
 def test_an_unknown_device_names_the_known_ones(qtt: Qtt, qtt_file: Path) -> None:
     assert qtt.refuses("plan", qtt_file, "--device", "xc7").endswith(
         "device 'xc7' is not known; known are ecp5-12f, ecp5-25f, ecp5-45f, ecp5-85f, none"
@@ -435,11 +456,18 @@ def test_eval_prints_what_the_function_returns(qtt: Qtt, qtt_file: Path, graph: 
     import qtt_hw
 
     found = qtt.json("eval", qtt_file, "--data", "solids")
+    read = found.pop("dataset")
     assert found == qtt_hw.evaluate(graph, "solids").model_dump(mode="json")
+    assert (read["sample_shape"], read["labels"]) == ([8, 8, 8, 1], ["box", "sphere", "cone"])
+    assert (read["train"], read["validation"], read["test"]) == (540, 60, 300)
     assert (found["samples"], found["weight_bytes"]) == (300, graph.weight_bytes)
     assert 0 <= found["accuracy"] <= 1
     ran = qtt("eval", qtt_file, "--data", "solids")
     assert f"{found['accuracy']:.4f}" in ran.out
+    assert ran.err.startswith(
+        "qtt: data: solids: generated in 8 voxels along each edge; samples D, H, W, C = 8, 8, 8, 1 "
+    )
+    assert ran.err.count("\n") == 1
 
 
 def test_what_a_users_file_prints_does_not_reach_stdout(qtt: Qtt, tmp_path: Path) -> None:
