@@ -19,7 +19,7 @@ from qtt_hw.ir.integer import exact_arithmetic, full_precision, input_integers
 from qtt_hw.ir.nodes import Edge
 from qtt_hw.ir.residual import AddStage
 from qtt_hw.ir.stages import Stage, Stream
-from qtt_hw.ir.trace import walk
+from qtt_hw.ir.walk import walk
 from qtt_hw.nn.planar import with_depth
 from qtt_hw.quant import BatchNorm, PowerOfTwoQuantizer, QuantConfig
 from qtt_hw.quant.codebook import DynamicCodebook
@@ -305,7 +305,7 @@ def prepare(
     Raises
     ------
     ValueError
-        On the first layer that cannot be lowered, with its name and what to use instead.
+        On the first layer that cannot be lowered, with its name and what there is instead.
     """
     config = QuantConfig() if config is None else config
 
