@@ -235,7 +235,7 @@ def check(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Which layers can be lowered, and for each that cannot, what to use instead; fails if there is one."""
+    """Which layers can be lowered, and for each that cannot, what there is instead; fails if there is one."""
     from qtt_hw.flow import check_source
 
     given = shape(input)
@@ -243,6 +243,7 @@ def check(
         show("check")
         result = check_source(model, given)
     table = Table("layer", "type", "supported", "instead", title=model, title_justify="left", box=box.SIMPLE)
+    table.columns[-1].overflow = "fold"
     for row in result.layers:
         table.add_row(row.layer or "(model)", row.type, "yes" if row.supported else "no", row.instead)
     report(result, json, table)

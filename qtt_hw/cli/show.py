@@ -130,7 +130,7 @@ def report(result: BaseModel, json: bool, *tables: Table, data: DataSummary | No
         text = result.model_dump_json()
         print(text if data is None else f'{text[:-1]},"dataset":{data.model_dump_json()}}}')
         return
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names of files and layers stand as they are
     for table in tables:
         console.print(table)
 

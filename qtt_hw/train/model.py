@@ -73,10 +73,12 @@ def build_model(config: Config, spec: InputSpec, classes: int, seed: int, *, den
     model.eval()
     try:
         with torch.no_grad():
-            shape = tuple(model(example).shape)
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{name}: cannot run on an input of {list(example.shape)}: {reason}") from error
+            logits = model(example)
+    except Exception as error:  # of a user's forward
+        raise ValueError(f"{name}: cannot run on an input of {list(example.shape)}: {_reason(error)}") from error
+    if not isinstance(logits, torch.Tensor):
+        raise ValueError(f"{name}: gives a {type(logits).__name__}, not the logits alone")
+    shape = tuple(logits.shape)
     if shape != (1, classes):
         raise ValueError(f"{name}: gives {list(shape)} for one sample, the data has {classes} classes: [1, {classes}]")
     return model.train()
@@ -90,11 +92,19 @@ def _from_file(folder: Path, name: str, arguments: dict[str, Any]) -> nn.Module:
         raise ValueError(f"{path}: has no class or function {attribute}")
     try:
         model = make(**arguments)
-    except TypeError as error:
-        raise ValueError(f"{path}:{attribute}: {' '.join(str(error).split())}") from error
+    except Exception as error:  # of a user's class or function
+        raise ValueError(f"{path}:{attribute}: {_reason(error)}") from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"{path}:{attribute}: made a {type(model).__name__}, expected a torch.nn.Module")
     return model
+
+
+def _reason(error: Exception) -> str:
+    """What an error says on one line, with its type where that says more."""
+    text = " ".join(str(error).split())
+    if isinstance(error, RuntimeError | TypeError | ValueError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _set_path(model: nn.Module, layer: str, path: str) -> None:

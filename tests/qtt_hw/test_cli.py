@@ -358,6 +358,35 @@ def test_check_names_what_cannot_be_lowered(qtt: Qtt, net: Path) -> None:
     assert ran.err.startswith(f"qtt: {net}:Bent: 1 (Sigmoid) ") and ran.err.count("\n") == 1
 
 
+ODD = """
+from torch import nn
+def odd():
+    net = nn.Sequential()
+    names = ("argmax", "größe", "[/red]", "[bold]", "a b", "input")
+    layers = (nn.Conv3d(1, 2, 1), nn.BatchNorm3d(2), nn.Conv3d(2, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(54, 3))
+    for name, layer in zip(names, layers):
+        net.add_module(name, layer)
+    return net
+def lazy():
+    return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(3))
+class Raises(nn.Module):
+    def __init__(self):
+        raise KeyError("width")
+"""
+
+
+def test_check_shows_any_name_as_it_is_and_never_a_traceback(qtt: Qtt, tmp_path: Path) -> None:
+    path = tmp_path / "odd.py"
+    path.write_text(ODD, encoding="utf-8")
+    found = qtt("check", f"{path}:odd", "--input", "1,3,3,3")
+    assert found.code == 0
+    assert all(name in found.out for name in ("argmax", "größe", "[/red]", "[bold]", "a b", "input"))
+    ran = qtt("check", f"{path}:lazy", "--input", "1,5,5")
+    assert ran.code == 1 and ran.err.count("\n") == 1
+    assert ran.err.endswith("odd.py:lazy: 0 (LazyConv2d) has no weights before its first input; run the model on one\n")
+    assert qtt.refuses("check", f"{path}:Raises", "--input", "1,5,5").endswith("odd.py:Raises: KeyError: 'width'")
+
+
 def test_check_needs_a_network_and_its_shape(qtt: Qtt, net: Path, config: Path) -> None:
     assert "input shape C,D,H,W" in qtt.refuses("check", f"{net}:Plain")
     assert "has no class or function Gone" in qtt.refuses("check", f"{net}:Gone", "--input", "1,5,5,5")
