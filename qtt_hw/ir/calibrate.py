@@ -86,7 +86,9 @@ def _statistics(accumulators: Sequence[Tensor], scale: float) -> tuple[Tensor, T
     return mean * scale, squares / max(count - 1, 1) * scale**2
 
 
-def calibrate_stages(stages: Sequence[Stage], edge: Edge, batches: Sequence[Tensor], scales: bool) -> None:
+def calibrate_stages(
+    stages: Sequence[Stage], edge: Edge, batches: Sequence[Tensor], *, scales: bool, statistics: bool
+) -> None:
     """Walk the batches through the integer stages, setting each stage before it runs.
 
     Parameters
@@ -96,7 +98,9 @@ def calibrate_stages(stages: Sequence[Stage], edge: Edge, batches: Sequence[Tens
         The input's.
     batches : sequence of float tensor, [N, C, D, H, W]
     scales : bool
-        Set scales and statistics; otherwise only the statistics of batch norm.
+        Set the scales of weights and outputs.
+    statistics : bool
+        Set the statistics of every batch norm; otherwise only of those that have none yet.
     """
 
     def act(stage: Stage, inputs: list[_Data]) -> _Data:
@@ -104,7 +108,7 @@ def calibrate_stages(stages: Sequence[Stage], edge: Edge, batches: Sequence[Tens
             ((data, fmt),) = inputs
             if scales:
                 stage.calibrate_weight()
-            found = _contraction(stage, fmt, data, scales)
+            found = _contraction(stage, fmt, data, scales, statistics)
         else:
             by_input = [[(part, fmt) for part in data] for data, fmt in inputs]
             streams = list(zip(*by_input, strict=True))
@@ -127,13 +131,15 @@ def _sum(stage: AddStage, streams: Sequence[Sequence[Stream]]) -> None:
     quantizer.observe(y, quantizer.format)
 
 
-def _contraction(stage: ContractionStage, fmt: Format, data: list[Tensor], scales: bool) -> list[Tensor]:
+def _contraction(
+    stage: ContractionStage, fmt: Format, data: list[Tensor], scales: bool, statistics: bool
+) -> list[Tensor]:
     """Set one contraction; its outputs."""
     acc_frac = fmt.frac + stage.weight_format().frac
     if scales:  # the scale that the output starts with need not be one that the multiplier reaches
         stage.output_quantizer.log2_scale.clamp_(min=-acc_frac)
     acc = [stage.accumulators(x, fmt) for x in data]
-    if stage.batch_norm is not None:
+    if stage.batch_norm is not None and (statistics or not stage.batch_norm.has_statistics):
         stage.batch_norm.set_statistics(*_statistics(acc, 2.0**-acc_frac))
     if scales:
         y = _sample(acc) * 2.0**-acc_frac

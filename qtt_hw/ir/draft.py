@@ -73,8 +73,10 @@ class ContractionDraft:
                 norm = BatchNorm(channels, source.eps, momentum)
             norm.load_state_dict({name: getattr(source, name).detach() for name in norm.state_dict()})
             if bias is not None:
-                # The statistics are taken on the sums without the bias; the shift is batch norm's own.
-                norm.running_mean.sub_(bias.detach())
+                # The statistics are of the sums without the bias; the shift is batch norm's own. Where there are none
+                # yet they stay so, to be estimated.
+                if norm.has_statistics:
+                    norm.running_mean.sub_(bias.detach())
                 bias = None
         if last:
             out_bits = config.logit_bits

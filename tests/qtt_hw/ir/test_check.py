@@ -163,7 +163,8 @@ class Anything(nn.Module):
                 results.append(CALLS[call](self, f"{name}{index}", *operands))
             except Exception:
                 self.skipped.add(index)
-        return self.layer("head of all", lambda: nn.Linear(results[-1].shape[-1], 3))(results[-1])
+        flat = results[-1].flatten(1)
+        return self.layer("head of all", lambda: nn.Linear(flat.shape[-1], 3))(flat)
 
 
 @settings(max_examples=200)
