@@ -59,10 +59,7 @@ class Topology:
 
     @classmethod
     def of(cls, graph: Graph, fifos: Mapping[tuple[str, int], int] | None = None) -> Topology:
-        """Of a graph's stages without its reshapes, with FIFOs by the name of the sum and its input.
-
-        Raises ValueError naming a stage that nothing reads.
-        """
+        """Of a graph's stages without its reshapes, with FIFOs by the name of the sum and its input."""
         numbers, reads, names = {INPUT: SOURCE}, [], list[str]()
         for node in graph.nodes:
             if isinstance(node, Reshape):
@@ -71,10 +68,6 @@ class Topology:
             reads.append(tuple(numbers[name] for name in node.inputs))
             numbers[node.name] = len(names)
             names.append(node.name)
-        read = {source for sources in reads for source in sources}
-        for number, name in enumerate(names[:-1]):
-            if number not in read:
-                raise ValueError(f"stage {name}: no stage reads it")
         depths = dict[Reader, int | None]()
         for (name, number), depth in (fifos or {}).items():
             if name not in names or not 0 <= number < len(reads[numbers[name]]):

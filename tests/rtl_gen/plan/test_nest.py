@@ -59,8 +59,3 @@ def test_branches_that_do_not_nest_are_refused():
     ) as refused:
         nest(bridge)
     assert "\n" not in str(refused.value)
-
-
-def test_a_stage_that_nothing_reads_is_refused():
-    with pytest.raises(ValueError, match="^stage a: no stage reads it$"):
-        nest(network(("a", INPUT), ("b", INPUT)))
