@@ -97,6 +97,7 @@ def samples_of(graph: Graph, data: Splits | str | Path, split: str) -> Splits:
         raise ValueError(f"{where}: its samples are {list(found)} (D, H, W, C), {graph.name} takes {list(wanted)}")
     if not len(splits[split]):
         raise ValueError(f"{where}: has no {split} samples")
+    splits.check_classes(split)
     try:
         check_values(graph.input, splits[split].x)
     except ValueError as error:

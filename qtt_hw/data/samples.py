@@ -91,12 +91,16 @@ class Splits:
     validation_from: str | float | int = "official"
 
     def __post_init__(self) -> None:
-        for part in ("train", "validation", "test"):
-            y = self[part].y
-            if len(y) and not (0 <= int(y.min()) and int(y.max()) < len(self.labels)):
-                raise ValueError(
-                    f"{self.name}: {part} samples of classes {y.min()} to {y.max()}, {len(self.labels)} are named"
-                )
+        for part in ("train", "validation"):  # test samples are not touched before they are used
+            self.check_classes(part)
+
+    def check_classes(self, split: str) -> None:
+        """Raise ValueError when a sample of the split is of a class that has no name."""
+        y = self[split].y
+        if len(y) and not (0 <= int(y.min()) and int(y.max()) < len(self.labels)):
+            raise ValueError(
+                f"{self.name}: {split} samples of classes {y.min()} to {y.max()}, {len(self.labels)} are named"
+            )
 
     def __getitem__(self, split: str) -> Samples:
         if split not in ("train", "validation", "test"):

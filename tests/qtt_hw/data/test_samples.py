@@ -28,8 +28,11 @@ def test_splits_refuse_classes_without_a_name() -> None:
     whole = volumes(8)
     with pytest.raises(ValueError, match="t: train samples of classes 0 to 3, 3 are named"):
         Splits(whole, whole, whole, ("a", "b", "c"), "t")
-    with pytest.raises(ValueError, match="t: test samples of classes -1 to 2"):
-        Splits(whole, whole, Samples(whole.x, whole.y - 1), tuple("abcd"), "t")
+    shifted = Samples(whole.x, whole.y - 1)
+    with pytest.raises(ValueError, match="t: validation samples of classes -1 to 2, 4 are named"):
+        Splits(whole, shifted, whole, tuple("abcd"), "t")
+    with pytest.raises(ValueError, match="t: test samples of classes -1 to 2, 4 are named"):
+        Splits(whole, whole, shifted, tuple("abcd"), "t").check_classes("test")
 
 
 def test_digest_sees_samples_labels_and_shape() -> None:
