@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from qtt_hw.data.arrays import Raw, from_mapping, has_validation, is_known
@@ -36,8 +33,9 @@ from qtt_hw.data.samples import Samples, Splits, holdout
 from qtt_hw.data.shapes import has_mats, has_meshes, load_mats, load_meshes
 from qtt_hw.data.solids import load_solids
 from qtt_hw.data.video_sets import has_videos, load_videos
+from qtt_hw.user_code import load_name, running
 
-__all__ = ["LAYOUTS", "NAMED", "import_file", "load", "own_validation"]
+__all__ = ["LAYOUTS", "NAMED", "load", "own_validation"]
 
 #: Sets in the folder that $QTT_DATA names.
 NAMED = ("modelnet10", "egogestar", "mnist", "cifar10", "cifar100")
@@ -236,48 +234,30 @@ def _from_folder(path: Path, seed: int, options: dict[str, Option]) -> tuple[str
     raise ValueError(f"{path}: expected {'; '.join(LAYOUTS)}")
 
 
-def import_file(path: Path) -> ModuleType:
-    """The module of a Python file, executed anew, with its own folder importable while it runs."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{path}: {type(error).__name__}: {' '.join(str(error).split())}") from error
-    finally:
-        sys.path.remove(str(path.resolve().parent))
-    return module
-
-
 def _from_object(file: Path, attribute: str, axes: str | None) -> Raw:
     """Samples of a user's class or function: (x, y), (x, y, x_test, y_test), a mapping, or an object with x and y."""
     where = f"{file}:{attribute}"
-    module = import_file(file)
-    if not callable(getattr(module, attribute, None)):
+    make = load_name(file, attribute)
+    if not callable(make):
         raise ValueError(f"{where}: {file} has no class or function {attribute}")
-    make = getattr(module, attribute)
+    with running(file, attribute):
+        parameters = inspect.signature(make).parameters.values()
     required = [
         p.name
-        for p in inspect.signature(make).parameters.values()
+        for p in parameters
         if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]
     if required:
         raise ValueError(f"{where}: must be callable without arguments, it asks for {', '.join(required)}")
-    try:
+    with running(file, attribute):
         made: Any = make()
-    except Exception as error:
-        raise ValueError(f"{where}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        if not isinstance(made, tuple | Mapping):
+            known = [name for name in dir(made) if is_known(name)]
+            made = {name: value for name in known if (value := getattr(made, name)) is not None}
     if isinstance(made, tuple):
         if len(made) not in (2, 4):
             raise ValueError(
                 f"{where}: returned {len(made)} arrays, expected (x, y) or (x, y, x_test, y_test), or a mapping"
             )
-        return from_mapping(dict(zip(("x", "y", "x_test", "y_test"), made, strict=False)), where, axes)
-    if isinstance(made, Mapping):
-        return from_mapping(made, where, axes)
-    known = [name for name in dir(made) if is_known(name)]
-    return from_mapping({name: value for name in known if (value := getattr(made, name)) is not None}, where, axes)
+        made = dict(zip(("x", "y", "x_test", "y_test"), made, strict=False))
+    return from_mapping(made, where, axes)

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from qtt_hw.data.sources import import_file
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear, zoo
 from qtt_hw.nn.memory import channels_last
@@ -18,6 +17,7 @@ from qtt_hw.train.config import Config
 from qtt_hw.tt.ends import layer_parameters
 from qtt_hw.tt.orders import Ordered
 from qtt_hw.tt.shapes import check_ranks, parameters
+from qtt_hw.user_code import call
 
 __all__ = ["build_model", "example_input", "make_network", "replace_layer"]
 
@@ -87,13 +87,7 @@ def build_model(config: Config, spec: InputSpec, classes: int, seed: int, *, den
 def _from_file(folder: Path, name: str, arguments: dict[str, Any]) -> nn.Module:
     file, _, attribute = name.rpartition(":")
     path = folder / file
-    make = getattr(import_file(path), attribute, None)
-    if not callable(make):
-        raise ValueError(f"{path}: has no class or function {attribute}")
-    try:
-        model = make(**arguments)
-    except Exception as error:  # of a user's class or function
-        raise ValueError(f"{path}:{attribute}: {_reason(error)}") from error
+    model = call(path, attribute, **arguments)
     if not isinstance(model, nn.Module):
         raise ValueError(f"{path}:{attribute}: made a {type(model).__name__}, expected a torch.nn.Module")
     return model

@@ -179,7 +179,9 @@ def _residual(channels: int, strided: bool, size: int = 6) -> Callable[[], Graph
         start = net.last
         net.contract(channels, Window((1, 3, 3), stride, flat))
         long = net.contract(channels, Window((1, 3, 3), padding=flat), out=SIGNED)
-        short = net.contract(channels, Window(stride=stride), out=Format(8, True, 2), source=start) if strided else start
+        short = start
+        if strided:
+            short = net.contract(channels, Window(stride=stride), out=Format(8, True, 2), source=start)
         net.add_streams(long, short)
         return net.head()
 

@@ -177,7 +177,7 @@ def test_python_file(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message):
             load(f"{path}:{name}")
     path.write_text("import nothing_of_that_name")
-    with pytest.raises(ValueError, match=r"mine.py: ModuleNotFoundError"):
+    with pytest.raises(ValueError, match=r"mine.py:1: ModuleNotFoundError"):
         load(f"{path}:Dataset")
     with pytest.raises(ValueError, match=r"other.py: no such file"):
         load(f"{tmp_path}/other.py:Dataset")
