@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from boards.place import Placer, pack, place
 from boards.step import Progress
 from boards.synthesis import synthesise
 from boards.top import TOP, BoardTop, board_verilog
+from qtt_hw.folders import BITSTREAM, folder_writer
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.plan import load_plan
 
@@ -98,7 +98,8 @@ def build(
     Raises
     ------
     ValueError
-        When the design does not fit, by how much; when a tool is missing or fails.
+        When the design does not fit, by how much; when a tool is missing or fails; when BUILD/BOARD holds anything
+        else than an earlier bitstream.
     """
     started = time.monotonic()
     folder = Path(build)
@@ -107,8 +108,7 @@ def build(
     clock = board.clock_mhz if frequency_mhz is None else frequency_mhz
     top = BoardTop(board, manifest, clock)
     final = folder / board.name
-    work = Path(tempfile.mkdtemp(prefix=f".{board.name}.", dir=folder))
-    try:
+    with folder_writer(final, BITSTREAM) as work:
         (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
         (work / "board.lpf").write_text(board.constraints, encoding="utf-8")
         sources = [folder / name for name in manifest.sources.ecp5]
@@ -141,14 +141,7 @@ def build(
             placer=placer,
             seconds=round(time.monotonic() - started, 1),
         )
-        (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n")
-        work.chmod(0o755)
-        if final.exists():
-            shutil.rmtree(final)
-        work.replace(final)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
+        (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return result
 
 

@@ -1,6 +1,6 @@
 """From a graph and a plan to a BUILD folder: Verilog, primitives, the model, the plan and a manifest.
 
-The folder is written under a temporary name and renamed, so that it is whole or absent.
+The folder is whole or absent, and takes the place of a BUILD folder only: see `qtt_hw.folders`.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from amaranth.back import verilog
 
 from boards.devices import device as find_device
+from qtt_hw.files import write_file
+from qtt_hw.folders import BUILD, folder_writer, refuse_foreign
 from qtt_hw.ir.file import digest_of, load, save
 from qtt_hw.ir.graph import Graph
 from rtl_gen.argmax import output_layout
@@ -94,7 +95,7 @@ def emit(
     ----------
     model : Graph or path of a model.qtt
     build : path
-        Created; an existing BUILD folder is replaced, anything else is refused.
+        Created; an existing BUILD folder is replaced, and anything else refused, also a file in it that is not ours.
     plan : Plan or path, optional
         Without one, the fastest plan for the default device.
     taps : bool
@@ -102,8 +103,7 @@ def emit(
     """
     graph = model if isinstance(model, Graph) else load(Path(model))
     build = Path(build)
-    if build.exists() and not (build / MANIFEST).is_file() and (not build.is_dir() or any(build.iterdir())):
-        raise ValueError(f"{build}: exists and is not a BUILD folder; choose another name")
+    refuse_foreign(build, BUILD)
     where = "the plan" if plan is None or isinstance(plan, Plan) else plan
     if plan is None:
         plan = make_plan(graph, find_device(DEFAULT_DEVICE))
@@ -117,23 +117,14 @@ def emit(
         if found.interval != plan.cycles:
             raise ValueError(f"{graph.name}: the plan says {plan.cycles} cycles, its FIFOs make it {found.interval}")
 
-    build.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{build.name}.", dir=build.parent))
-    try:
+    with folder_writer(build, BUILD) as partial:
         # Any platform but None: multipliers become instances of the family's primitive.
         text = verilog.convert(top, name=TOP, platform=object(), emit_src=False, strip_internal_attrs=True)
-        (partial / DESIGN).write_text(HEADER + _plain_names(text))
+        (partial / DESIGN).write_text(HEADER + _plain_names(text), encoding="utf-8")
         for target in ("sim", "ecp5"):
             shutil.copyfile(PRIMITIVES / f"multiplier_{target}.v", partial / f"primitives_{target}.v")
         save(graph, partial / MODEL)
         save_plan(plan, partial / PLAN)
         manifest = _manifest(graph, plan, top, digest_of(partial / MODEL))
-        (partial / MANIFEST).write_text(json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n")
-        partial.chmod(0o755)
-        if build.exists():
-            shutil.rmtree(build)
-        partial.rename(build)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        write_file(partial / MANIFEST, json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n")
     return manifest

@@ -81,10 +81,10 @@ def plan(
     """
     from qtt_hw.flow import CLOCKS, RATES
     from qtt_hw.flow import plan as run
-    from rtl_gen.plan.plan import save_plan
+    from rtl_gen.plan.plan import is_plan, save_plan
 
     if output is not None:
-        file_to_write(output, "-o")
+        file_to_write(output, "-o", "a plan", is_plan)
     within("--fps", fps, *RATES)
     within("--clock-mhz", clock_mhz, *CLOCKS)
     given = shape(input)
@@ -201,6 +201,11 @@ def _samples(text: str) -> int | None:
     return int(text)
 
 
+def _is_waveform(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(1) == b"$"
+
+
 def cosim(
     build: Build,
     data: Data,
@@ -223,7 +228,7 @@ def cosim(
 
     count = _samples(samples)
     if vcd is not None:
-        file_to_write(vcd, "--vcd")
+        file_to_write(vcd, "--vcd", "a waveform", _is_waveform)
     graph = load(build / Manifest.load(build).model)
     with progress() as show:
         show("data", text=data)

@@ -6,7 +6,7 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -164,12 +164,17 @@ def data_read(splits: Splits) -> DataSummary:
     return found
 
 
-def file_to_write(path: Path, option: str) -> Path:
-    """The path, after a check that a file can be put there; raises ValueError naming the option."""
+def file_to_write(path: Path, option: str, what: str, ours: Callable[[Path], bool]) -> Path:
+    """The path, after a check that a file can be put there; raises ValueError naming the option.
+
+    A file that stands there is replaced only if it is empty or `ours` says that it is `what` is to be written.
+    """
     if path.is_dir():
         raise ValueError(f"{option} {path}: is a folder; give a file name")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"{option} {path}: the folder {path.parent} does not exist")
+    if path.is_file() and path.stat().st_size and not ours(path):
+        raise ValueError(f"{option} {path}: exists and is not {what}; choose another name")
     return path
 
 

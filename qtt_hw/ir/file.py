@@ -16,6 +16,7 @@ from safetensors.numpy import save as serialize
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.errors import named, short
+from qtt_hw.files import write_file
 from qtt_hw.fixedpoint import Format, IntArray, Requantizer
 from qtt_hw.ir.graph import Graph, InputSpec
 from qtt_hw.ir.nodes import (
@@ -33,7 +34,7 @@ from qtt_hw.ir.nodes import (
 from qtt_hw.ir.preprocess import input_spec
 from qtt_hw.reading import MOST_TEXT, parse_json
 
-__all__ = ["VERSION", "digest_of", "load", "save"]
+__all__ = ["VERSION", "digest_of", "is_model", "load", "save"]
 
 #: Version of the JSON schema below; a reader refuses any other.
 VERSION: Final = 1
@@ -305,13 +306,19 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> str:
     content = serialize(tensors, {"qtt": text, "digest": digest})
     if len(content) > MOST_BYTES:
         raise ValueError(f"{path}: would have {len(content)} bytes, {MOST_BYTES} are the most of a model file")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(path, content)
     return digest
+
+
+def is_model(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as a model file does; it may be damaged behind that."""
+    with Path(path).open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        head = stream.read(min(size, 1 << 24))
+    try:
+        return "qtt" in json.loads(head)["__metadata__"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _read(path: Path) -> tuple[str, Tensors, str]:
