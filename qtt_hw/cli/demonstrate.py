@@ -28,7 +28,9 @@ def demo(
     Takes minutes. A second call goes on where the first stopped, or shows the results at once.
     """
     from qtt_hw.demonstration import demo as run
+    from qtt_hw.train.environment import keep_freed_memory
 
+    keep_freed_memory()
     with progress() as show:
         show("demo")
         result = run(output, progress=show, note=note)

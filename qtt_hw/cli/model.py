@@ -72,8 +72,10 @@ def train(
     """Train with quantisation in the loop, as a configuration describes; resumes where it was cut off."""
     from qtt_hw.train import load_config
     from qtt_hw.train import train as run
+    from qtt_hw.train.environment import keep_freed_memory
     from qtt_hw.train.processes import is_first
 
+    keep_freed_memory()
     loaded = load_config(config)
     if plan is not None:
         from rtl_gen.plan.plan import load_plan
@@ -128,8 +130,10 @@ def compress(
     """Make a dense network small enough for a device: ranks by the planner, learning-compression, integers, a plan."""
     from qtt_hw.compression import compress as run
     from qtt_hw.compression import configuration
+    from qtt_hw.train.environment import keep_freed_memory
 
     within("--max-accuracy-drop", max_accuracy_drop, 0, 100)
+    keep_freed_memory()
     config = configuration(source)
     with progress() as show:
         show("data", text=data)
@@ -171,8 +175,9 @@ def freeze(
 ) -> None:
     """Write the integer model of a training run as one file."""
     from qtt_hw.flow import freeze_run
+    from qtt_hw.ir.file import is_model
 
-    file_to_write(output, "-o")
+    file_to_write(output, "-o", "a model file", is_model)
     with progress() as show:
         show("freeze")
         result = freeze_run(run, output)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -204,6 +207,26 @@ def test_a_result_that_could_not_be_written_is_refused_before_the_work(qtt: Qtt,
         f"qtt: -o {missing}: the folder {missing.parent} does not exist"
     )
     assert qtt.refuses("plan", qtt_file, "-o", qtt_file.parent).endswith("is a folder; give a file name")
+
+
+def test_only_a_file_of_its_own_kind_is_replaced(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    thesis, plan = tmp_path / "thesis.txt", tmp_path / "plan.json"
+    thesis.write_text("work")
+    run = tmp_path / "run"
+    build = ("cosim", tmp_path, "--data", "solids")
+    for arguments, what in (
+        (("plan", qtt_file, "-o", thesis), "-o {}: exists and is not a plan"),
+        (("plan", qtt_file, "-o", qtt_file), "-o {}: exists and is not a plan"),
+        (("freeze", run, "-o", thesis), "-o {}: exists and is not a model file"),
+        ((*build, "--vcd", thesis), "--vcd {}: exists and is not a waveform"),
+    ):
+        line = qtt.refuses(*arguments)
+        assert line == f"qtt: {what.format(arguments[-1])}; choose another name"
+    assert thesis.read_text() == "work"
+    plan.touch()
+    first = qtt.json("plan", qtt_file, "-o", plan)
+    assert first == qtt.json("plan", qtt_file, "-o", plan) == json.loads(plan.read_text())
+    assert "holds no run.json" in qtt.refuses("freeze", run, "-o", qtt_file), "a model file is replaced"
 
 
 # Model files
@@ -531,4 +554,21 @@ def test_sigterm_removes_what_is_half_written(
 
     monkeypatch.setattr(rtl_gen.emit, "save_plan", kill)
     assert qtt.refuses("emit", qtt_file, "-o", tmp_path / "build", code=143) == "qtt: terminated"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_signal_in_the_middle_of_emission_is_one_line_and_leaves_nothing(
+    qtt_file: Path, tmp_path: Path, number: signal.Signals, word: str
+) -> None:
+    script = "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script += "from qtt_hw.cli import main\nsys.exit(main())"
+    command = [sys.executable, "-c", script, "emit", str(qtt_file), "-o", str(tmp_path / "build")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        while not any(path.name.startswith(".build.") for path in tmp_path.iterdir()):
+            assert child.poll() is None
+            time.sleep(0.001)
+        child.send_signal(number)
+        out, err = child.communicate(timeout=120)
+    assert (child.returncode, out, err) == (128 + number, "", f"qtt: {word}\n")
     assert list(tmp_path.iterdir()) == []
