@@ -14,7 +14,10 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.data import DataSummary, summarise
+from qtt_hw.files import write_file
 from qtt_hw.flow import build, cosim, emit, freeze_run, plan
+from qtt_hw.folders import DEMONSTRATION, claim
+from qtt_hw.locks import locked
 
 __all__ = ["BOARD", "DEVICE", "DemoResult", "Progress", "demo"]
 
@@ -125,9 +128,7 @@ class _Steps:
             "seconds": self.seconds[name],
             "result": result.model_dump(mode="json"),
         }
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_file(path, json.dumps(content, indent=1) + "\n")
         return result
 
 
@@ -147,7 +148,19 @@ def demo(
     progress : callable, optional
     note : callable, optional
         Told in one line what data was read.
+
+    Raises
+    ------
+    ValueError
+        When the folder holds something else; `Busy` where another process works in it.
     """
+    folder = Path(folder)
+    claim(folder, DEMONSTRATION, "exists and holds no demonstration; choose another folder")
+    with locked(folder / ".demo.lock", folder):
+        return _demo(folder, progress, note)
+
+
+def _demo(folder: Path, progress: Progress | None, note: Callable[[str], None] | None) -> DemoResult:
     from boards.build import BuildResult
     from qtt_hw.evaluate import EvalResult, evaluate
     from qtt_hw.flow import FreezeResult
@@ -160,10 +173,7 @@ def demo(
         return
 
     show: Progress = progress or silent
-    folder = Path(folder)
-    if folder.exists() and not (folder / "steps").is_dir() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder}: exists and holds no demonstration; choose another folder")
-    (folder / "steps").mkdir(parents=True, exist_ok=True)
+    (folder / "steps").mkdir(exist_ok=True)
     steps = _Steps(folder / "steps", show)
     model, plan_file, design = folder / "model.qtt", folder / "plan.json", folder / "build"
 
