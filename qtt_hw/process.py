@@ -67,6 +67,7 @@ def run_command(name: str, work: Callable[[], int | None], *, whole: bool = Fals
         code = _fail(name, str(error), 128 + number)
     finally:
         if whole:
+            exec("")  # else an interrupt in an earlier exec of text, as of dataclasses, has Python end by SIGINT itself
             for number in (signal.SIGINT, *_ENDING):
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     signal.signal(number, signal.SIG_DFL)

@@ -561,9 +561,7 @@ def test_sigterm_removes_what_is_half_written(
 def test_a_signal_in_the_middle_of_emission_is_one_line_and_leaves_nothing(
     qtt_file: Path, tmp_path: Path, number: signal.Signals, word: str
 ) -> None:
-    script = "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    script += "from qtt_hw.cli import main\nsys.exit(main())"
-    command = [sys.executable, "-c", script, "emit", str(qtt_file), "-o", str(tmp_path / "build")]
+    command = [sys.executable, "-m", "qtt_hw", "emit", str(qtt_file), "-o", str(tmp_path / "build")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         while not any(path.name.startswith(".build.") for path in tmp_path.iterdir()):
             assert child.poll() is None

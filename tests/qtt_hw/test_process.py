@@ -20,7 +20,6 @@ from qtt_hw.process import run_command
 def work():
     print("works", flush=True)
     time.sleep(60)
-signal.signal(signal.SIGINT, signal.default_int_handler)
 code = run_command("tool", work, whole=True)
 {behind}
 sys.exit(code)
@@ -112,15 +111,27 @@ def test_a_signal_behind_the_work_ends_the_process_without_a_word() -> None:
     ],
 )
 def test_parts_of_a_design_that_was_not_finished_say_nothing(end: str, code: int, line: str) -> None:
-    script = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n" + UNUSED.format(end=end)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", UNUSED.format(end=end)], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (code, line)
+
+
+def test_an_interrupt_within_text_that_is_executed_has_the_same_code(tmp_path: Path) -> None:
+    script = "import os\nfrom qtt_hw.process import run_command\n"
+    script += "def work(): exec('os.kill(os.getpid(), 2)')\nraise SystemExit(run_command('tool', work, whole=True))"
+    (tmp_path / "tool.py").write_text(script)
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-m", "tool"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert (done.returncode, done.stderr) == (130, "tool: interrupted\n")
 
 
 @pytest.mark.parametrize("module", ["qtt_hw", "qtt_hw.cli"])
 def test_a_signal_finds_the_handler_before_the_slow_imports(module: str, tmp_path: Path) -> None:
-    script = (
-        f"import sys, {module}\nprint(sorted(set(sys.modules) & {{'typer', 'rich', 'numpy', 'torch', 'pydantic'}}))"
-    )
+    script = f"import sys, {module}\nprint(sorted(set(sys.modules) & {{'typing', 'typer', 'rich', 'numpy', 'torch'}}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -1,29 +1,20 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from qtt_hw.train.stop import Interrupted, StopSignals
 
 
-@pytest.fixture(autouse=True)
-def heard() -> Iterator[None]:
-    """Signals are heard, also where the tests were started by a process that ignores them."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def test_an_ignored_signal_stays_ignored() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with StopSignals() as stop:
-        os.kill(os.getpid(), signal.SIGINT)
-    assert stop.received is None and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert stop.received is None and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
