@@ -24,6 +24,7 @@ __all__ = [
     "COMPRESSION",
     "DEMONSTRATION",
     "MARKER",
+    "NETLIST",
     "PREPARED",
     "RUN",
     "Kind",
@@ -85,6 +86,11 @@ def _build(folder: Path) -> frozenset[str] | None:
     return frozenset(map(str, ["manifest.json", manifest["model"], manifest["plan"], *named]))
 
 
+def _netlist(folder: Path) -> frozenset[str] | None:
+    files = _build(folder)
+    return files if files is not None and "netlist.v" in files else None
+
+
 def _bitstream(folder: Path) -> frozenset[str] | None:
     result = _object(folder / "result.json")
     if not {"board", "device", "clock_mhz", "fmax_mhz", "bitstream", "critical_path", "placer"} <= set(result):
@@ -116,12 +122,14 @@ def _demonstration(folder: Path) -> frozenset[str] | None:
 _HASH = "[0-9a-f]" * 16
 
 BITSTREAM = Kind("bitstream", "a bitstream's folder", before=_bitstream)
-BUILD = Kind("build", "a BUILD folder", (f"sim/*-{_HASH}", "sim/compile-*"), ("bitstream",), _build)
+_SIMULATORS = (f"sim/*-{_HASH}", "sim/compile-*")
+BUILD = Kind("build", "a BUILD folder", _SIMULATORS, ("bitstream",), _build)
+NETLIST = Kind("netlist", "a netlist's folder", _SIMULATORS, before=_netlist)
 PREPARED = Kind("prepared", "prepared data", before=_prepared)
 RUN = Kind("run", "a training run", before=_run)
 COMPRESSION = Kind("compression", "a compression", before=_compression)
 DEMONSTRATION = Kind("demonstration", "a demonstration", before=_demonstration)
-_KINDS = {kind.name: kind for kind in (BUILD, BITSTREAM, RUN, COMPRESSION, DEMONSTRATION, PREPARED)}
+_KINDS = {kind.name: kind for kind in (NETLIST, BUILD, BITSTREAM, RUN, COMPRESSION, DEMONSTRATION, PREPARED)}
 
 
 def kind_of(folder: Path) -> Kind | None:

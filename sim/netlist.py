@@ -9,7 +9,7 @@ from pathlib import Path
 from boards.step import Progress
 from boards.synthesis import library_folder, synthesise
 from qtt_hw.files import scratch_folder
-from qtt_hw.folders import BUILD, folder_writer
+from qtt_hw.folders import NETLIST, folder_writer
 from rtl_gen.manifest import NAME, Manifest, Sources
 from sim.ecp5_blocks import block_ram, multiplier
 
@@ -30,7 +30,7 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress |
     build : path
         Folder that `qtt emit` wrote, with taps or without.
     folder : path
-        To be created; an earlier BUILD folder is replaced, anything else is refused.
+        To be created; an earlier netlist folder is replaced, anything else is refused.
     progress : callable, optional
 
     Returns
@@ -40,7 +40,7 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress |
     """
     build, folder = Path(build), Path(folder)
     manifest = Manifest.load(build)
-    with folder_writer(folder, BUILD) as whole, scratch_folder(folder) as work:
+    with folder_writer(folder, NETLIST) as whole, scratch_folder(folder) as work:
         cells = synthesise([build / source for source in manifest.sources.ecp5], manifest.top, work, progress=progress)
         (work / "netlist.v").replace(whole / "netlist.v")
         (whole / "cells.v").write_text(models(set(cells) - {"$scopeinfo"}), encoding="utf-8")

@@ -15,6 +15,7 @@ from qtt_hw.folders import (
     COMPRESSION,
     DEMONSTRATION,
     MARKER,
+    NETLIST,
     PREPARED,
     RUN,
     Kind,
@@ -180,6 +181,10 @@ def test_folders_from_before_there_were_markers_are_known_by_their_content(tmp_p
     (build / "ulx3s" / "notes").unlink()
     write(build, a="1")
     assert tree(build) == {"a": "1"}
+    (tmp_path / "netlist").mkdir()
+    sources = {"simulation": ["netlist.v", "cells.v"], "ecp5": []}
+    (tmp_path / "netlist" / "manifest.json").write_text(json.dumps(MANIFEST | {"sources": sources}))
+    assert kind_of(tmp_path / "netlist") is NETLIST
     run.mkdir()
     (run / "run.json").write_text(json.dumps(dict.fromkeys(("version", "config", "data_digest", "labels"))))
     assert kind_of(run) is RUN
