@@ -19,6 +19,7 @@ from boards.step import Progress
 from boards.synthesis import synthesise
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.folders import BITSTREAM, folder_writer
+from rtl_gen.identifiers import file_name
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.plan import load_plan
 
@@ -107,7 +108,7 @@ def build(
     plan = load_plan(folder / manifest.plan)
     clock = board.clock_mhz if frequency_mhz is None else frequency_mhz
     top = BoardTop(board, manifest, clock)
-    final = folder / board.name
+    final, bitstream = folder / file_name(board.name), f"{file_name(manifest.name)}.bit"
     with folder_writer(final, BITSTREAM) as work:
         (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
         (work / "board.lpf").write_text(board.constraints, encoding="utf-8")
@@ -124,7 +125,7 @@ def build(
             constraints=work / "board.lpf",
             progress=progress,
         )
-        pack(work, work / f"{manifest.name}.bit", progress=progress)
+        pack(work, work / bitstream, progress=progress)
         net = min(placed.fmax, key=lambda name: placed.fmax[name])
         path = placed.paths.get(net)
         result = BuildResult(
@@ -135,7 +136,7 @@ def build(
             meets_timing=placed.fmax[net] >= clock,
             **counts(placed.used),
             predicted=Counts(dsps=plan.dsps, brams=plan.brams, luts=plan.luts),
-            bitstream=str(final / f"{manifest.name}.bit"),
+            bitstream=str(final / bitstream),
             critical_path=path.steps if path is not None else (),
             seed=seed,
             placer=placer,

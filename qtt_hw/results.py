@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from qtt_hw.data import Splits
 from qtt_hw.errors import named
@@ -27,6 +27,7 @@ from qtt_hw.process import run_command
 from qtt_hw.reading import read_toml
 from qtt_hw.train.config import Config, config_from, load_config
 from qtt_hw.train.sections import Seed
+from rtl_gen.identifiers import file_name
 
 __all__ = ["Entry", "append_row", "load_queue", "main", "run_queue"]
 
@@ -56,6 +57,13 @@ class Entry(BaseModel):
         if (self.set or self.without) and self.name is None:
             raise ValueError("an entry that changes its configuration needs a name of its own")
         return self
+
+    @field_validator("name", "topic")
+    @classmethod
+    def _within_their_folders(cls, value: str | None) -> str | None:
+        if value is not None and file_name(value) != value:
+            raise ValueError(f"is part of a file's name: letters, digits, '.', '-' and '_', got {value!r}")
+        return value
 
     @property
     def title(self) -> str:

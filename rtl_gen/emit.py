@@ -23,7 +23,7 @@ from rtl_gen.manifest import NAME as MANIFEST
 from rtl_gen.manifest import InputPort, Manifest, OutputPort, Predicted, Sources, Tap
 from rtl_gen.plan.plan import Plan, hardware_of, load_plan, save_plan
 from rtl_gen.plan.search import plan as make_plan
-from rtl_gen.top import Top, port_name
+from rtl_gen.top import Top
 
 __all__ = ["DEFAULT_DEVICE", "TOP", "emit"]
 
@@ -60,14 +60,14 @@ def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
         taps=tuple(
             Tap(
                 stage=spec.node.name,
-                strobe=f"tap_{port_name(spec.node.name)}__strobe",
-                payload=f"tap_{port_name(spec.node.name)}__payload",
+                strobe=f"tap_{name}__strobe",
+                payload=f"tap_{name}__payload",
                 lanes=spec.folding.lanes,
                 lane_bits=spec.out.format.bits,
                 signed=spec.out.format.signed,
                 words=spec.out_words,
             )
-            for spec in (top.specs if top.taps else ())
+            for name, spec in (zip(top.names, top.specs, strict=False) if top.taps else ())
         ),
         predicted=Predicted(interval=plan.cycles, latency=plan.latency),
     )

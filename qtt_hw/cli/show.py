@@ -73,7 +73,7 @@ def progress(*, shown: bool = True) -> Iterator[Show]:
             BarColumn(bar_width=30),
             TextColumn("{task.fields[amount]:>12}"),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
         )
         with Bar(*columns, console=console, refresh_per_second=4) as bar:
             bars = _Bars(bar, console)

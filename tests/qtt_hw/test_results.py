@@ -103,6 +103,8 @@ def test_rows_come_once_and_an_interrupted_queue_goes_on(
         ('[[run]]\nconfig = "a.toml"\nseeds = []\n', "run.0.seeds: Tuple should have at least 1 item"),
         ('[[run]]\nconfig = "a.toml"\nstart = "b"\n', "a starts from b, which no earlier entry trains"),
         (QUEUE.replace("seeds = [1]", "seeds = [2]"), "three has a seed that four is not trained with"),
+        ('[[run]]\nconfig = "a.toml"\nname = "../b"\n', "run.0.name: is part of a file's name: .*, got '../b'"),
+        ('[[run]]\nconfig = "a.toml"\ntopic = "/b"\n', "run.0.topic: is part of a file's name: .*, got '/b'"),
         ("[[run]", "Expected"),
     ],
 )
