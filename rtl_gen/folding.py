@@ -12,6 +12,7 @@ from amaranth.utils import ceil_log2
 from pydantic import BaseModel, ConfigDict, Field
 
 from qtt_hw.codebook import Codebook
+from qtt_hw.errors import named
 from qtt_hw.fixedpoint import IntArray, Requantizer, average_requantizer, bits_for_range
 from qtt_hw.ir.nodes import Contraction, Edge, Node, Permutation, Pool, Window
 from rtl_gen.accumulation import ACCUMULATE_LATENCY, Accumulation
@@ -250,7 +251,8 @@ class StageSpec:
             return self.node.requant
         if isinstance(self.node, Pool) and self.node.kind == "average":
             counts = self.accumulation.row_counts if self.accumulates else self.walk.row_counts
-            return average_requantizer(self.x.format, tuple(counts))
+            with named(f"stage {self.node.name}"):
+                return average_requantizer(self.x.format, tuple(counts))
         return None
 
     @cached_property

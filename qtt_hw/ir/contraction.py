@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.codebook import Codebook
+from qtt_hw.errors import named
 from qtt_hw.fixedpoint import (
-    MAX_ACCUMULATOR_BITS,
     Format,
     IntArray,
     Requantizer,
     accumulator_range,
-    bits_for_range,
     fold_batch_norm,
 )
 from qtt_hw.ir.integer import holding_dtype
@@ -94,12 +91,12 @@ class ContractionStage(Stage):
 
     def calibrate_weight(self) -> None:
         """Set the scale of least error, or what a codebook begins with."""
-        with self._named():
+        with named(self.name):
             self.weight_quantizer.calibrate(self.weight)
 
     def weight_format(self) -> Format | Codebook:
         """Of the quantised weight's integers, as they are now."""
-        with self._named():
+        with named(self.name):
             return self.weight_quantizer.format_of(self.weight)
 
     @property
@@ -113,17 +110,9 @@ class ContractionStage(Stage):
 
     def quantized_weight(self) -> Tensor:
         """The quantised weight's values, with gradients, [out, in, kd, kh, kw]."""
-        with self._named():
+        with named(self.name):
             values: Tensor = self.weight_quantizer(self.weight)
         return values
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Let a ValueError name the stage."""
-        try:
-            yield
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from None
 
     # Arithmetic
 
@@ -146,7 +135,7 @@ class ContractionStage(Stage):
         weight = as_integers(integers.transpose(0, 2, 3, 4, 1))
         acc_frac = fmt.frac + weight_format.frac
         low, high = accumulator_range(weight, fmt)
-        with self._named():
+        with named(self.name):
             map_ = self.affine(acc_frac, out)
             if map_ is None:
                 requant = Requantizer(out, acc_frac - out.frac)
@@ -154,9 +143,7 @@ class ContractionStage(Stage):
                 slope, intercept = (t.detach().numpy() for t in map_)
                 sums = (low, high) if isinstance(weight_format, Codebook) else None
                 requant = fold_batch_norm(slope, intercept, acc_frac, out, sums)
-            bits = bits_for_range(*requant.product_range(low, high))
-            if bits > MAX_ACCUMULATOR_BITS:
-                raise ValueError(f"its sums need {bits} bits, {MAX_ACCUMULATOR_BITS} are exact; use fewer weight bits")
+            requant.check(low, high)
         return Folded(weight, weight_format, requant, max(-low, high))
 
     def _folded(self, fmt: Format) -> tuple[Folded, dict[str, Tensor]]:

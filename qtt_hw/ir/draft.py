@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.contraction import ContractionStage
 from qtt_hw.ir.execute import formats
@@ -240,8 +241,6 @@ class NetworkDraft:
         found = formats(stages, input_format)
         for stage in stages:
             if isinstance(stage, PoolStage):
-                try:
+                with named(stage.source):
                     stage.check(found[stage.inputs[0]])
-                except ValueError as error:
-                    raise ValueError(f"{stage.source}: {error}") from None
         return stages

@@ -259,6 +259,12 @@ def _build(node: _AnyNode, tensors: Tensors) -> Node:
             return Reshape(node.name, node.inputs, node.source, node.shape)
 
 
+def _named(node: _AnyNode, tensors: Tensors) -> Node:
+    """`_build`, whose ValueErrors then name the stage."""
+    with named(f"stage {node.name}"):
+        return _build(node, tensors)
+
+
 def _digest(text: str, tensors: Tensors) -> str:
     """sha256 over the canonical JSON and, in name order, every tensor's name, type, shape and bytes."""
     found = hashlib.sha256(text.encode())
@@ -366,7 +372,7 @@ def load(path: str | os.PathLike[str]) -> Graph:
     text, tensors, _ = _read(path)
     with named(path):
         model = _Model.model_validate_json(text, strict=True)
-        nodes = tuple(_build(node, tensors) for node in model.nodes)
+        nodes = tuple(_named(node, tensors) for node in model.nodes)
         graph = Graph(model.name, model.input.build(), nodes, model.labels)
         if tensors:
             raise ValueError(f"no stage uses tensor {min(tensors)}")

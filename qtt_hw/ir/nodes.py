@@ -14,13 +14,11 @@ import numpy as np
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import (
-    MAX_ACCUMULATOR_BITS,
     Format,
     IntArray,
     Requantizer,
     accumulator_range,
     average_requantizer,
-    bits_for_range,
 )
 from qtt_hw.ir.window import AxisWindow
 
@@ -203,9 +201,7 @@ class Contraction(Node):
             raise ValueError(f"a weight is {kind} {fmt.minimum} to {fmt.maximum}")
         if self.requant.multiplier is not None and len(self.requant.multiplier) != self.out_channels:
             raise ValueError(f"{len(self.requant.multiplier)} requantiser rows for {self.out_channels} channels")
-        low, high = self.requant.product_range(*self.accumulator(x))
-        if bits_for_range(low, high) > MAX_ACCUMULATOR_BITS:
-            raise ValueError(f"its sums need {bits_for_range(low, high)} bits, {MAX_ACCUMULATOR_BITS} are exact")
+        self.requant.check(*self.accumulator(x))
         return Edge((*self.window.out_positions(x.shape), self.out_channels), self.requant.out)
 
     def accumulator(self, x: Edge) -> tuple[int, int]:
@@ -302,9 +298,7 @@ class Add(Node):
             raise ValueError(f"shifts {list(self.left)} do not bring its inputs to the finer one's scale")
         if self.requant.affine:
             raise ValueError("its requantiser has a multiplier")
-        low, high = self.requant.product_range(*self.sums(a, b))
-        if bits_for_range(low, high) > MAX_ACCUMULATOR_BITS:
-            raise ValueError(f"its sums need {bits_for_range(low, high)} bits, {MAX_ACCUMULATOR_BITS} are exact")
+        self.requant.check(*self.sums(a, b))
         return Edge(a.shape, self.requant.out)
 
     def sums(self, a: Edge, b: Edge) -> tuple[int, int]:
