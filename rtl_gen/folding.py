@@ -18,7 +18,7 @@ from qtt_hw.ir.nodes import Contraction, Edge, Node, Permutation, Pool, Window
 from rtl_gen.accumulation import ACCUMULATE_LATENCY, Accumulation
 from rtl_gen.geometry import Geometry
 from rtl_gen.loop_nest import GroupLevel, LoopShape
-from rtl_gen.multiplier import DSP_BITS, MULTIPLY_LATENCY, LaneKind
+from rtl_gen.multiplier import MULTIPLY_LATENCY, LaneKind, pieces
 from rtl_gen.requantizer import latency_of, multipliers_of
 from rtl_gen.sequencer import DATA_LATENCY
 from rtl_gen.shifter import integer_bits
@@ -150,13 +150,8 @@ class StageSpec:
 
     def _check_lanes(self) -> None:
         book = self.node.weight_format if isinstance(self.node, Contraction) else None
-        kind, name = self.folding.multiplier, self.node.name
-        if kind == "shift" and not isinstance(book, Codebook):
-            raise ValueError(f"stage {name}: lanes that shift need weights of a codebook")
-        if kind == "dsp" and isinstance(book, Codebook) and integer_bits(book) > DSP_BITS:
-            raise ValueError(
-                f"stage {name}: a codebook of {book.magnitudes} magnitudes is too wide for a multiplier; use shift"
-            )
+        if self.folding.multiplier == "shift" and not isinstance(book, Codebook):
+            raise ValueError(f"stage {self.node.name}: lanes that shift need weights of a codebook")
 
     def check_depths(self) -> None:
         """Raise ValueError where the ring or the queue is deeper than the stage can make use of."""
@@ -310,8 +305,10 @@ class StageSpec:
 
     @property
     def multipliers(self) -> int:
-        """Multipliers that form them: none where lanes shift."""
-        return 0 if self.folding.multiplier == "shift" else self.products
+        """Multipliers that form them: none where lanes shift, several DSPs each where weights are wider than one's."""
+        if self.folding.multiplier == "shift":
+            return 0
+        return self.products * (pieces(self.weight_bits) if self.folding.multiplier == "dsp" else 1)
 
     @property
     def weight_bits(self) -> int:

@@ -8,16 +8,19 @@ powers of two, has no multiplier: see `rtl_gen.shifter`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from amaranth.hdl import ClockSignal, Instance, Module, Mux, Shape, Signal, Value, signed
 
-__all__ = ["DSP_BITS", "MULTIPLY_LATENCY", "LaneKind", "fits_dsp", "multiply"]
+__all__ = ["DSP_BITS", "MULTIPLY_LATENCY", "LaneKind", "fits_dsp", "multiply", "pieces", "split"]
 
 #: Cycles from operands to product, for every kind.
 MULTIPLY_LATENCY = 3
 #: Signed operand width of the DSP block.
 DSP_BITS = 18
+#: Unsigned bits of one piece of a split operand.
+PIECE_BITS = DSP_BITS - 1
 
 #: How a lane forms its products.
 LaneKind = Literal["dsp", "logic", "shift"]
@@ -26,6 +29,20 @@ LaneKind = Literal["dsp", "logic", "shift"]
 def fits_dsp(shape: Shape) -> bool:
     """Whether an operand of this shape fits the DSP block; unsigned ones need a bit more."""
     return shape.width + (not shape.signed) <= DSP_BITS
+
+
+def pieces(bits: int) -> int:
+    """Multiplier operands that a signed value of this width takes: one signed, the rest unsigned below it."""
+    return max(1, -(-(bits - 1) // PIECE_BITS))
+
+
+def split(value: Value) -> Sequence[tuple[int, Value]]:
+    """(position, piece) such that value = sum of piece << position; every piece fits a signed DSP operand."""
+    count = pieces(len(value))
+    parts: list[tuple[int, Value]] = [
+        (i * PIECE_BITS, value[i * PIECE_BITS : (i + 1) * PIECE_BITS]) for i in range(count - 1)
+    ]
+    return [*parts, ((count - 1) * PIECE_BITS, value[(count - 1) * PIECE_BITS :].as_signed())]
 
 
 def multiply(m: Module, platform: object, a: Value, b: Value, kind: Literal["dsp", "logic"], name: str) -> Signal:

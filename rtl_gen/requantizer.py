@@ -7,8 +7,6 @@ rounding term is added into the offset; saturation takes two steps, overflow fir
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -16,18 +14,10 @@ from amaranth.utils import ceil_log2
 
 from qtt_hw.fixedpoint import Requantizer, bits_for_range
 from rtl_gen.memory import READ_LATENCY, Rom
-from rtl_gen.multiplier import DSP_BITS, MULTIPLY_LATENCY, multiply
+from rtl_gen.multiplier import MULTIPLY_LATENCY, multiply, pieces, split
 from rtl_gen.reduce import delay, shape_of
 
 __all__ = ["RequantizeUnit", "latency_of", "multipliers_of"]
-
-#: Unsigned bits of one piece of a split operand.
-PIECE_BITS = DSP_BITS - 1
-
-
-def pieces(bits: int) -> int:
-    """Multiplier operands that a signed value of this width takes: one signed, the rest unsigned below it."""
-    return max(1, -(-(bits - 1) // PIECE_BITS))
 
 
 def _multiplier_bits(requant: Requantizer) -> int:
@@ -152,8 +142,8 @@ class RequantizeUnit(wiring.Component):
                 continue
             factor = rom.data[:m_bits].as_signed()
             total = delay(m, offset, MULTIPLY_LATENCY, f"b_{lane}")
-            for index, (a_low, a) in enumerate(_split(acc)):
-                for inner, (f_low, f) in enumerate(_split(factor)):
+            for index, (a_low, a) in enumerate(split(acc)):
+                for inner, (f_low, f) in enumerate(split(factor)):
                     place = index * pieces(m_bits) + inner
                     product = multiply(m, platform, a, f, "dsp", f"product_{lane}_{place}")
                     late = delay(m, product, place, f"product_{lane}_{place}")
@@ -176,12 +166,3 @@ class RequantizeUnit(wiring.Component):
 
 def _packed(value: int, bits: int) -> int:
     return value & ((1 << bits) - 1)
-
-
-def _split(value: Value) -> Sequence[tuple[int, Value]]:
-    """(position, piece) such that value = sum of piece << position; every piece fits a signed DSP operand."""
-    count = pieces(len(value))
-    parts: list[tuple[int, Value]] = [
-        (i * PIECE_BITS, value[i * PIECE_BITS : (i + 1) * PIECE_BITS]) for i in range(count - 1)
-    ]
-    return [*parts, ((count - 1) * PIECE_BITS, value[(count - 1) * PIECE_BITS :].as_signed())]

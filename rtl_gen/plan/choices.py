@@ -189,21 +189,28 @@ class StageChoices:
                 continue
             key = width, pe, lanes, ring
             if key not in self._known:
-                draft = Folding(simd=simd, pe=pe, carry=carry, lanes=lanes, ring=ring, queue=1 << 20)
+                draft = Folding(
+                    simd=simd, pe=pe, carry=carry, lanes=lanes, ring=ring, queue=1 << 20, multiplier=self._kinds[0]
+                )
                 self._known[key] = list(self._candidates(geometry, draft))
             yield from self._known[key]
+
+    @property
+    def _kinds(self) -> list[LaneKind]:
+        """How its products can be formed."""
+        node = self.node
+        if isinstance(node, Contraction):
+            if isinstance(node.weight_format, Codebook):
+                return ["shift"]
+            if never_on_dsps(node, self.x):
+                return ["logic"]
+            if node.weight_format.bits * self.x.format.bits <= LOGIC_PRODUCT_BITS:
+                return ["dsp", "logic"]
+        return ["dsp"]
 
     def _candidates(self, geometry: Geometry, draft: Folding) -> Iterator[Choice]:
         """Kinds of multipliers and ring sizes for given widths."""
         node, x = self.node, self.x
-        kinds: list[LaneKind] = ["dsp"]
-        if isinstance(node, Contraction):
-            if isinstance(node.weight_format, Codebook):
-                kinds = ["shift"]
-            elif never_on_dsps(node, x):
-                kinds = ["logic"]
-            elif node.weight_format.bits * x.format.bits <= LOGIC_PRODUCT_BITS:
-                kinds = ["dsp", "logic"]
         spec = StageSpec(node, x, draft)
         queue = max(16, 1 << ceil_log2(spec.latency + 2 + spec.result_words))
         rings = [(ring_capacity(words, spec.ring_width), delay) for words, delay in _rings(geometry)]
@@ -211,7 +218,7 @@ class StageChoices:
             # In the rows that complete results, every stride-th word along W takes a result's output words.
             pace = 1 + (spec.result_words - 1) / geometry.axes[2].stride
             rings = [(0, max(1.0, pace * spec.in_words / spec.cycles))]
-        for kind, (ring, delay) in product(kinds, rings):
+        for kind, (ring, delay) in product(self._kinds, rings):
             folding = draft.model_copy(update={"ring": ring, "queue": queue, "multiplier": kind})
             spec = StageSpec(node, x, folding)
             yield Choice(folding, int(spec.cycles * delay), stage_resources(spec))

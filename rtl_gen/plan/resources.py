@@ -100,6 +100,8 @@ def _lanes(spec: StageSpec) -> int:
         luts += spec.products * (negate + index * x.bits + (1 << index) - 1)
     elif isinstance(fmt, Codebook):
         luts += spec.folding.pe * spec.folding.simd * (3 * fmt.magnitudes * index // 4)
+    if kind == "dsp" and spec.multipliers > spec.products:
+        luts += spec.products * (spec.weight_bits + x.bits)  # where the products of a weight's pieces are added
     if kind == "logic":
         narrow, wide = sorted((spec.weight_bits, x.bits))
         luts += spec.products * (wide if narrow == 1 else (narrow - 1) * (wide + 3))
