@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from qtt_hw.codebook import MAX_CODE_BITS
 from qtt_hw.data import Augmentation, Splits, load
 from qtt_hw.data.options import Option
 from qtt_hw.data.sources import own_validation
@@ -348,6 +349,12 @@ class CompressSection(Optimisation):
     def _whole(self) -> Self:
         if (self.bits is not None) != (self.form in ("codes", "both")):
             raise ValueError('bits are given with form = "codes" or "both", and only then')
+        if self.bits is None and (self.codebook is not None or self.zero):
+            raise ValueError('codebook and zero are of codes, which form = "codes" and "both" have, with bits')
+        if self.bits is not None:
+            if self.codebook == "dqc" and self.bits > MAX_CODE_BITS:
+                raise ValueError(f'bits must be 2 to {MAX_CODE_BITS} with codebook = "dqc", got {self.bits}')
+            QuantConfig(weight_bits=self.bits, codebook=self.codebook, zero=self.zero)  # its own checks
         if self.ranks and self.form in ("tucker", "codes"):
             raise ValueError(f'ranks are those of tensor trains, not of form = "{self.form}"')
         if self.tucker and self.form == "codes":

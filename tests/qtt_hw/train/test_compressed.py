@@ -196,6 +196,9 @@ def test_refusals(network: nn.Module, options: dict, message: str) -> None:
     [
         ({"form": "codes"}, 'bits are given with form = "codes" or "both"'),
         ({"bits": 4}, 'bits are given with form = "codes" or "both"'),
+        ({"form": "codes", "bits": 7, "codebook": "dqc"}, 'bits must be 2 to 6 with codebook = "dqc", got 7'),
+        ({"form": "codes", "bits": 4, "zero": True}, 'zero is only read with codebook = "dqc"'),
+        ({"codebook": "dqc"}, "codebook and zero are of codes"),
         ({"form": "tucker", "ranks": {"2": (2, 2, 2)}}, 'ranks are those of tensor trains, not of form = "tucker"'),
         ({"form": "codes", "bits": 4, "tucker": {"2": (2, 2)}}, 'tucker ranks are not for form = "codes"'),
     ],
