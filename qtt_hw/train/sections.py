@@ -17,6 +17,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.ir.graph import InputSpec
 from qtt_hw.ir.preprocess import check_values, input_spec
 from qtt_hw.quant import QuantConfig
+from qtt_hw.quant.config import Bits, LogitBits, Switch
 from qtt_hw.train.schedule import Kind, Schedule
 
 __all__ = [
@@ -282,16 +283,16 @@ class QuantSection(Optimisation):
     training goes on through the folded integers; float activations have none of that.
     """
 
-    weight_bits: int = Field(default=4, ge=2, le=8)
-    activation_bits: int = Field(default=8, ge=2, le=8)
-    intermediate_bits: int = Field(default=8, ge=2, le=8)
-    first_weight_bits: int | None = Field(default=None, ge=2, le=8)
-    last_weight_bits: int | None = Field(default=None, ge=2, le=8)
-    logit_bits: int = Field(default=16, ge=2, le=16)
+    weight_bits: Bits = 4
+    activation_bits: Bits = 8
+    intermediate_bits: Bits = 8
+    first_weight_bits: Bits | None = None
+    last_weight_bits: Bits | None = None
+    logit_bits: LogitBits = 16
     tt_form: Literal["streamed", "merged"] = "streamed"
     scales: Literal["learned", "fixed"] = "learned"
     codebook: Literal["dqc", "sqc", "inq", "kmeans"] | None = None
-    zero: bool = False
+    zero: Switch = False
     gradient: Literal["scaled", "straight"] = "scaled"
     activations: Literal["quantized", "float"] = "quantized"
     portions: tuple[float, ...] = Field(default=(0.5, 0.75, 0.875), description="of inq; the rest at freeze_scales")
