@@ -85,12 +85,10 @@ def measure(run: Path, data: str, device: str, trials: int, steps: int, storage:
 
 def plot(row: dict[str, Any], path: Path) -> None:
     """Accuracy against cycles of both fronts, and with a line what is the best at no more cycles."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 4))
+    figure = Figure(figsize=(6, 4))
+    axes = figure.subplots()
     dense = 100 * row["dense"]["validation_accuracy"]
     for front, label, mark, color in (("by_cycles", "cycles", "o", "C0"), ("by_macs", "multiplications", "s", "C1")):
         shown = sorted((point["cycles"], 100 * point["accuracy"]) for point in row[front] if point["cycles"])
@@ -103,7 +101,6 @@ def plot(row: dict[str, Any], path: Path) -> None:
     axes.legend()
     figure.tight_layout()
     figure.savefig(path, dpi=120)
-    pyplot.close(figure)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from qtt_hw.train.checkpoint import write_atomically
+from qtt_hw.files import write_file
 from rtl_gen.plan.plan import Plan
 
 
@@ -42,5 +42,5 @@ def show(row: dict[str, Any], output: Path | None) -> None:
     """Print the row, and write it to the output in place of what is there."""
     text = json.dumps(row, indent=1)
     if output is not None:
-        write_atomically(output, f"{text}\n".encode())
+        write_file(output, f"{text}\n")
     print(text)

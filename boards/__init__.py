@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from pathlib import Path
 
 from boards.board import Board
-from qtt_hw.errors import short
+from qtt_hw.user_code import load_name
 
 __all__ = ["BOARDS", "Board", "load"]
 
@@ -28,16 +27,7 @@ def load(name: str) -> Board:
 
 
 def _from_file(path: Path, attribute: str) -> Board:
-    if not path.is_file():
-        raise ValueError(f"{path}: there is no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"{path}: cannot be run: {short(error) or type(error).__name__}") from None
-    board = getattr(module, attribute, None)
+    board = load_name(path, attribute, "board")
     if not isinstance(board, Board):
         raise ValueError(f"{path}: {attribute} is not a boards.Board")
     return board

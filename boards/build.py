@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,8 +17,10 @@ from boards.place import Placer, pack, place
 from boards.step import Progress
 from boards.synthesis import synthesise
 from boards.top import TOP, BoardTop, board_verilog
+from qtt_hw.folders import BITSTREAM, folder_writer
 from rtl_gen.families import device as find_device
 from rtl_gen.families import family_of
+from rtl_gen.identifiers import file_name
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.plan import load_plan
 
@@ -99,7 +100,8 @@ def build(
     Raises
     ------
     ValueError
-        When the design does not fit, by how much; when a tool is missing or fails.
+        When the design does not fit, by how much; when a tool is missing or fails; when BUILD/BOARD holds anything
+        else than an earlier bitstream.
     """
     started = time.monotonic()
     folder = Path(build)
@@ -107,9 +109,8 @@ def build(
     plan = load_plan(folder / manifest.plan)
     clock = board.clock_mhz if frequency_mhz is None else frequency_mhz
     top = BoardTop(board, manifest, clock)
-    final = folder / board.name
-    work = Path(tempfile.mkdtemp(prefix=f".{board.name}.", dir=folder))
-    try:
+    final, bitstream = folder / file_name(board.name), f"{file_name(manifest.name)}.bit"
+    with folder_writer(final, BITSTREAM) as work:
         (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
         (work / "board.lpf").write_text(board.constraints, encoding="utf-8")
         sources = [folder / name for name in manifest.sources.ecp5]
@@ -126,7 +127,7 @@ def build(
             constraints=work / "board.lpf",
             progress=progress,
         )
-        pack(work, work / f"{manifest.name}.bit", family, progress=progress)
+        pack(work, work / bitstream, family, progress=progress)
         net = min(placed.fmax, key=lambda name: placed.fmax[name])
         path = placed.paths.get(net)
         result = BuildResult(
@@ -137,20 +138,13 @@ def build(
             meets_timing=placed.fmax[net] >= clock,
             **counts(placed.used),
             predicted=Counts(dsps=plan.dsps, brams=plan.brams, luts=plan.luts),
-            bitstream=str(final / f"{manifest.name}.bit"),
+            bitstream=str(final / bitstream),
             critical_path=path.steps if path is not None else (),
             seed=seed,
             placer=placer,
             seconds=round(time.monotonic() - started, 1),
         )
-        (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n")
-        work.chmod(0o755)
-        if final.exists():
-            shutil.rmtree(final)
-        work.replace(final)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
+        (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return result
 
 

@@ -7,9 +7,11 @@ numpy only, not torch.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # not from typing, whose import takes a while: a command is not ready for a signal before
 if TYPE_CHECKING:
+    from typing import Any
+
     from qtt_hw.compression import compress
     from qtt_hw.demonstration import demo
     from qtt_hw.evaluate import evaluate

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from qtt_hw.fixedpoint import IntArray
+from qtt_hw import explain
+from qtt_hw.fixedpoint import MAX_FRAC, IntArray
 
 __all__ = ["MAX_CODE_BITS", "Codebook"]
 
@@ -48,8 +49,8 @@ class Codebook:
         most = (1 << (self.bits - 1)) - int(self.zero)
         if not 1 <= self.magnitudes <= most:
             raise ValueError(f"codes of {self.bits} bits hold 1 to {most} magnitudes, got {self.magnitudes}")
-        if not -64 <= self.frac <= 64:
-            raise ValueError(f"frac must be -64 to 64, got {self.frac}")
+        if abs(self.frac) > MAX_FRAC:
+            raise ValueError(explain.beyond(-self.frac, MAX_FRAC))
 
     @classmethod
     def of_top(cls, bits: int, zero: bool, top: int) -> Codebook:

@@ -1,7 +1,7 @@
 """From a dense network to one that fits a device: ranks chosen by the planner, learning-compression, integers, a plan.
 
-The whole way in one folder, every step of which is resumed where it was cut off. Processes that share the search of
-ranks have a folder each and one storage.
+The whole way in one folder, every step of which is resumed where it was cut off; of two processes in it the second is
+refused. Those that share the search of ranks have a folder each and one storage.
 
     OUT/dense        the dense network, trained in float: what the accuracy is compared with
     OUT/ranks.study  the search of ranks, unless it is kept elsewhere
@@ -12,10 +12,9 @@ ranks have a folder each and one storage.
 
 from __future__ import annotations
 
-import fcntl
+import io
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,8 +22,11 @@ from optuna.storages import BaseStorage
 from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.data import Splits
+from qtt_hw.files import write_file
 from qtt_hw.flow import freeze_run
+from qtt_hw.folders import COMPRESSION, claim
 from qtt_hw.graph.file import load
+from qtt_hw.locks import locked
 from qtt_hw.nn import zoo
 from qtt_hw.rank.study import open_storage
 from qtt_hw.train import TrainResult, float_model, train
@@ -97,18 +99,6 @@ def configuration(source: str | Path) -> Config:
     return Config(model=ModelConfig(name=text), quant=QuantSection())
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out of the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ValueError(f"{folder}: another process works in it; to share a search, give both a storage") from None
-        yield
-
-
 def _allowed(points: Sequence[Point], dense: float, drop: float) -> list[Point]:
     """The points in the order in which they are tried: cheapest within the drop first, else the most accurate."""
     fitting = [point for point in points if point.cycles is not None]
@@ -153,7 +143,8 @@ def compress(
     Raises
     ------
     ValueError
-        One line: nothing to compress, an unknown device, a storage that cannot be opened, or that nothing fits.
+        One line: nothing to compress, an unknown device, a storage that cannot be opened, that nothing fits, or a
+        folder of something else; `Busy` where another process works in it.
     """
     chosen = find_device(device) if isinstance(device, str) else device
     if not max_accuracy_drop >= 0:
@@ -163,11 +154,13 @@ def compress(
     if config.train.epochs == 0:
         raise ValueError(f"{config.name}: train.epochs is 0; the dense network is trained first, it needs some")
     if not isinstance(data, Splits):
-        config, data = config.with_data(data), config.data.load(data)
+        data = config.data.load(data)
+        config = config.with_data(data)
     untrained = build_model(config, config.data.input_spec(data), len(data.labels), 0).eval()
     RankSearch(untrained, config, data, chosen).check()
     shared = open_storage(storage)
-    with _alone(folder):
+    claim(folder, COMPRESSION, "is not empty and holds no compression; use a new folder")
+    with locked(folder / ".compress.lock", folder):
         where = shared or open_storage(folder / "ranks.study")
         task = _Task(config, data, folder, chosen, max_accuracy_drop, progress)
         return task.run(trials, steps, attempts, where)
@@ -215,7 +208,7 @@ class _Task:
                 "front": front.points,
             }
         )
-        (folder / "result.json").write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_file(folder / "result.json", result.model_dump_json(indent=1) + "\n")
         return result
 
     def finish(self, point: Point, dense_accuracy: float) -> CompressResult:
@@ -277,19 +270,18 @@ def _compressed_accuracy(trained: TrainResult, dense: float) -> float:
 
 def _write_front(folder: Path, points: Sequence[Point], dense: float, device: str) -> None:
     """The front as JSON and as a plot."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure  # not pyplot, whose settings are the caller's
 
     rows = {"device": device, "dense_accuracy": dense, "points": [asdict(point) for point in points]}
-    (folder / "front.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    write_file(folder / "front.json", json.dumps(rows, indent=1) + "\n")
     shown = [(point.cycles, 100 * point.accuracy) for point in points if point.cycles is not None]
-    figure, axes = pyplot.subplots(figsize=(6, 4))
+    figure = Figure(figsize=(6, 4))
+    axes = figure.subplots()
     axes.plot([cycles for cycles, _ in shown], [percent for _, percent in shown], "o-", drawstyle="steps-post")
     axes.axhline(100 * dense, linestyle=":", color="grey", label="dense")
     axes.set(xscale="log", xlabel=f"cycles an inference on {device}", ylabel="validation accuracy, %")
     axes.legend()
     figure.tight_layout()
-    figure.savefig(folder / "front.png", dpi=120)
-    pyplot.close(figure)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=120)
+    write_file(folder / "front.png", drawn.getvalue())

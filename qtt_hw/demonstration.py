@@ -13,7 +13,11 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from qtt_hw.data import DataSummary, summarise
+from qtt_hw.files import write_file
 from qtt_hw.flow import build, cosim, emit, freeze_run, plan
+from qtt_hw.folders import DEMONSTRATION, claim
+from qtt_hw.locks import locked
 
 __all__ = ["BOARD", "DEVICE", "DemoResult", "Progress", "demo"]
 
@@ -34,7 +38,7 @@ class DemoResult(BaseModel):
 
     `cycles` and `latency` are simulated, beside what was predicted; `predicted_luts`, `predicted_dsps` and
     `predicted_brams` are the plan's, the figures without that word are of the placed design; `inferences_per_second`
-    is fmax over cycles; `seconds` is by step.
+    is fmax over cycles; `seconds` is by step; `dataset` is what data was read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +67,7 @@ class DemoResult(BaseModel):
     board: str
     bitstream: str
     seconds: dict[str, float]
+    dataset: DataSummary
 
 
 @cache
@@ -123,9 +128,7 @@ class _Steps:
             "seconds": self.seconds[name],
             "result": result.model_dump(mode="json"),
         }
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_file(path, json.dumps(content, indent=1) + "\n")
         return result
 
 
@@ -133,7 +136,9 @@ def _file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def demo(folder: str | Path = "demo", *, progress: Progress | None = None) -> DemoResult:
+def demo(
+    folder: str | Path = "demo", *, progress: Progress | None = None, note: Callable[[str], None] | None = None
+) -> DemoResult:
     """Train, freeze, evaluate, plan, emit, simulate and build on generated solids; nothing is downloaded.
 
     Parameters
@@ -141,7 +146,21 @@ def demo(folder: str | Path = "demo", *, progress: Progress | None = None) -> De
     folder : path
         Everything is kept here; a second call goes on where the first stopped.
     progress : callable, optional
+    note : callable, optional
+        Told in one line what data was read.
+
+    Raises
+    ------
+    ValueError
+        When the folder holds something else; `Busy` where another process works in it.
     """
+    folder = Path(folder)
+    claim(folder, DEMONSTRATION, "exists and holds no demonstration; choose another folder")
+    with locked(folder / ".demo.lock", folder):
+        return _demo(folder, progress, note)
+
+
+def _demo(folder: Path, progress: Progress | None, note: Callable[[str], None] | None) -> DemoResult:
     from boards.build import BuildResult
     from qtt_hw.evaluate import EvalResult, evaluate
     from qtt_hw.flow import FreezeResult
@@ -154,16 +173,16 @@ def demo(folder: str | Path = "demo", *, progress: Progress | None = None) -> De
         return
 
     show: Progress = progress or silent
-    folder = Path(folder)
-    if folder.exists() and not (folder / "steps").is_dir() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder}: exists and holds no demonstration; choose another folder")
-    (folder / "steps").mkdir(parents=True, exist_ok=True)
+    (folder / "steps").mkdir(exist_ok=True)
     steps = _Steps(folder / "steps", show)
     model, plan_file, design = folder / "model.qtt", folder / "plan.json", folder / "build"
 
     with as_file(files("qtt_hw") / "configs" / CONFIG) as path:
         config = load_config(path)
     splits = config.data.load(DATA)
+    dataset = summarise(splits)
+    if note is not None:
+        note(f"data: {dataset}")
 
     def training(phase: str, step: int, steps: int, text: str) -> None:
         show(f"train {phase}", step, steps, text)
@@ -232,4 +251,5 @@ def demo(folder: str | Path = "demo", *, progress: Progress | None = None) -> De
         board=BOARD,
         bitstream=str(built.bitstream),
         seconds=steps.seconds,
+        dataset=dataset,
     )

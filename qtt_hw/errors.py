@@ -1,4 +1,4 @@
-"""One-line errors: what pydantic reports over several lines, and any other message, with its place in front."""
+"""One-line errors: what pydantic reports over several lines, and any message, with its place in front; warnings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from contextlib import contextmanager
 
 from pydantic import ValidationError
 
-__all__ = ["named", "one_line", "short"]
+__all__ = ["CalibrationWarning", "named", "one_line", "short"]
 
 #: Characters of a value, and of a whole message, beyond which it is cut.
 LONGEST_VALUE, LONGEST_MESSAGE = 80, 600
+
+
+class CalibrationWarning(UserWarning):
+    """Statistics are taken from too few samples."""
 
 
 def short(text: object, longest: int = LONGEST_MESSAGE) -> str:

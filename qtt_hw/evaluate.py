@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +18,7 @@ from qtt_hw.data import Samples, Splits
 from qtt_hw.data import load as load_data
 from qtt_hw.graph import Graph, InputSpec, golden
 from qtt_hw.graph.file import load as load_model
-from qtt_hw.graph.preprocess import preprocess
+from qtt_hw.graph.preprocess import check_values, preprocess
 
 __all__ = ["EvalResult", "accuracy", "evaluate", "evaluate_streams", "logits", "predictions", "samples_of"]
 
@@ -67,12 +68,20 @@ def accuracy(graph: Graph, samples: Samples, spec: InputSpec | None = None) -> f
 def samples_of(graph: Graph, data: Splits | str | Path, split: str) -> Splits:
     """The data set, after a check that the split's samples and classes are the model's.
 
+    Where the same classes are named in another order, their numbers become the model's.
+
     Parameters
     ----------
     graph : Graph
     data : Splits or a source that `qtt_hw.data.load` knows
         `solids` without options are generated at the model's size and number of classes.
     split : str
+
+    Raises
+    ------
+    ValueError
+        One line that names the data set, when its samples are of another shape or out of range, its classes are
+        others, or the split is empty.
     """
     if isinstance(data, Splits):
         splits, where = data, data.name
@@ -85,11 +94,40 @@ def samples_of(graph: Graph, data: Splits | str | Path, split: str) -> Splits:
     found, wanted = splits[split].sample_shape, graph.input.sample_shape
     if found != wanted:
         raise ValueError(f"{where}: its samples are {list(found)} (D, H, W, C), {graph.name} takes {list(wanted)}")
-    if graph.labels and graph.labels != splits.labels:
+    if not len(splits[split]):
+        raise ValueError(f"{where}: has no {split} samples")
+    splits.check_classes(split)
+    try:
+        check_values(graph.input, splits[split].x)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    outputs = math.prod(graph.output.shape)
+    if not graph.labels and len(splits.labels) != outputs:
+        raise ValueError(f"{where}: has {len(splits.labels)} classes, {graph.name} gives {outputs} logits")
+    if not graph.labels or graph.labels == splits.labels:
+        return splits
+    if sorted(graph.labels) != sorted(splits.labels):
         raise ValueError(
             f"{where}: its classes are {', '.join(splits.labels)}; {graph.name} knows {', '.join(graph.labels)}"
         )
-    return splits
+    return _renumbered(splits, graph.labels)
+
+
+def _renumbered(splits: Splits, labels: tuple[str, ...]) -> Splits:
+    """The data set with its classes in another order."""
+    index = np.array([labels.index(name) for name in splits.labels], dtype=np.int64)
+
+    def moved(samples: Samples) -> Samples:
+        return Samples(samples.x, index[samples.y])
+
+    return replace(
+        splits,
+        train=moved(splits.train),
+        validation=moved(splits.validation),
+        test=moved(splits.test),
+        labels=labels,
+        notes=(*splits.notes, "its classes are numbered in the model's order"),
+    )
 
 
 def evaluate(

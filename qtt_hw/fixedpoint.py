@@ -8,12 +8,15 @@ both.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from qtt_hw import explain
 
 __all__ = [
     "MAX_ACCUMULATOR_BITS",
@@ -40,6 +43,10 @@ MULTIPLIER_ERROR = 2.0**-6
 RECIPROCAL_BITS = 24
 #: Accumulators beyond this width cannot be represented exactly by the float64 paths that check them.
 MAX_ACCUMULATOR_BITS = 53
+#: Bits that a requantiser may shift to the right and to the left.
+MAX_RIGHT, MAX_LEFT = 62, 32
+#: Limit of a scale's fractional bits, of either sign.
+MAX_FRAC = 64
 #: Width limit of a user-visible format.
 MAX_BITS = 16
 
@@ -74,8 +81,8 @@ class Format:
             raise ValueError(f"a signed format needs at least 2 bits, got {self.bits}")
         if self.narrow and not self.signed:
             raise ValueError("a narrow range is only defined for signed formats")
-        if not -64 <= self.frac <= 64:
-            raise ValueError(f"frac must be -64 to 64, got {self.frac}")
+        if abs(self.frac) > MAX_FRAC:
+            raise ValueError(f"frac must be {-MAX_FRAC} to {MAX_FRAC}, got {self.frac}")
 
     @property
     def minimum(self) -> int:
@@ -97,13 +104,25 @@ class Format:
 
 
 def round_half_up(values: Any) -> Any:
-    """floor(values + 1/2) of float64 values, exact for every |value| < 2**51; numpy or torch.
+    """floor(values + 1/2), the exact sum's, of every float64 value; numpy or torch.
 
-    Callers pass float64: in float32 the sum is already wrong just under one half.
+    In float64 the sum itself is rounded: floor(values + 0.5) is one too much of 0.5 - 2**-54 and of odd integers from
+    2**52 to 2**53, and of nothing else. No product of a float32 and a power of two is among these, so what training
+    rounds, weights and what is learned, was always rounded so.
+
+    Raises
+    ------
+    ValueError
+        For values of another type: what is added to them has already been rounded.
     """
-    if hasattr(values, "floor"):  # a torch tensor
-        return (values + 0.5).floor()
-    return np.floor(np.asarray(values) + 0.5)
+    torch_like = hasattr(values, "floor")
+    values = values if torch_like else np.asarray(values)
+    if not str(values.dtype).endswith("float64"):
+        raise ValueError(f"rounding half up takes float64, got {values.dtype}")
+    low = values.floor() if torch_like else np.floor(values)
+    with np.errstate(invalid="ignore"):  # infinity minus itself
+        # Exact, but between -1/2 and 0, where it is not rounded below 1/2.
+        return low + (values - low >= 0.5)
 
 
 def quantize(values: Any, fmt: Format) -> Any:
@@ -175,8 +194,8 @@ class Requantizer:
     def __post_init__(self) -> None:
         if (self.multiplier is None) != (self.offset is None):
             raise ValueError("multiplier and offset come together")
-        if not -32 <= self.shift <= 62:
-            raise ValueError(f"shift must be -32 to 62, got {self.shift}")
+        if not -MAX_LEFT <= self.shift <= MAX_RIGHT:
+            raise ValueError(explain.unreachable(self.out.frac + self.shift, self.out.frac, MAX_RIGHT, MAX_LEFT))
         if self.multiplier is None or self.offset is None:
             return
         if self.shift < 0:
@@ -237,6 +256,17 @@ class Requantizer:
         ends = [acc * m + b + half for m, b in zip(self.multiplier, self.offset, strict=True) for acc in (low, high)]
         return min(*ends, 0), max(*ends, 0)
 
+    def check(self, low: int, high: int) -> None:
+        """Raise ValueError where a sum for acc in [low, high] is too wide to be exact."""
+        bits = bits_for_range(*self.product_range(low, high))
+        if bits <= MAX_ACCUMULATOR_BITS:
+            return
+        if not self.affine and self.shift >= MAX_ACCUMULATOR_BITS > bits_for_range(low, high):
+            # It is the rounding term that is wide.
+            most = MAX_ACCUMULATOR_BITS - 1
+            raise ValueError(explain.unreachable(self.out.frac + self.shift, self.out.frac, most, MAX_LEFT))
+        raise ValueError(explain.too_wide(bits, MAX_ACCUMULATOR_BITS))
+
 
 def fold_batch_norm(
     slope: NDArray[np.float64],
@@ -268,19 +298,20 @@ def fold_batch_norm(
     ------
     ValueError
         When a slope is not finite, or too large to be held at any s >= 0; when sums leave m so few bits that it is off
-        by more than 1/64 of the greatest.
+        by more than 1/64 of the greatest. With the channel, and what to change.
     """
     slope = np.asarray(slope, dtype=np.float64)
     intercept = np.asarray(intercept, dtype=np.float64)
-    if not (np.all(np.isfinite(slope)) and np.all(np.isfinite(intercept))):
-        raise ValueError("batch norm has a parameter that is not finite")
+    finite = np.isfinite(slope) & np.isfinite(intercept)
+    if not np.all(finite):
+        raise ValueError(explain.not_finite(int(np.argmin(finite))))
     scaled_slope = slope * 2.0 ** (out.frac - acc_frac)
     scaled_intercept = intercept * 2.0**out.frac
     m_limit = float((1 << (MULTIPLIER_BITS - 1)) - 1)
     offset_bits = OFFSET_BITS if sums is None else MAX_ACCUMULATOR_BITS
     b_limit = float((1 << (offset_bits - 1)) - 1)
-    needed = 0
-    for shift in range(40 if sums is None else MAX_ACCUMULATOR_BITS - 1, -1, -1):
+    needed, most_shift = 0, 40 if sums is None else MAX_ACCUMULATOR_BITS - 1
+    for shift in range(most_shift, -1, -1):
         m = round_half_up(scaled_slope * 2.0**shift)
         b = round_half_up(scaled_intercept * 2.0**shift)
         if np.any(np.abs(m) > m_limit) or np.any(np.abs(b) > b_limit):
@@ -290,17 +321,17 @@ def fold_batch_norm(
             return requant
         exact = scaled_slope * 2.0**shift
         if np.abs(m - exact).max() > MULTIPLIER_ERROR * np.abs(exact).max():
-            break
+            if needed:  # at a larger shift it was precise, but too wide
+                break
+            bits = -round(math.log2(MULTIPLIER_ERROR))
+            raise ValueError(explain.imprecise(intercept, bits, shift < most_shift, acc_frac, out.frac))
         needed = bits_for_range(*requant.product_range(*sums))
         if needed <= MAX_ACCUMULATOR_BITS:
             return requant
     if needed:
-        raise ValueError(f"its sums need {needed} bits, {MAX_ACCUMULATOR_BITS} are exact; use fewer weight bits")
-    channel = int(np.argmax(np.maximum(np.abs(scaled_slope) / m_limit, np.abs(scaled_intercept) / b_limit)))
-    raise ValueError(
-        f"batch norm of channel {channel} (slope {slope[channel]:.3g}, intercept {intercept[channel]:.3g}) "
-        f"does not fit a {MULTIPLIER_BITS}-bit multiplier and a {offset_bits}-bit offset"
-    )
+        raise ValueError(explain.too_wide(needed, MAX_ACCUMULATOR_BITS))
+    limits = m_limit * 2.0 ** (acc_frac - out.frac), b_limit * 2.0**-out.frac
+    raise ValueError(explain.too_large(slope, intercept, limits, acc_frac, out.frac))
 
 
 def average_requantizer(x: Format, counts: tuple[int, ...]) -> Requantizer:
@@ -337,7 +368,7 @@ def average_requantizer(x: Format, counts: tuple[int, ...]) -> Requantizer:
             rows.append(min(max(0, low), high))
         else:
             return Requantizer(x, shift, tuple(m), tuple(rows))
-    raise ValueError(f"no exact {RECIPROCAL_BITS}-bit reciprocal for an average over {counts} of {x.bits}-bit values")
+    raise ValueError(explain.no_reciprocal(max(counts), x.bits, RECIPROCAL_BITS))
 
 
 def as_integers(array: np.ndarray) -> IntArray:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from boards.place import Placer
     from qtt_hw.lower.check import Row
     from qtt_hw.train.config import Config
-    from qtt_hw.train.untrained import Untrained
     from rtl_gen.families import Device
     from rtl_gen.manifest import Manifest
     from rtl_gen.multiplier import LaneKind
     from rtl_gen.plan.plan import Plan
+    from rtl_gen.plan.problem import Alternatives
     from sim.cosim import CosimResult
 
 __all__ = ["CheckResult", "FreezeResult", "build", "check_source", "cosim", "emit", "freeze_run", "plan"]
@@ -116,10 +116,11 @@ def plan(
     Raises
     ------
     DoesNotFit
-        By how much, and what fits instead: the fastest plan for a frame rate; for a configuration also the bits that
-        its weights may have.
+        By how much, the stage that is in the way, and what fits instead: the fastest plan for a frame rate, a larger
+        device, fewer bits of weights or activations.
     """
     from rtl_gen.families import device as find_device
+    from rtl_gen.plan.fewer_bits import FewerBits, narrowed
     from rtl_gen.plan.lanes import with_lanes
     from rtl_gen.plan.search import DoesNotFit
     from rtl_gen.plan.search import plan as search
@@ -136,44 +137,26 @@ def plan(
             raise ValueError(f"lanes {lanes}: is for a model.qtt, a configuration is planned with shifts")
         config = model if isinstance(model, Config) else load_config(model)
         before = untrained(config, data, input_shape, classes)
-        options: dict[str, Any] = {"clock_mhz": clock_mhz, "progress": progress}
-        try:
-            return search(before.graph, chosen, fps=fps, alternatives=before.alternatives, **options)
-        except DoesNotFit as refusal:
-            if fps is not None:  # which names the fastest that fits
-                raise
-            found = _fitting_bits(config, chosen, lambda c: untrained(c, data, input_shape, classes), options)
-            raise DoesNotFit(f"{refusal}; {found}") from None
-    graph = model if isinstance(model, Graph) else load(model)
-    planned = search(graph, chosen, fps=fps, clock_mhz=clock_mhz, progress=progress)
+
+        def with_bits(name: str, bits: int) -> tuple[Graph, Alternatives]:
+            changes = {name: bits} | ({"intermediate_bits": bits} if name == "activation_bits" else {})
+            found = untrained(config.changed(config.name, {"quant": changes}), data, input_shape, classes)
+            return found.graph, found.alternatives
+
+        graph, alternatives = before.graph, before.alternatives
+    else:
+        graph, alternatives = model if isinstance(model, Graph) else load(model), {}
+
+        def with_bits(name: str, bits: int) -> tuple[Graph, Alternatives]:
+            return narrowed(graph, **{name.removesuffix("_bits") + "s": bits}), {}
+
+    try:
+        planned = search(graph, chosen, fps=fps, clock_mhz=clock_mhz, alternatives=alternatives, progress=progress)
+    except DoesNotFit as refusal:
+        fewer = FewerBits(with_bits, chosen, None if fps is None else int(clock_mhz * 1e6 / fps), clock_mhz, progress)
+        found = fewer.that_fit(graph, alternatives)
+        raise DoesNotFit("; ".join([str(refusal), *found])) from None
     return planned if lanes == "shift" else with_lanes(graph, planned, lanes)
-
-
-def _fitting_bits(
-    config: Config, device: Device, before: Callable[[Config], Untrained], options: dict[str, Any]
-) -> str:
-    """What the most weight bits are with which a configuration's network would fit, and how fast it is then."""
-    from qtt_hw.train.sections import QuantSection
-    from rtl_gen.plan.search import fits
-    from rtl_gen.plan.search import plan as search
-
-    # Narrower weights never need more: bisected between the least bits there are and those that do not fit.
-    low, high = 1, (config.quant or QuantSection()).weight_bits
-    found: Untrained | None = None
-    while high - low > 1:
-        bits = (low + high) // 2
-        if options["progress"] is not None:
-            options["progress"](f"it does not fit; trying weights of {bits} bits")
-        tried = before(config.changed(config.name, {"quant": {"weight_bits": bits}}))
-        if fits(tried.graph, device, tried.alternatives):
-            found, low = tried, bits
-        else:
-            high = bits
-    if found is None:
-        return "with weights of 2 bits neither"
-    fitting = search(found.graph, device, alternatives=found.alternatives, **options)
-    rate = fitting.frames_per_second
-    return f"with weight_bits = {low} it fits, at {fitting.cycles} cycles, {rate:.0f} frames a second"
 
 
 def emit(

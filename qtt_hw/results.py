@@ -13,16 +13,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from qtt_hw.data import Splits
 from qtt_hw.errors import named
+from qtt_hw.files import write_file
+from qtt_hw.locks import Busy, locked
+from qtt_hw.process import run_command
 from qtt_hw.reading import read_toml
 from qtt_hw.train.config import Config, config_from, load_config
 from qtt_hw.train.sections import Seed
+from rtl_gen.identifiers import file_name
 
 __all__ = ["Entry", "append_row", "load_queue", "main", "run_queue"]
 
@@ -53,6 +58,13 @@ class Entry(BaseModel):
             raise ValueError("an entry that changes its configuration needs a name of its own")
         return self
 
+    @field_validator("name", "topic")
+    @classmethod
+    def _within_their_folders(cls, value: str | None) -> str | None:
+        if value is not None and file_name(value) != value:
+            raise ValueError(f"is part of a file's name: letters, digits, '.', '-' and '_', got {value!r}")
+        return value
+
     @property
     def title(self) -> str:
         """What its runs and rows are called."""
@@ -64,7 +76,7 @@ class Entry(BaseModel):
         return config.changed(self.title, self.set, self.without) if self.name is not None else config
 
 
-class _Queue(BaseModel):
+class _Entries(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     run: tuple[Entry, ...] = ()
@@ -74,7 +86,7 @@ def load_queue(path: Path) -> tuple[Entry, ...]:
     """The entries of a queue file, every `start` among the entries before it."""
     content = read_toml(path)
     with named(path):
-        queue = _Queue.model_validate(content)
+        queue = _Entries.model_validate(content)
     seen: dict[str, Entry] = {}
     for entry in queue.run:
         if entry.start is not None:
@@ -97,12 +109,11 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def append_row(path: Path, row: dict[str, Any], key: Sequence[str] = ()) -> None:
-    """Add a row at the end, in place of those with the same values under `key`; the file is replaced atomically."""
-    from qtt_hw.train.checkpoint import write_atomically
-
+    """Add a row at the end, in place of those with the same values under `key`, whoever else adds rows meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    others = [old for old in rows_of(path) if not key or any(old.get(name) != row[name] for name in key)]
-    write_atomically(path, (json.dumps({"rows": [*others, row]}, indent=1) + "\n").encode())
+    with locked(path.with_name(f".{path.name}.lock"), path, waiting=lambda text: None):
+        others = [old for old in rows_of(path) if not key or any(old.get(name) != row[name] for name in key)]
+        write_file(path, json.dumps({"rows": [*others, row]}, indent=1) + "\n")
 
 
 def _missing(path: Path, config: Config) -> bool:
@@ -123,6 +134,8 @@ def run_queue(
 ) -> int:
     """Make every row of the queue that does not stand yet; how many were made.
 
+    Several processes can share a queue: what one trains the others leave for later, and wait for in the end.
+
     Parameters
     ----------
     queue : path
@@ -130,64 +143,114 @@ def run_queue(
     results, runs : path
         Folder of the results files, and of the runs' own folders.
     seeds : sequence of int, optional
-        Only these of each entry's seeds, so that several processes can share a queue.
+        Only these of each entry's seeds.
     only : sequence of str, optional
-        Only entries whose title begins with one of these, for the same reason.
+        Only entries whose title begins with one of these.
     progress : bool
         Draw progress bars.
     note : callable
         Told in one line what begins and what was found.
     """
-    from qtt_hw.train import train
-
-    made = 0
-    loaded: dict[str, Splits] = {}
     entries = load_queue(queue)
-    named = {entry.title: entry for entry in entries}
-    for entry in entries:
-        if only is not None and not entry.title.startswith(tuple(only)):
-            continue
-        plain = entry.load(queue.parent).with_data(entry.data)
-        origin = None if entry.start is None else named[entry.start].load(queue.parent)
-        for seed in entry.seeds:
-            if seeds is not None and seed not in seeds:
+    work = _Queue(queue, results, runs, {entry.title: entry for entry in entries}, progress, note)
+    pending = [
+        (entry, seed)
+        for entry in entries
+        if only is None or entry.title.startswith(tuple(only))
+        for seed in entry.seeds
+        if seeds is None or seed in seeds
+    ]
+    made = 0
+    waiting: Callable[[str], None] | None = None
+    while pending:
+        left: list[tuple[Entry, int]] = []
+        for entry, seed in pending:
+            if {(before.title, number) for before, number in left} & set(work.needed(entry, seed)):
+                left.append((entry, seed))
                 continue
-            config = plain.with_seed(seed)
-            paths = {kind: results / f"{entry.topic}-{kind}.json" for kind in _kinds(config, origin)}
-            wanted = [kind for kind, path in paths.items() if _missing(path, config)]
-            if not wanted:
-                continue
-            key = f"{entry.data} {config.data.model_dump_json()}"
-            if key not in loaded:
-                loaded = {key: config.data.load(entry.data)}
-            splits = loaded[key]
-            note(f"{config.name} seed {seed}: {', '.join(wanted)}")
-            folder = runs / f"{config.name}-seed{seed}"
-            start = None if entry.start is None else runs / f"{entry.start}-seed{seed}"
-            begun = time.strftime("%Y-%m-%d")
-            train(config, splits, folder, start=start, progress=progress)
-            for kind in wanted:
-                row = _row(kind, folder, config, splits, entry.test) | {
-                    "date": begun,
-                    "command": _command(queue, config, entry, named),
-                    "commit": _commit(),
-                }
-                append_row(paths[kind], row)
-                made += 1
-                shown = "test" if entry.test else "validation"
-                note(f"{config.name} seed {seed}: {kind} {shown} {row[f'{shown}_accuracy']:.4f}")
+            try:
+                made += work.rows(entry, seed, waiting)
+                waiting = None
+            except Busy as busy:
+                note(f"{entry.title} seed {seed}: left for later: {busy}")
+                left.append((entry, seed))
+        # Where others train all that is left, the first of it is waited for.
+        waiting = note if len(left) == len(pending) else None
+        pending = left
     return made
 
 
-def _command(queue: Path, config: Config, entry: Entry, named: dict[str, Entry]) -> str:
-    """What makes the entry's rows where they do not stand; the runs that it begins with or learns from come first."""
-    needed = [entry.start]
-    if config.teacher is not None and config.teacher.run is not None:
-        taught_by = Path(config.teacher.run).name.removesuffix(f"-seed{config.train.seed}")
-        needed.append(taught_by if taught_by in named else None)
-    titles = dict.fromkeys([*filter(None, needed), entry.title])
-    only = "".join(f" --only {title}" for title in titles)
-    return f"python -m qtt_hw.results --queue models/{queue.name}{only} --seed {config.train.seed}"
+@dataclass(eq=False)
+class _Queue:
+    """A queue's file, where its rows and runs stand, and its entries by title."""
+
+    file: Path
+    results: Path
+    runs: Path
+    named: dict[str, Entry]
+    progress: bool
+    note: Callable[[str], None]
+    #: The data read last, by its source and options.
+    loaded: dict[str, Splits] = field(default_factory=dict)
+
+    def config(self, entry: Entry, seed: int) -> Config:
+        return entry.load(self.file.parent).with_data(entry.data).with_seed(seed)
+
+    def needed(self, entry: Entry, seed: int) -> list[tuple[str, int]]:
+        """The runs that an entry's begins with or learns from, of those in the queue: titles and seeds."""
+        titles = [entry.start]
+        teacher = self.config(entry, seed).teacher
+        if teacher is not None and teacher.run is not None:
+            titles.append(Path(teacher.run).name.removesuffix(f"-seed{seed}"))
+        return [(title, seed) for title in dict.fromkeys(titles) if title is not None and title in self.named]
+
+    def rows(self, entry: Entry, seed: int, waiting: Callable[[str], None] | None) -> int:
+        """Make the rows of one run that do not stand yet; how many were made. Busy where another process makes them."""
+        from qtt_hw.train import train
+        from qtt_hw.train.store import RunStore
+
+        config = self.config(entry, seed)
+        origin = None if entry.start is None else self.named[entry.start].load(self.file.parent)
+        paths = {kind: self.results / f"{entry.topic}-{kind}.json" for kind in _kinds(config, origin)}
+        if not any(_missing(path, config) for path in paths.values()):
+            return 0
+        name = f"{config.name} seed {seed}"
+        folder = self.runs / f"{config.name}-seed{seed}"
+        self.runs.mkdir(parents=True, exist_ok=True)
+        with locked(self.runs / f".{folder.name}.lock", folder, waiting=waiting):
+            wanted = [kind for kind, path in paths.items() if _missing(path, config)]
+            if not wanted:
+                return 0
+            splits = self._data(entry, config)
+            if waiting is not None and folder.is_dir():
+                with locked(RunStore(folder).lock, folder, waiting=waiting):
+                    pass
+            self.note(f"{name}: {', '.join(wanted)}")
+            start = None if entry.start is None else self.runs / f"{entry.start}-seed{seed}"
+            begun = time.strftime("%Y-%m-%d")
+            train(config, splits, folder, start=start, progress=self.progress)
+            for kind in wanted:
+                row = _row(kind, folder, config, splits, entry.test) | {
+                    "date": begun,
+                    "command": self._command(entry, seed),
+                    "commit": _commit(),
+                }
+                append_row(paths[kind], row)
+                shown = "test" if entry.test else "validation"
+                self.note(f"{name}: {kind} {shown} {row[f'{shown}_accuracy']:.4f}")
+        return len(wanted)
+
+    def _data(self, entry: Entry, config: Config) -> Splits:
+        key = f"{entry.data} {config.data.model_dump_json()}"
+        if key not in self.loaded:
+            self.loaded = {key: config.data.load(entry.data)}
+        return self.loaded[key]
+
+    def _command(self, entry: Entry, seed: int) -> str:
+        """What makes the entry's rows where they do not stand; runs that it begins with or learns from come first."""
+        titles = dict.fromkeys([*(title for title, _ in self.needed(entry, seed)), entry.title])
+        only = "".join(f" --only {title}" for title in titles)
+        return f"python -m qtt_hw.results --queue models/{self.file.name}{only} --seed {seed}"
 
 
 def _kinds(config: Config, origin: Config | None) -> tuple[str, ...]:
@@ -310,9 +373,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", metavar="TITLE", action="append", help="only entries that begin so (may be repeated)")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     given = parser.parse_args(arguments)
-    from qtt_hw.train.stop import Interrupted
 
-    try:
+    def work() -> None:
+        from qtt_hw.train.environment import keep_freed_memory
+
+        keep_freed_memory()
         run_queue(
             given.queue,
             given.results,
@@ -322,13 +387,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             progress=not given.quiet,
             note=lambda text: print(text, file=sys.stderr, flush=True),
         )
-    except Interrupted as stopped:
-        print(stopped, file=sys.stderr)
-        return 128 + stopped.number
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+
+    return run_command("qtt_hw.results", work, whole=arguments is None)
 
 
 if __name__ == "__main__":

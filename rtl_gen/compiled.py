@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from qtt_hw.files import scratch_folder
+
 __all__ = ["load_library"]
 
 COMMAND = ("g++", "-std=c++17", "-O2", "-shared", "-fPIC")
@@ -39,15 +41,14 @@ def load_library(source: Path) -> ctypes.CDLL:
         return ctypes.CDLL(str(kept))
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(dir=kept.parent, prefix="compile-")
-    except OSError:
-        folder = tempfile.TemporaryDirectory(prefix="compile-")
-    with folder as name:
-        made = Path(name) / kept.name
-        _compile(source, made)
-        try:
+        with scratch_folder(kept) as folder:
+            made = folder / kept.name
+            _compile(source, made)
             made.replace(kept)
-        except OSError:
+    except OSError:  # nothing can be kept there
+        with tempfile.TemporaryDirectory(prefix="compile-") as name:
+            made = Path(name) / kept.name
+            _compile(source, made)
             return ctypes.CDLL(str(made))  # stays loaded when the file is gone
     return ctypes.CDLL(str(kept))
 

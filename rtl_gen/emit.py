@@ -1,6 +1,6 @@
 """From a graph and a plan to a BUILD folder: Verilog, primitives, the model, the plan and a manifest.
 
-The folder is written under a temporary name and renamed, so that it is whole or absent.
+The folder is whole or absent, and takes the place of a BUILD folder only: see `qtt_hw.folders`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from amaranth.back import verilog
 
+from qtt_hw.files import write_file
+from qtt_hw.folders import BUILD, folder_writer, refuse_foreign
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load, save
 from rtl_gen.argmax import output_layout
@@ -22,7 +23,7 @@ from rtl_gen.manifest import NAME as MANIFEST
 from rtl_gen.manifest import InputPort, Manifest, OutputPort, Predicted, Sources, Tap
 from rtl_gen.plan.plan import Plan, hardware_of, load_plan, save_plan
 from rtl_gen.plan.search import plan as make_plan
-from rtl_gen.top import Top, port_name
+from rtl_gen.top import Top
 
 __all__ = ["DEFAULT_DEVICE", "TOP", "emit"]
 
@@ -59,14 +60,14 @@ def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
         taps=tuple(
             Tap(
                 stage=spec.node.name,
-                strobe=f"tap_{port_name(spec.node.name)}__strobe",
-                payload=f"tap_{port_name(spec.node.name)}__payload",
+                strobe=f"tap_{name}__strobe",
+                payload=f"tap_{name}__payload",
                 lanes=spec.folding.lanes,
                 lane_bits=spec.out.format.bits,
                 signed=spec.out.format.signed,
                 words=spec.out_words,
             )
-            for spec in (top.specs if top.taps else ())
+            for name, spec in (zip(top.names, top.specs, strict=False) if top.taps else ())
         ),
         predicted=Predicted(interval=plan.cycles, latency=plan.latency),
     )
@@ -94,7 +95,7 @@ def emit(
     ----------
     model : Graph or path of a model.qtt
     build : path
-        Created; an existing BUILD folder is replaced, anything else is refused.
+        Created; an existing BUILD folder is replaced, and anything else refused, also a file in it that is not ours.
     plan : Plan or path, optional
         Without one, the fastest plan for the default device.
     taps : bool
@@ -102,8 +103,7 @@ def emit(
     """
     graph = model if isinstance(model, Graph) else load(Path(model))
     build = Path(build)
-    if build.exists() and not (build / MANIFEST).is_file() and (not build.is_dir() or any(build.iterdir())):
-        raise ValueError(f"{build}: exists and is not a BUILD folder; choose another name")
+    refuse_foreign(build, BUILD)
     where = "the plan" if plan is None or isinstance(plan, Plan) else plan
     if plan is None:
         plan = make_plan(graph, find_device(DEFAULT_DEVICE))
@@ -117,23 +117,14 @@ def emit(
         if found.interval != plan.cycles:
             raise ValueError(f"{graph.name}: the plan says {plan.cycles} cycles, its FIFOs make it {found.interval}")
 
-    build.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{build.name}.", dir=build.parent))
-    try:
+    with folder_writer(build, BUILD) as partial:
         # Any platform but None: multipliers become instances of the family's primitive.
         text = verilog.convert(top, name=TOP, platform=object(), emit_src=False, strip_internal_attrs=True)
-        (partial / DESIGN).write_text(HEADER + _plain_names(text))
+        (partial / DESIGN).write_text(HEADER + _plain_names(text), encoding="utf-8")
         for target in ("sim", "ecp5"):
             shutil.copyfile(PRIMITIVES / f"multiplier_{target}.v", partial / f"primitives_{target}.v")
         save(graph, partial / MODEL)
         save_plan(plan, partial / PLAN)
         manifest = _manifest(graph, plan, top, digest_of(partial / MODEL))
-        (partial / MANIFEST).write_text(json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n")
-        partial.chmod(0o755)
-        if build.exists():
-            shutil.rmtree(build)
-        partial.rename(build)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        write_file(partial / MANIFEST, json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n")
     return manifest

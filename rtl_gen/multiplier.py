@@ -8,13 +8,14 @@ powers of two, has no multiplier: see `rtl_gen.shifter`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value, signed
 
 from rtl_gen.families import Family
 
-__all__ = ["LOGIC_LATENCY", "LaneKind", "latency_of", "multiply"]
+__all__ = ["LOGIC_LATENCY", "LaneKind", "latency_of", "multiply", "pieces", "split"]
 
 #: Cycles from operands to product where it is formed in LUTs, by copies or by shifts.
 LOGIC_LATENCY = 3
@@ -26,6 +27,18 @@ LaneKind = Literal["dsp", "logic", "shift"]
 def latency_of(kind: LaneKind, family: Family) -> int:
     """Cycles from operands to product."""
     return family.multiplier.latency if kind == "dsp" else LOGIC_LATENCY
+
+
+def pieces(bits: int, family: Family) -> int:
+    """Multiplier operands that a signed value of this width takes: one signed, the rest unsigned below it."""
+    return max(1, -(-(bits - 1) // (family.multiplier.bits - 1)))
+
+
+def split(value: Value, family: Family) -> Sequence[tuple[int, Value]]:
+    """(position, piece) such that value = sum of piece << position; every piece fits a signed DSP operand."""
+    bits, count = family.multiplier.bits - 1, pieces(len(value), family)
+    parts: list[tuple[int, Value]] = [(i * bits, value[i * bits : (i + 1) * bits]) for i in range(count - 1)]
+    return [*parts, ((count - 1) * bits, value[(count - 1) * bits :].as_signed())]
 
 
 def multiply(

@@ -16,7 +16,7 @@ from amaranth.utils import ceil_log2
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
 from rtl_gen.families import Family
-from rtl_gen.multiplier import LaneKind, latency_of, multiply
+from rtl_gen.multiplier import LaneKind, latency_of, multiply, pieces, split
 from rtl_gen.shifter import decode, integer_bits, shift_and_negate
 
 __all__ = ["MacArray", "PoolReducer", "shape_of"]
@@ -139,7 +139,16 @@ class MacArray(_Reducer):
         if self.kind == "shift":
             assert isinstance(self.weight_format, Codebook)
             return shift_and_negate(m, x, weight, self.weight_format, name)
-        return multiply(m, platform, x, weight, self.kind, name, self.family)
+        if self.kind == "logic" or pieces(len(weight), self.family) == 1:
+            return multiply(m, platform, x, weight, self.kind, name, self.family)
+        # The integers of the widest codes take several multipliers, whose products are added where they are used.
+        product = Signal(signed(len(x) + len(weight) + 1), name=name)
+        parts = [
+            multiply(m, platform, x, piece, "dsp", f"{name}_{number}", self.family) << place
+            for number, (place, piece) in enumerate(split(weight, self.family))
+        ]
+        m.d.comb += product.eq(sum(parts[1:], parts[0]))
+        return product
 
 
 class PoolReducer(_Reducer):

@@ -7,8 +7,6 @@ rounding term is added into the offset; saturation takes two steps, overflow fir
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -17,15 +15,10 @@ from amaranth.utils import ceil_log2
 from qtt_hw.fixedpoint import Requantizer, bits_for_range
 from rtl_gen.families import Family
 from rtl_gen.memory import Rom
-from rtl_gen.multiplier import multiply
+from rtl_gen.multiplier import multiply, pieces, split
 from rtl_gen.reduce import delay, shape_of
 
 __all__ = ["RequantizeUnit", "latency_of", "multipliers_of"]
-
-
-def pieces(bits: int, family: Family) -> int:
-    """Multiplier operands that a signed value of this width takes: one signed, the rest unsigned below it."""
-    return max(1, -(-(bits - 1) // (family.multiplier.bits - 1)))
 
 
 def _multiplier_bits(requant: Requantizer) -> int:
@@ -155,8 +148,8 @@ class RequantizeUnit(wiring.Component):
                 continue
             factor = rom.data[:m_bits].as_signed()
             total = delay(m, offset, self.family.multiplier.latency, f"b_{lane}")
-            for index, (a_low, a) in enumerate(self._split(acc)):
-                for inner, (f_low, f) in enumerate(self._split(factor)):
+            for index, (a_low, a) in enumerate(split(acc, self.family)):
+                for inner, (f_low, f) in enumerate(split(factor, self.family)):
                     place = index * pieces(m_bits, self.family) + inner
                     product = multiply(m, platform, a, f, "dsp", f"product_{lane}_{place}", self.family)
                     late = delay(m, product, place, f"product_{lane}_{place}")
@@ -165,12 +158,6 @@ class RequantizeUnit(wiring.Component):
                     total = added
             sums.append(total)
         return sums
-
-    def _split(self, value: Value) -> Sequence[tuple[int, Value]]:
-        """(position, piece) such that value = sum of piece << position; every piece fits a signed DSP operand."""
-        bits, count = self.family.multiplier.bits - 1, pieces(len(value), self.family)
-        parts: list[tuple[int, Value]] = [(i * bits, value[i * bits : (i + 1) * bits]) for i in range(count - 1)]
-        return [*parts, ((count - 1) * bits, value[(count - 1) * bits :].as_signed())]
 
     def _row_address(self, m: Module) -> Value:
         if not self.by_channel:

@@ -12,17 +12,13 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.argmax import Argmax, output_layout
 from rtl_gen.fifo import Fifo
 from rtl_gen.fork import Fork
+from rtl_gen.identifiers import identifiers
 from rtl_gen.kinds import Spec
 from rtl_gen.network import Network, edge_at
 from rtl_gen.stream import Gatherer, Splitter
 from rtl_gen.topology import SOURCE, Reader, Topology
 
-__all__ = ["Top", "port_name"]
-
-
-def port_name(stage: str) -> str:
-    """A stage's name as a Verilog identifier."""
-    return "".join(c if c.isalnum() else "_" for c in stage)
+__all__ = ["Top"]
 
 
 class Top(wiring.Component):
@@ -36,7 +32,12 @@ class Top(wiring.Component):
     topology : Topology, optional
         What each stage reads, and the FIFOs; without one the stages are a chain.
     taps : bool
-        Bring out every stage's output: `tap_STAGE__payload` is transferred in each cycle with `tap_STAGE__strobe`.
+        Bring out every stage's output: `tap_NAME__payload` is transferred in each cycle with `tap_NAME__strobe`.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the stages in the hardware, and behind them of the argmax.
     """
 
     def __init__(
@@ -49,16 +50,12 @@ class Top(wiring.Component):
     ):
         self.specs, self.in_lanes, self.taps = list(specs), in_lanes, taps
         self.topology = topology or Topology.chain(len(self.specs))
-        self.names = [port_name(spec.node.name) for spec in self.specs]
-        if len(set(self.names)) != len(self.names):
-            twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise ValueError(f"two stages share the port name {twice!r}")
+        self.names = [*identifiers([spec.node.name for spec in self.specs]), "argmax"]
         if None in self.topology.fifos.values():
             raise ValueError("a FIFO without end is only predicted, not built")
         self.family = self.specs[0].family
         last = self.specs[-1].out
         self.classes = last.positions * last.channels
-        self.names.append("argmax")
         first = edge_at(self.specs, self.topology.readers[SOURCE][0]).format
         members = {
             "i": In(stream.Signature(unsigned(in_lanes * first.bits))),

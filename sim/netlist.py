@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from boards.step import Progress
 from boards.synthesis import library_folder, synthesise
+from qtt_hw.files import scratch_folder
+from qtt_hw.folders import NETLIST, folder_writer
 from rtl_gen.families import ECP5
 from rtl_gen.manifest import NAME, Manifest, Sources
 from sim.ecp5_blocks import block_ram, multiplier
@@ -40,13 +41,7 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress |
     """
     build, folder = Path(build), Path(folder)
     manifest = Manifest.load(build)
-    if folder.exists() and not (folder / "netlist.v").is_file():
-        raise ValueError(f"{folder}: exists and is not a netlist's folder; choose another name")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
-        work, whole = Path(name) / "yosys", Path(name) / "whole"
-        work.mkdir()
-        whole.mkdir()
+    with folder_writer(folder, NETLIST) as whole, scratch_folder(folder) as work:
         sources = [build / source for source in manifest.sources.ecp5]
         cells = synthesise(sources, manifest.top, work, ECP5, progress=progress)
         (work / "netlist.v").replace(whole / "netlist.v")
@@ -55,9 +50,6 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress |
             shutil.copyfile(build / part, whole / part)
         changed = manifest.model_copy(update={"sources": Sources(simulation=("netlist.v", "cells.v"))})
         (whole / NAME).write_text(changed.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        whole.replace(folder)
     return folder
 
 

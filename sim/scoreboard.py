@@ -23,8 +23,9 @@ Words = NDArray[np.uint32]
 class FirstDifference(BaseModel):
     """Where simulation and golden model part: the earliest sample, in it the earliest stage, in it the first element.
 
-    `stage` is a stage of the graph, or "argmax" or "last" (the flag that ends a sample) of the output. `expected` is
-    None for a word that should not exist, `got` and `cycle` are None for one that never came.
+    `stage` is a stage of the graph, or "argmax" or "last" (the flag that ends a sample) of the output; "the output's
+    argmax" where a stage has that name. `expected` is None for a word that should not exist, `got` and `cycle` are None
+    for one that never came.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -210,9 +211,13 @@ class Scoreboard:
         rows = [None if row is None else int(unpack(row[None], 1, bits + 1, False)[0, 0]) for row in (expected, got)]
         if rows[0] is not None and rows[1] is not None and rows[0] >> bits != rows[1] >> bits:
             classes = self._streams[0].words - 1
-            return "last", min(word, classes - 1), rows[0] >> bits, rows[1] >> bits
+            return self._part("last"), min(word, classes - 1), rows[0] >> bits, rows[1] >> bits
         values = [None if row is None else (row & ((1 << bits) - 1)) for row in rows]
         signed = [None if value is None else value - (value >> (bits - 1) << bits) for value in values]
         if word == self._streams[0].words - 1:
-            return "argmax", 0, signed[0], signed[1]
+            return self._part("argmax"), 0, signed[0], signed[1]
         return self._graph.nodes[-1].name, word, signed[0], signed[1]
+
+    def _part(self, name: str) -> str:
+        """What a part of the output that is no logit is called."""
+        return f"the output's {name}" if any(node.name == name for node in self._graph.nodes) else name

@@ -1,6 +1,7 @@
 """Settings of the whole suite, and processes that compute together."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,15 @@ from hypothesis import settings
 # A shared machine makes any single example slow now and then; that says nothing about the code.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+# Signals are heard, here and in child processes, also where the suite was started by what ignores them, as nohup does.
+for number, heard in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGTERM, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, heard)
 
 
 @pytest.fixture

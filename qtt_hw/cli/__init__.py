@@ -2,81 +2,24 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 
-import typer
-from pydantic import ValidationError
+from qtt_hw.process import run_command
 
-from qtt_hw.cli import demonstrate, hardware, model
-from qtt_hw.errors import one_line
-
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    name="qtt",
-    help="From a PyTorch 3D CNN to a proven FPGA accelerator: train, freeze, plan, emit, cosim, build.",
-    epilog="Start with: qtt demo",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-for part in (model, hardware, demonstrate):
-    part.add_to(app)
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; 0 on success, 1 with one line on stderr on a failure, 2 on a usage error."""
-    try:
-        with _terminable():
-            code = app(list(sys.argv[1:] if arguments is None else arguments), prog_name="qtt", standalone_mode=False)
-        # typer turns Ctrl-C into this code by itself, and says nothing.
-        return _fail("interrupted", 130) if code == 130 else code if isinstance(code, int) else 0
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
-    except _Terminated:
-        return _fail("terminated", 128 + signal.SIGTERM)
-    except ValidationError as error:
-        return _fail(str(one_line(error, "qtt")), 1)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename is not None else ""
-        return _fail(f"{where}{error.strerror or error}", 1)
-    except ValueError as error:
-        return _fail(str(error), 1)
-    except Exception as error:
-        number = getattr(error, "number", None)
-        if type(error).__name__ == "Interrupted" and isinstance(number, int):
-            return _fail(str(error), 128 + number)
-        # What typer raises for a wrong command line differs in its base class from version to version.
-        message = getattr(error, "format_message", None)
-        if message is None:
-            raise
-        return _fail(f"{message().rstrip('.')}; see qtt --help", 2)
+    """Run one verb; 0 on success, 1 with one line on stderr on a failure, 2 on a usage error.
 
+    Without arguments it is the whole process's work, with sys.argv's.
+    """
 
-class _Terminated(BaseException):
-    """SIGTERM arrived: unwind, so that what is half-written is removed and child processes end."""
+    def work() -> int:
+        # Only here, where a signal already ends in one line: the verbs' own imports take a while.
+        from qtt_hw.cli.verbs import run_verb
 
+        return run_verb(sys.argv[1:] if arguments is None else arguments)
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"qtt: {' '.join(message.split())}", file=sys.stderr)
-    return code
+    return run_command("qtt", work, whole=arguments is None)

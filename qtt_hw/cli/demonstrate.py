@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from qtt_hw.cli.model import Json
-from qtt_hw.cli.show import example, number, progress, report, rows_table
+from qtt_hw.cli.show import example, note, number, progress, report, rows_table
 
 __all__ = ["add_to"]
 
@@ -28,10 +28,12 @@ def demo(
     Takes minutes. A second call goes on where the first stopped, or shows the results at once.
     """
     from qtt_hw.demonstration import demo as run
+    from qtt_hw.train.environment import keep_freed_memory
 
+    keep_freed_memory()
     with progress() as show:
         show("demo")
-        result = run(output, progress=show)
+        result = run(output, progress=show, note=note)
     rows = [
         ("accuracy", f"{result.accuracy:.4f} of {number(result.samples)} test solids, integer model"),
         ("weights", number(result.weight_bytes, unit="bytes")),

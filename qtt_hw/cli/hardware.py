@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,7 +11,18 @@ from rich import box
 from rich.table import Table
 
 from qtt_hw.cli.model import Data, Json, Split
-from qtt_hw.cli.show import example, file_to_write, note, number, progress, report, rows_table, shape, within
+from qtt_hw.cli.show import (
+    data_read,
+    example,
+    file_to_write,
+    note,
+    number,
+    progress,
+    report,
+    rows_table,
+    shape,
+    within,
+)
 
 if TYPE_CHECKING:
     from rtl_gen.plan.plan import Plan
@@ -69,21 +81,29 @@ def plan(
     """
     from qtt_hw.flow import CLOCKS, RATES
     from qtt_hw.flow import plan as run
-    from rtl_gen.plan.plan import save_plan
+    from rtl_gen.plan.plan import is_plan, save_plan
 
     if output is not None:
-        file_to_write(output, "-o")
+        file_to_write(output, "-o", "a plan", is_plan)
     within("--fps", fps, *RATES)
     within("--clock-mhz", clock_mhz, *CLOCKS)
     given = shape(input)
     with progress() as show:
         show("plan")
+        splits = None
+        if data is not None:
+            from qtt_hw.train.config import load_config
+
+            if not model.endswith(".toml"):
+                raise ValueError(f"--data {data}: is for a configuration; {model} holds its own input and classes")
+            splits = load_config(model).data.load(data)
+            data_read(splits)
         result = run(
             model,
             device,
             fps=fps,
             clock_mhz=clock_mhz,
-            data=data,
+            data=splits,
             input_shape=given,
             classes=classes,
             lanes=lanes,
@@ -174,11 +194,16 @@ def emit(
 
 
 def _samples(text: str) -> int | None:
-    if text in ("all", "0"):
+    if text == "all":
         return None
-    if not text.isdecimal():
-        raise ValueError(f"--samples {text}: expected a number, or all")
+    if not re.fullmatch("[0-9]{1,18}", text) or not int(text):
+        raise ValueError(f"--samples {text}: expected a number from 1, or all")
     return int(text)
+
+
+def _is_waveform(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(1) == b"$"
 
 
 def cosim(
@@ -203,12 +228,16 @@ def cosim(
 
     count = _samples(samples)
     if vcd is not None:
-        file_to_write(vcd, "--vcd")
+        file_to_write(vcd, "--vcd", "a waveform", _is_waveform)
     graph = load(build / Manifest.load(build).model)
     with progress() as show:
         show("data", text=data)
         splits = samples_of(graph, data, split)
-        total = len(splits[split]) if count is None else count
+        read = data_read(splits)
+        there = len(splits[split])
+        if count is not None and count > there:
+            raise ValueError(f"--samples {count}: the {split} split has {there}; give 1 to {there}, or all")
+        total = count or there
         show("cosim", text="compiling")
         result = run(
             build,
@@ -230,7 +259,7 @@ def cosim(
         ("latency", f"{number(result.latency)} simulated, {number(result.predicted_latency)} predicted"),
         ("simulated", f"{number(result.simulated_cycles)} cycles in {number(result.seconds, 1)} s"),
     ]
-    report(result, json, rows_table(str(build), rows))
+    report(result, json, rows_table(str(build), rows), data=read)
     if not result.equal:
         facts = [text for text in (result.failure, difference, result.hint) if text is not None]
         note(f"{build}: not equal: {'; '.join(facts)}")

@@ -9,7 +9,18 @@ import typer
 from rich import box
 from rich.table import Table
 
-from qtt_hw.cli.show import example, file_to_write, note, number, progress, report, rows_table, shape, within
+from qtt_hw.cli.show import (
+    data_read,
+    example,
+    file_to_write,
+    note,
+    number,
+    progress,
+    report,
+    rows_table,
+    shape,
+    within,
+)
 
 __all__ = ["Data", "Json", "Split", "add_to"]
 
@@ -19,7 +30,8 @@ Data = Annotated[
     typer.Option(
         metavar="SOURCE",
         help="modelnet10, mnist, cifar10 or another named set, its folder, a folder of class folders of .npy volumes, "
-        "an .npz with x and y, solids (generated), or file.py:Dataset.",
+        "an .npz with x and y (and x_val, x_test, labels, axes) or as MedMNIST's, solids (generated), or "
+        "file.py:Dataset; options behind commas: own.npz,axes=NCDHW.",
     ),
 ]
 Split = Annotated[str, typer.Option(metavar="NAME", help="train, validation or test.")]
@@ -60,8 +72,10 @@ def train(
     """Train with quantisation in the loop, as a configuration describes; resumes where it was cut off."""
     from qtt_hw.train import load_config
     from qtt_hw.train import train as run
+    from qtt_hw.train.environment import keep_freed_memory
     from qtt_hw.train.processes import is_first
 
+    keep_freed_memory()
     loaded = load_config(config)
     if plan is not None:
         from rtl_gen.plan.plan import load_plan
@@ -80,7 +94,9 @@ def train(
             show(f"train {phase}", step, steps, text)
 
         show("data", text=data)
-        result = run(loaded, data, out, start=start, accelerator=accelerator, progress=training)
+        splits = loaded.data.load(data)
+        read = data_read(splits) if is_first() else None
+        result = run(loaded.with_data(splits), splits, out, start=start, accelerator=accelerator, progress=training)
     if not is_first():  # of torchrun's processes one prints
         return
     rows: list[tuple[str, object]] = [
@@ -95,7 +111,7 @@ def train(
         ("samples", f"{number(result.train_samples)} train, {number(result.validation_samples)} validation"),
         ("time", number(result.seconds, 1, "s")),
     ]
-    report(result, json, rows_table(f"{result.name}, seed {result.seed}, trained", rows))
+    report(result, json, rows_table(f"{result.name}, seed {result.seed}, trained", rows), data=read)
 
 
 def compress(
@@ -113,12 +129,19 @@ def compress(
 ) -> None:
     """Make a dense network small enough for a device: ranks by the planner, learning-compression, integers, a plan."""
     from qtt_hw.compression import compress as run
+    from qtt_hw.compression import configuration
+    from qtt_hw.train.environment import keep_freed_memory
 
     within("--max-accuracy-drop", max_accuracy_drop, 0, 100)
+    keep_freed_memory()
+    config = configuration(source)
     with progress() as show:
+        show("data", text=data)
+        splits = config.data.load(data)
+        read = data_read(splits)
         result = run(
-            source,
-            data,
+            config.with_data(splits),
+            splits,
             out,
             device=device,
             max_accuracy_drop=max_accuracy_drop,
@@ -140,7 +163,7 @@ def compress(
     for index, point in enumerate(result.front):
         cost = f"{number(point.cycles)} cycles, {number(point.brams)} block RAMs, {number(point.parameters)} parameters"
         rows.append(("" if index else "front", f"{point.accuracy:.4f}: {cost}"))
-    report(result, json, rows_table(f"{source}, compressed", rows))
+    report(result, json, rows_table(f"{source}, compressed", rows), data=read)
     if not result.met:
         raise ValueError(f"{source}: the accuracy drops by {result.drop:.2f} points, more than {max_accuracy_drop:g}")
 
@@ -152,8 +175,9 @@ def freeze(
 ) -> None:
     """Write the integer model of a training run as one file."""
     from qtt_hw.flow import freeze_run
+    from qtt_hw.graph.file import is_model
 
-    file_to_write(output, "-o")
+    file_to_write(output, "-o", "a model file", is_model)
     with progress() as show:
         show("freeze")
         result = freeze_run(run, output)
@@ -189,12 +213,14 @@ def evaluate(
     with progress() as show:
         show("data", text=data)
         splits = samples_of(graph, data, split)
+        read = data_read(splits)
         total = len(splits[split])
         if also is None or also_data is None:
             result = run(graph, splits, split, progress=lambda done: show("eval", done, total))
         else:
             second = load(also)
             others = samples_of(second, also_data, split)
+            data_read(others)
             result = evaluate_streams(
                 [graph, second], [splits, others], split, progress=lambda done: show("eval", done, 2 * total)
             )
@@ -204,7 +230,7 @@ def evaluate(
     if result.accuracy_unseen is not None:
         rows.append(("  not in training", f"{result.accuracy_unseen:.4f} of {number(result.samples_unseen)} samples"))
     rows.append(("weights", number(result.weight_bytes, unit="bytes")))
-    report(result, json, rows_table(f"{result.model} on {result.data}", rows))
+    report(result, json, rows_table(f"{result.model} on {result.data}", rows), data=read)
 
 
 def check(
@@ -214,7 +240,7 @@ def check(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Which layers can be lowered, and for each that cannot, what to use instead; fails if there is one."""
+    """Which layers can be lowered, and for each that cannot, what there is instead; fails if there is one."""
     from qtt_hw.flow import check_source
 
     given = shape(input)
@@ -222,6 +248,7 @@ def check(
         show("check")
         result = check_source(model, given)
     table = Table("layer", "type", "supported", "instead", title=model, title_justify="left", box=box.SIMPLE)
+    table.columns[-1].overflow = "fold"
     for row in result.layers:
         table.add_row(row.layer or "(model)", row.type, "yes" if row.supported else "no", row.instead)
     report(result, json, table)

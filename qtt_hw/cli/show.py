@@ -6,9 +6,9 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel
 from rich import box
@@ -20,7 +20,22 @@ from rich.table import Table
 from qtt_hw.errors import short
 from qtt_hw.window import MOST_VALUES
 
-__all__ = ["Show", "example", "file_to_write", "note", "number", "progress", "report", "rows_table", "shape", "within"]
+if TYPE_CHECKING:
+    from qtt_hw.data import DataSummary, Splits
+
+__all__ = [
+    "Show",
+    "data_read",
+    "example",
+    "file_to_write",
+    "note",
+    "number",
+    "progress",
+    "report",
+    "rows_table",
+    "shape",
+    "within",
+]
 
 #: Digits of a size on the command line.
 LONGEST = 16
@@ -58,7 +73,7 @@ def progress(*, shown: bool = True) -> Iterator[Show]:
             BarColumn(bar_width=30),
             TextColumn("{task.fields[amount]:>12}"),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
         )
         with Bar(*columns, console=console, refresh_per_second=4) as bar:
             bars = _Bars(bar, console)
@@ -109,12 +124,13 @@ class _Lines:
         self._step = ""
 
 
-def report(result: BaseModel, json: bool, *tables: Table) -> None:
-    """Print the result: one object on one line, or tables for people."""
+def report(result: BaseModel, json: bool, *tables: Table, data: DataSummary | None = None) -> None:
+    """Print the result: one object on one line, in which `dataset` says what data was read, or tables for people."""
     if json:
-        print(result.model_dump_json())
+        text = result.model_dump_json()
+        print(text if data is None else f'{text[:-1]},"dataset":{data.model_dump_json()}}}')
         return
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names of files and layers stand as they are
     for table in tables:
         console.print(table)
 
@@ -139,12 +155,26 @@ def note(text: str) -> None:
     print(f"qtt: {' '.join(text.split())}", file=sys.stderr)
 
 
-def file_to_write(path: Path, option: str) -> Path:
-    """The path, after a check that a file can be put there; raises ValueError naming the option."""
+def data_read(splits: Splits) -> DataSummary:
+    """Say in one line on stderr what data was read."""
+    from qtt_hw.data import summarise
+
+    found = summarise(splits)
+    note(f"data: {found}")
+    return found
+
+
+def file_to_write(path: Path, option: str, what: str, ours: Callable[[Path], bool]) -> Path:
+    """The path, after a check that a file can be put there; raises ValueError naming the option.
+
+    A file that stands there is replaced only if it is empty or `ours` says that it is `what` is to be written.
+    """
     if path.is_dir():
         raise ValueError(f"{option} {path}: is a folder; give a file name")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"{option} {path}: the folder {path.parent} does not exist")
+    if path.is_file() and path.stat().st_size and not ours(path):
+        raise ValueError(f"{option} {path}: exists and is not {what}; choose another name")
     return path
 
 

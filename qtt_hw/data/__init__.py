@@ -3,5 +3,6 @@
 from qtt_hw.data.augment import Augmentation, augment
 from qtt_hw.data.samples import Samples, Splits
 from qtt_hw.data.sources import load
+from qtt_hw.data.summary import DataSummary, summarise
 
-__all__ = ["Augmentation", "Samples", "Splits", "augment", "load"]
+__all__ = ["Augmentation", "DataSummary", "Samples", "Splits", "augment", "load", "summarise"]

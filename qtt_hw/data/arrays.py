@@ -1,20 +1,73 @@
-"""Arrays of a user's data set made into bytes and class indices, with errors that name where they came from."""
+"""Arrays of a user's data set made into samples of bytes and class indices, with errors that name where they came from.
+
+The keys are x and y, x_val and y_val, x_test and y_test, or MedMNIST's train_images, train_labels and so on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qtt_hw.data.axes import in_order, parse_axes, sample_axes, spelled
+from qtt_hw.data.labels import class_indices, class_names, names_in
 from qtt_hw.data.samples import Samples
 
-__all__ = ["Raw", "as_bytes", "from_mapping", "load_folder", "load_npz", "read_npz"]
+__all__ = ["Raw", "as_bytes", "from_mapping", "has_validation", "is_known"]
 
-#: Training samples, test samples where the source brings its own, class names.
-Raw = tuple[Samples, Samples | None, tuple[str, ...]]
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """What a source holds, before anything is held out of it.
+
+    Parameters
+    ----------
+    train : Samples
+    test, validation : Samples, optional
+        Where the source brings its own.
+    labels : tuple of str
+        Class names, by index.
+    read : str
+        What was read as what, in a few words.
+    notes : tuple of str
+        What the user should know, such as arrays that were not read.
+    """
+
+    train: Samples
+    test: Samples | None
+    labels: tuple[str, ...]
+    validation: Samples | None = None
+    read: str = ""
+    notes: tuple[str, ...] = ()
+
+
+#: The keys that hold samples or labels: x, x_train, x_val, x_test; train_images, val_images, test_images; and so on.
+_KEY = re.compile(r"(?P<kind>x|y)(?:_(?P<part>[a-z]+))?|(?P<first>[a-z]+)_(?P<what>images|labels)")
+_PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+
+
+def _role(key: str) -> tuple[str, str] | None:
+    """(part, "x" or "y") of a key; None of one that is neither samples nor labels."""
+    match = _KEY.fullmatch(key.lower())
+    if match is None:
+        return None
+    part = _PARTS.get(match["part"] or match["first"] or "train")
+    kind = match["kind"] or {"images": "x", "labels": "y"}[match["what"]]
+    return None if part is None else (part, kind)
+
+
+def is_known(key: str) -> bool:
+    """Whether a key is read."""
+    return key in ("labels", "axes") or _role(key) is not None
+
+
+def has_validation(keys: Iterable[str]) -> bool:
+    """Whether one of the keys holds validation samples."""
+    return any(_role(key) == ("validation", "x") for key in keys)
 
 
 def as_bytes(values: Any, where: str) -> NDArray[np.uint8]:
@@ -30,133 +83,120 @@ def as_bytes(values: Any, where: str) -> NDArray[np.uint8]:
         first = [int(i) for i in np.argwhere(~np.isfinite(array))[0]]
         raise ValueError(f"{where}: holds NaN or infinity, first at {first}; expected uint8 or bool")
     if array.size and (array.min() < 0 or array.max() > 255 or (array != np.floor(array)).any()):
+        scaled = array.min() >= 0 and array.max() <= 1
+        hint = "; scale it back, such as by (255 * x).round()" if scaled else ""
         raise ValueError(
-            f"{where}: {array.dtype} values from {array.min():g} to {array.max():g}, expected whole numbers 0 to 255"
+            f"{where}: {array.dtype} values from {array.min():g} to {array.max():g}, expected whole numbers 0 to "
+            f"255{hint}"
         )
     return array.astype(np.uint8)
 
 
-def _volumes(values: Any, where: str) -> NDArray[np.uint8]:
-    """uint8 [N, D, H, W, C] of [N, D, H, W, C], [N, D, H, W] (one channel) or [N, H, W] (one plane, one channel)."""
+def _samples_array(values: Any, where: str) -> NDArray[np.uint8]:
     x = as_bytes(values, where)
-    if x.ndim == 3:
-        x = x[:, None]
-    if x.ndim == 4:
-        x = x[..., None]
-    if x.ndim != 5 or 0 in x.shape:
+    if not 3 <= x.ndim <= 5 or 0 in x.shape:
         raise ValueError(
-            f"{where}: shape {list(np.shape(values))}, expected [N, D, H, W, C], [N, D, H, W] or [N, H, W]"
+            f"{where}: shape {list(np.shape(values))}, expected [N, D, H, W, C], [N, D, H, W], [N, H, W], or what its "
+            "axes say"
         )
     return x
 
 
-def _classes(values: Any, count: int, labels: tuple[str, ...] | None, where: str) -> NDArray:
-    y = np.asarray(values)
-    if y.ndim != 1:
-        raise ValueError(f"{where}: shape {list(y.shape)}, expected [N]")
-    if len(y) != count:
-        raise ValueError(f"{where}: {len(y)} labels for {count} samples")
-    if y.dtype.kind == "U":
-        known = {name: index for index, name in enumerate(labels or sorted(set(y.tolist())))}
-        for name in y.tolist():
-            if name not in known:
-                raise ValueError(f"{where}: class {name!r} is not one of {', '.join(known)}")
-        return np.array([known[name] for name in y.tolist()], dtype=np.int64)
-    if not np.issubdtype(y.dtype, np.integer):
-        raise ValueError(f"{where}: holds {y.dtype}, expected integers from 0, or class names")
-    limit = len(labels) if labels else None
-    if y.min() < 0 or (limit is not None and y.max() >= limit):
-        raise ValueError(f"{where}: classes {y.min()} to {y.max()}, expected 0 to {limit - 1 if limit else 'N - 1'}")
-    return y.astype(np.int64)
+def _keys(arrays: Mapping[str, Any], where: str) -> dict[str, tuple[str, str]]:
+    """By part, the keys of its samples and its labels.
+
+    Raises
+    ------
+    ValueError
+        When a part has one without the other or two of one, or there is nothing to train on.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for key in arrays:
+        role = _role(key)
+        if role is None:
+            continue
+        if role in found:
+            raise ValueError(f"{where}: holds both {found[role]} and {key}; expected one of them")
+        found[role] = key
+    for kind in ("x", "y"):
+        if ("train", kind) not in found:
+            raise ValueError(
+                f"{where}: has no {kind}; expected x and y, optionally x_val, y_val, x_test, y_test, labels and axes, "
+                "or train_images, train_labels and so on"
+            )
+    parts = {}
+    for part in dict.fromkeys(part for part, _ in found):
+        samples, labels = found.get((part, "x")), found.get((part, "y"))
+        if samples is None or labels is None:
+            raise ValueError(
+                f"{where}: has {samples or labels} alone: samples and labels come together, such as x_test and y_test"
+            )
+        parts[part] = (samples, labels)
+    return parts
 
 
-def from_mapping(arrays: Mapping[str, Any], where: str) -> Raw:
-    """Samples of the keys x and y, and of x_test, y_test and labels where they are present."""
-    for key in ("x", "y"):
-        if key not in arrays:
-            raise ValueError(f"{where}: has no {key}; expected x and y, optionally x_test, y_test and labels")
-    if ("x_test" in arrays) != ("y_test" in arrays):
-        raise ValueError(f"{where}: x_test and y_test come together")
-    labels: tuple[str, ...] | None = None
-    if "labels" in arrays:
-        labels = tuple(str(name) for name in np.asarray(arrays["labels"]).tolist())
-    elif np.asarray(arrays["y"]).dtype.kind == "U":
-        labels = tuple(sorted(set(np.asarray(arrays["y"]).tolist())))
-    x = _volumes(arrays["x"], f"{where}: x")
-    y = _classes(arrays["y"], len(x), labels, f"{where}: y")
-    labels = labels or tuple(str(index) for index in range(int(y.max()) + 1))
-    train = Samples(x, y)
-    if "x_test" not in arrays:
-        return train, None, labels
-    x_test = _volumes(arrays["x_test"], f"{where}: x_test")
-    if x_test.shape[1:] != x.shape[1:]:
-        raise ValueError(f"{where}: x_test has samples of {list(x_test.shape[1:])}, x of {list(x.shape[1:])}")
-    return train, Samples(x_test, _classes(arrays["y_test"], len(x_test), labels, f"{where}: y_test")), labels
+def from_mapping(arrays: Mapping[str, Any], where: str, axes: str | None = None) -> Raw:
+    """Samples, labels and class names of a mapping, with the source's own validation and test samples.
+
+    Parameters
+    ----------
+    arrays : mapping
+    where : str
+        For messages.
+    axes : str, optional
+        Of x, such as "NCDHW"; else those of the key `axes`, else what its sizes leave no doubt about.
+
+    Raises
+    ------
+    ValueError
+        One line that names the source and the key.
+    """
+    keys = _keys(arrays, where)
+    order = _given_axes(arrays, axes, where)
+    names = class_names(arrays["labels"], f"{where}: labels") if "labels" in arrays else None
+    key, label_key = keys["train"]
+    x = _samples_array(arrays[key], f"{where}: {key}")
+    remedy = f"say which by an array axes beside it, or behind the source: {where},axes={{axes}}"
+    if order is None and key.lower().endswith("_images") and x.ndim == 4 and x.shape[-1] == 3 < min(x.shape[1:3]):
+        order = "HWC"  # MedMNIST's
+    order = sample_axes(x.shape[1:], order, f"{where}: {key}", remedy)
+    if names is None:
+        names = names_in(arrays[label_key])
+    y = class_indices(arrays[label_key], len(x), names, f"{where}: {label_key}")
+    names = names or tuple(str(index) for index in range(int(y.max()) + 1))
+    parts = {"train": Samples(in_order(x, order), y)}
+    for part, (key, label_key) in keys.items():
+        if part == "train":
+            continue
+        other = _samples_array(arrays[key], f"{where}: {key}")
+        if other.shape[1:] != x.shape[1:]:
+            raise ValueError(
+                f"{where}: {key} has samples of {list(other.shape[1:])}, {keys['train'][0]} of {list(x.shape[1:])}"
+            )
+        parts[part] = Samples(
+            in_order(other, order), class_indices(arrays[label_key], len(other), names, f"{where}: {label_key}")
+        )
+    dtype = np.asarray(arrays[keys["train"][0]]).dtype
+    ignored = [key for key in arrays if not is_known(key)]
+    return Raw(
+        parts["train"],
+        parts.get("test"),
+        names,
+        parts.get("validation"),
+        f"{keys['train'][0]} {dtype} {list(x.shape)} as {spelled('N' + order)}",
+        (f"not read: {', '.join(ignored)}",) if ignored else (),
+    )
 
 
-def read_npz(path: Path, keys: Sequence[str] | None = None) -> dict[str, NDArray]:
-    """Every array of an npz file, or those of the given keys, without pickle."""
-    try:
-        # The stream is ours to close: numpy leaves its own open when the archive is damaged.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            wanted = archive.files if keys is None else keys
-            found = {key: archive[key] for key in wanted if key in archive}
-    except Exception as error:  # zipfile, zlib and EOF errors share no base class
-        raise ValueError(f"{path}: not a readable npz file of plain arrays: {_one_line(error)}") from None
-    for key in keys or ():
-        if key not in found:
-            raise ValueError(f"{path}: has no {key}")
-    return found
-
-
-def load_npz(path: Path) -> Raw:
-    """Samples of an npz file with x and y, read without pickle."""
-    return from_mapping(read_npz(path), str(path))
-
-
-def load_folder(folder: Path) -> Raw | None:
-    """Samples of class folders of .npy volumes, with train/ and test/ above them or not; None if there are none."""
-    if (folder / "train").is_dir():
-        labels = _class_names(folder / "train")
-        if not labels:
-            return None
-        test = None
-        if (folder / "test").is_dir():
-            unknown = set(_class_names(folder / "test")) - set(labels)
-            if unknown:
-                raise ValueError(f"{folder / 'test' / min(unknown)}: a class that {folder / 'train'} does not have")
-            test = _read_classes(folder / "test", labels)
-        return _read_classes(folder / "train", labels), test, labels
-    labels = _class_names(folder)
-    return (_read_classes(folder, labels), None, labels) if labels else None
-
-
-def _class_names(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(child.name for child in folder.iterdir() if child.is_dir() and any(child.glob("*.npy"))))
-
-
-def _read_classes(folder: Path, labels: tuple[str, ...]) -> Samples:
-    volumes: list[NDArray[np.uint8]] = []
-    classes: list[int] = []
-    for index, name in enumerate(labels):
-        for path in sorted((folder / name).glob("*.npy")):
-            try:
-                array = np.load(path, allow_pickle=False)
-            except (ValueError, OSError, EOFError) as error:
-                raise ValueError(f"{path}: not a readable .npy file: {_one_line(error)}") from None
-            volume = as_bytes(array, str(path))
-            if volume.ndim == 3:
-                volume = volume[..., None]
-            if volume.ndim != 4:
-                raise ValueError(f"{path}: shape {list(array.shape)}, expected one volume [D, H, W] or [D, H, W, C]")
-            if volumes and volume.shape != volumes[0].shape:
-                raise ValueError(f"{path}: shape {list(volume.shape)}, the first volume has {list(volumes[0].shape)}")
-            volumes.append(volume)
-            classes.append(index)
-    if not volumes:
-        raise ValueError(f"{folder}: no class folders of .npy volumes")
-    return Samples(np.stack(volumes), np.array(classes, dtype=np.int64))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _given_axes(arrays: Mapping[str, Any], option: str | None, where: str) -> str | None:
+    """The axes that the option names, or the array `axes`, which must agree."""
+    own = arrays.get("axes")
+    if own is not None:
+        stored = np.asarray(own)
+        own = parse_axes(str(stored.item()) if stored.ndim == 0 else "".join(map(str, stored.tolist())), where)
+    if option is None:
+        return own
+    given = parse_axes(option, where)
+    if own is not None and own != given:
+        raise ValueError(f"{where}: says itself that its axes are N{own}, the option says N{given}")
+    return given

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qtt_hw.data.arrays import Raw, read_npz
+from qtt_hw.data.arrays import Raw
+from qtt_hw.data.labels import class_indices, class_names
+from qtt_hw.data.npz import read_npz
 from qtt_hw.data.options import require
 from qtt_hw.data.prepare import Unusable, prepare
 from qtt_hw.data.samples import Samples
@@ -93,7 +95,8 @@ def load_cifar(folder: Path, layout: Layout | None) -> Raw:
         return _load_jpegs(folder)
     labels = _label_names(folder / layout.names, layout)
     train, test = (_read_batches(folder, files, layout) for files in (layout.train, layout.test))
-    return train, test, labels
+    read = f"binary batches uint8 [{len(train)}, {CHANNELS}, {EDGE}, {EDGE}] as N, C, H, W"
+    return Raw(train, test, labels, read=read)
 
 
 def _label_names(path: Path, layout: Layout) -> tuple[str, ...]:
@@ -139,7 +142,7 @@ def _load_jpegs(folder: Path) -> Raw:
     (train, labels), (test, others) = map(_load_jpegs_of, paths)
     if labels != others:
         raise ValueError(f"{folder}: its two files name different classes")
-    return train, test, labels
+    return Raw(train, test, labels, read=f"{len(train)} JPEG images of {EDGE} x {EDGE} pixels in RGB")
 
 
 def _load_jpegs_of(path: Path) -> tuple[Samples, tuple[str, ...]]:
@@ -152,13 +155,11 @@ def _load_jpegs_of(path: Path) -> tuple[Samples, tuple[str, ...]]:
 def _index(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
     """Where streams begin and end [N + 1], classes [N], and class names, checked."""
     arrays = read_npz(path, ("offset", "y", "classes"))
-    offset, y = arrays["offset"].astype(np.int64), arrays["y"].astype(np.int64)
-    labels = tuple(str(name) for name in arrays["classes"])
+    offset, y = arrays["offset"].astype(np.int64), arrays["y"]
+    labels = class_names(arrays["classes"], f"{path}: classes")
     if y.ndim != 1 or not len(y) or offset.shape != (len(y) + 1,) or offset[0] < 0 or (np.diff(offset) < 4).any():
         raise ValueError(f"{path}: expected rising offsets [N + 1] of N streams and classes y [N]")
-    if y.min() < 0 or y.max() >= len(labels):
-        raise ValueError(f"{path}: y: classes {y.min()} to {y.max()}, expected 0 to {len(labels) - 1}")
-    return offset, y, labels
+    return offset, class_indices(y, len(y), labels, f"{path}: y"), labels
 
 
 def read_jpegs(path: Path, offset: NDArray[np.int64]) -> NDArray[np.uint8]:

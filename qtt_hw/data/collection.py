@@ -25,12 +25,14 @@ class Collection:
         Samples of one group stay on one side.
     labels : tuple of str
         Class names, by index.
-    test : bool array, [N], optional
-        The set's own test samples.
+    test, validation : bool array, [N], optional
+        The set's own test and validation samples.
     training : uint8 array, [N, K, D, H, W, C], optional
         What is trained on in place of a sample: K others from the same file.
     rotated : bool
         Every sample stands for its twelve rotations.
+    read : str
+        What the set's files hold, in a few words.
     """
 
     samples: Samples
@@ -39,13 +41,21 @@ class Collection:
     test: NDArray[np.bool_] | None = None
     training: NDArray[np.uint8] | None = None
     rotated: bool = False
+    validation: NDArray[np.bool_] | None = None
+    read: str = ""
 
     def split(self, validation: float | int, test: float | int, seed: int) -> tuple[Samples, Samples, Samples]:
-        """(training, validation, test); `test` is what is held out where the set has no test samples of its own."""
+        """(training, validation, test); shares are of what is held out where the set has no samples of its own."""
         own = self.test
         if own is None:
-            own = held_out(self.samples, test, seed, "test", self.groups)
+            own = np.zeros(len(self.samples), dtype=bool)
+            open_to = np.flatnonzero(~own if self.validation is None else ~self.validation)
+            groups = [self.groups[i] for i in open_to]
+            own[open_to] = held_out(self.samples.take(open_to), test, seed, "test", groups)
         left = np.flatnonzero(~own)
+        if self.validation is not None:
+            held = self.validation[left]
+            return self._train(left[~held]), self._read(left[held]), self._read(np.flatnonzero(own))
         held = held_out(self.samples.take(left), validation, seed, groups=[self.groups[i] for i in left])
         return self._train(left[~held]), self._read(left[held]), self._read(np.flatnonzero(own))
 

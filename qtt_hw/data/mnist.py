@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtt_hw.data.arrays import Raw
+from qtt_hw.data.npz import check_unpacked, reason
 from qtt_hw.data.samples import Samples
 
 __all__ = ["FILES", "has_idx", "load_mnist", "read_idx"]
@@ -54,7 +55,9 @@ def load_mnist(folder: Path) -> Raw:
         raise ValueError(f"{folder}: training labels reach {classes - 1}, but none is {missing[0]}; a file is damaged")
     if int(test.y.max()) >= classes:
         raise ValueError(f"{folder}: test label {test.y.max()}, but training labels are 0 to {classes - 1}")
-    return train, test, tuple(str(index) for index in range(classes))
+    n, _, rows, columns, _ = train.x.shape
+    read = f"idx images uint8 [{n}, {rows}, {columns}] as N, H, W"
+    return Raw(train, test, tuple(str(index) for index in range(classes)), read=read)
 
 
 def _read_part(folder: Path, images: str, labels: str) -> Samples:
@@ -80,29 +83,37 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
     ValueError
         One line that names the file, what it holds and what was expected.
     """
-    content = _content(path)
+    header = 4 * (1 + axes)
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            content = stream.read(header)
+            if len(content) < header:
+                raise ValueError(f"{path}: cut short: {len(content)} bytes, less than the header of an idx file")
+            shape = _shape(path, content, axes)
+            wanted = math.prod(shape)
+            if path.suffix == ".gz":
+                check_unpacked(path, wanted)
+            # Never more than there is: a header may state anything.
+            there = wanted if path.suffix == ".gz" else min(wanted, path.stat().st_size)
+            # A byte more than there should be, so that the end of a gzip stream is read, and what follows is seen.
+            body = stream.read(there + 1)
+    except EOFError:
+        packed = path.stat().st_size
+        raise ValueError(f"{path}: cut short: its gzip stream of {packed} bytes has no end") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path}: not a whole gzip file: {reason(error)}") from None
+    if len(body) < wanted:
+        raise ValueError(f"{path}: cut short: {len(body)} bytes after the header, the shape {shape} wants {wanted}")
+    if len(body) > wanted:
+        raise ValueError(f"{path}: too long: more than {wanted} bytes after the header, which the shape {shape} wants")
+    return np.frombuffer(body, dtype=np.uint8).reshape(shape)
+
+
+def _shape(path: Path, header: bytes, axes: int) -> list[int]:
+    magic, *shape = (int(word) for word in np.frombuffer(header, dtype=">u4"))
     expected = _BYTES + axes
-    if len(content) < 4 * (1 + axes):
-        raise ValueError(f"{path}: cut short: {len(content)} bytes, less than the header of an idx file")
-    magic, *shape = (int(word) for word in np.frombuffer(content, dtype=">u4", count=1 + axes))
     if magic != expected:
         raise ValueError(f"{path}: magic number {magic}, expected {expected}: an idx file of {_WHAT[axes]} as bytes")
     if min(shape) < 1:
         raise ValueError(f"{path}: states the shape {shape}, expected sizes above 0")
-    body = len(content) - 4 * (1 + axes)
-    if body != math.prod(shape):
-        fault = "cut short" if body < math.prod(shape) else "too long"
-        raise ValueError(f"{path}: {fault}: {body} bytes after the header, the shape {shape} wants {math.prod(shape)}")
-    return np.frombuffer(content, dtype=np.uint8, offset=4 * (1 + axes)).reshape(shape)
-
-
-def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    if path.suffix != ".gz":
-        return content
-    try:
-        return gzip.decompress(content)
-    except EOFError:
-        raise ValueError(f"{path}: cut short: its gzip stream of {len(content)} bytes has no end") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path}: not a whole gzip file: {' '.join(str(error).split())}") from None
+    return shape

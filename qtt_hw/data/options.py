@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from qtt_hw.errors import one_line
 
 __all__ = [
+    "ArrayOptions",
     "FlowOptions",
     "MatOptions",
     "MeshOptions",
@@ -30,12 +31,18 @@ class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class ArrayOptions(_Options):
+    """Of arrays: the order of their axes, such as NCDHW; told from the sizes where only one is plausible."""
+
+    axes: str | None = None
+
+
 class SolidsOptions(_Options):
     """Of generated solids: voxels along each edge, classes, training volumes a class."""
 
-    edge: int = 16
+    edge: int = Field(default=16, le=128)
     classes: int = 6
-    per_class: int = 200
+    per_class: int = Field(default=200, le=100_000)
 
 
 class MeshOptions(_Options):
@@ -67,12 +74,12 @@ class FlowOptions(_Options):
 class VideoOptions(FlowOptions):
     """Of video clips: their size, which frames, and what becomes of a video that is too short or unreadable."""
 
-    frames: int = Field(default=50, ge=1)
-    height: int = Field(default=30, ge=1)
-    width: int = Field(default=40, ge=1)
+    frames: int = Field(default=50, ge=1, le=4096)
+    height: int = Field(default=30, ge=1, le=4096)
+    width: int = Field(default=40, ge=1, le=4096)
     sampling: Literal["consecutive", "spread"] = "consecutive"
     short: Literal["repeat", "refuse"] = "repeat"
-    clips_per_video: int = Field(default=1, ge=1)
+    clips_per_video: int = Field(default=1, ge=1, le=1024)
     corrupt: Literal["refuse", "skip"] = "refuse"
 
 
@@ -90,7 +97,8 @@ def parse_options(model: type[_Model], options: Mapping[str, Option], where: str
     unknown = set(options) - set(model.model_fields)
     if unknown:
         *names, last = model.model_fields
-        raise ValueError(f"{where}: has no option {min(unknown)}, but {', '.join(names)} and {last}")
+        known = f"{', '.join(names)} and {last}" if names else last
+        raise ValueError(f"{where}: has no option {min(unknown)}, but {known}")
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:

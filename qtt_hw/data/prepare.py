@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
+import math
 import os
-import secrets
 import shutil
 import sys
 import time
@@ -21,6 +22,9 @@ from rich.console import Console
 from rich.errors import LiveError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from qtt_hw.folders import PREPARED, folder_writer
+from qtt_hw.locks import locked
+
 __all__ = ["Prepared", "Unusable", "cache_folder", "prepare"]
 
 #: Raised whenever a conversion's result changes, so that what was kept before is not used any more.
@@ -28,9 +32,6 @@ VERSION = 1
 
 #: Seconds from which a conversion is worth a bar or a line.
 LONG = 2.0
-
-#: Seconds after which an unfinished conversion of another process counts as given up.
-ABANDONED = 86_400.0
 
 
 class Unusable(ValueError):
@@ -75,9 +76,8 @@ def prepare(
 ) -> Prepared:
     """One array of `shape` per file, from the cache where the same files were converted in the same way before.
 
-    An entry is named by a hash of the parameters and of every file's path, size and time of change. It is written
-    under a temporary name and renamed when complete, so that neither an interruption nor a second process that
-    prepares the same thing can leave a part of one.
+    An entry is named by a hash of the parameters and of every file's path, size and time of change. It is whole or
+    absent, and made once: a second process that wants the same waits for the first.
 
     Parameters
     ----------
@@ -151,27 +151,54 @@ def _convert(
     corrupt: str,
     entry: Path,
 ) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    """Make the entry, unless another process has made it while this one waited for it."""
     entry.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(entry)
-    temporary = entry.with_name(f"{entry.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
-    temporary.mkdir()
+    size, free = len(files) * math.prod(shape), shutil.disk_usage(entry.parent).free
+    if size > free:
+        raise ValueError(
+            f"{root}: its {len(files)} files, prepared, take {size / 2**30:.1f} GiB, but {entry.parent} has "
+            f"{free / 2**30:.1f} free; set QTT_CACHE to another folder"
+        )
+    expected = (len(files), *shape)
+    with locked(entry.with_name(f".{entry.name}.converting.lock"), root, waiting=_told):
+        found = _read(entry, expected)
+        if found is not None:
+            return found
+        with folder_writer(entry, PREPARED) as folder:
+            x = _empty(folder / "x.npy", expected)
+            skipped: dict[str, str] = {}
+            with _progress(root, len(files), entry) as step:
+                for row, path in enumerate(files):
+                    try:
+                        x[row] = _one(path, convert)
+                    except Unusable as error:
+                        if corrupt == "refuse":
+                            raise
+                        skipped[str(row)] = str(error)
+                    step(row + 1)
+            x.flush()
+            (folder / "skipped.json").write_text(json.dumps(skipped), encoding="utf-8")
+        found = _read(entry, expected)
+        assert found is not None
+        return found
+
+
+def _told(text: str) -> None:
+    print(f"qtt: {text}", file=sys.stderr, flush=True)
+
+
+def _empty(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """A new mapped array of zeros, all of whose bytes the disk has room for: else writing would kill the process."""
+    x = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    descriptor = os.open(path, os.O_RDWR)
     try:
-        x = np.lib.format.open_memmap(temporary / "x.npy", mode="w+", dtype=np.uint8, shape=(len(files), *shape))
-        skipped: dict[str, str] = {}
-        with _progress(root, len(files), entry) as step:
-            for row, path in enumerate(files):
-                try:
-                    x[row] = _one(path, convert)
-                except Unusable as error:
-                    if corrupt == "refuse":
-                        raise
-                    skipped[str(row)] = str(error)
-                step(row + 1)
-        x.flush()
-        (temporary / "skipped.json").write_text(json.dumps(skipped), encoding="utf-8")
-        return _publish(temporary, entry, x.shape)
+        os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
+    return x
 
 
 def _one(path: Path, convert: Callable[[Path], NDArray[np.uint8]]) -> NDArray[np.uint8]:
@@ -181,27 +208,6 @@ def _one(path: Path, convert: Callable[[Path], NDArray[np.uint8]]) -> NDArray[np
         return convert(path)
     except OSError as error:
         raise Unusable(f"{path}: cannot be read: {error.strerror or error}") from None
-
-
-def _publish(temporary: Path, entry: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], dict[str, str]]:
-    """Rename the finished folder; where another process was first, its entry is as good."""
-    try:
-        temporary.rename(entry)
-    except OSError:
-        if _read(entry, shape) is None:  # a damaged entry stands in the way
-            shutil.rmtree(entry, ignore_errors=True)
-            temporary.rename(entry)
-    found = _read(entry, shape)
-    assert found is not None
-    return found
-
-
-def _remove_abandoned(entry: Path) -> None:
-    """Remove what a killed process left behind of this very entry."""
-    for left in entry.parent.glob(f"{entry.name}.tmp-*"):
-        changed = [path.stat().st_mtime for path in (left, *left.glob("*")) if path.exists()]
-        if changed and time.time() - max(changed) > ABANDONED:
-            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -70,6 +70,14 @@ class Splits:
     labels : tuple of str
         Class names, by index.
     name : str
+    read : str
+        What the source holds and as what it was read, in a few words.
+    held_out : tuple of str
+        The splits that were held out of the training samples, since the source has none of its own.
+    notes : tuple of str
+        What else the user should know, such as what was not read.
+    validation_from : "official", float or int
+        Where the validation samples are from: the source's own, or the share or number that was held out.
     """
 
     train: Samples
@@ -77,6 +85,22 @@ class Splits:
     test: Samples
     labels: tuple[str, ...]
     name: str
+    read: str = ""
+    held_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    validation_from: str | float | int = "official"
+
+    def __post_init__(self) -> None:
+        for part in ("train", "validation"):  # test samples are not touched before they are used
+            self.check_classes(part)
+
+    def check_classes(self, split: str) -> None:
+        """Raise ValueError when a sample of the split is of a class that has no name."""
+        y = self[split].y
+        if len(y) and not (0 <= int(y.min()) and int(y.max()) < len(self.labels)):
+            raise ValueError(
+                f"{self.name}: {split} samples of classes {y.min()} to {y.max()}, {len(self.labels)} are named"
+            )
 
     def __getitem__(self, split: str) -> Samples:
         if split not in ("train", "validation", "test"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtt_hw.data.collection import Collection
+from qtt_hw.data.folders import VALIDATION
+from qtt_hw.data.npz import reason
 from qtt_hw.data.options import MatOptions, MeshOptions, require
 from qtt_hw.data.prepare import Unusable, prepare
 from qtt_hw.data.rotations import ROTATIONS
@@ -21,8 +24,10 @@ __all__ = ["MAT_EDGE", "has_mats", "has_meshes", "load_mats", "load_meshes", "re
 #: Voxels along each edge of the 3DShapeNets volumes, and the name of their folder.
 MAT_EDGE = 30
 
-#: (path, class, whether it is a test sample)
-_Entry = tuple[Path, int, bool]
+#: (path, class, part: train, validation or test)
+_Entry = tuple[Path, int, str]
+#: The folders of the parts; validation samples are rarely kept apart.
+_PARTS = {"train": ("train",), "validation": VALIDATION, "test": ("test",)}
 
 
 def has_meshes(folder: Path) -> bool:
@@ -36,22 +41,19 @@ def has_mats(folder: Path) -> bool:
 
 
 def _list(folder: Path, inner: str, suffix: str) -> tuple[list[_Entry], tuple[str, ...]]:
-    """Files of CLASS/inner/train and test, by class and name, and the classes that have training files."""
+    """Files of CLASS/inner/train, val and test, by class and name, and the classes that have training files."""
 
     def files(label: str, part: str) -> list[Path]:
-        found = (folder / label / inner / part).glob(f"*{suffix}")
+        found = [path for name in _PARTS[part] for path in (folder / label / inner / name).glob(f"*{suffix}")]
         return sorted(path for path in found if not path.name.startswith("."))
 
     folders = sorted(child.name for child in folder.iterdir() if child.is_dir())
     labels = tuple(name for name in folders if files(name, "train"))
     for name in folders:
-        if name not in labels and files(name, "test"):
+        if name not in labels and (files(name, "test") or files(name, "validation")):
             raise ValueError(f"{folder / name}: a class with test files, but no train/*{suffix}")
     entries = [
-        (path, index, part == "test")
-        for index, name in enumerate(labels)
-        for part in ("train", "test")
-        for path in files(name, part)
+        (path, index, part) for index, name in enumerate(labels) for part in _PARTS for path in files(name, part)
     ]
     return entries, labels
 
@@ -73,9 +75,8 @@ def load_meshes(folder: Path, options: MeshOptions) -> Collection:
     """
     if options.edge <= 2 * options.padding:
         raise ValueError(f"{folder}: padding {options.padding} on both sides leaves nothing of edge {options.edge}")
-    require("trimesh", "reading .off meshes")
     entries, labels = _list(folder, "", ".off")
-    parameters = {"kind": "off", **options.model_dump(include={"edge", "padding", "fill"})}
+    parameters = {"kind": "off", "reader": 2, **options.model_dump(include={"edge", "padding", "fill"})}
 
     def convert(path: Path) -> NDArray[np.uint8]:
         return voxelize(read_off(path), options.edge, options.padding, options.fill)
@@ -90,7 +91,8 @@ def load_meshes(folder: Path, options: MeshOptions) -> Collection:
     )
     rows = [entries[row] for row in prepared.kept]
     groups = [path.relative_to(folder).as_posix() for path, _, _ in rows]
-    return _collection(prepared.rows, rows, groups, labels, options.rotations)
+    read = f"{len(rows)} meshes as voxels [{options.edge}, {options.edge}, {options.edge}] of their x, y, z"
+    return _collection(prepared.rows, rows, groups, labels, options.rotations, read)
 
 
 def read_mat(path: Path) -> NDArray[np.uint8]:
@@ -103,9 +105,15 @@ def read_mat(path: Path) -> NDArray[np.uint8]:
     """
     io = require("scipy.io", "reading .mat volumes")
     try:
-        instance = io.loadmat(str(path), variable_names=["instance"]).get("instance")
+        # The sizes stand before the values: what is too large is not unpacked.
+        shapes = {name: shape for name, shape, _ in io.whosmat(str(path))}
+        instance = None
+        if math.prod(shapes.get("instance", (0,))) <= 2 * MAT_EDGE**3:
+            instance = io.loadmat(str(path), variable_names=["instance"]).get("instance")
     except Exception as error:  # zlib, struct and value errors, and NotImplementedError for HDF5
-        raise Unusable(f"{path}: not a readable .mat file: {' '.join(str(error).split())}") from None
+        raise Unusable(f"{path}: not a readable .mat file: {reason(error)}") from None
+    if instance is None and "instance" in shapes:
+        raise Unusable(f"{path}: instance is {list(shapes['instance'])}, expected numbers {[MAT_EDGE] * 3}")
     if instance is None:
         raise Unusable(f"{path}: has no variable instance")
     if not isinstance(instance, np.ndarray) or instance.shape != (MAT_EDGE,) * 3 or instance.dtype.kind not in "buif":
@@ -157,7 +165,8 @@ def load_mats(folder: Path, options: MatOptions) -> Collection:
     )
     rows = [chosen[row] for row in prepared.kept]
     groups = [_object(path.relative_to(folder)) for path, _, _ in rows]
-    return _collection(prepared.rows, rows, groups, labels, options.rotations if common == 1 else 1)
+    read = f"{len(rows)} .mat volumes [{MAT_EDGE}, {MAT_EDGE}, {MAT_EDGE}] as D, H, W"
+    return _collection(prepared.rows, rows, groups, labels, options.rotations if common == 1 else 1, read)
 
 
 def _object(path: Path) -> str:
@@ -170,7 +179,7 @@ def _in_order(files: list[_Entry]) -> list[_Entry]:
 
 
 def _collection(
-    x: NDArray[np.uint8], rows: list[_Entry], groups: list[str], labels: tuple[str, ...], rotations: int
+    x: NDArray[np.uint8], rows: list[_Entry], groups: list[str], labels: tuple[str, ...], rotations: int, read: str
 ) -> Collection:
     # Objects of equal volumes are one group: the name of the first of them.
     first: dict[bytes, str] = {}
@@ -179,11 +188,13 @@ def _collection(
         if group not in named:
             named[group] = first.setdefault(digest, group)
     samples = Samples(x[..., None], np.array([label for _, label, _ in rows], dtype=np.int64))
-    test = np.array([is_test for _, _, is_test in rows], dtype=bool)
+    own = {name: np.array([part == name for _, _, part in rows], dtype=bool) for name in ("validation", "test")}
     return Collection(
         samples,
         tuple(named[group] for group in groups),
         labels,
-        test if test.any() else None,
+        own["test"] if own["test"].any() else None,
         rotated=rotations == ROTATIONS,
+        validation=own["validation"] if own["validation"].any() else None,
+        read=read,
     )

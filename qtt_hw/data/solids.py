@@ -12,6 +12,11 @@ from qtt_hw.data.samples import Samples
 
 __all__ = ["SOLIDS", "generate", "load_solids"]
 
+#: Points that are placed at once.
+POINTS = 1 << 21
+#: Bytes of all volumes together.
+LARGEST = 4 << 30
+
 Points = NDArray[np.float32]
 
 
@@ -103,8 +108,10 @@ def generate(solid: str, count: int, edge: int, seed: int, *, tilt: float = 0.3)
     axis = np.arange(edge) - (edge - 1) / 2
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     volumes = np.empty((count, edge**3), dtype=np.uint8)
-    for start in range(0, count, 64):
-        part = slice(start, start + 64)
+    # At once so many that a large edge does not take gigabytes.
+    chunk = max(1, min(64, POINTS // edge**3))
+    for start in range(0, count, chunk):
+        part = slice(start, start + chunk)
         points = np.einsum("npi,nij->njp", grid[None] - centre[part, None], rotation[part]) / scale[part, :, None]
         volumes[part] = SOLIDS[solid](*points.astype(np.float32).transpose(1, 0, 2))
     return volumes.reshape(count, edge, edge, edge, 1)
@@ -116,6 +123,12 @@ def load_solids(edge: int = 16, classes: int = 6, per_class: int = 200, seed: in
         raise ValueError(f"solids: classes must be 2 to {len(SOLIDS)}, got {classes}")
     if per_class < 4:
         raise ValueError(f"solids: per_class must be 4 at least, got {per_class}")
+    size = classes * (per_class + per_class // 2) * edge**3
+    if size > LARGEST:
+        raise ValueError(
+            f"solids: {classes} classes of {per_class} and half as many volumes of edge {edge} take "
+            f"{size / 2**30:.1f} GiB; expected at most {LARGEST / 2**30:g}"
+        )
     labels = tuple(SOLIDS)[:classes]
     test_count = per_class // 2
     # One draw for both parts: the test volumes continue the training volumes' random stream.
@@ -128,4 +141,4 @@ def load_solids(edge: int = 16, classes: int = 6, per_class: int = 200, seed: in
         np.concatenate([volumes[per_class:] for volumes in drawn]),
         np.repeat(np.arange(classes, dtype=np.int64), test_count),
     )
-    return train, test, labels
+    return Raw(train, test, labels, read=f"generated in {edge} voxels along each edge")

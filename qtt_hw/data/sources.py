@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from qtt_hw.data.arrays import Raw, from_mapping, load_folder, load_npz
+from qtt_hw.data.arrays import Raw, from_mapping, has_validation, is_known
 from qtt_hw.data.cifar import CIFAR10, JPEG_FILES, cifar_folder, load_cifar
 from qtt_hw.data.collection import Collection
 from qtt_hw.data.egogestar import FILE as EGOGESTAR_FILE
 from qtt_hw.data.egogestar import load_egogestar
+from qtt_hw.data.folders import VALIDATION, has_classes, load_folder
 from qtt_hw.data.mnist import has_idx, load_mnist
 from qtt_hw.data.modelnet10 import FILE as MODELNET10_FILE
 from qtt_hw.data.modelnet10 import load_modelnet10
+from qtt_hw.data.npz import npz_keys, read_npz
 from qtt_hw.data.options import (
+    ArrayOptions,
     FlowOptions,
     MatOptions,
     MeshOptions,
@@ -29,12 +29,13 @@ from qtt_hw.data.options import (
     VideoOptions,
     parse_options,
 )
-from qtt_hw.data.samples import Splits, holdout
+from qtt_hw.data.samples import Samples, Splits, holdout
 from qtt_hw.data.shapes import has_mats, has_meshes, load_mats, load_meshes
 from qtt_hw.data.solids import load_solids
 from qtt_hw.data.video_sets import has_videos, load_videos
+from qtt_hw.user_code import load_name, running
 
-__all__ = ["LAYOUTS", "NAMED", "import_file", "load", "own_validation"]
+__all__ = ["LAYOUTS", "NAMED", "load", "own_validation"]
 
 #: Sets in the folder that $QTT_DATA names.
 NAMED = ("modelnet10", "egogestar", "mnist", "cifar10", "cifar100")
@@ -59,7 +60,7 @@ TENTH, HELD_IMAGES = 0.1, 5_000
 def load(
     source: str | Path,
     *,
-    validation: float | int | None = None,
+    validation: float | int | str | None = None,
     test: float | int = TENTH,
     seed: int = 0,
     **options: Option,
@@ -70,19 +71,21 @@ def load(
     ----------
     source : str or path
         One of `NAMED` (in the folder $QTT_DATA names), `solids` or `solids:EDGE`, an npz file with x and y (and
-        x_test, y_test, labels), `file.py:Dataset`, a class or function without arguments, or a folder: one of those
-        in `LAYOUTS`. Options may follow behind commas: `egogestar,fold=4`.
-    validation : float or int, optional
+        x_val, y_val, x_test, y_test, labels, axes), or as MedMNIST's are, `file.py:Dataset`, a class or function
+        without arguments, or a folder: one of those in `LAYOUTS`. Options may follow behind commas:
+        `egogestar,fold=4`, `own.npz,axes=NCDHW`.
+    validation : float, int or "official", optional
         Share of every class of the training set that is held out, or how many samples of all classes in proportion,
         chosen by a hash of each sample's bytes; `own_validation` unless given. An object's rotations, and videos of
-        one group or serial, stay together.
+        one group or serial, stay together. "official" demands the source's own validation samples; where it has some,
+        a share is refused.
     test : float or int
         Likewise, and only where the source brings no test set of its own.
     seed : int
         Of the two choices, of the generated solids, and of the training clips of videos.
     **options : int, float, str or bool
-        Of `solids`, meshes, .mat volumes and videos, as `qtt_hw.data.options` describes them. Files are converted
-        once; the result is kept in ~/.cache/qtt-hw, or the folder that $QTT_CACHE names.
+        Of `solids`, arrays, meshes, .mat volumes and videos, as `qtt_hw.data.options` describes them. Files are
+        converted once; the result is kept in ~/.cache/qtt-hw, or the folder that $QTT_CACHE names.
 
     Raises
     ------
@@ -91,24 +94,56 @@ def load(
     """
     text, behind = _split_options(str(source))
     name, found = _read(text, seed, {**behind, **options})
+    official = found.validation is not None
     if validation is None:
-        validation = own_validation(source)
+        validation = "official" if official else _share(text)
+    if official != (validation == "official"):
+        fault = "has no validation samples of its own: give a share of the training samples, or leave it out"
+        if official:
+            fault = f'has its own validation samples: leave validation = {validation} out, or set it to "official"'
+        raise ValueError(f"{source}: {fault}")
+    held_out = ("validation",) * (not official) + ("test",) * (found.test is None)
+    share = validation if not isinstance(validation, str) else 0.0
     try:
-        if isinstance(found, Collection):
-            return Splits(*found.split(validation, test, seed), found.labels, name)
-        train, own_test, labels = found
-        if own_test is None:
-            train, own_test = holdout(train, test, seed, "test")
-        train, held = holdout(train, validation, seed)
+        parts = found.split(share, test, seed) if isinstance(found, Collection) else _split(found, share, test, seed)
+        if len(found.labels) < 2:
+            raise ValueError(f"all its samples are of one class, {found.labels[0]}: there is nothing to tell apart")
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
-    return Splits(train, held, own_test, labels, name)
+    notes = found.notes if isinstance(found, Raw) else ()
+    return Splits(*parts, found.labels, name, found.read, held_out, notes, validation)
 
 
-def own_validation(source: str | Path) -> float | int:
-    """What `load` holds out of a source unless told: 5 000 images of MNIST and CIFAR, else a tenth of every class."""
-    text, _ = _split_options(str(source))
-    folder = Path(_located(text))
+def _split(raw: Raw, validation: float | int, test: float | int, seed: int) -> tuple[Samples, Samples, Samples]:
+    """(training, validation, test), of which those that the source has not are held out."""
+    train, own_test = (raw.train, raw.test) if raw.test is not None else holdout(raw.train, test, seed, "test")
+    if raw.validation is not None:
+        return train, raw.validation, own_test
+    return *holdout(train, validation, seed), own_test
+
+
+def own_validation(source: str | Path) -> str | float | int:
+    """Where `load` takes a source's validation samples from unless told: "official" where it has its own.
+
+    Else it holds out 5 000 images of MNIST and CIFAR, and a tenth of every class of any other source.
+    """
+    text, options = _split_options(str(source))
+    path = Path(_located(text))
+    if ".py:" in text:  # which only it knows itself
+        _, found = _read(text, 0, options)
+        return "official" if found.validation is not None else TENTH
+    if path.is_dir():
+        patterns = [pattern for name in VALIDATION for pattern in (f"*/{name}/*.off", f"*/30/{name}/*.mat")]
+        if any(True for pattern in patterns for _ in path.glob(pattern)):
+            return "official"
+        if has_classes(path) and any((path / name).is_dir() for name in VALIDATION) and (path / "train").is_dir():
+            return "official"
+    return "official" if path.is_file() and has_validation(npz_keys(path)) else _share(text)
+
+
+def _share(source: str) -> float | int:
+    """What is held out of a source that has no validation samples of its own."""
+    folder = Path(_located(source))
     images = folder.is_dir() and (has_idx(folder) or cifar_folder(folder) is not None)
     return HELD_IMAGES if images else TENTH
 
@@ -155,9 +190,8 @@ def _read(source: str, seed: int, options: dict[str, Option]) -> tuple[str, Raw 
         _no_options(source, options)
     source = _located(source)
     if ".py:" in source:
-        _no_options(source, options)
         file, _, attribute = source.rpartition(":")
-        return attribute, _from_object(Path(file), attribute)
+        return attribute, _from_object(Path(file), attribute, parse_options(ArrayOptions, options, source).axes)
     path = Path(source)
     if path.is_dir():
         return _from_folder(path, seed, options)
@@ -165,8 +199,8 @@ def _read(source: str, seed: int, options: dict[str, Option]) -> tuple[str, Raw 
         raise ValueError(f"{path}: no such file or folder; a source is a folder, an .npz, solids or file.py:Dataset")
     if path.suffix != ".npz":
         raise ValueError(f"{path}: expected a folder, an .npz file, solids or file.py:Dataset")
-    _no_options(source, options)
-    return path.stem, load_npz(path)
+    axes = parse_options(ArrayOptions, options, source).axes
+    return path.stem, from_mapping(read_npz(path), str(path), axes)
 
 
 def _no_options(source: str, options: dict[str, Option]) -> None:
@@ -193,52 +227,37 @@ def _from_folder(path: Path, seed: int, options: dict[str, Option]) -> tuple[str
         return name, load_meshes(path, parse_options(MeshOptions, options, where))
     if has_mats(path):
         return name, load_mats(path, parse_options(MatOptions, options, where))
-    raw = load_folder(path)
-    if raw is not None:
-        _no_options(where, options)
-        return name, raw
+    if has_classes(path):
+        return name, load_folder(path, parse_options(ArrayOptions, options, where).axes)
     if has_videos(path):
         return name, load_videos(path, parse_options(VideoOptions, options, where), seed)
     raise ValueError(f"{path}: expected {'; '.join(LAYOUTS)}")
 
 
-def import_file(path: Path) -> ModuleType:
-    """The module of a Python file, executed anew, with its own folder importable while it runs."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{path}: {type(error).__name__}: {' '.join(str(error).split())}") from error
-    finally:
-        sys.path.remove(str(path.resolve().parent))
-    return module
-
-
-def _from_object(file: Path, attribute: str) -> Raw:
+def _from_object(file: Path, attribute: str, axes: str | None) -> Raw:
     """Samples of a user's class or function: (x, y), (x, y, x_test, y_test), a mapping, or an object with x and y."""
     where = f"{file}:{attribute}"
-    module = import_file(file)
-    if not callable(getattr(module, attribute, None)):
+    make = load_name(file, attribute)
+    if not callable(make):
         raise ValueError(f"{where}: {file} has no class or function {attribute}")
-    make = getattr(module, attribute)
+    with running(file, attribute):
+        parameters = inspect.signature(make).parameters.values()
     required = [
         p.name
-        for p in inspect.signature(make).parameters.values()
+        for p in parameters
         if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]
     if required:
         raise ValueError(f"{where}: must be callable without arguments, it asks for {', '.join(required)}")
-    made: Any = make()
-    keys = ("x", "y", "x_test", "y_test", "labels")
+    with running(file, attribute):
+        made: Any = make()
+        if not isinstance(made, tuple | Mapping):
+            known = [name for name in dir(made) if is_known(name)]
+            made = {name: value for name in known if (value := getattr(made, name)) is not None}
     if isinstance(made, tuple):
         if len(made) not in (2, 4):
-            raise ValueError(f"{where}: returned {len(made)} arrays, expected (x, y) or (x, y, x_test, y_test)")
-        return from_mapping(dict(zip(keys, made, strict=False)), where)
-    if isinstance(made, Mapping):
-        return from_mapping(made, where)
-    return from_mapping({key: getattr(made, key) for key in keys if getattr(made, key, None) is not None}, where)
+            raise ValueError(
+                f"{where}: returned {len(made)} arrays, expected (x, y) or (x, y, x_test, y_test), or a mapping"
+            )
+        made = dict(zip(("x", "y", "x_test", "y_test"), made, strict=False))
+    return from_mapping(made, where, axes)

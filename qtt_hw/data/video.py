@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,22 @@ def _decode(path: Path) -> Iterator[Any]:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise Unusable(f"{path}: holds no video stream")
-            yield from container.decode(video=0)
+            stream, stated = container.streams.video[0], container.streams.video[0].frames
+            # The demuxer and the decoder conceal damage, and mark what they did it to.
+            frames = skipped = 0
+            for packet in container.demux(stream):
+                skipped += packet.is_discard
+                for frame in packet.decode():
+                    if packet.is_corrupt or frame.is_corrupt:
+                        raise Unusable(f"{path}: a damaged video: frame {frames} cannot be decoded whole")
+                    yield frame
+                    frames += 1
+                if packet.is_corrupt:
+                    raise Unusable(f"{path}: a damaged video: what follows frame {frames - 1} is not whole")
+            # What other containers state is no count of frames: that of AVI counts those that stand for a repetition.
+            stated -= skipped
+            if "mp4" in container.format.name and frames < stated:
+                raise Unusable(f"{path}: a damaged video: holds {frames} of the {stated} frames that it states")
     except Unusable:
         raise
     except (av.error.FFmpegError, ValueError) as error:
@@ -32,17 +48,34 @@ def _decode(path: Path) -> Iterator[Any]:
 
 
 def count_frames(path: Path) -> int:
-    """The number of frames that decode; what a container's header says of it is not relied on.
+    """The number of frames that decode.
 
     Raises
     ------
     Unusable
-        One line that names the file, where it is corrupt or holds no frame.
+        One line that names the file, where a frame is damaged or missing, or there is none.
     """
     count = sum(1 for _ in _decode(path))
     if not count:
         raise Unusable(f"{path}: holds no frames")
+    stated, size = _riff_size(path), path.stat().st_size
+    if size < stated:
+        raise Unusable(f"{path}: a damaged video: cut short, {size} of the {stated} bytes that it states")
     return count
+
+
+def _riff_size(path: Path) -> int:
+    """The size in bytes that an AVI states for itself; 0 of any other file, and where it was not filled in."""
+    total = 0
+    with path.open("rb") as stream:
+        # One of more than a gigabyte is several such parts, one after the other.
+        while len(header := stream.read(12)) == 12 and header[:4] == b"RIFF" and header[8:] in (b"AVI ", b"AVIX"):
+            size = struct.unpack("<I", header[4:8])[0]
+            if not size:
+                break
+            total += 8 + size + size % 2
+            stream.seek(total)
+    return total
 
 
 def read_frames(path: Path, wanted: NDArray[np.int64], height: int, width: int) -> NDArray[np.uint8]:

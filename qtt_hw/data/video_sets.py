@@ -160,7 +160,7 @@ def load_videos(folder: Path, options: VideoOptions, seed: int) -> Collection:
         folder,
         [video.path for video in videos],
         (1 + drawn, options.frames, options.height, options.width, channels),
-        {"kind": "video", **kept_options, "seed": seed},
+        {"kind": "video", "reader": 2, **kept_options, "seed": seed},
         lambda path: _clips(path, path.relative_to(folder).as_posix(), options, seed, drawn),
         corrupt=options.corrupt,
     )
@@ -172,6 +172,7 @@ def load_videos(folder: Path, options: VideoOptions, seed: int) -> Collection:
         labels,
         fold_mask([video.fold for video in chosen], options.fold, str(folder)),
         training=prepared.rows[:, 1:] if drawn else None,
+        read=f"{len(chosen)} videos as {'optical flow' if options.flow else 'RGB'} of {options.frames} frames",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,51 +21,110 @@ DENSITY = 2
 CHUNK = 2_000_000
 
 
+#: OFF, and what may stand before it: texture coordinates, colours and normals of vertices, which are not read.
+_HEADER = re.compile(r"(?:st)?c?n?off(?![a-z])", re.IGNORECASE)
+
+
 def read_off(path: Path) -> NDArray[np.float64]:
     """The triangles float64 [T, 3, 3] (corner, then x, y, z) of an .off file, in its own units.
 
-    The counts may stand on the header's own line, as in `OFF490926 518 0` of some files of ModelNet40; polygons are
-    split into triangles.
+    The header may be in lower case and say COFF, NOFF or STOFF; the counts may stand on its own line, as in
+    `OFF490926 518 0` of some files of ModelNet40. Comments, blank lines, and colours and normals behind the numbers of
+    a vertex or a face are skipped. Polygons are split into triangles; faces of one or two corners have no area and are
+    left out.
 
     Raises
     ------
     Unusable
         One line that names the file, where it is no whole mesh of finite size.
     """
-    trimesh = require("trimesh", "reading .off meshes")
-    text = path.read_text(encoding="utf-8", errors="replace")
-    vertices, faces = _counts(text, path)
-    try:
-        mesh = trimesh.load_mesh(io.BytesIO(text.encode()), file_type="off", process=False)
-        triangles = np.asarray(mesh.vertices, dtype=np.float64)[np.asarray(mesh.faces)]
-    except Exception as error:  # trimesh lets whatever it stumbles over through
-        raise Unusable(f"{path}: not a readable .off mesh: {' '.join(str(error).split())}") from None
-    if not vertices or not faces or not len(triangles):
-        raise Unusable(f"{path}: a mesh of {vertices} vertices and {faces} faces, expected some of both")
-    if not np.isfinite(triangles).all():
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    vertex_lines, face_lines = _bodies(text, path)
+    vertices = _vertices(vertex_lines, path)
+    faces = _triangles([_face(line, len(vertices), n, path) for n, line in enumerate(face_lines)])
+    if not len(vertices) or not len(faces):
+        raise Unusable(f"{path}: a mesh of {len(vertices)} vertices and {len(faces)} triangles, expected some of both")
+    if not np.isfinite(vertices[np.unique(faces)]).all():
         raise Unusable(f"{path}: holds vertices that are not finite")
+    triangles = vertices[faces]
     if not np.ptp(triangles.reshape(-1, 3), axis=0).any():
         raise Unusable(f"{path}: all its faces lie in one point")
     return triangles
 
 
-def _counts(text: str, path: Path) -> tuple[int, int]:
-    """Vertices and faces of the header, after a check that as many lines follow."""
+def _bodies(text: str, path: Path) -> tuple[list[str], list[str]]:
+    """The lines of the vertices and of the faces, as many of each as the header says."""
     lines = [line for line in (line.partition("#")[0].strip() for line in text.splitlines()) if line]
-    if not lines or not lines[0].upper().startswith("OFF"):
-        raise Unusable(f"{path}: not an .off mesh: its first line does not begin with OFF")
-    glued = lines[0][3:].split()
+    header = _HEADER.match(lines[0]) if lines else None
+    if header is None or header[0].endswith("nOFF"):  # of any number of dimensions
+        kind = re.match(r"\w{0,4}OFF", lines[0], re.IGNORECASE) if lines else None
+        reason = f"{kind[0]} is a kind that is not read" if kind else "its first line does not begin with OFF"
+        raise Unusable(f"{path}: not an .off mesh: {reason}")
+    glued = lines[0][header.end() :].split()
+    if glued and glued[0].upper() == "BINARY":
+        raise Unusable(f"{path}: a binary .off mesh; expected one in text")
     body = lines[1:] if glued else lines[2:]
     counts = glued or (lines[1].split() if len(lines) > 1 else [])
-    if len(counts) < 2 or not all(count.isdecimal() for count in counts[:2]):
+    if len(counts) < 2 or not all(re.fullmatch("[0-9]{1,12}", count) for count in counts[:2]):
         raise Unusable(f"{path}: not an .off mesh: expected the numbers of vertices and faces after OFF")
     vertices, faces = int(counts[0]), int(counts[1])
+    wanted = f"{vertices + faces} lines of its {vertices} vertices and {faces} faces"
     if len(body) < vertices + faces:
-        raise Unusable(
-            f"{path}: ends after {len(body)} of the {vertices + faces} lines of its {vertices} vertices and "
-            f"{faces} faces"
-        )
-    return vertices, faces
+        raise Unusable(f"{path}: ends after {len(body)} of the {wanted}")
+    if len(body) > vertices + faces:
+        raise Unusable(f"{path}: goes on for {len(body) - vertices - faces} lines after the {wanted}")
+    return body[:vertices], body[vertices:]
+
+
+def _vertices(lines: list[str], path: Path) -> NDArray[np.float64]:
+    """Corners float64 [V, 3]; what stands behind their x, y, z is not read."""
+    values = [line.split() for line in lines]
+    rows = [row[:3] for row in values]
+    # A face among the vertices, where the header counts too many of these, has another number of values.
+    for number, row in enumerate(values):
+        if len(row) != len(values[0]) and len(row) >= 3:
+            raise Unusable(f"{path}: vertex {number} has {len(row)} values, the first has {len(values[0])}")
+    try:
+        if all(len(row) == 3 for row in rows):
+            return np.array(rows, dtype=np.float64).reshape(-1, 3)
+    except ValueError:
+        pass
+    for number, row in enumerate(rows):
+        try:
+            whole = len([float(value) for value in row]) == 3
+        except ValueError:
+            whole = False
+        if not whole:
+            raise Unusable(f"{path}: vertex {number} is {lines[number][:40]!r}, expected its x, y and z")
+    raise AssertionError  # one of them was not whole
+
+
+def _face(line: str, vertices: int, number: int, path: Path) -> list[int]:
+    """The corners of a face; a colour behind them is not read."""
+    values = line.split()
+    try:
+        count = int(values[0])
+        corners = [int(value) for value in values[1 : count + 1]]
+    except ValueError:
+        corners, count = [], -1
+    if count < 1 or len(corners) != count:
+        raise Unusable(f"{path}: face {number} is {line[:40]!r}, expected how many corners, then each one's vertex")
+    if min(corners) < 0 or max(corners) >= vertices:
+        wrong = min(corners) if min(corners) < 0 else max(corners)
+        raise Unusable(f"{path}: face {number} names vertex {wrong}, the mesh has 0 to {vertices - 1}")
+    return corners
+
+
+def _triangles(faces: list[list[int]]) -> NDArray[np.int64]:
+    """Faces as triangles int64 [T, 3]: a fan about the first corner, a square as its two halves."""
+    found = []
+    for face in faces:
+        if len(face) == 4:
+            a, b, c, d = face
+            found += [(a, b, c), (c, d, a)]
+        else:
+            found += [(face[0], face[i], face[i + 1]) for i in range(1, len(face) - 1)]
+    return np.array(found, dtype=np.int64).reshape(-1, 3)
 
 
 def voxelize(

@@ -14,13 +14,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialize
 
 from qtt_hw.errors import named, short
+from qtt_hw.files import write_file
 from qtt_hw.graph.graph import Graph, InputSpec
 from qtt_hw.graph.kinds import RECORDS
+from qtt_hw.graph.node import Node
 from qtt_hw.graph.preprocess import input_spec
-from qtt_hw.graph.record import MOST_BYTES, FormatRecord, Name, Quad, Size, Small, Strict, Tensors
+from qtt_hw.graph.record import MOST_BYTES, FormatRecord, Name, Quad, Record, Size, Small, Strict, Tensors
 from qtt_hw.reading import MOST_TEXT, parse_json
 
-__all__ = ["VERSION", "digest_of", "load", "save"]
+__all__ = ["VERSION", "digest_of", "is_model", "load", "save"]
 
 #: Version of the JSON schema below; a reader refuses any other.
 VERSION: Final = 1
@@ -98,13 +100,19 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> str:
     content = serialize(tensors, {"qtt": text, "digest": digest})
     if len(content) > MOST_BYTES:
         raise ValueError(f"{path}: would have {len(content)} bytes, {MOST_BYTES} are the most of a model file")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(path, content)
     return digest
+
+
+def is_model(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as a model file does; it may be damaged behind that."""
+    with Path(path).open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        head = stream.read(min(size, 1 << 24))
+    try:
+        return "qtt" in json.loads(head)["__metadata__"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _read(path: Path) -> tuple[str, Tensors, str]:
@@ -146,13 +154,20 @@ def _content(path: Path, file: Any) -> tuple[str, Tensors, str]:
     return text, tensors, digest
 
 
+def _built(record: Record, tensors: Tensors) -> Node:
+    """The node of a record; a ValueError names the stage."""
+    with named(f"stage {record.name}"):
+        found: Node = record.build(tensors)
+    return found
+
+
 def load(path: str | os.PathLike[str]) -> Graph:
     """The Graph of a model file; every check passes or a ValueError names the file on one line."""
     path = Path(path)
     text, tensors, _ = _read(path)
     with named(path):
         model = _Model.model_validate_json(text, strict=True)
-        nodes = tuple(record.build(tensors) for record in model.nodes)
+        nodes = tuple(_built(record, tensors) for record in model.nodes)
         graph = Graph(model.name, model.input.build(), nodes, model.labels)
         if tensors:
             raise ValueError(f"no stage uses tensor {min(tensors)}")

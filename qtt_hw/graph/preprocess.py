@@ -10,7 +10,7 @@ from qtt_hw.graph.graph import InputSpec
 from qtt_hw.graph.node import Edge
 from qtt_hw.window import Shape
 
-__all__ = ["input_spec", "preprocess"]
+__all__ = ["check_values", "input_spec", "preprocess"]
 
 #: Voxels {0, 1}: padding is emptiness.
 VOXELS = Format(bits=1, signed=False, frac=0)
@@ -58,6 +58,20 @@ def input_spec(
     return InputSpec(edge, (d, h, w, c), block, offset, gain)
 
 
+def check_values(spec: InputSpec, raw: NDArray) -> None:
+    """Raise ValueError when raw * gain - offset does not fit the spec's format."""
+    if not raw.size:
+        return
+    fmt = spec.edge.format
+    low, high = (int(end) * spec.gain - spec.offset for end in (raw.min(), raw.max()))
+    if low < fmt.minimum or high > fmt.maximum:
+        times = f" times {spec.gain}" if spec.gain > 1 else ""
+        raise ValueError(
+            f"raw samples{times} minus offset {spec.offset} span {low} to {high}, "
+            f"the model's input takes {fmt.minimum} to {fmt.maximum}"
+        )
+
+
 def preprocess(spec: InputSpec, raw: NDArray) -> NDArray:
     """raw * gain - offset with every block of positions moved to channels: uint8 or int16, [N, D', H', W', bd*bh*bw*C].
 
@@ -85,15 +99,8 @@ def preprocess(spec: InputSpec, raw: NDArray) -> NDArray:
         raw = raw[..., None]
     if raw.ndim != 5 or raw.shape[1:] != (d, h, w, c):
         raise ValueError(f"raw samples of shape {list(raw.shape[1:])} given, the model takes {[d, h, w, c]}")
+    check_values(spec, raw)
     fmt = spec.edge.format
-    if raw.size:
-        low, high = (int(end) * spec.gain - spec.offset for end in (raw.min(), raw.max()))
-        if low < fmt.minimum or high > fmt.maximum:
-            times = f" times {spec.gain}" if spec.gain > 1 else ""
-            raise ValueError(
-                f"raw samples{times} minus offset {spec.offset} span {low} to {high}, "
-                f"the model's input takes {fmt.minimum} to {fmt.maximum}"
-            )
     dtype = np.uint8 if not fmt.signed and fmt.bits <= 8 else np.int16
     x = (raw.astype(np.int16) * spec.gain - spec.offset).astype(dtype)
     bd, bh, bw = _blocks(spec.sample_shape, spec.block)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format, Requantizer, accumulator_range, as_integers, bits_for_range
 from qtt_hw.graph import Contraction, Graph
 from qtt_hw.nn import QTTConv3d, TTLinear
@@ -79,8 +80,9 @@ def _stages(
         layer.set_path(before)
     for step, weight in zip(steps, weights, strict=True):
         quantizer = weight_quantizer(config, last.weight_format.bits, weight.shape)
-        quantizer.calibrate(weight)
-        kernel = quantizer.integers(weight).reshape(*weight.shape, *(1,) * (5 - weight.ndim))
+        with named(f"{last.source}.{step.name}"):
+            quantizer.calibrate(weight)
+            kernel = quantizer.integers(weight).reshape(*weight.shape, *(1,) * (5 - weight.ndim))
         integers = as_integers(kernel.numpy().transpose(0, 2, 3, 4, 1))
         window = Window()
         if isinstance(layer, QTTConv3d) and step.first == 0:

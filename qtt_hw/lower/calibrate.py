@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from qtt_hw.errors import named
 from qtt_hw.fixedpoint import MULTIPLIER_BITS, Format
 from qtt_hw.graph import Edge
 from qtt_hw.lower.contraction import ContractionStage
@@ -24,6 +25,8 @@ _Data = tuple[list[Tensor], Format]
 SAMPLE = 1 << 21
 #: Rounds of balancing a chain; each link moves its neighbours a little.
 ROUNDS = 8
+#: Bits between a sum's step and the step that its output starts with, before it is calibrated, at most.
+FARTHEST = 40
 
 
 def _slices(weight: Tensor, modes: tuple[int, ...], axis: int, outputs: bool) -> Tensor:
@@ -86,7 +89,9 @@ def _statistics(accumulators: Sequence[Tensor], scale: float) -> tuple[Tensor, T
     return mean * scale, squares / max(count - 1, 1) * scale**2
 
 
-def calibrate_stages(stages: Sequence[Stage], edge: Edge, batches: Sequence[Tensor], scales: bool) -> None:
+def calibrate_stages(
+    stages: Sequence[Stage], edge: Edge, batches: Sequence[Tensor], *, scales: bool, statistics: bool
+) -> None:
     """Walk the batches through the integer stages, setting each stage before it runs.
 
     Parameters
@@ -96,7 +101,9 @@ def calibrate_stages(stages: Sequence[Stage], edge: Edge, batches: Sequence[Tens
         The input's.
     batches : sequence of float tensor, [N, C, D, H, W]
     scales : bool
-        Set scales and statistics; otherwise only the statistics of batch norm.
+        Set the scales of weights and outputs.
+    statistics : bool
+        Set the statistics of every batch norm; otherwise only of those that have none yet.
     """
 
     def act(stage: Stage, inputs: list[_Data]) -> _Data:
@@ -104,7 +111,7 @@ def calibrate_stages(stages: Sequence[Stage], edge: Edge, batches: Sequence[Tens
             ((data, fmt),) = inputs
             if scales:
                 stage.calibrate_weight()
-            found = _contraction(stage, fmt, data, scales)
+            found = _contraction(stage, fmt, data, scales, statistics)
         else:
             by_input = [[(part, fmt) for part in data] for data, fmt in inputs]
             streams = list(zip(*by_input, strict=True))
@@ -123,17 +130,20 @@ def _sum(stage: AddStage, streams: Sequence[Sequence[Stream]]) -> None:
     sums = [stage.sums(*several) for several in streams]
     y = _sample([total for total, _ in sums]) * 2.0 ** -sums[0][1]
     quantizer = stage.output_quantizer
-    quantizer.calibrate(y if quantizer.signed else y.clamp(min=0.0))
+    with named(stage.name):
+        quantizer.calibrate(y if quantizer.signed else y.clamp(min=0.0))
     quantizer.observe(y, quantizer.format)
 
 
-def _contraction(stage: ContractionStage, fmt: Format, data: list[Tensor], scales: bool) -> list[Tensor]:
+def _contraction(
+    stage: ContractionStage, fmt: Format, data: list[Tensor], scales: bool, statistics: bool
+) -> list[Tensor]:
     """Set one contraction; its outputs."""
     acc_frac = fmt.frac + stage.weight_format().frac
-    if scales:  # the scale that the output starts with need not be one that the multiplier reaches
-        stage.output_quantizer.log2_scale.clamp_(min=-acc_frac)
+    if scales:  # the scale that the output starts with need not be one that the requantiser reaches
+        stage.output_quantizer.log2_scale.clamp_(min=-acc_frac, max=FARTHEST - acc_frac)
     acc = [stage.accumulators(x, fmt) for x in data]
-    if stage.batch_norm is not None:
+    if stage.batch_norm is not None and (statistics or not stage.batch_norm.has_statistics):
         stage.batch_norm.set_statistics(*_statistics(acc, 2.0**-acc_frac))
     if scales:
         y = _sample(acc) * 2.0**-acc_frac
@@ -142,7 +152,8 @@ def _contraction(stage: ContractionStage, fmt: Format, data: list[Tensor], scale
             slope, intercept = (t.to(y.device) for t in affine)
             y = y * slope + intercept
         quantizer = stage.output_quantizer
-        quantizer.calibrate(y.clamp(min=0.0) if stage.relu else y)
+        with named(stage.name):
+            quantizer.calibrate(y.clamp(min=0.0) if stage.relu else y)
         if stage.bias is not None:
             # The multiplier of a bare bias is a power of two, and 2**(MULTIPLIER_BITS - 2) is the greatest that fits.
             finest = acc_frac + MULTIPLIER_BITS - 2

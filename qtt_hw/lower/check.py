@@ -1,4 +1,4 @@
-"""check: which layers of a model can be lowered, and what to use instead of the others."""
+"""check: which layers of a model can be lowered, and what there is for the others."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.prepare import VOXELS
-from qtt_hw.lower.trace import walk
+from qtt_hw.lower.walk import walk
 from qtt_hw.quant import QuantConfig
 
 __all__ = ["Row", "check"]
 
 
 class Row(BaseModel):
-    """One layer: its qualified name, its type, whether it is supported, and if not, why and what to use instead."""
+    """One layer: its qualified name, its type, whether it is supported, and if not, why and what there is instead.
+
+    What is said to compute the same does; what is said to be another network has to be trained as such.
+    """
 
     model_config = ConfigDict(frozen=True)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.codebook import Codebook
+from qtt_hw.errors import named
 from qtt_hw.fixedpoint import (
-    MAX_ACCUMULATOR_BITS,
     Format,
     IntArray,
     Requantizer,
     accumulator_range,
     as_integers,
-    bits_for_range,
     fold_batch_norm,
 )
 from qtt_hw.graph import Contraction
@@ -39,6 +37,27 @@ class Folded:
     weight_format: Format | Codebook
     requant: Requantizer
     bound: int
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a contraction was folded to, and of what: a key, and the values of its parameters and buffers."""
+
+    key: tuple[object, ...]
+    state: tuple[Tensor, ...]
+    folded: Folded
+    tensors: dict[str, Tensor]
+
+    def requantize(self, acc: Tensor) -> Tensor:
+        """The requantiser on accumulators that a float tensor holds: float32 integers."""
+        integers = self.folded.requant(acc.to(torch.int64), self.tensors.get("m"), self.tensors.get("b"))
+        return integers.to(torch.float32)
+
+
+def _equal(these: Sequence[Tensor], those: Sequence[Tensor]) -> bool:
+    return len(these) == len(those) and all(
+        a.shape == b.shape and a.device == b.device and torch.equal(a, b) for a, b in zip(these, those, strict=True)
+    )
 
 
 class ContractionStage(Stage):
@@ -90,18 +109,18 @@ class ContractionStage(Stage):
         if bool(weight.detach().any()):  # a layer that begins with zeros is filled by training, and calibrated then
             self.calibrate_weight()
         self.output_quantizer = ActivationQuantizer(out_bits, not relu, fixed_output)
-        self._cache: tuple[tuple[object, ...], Folded, dict[str, Tensor]] | None = None
+        self._cache: _Kept | None = None
 
     # Where the weight comes from
 
     def calibrate_weight(self) -> None:
         """Set the scale of least error, or what a codebook begins with."""
-        with self._named():
+        with named(self.name):
             self.weight_quantizer.calibrate(self.weight)
 
     def weight_format(self) -> Format | Codebook:
         """Of the quantised weight's integers, as they are now."""
-        with self._named():
+        with named(self.name):
             return self.weight_quantizer.format_of(self.weight)
 
     @property
@@ -115,17 +134,9 @@ class ContractionStage(Stage):
 
     def quantized_weight(self) -> Tensor:
         """The quantised weight's values, with gradients, [out, in, kd, kh, kw]."""
-        with self._named():
+        with named(self.name):
             values: Tensor = self.weight_quantizer(self.weight)
         return values
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Let a ValueError name the stage."""
-        try:
-            yield
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from None
 
     # Arithmetic
 
@@ -148,7 +159,7 @@ class ContractionStage(Stage):
         weight = as_integers(integers.transpose(0, 2, 3, 4, 1))
         acc_frac = fmt.frac + weight_format.frac
         low, high = accumulator_range(weight, fmt)
-        with self._named():
+        with named(self.name):
             map_ = self.affine(acc_frac, out)
             if map_ is None:
                 requant = Requantizer(out, acc_frac - out.frac)
@@ -156,25 +167,27 @@ class ContractionStage(Stage):
                 slope, intercept = (t.detach().numpy() for t in map_)
                 sums = (low, high) if isinstance(weight_format, Codebook) else None
                 requant = fold_batch_norm(slope, intercept, acc_frac, out, sums)
-            bits = bits_for_range(*requant.product_range(low, high))
-            if bits > MAX_ACCUMULATOR_BITS:
-                raise ValueError(f"its sums need {bits} bits, {MAX_ACCUMULATOR_BITS} are exact; use fewer weight bits")
+            requant.check(low, high)
         return Folded(weight, weight_format, requant, max(-low, high))
 
-    def _folded(self, fmt: Format) -> tuple[Folded, dict[str, Tensor]]:
-        """`fold` and its tensors, kept until a parameter or statistic changes."""
+    def _folded(self, fmt: Format) -> _Kept:
+        """`fold` and its tensors, kept while all that it is made of has the same values.
+
+        The values are compared themselves: an edit of a tensor's `.data` leaves no other trace.
+        """
         state = (*self.parameters(), *self.buffers())
         device = self.output_quantizer.constant.device
-        key = (fmt, device, *((t.data_ptr(), t._version) for t in state))
-        if self._cache is None or self._cache[0] != key:
+        key = fmt, device, None if self.batch_norm is None else self.batch_norm.eps
+        kept = self._cache
+        if kept is None or kept.key != key or not _equal(kept.state, state):
             folded = self.fold(fmt)
             weight = torch.from_numpy(np.array(folded.weight.transpose(0, 4, 1, 2, 3), order="C"))
             tensors = {"weight": weight.to(device, holding_dtype(folded.bound, device))}
             if folded.requant.affine:
                 for name, rows in (("m", folded.requant.multipliers), ("b", folded.requant.offsets)):
                     tensors[name] = torch.from_numpy(rows.reshape(-1, 1, 1, 1)).to(device)
-            self._cache = key, folded, tensors
-        return self._cache[1], self._cache[2]
+            self._cache = kept = _Kept(key, tuple(t.detach().clone() for t in state), folded, tensors)
+        return kept
 
     def train(self, mode: bool = True) -> ContractionStage:
         self._cache = None
@@ -183,19 +196,20 @@ class ContractionStage(Stage):
 
     def requantize(self, acc: Tensor, fmt: Format) -> Tensor:
         """The requantiser on accumulators that a float tensor holds: float32 integers."""
-        folded, tensors = self._folded(fmt)
-        integers = folded.requant(acc.to(torch.int64), tensors.get("m"), tensors.get("b"))
-        return integers.to(torch.float32)
+        return self._folded(fmt).requantize(acc)
 
     def accumulators(self, x: Tensor, fmt: Format) -> Tensor:
         """Integer sums of the contraction, in float32 or float64, whichever holds them exactly."""
-        folded, tensors = self._folded(fmt)
-        dtype = holding_dtype(folded.bound, x.device)
-        return contract(x.to(dtype), tensors["weight"].to(dtype), self.window, self.lead, self.trail)
+        return self._sums(x, self._folded(fmt))
+
+    def _sums(self, x: Tensor, kept: _Kept) -> Tensor:
+        dtype = holding_dtype(kept.folded.bound, x.device)
+        return contract(x.to(dtype), kept.tensors["weight"].to(dtype), self.window, self.lead, self.trail)
 
     def integers(self, *streams: Stream) -> Tensor:
         ((x, fmt),) = streams
-        return self.requantize(self.accumulators(x, fmt), fmt)
+        kept = self._folded(fmt)
+        return kept.requantize(self._sums(x, kept))
 
     def _normalised(self, x: Tensor, weight: Tensor) -> Tensor:
         """The contraction's sums after batch norm or bias, with gradients."""
@@ -215,14 +229,15 @@ class ContractionStage(Stage):
         weight = self.quantized_weight()
         if not exact:
             return self.output_quantizer(self._normalised(x, weight))
-        folded, _ = self._folded(fmt)
+        kept = self._folded(fmt)
+        folded = kept.folded
         acc_frac = fmt.frac + folded.weight_format.frac
         out = folded.requant.out
         # Values are integers scaled by powers of two: the same dtype holds them as exactly as the integers.
         dtype = holding_dtype(folded.bound, x.device)
         acc = contract(x.to(dtype), weight, self.window, self.lead, self.trail)
         with torch.no_grad():
-            result = self.requantize(acc * 2.0**acc_frac, fmt).mul_(2.0**-out.frac)
+            result = kept.requantize(acc * 2.0**acc_frac).mul_(2.0**-out.frac)
         map_ = self.affine(acc_frac, out)
         acc = acc.to(torch.float32)
         if map_ is not None:
@@ -231,7 +246,7 @@ class ContractionStage(Stage):
         return self.output_quantizer(acc, result)
 
     def node(self, *formats: Format) -> Contraction:
-        folded, _ = self._folded(*formats)
+        folded = self._folded(*formats).folded
         return Contraction(
             self.name,
             self.inputs,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.contraction import ContractionStage
 from qtt_hw.lower.execute import formats
@@ -73,8 +74,10 @@ class ContractionDraft:
                 norm = BatchNorm(channels, source.eps, momentum)
             norm.load_state_dict({name: getattr(source, name).detach() for name in norm.state_dict()})
             if bias is not None:
-                # The statistics are taken on the sums without the bias; the shift is batch norm's own.
-                norm.running_mean.sub_(bias.detach())
+                # The statistics are of the sums without the bias; the shift is batch norm's own. Where there are none
+                # yet they stay so, to be estimated.
+                if norm.has_statistics:
+                    norm.running_mean.sub_(bias.detach())
                 bias = None
         if last:
             out_bits = config.logit_bits
@@ -238,8 +241,6 @@ class NetworkDraft:
         found = formats(stages, input_format)
         for stage in stages:
             if isinstance(stage, PoolStage):
-                try:
+                with named(stage.source):
                     stage.check(found[stage.inputs[0]])
-                except ValueError as error:
-                    raise ValueError(f"{stage.source}: {error}") from None
         return stages

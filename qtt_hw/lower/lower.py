@@ -1,4 +1,4 @@
-"""Layer by layer from PyTorch modules to drafts of stages: what is supported, and what to use instead of the rest."""
+"""Layer by layer from PyTorch modules to drafts of stages: what is supported, and what there is for the rest."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from qtt_hw.lower.draft import (
     ReshapeDraft,
     SubsampleDraft,
 )
+from qtt_hw.lower.layers import NORMS, PASSING, WEIGHTED, layer_type, otherwise
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.planar import volumetric
 from qtt_hw.nn.pool import PairAvgPool3d, PairMaxPool3d, PairPool3d
@@ -33,34 +34,7 @@ from qtt_hw.nn.window import same_padding, triple
 from qtt_hw.tt.chain import ChainStep
 from qtt_hw.window import Shape, Window
 
-__all__ = ["INSTEAD", "LEAVES", "Lowering"]
-
-
-#: What to use instead of a layer that has no lowering, by class name.
-INSTEAD = {
-    **dict.fromkeys(
-        ("Conv1d", "MaxPool1d", "AvgPool1d", "AdaptiveAvgPool1d"),
-        "use its 2D form on inputs [N, C, 1, W]",
-    ),
-    **dict.fromkeys(
-        ("ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Sigmoid", "Tanh", "Hardtanh", "Hardswish"),
-        "use nn.ReLU",
-    ),
-    **dict.fromkeys(
-        ("GroupNorm", "LayerNorm", "InstanceNorm2d", "InstanceNorm3d", "SyncBatchNorm", "LocalResponseNorm"),
-        "use batch norm after a convolution",
-    ),
-    **dict.fromkeys(
-        ("Softmax", "LogSoftmax", "Softmax2d"), "leave it out: the hardware puts out logits and their argmax"
-    ),
-    **dict.fromkeys(("AdaptiveMaxPool2d", "FractionalMaxPool2d"), "use nn.MaxPool2d"),
-    **dict.fromkeys(("AdaptiveMaxPool3d", "FractionalMaxPool3d"), "use nn.MaxPool3d"),
-    "LPPool2d": "use nn.AvgPool2d",
-    "LPPool3d": "use nn.AvgPool3d",
-    "ConvTranspose2d": "use nn.Conv2d",
-    "ConvTranspose3d": "use nn.Conv3d",
-    "Unflatten": "use nn.Flatten before the first nn.Linear only",
-}
+__all__ = ["Lowering"]
 
 
 class Lowering:
@@ -84,27 +58,41 @@ class Lowering:
 
     def apply(self, name: str, module: nn.Module, x: Value) -> Value:
         """The result of one module; raises Unsupported."""
-        layer = volumetric(module)
-        handler = _HANDLERS.get(type(layer))
-        if handler is None:
-            raise Unsupported(f"is not supported; {INSTEAD.get(type(module).__name__, _ANY)}")
-        if isinstance(layer, _WEIGHTED):
-            if name in self.used:
-                raise Unsupported("is called twice, shared weights are not supported; use a layer of its own each time")
-            self.used.add(name)
+        kind = layer_type(module)
+        if kind is None:
+            raise Unsupported(f"is not supported; {otherwise(module)}")
+        layer = volumetric(module, kind)
+        handler = _HANDLERS[kind if layer is module else type(layer)]
+        if issubclass(kind, WEIGHTED):
+            self.weighted(name, module)
         try:
             return handler(self, name, layer, x)
         except Unsupported:
             raise
         except ValueError as error:
+            if x.blind:  # its shape is not known
+                return x
             raise Unsupported(f"does not fit its input: {error}; change the layer or the input size") from None
+
+    def weighted(self, name: str, module: nn.Module) -> None:
+        """The conditions on the weights of a layer, which become a stage's own."""
+        if name in self.used:
+            raise Unsupported("is called twice, and shared weights are not supported; copies of it would train apart")
+        self.used.add(name)
+        for tensor in ("weight", "bias"):
+            value = getattr(module, tensor, None)
+            if isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter):
+                raise Unsupported(f"has a {tensor} that is no nn.Parameter; what computes it would not be trained")
 
     def sum(self, name: str, a: Value, b: Value) -> Value:
         """The result of an addition; raises Unsupported."""
         if a.blind or b.blind:
             return replace(a, blind=True)
         if a.edge == b.edge:
-            raise Unsupported("adds a result to itself; scale the weights of the layer before it instead")
+            raise Unsupported(
+                "adds a result to itself, which is not supported; a layer before it of twice the weights and bias "
+                "computes the same"
+            )
         if a.flat and b.flat and a.shape != b.shape:
             a, b = self.flatten_stream(f"{name}.left", a), self.flatten_stream(f"{name}.right", b)
         if a.shape != b.shape or a.flat != b.flat:
@@ -149,12 +137,18 @@ class Lowering:
 
     def conv(self, name: str, layer: nn.Conv3d, x: Value) -> Value:
         if layer.groups != 1:
-            raise Unsupported(f"has groups={layer.groups}; use groups=1")
+            raise Unsupported(f"has groups={layer.groups}, which is not supported; groups=1 would be another network")
         if tuple(layer.dilation) != (1, 1, 1):
-            raise Unsupported(f"has dilation={tuple(layer.dilation)}; use dilation=1")
+            spread = tuple((k - 1) * d + 1 for k, d in zip(layer.weight.shape[2:], layer.dilation, strict=True))
+            raise Unsupported(
+                f"has dilation={tuple(layer.dilation)}, which is not supported; a kernel of {spread} (D, H, W) with "
+                "zeros between its taps computes the same until it is trained"
+            )
         if layer.padding_mode != "zeros":
-            raise Unsupported(f"has padding_mode={layer.padding_mode!r}; use padding_mode='zeros'")
-        kernel, stride = triple(layer.kernel_size, "kernel_size"), triple(layer.stride, "stride")
+            raise Unsupported(
+                f"has padding_mode={layer.padding_mode!r}, which is not supported; 'zeros' would be another network"
+            )
+        kernel, stride = triple(layer.weight.shape[2:], "kernel"), triple(layer.stride, "stride")
         window = Window(kernel, stride, same_padding(kernel, stride, layer.padding))
         return self.contraction(name, name, x, window, layer.weight, bias=layer.bias)
 
@@ -185,6 +179,8 @@ class Lowering:
     def linear(self, name: str, layer: nn.Linear, x: Value) -> Value:
         _need_flat("nn.Linear", x)
         d, h, w, c = x.shape
+        if layer.weight.shape[1] != d * h * w * c:
+            raise ValueError(f"takes {layer.weight.shape[1]} features, got {d * h * w * c}")
         weight = layer.weight.detach().view(-1, c, d, h, w)
         return self.contraction(name, name, x, Window((d, h, w)), weight, bias=layer.bias)
 
@@ -228,19 +224,33 @@ class Lowering:
         return x
 
     def norm(self, name: str, layer: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, x: Value) -> Value:
-        if not layer.affine or not layer.track_running_stats:
-            raise Unsupported("needs affine=True and track_running_stats=True")
+        if not layer.track_running_stats or layer.running_mean is None:
+            raise Unsupported(
+                "has track_running_stats=False, which is not supported: it normalises by the batch in evaluation too"
+            )
+        if layer.weight is None or layer.bias is None:
+            raise Unsupported(
+                "has no weight or no bias, which is not supported; affine=True computes the same until it is trained"
+            )
         if x.blind:
             return x
         target = x.norm_target
         if target is None:
-            raise Unsupported("does not directly follow a convolution or linear layer; put it right behind one")
+            raise Unsupported(
+                "does not directly follow a convolution or linear layer, which is not supported; right behind one it "
+                "would be another network"
+            )
         if target.batch_norm is not None:
-            raise Unsupported("follows another batch norm; leave one out")
+            raise Unsupported(
+                "follows another batch norm, which is not supported; with one it would be another network"
+            )
         if target.relu:
-            raise Unsupported("follows a ReLU; put it between the layer and the ReLU")
+            raise Unsupported("follows a ReLU, which is not supported; before the ReLU it would be another network")
         if x.forked:
-            raise Unsupported(f"joins {target.source}, whose sums are read elsewhere too; put it before the fork")
+            raise Unsupported(
+                f"joins {target.source}, whose sums are read elsewhere too, which is not supported; before the fork it "
+                "would be another network"
+            )
         target.batch_norm = layer
         return x
 
@@ -248,10 +258,16 @@ class Lowering:
         if x.nonnegative or x.blind:
             return x
         if x.relu_target is None:
-            raise Unsupported("follows an average pool or the input; put it before the pool, right behind a layer")
+            raise Unsupported(
+                "follows an average pool or the input, which is not supported; before the pool, right behind a layer, "
+                "it would be another network"
+            )
         if x.forked:
             target = x.relu_target.source
-            raise Unsupported(f"joins {target}, whose output is read without it elsewhere; put it before the fork")
+            raise Unsupported(
+                f"joins {target}, whose output is read without it elsewhere, which is not supported; before the fork "
+                "it would be another network"
+            )
         # Maximum, flatten, permutation and subsampling commute with ReLU, so it moves back to the clamp.
         x.relu_target.relu = True
         return replace(x, nonnegative=True)
@@ -261,16 +277,27 @@ class Lowering:
         return y if kind == "max" else replace(y, relu_target=None)
 
     def max_pool(self, name: str, layer: nn.MaxPool3d, x: Value) -> Value:
-        if layer.ceil_mode or layer.return_indices or triple(layer.dilation, "dilation") != (1, 1, 1):
-            raise Unsupported("needs ceil_mode=False, return_indices=False and dilation=1")
+        _need_floor(layer)
+        if layer.return_indices:
+            raise Unsupported("has return_indices=True, which is not supported; without it the maxima are the same")
+        if triple(layer.dilation, "dilation") != (1, 1, 1):
+            raise Unsupported(
+                f"has dilation={layer.dilation}, which is not supported; dilation=1 would be another network"
+            )
         return self.pool(name, "max", _pool_window(layer), x)
 
     def average_pool(self, name: str, layer: nn.AvgPool3d, x: Value) -> Value:
-        if layer.ceil_mode or layer.divisor_override is not None:
-            raise Unsupported("needs ceil_mode=False and no divisor_override")
+        _need_floor(layer)
+        if layer.divisor_override is not None:
+            raise Unsupported(
+                f"has divisor_override={layer.divisor_override}, which is not supported; without it, with the weights "
+                "of the layer behind it scaled, it computes the same"
+            )
         window = _pool_window(layer)
         if layer.count_include_pad and any(before for before, _ in window.padding):
-            raise Unsupported("counts padding in the mean; use count_include_pad=False")
+            raise Unsupported(
+                "counts padding in the mean, which is not supported; count_include_pad=False would be another network"
+            )
         return self.pool(name, "average", window, x)
 
     def pair_pool(self, name: str, layer: PairPool3d, x: Value) -> Value:
@@ -279,20 +306,23 @@ class Lowering:
     def global_pool(self, name: str, layer: nn.AdaptiveAvgPool3d, x: Value) -> Value:
         size = layer.output_size
         if not all(n == 1 for n in (size if isinstance(size, tuple) else (size,))):
-            raise Unsupported(f"has output size {size}; use 1, or an average pool with a kernel")
+            raise Unsupported(
+                f"has output size {size}, which is not supported; 1 is, and an average pool with a kernel computes the "
+                "same where the sizes divide the map"
+            )
         d, h, w, _ = x.shape
         return self.pool(name, "average", Window((d, h, w), (d, h, w)), x)
 
     def subsample(self, name: str, layer: Subsample, x: Value) -> Value:
-        if x.flat and x.shape[:3] != (1, 1, 1):
-            raise Unsupported("reads a flattened map; put it before the flatten")
+        if x.flat and x.shape[:3] != (1, 1, 1) and not x.blind:
+            raise Unsupported("reads a flattened map, which is not supported; before the flatten it computes the same")
         d, h, w = (layer.stride if size > 1 else 1 for size in x.shape[:3])
         draft = SubsampleDraft(name, (x.edge,), name, x.shape, (d, h, w), layer.out_channels, layer.before)
         return self.append(draft, replace(x, norm_target=None))
 
     def flatten(self, name: str, layer: nn.Flatten, x: Value) -> Value:
         if layer.start_dim != 1 or layer.end_dim != -1:
-            raise Unsupported("must flatten all but the batch axis; use nn.Flatten()")
+            raise Unsupported("flattens other axes than all but the batch, which is not supported; nn.Flatten() is")
         one = x.shape[:3] == (1, 1, 1)
         return replace(x, flat=True, norm_target=x.norm_target if one else None)
 
@@ -303,7 +333,17 @@ class Lowering:
 
 def _need_flat(what: str, x: Value) -> None:
     if not x.flat and not x.blind:
-        raise Unsupported(f"would act on the last axis of a volume; put nn.Flatten() before {what}")
+        raise Unsupported(
+            f"would act on the last axis of a volume, which is not supported; nn.Flatten() before {what} would be "
+            "another network"
+        )
+
+
+def _need_floor(layer: nn.MaxPool3d | nn.AvgPool3d) -> None:
+    if layer.ceil_mode:
+        raise Unsupported(
+            "has ceil_mode=True, which is not supported; ceil_mode=False computes the same only where the windows fit"
+        )
 
 
 def _channels_first(x: Value) -> list[int]:
@@ -318,13 +358,6 @@ def _pool_window(layer: nn.MaxPool3d | nn.AvgPool3d) -> Window:
     return Window(kernel, stride, same_padding(kernel, stride, layer.padding))
 
 
-_ANY = (
-    "a network is made of Conv2d, Conv3d, TTConv2d, TTConv3d, QTTConv3d, Linear, TTLinear, batch norm, ReLU, pools and "
-    "additions"
-)
-
-_NORMS: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
 _HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any, Value], Value]] = {
     nn.Conv3d: Lowering.conv,
     TTConv2d: Lowering.tt_conv,
@@ -332,7 +365,7 @@ _HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any, Value], Value]] =
     QTTConv3d: Lowering.qtt_conv,
     nn.Linear: Lowering.linear,
     TTLinear: Lowering.tt_linear,
-    **dict.fromkeys(_NORMS, Lowering.norm),
+    **dict.fromkeys(NORMS, Lowering.norm),
     nn.ReLU: Lowering.relu,
     nn.MaxPool3d: Lowering.max_pool,
     nn.AvgPool3d: Lowering.average_pool,
@@ -341,9 +374,5 @@ _HANDLERS: dict[type[nn.Module], Callable[[Lowering, str, Any, Value], Value]] =
     nn.AdaptiveAvgPool3d: Lowering.global_pool,
     Subsample: Lowering.subsample,
     nn.Flatten: Lowering.flatten,
-    **dict.fromkeys((nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Identity), Lowering.drop),
+    **dict.fromkeys(PASSING, Lowering.drop),
 }
-
-_WEIGHTED = (nn.Conv3d, TTConv2d, TTConv3d, QTTConv3d, nn.Linear, TTLinear, *_NORMS)
-#: Modules that tracing does not enter.
-LEAVES = (TTConv2d, TTConv3d, QTTConv3d, TTLinear, PairMaxPool3d, PairAvgPool3d, Subsample)

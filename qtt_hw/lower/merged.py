@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.contraction import ContractionStage
 from qtt_hw.quant import BatchNorm, UniformQuantizer
@@ -85,7 +86,8 @@ class MergedStage(ContractionStage):
         norms = torch.stack([core.double().norm() for core in self.cores]).clamp(min=1e-8)
         for core, norm in zip(self.cores, norms, strict=True):
             core.mul_(float(norms.log().mean().exp() / norm))
-        self._merge(calibrate=True)
+        with named(self.name):
+            self._merge(calibrate=True)
 
     def _merge(self, calibrate: bool = False) -> Tensor:
         """The quantised dense kernel [out, in, kd, kh, kw], float64 with gradients."""

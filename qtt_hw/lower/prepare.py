@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qtt_hw.errors import CalibrationWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge
 from qtt_hw.lower.calibrate import balance, calibrate_stages
@@ -19,7 +21,7 @@ from qtt_hw.lower.execute import execute, formats
 from qtt_hw.lower.integer import exact_arithmetic, full_precision, input_integers
 from qtt_hw.lower.residual import AddStage
 from qtt_hw.lower.stages import Stage, Stream
-from qtt_hw.lower.trace import walk
+from qtt_hw.lower.walk import walk
 from qtt_hw.nn.planar import with_depth
 from qtt_hw.quant import BatchNorm, PowerOfTwoQuantizer, QuantConfig
 from qtt_hw.quant.codebook import DynamicCodebook
@@ -31,6 +33,9 @@ __all__ = ["PreparedModel", "prepare"]
 CHUNK = 32
 #: Values of the largest stage's output that are held at a time; fewer samples go together where they are more.
 STREAM_VALUES = 1 << 26
+
+#: Fewer samples than these give a batch norm statistics that cost accuracy.
+FEW_SAMPLES = 64
 
 VOXELS = Format(bits=1, signed=False, frac=0)
 
@@ -87,31 +92,63 @@ class PreparedModel(nn.Module):
     def statistics_frozen(self) -> bool:
         return bool(self.phase[2])
 
-    def calibrate(self, batches: Iterable[Any]) -> None:
-        """Set scales and statistics from inputs [N, C, D, H, W] (or pairs whose first member they are).
+    def calibrate(self, batches: Iterable[Any], *, estimate_statistics: bool = False) -> None:
+        """Set every scale from inputs [N, C, D, H, W] (or pairs whose first member they are).
 
-        Neighbouring cores of each tensor train are balanced first; then, stage by stage, the weights' scale, the batch
-        statistics and the output's scale are set on inputs as the integer stages before produce them.
+        Neighbouring cores of each tensor train are balanced first; then, stage by stage, the weights' scale and the
+        output's are set on inputs as the integer stages before produce them. Batch norms keep the statistics that they
+        were trained with; those that have none, mean 0 and variance 1 in every channel, are given the inputs'.
+
+        Parameters
+        ----------
+        batches : iterable of inputs
+            Some hundred samples like those of training.
+        estimate_statistics : bool
+            Replace all statistics by those of these inputs: where training goes on, or on a set large enough.
+
+        Warns
+        -----
+        CalibrationWarning
+            When statistics are taken from few samples.
         """
         if self.scales_frozen or self.statistics_frozen:
             raise ValueError("calibrate comes before freeze_scales and freeze_statistics")
+        given = self._batches(batches)
+        self._warn_of_few(given, "calibrate", estimate_statistics)
         balance(self.stage_list, self.gauges)
         if self.floating:
             for stage in self.contractions:
                 stage.calibrate_weight()
             self.phase[0] = 1
-            self._estimate_statistics(self._batches(batches))
+            self._estimate_statistics(given, estimate_statistics)
             return
         with torch.no_grad(), exact_arithmetic(self.phase.device):
-            calibrate_stages(self.stage_list, self.input, self._batches(batches), scales=True)
+            calibrate_stages(self.stage_list, self.input, given, scales=True, statistics=estimate_statistics)
         self.phase[0] = 1
 
+    @property
+    def _norms(self) -> list[BatchNorm]:
+        return [module for module in self.modules() if isinstance(module, BatchNorm)]
+
+    def _warn_of_few(self, batches: Sequence[Tensor], what: str, every: bool) -> None:
+        samples = sum(len(batch) for batch in batches)
+        if samples < FEW_SAMPLES and any(every or not norm.has_statistics for norm in self._norms):
+            warnings.warn(
+                f"{what}: batch norm's statistics are taken from {samples} samples; give {FEW_SAMPLES} or more",
+                CalibrationWarning,
+                stacklevel=3,
+            )
+
     @torch.no_grad()
-    def _estimate_statistics(self, batches: Sequence[Tensor]) -> None:
-        """Set batch norms' running statistics to their averages over the batches, in float."""
-        norms = [module for module in self.modules() if isinstance(module, BatchNorm)]
+    def _estimate_statistics(self, batches: Sequence[Tensor], every: bool) -> None:
+        """Set running statistics, of every batch norm or of those without, to averages over the batches, in float."""
+        norms = [norm for norm in self._norms if every or not norm.has_statistics]
+        if not norms:
+            return
         momenta, training = [norm.momentum for norm in norms], self.training
         self.train()
+        for norm in self._norms:
+            norm.train(norm in norms)
         for index, x in enumerate(batches):
             for norm in norms:
                 norm.momentum = 1 / (index + 1)
@@ -142,15 +179,23 @@ class PreparedModel(nn.Module):
         Parameters
         ----------
         batches : iterable of inputs, optional
-            Re-estimate the statistics on them first, stage by stage, each on what the integer stages before produce.
+            Replace the statistics by theirs first, stage by stage, each on what the integer stages before produce: as
+            many as can be had of the training set. Without them the statistics stay as training left them.
+
+        Warns
+        -----
+        CalibrationWarning
+            When statistics are taken from few samples.
         """
         self._need_calibration()
         self._refuse_floats()
         if any(stage.weight_quantizer.partial for stage in self.contractions):
             raise ValueError("freeze_scales, which quantises the weights left, comes before freeze_statistics")
         if batches is not None:
+            given = self._batches(batches)
+            self._warn_of_few(given, "freeze_statistics", every=True)
             with torch.no_grad(), exact_arithmetic(self.phase.device):
-                calibrate_stages(self.stage_list, self.input, self._batches(batches), scales=False)
+                calibrate_stages(self.stage_list, self.input, given, scales=False, statistics=True)
         for stage in self.stage_list:
             if isinstance(stage, ContractionStage) and stage.batch_norm is not None:
                 stage.batch_norm.report(stage.name)
@@ -305,7 +350,7 @@ def prepare(
     Raises
     ------
     ValueError
-        On the first layer that cannot be lowered, with its name and what to use instead.
+        On the first layer that cannot be lowered, with its name and what there is instead.
     """
     config = QuantConfig() if config is None else config
 

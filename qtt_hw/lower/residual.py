@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import Add, Contraction, Edge
 from qtt_hw.lower.stages import Stage, Stream
@@ -51,11 +52,9 @@ class AddStage(Stage):
     def node(self, *formats: Format) -> Add:
         a, b = formats
         names = (self.inputs[0], self.inputs[1])
-        try:
+        with named(self.name):
             node = Add.aligned(self.name, names, self.source, a, b, self.output_quantizer.format)
             node.output(Edge(self.in_shape, a), Edge(self.in_shape, b))
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from None
         return node
 
     def sums(self, *streams: Stream) -> tuple[Tensor, int]:

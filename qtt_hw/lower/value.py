@@ -11,7 +11,7 @@ __all__ = ["Unsupported", "Value"]
 
 
 class Unsupported(ValueError):
-    """A layer that cannot be lowered; the text says why and what to use instead."""
+    """A layer that cannot be lowered; the text says why, and what would compute the same or be another network."""
 
 
 @dataclass(frozen=True)

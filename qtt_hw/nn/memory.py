@@ -22,6 +22,6 @@ def channels_last(model: Model) -> Model:
         if tensor.ndim == 5:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last_3d)
     for module in model.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and module.weight.ndim == 4:  # a lazy layer's has none yet
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
     return model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
@@ -47,35 +47,20 @@ def squeezing_depth(model: Model) -> Model:
     return model
 
 
-def volumetric(layer: nn.Module) -> nn.Module:
+def volumetric(layer: nn.Module, kind: type[nn.Module] | None = None) -> nn.Module:
     """The 3D layer that computes on [N, C, 1, H, W] what a 2D layer computes on [N, C, H, W]; others as they are.
 
     A convolution's parameters are the 2D layer's own memory. Batch norm needs no other form.
+
+    Parameters
+    ----------
+    layer : nn.Module
+    kind : type, optional
+        Of the layer, where a class derived from it computes the same; its own unless given. A derived class may
+        compute anything, so no other is taken for its base.
     """
-    match layer:
-        case nn.Conv2d():
-            return _convolution(layer)
-        case nn.MaxPool2d():
-            return nn.MaxPool3d(
-                _deep(1, layer.kernel_size),
-                _deep(1, layer.stride),
-                _deep(0, layer.padding),
-                _deep(1, layer.dilation),
-                layer.return_indices,
-                layer.ceil_mode,
-            )
-        case nn.AvgPool2d():
-            return nn.AvgPool3d(
-                _deep(1, layer.kernel_size),
-                _deep(1, layer.stride),
-                _deep(0, layer.padding),
-                layer.ceil_mode,
-                layer.count_include_pad,
-                layer.divisor_override,
-            )
-        case nn.AdaptiveAvgPool2d():
-            return nn.AdaptiveAvgPool3d(_deep(1, layer.output_size))  # type: ignore[arg-type]
-    return layer
+    form = _FORMS.get(type(layer) if kind is None else kind)
+    return layer if form is None else form(layer)
 
 
 def _deep(depth: int, value: int | Sequence[int]) -> tuple[int, int, int]:
@@ -100,3 +85,37 @@ def _convolution(layer: nn.Conv2d) -> nn.Conv3d:
     conv.weight = nn.Parameter(layer.weight.detach().unsqueeze(2))
     conv.bias = layer.bias
     return conv
+
+
+def _max_pool(layer: nn.MaxPool2d) -> nn.MaxPool3d:
+    return nn.MaxPool3d(
+        _deep(1, layer.kernel_size),
+        _deep(1, layer.stride),
+        _deep(0, layer.padding),
+        _deep(1, layer.dilation),
+        layer.return_indices,
+        layer.ceil_mode,
+    )
+
+
+def _average_pool(layer: nn.AvgPool2d) -> nn.AvgPool3d:
+    return nn.AvgPool3d(
+        _deep(1, layer.kernel_size),
+        _deep(1, layer.stride),
+        _deep(0, layer.padding),
+        layer.ceil_mode,
+        layer.count_include_pad,
+        layer.divisor_override,
+    )
+
+
+def _global_pool(layer: nn.AdaptiveAvgPool2d) -> nn.AdaptiveAvgPool3d:
+    return nn.AdaptiveAvgPool3d(_deep(1, layer.output_size))  # type: ignore[arg-type]
+
+
+_FORMS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+    nn.Conv2d: _convolution,
+    nn.MaxPool2d: _max_pool,
+    nn.AvgPool2d: _average_pool,
+    nn.AdaptiveAvgPool2d: _global_pool,
+}

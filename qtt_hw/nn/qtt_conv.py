@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from qtt_hw.nn.window import Pairs, Triple, flat_padding, padding_pairs, triple
 from qtt_hw.tt.chain import ChainStep, Path, best_path, contraction_steps, step_weight
-from qtt_hw.tt.shapes import full_ranks, inner_ranks
+from qtt_hw.tt.shapes import full_ranks, inner_ranks, warn_if_larger
 from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
 
 __all__ = ["QTTConv3d"]
@@ -91,6 +91,9 @@ class QTTConv3d(nn.Module):
             nn.Parameter(torch.empty(ends[i], c, s, ends[i + 1]))
             for i, (c, s) in enumerate(zip(self.in_modes, self.out_modes, strict=True))
         )
+        count = self.spatial.numel() + sum(core.numel() for core in self.cores)
+        dense = in_channels * out_channels * self.taps
+        warn_if_larger(count, dense, f"QTTConv3d({in_channels}, {out_channels}, ranks={self.ranks})")
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.reset_parameters()
 

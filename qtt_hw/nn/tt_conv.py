@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from qtt_hw.nn.window import Triple, flat_padding, same_padding, triple
 from qtt_hw.tt.ends import absorb_ends, kept_ends, layer_train
-from qtt_hw.tt.shapes import inner_ranks
+from qtt_hw.tt.shapes import check_ranks, inner_ranks, warn_if_larger
 from qtt_hw.tt.svd import full, norm, relative_error
 
 __all__ = ["TTConv2d", "TTConv3d", "TTConvNd"]
@@ -49,6 +49,7 @@ class TTConvNd(nn.Module):
         padding: int | Sequence[int] | str = 0,
         bias: bool = False,
         ends: tuple[bool, bool] = (True, True),
+        redundant_ranks: bool = False,
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
@@ -59,12 +60,20 @@ class TTConvNd(nn.Module):
         self.ranks = inner_ranks(ranks, len(self.axes) + 2)
         self.ends = ends
         first, last = ends
+        sizes = (in_channels, *(self.kernel_size[axis] for axis in self.axes), out_channels)
+        absent = (0,) * (not first) + (len(self.ranks) - 1,) * (not last)
+        if not redundant_ranks:
+            check_ranks(ranks, sizes, f"{type(self).__name__}({in_channels}, {out_channels}): ranks", absent)
         for there, rank, channels in ((first, self.ranks[0], in_channels), (last, self.ranks[-1], out_channels)):
             if not there and rank != channels:
                 raise ValueError(f"without its pointwise stage an end rank is that of {channels} channels, got {rank}")
         self.relative_error = 0.0
         for name, shape in zip(self.stages, self._shapes(), strict=True):
             self.register_parameter(f"core_{name}", nn.Parameter(torch.empty(shape)))
+        count = sum(core.numel() for core in self.cores)
+        warn_if_larger(
+            count, math.prod(sizes), f"{type(self).__name__}({in_channels}, {out_channels}, ranks={self.ranks})"
+        )
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.reset_parameters()
 
@@ -156,6 +165,7 @@ class TTConvNd(nn.Module):
             conv.padding,
             bias=conv.bias is not None,
             ends=kept_ends([core.shape[1] for core in cores], ranks),
+            redundant_ranks=True,
         )
         kept = cores[not layer.ends[0] : len(cores) - (not layer.ends[1])]
         with torch.no_grad():
@@ -237,6 +247,8 @@ class TTConv3d(TTConvNd):
         A bias per output channel; leave it out before batch norm.
     ends : (bool, bool)
         Whether the pointwise stages are there; without one its rank is the number of channels.
+    redundant_ranks : bool
+        Let ranks exceed what a tensor train over these modes can use.
     """
 
     axes = (0, 1, 2)
@@ -259,6 +271,8 @@ class TTConv2d(TTConvNd):
         A bias per output channel; leave it out before batch norm.
     ends : (bool, bool)
         Whether the pointwise stages are there; without one its rank is the number of channels.
+    redundant_ranks : bool
+        Let ranks exceed what a tensor train over these modes can use.
     """
 
     axes = (1, 2)

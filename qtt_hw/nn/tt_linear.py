@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.tt.chain import ChainStep, Path, best_path, contraction_steps, step_weight
-from qtt_hw.tt.shapes import inner_ranks
+from qtt_hw.tt.shapes import check_ranks, inner_ranks, warn_if_larger
 from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
 
 __all__ = ["TTLinear"]
@@ -30,6 +30,8 @@ class TTLinear(nn.Module):
     path : Path or str, optional
         Which cores are contracted together, in order: "0 1-2", or backward "2 0-1"; "best" for the grouping of fewest
         multiplications. Core by core from the end that needs fewer when left out.
+    redundant_ranks : bool
+        Let ranks exceed what their modes can use.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class TTLinear(nn.Module):
         ranks: int | Sequence[int],
         bias: bool = False,
         path: Path | str | None = None,
+        redundant_ranks: bool = False,
     ) -> None:
         super().__init__()
         self.in_modes, self.out_modes = tuple(in_modes), tuple(out_modes)
@@ -48,6 +51,10 @@ class TTLinear(nn.Module):
             raise ValueError(f"modes must be at least 1, got {list(in_modes)} and {list(out_modes)}")
         self.in_features, self.out_features = math.prod(self.in_modes), math.prod(self.out_modes)
         self.ranks = inner_ranks(ranks, len(self.in_modes))
+        sizes = [c * s for c, s in zip(self.in_modes, self.out_modes, strict=True)]
+        self.redundant_ranks = redundant_ranks
+        if len(sizes) > 1 and not redundant_ranks:
+            check_ranks(ranks, sizes, f"TTLinear({self.in_modes}, {self.out_modes}): ranks")
         self.set_path(path)
         #: ||W - TT|| / ||W|| of the weight that the cores were made from; 0 for a layer that started as a train.
         self.relative_error = 0.0
@@ -56,6 +63,8 @@ class TTLinear(nn.Module):
             nn.Parameter(torch.empty(ends[i], c, s, ends[i + 1]))
             for i, (c, s) in enumerate(zip(self.in_modes, self.out_modes, strict=True))
         )
+        count, dense = sum(core.numel() for core in self.cores), self.in_features * self.out_features
+        warn_if_larger(count, dense, f"TTLinear({self.in_modes}, {self.out_modes}, ranks={self.ranks})")
         self.bias = nn.Parameter(torch.zeros(self.out_features)) if bias else None
         self.reset_parameters()
 
@@ -88,7 +97,7 @@ class TTLinear(nn.Module):
         for name, old, new in (("in", self.in_modes, in_modes), ("out", self.out_modes, out_modes)):
             if sorted(old) != sorted(new):
                 raise ValueError(f"{name}_modes {list(new)} are not {list(old)} in another order")
-        return TTLinear(in_modes, out_modes, self.ranks, self.bias is not None)
+        return TTLinear(in_modes, out_modes, self.ranks, self.bias is not None, redundant_ranks=self.redundant_ranks)
 
     def steps(self) -> tuple[ChainStep, ...]:
         """The contractions in the order they run."""

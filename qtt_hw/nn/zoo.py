@@ -22,6 +22,7 @@ from qtt_hw.nn.qttnet import MODELNET40, SMALL, UCF11, QTTNet
 from qtt_hw.nn.resnet import ResNet
 from qtt_hw.nn.tt_conv import TTConv3d
 from qtt_hw.nn.vgg import VGG
+from qtt_hw.tt.shapes import full_ranks
 
 __all__ = ["VoxTT", "create", "input_shape", "names"]
 
@@ -37,7 +38,8 @@ class VoxTT(nn.Module):
     input_shape : (C, D, H, W)
     widths : sequence of int
         Output channels of each block; the first block's convolution is dense.
-    ranks : int or one of int or (r1, r2, r3, r4) per TT block
+    ranks : int or one of int or (r1, r2, r3, r4) per TT block, optional
+        16, or as large as is of use.
     kernels, strides, pools : int, or one per block
         A pool of 1 is none.
     paddings : one per block, optional
@@ -45,7 +47,8 @@ class VoxTT(nn.Module):
     head : "tt", "average" or "linear"
         A TT convolution over the whole map with batch norm; the average over the map and a linear layer; a linear
         layer on the flattened map.
-    head_ranks : int or (r1, r2, r3, r4)
+    head_ranks : int or (r1, r2, r3, r4), optional
+        Likewise.
     dense : bool
         Dense convolutions (and a linear layer for a TT head) in place of tensor trains.
     """
@@ -56,13 +59,13 @@ class VoxTT(nn.Module):
         classes: int,
         input_shape: Sequence[int] = (8, 15, 15, 15),
         widths: Sequence[int] = (32, 48, 64, 64),
-        ranks: int | Sequence[Several] = 16,
+        ranks: int | Sequence[Several] | None = None,
         kernels: Several = 3,
         strides: Several = (2, 1, 2, 1),
         paddings: Several | None = None,
         pools: Several = 1,
         head: Literal["tt", "average", "linear"] = "tt",
-        head_ranks: Several = 16,
+        head_ranks: Several | None = None,
         dense: bool = False,
     ) -> None:
         super().__init__()
@@ -73,14 +76,20 @@ class VoxTT(nn.Module):
             _each(v, count, n) for v, n in ((kernels, "kernels"), (strides, "strides"), (pools, "pools"))
         )
         padding = [k // 2 for k in kernel] if paddings is None else _each(paddings, count, "paddings")
-        rank: list[Several] = [ranks] * (count - 1) if isinstance(ranks, int) else list(ranks)
+        rank: list[Several | None]
+        rank = [ranks] * (count - 1) if ranks is None or isinstance(ranks, int) else list(ranks)
         if len(rank) != count - 1:
             raise ValueError(f"voxtt: {len(rank)} ranks for {count - 1} TT blocks")
         channels, *size = input_shape
         blocks: OrderedDict[str, nn.Module] = OrderedDict()
         for index, width in enumerate(widths):
             k, s, p = kernel[index], stride[index], padding[index]
-            block = ConvBlock(channels, width, k, None if index == 0 or dense else rank[index - 1], s, p)
+            plain = index == 0 or dense
+            try:
+                of_block = None if plain else _usable(rank[index - 1], (channels, k, k, k, width))
+                block = ConvBlock(channels, width, k, of_block, s, p)
+            except ValueError as error:
+                raise ValueError(f"voxtt: block{index + 1}: {error}") from None
             if isinstance(block.conv, nn.Conv3d):
                 nn.init.kaiming_normal_(block.conv.weight, mode="fan_in", nonlinearity="relu")
             blocks[f"block{index + 1}"] = block
@@ -98,12 +107,24 @@ class VoxTT(nn.Module):
         elif head == "linear" or dense:
             self.head = nn.Sequential(nn.Flatten(), nn.Linear(channels * math.prod(size), classes))
         else:
-            conv = TTConv3d(channels, classes, (d, h, w), head_ranks)
+            try:
+                conv = TTConv3d(channels, classes, size, _usable(head_ranks, (channels, *size, classes)))
+            except ValueError as error:
+                raise ValueError(f"voxtt: head: {error}") from None
             self.head = nn.Sequential(conv, nn.BatchNorm3d(classes), nn.Flatten())
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(x))
         return logits
+
+
+#: Of a TT convolution whose ranks are not given.
+RANK = 16
+
+
+def _usable(ranks: Several | None, sizes: Sequence[int]) -> Several:
+    """The ranks as they are given, else RANK, or less where a tensor of these modes has no larger ones."""
+    return min(RANK, max(full_ranks(sizes))) if ranks is None else ranks
 
 
 def _each(value: Several, count: int, name: str) -> list[int]:

@@ -53,6 +53,11 @@ class BatchNorm(nn.Module):
             return joined_batch_norm(x, *parameters, self.momentum, self.eps)
         return F.batch_norm(x, *parameters, self.training, self.momentum, self.eps)
 
+    @property
+    def has_statistics(self) -> bool:
+        """Whether the running statistics are other than the zeros and ones that they begin with."""
+        return bool((self.running_mean != 0).any()) or bool((self.running_var != 1).any())
+
     @torch.no_grad()
     def set_statistics(self, mean: Tensor, var: Tensor) -> None:
         """Replace the running statistics, [C] each."""

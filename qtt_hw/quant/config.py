@@ -9,13 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from qtt_hw.codebook import MAX_CODE_BITS
 from qtt_hw.errors import one_line
 
-__all__ = ["QuantConfig"]
+__all__ = ["Bits", "LogitBits", "QuantConfig", "Switch"]
 
-Bits = Annotated[int, Field(ge=2, le=16)]
+Bits = Annotated[int, Field(ge=2, le=8, strict=True)]
+LogitBits = Annotated[int, Field(ge=2, le=16, strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
 
 
 class QuantConfig(BaseModel):
-    """Bit widths, 2 to 16 each; weights are signed and narrow, activations signed, or unsigned after ReLU.
+    """Bit widths, 2 to 8, of logits to 16; weights are signed and narrow, activations signed, or unsigned after ReLU.
 
     Parameters
     ----------
@@ -57,11 +59,11 @@ class QuantConfig(BaseModel):
     intermediate_bits: Bits = 8
     first_weight_bits: Bits | None = None
     last_weight_bits: Bits | None = None
-    logit_bits: Bits = 16
+    logit_bits: LogitBits = 16
     tt_form: Literal["streamed", "merged"] = "streamed"
     scales: Literal["learned", "fixed"] = "learned"
     codebook: Literal["dqc", "sqc", "inq", "kmeans"] | None = None
-    zero: bool = False
+    zero: Switch = False
     gradient: Literal["scaled", "straight"] = "scaled"
     activations: Literal["quantized", "float"] = "quantized"
 
@@ -79,10 +81,11 @@ class QuantConfig(BaseModel):
             raise ValueError('tt_form = "merged" has no codebook, since its kernel is a product; use "streamed"')
         if self.scales == "fixed":
             raise ValueError('scales = "fixed" has no codebook, which sets its own; use "learned"')
-        most = 8 if self.codebook == "kmeans" else MAX_CODE_BITS
+        if self.codebook == "kmeans":
+            return self
         for name in ("weight_bits", "first_weight_bits", "last_weight_bits"):
-            if (getattr(self, name) or 0) > most:
-                raise ValueError(f'{name} must be 2 to {most} with codebook = "{self.codebook}"')
+            if (getattr(self, name) or 0) > MAX_CODE_BITS:
+                raise ValueError(f'{name} must be 2 to {MAX_CODE_BITS} with codebook = "{self.codebook}"')
         return self
 
     def __init__(self, **options: Any) -> None:

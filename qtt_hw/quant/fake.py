@@ -28,7 +28,7 @@ def best_frac(values: Tensor, bits: int, signed: bool, narrow: bool = False) -> 
     values = values.detach().to(torch.float64).flatten()
     greatest = float(values.abs().max()) if values.numel() else 0.0
     if not math.isfinite(greatest):
-        raise ValueError("a value to calibrate on is not finite")
+        raise ValueError("a value to calibrate on is not finite: the float network has diverged, or the data has such")
     maximum = Format(bits, signed, 0, narrow).maximum
     start = math.floor(math.log2(maximum / greatest)) if greatest > 0.0 else bits - 1
     best, least = start, math.inf
@@ -115,7 +115,7 @@ class PowerOfTwoQuantizer(nn.Module):
         """The constant when frozen, else -round(log2_scale), within the limits."""
         if self.frozen:
             return int(self.constant[1])
-        frac = -math.floor(self.log2_scale.item() + 0.5)
+        frac = -int(round_half_up(self.log2_scale.item()))
         return max(-FRAC_LIMIT, min(frac, FRAC_LIMIT))
 
     @property
@@ -165,6 +165,15 @@ class UniformQuantizer(PowerOfTwoQuantizer, WeightQuantizer):
         return _Quantize.apply(weight, self._learned, quantized, fmt, 1, not self.fixed)
 
 
+def _rounded(x: Tensor) -> Tensor:
+    """floor(x + 1/2) in the dtype of x, whose sum is rounded: a float32 just below 1/2 becomes 1.
+
+    For values that only training sees. The integers of evaluation, and those of training once statistics are frozen,
+    are requantised sums, which nothing rounds twice.
+    """
+    return (x + 0.5).floor()
+
+
 class ActivationQuantizer(PowerOfTwoQuantizer):
     """Activations [N, ...]: float32 rounding while statistics move, or the exact integers that the stage computed."""
 
@@ -184,7 +193,7 @@ class ActivationQuantizer(PowerOfTwoQuantizer):
         fmt = self.format
         if exact is None:
             with torch.no_grad():
-                exact = round_half_up(x * 2.0**fmt.frac).clamp_(fmt.minimum, fmt.maximum).mul_(2.0**-fmt.frac)
+                exact = _rounded(x * 2.0**fmt.frac).clamp_(fmt.minimum, fmt.maximum).mul_(2.0**-fmt.frac)
         self.observe(x, fmt)
         return _Quantize.apply(x, self._learned, exact, fmt, x.shape[0], not self.fixed)
 

@@ -17,7 +17,7 @@ def largest(weight: Tensor) -> float:
     """max |weight|, above 0 and finite; otherwise ValueError, of which the caller names the layer."""
     found = float(weight.detach().abs().max())
     if not math.isfinite(found):
-        raise ValueError("a weight is not finite")
+        raise ValueError("a weight is not finite: training has diverged; lower its learning rate, or clip gradients")
     if found == 0.0:
         raise ValueError("all its weights are 0, so there is no largest one to set a codebook by")
     return found

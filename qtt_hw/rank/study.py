@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +18,9 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+
+from qtt_hw.files import append_lines
+from qtt_hw.locks import locked
 
 __all__ = ["Found", "Searched", "Values", "open_storage", "search"]
 
@@ -62,6 +67,23 @@ class Values:
     allowed: bool = True
 
 
+class _Journal(JournalFileBackend):
+    """A journal of which a writer that was cut off leaves no part of a line.
+
+    Optuna's own would write on behind that part, and its lock stays behind a killed process for half a minute, or for
+    ever where the path is relative.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._path = Path(path).absolute()
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "\n".join(json.dumps(log, separators=(",", ":")) for log in logs)
+        with locked(self._path.with_name(f".{self._path.name}.lock"), self._path, waiting=lambda text: None):
+            append_lines(self._path, lines)
+
+
 def open_storage(where: str | Path | None) -> BaseStorage | None:
     """The storage of studies: a journal file, a database at a URL, or None for memory.
 
@@ -89,7 +111,7 @@ def open_storage(where: str | Path | None) -> BaseStorage | None:
             return RDBStorage(text)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return JournalStorage(JournalFileBackend(text))
+            return JournalStorage(_Journal(text))
     except Exception as error:  # of the database's driver or the journal's reader, whichever it is
         raise ValueError(f"{text}: cannot be opened as a study storage: {' '.join(str(error).split())}") from None
 
@@ -189,14 +211,37 @@ def search(
     for key, (low, high) in space.items():
         if not 1 <= low <= high:
             raise ValueError(f"study {name}: {key} has no rank from {low} to {high}")
+    with _quiet():
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage,
+            sampler=_Sampler(trials, seed),
+            directions=list(directions),
+            load_if_exists=storage is not None,
+        )
+        return _evaluated(study, space, evaluate, trials, first, progress)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna says nothing but errors, and afterwards what it said before."""
+    before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(
-        study_name=name,
-        storage=storage,
-        sampler=_Sampler(trials, seed),
-        directions=list(directions),
-        load_if_exists=storage is not None,
-    )
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _evaluated(
+    study: Study,
+    space: Mapping[str, tuple[int, int]],
+    evaluate: Callable[[dict[str, int]], Sequence[float] | Values],
+    trials: int,
+    first: Sequence[Mapping[str, int]],
+    progress: Callable[[int, int], None] | None,
+) -> Searched:
+    """The study after so many trials."""
 
     def trials_in(*states: TrialState) -> list[FrozenTrial]:
         return study.get_trials(deepcopy=False, states=states)

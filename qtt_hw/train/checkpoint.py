@@ -1,56 +1,66 @@
-"""Checkpoints: named tensors and one JSON object in a safetensors file, replaced atomically; no pickle."""
+"""Checkpoints: named tensors, one JSON object and a digest of both in a safetensors file; no pickle."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-__all__ = ["load_tensors", "optimizer_state", "parse_tensors", "restore_optimizer", "save_tensors", "write_atomically"]
+from qtt_hw.files import write_file
 
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write under a temporary name in the same folder, then rename: a reader sees the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+__all__ = ["load_tensors", "optimizer_state", "parse_tensors", "restore_optimizer", "save_tensors"]
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Tensors by name, in plain memory order, and a JSON object."""
+    """Tensors by name, in plain memory order, a JSON object, and the digest of both."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_atomically(path, save(plain, {"qtt": json.dumps(metadata, sort_keys=True)}))
+    text = json.dumps(metadata, sort_keys=True)
+    write_file(path, save(plain, {"qtt": text, "digest": _digest(text, plain)}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the JSON object of `save_tensors`."""
+    """The tensors and the JSON object of `save_tensors`, after a check of their digest, which early files have not.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, where it is not there, is not a checkpoint, or was changed.
+    """
     try:
-        with safe_open(path, framework="pt") as stream:
-            metadata = json.loads(stream.metadata()["qtt"])
-            return {name: stream.get_tensor(name) for name in stream.keys()}, metadata  # noqa: SIM118
+        content = path.read_bytes()
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
-    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not a checkpoint: {' '.join(str(error).split())}") from None
+    return parse_tensors(content, str(path))
 
 
 def parse_tensors(content: bytes, where: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `load_tensors` reads, from the file's content."""
     try:
         size = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + size])["__metadata__"]["qtt"]
-        return load(content), json.loads(metadata)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        header = json.loads(content[8 : 8 + size])["__metadata__"]
+        tensors, text = load(content), header["qtt"]
+        metadata: dict[str, Any] = json.loads(text)
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not a checkpoint: {' '.join(str(error).split())}") from None
+    if "digest" in header and header["digest"] != _digest(text, tensors):
+        raise ValueError(f"{where}: its content does not match its digest; the file was changed or damaged")
+    return tensors, metadata
+
+
+def _digest(text: str, tensors: dict[str, Tensor]) -> str:
+    """sha256 over the JSON and, in name order, every tensor's name, type, shape and bytes."""
+    found = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.train.model import replace_layer
 from qtt_hw.train.phase import Milestone
 from qtt_hw.train.sections import CompressSection
-from qtt_hw.tt.shapes import inner_ranks
+from qtt_hw.tt.ends import layer_parameters
+from qtt_hw.tt.shapes import check_ranks
 
 __all__ = [
     "PenalisedByLC",
@@ -79,6 +81,20 @@ def _selection(name: str, how: CompressSection, seed: int) -> Compression | Sele
     return BayesOpt(codes, how.form, "bayes" if how.ranking == "published" else "evbmf", how.factor, seed)
 
 
+def _check_ranks(layer: nn.Module, name: str, ranks: Sequence[int]) -> None:
+    """Refuse ranks that a convolution's tensor train cannot use, or that make it larger than the convolution."""
+    shape = tuple(layer.weight.shape)  # type: ignore[arg-type, union-attr]
+    sizes = (*shape[1:], shape[0])
+    what = f"compress: ranks of {name!r}"
+    check_ranks(ranks, sizes, what)
+    count, dense = layer_parameters(sizes, ranks), math.prod(sizes)
+    if count > dense:
+        raise ValueError(
+            f"{what}: a tensor train of ranks {list(ranks)} has {count} parameters, more than the {dense} of the dense "
+            "layer: lower them"
+        )
+
+
 def under_compression(network: nn.Module, how: CompressSection, seed: int = 0) -> LCModel:
     """The network with what each of its layers is to be compressed to.
 
@@ -95,11 +111,14 @@ def under_compression(network: nn.Module, how: CompressSection, seed: int = 0) -
         if name not in names:
             raise ValueError(f"compress: ranks of {name!r}, which is none of the compressed layers {', '.join(names)}")
     for name, ranks in how.ranks.items():
-        modes = network.get_submodule(name).weight.ndim  # type: ignore[union-attr]
-        inner_ranks(ranks, modes, f"compress: ranks of {name!r}")  # type: ignore[arg-type]
+        _check_ranks(network.get_submodule(name), name, ranks)
     for name, tucker in how.tucker.items():
-        if min(tucker) < 1:
-            raise ValueError(f"compress: tucker ranks of {name!r} must be at least 1, got {list(tucker)}")
+        made, taken = network.get_submodule(name).weight.shape[:2]  # type: ignore[union-attr, index]
+        if min(tucker) < 1 or tucker[0] > taken or tucker[1] > made:
+            raise ValueError(
+                f"compress: tucker ranks of {name!r} must be at least 1, and at most {taken} and {made}, "
+                f"got {list(tucker)}"
+            )
     compressions = {name: _selection(name, how, seed + index) for index, name in enumerate(names)}
     selecting = [name for name, chosen in compressions.items() if isinstance(chosen, EVBMF | BayesOpt)]
     if how.pairs > how.epochs and selecting:
@@ -195,6 +214,7 @@ def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
             layer.padding,
             bias=layer.bias is not None,
             ends=(f"{name}.core_in" in state, f"{name}.core_out" in state),
+            redundant_ranks=True,
         )
         replace_layer(network, name, train)
     network.load_state_dict(state)

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from qtt_hw.data import Splits
 from qtt_hw.errors import named, short
 from qtt_hw.reading import check_depth, read_toml
 from qtt_hw.train.sections import (
@@ -64,7 +65,7 @@ class Config(Section):
     def with_seed(self, seed: int) -> Config:
         return self.model_copy(update={"train": self.train.model_copy(update={"seed": seed})})
 
-    def with_data(self, source: str | Path) -> Config:
+    def with_data(self, source: Splits | str | Path) -> Config:
         """What the [data] section leaves to the source filled in."""
         return self.model_copy(update={"data": self.data.resolved(source)})
 

@@ -19,7 +19,9 @@ _MALLOC_OPTIONS = ((-4, 0), (-1, 2**31 - 1))
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep freed tensors for the next ones; elsewhere nothing is done.
+    """Have glibc keep freed tensors for the next ones, for as long as the process lives; elsewhere nothing is done.
+
+    It cannot be undone, so only processes of the project's own do it: the command line and the queue of results.
 
     By default every large tensor is mapped anew, and the kernel zeroes its pages, which shows where tensors
     are large (compare `bench/float_step.py` with its --default-malloc).

@@ -22,7 +22,7 @@ from qtt_hw.train.compressed import milestones as c_steps
 from qtt_hw.train.config import Config, load_config
 from qtt_hw.train.description import run_description, without_paths
 from qtt_hw.train.distill import Loss
-from qtt_hw.train.environment import keep_freed_memory, reproducible
+from qtt_hw.train.environment import reproducible
 from qtt_hw.train.measure import accuracy
 from qtt_hw.train.model import build_model
 from qtt_hw.train.penalty import Penalised
@@ -50,7 +50,9 @@ def train(
 ) -> TrainResult:
     """Train what a configuration describes into the folder `out`, or go on from where that folder stands.
 
-    Interrupted at any moment and started again, it ends with the same weights, bit for bit, on the same machine.
+    Interrupted at any moment and started again, it ends with the same weights, bit for bit, on the same machine. The
+    calling process is left as it was; so its allocator is not told to keep memory, as the command line tells its own
+    (`qtt_hw.train.environment.keep_freed_memory`).
 
     Under `torchrun` its processes train together, each on a part of every batch: the steps are those of one process
     with the whole batch, to rounding (bfloat16's under `autocast`), unless the network drops out at random. All read
@@ -75,7 +77,7 @@ def train(
     Interrupted
         On SIGINT or SIGTERM, after a checkpoint.
     ValueError
-        One line naming the file, the key or the layer.
+        One line naming the file, the key or the layer; `Busy` where another process trains in `out`.
     """
     if not isinstance(config, Config):
         config = load_config(config)
@@ -84,10 +86,10 @@ def train(
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise ValueError("accelerator cuda: this torch finds no CUDA device; use cpu")
     if not isinstance(data, Splits):
-        config, data = config.with_data(data), config.data.load(data)
+        data = config.data.load(data)
+        config = config.with_data(data)
     splits = data
     origin = None if start is None else RunStore(Path(start))
-    keep_freed_memory()
     with started(accelerator) as processes:
         run = _Run(config, splits, RunStore(Path(out), processes), processes, origin)
         if progress is True and processes.first:
@@ -129,11 +131,17 @@ class _Run:
             raise ValueError(f"{config.name}: has no [quant] section, so there is nothing to train from {origin}")
 
     def go(self, progress: Progress | None) -> TrainResult:
-        config, store = self.config, self.store
+        config = self.config
         description = run_description(config, self.splits, self.spec) | {"start": self._origin_digest()}
         if self.processes.several:
             description["processes"] = self.processes.count
         self._check()  # before anything is written
+        with self.store.held():
+            return self._go(description, progress)
+
+    def _go(self, description: dict[str, Any], progress: Progress | None) -> TrainResult:
+        """What `go` does once the folder is this process's."""
+        config, store = self.config, self.store
         resumed = store.begin(description, {"folder": str(config.folder.resolve())})
         finished = store.finished()
         if finished is not None:

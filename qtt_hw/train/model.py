@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from qtt_hw.data.sources import import_file
 from qtt_hw.graph import InputSpec
 from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear, zoo
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.planar import squeezing_depth
 from qtt_hw.train.config import Config
+from qtt_hw.tt.ends import layer_parameters
 from qtt_hw.tt.orders import Ordered
+from qtt_hw.tt.shapes import check_ranks, parameters
+from qtt_hw.user_code import call
 
 __all__ = ["build_model", "example_input", "make_network", "replace_layer"]
 
@@ -70,10 +73,12 @@ def build_model(config: Config, spec: InputSpec, classes: int, seed: int, *, den
     model.eval()
     try:
         with torch.no_grad():
-            shape = tuple(model(example).shape)
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{name}: cannot run on an input of {list(example.shape)}: {reason}") from error
+            logits = model(example)
+    except Exception as error:  # of a user's forward
+        raise ValueError(f"{name}: cannot run on an input of {list(example.shape)}: {_reason(error)}") from error
+    if not isinstance(logits, torch.Tensor):
+        raise ValueError(f"{name}: gives a {type(logits).__name__}, not the logits alone")
+    shape = tuple(logits.shape)
     if shape != (1, classes):
         raise ValueError(f"{name}: gives {list(shape)} for one sample, the data has {classes} classes: [1, {classes}]")
     return model.train()
@@ -82,16 +87,18 @@ def build_model(config: Config, spec: InputSpec, classes: int, seed: int, *, den
 def _from_file(folder: Path, name: str, arguments: dict[str, Any]) -> nn.Module:
     file, _, attribute = name.rpartition(":")
     path = folder / file
-    make = getattr(import_file(path), attribute, None)
-    if not callable(make):
-        raise ValueError(f"{path}: has no class or function {attribute}")
-    try:
-        model = make(**arguments)
-    except TypeError as error:
-        raise ValueError(f"{path}:{attribute}: {' '.join(str(error).split())}") from error
+    model = call(path, attribute, **arguments)
     if not isinstance(model, nn.Module):
         raise ValueError(f"{path}:{attribute}: made a {type(model).__name__}, expected a torch.nn.Module")
     return model
+
+
+def _reason(error: Exception) -> str:
+    """What an error says on one line, with its type where that says more."""
+    text = " ".join(str(error).split())
+    if isinstance(error, RuntimeError | TypeError | ValueError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _set_path(model: nn.Module, layer: str, path: str) -> None:
@@ -121,6 +128,16 @@ def _set_ranks(model: nn.Module, layer: str, ranks: tuple[int, ...]) -> None:
     if layer not in layers or not layer:
         raise ValueError(f"model.ranks: the network has no layer {layer!r}")
     old = layers[layer]
+    if isinstance(old, TTConv3d | nn.Conv3d):
+        sizes = (old.in_channels, *old.kernel_size, old.out_channels)
+        what = f"model.ranks: {layer}"
+        check_ranks(ranks, sizes, what)
+        count = parameters(sizes, ranks) if isinstance(old, TTConv3d) else layer_parameters(sizes, ranks)
+        if count > math.prod(sizes):
+            raise ValueError(
+                f"{what}: a tensor train of ranks {list(ranks)} has {count} parameters, more than the "
+                f"{math.prod(sizes)} of the dense layer: lower them"
+            )
     if isinstance(old, TTConv3d):
         (d, _), (h, _), (w, _) = old.padding
         even = all(before == after for before, after in old.padding)

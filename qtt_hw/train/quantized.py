@@ -39,7 +39,7 @@ def load_prepared(prepared: PreparedModel, state: Mapping[str, Tensor]) -> Prepa
 
 def calibrate(prepared: PreparedModel, batches: Batches, how: QuantSection) -> None:
     """Set every scale and statistic on augmented training data."""
-    prepared.calibrate(batches.some(how.calibration, CALIBRATION_EPOCH))
+    prepared.calibrate(batches.some(how.calibration, CALIBRATION_EPOCH), estimate_statistics=True)
 
 
 def scale_parameters(prepared: PreparedModel) -> list[nn.Parameter]:

@@ -8,14 +8,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from qtt_hw.codebook import MAX_CODE_BITS
 from qtt_hw.data import Augmentation, Splits, load
 from qtt_hw.data.options import Option
 from qtt_hw.data.sources import own_validation
 from qtt_hw.errors import short
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import InputSpec
-from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.graph.preprocess import check_values, input_spec
 from qtt_hw.quant import QuantConfig
+from qtt_hw.quant.config import Bits, LogitBits, Switch
 from qtt_hw.train.schedule import Kind, Schedule
 
 __all__ = [
@@ -110,7 +112,8 @@ class DataConfig(Section):
     `format` is `voxels` (unsigned 1 bit), `signed-voxels` ({-1, +1}, around which padding is 0: QTTNet's own),
     `images` (x - 128, signed 8 bits, frac 7), or by its own bits; `auto` is voxels where no training value exceeds 1.
     `options` go to the data source: see `qtt_hw.data.options`. `validation` is the share of every class that is held
-    out, or a number of samples; left out, it is the source's own.
+    out, or a number of samples, or "official", which demands the source's own validation samples; left out, these are
+    taken where there are some, else what is usual is held out.
     """
 
     block: int = Field(default=1, ge=1, le=16)
@@ -119,7 +122,7 @@ class DataConfig(Section):
     signed: bool = False
     frac: int = Field(default=0, ge=-64, le=64)
     offset: int = Field(default=0, ge=0, le=255)
-    validation: float | int = 0.1
+    validation: float | int | Literal["official"] = 0.1
     seed: Seed = 0
     options: dict[str, Option] = Field(default_factory=dict)
     augmentation: AugmentConfig = AugmentConfig()
@@ -128,10 +131,10 @@ class DataConfig(Section):
     @classmethod
     def _share_or_number(cls, value: Any) -> Any:
         number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        if not (number and value < 1 << 31) and not (isinstance(value, float) and 0 < value < 1):
-            raise ValueError(
-                f"must be a share above 0 and below 1, or a number of samples, got {short(repr(value), 40)}"
-            )
+        share = isinstance(value, float) and 0 < value < 1
+        if not (number and value < 1 << 31) and not share and value != "official":
+            what = "must be a share above 0 and below 1, or a number of samples"
+            raise ValueError(f'{what}, got {short(repr(value), 40)}; or "official"')
         return value
 
     @model_validator(mode="after")
@@ -151,14 +154,30 @@ class DataConfig(Section):
         validation = self.validation if "validation" in self.model_fields_set else None
         return load(source, validation=validation, seed=self.seed, **self.options)  # type: ignore[arg-type]
 
-    def resolved(self, source: str | Path) -> DataConfig:
+    def resolved(self, source: Splits | str | Path) -> DataConfig:
         """This section with what it leaves to the source filled in: what a run's records say."""
         if "validation" in self.model_fields_set:
             return self
-        return self.model_copy(update={"validation": own_validation(source)})
+        own = source.validation_from if isinstance(source, Splits) else own_validation(source)
+        return self.model_copy(update={"validation": own})
 
     def input_spec(self, splits: Splits) -> InputSpec:
-        """How the set's raw samples become the input edge."""
+        """How the set's raw samples become the input edge.
+
+        Raises
+        ------
+        ValueError
+            One line that names the split whose values do not fit the format.
+        """
+        spec = self._spec(splits)
+        for part in ("train", "validation"):  # training does not touch test samples
+            try:
+                check_values(spec, splits[part].x)
+            except ValueError as error:
+                raise ValueError(f"{splits.name}: {part}: {error}; set another format in [data]") from None
+        return spec
+
+    def _spec(self, splits: Splits) -> InputSpec:
         kind = self.format
         if kind == "auto":
             kind = "voxels" if int(splits.train.x.max()) <= 1 else "images"
@@ -264,16 +283,16 @@ class QuantSection(Optimisation):
     training goes on through the folded integers; float activations have none of that.
     """
 
-    weight_bits: int = Field(default=4, ge=2, le=8)
-    activation_bits: int = Field(default=8, ge=2, le=8)
-    intermediate_bits: int = Field(default=8, ge=2, le=8)
-    first_weight_bits: int | None = Field(default=None, ge=2, le=8)
-    last_weight_bits: int | None = Field(default=None, ge=2, le=8)
-    logit_bits: int = Field(default=16, ge=2, le=16)
+    weight_bits: Bits = 4
+    activation_bits: Bits = 8
+    intermediate_bits: Bits = 8
+    first_weight_bits: Bits | None = None
+    last_weight_bits: Bits | None = None
+    logit_bits: LogitBits = 16
     tt_form: Literal["streamed", "merged"] = "streamed"
     scales: Literal["learned", "fixed"] = "learned"
     codebook: Literal["dqc", "sqc", "inq", "kmeans"] | None = None
-    zero: bool = False
+    zero: Switch = False
     gradient: Literal["scaled", "straight"] = "scaled"
     activations: Literal["quantized", "float"] = "quantized"
     portions: tuple[float, ...] = Field(default=(0.5, 0.75, 0.875), description="of inq; the rest at freeze_scales")
@@ -331,6 +350,12 @@ class CompressSection(Optimisation):
     def _whole(self) -> Self:
         if (self.bits is not None) != (self.form in ("codes", "both")):
             raise ValueError('bits are given with form = "codes" or "both", and only then')
+        if self.bits is None and (self.codebook is not None or self.zero):
+            raise ValueError('codebook and zero are of codes, which form = "codes" and "both" have, with bits')
+        if self.bits is not None:
+            if self.codebook == "dqc" and self.bits > MAX_CODE_BITS:
+                raise ValueError(f'bits must be 2 to {MAX_CODE_BITS} with codebook = "dqc", got {self.bits}')
+            QuantConfig(weight_bits=self.bits, codebook=self.codebook, zero=self.zero)  # its own checks
         if self.ranks and self.form in ("tucker", "codes"):
             raise ValueError(f'ranks are those of tensor trains, not of form = "{self.form}"')
         if self.tucker and self.form == "codes":

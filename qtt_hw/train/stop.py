@@ -19,7 +19,7 @@ class Interrupted(RuntimeError):
 
 
 class StopSignals:
-    """While entered, SIGINT and SIGTERM only set `received`; a second one acts as it did before.
+    """While entered, SIGINT and SIGTERM only set `received`; a second one acts as it did before. Ignored ones stay so.
 
     Parameters
     ----------
@@ -45,6 +45,8 @@ class StopSignals:
         # Python delivers signals to the main thread only; elsewhere the owner of that thread decides.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is signal.SIG_IGN:  # started so, as by nohup
+                    continue
                 self._before[number] = signal.signal(number, self._handle)
         return self
 

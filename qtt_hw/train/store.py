@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from qtt_hw.train.checkpoint import load_tensors, parse_tensors, save_tensors, write_atomically
+from qtt_hw.files import append_lines, write_file
+from qtt_hw.folders import RUN, claim
+from qtt_hw.locks import locked
+from qtt_hw.train.checkpoint import load_tensors, parse_tensors, save_tensors
 from qtt_hw.train.config import config_from
 from qtt_hw.train.processes import ALONE, Processes
 
@@ -28,7 +33,8 @@ class RunStore:
     PHASE.safetensors    the model of a phase, by the phase's name
     result.json          written at the end
 
-    Of several processes only the first reads and writes; the others are told.
+    Of several processes that train together only the first reads and writes; the others are told. Others are kept out
+    of the folder as long as it is `held`.
     """
 
     def __init__(self, folder: Path, processes: Processes = ALONE) -> None:
@@ -46,11 +52,37 @@ class RunStore:
     def result(self) -> Path:
         return self.folder / "result.json"
 
+    @property
+    def lock(self) -> Path:
+        return self.folder / ".run.lock"
+
     def model(self, phase: str) -> Path:
         return self.folder / f"{phase}.safetensors"
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder, and keep others from training in it; of a finished run, in which nothing is written, nobody.
+
+        Raises
+        ------
+        ValueError
+            When the folder holds something else.
+        Busy
+            Saying who trains in it.
+        """
+
+        def hold() -> bytes:
+            claim(self.folder, RUN, "is not empty and holds no run; use a new folder")
+            if not self.result.exists():
+                stack.enter_context(locked(self.lock, self.folder))
+            return b""
+
+        with ExitStack() as stack:
+            self.processes.from_first(hold)
+            yield
+
     def begin(self, description: dict[str, Any], remarks: dict[str, Any]) -> bool:
-        """Start the folder, or check that it was started likewise; true when there is a checkpoint to go on from.
+        """Start the held folder, or check that it was started likewise; true when there is a checkpoint to go on from.
 
         `remarks` are written beside the description and not compared.
         """
@@ -67,10 +99,7 @@ class RunStore:
             if difference is not None:
                 raise ValueError(f"{self.folder}: was started with another {difference}; use a new folder")
         else:
-            if self.folder.exists() and any(self.folder.iterdir()):
-                raise ValueError(f"{self.folder}: is not empty and holds no run; use a new folder")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, (json.dumps({**description, **remarks}, indent=1) + "\n").encode())
+            write_file(path, json.dumps({**description, **remarks}, indent=1) + "\n")
         return self.checkpoint.exists()
 
     def description(self) -> dict[str, Any]:
@@ -82,6 +111,8 @@ class RunStore:
             raise ValueError(f"{self.folder}: holds no run.json; expected a folder that qtt train wrote") from None
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+        if not isinstance(content, dict) or "config" not in content:
+            raise ValueError(f"{path}: does not describe a run; expected a file that qtt train wrote")
         if content.get("version") != VERSION:
             raise ValueError(f"{path}: version {content.get('version')}, this program reads {VERSION}")
         # What a later program added to the configuration has its default in an older run.
@@ -94,13 +125,12 @@ class RunStore:
 
     def write_result(self, text: str) -> None:
         if self.processes.first:
-            write_atomically(self.result, text.encode())
+            write_file(self.result, text)
 
     def append_log(self, row: dict[str, Any]) -> None:
         if not self.processes.first:
             return
-        with self.log.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
+        append_lines(self.log, json.dumps(row))
 
     def log_size(self) -> int:
         return self.log.stat().st_size if self.log.exists() else 0

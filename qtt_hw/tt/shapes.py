@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 
-__all__ = ["full_ranks", "inner_ranks", "parameters"]
+__all__ = ["check_ranks", "full_ranks", "inner_ranks", "parameters", "warn_if_larger"]
 
 
 def full_ranks(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -27,6 +28,49 @@ def inner_ranks(ranks: int | Sequence[int], modes: int, what: str = "ranks") -> 
     if any(rank < 1 for rank in given):
         raise ValueError(f"{what} must be at least 1, got {list(given)}")
     return given
+
+
+def check_ranks(
+    ranks: int | Sequence[int], sizes: Sequence[int], what: str = "ranks", free: Sequence[int] = ()
+) -> None:
+    """Refuse ranks above those that a tensor of these mode sizes can have, which would add parameters and nothing else.
+
+    A single number stands for all ranks, some of which it may exceed; it is refused where it exceeds them all.
+
+    Parameters
+    ----------
+    ranks : int or sequence of int
+        Inner TT-ranks.
+    sizes : sequence of int
+        Of the modes.
+    what : str
+        For the message: the option, and the layer where it is known.
+    free : sequence of int
+        Places of ranks that are not checked: of an end without a core of its own.
+
+    Raises
+    ------
+    ValueError
+        One line with the largest ranks that are of use.
+    """
+    bounds = full_ranks(sizes)
+    given = inner_ranks(ranks, len(sizes), what)
+    above = [i for i, (rank, bound) in enumerate(zip(given, bounds, strict=True)) if rank > bound and i not in free]
+    if not above or (isinstance(ranks, int) and len(above) < len(bounds)):
+        return
+    place = above[0] if not isinstance(ranks, int) else max(range(len(bounds)), key=bounds.__getitem__)
+    raise ValueError(
+        f"{what}: {given[place]} is above {bounds[place]}, the largest that is of use between modes {place} and "
+        f"{place + 1} of {list(sizes)}; the largest of all are {list(bounds)}"
+    )
+
+
+def warn_if_larger(count: int, dense: int, what: str) -> None:
+    """Warn where a tensor train has more parameters than the dense layer that it stands for."""
+    if count > dense:
+        warnings.warn(
+            f"{what}: {count} parameters, more than the {dense} of the dense layer: lower its ranks", stacklevel=3
+        )
 
 
 def parameters(sizes: Sequence[int], ranks: Sequence[int]) -> int:

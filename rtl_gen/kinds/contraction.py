@@ -19,7 +19,7 @@ from rtl_gen.kinds.spec import Folding, Kind
 from rtl_gen.kinds.windowed import RingSpec, _geometry
 from rtl_gen.loop_nest import GroupLevel
 from rtl_gen.memory import Rom
-from rtl_gen.multiplier import LaneKind, latency_of
+from rtl_gen.multiplier import LaneKind, latency_of, pieces
 from rtl_gen.reduce import MacArray
 from rtl_gen.sequencer import Sequencer
 from rtl_gen.shifter import integer_bits
@@ -67,9 +67,6 @@ class ContractionSpec(RingSpec):
         book = node.weight_format
         if folding.multiplier == "shift" and not isinstance(book, Codebook):
             raise self.refuse("lanes that shift need weights of a codebook")
-        if folding.multiplier == "dsp" and isinstance(book, Codebook):
-            if integer_bits(book) > self.family.multiplier.bits:
-                raise self.refuse(f"a codebook of {book.magnitudes} magnitudes is too wide for a multiplier; use shift")
 
     @property
     def coded(self) -> bool:  # type: ignore[override]
@@ -152,7 +149,10 @@ class ContractionSpec(RingSpec):
 
     @property
     def multipliers(self) -> int:  # type: ignore[override]
-        return 0 if self.folding.multiplier == "shift" else self.products
+        """Multipliers that form them: none where lanes shift, several each where weights are wider than a block's."""
+        if self.folding.multiplier == "shift":
+            return 0
+        return self.products * (pieces(self.weight_bits, self.family) if self.folding.multiplier == "dsp" else 1)
 
     @property
     def dsps(self) -> int:  # type: ignore[override]
@@ -186,6 +186,8 @@ class ContractionSpec(RingSpec):
             luts += self.products * (negate + index * x.bits + (1 << index) - 1)
         elif isinstance(fmt, Codebook):
             luts += self.folding.pe * self.folding.simd * (3 * fmt.magnitudes * index // 4)
+        if kind == "dsp" and self.multipliers > self.products:
+            luts += self.products * (self.weight_bits + x.bits)  # where the products of a weight's pieces are added
         if kind == "logic":
             narrow, wide = sorted((self.weight_bits, x.bits))
             luts += self.products * (wide if narrow == 1 else (narrow - 1) * (wide + 3))

@@ -9,6 +9,7 @@ from typing import Any
 from amaranth.hdl import Module, signed
 from amaranth.lib import wiring
 
+from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Requantizer, average_requantizer
 from qtt_hw.graph import Edge, Pool
 from qtt_hw.window import Window
@@ -62,7 +63,10 @@ class _PoolSpec(WindowSpec):
 
     @cached_property
     def requant(self) -> Requantizer | None:  # type: ignore[override]
-        return average_requantizer(self.x.format, tuple(self.row_counts())) if self.averages else None
+        if not self.averages:
+            return None
+        with named(f"stage {self.node.name}"):
+            return average_requantizer(self.x.format, tuple(self.row_counts()))
 
 
 class PoolSpec(_PoolSpec, RingSpec):

@@ -22,11 +22,6 @@ def with_lanes(graph: Graph, plan: Plan, kind: LaneKind) -> Plan:
     plan : Plan
     kind : "shift", "dsp" or "logic"
         Multipliers take the codes' integers, decoded beside them from the same ROM.
-
-    Raises
-    ------
-    ValueError
-        Naming a stage whose integers are too wide for a DSP.
     """
     if kind not in get_args(LaneKind):
         raise ValueError(f"lanes are one of {', '.join(get_args(LaneKind))}, got {kind!r}")

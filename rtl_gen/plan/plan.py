@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from qtt_hw.errors import named
+from qtt_hw.files import write_file
 from qtt_hw.graph import Graph
 from qtt_hw.reading import read_json
 from qtt_hw.window import MOST_CHANNELS
@@ -23,6 +24,7 @@ __all__ = [
     "Plan",
     "StagePlan",
     "hardware_of",
+    "is_plan",
     "load_plan",
     "save_plan",
     "stage_specs",
@@ -248,9 +250,16 @@ def _check_fifos(graph: Graph, plan: Plan, specs: Sequence[Spec], topology: Topo
 
 def save_plan(plan: Plan, path: Path) -> None:
     """Write the plan as JSON, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(plan.model_dump(mode="json"), indent=1) + "\n")
-    partial.replace(path)
+    write_file(path, json.dumps(plan.model_dump(mode="json"), indent=1) + "\n")
+
+
+def is_plan(path: Path) -> bool:
+    """Whether a file says of itself what a plan does; it may be of another version."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and {"version", "model", "device", "stages"} <= set(found)
 
 
 def load_plan(path: Path) -> Plan:

@@ -23,7 +23,7 @@ from rtl_gen.plan.front import Slot, Solution, solve
 from rtl_gen.plan.limits import budget_of, shares_of, slowest
 from rtl_gen.plan.plan import FifoPlan, PathPlan, Plan, StagePlan, stage_specs
 from rtl_gen.plan.problem import Alternatives, Problem, along
-from rtl_gen.plan.refusal import DoesNotFit, too_small
+from rtl_gen.plan.refusal import DoesNotFit, larger_than, too_small
 from rtl_gen.topology import SOURCE, Topology
 
 __all__ = ["Alternatives", "DoesNotFit", "along", "fits", "plan", "plan_of"]
@@ -204,11 +204,14 @@ def plan(
     if nearest is not None:
         raise DoesNotFit(
             f"{graph.name}: {fps:g} frames a second at {clock_mhz:g} MHz are not reached on {device.name}: the nearest "
-            f"plan takes {nearest.cycles} cycles, {nearest.frames_per_second:.1f} frames a second"
+            f"plan takes {nearest.cycles} cycles, {nearest.frames_per_second:.1f} frames a second; its "
+            f"busiest stage is {nearest.bottleneck}; ask for less{larger_than(device)}"
         )
+    largest = max(found.fifos, key=lambda fifo: (fifo.brams, fifo.luts))
     raise DoesNotFit(
         f"{graph.name}: the FIFOs of its sums take {fifos.brams} block RAMs and {fifos.luts} LUTs, "
-        f"which do not fit {device.name} beside its stages"
+        f"which do not fit {device.name} beside its stages; most of it is {largest.brams} block RAMs and "
+        f"{largest.luts} LUTs at {largest.stage}; use fewer activation bits{larger_than(device)}"
     )
 
 
@@ -301,7 +304,8 @@ def _expected_fifos(problem: Problem) -> Resources:
     return total
 
 
-def fits(graph: Graph, device: Device, alternatives: Alternatives | None = None) -> bool:
-    """Whether some folding, along some of the free paths, fits the device, however slow it is."""
+def fits(graph: Graph, device: Device, alternatives: Alternatives | None = None, cycles: int | None = None) -> bool:
+    """Whether some folding, along some of the free paths, fits the device, at so many cycles or however slow it is."""
     problem = Problem.of(graph, alternatives or {}, family_of(device))
-    return solve(problem.items, problem.upper, budget_of(device, _expected_fifos(problem))) is not None
+    limit = problem.upper if cycles is None else cycles
+    return solve(problem.items, limit, budget_of(device, _expected_fifos(problem))) is not None

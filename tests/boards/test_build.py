@@ -22,7 +22,7 @@ SHAPE = (2, 2, 2, 4)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A head alone, folded for the fewest cycles: 40 multipliers or more."""
+    """A head alone, folded for the fewest cycles: 40 multipliers or more; its name would lead out of the folder."""
     weight = as_integers(np.random.default_rng(1).integers(-127, 128, (10, 2, 2, 2, 4)))
     head = Contraction(
         "head",
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Format(8, True, 0, narrow=True),
         Requantizer(Format(16, True, 0), 3),
     )
-    graph = Graph("head", input_spec(SHAPE, offset=128, format=Format(8, True, 7)), (head,))
+    graph = Graph("../the head", input_spec(SHAPE, offset=128, format=Format(8, True, 7)), (head,))
     path = tmp_path_factory.mktemp("head") / "build"
     emit(graph, path, plan(graph, device("ecp5-85f")))
     return path
@@ -49,7 +49,7 @@ def test_a_bitstream_and_what_it_takes(folder: Path) -> None:
     assert result.meets_timing and result.fmax_mhz >= 100
     assert result.luts > 0 and result.ffs > 0
     bitstream = Path(result.bitstream)
-    assert bitstream == folder / "ulx3s-85f" / "head.bit" and bitstream.stat().st_size > 10_000
+    assert bitstream == folder / "ulx3s-85f" / "__the_head.bit" and bitstream.stat().st_size > 10_000
     assert BuildResult.model_validate_json((bitstream.parent / "result.json").read_text()) == result
     for log in ("yosys.log", "nextpnr.log", "ecppack.log"):
         assert (bitstream.parent / log).is_file()
@@ -57,10 +57,10 @@ def test_a_bitstream_and_what_it_takes(folder: Path) -> None:
 
 
 def test_a_design_that_does_not_fit_leaves_nothing(folder: Path) -> None:
-    small = replace(boards.load("ulx3s-85f"), name="small", device="ecp5-25f")
-    before = sorted(path.name for path in folder.iterdir())
+    small = replace(boards.load("ulx3s-85f"), name="../small", device="ecp5-25f")
+    before = sorted(path.name for path in (*folder.iterdir(), *folder.parent.iterdir()))
     with pytest.raises(
         ValueError, match=r"^the design does not fit ecp5-25f: \d+ multipliers \(MULT18X18D\) of 28, \d+"
     ):
         build(folder, small)
-    assert sorted(path.name for path in folder.iterdir()) == before
+    assert sorted(path.name for path in (*folder.iterdir(), *folder.parent.iterdir())) == before

@@ -15,7 +15,7 @@ def manifest(interval: int = 100, lanes: int = 3) -> Manifest:
         top="qtt_top",
         sources=Sources(simulation=("design.v",), ecp5=("design.v",)),
         model="model.qtt",
-        digest="0",
+        digest="0" * 64,
         input=InputPort(lanes=lanes, lane_bits=4, signed=True, words=2),
         output=OutputPort(value_bits=16, words=3),
         plan="plan.json",

@@ -126,7 +126,7 @@ def test_cocotb_agrees_under_stalls(way: Way) -> None:
 
 def test_more_samples_than_there_are_is_refused(way: Way, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cosim", str(way.build), "--data", DATA, "--samples", "9999"]) == 1
-    assert "samples must be 1 to 600, the size of the test split, got 9999" in capsys.readouterr().err
+    assert "--samples 9999: the test split has 600; give 1 to 600, or all" in capsys.readouterr().err
 
 
 # A design that is not the model's

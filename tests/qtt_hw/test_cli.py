@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +71,9 @@ class Qtt:
         """The single line of a call that must fail."""
         ran = self(*arguments)
         assert ran.code == code and ran.out == ""
-        assert ran.err.startswith("qtt: ") and ran.err.count("\n") == 1 and ran.err.endswith("\n")
-        return ran.err.strip()
+        err = "".join(line for line in ran.err.splitlines(keepends=True) if not line.startswith("qtt: data: "))
+        assert err.startswith("qtt: ") and err.count("\n") == 1 and err.endswith("\n")
+        return err.strip()
 
     def json(self, *arguments: object) -> dict:
         """The object that a call prints with --json."""
@@ -181,7 +185,12 @@ def test_a_wrong_command_line_is_one_line_that_names_the_option(qtt: Qtt, argume
             ["check", "voxtt", "--input", "1,99999,99999,99999"],
             "qtt: --input 1,99999,99999,99999: has more than 67108864 values",
         ),
-        (["cosim", "b", "--data", "solids", "--samples", "few"], "qtt: --samples few: expected a number, or all"),
+        (
+            ["cosim", "b", "--data", "solids", "--samples", "few"],
+            "qtt: --samples few: expected a number from 1, or all",
+        ),
+        (["cosim", "b", "--data", "solids", "--samples", "0"], "qtt: --samples 0: expected a number from 1, or all"),
+        (["cosim", "b", "--data", "solids", "--samples", "-3"], "qtt: --samples -3: expected a number from 1, or all"),
         (
             ["check", "net.py:Net", "--input", "8,15"],
             "qtt: --input 8,15: expected C,D,H,W or C,H,W, numbers above 0, such as 8,15,15,15 or 3,32,32",
@@ -198,6 +207,26 @@ def test_a_result_that_could_not_be_written_is_refused_before_the_work(qtt: Qtt,
         f"qtt: -o {missing}: the folder {missing.parent} does not exist"
     )
     assert qtt.refuses("plan", qtt_file, "-o", qtt_file.parent).endswith("is a folder; give a file name")
+
+
+def test_only_a_file_of_its_own_kind_is_replaced(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    thesis, plan = tmp_path / "thesis.txt", tmp_path / "plan.json"
+    thesis.write_text("work")
+    run = tmp_path / "run"
+    build = ("cosim", tmp_path, "--data", "solids")
+    for arguments, what in (
+        (("plan", qtt_file, "-o", thesis), "-o {}: exists and is not a plan"),
+        (("plan", qtt_file, "-o", qtt_file), "-o {}: exists and is not a plan"),
+        (("freeze", run, "-o", thesis), "-o {}: exists and is not a model file"),
+        ((*build, "--vcd", thesis), "--vcd {}: exists and is not a waveform"),
+    ):
+        line = qtt.refuses(*arguments)
+        assert line == f"qtt: {what.format(arguments[-1])}; choose another name"
+    assert thesis.read_text() == "work"
+    plan.touch()
+    first = qtt.json("plan", qtt_file, "-o", plan)
+    assert first == qtt.json("plan", qtt_file, "-o", plan) == json.loads(plan.read_text())
+    assert "holds no run.json" in qtt.refuses("freeze", run, "-o", qtt_file), "a model file is replaced"
 
 
 # Model files
@@ -352,6 +381,35 @@ def test_check_names_what_cannot_be_lowered(qtt: Qtt, net: Path) -> None:
     assert ran.err.startswith(f"qtt: {net}:Bent: 1 (Sigmoid) ") and ran.err.count("\n") == 1
 
 
+ODD = """
+from torch import nn
+def odd():
+    net = nn.Sequential()
+    names = ("argmax", "größe", "[/red]", "[bold]", "a b", "input")
+    layers = (nn.Conv3d(1, 2, 1), nn.BatchNorm3d(2), nn.Conv3d(2, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(54, 3))
+    for name, layer in zip(names, layers):
+        net.add_module(name, layer)
+    return net
+def lazy():
+    return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(3))
+class Raises(nn.Module):
+    def __init__(self):
+        raise KeyError("width")
+"""
+
+
+def test_check_shows_any_name_as_it_is_and_never_a_traceback(qtt: Qtt, tmp_path: Path) -> None:
+    path = tmp_path / "odd.py"
+    path.write_text(ODD, encoding="utf-8")
+    found = qtt("check", f"{path}:odd", "--input", "1,3,3,3")
+    assert found.code == 0
+    assert all(name in found.out for name in ("argmax", "größe", "[/red]", "[bold]", "a b", "input"))
+    ran = qtt("check", f"{path}:lazy", "--input", "1,5,5")
+    assert ran.code == 1 and ran.err.count("\n") == 1
+    assert ran.err.endswith("odd.py:lazy: 0 (LazyConv2d) has no weights before its first input; run the model on one\n")
+    assert qtt.refuses("check", f"{path}:Raises", "--input", "1,5,5").endswith("odd.py:Raises: KeyError: 'width'")
+
+
 def test_check_needs_a_network_and_its_shape(qtt: Qtt, net: Path, config: Path) -> None:
     assert "input shape C,D,H,W" in qtt.refuses("check", f"{net}:Plain")
     assert "has no class or function Gone" in qtt.refuses("check", f"{net}:Gone", "--input", "1,5,5,5")
@@ -379,6 +437,21 @@ def test_a_configuration_without_shape_is_not_planned(qtt: Qtt, config: Path, tm
     assert qtt.json("plan", path, "--data", "solids:8")["model"] == "bare"
 
 
+def test_a_model_file_is_planned_without_data(qtt: Qtt, qtt_file: Path) -> None:
+    assert "--data solids: is for a configuration; " in qtt.refuses("plan", qtt_file, "--data", "solids")
+
+
+def test_a_warning_is_one_line(qtt: Qtt, tmp_path: Path) -> None:
+    path = tmp_path / "net.py"
+    path.write_text(
+        "import warnings\nfrom torch import nn\n\n\ndef Net():\n"
+        "    warnings.simplefilter('always')\n    warnings.warn('too\\nlarge')\n"
+        "    return nn.Sequential(nn.Conv3d(1, 4, 3), nn.Flatten(), nn.Linear(108, 2))\n"
+    )
+    ran = qtt("check", f"{path}:Net", "--input", "1,5,5,5")
+    assert ran.code == 0 and ran.err == "qtt: warning: too large\n"
+
+
 def test_an_unknown_device_names_the_known_ones(qtt: Qtt, qtt_file: Path) -> None:
     assert qtt.refuses("plan", qtt_file, "--device", "xc7").endswith(
         "device 'xc7' is not known; known are ecp5-12f, ecp5-25f, ecp5-45f, ecp5-85f, none"
@@ -394,7 +467,7 @@ def test_a_device_too_small_is_told_by_how_much_with_the_nearest_plan(qtt: Qtt, 
     assert "it fits ecp5-" in line
     line = qtt.refuses("plan", path, "--device", "ecp5-85f", "--fps", "3e6", "-o", target)
     assert "3e+06 frames a second at 100 MHz does not fit ecp5-85f" in line
-    assert "the nearest plan that fits takes " in line and line.endswith(" frames a second")
+    assert "cycles are wanted, stage " in line and "the nearest plan that fits takes " in line
     assert not target.exists()
 
 
@@ -435,11 +508,18 @@ def test_eval_prints_what_the_function_returns(qtt: Qtt, qtt_file: Path, graph: 
     import qtt_hw
 
     found = qtt.json("eval", qtt_file, "--data", "solids")
+    read = found.pop("dataset")
     assert found == qtt_hw.evaluate(graph, "solids").model_dump(mode="json")
+    assert (read["sample_shape"], read["labels"]) == ([8, 8, 8, 1], ["box", "sphere", "cone"])
+    assert (read["train"], read["validation"], read["test"]) == (540, 60, 300)
     assert (found["samples"], found["weight_bytes"]) == (300, graph.weight_bytes)
     assert 0 <= found["accuracy"] <= 1
     ran = qtt("eval", qtt_file, "--data", "solids")
     assert f"{found['accuracy']:.4f}" in ran.out
+    assert ran.err.startswith(
+        "qtt: data: solids: generated in 8 voxels along each edge; samples D, H, W, C = 8, 8, 8, 1 "
+    )
+    assert ran.err.count("\n") == 1
 
 
 def test_what_a_users_file_prints_does_not_reach_stdout(qtt: Qtt, tmp_path: Path) -> None:
@@ -474,4 +554,19 @@ def test_sigterm_removes_what_is_half_written(
 
     monkeypatch.setattr(rtl_gen.emit, "save_plan", kill)
     assert qtt.refuses("emit", qtt_file, "-o", tmp_path / "build", code=143) == "qtt: terminated"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_signal_in_the_middle_of_emission_is_one_line_and_leaves_nothing(
+    qtt_file: Path, tmp_path: Path, number: signal.Signals, word: str
+) -> None:
+    command = [sys.executable, "-m", "qtt_hw", "emit", str(qtt_file), "-o", str(tmp_path / "build")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        while not any(path.name.startswith(".build.") for path in tmp_path.iterdir()):
+            assert child.poll() is None
+            time.sleep(0.001)
+        child.send_signal(number)
+        out, err = child.communicate(timeout=120)
+    assert (child.returncode, out, err) == (128 + number, "", f"qtt: {word}\n")
     assert list(tmp_path.iterdir()) == []

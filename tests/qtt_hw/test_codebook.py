@@ -58,7 +58,7 @@ def test_codebooks_that_use_every_code() -> None:
         ((1, 1, False, 0), "codebook bits must be 2 to 6, got 1"),
         ((7, 1, False, 0), "codebook bits must be 2 to 6, got 7"),
         ((3, 4, True, 0), "codes of 3 bits hold 1 to 3 magnitudes, got 4"),
-        ((3, 3, True, 65), "frac must be -64 to 64, got 65"),
+        ((3, 3, True, 65), r"reach down to 2\*\*-65, 2\*\*-64 is the least; use fewer weight bits"),
     ],
 )
 def test_impossible_codebooks(arguments: tuple, message: str) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from qtt_hw.cli import main
 from qtt_hw.compression import CompressResult, _compressing, compress, configuration
+from qtt_hw.folders import COMPRESSION, MARKER, RUN, claim
 from qtt_hw.graph.file import load
+from qtt_hw.locks import Busy, locked
+from qtt_hw.train import train
 from qtt_hw.train.config import config_from, load_config
 from qtt_hw.train.rank_search import Point
 from rtl_gen.families import Device
@@ -182,8 +185,18 @@ def test_refusals(source: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has nothing to compress: no convolution behind its first"):
         compress(bare, "solids:8", tmp_path / "bare")
     assert not any((tmp_path / name).exists() for name in ("o", "gone", "bare"))
-    (tmp_path / "busy").mkdir()
-    with (tmp_path / "busy" / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match="busy: another process works in it; to share a search"):
+    claim(tmp_path / "busy", COMPRESSION, "")
+    with locked(tmp_path / "busy" / ".compress.lock", ""):
+        with pytest.raises(Busy, match=f"busy: process {os.getpid()} on .* works on it$"):
             compress(source, "solids:8", tmp_path / "busy")
+    claim(tmp_path / "run", RUN, "")
+    with pytest.raises(ValueError, match="run: exists and is a training run, not a compression; choose another name$"):
+        compress(source, "solids:8", tmp_path / "run")
+    with pytest.raises(ValueError, match="busy: exists and is a compression, not a training run; choose another name$"):
+        train(load_config(source), "solids:8", tmp_path / "busy", progress=False)
+    assert sorted(
+        path.name for path in tmp_path.rglob("*") if path.is_file() and path.parent.name in ("busy", "run")
+    ) == [
+        MARKER,
+        MARKER,
+    ]

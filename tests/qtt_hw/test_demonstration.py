@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
 from qtt_hw.demonstration import _Steps, demo
+from qtt_hw.folders import DEMONSTRATION, MARKER, claim
+from qtt_hw.locks import Busy, locked
 from qtt_hw.train import load_config
 
 
@@ -82,7 +85,17 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ValueError, match="exists and holds no demonstration; choose another folder"):
         demo(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    (tmp_path / "steps").mkdir()
+    with pytest.raises(ValueError, match="exists and holds no demonstration; choose another folder"):
+        demo(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["steps", "thesis.txt"]
+
+
+def test_of_two_in_one_folder_the_second_is_refused(tmp_path: Path) -> None:
+    claim(tmp_path, DEMONSTRATION, "")
+    with locked(tmp_path / ".demo.lock", ""), pytest.raises(Busy, match=f"^{tmp_path}: process {os.getpid()} on "):
+        demo(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [MARKER]
 
 
 def test_the_configuration_is_part_of_the_package() -> None:

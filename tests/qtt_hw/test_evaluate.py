@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from qtt_hw.data import Samples, Splits
-from qtt_hw.evaluate import accuracy, evaluate, evaluate_streams, predictions
+from qtt_hw.evaluate import accuracy, evaluate, evaluate_streams, predictions, samples_of
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import Contraction, Graph
 from qtt_hw.graph.preprocess import input_spec
@@ -83,3 +83,29 @@ def test_streams_of_other_samples_are_refused() -> None:
         evaluate_streams([graph(), graph()], [splits, other])
     with pytest.raises(ValueError, match="2 models and 1 data sources"):
         evaluate_streams([graph(), graph()], [splits])
+
+
+def test_classes_in_another_order_are_renumbered() -> None:
+    splits = Splits(TEST, TEST, TEST, tuple("abcd"), "t")
+    turned = Samples(TEST.x, 3 - TEST.y)
+    found = samples_of(graph(), Splits(turned, turned, turned, tuple("dcba"), "u"), "test")
+    assert found.labels == tuple("abcd") and found.test.y.tolist() == TEST.y.tolist()
+    assert found.notes == ("its classes are numbered in the model's order",)
+    assert (
+        evaluate(graph(), Splits(turned, turned, turned, tuple("dcba"), "u")).accuracy
+        == evaluate(graph(), splits).accuracy
+    )
+    with pytest.raises(ValueError, match="u: its classes are a, b, c, e; g knows a, b, c, d"):
+        samples_of(graph(), Splits(TEST, TEST, TEST, tuple("abce"), "u"), "test")
+
+
+def test_samples_that_are_none_or_out_of_range_are_refused() -> None:
+    empty = TEST.take(np.array([], dtype=int))
+    with pytest.raises(ValueError, match="t: has no test samples"):
+        evaluate(graph(), Splits(TEST, TEST, empty, tuple("abcd"), "t"))
+    with pytest.raises(ValueError, match="t: raw samples minus offset 0 span 0 to 255, the model's input takes 0 to 1"):
+        evaluate(graph(), Splits(TEST, TEST, Samples(TEST.x * 255, TEST.y), tuple("abcd"), "t"))
+    unnamed = Graph("g", SPEC, graph().nodes, ())
+    assert evaluate(unnamed, Splits(TEST, TEST, TEST, tuple("abcd"), "t")).accuracy == 4 / 6
+    with pytest.raises(ValueError, match="t: has 5 classes, g gives 4 logits"):
+        evaluate(unnamed, Splits(TEST, TEST, TEST, tuple("abcde"), "t"))

@@ -34,8 +34,8 @@ def test_a_configuration_that_does_not_fit_is_told_with_which_bits_it_would() ->
     )
     with pytest.raises(DoesNotFit):
         plan(dense(5), toy, input_shape=(1, 8, 8, 8), classes=3)
-    with pytest.raises(DoesNotFit, match="with weights of 2 bits neither"):
-        plan(dense(3), Device("toy", 28, 3, 40000), input_shape=(1, 8, 8, 8), classes=3)
+    with pytest.raises(DoesNotFit, match="with weights of 2 bits neither, nor with activations of 2 bits"):
+        plan(dense(3), Device("toy", 28, 2, 40000), input_shape=(1, 8, 8, 8), classes=3)
 
 
 def test_lanes_of_codebooks_can_multiply_in_the_same_plan() -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from qtt_hw import results
+from qtt_hw.data import Splits
 from qtt_hw.results import append_row, load_queue, main, rows_of, run_queue
+from qtt_hw.train.config import Config
+from qtt_hw.train.store import RunStore
 
 TOML = """
 [model]
@@ -95,6 +103,8 @@ def test_rows_come_once_and_an_interrupted_queue_goes_on(
         ('[[run]]\nconfig = "a.toml"\nseeds = []\n', "run.0.seeds: Tuple should have at least 1 item"),
         ('[[run]]\nconfig = "a.toml"\nstart = "b"\n', "a starts from b, which no earlier entry trains"),
         (QUEUE.replace("seeds = [1]", "seeds = [2]"), "three has a seed that four is not trained with"),
+        ('[[run]]\nconfig = "a.toml"\nname = "../b"\n', "run.0.name: is part of a file's name: .*, got '../b'"),
+        ('[[run]]\nconfig = "a.toml"\ntopic = "/b"\n', "run.0.topic: is part of a file's name: .*, got '/b'"),
         ("[[run]", "Expected"),
     ],
 )
@@ -108,7 +118,81 @@ def test_queue_errors(tmp_path: Path, text: str, message: str) -> None:
 
 def test_main_reports_errors_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--queue", str(tmp_path / "none.toml")]) == 1
-    assert capsys.readouterr().err == f"{tmp_path / 'none.toml'}: No such file or directory\n"
+    assert capsys.readouterr().err == f"qtt_hw.results: {tmp_path / 'none.toml'}: No such file or directory\n"
+
+
+def _append(path: Path, name: str) -> None:
+    for number in range(20):
+        append_row(path, {"name": name, "number": number})
+
+
+def test_processes_add_rows_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_append, args=(tmp_path / "r.json", name)) for name in "abc"]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    rows = rows_of(tmp_path / "r.json")
+    assert sorted((row["name"], row["number"]) for row in rows) == [(name, n) for name in "abc" for n in range(20)]
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+
+class Shared:
+    """A queue's trainings and rows, done by nobody: notes what was begun; each thread's first waits for the others'."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+        self.trained: list[tuple[str, int]] = []
+        self.by: set[str] = set()
+        self.begun = threading.Barrier(threads, timeout=60)
+        monkeypatch.setattr("qtt_hw.train.train", self.train)
+        monkeypatch.setattr(results, "_row", self.row)
+
+    def train(self, config: Config, splits: Splits, folder: Path, **options: object) -> None:
+        with RunStore(folder).held():
+            me = threading.current_thread().name
+            self.trained.append((config.name, config.train.seed))
+            if me not in self.by:
+                self.by.add(me)
+                self.begun.wait()
+
+    def row(self, kind: str, folder: Path, config: Config, *rest: object) -> dict:
+        named = {"config": config.name, "seed": config.train.seed, "test_accuracy": 1.0}
+        return {**named, "configuration": config.model_dump(mode="json")}
+
+
+def test_a_shared_queue_trains_every_run_once(queue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared, told = Shared(monkeypatch, 2), list[str]()
+    made: list[int] = []
+
+    def work() -> None:
+        made.append(run_queue(queue, tmp_path / "results", tmp_path / "runs", progress=False, note=told.append))
+        standing = {kind: rows_of(tmp_path / "results" / f"t-{kind}.json") for kind in ("dense", "float", "quantized")}
+        assert [len(rows) for rows in standing.values()] == [2, 2, 3], "each ends when all rows stand"
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(work) for _ in range(2)]:
+            done.result(120)
+    assert sorted(shared.trained) == [("four", 0), ("four", 1), ("three", 1)] and sum(made) == 7
+    assert any("four seed 0: left for later: " in line and f"process {os.getpid()} on" in line for line in told)
+
+
+def test_a_run_that_is_trained_outside_the_queue_is_waited_for(
+    queue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, told = Shared(monkeypatch, 1), list[str]()
+    folder = tmp_path / "runs" / "four-seed0"
+    with ThreadPoolExecutor(1) as pool:
+        with RunStore(folder).held():
+            done = pool.submit(
+                run_queue, queue, tmp_path / "r", tmp_path / "runs", seeds=[0], progress=False, note=told.append
+            )
+            while not any("waiting for process" in line for line in told):
+                assert not done.done()
+                time.sleep(0.01)
+            assert not shared.trained
+        assert done.result(60) == 3
+    assert told[0].startswith("four seed 0: dense, float, quantized") and "left for later" in told[1]
 
 
 def test_a_row_takes_the_place_of_the_one_with_its_key(tmp_path: Path) -> None:

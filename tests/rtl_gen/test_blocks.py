@@ -183,7 +183,8 @@ def test_a_plan_s_fifos_and_cycles_are_the_event_model_s(name: str, tmp_path: Pa
 def test_fifos_that_do_not_fit_beside_the_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     toy = Device("toy", dsps=20, brams=40, luts=40000)
     monkeypatch.setattr("rtl_gen.plan.search.fifo_resources", lambda depth, width, family: Resources(brams=40))
-    with pytest.raises(ValueError, match=r"does not fit toy \(brams 10\d % of the usable 40\); it fits ecp5-25f"):
+    full = r"does not fit toy \(brams 10\d % of the usable 40\); .* brams in .*; it fits ecp5-25f"
+    with pytest.raises(ValueError, match=full):
         plan(identity(), toy, fps=1000)
     # What they are expected to take is kept free; where they take ever more, it is said.
     costs = (Resources(luts=n) for n in (10, 600, 850, 950, 1100))

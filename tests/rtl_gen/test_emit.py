@@ -6,6 +6,7 @@ import pytest
 
 from rtl_gen.emit import emit
 from rtl_gen.families import device
+from rtl_gen.manifest import Manifest
 from rtl_gen.plan.search import plan
 
 
@@ -14,7 +15,7 @@ def test_build_folder(network, tmp_path):
     manifest = emit(network, tmp_path / "build", found, taps=True)
     names = sorted(p.name for p in (tmp_path / "build").iterdir())
     assert names == sorted(
-        ["design.v", "primitives_sim.v", "primitives_ecp5.v", "model.qtt", "plan.json", "manifest.json"]
+        [".qtt.json", "design.v", "primitives_sim.v", "primitives_ecp5.v", "model.qtt", "plan.json", "manifest.json"]
     )
     text = (tmp_path / "build" / "design.v").read_text()
     ports = re.findall(r"\w+", re.search(r"module qtt_top\(([^)]*)\);", text)[1])
@@ -40,7 +41,27 @@ def test_a_folder_that_is_something_else_is_refused_untouched(network, tmp_path)
     (tmp_path / "thesis.txt").write_text("work")
     with pytest.raises(ValueError, match="exists and is not a BUILD folder"):
         emit(network, tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+    (tmp_path / "manifest.json").write_text('{"name": "my web application", "version": 1}')
+    with pytest.raises(ValueError, match="exists and is not a BUILD folder"):
+        emit(network, tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["manifest.json", "thesis.txt"]
+
+
+def test_a_document_in_a_build_folder_is_refused_untouched(network, tmp_path):
+    found = plan(network, device("ecp5-25f"))
+    emit(network, tmp_path / "build", found)
+    (tmp_path / "build" / "thesis.txt").write_text("work")
+    with pytest.raises(ValueError, match="build/thesis.txt: was not written by qtt, so .*build is not replaced"):
+        emit(network, tmp_path / "build", found, taps=True)
+    assert (tmp_path / "build" / "thesis.txt").read_text() == "work"
+    assert not Manifest.load(tmp_path / "build").taps
+
+
+def test_a_folder_from_before_there_were_markers_is_replaced(network, tmp_path):
+    found = plan(network, device("ecp5-25f"))
+    emit(network, tmp_path / "build", found)
+    (tmp_path / "build" / ".qtt.json").unlink()
+    assert emit(network, tmp_path / "build", found, taps=True).taps
 
 
 def test_nothing_is_left_behind_when_emission_fails(network, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from qtt_hw.graph.golden import run
 from rtl_gen.cycles import schedule
-from rtl_gen.top import Top, port_name
+from rtl_gen.top import Top
 from rtl_gen.topology import Reader
 from sim.stream import exchange
 
@@ -25,7 +25,7 @@ def with_fifos(case, data, inputs, depths):
 def run_top(case, topology, words, found, **options):
     """What comes out of the design, and out of every stage, when as many words come as the model says."""
     top = Top(case.specs, case.in_lanes, topology, taps=True)
-    taps = [getattr(top, f"tap_{port_name(spec.node.name)}") for spec in case.specs]
+    taps = [getattr(top, f"tap_{name}") for name in top.names[:-1]]
     source = (top.i, words[0](case.x, case.in_lanes, case.graph.input.edge.format))
     (accepted,), (output, *stages) = exchange(top, [source], [(top.o, len(found[-1]))], taps=taps, drain=600, **options)
     return accepted, output, stages

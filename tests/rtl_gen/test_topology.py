@@ -47,6 +47,8 @@ def test_a_chain():
 
 
 def test_refusals():
+    with pytest.raises(ValueError, match="^stage a: nothing reads it$"):
+        network(swap("a", INPUT), swap("b", INPUT))
     for place in (("sum", 2), ("other", 0)):
         with pytest.raises(ValueError, match=f"^net has no input {place[1]} of a stage {place[0]} for a FIFO$"):
             Topology.of(residual(), {place: 3})

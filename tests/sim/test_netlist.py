@@ -95,5 +95,10 @@ def test_a_wrong_cell_is_found(small_build: Any, tmp_path: Path) -> None:
 
 def test_a_folder_that_is_something_else_is_not_replaced(small_build: Any, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "netlist.v").write_text("work")
+    build = small_build()
     with pytest.raises(ValueError, match=r"mine: exists and is not a netlist's folder; choose another name$"):
-        netlist_build(small_build(), tmp_path / "mine")
+        netlist_build(build, tmp_path / "mine")
+    with pytest.raises(ValueError, match="exists and is a BUILD folder, not a netlist's folder; choose another name$"):
+        netlist_build(build, build)
+    assert (tmp_path / "mine" / "netlist.v").read_text() == "work"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,21 @@ def test_a_misplaced_last_flag_is_a_difference(streams: Streams) -> None:
     found = board.difference
     assert found is not None
     assert (found.stage, found.sample, found.expected, found.got) == ("last", 0, 0, 1)
+
+
+def test_the_output_s_parts_are_told_from_stages_of_their_names(streams: Streams) -> None:
+    nodes = streams.graph.nodes
+    graph = replace(
+        streams.graph, nodes=(replace(nodes[0], name="last"), replace(nodes[1], name="argmax", inputs=("last",)))
+    )
+    tap = streams.manifest.taps[0].model_copy(update={"stage": "last"})
+    manifest = streams.manifest.model_copy(update={"taps": (tap,)})
+    for word, bits, stage in ((11, 1, "the output's argmax"), (10, 1, "argmax"), (7, 1 << 16, "the output's last")):
+        board = Scoreboard(graph, manifest, streams.x)
+        words = streams.output.copy()
+        words[word, 0] ^= bits
+        board.output(words, cycles(15))
+        assert board.difference is not None and board.difference.stage == stage
 
 
 def test_a_manifest_of_another_network_is_refused(streams: Streams) -> None:

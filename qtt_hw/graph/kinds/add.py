@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from qtt_hw.fixedpoint import MAX_ACCUMULATOR_BITS, Format, IntArray, Requantizer, bits_for_range
+from qtt_hw.fixedpoint import Format, IntArray, Requantizer
 from qtt_hw.graph.node import Edge, Node
 from qtt_hw.graph.record import FormatRecord, Record, Small, Tensors
 
@@ -46,9 +46,7 @@ class Add(Node):
             raise ValueError(f"shifts {list(self.left)} do not bring its inputs to the finer one's scale")
         if self.requant.affine:
             raise ValueError("its requantiser has a multiplier")
-        low, high = self.requant.product_range(*self.sums(a, b))
-        if bits_for_range(low, high) > MAX_ACCUMULATOR_BITS:
-            raise ValueError(f"its sums need {bits_for_range(low, high)} bits, {MAX_ACCUMULATOR_BITS} are exact")
+        self.requant.check(*self.sums(a, b))
         return Edge(a.shape, self.requant.out)
 
     def sums(self, a: Edge, b: Edge) -> tuple[int, int]:

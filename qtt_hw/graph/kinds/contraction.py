@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import (
-    MAX_ACCUMULATOR_BITS,
     Format,
     IntArray,
     Requantizer,
     accumulator_range,
     as_integers,
-    bits_for_range,
 )
 from qtt_hw.graph.node import Edge, Node
 from qtt_hw.graph.record import (
@@ -108,9 +106,7 @@ class Contraction(Node):
             raise ValueError(f"a weight is {kind} {fmt.minimum} to {fmt.maximum}")
         if self.requant.multiplier is not None and len(self.requant.multiplier) != self.out_channels:
             raise ValueError(f"{len(self.requant.multiplier)} requantiser rows for {self.out_channels} channels")
-        low, high = self.requant.product_range(*self.accumulator(x))
-        if bits_for_range(low, high) > MAX_ACCUMULATOR_BITS:
-            raise ValueError(f"its sums need {bits_for_range(low, high)} bits, {MAX_ACCUMULATOR_BITS} are exact")
+        self.requant.check(*self.accumulator(x))
         return Edge((*self.window.out_positions(x.shape), self.out_channels), self.requant.out)
 
     def accumulator(self, x: Edge) -> tuple[int, int]:

@@ -52,3 +52,13 @@ def test_rotations_of_an_object_stay_together() -> None:
     assert np.array_equal(parts[1].x[7:8], rotate(parts[1].x[:1], 7)) and set(parts[1].y[:12].tolist()) == {
         int(parts[1].y[0])
     }
+
+
+def test_own_validation_samples() -> None:
+    own = np.arange(N) % 6 == 1
+    collection = Collection(Samples(X, Y), GROUPS, ("a", "b", "c"), validation=own)
+    train, held, test = (indices(part) for part in collection.split(0.3, 0.2, 0))
+    assert held == set(np.flatnonzero(own).tolist()) and not train & test and not held & test
+    assert train | held | test == set(range(N)) and test
+    both = Collection(Samples(X, Y), GROUPS, ("a", "b", "c"), test=np.arange(N) % 6 == 2, validation=own)
+    assert [len(part) for part in both.split(0.3, 0.2, 0)] == [40, 10, 10]

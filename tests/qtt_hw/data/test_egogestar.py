@@ -50,6 +50,8 @@ def test_wrong_files(tmp_path: Path, arrays: dict) -> None:
     for change, message in (
         ({"X": arrays["X"][:, 0]}, r"X is uint8 \[40, 16, 16, 3\], expected uint8 \[N, D, H, W, 3\]"),
         ({"serial": arrays["serial"][:5]}, "expected uint8"),
+        ({"y": arrays["y"] + 1}, "y: classes 1 to 4, expected 0 to 3"),
+        ({"y": arrays["y"] / 2}, "y: holds float64, expected integers from 0"),
     ):
         np.savez(tmp_path / FILE, **{**arrays, **change})
         with pytest.raises(ValueError, match=message):

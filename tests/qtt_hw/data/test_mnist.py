@@ -51,7 +51,7 @@ IMAGES = idx(X["train"])
     "content, message",
     [
         (IMAGES[:-1], r"cut short: 1199 bytes after the header, the shape \[60, 5, 4\] wants 1200"),
-        (IMAGES + b"\0", "too long: 1201 bytes after the header"),
+        (IMAGES + b"\0", "too long: more than 1200 bytes after the header"),
         (IMAGES[:15], "cut short: 15 bytes, less than the header"),
         (b"", "cut short: 0 bytes, less than the header"),
         (idx(Y["train"]) + bytes(8), r"magic number 2049, expected 2051: an idx file of images as bytes"),
@@ -118,6 +118,24 @@ def test_the_published_set() -> None:
     assert splits.test.y[:8].tolist() == [7, 2, 1, 0, 4, 1, 4, 9]
     assert round(float(splits.test.x.mean() / 255), 4) == 0.1325
     assert read_idx(Path(os.environ["QTT_DATA"]) / "mnist" / f"{FILES['test'][1]}.gz", 1)[0] == 7
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_header_that_states_too_much_is_refused_at_once(tmp_path: Path, zipped: bool) -> None:
+    write(tmp_path, zipped=zipped)
+    path = tmp_path / f"{FILES['train'][0]}{'.gz' if zipped else ''}"
+    header = struct.pack(">4I", 2051, 2**31, 2**31, 2**31)
+    path.write_bytes(gzip.compress(header) if zipped else header)
+    with pytest.raises(ValueError, match="would unpack to" if zipped else "cut short: 0 bytes after the header"):
+        load(tmp_path)
+
+
+def test_one_class_is_nothing_to_tell_apart(tmp_path: Path) -> None:
+    write(tmp_path, zipped=False)
+    for part in FILES:
+        (tmp_path / FILES[part][1]).write_bytes(idx(np.zeros_like(Y[part])))
+    with pytest.raises(ValueError, match="all its samples are of one class, 0"):
+        load(tmp_path, validation=6)
 
 
 def test_labels_with_a_gap_are_damaged(tmp_path: Path) -> None:

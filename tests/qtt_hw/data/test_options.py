@@ -1,6 +1,6 @@
 import pytest
 
-from qtt_hw.data.options import MeshOptions, VideoOptions, parse_options, require
+from qtt_hw.data.options import ArrayOptions, MeshOptions, VideoOptions, parse_options, require
 
 
 def test_defaults_are_the_published_sizes() -> None:
@@ -30,3 +30,14 @@ def test_a_package_that_is_not_there() -> None:
     assert require("math", "counting").pi > 3
     with pytest.raises(ValueError, match=r"^reading x needs no_such_package: pip install 'qtt-hw\[data\]'$"):
         require("no_such_package.io", "reading x")
+
+
+def test_sizes_are_bounded() -> None:
+    for options in ({"frames": 10**9}, {"height": 10**6}, {"clips_per_video": 10**6}):
+        with pytest.raises(ValueError, match="Input should be less than or equal to"):
+            parse_options(VideoOptions, options, "data")
+
+
+def test_the_only_option_is_named() -> None:
+    with pytest.raises(ValueError, match="data: has no option axis, but axes$"):
+        parse_options(ArrayOptions, {"axis": "NDHW"}, "data")

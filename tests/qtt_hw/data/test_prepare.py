@@ -1,5 +1,9 @@
+import errno
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,18 +114,12 @@ def test_a_damaged_entry_is_replaced(files: list[Path], cache: Path) -> None:
     assert convert.calls == 12 and len(list(cache.iterdir())) == 1
 
 
-def test_a_second_process_that_was_faster_wins(files: list[Path], cache: Path) -> None:
-    def raced(path: Path) -> np.ndarray:
-        if path == files[3]:
-            run(files, Convert())  # the other one begins later and ends first
-        return Convert()(path)
-
-    assert run(files, raced).x[:, 0, 0].tolist() == [1, 2, 3, 4]
-    assert len(list(cache.iterdir())) == 1
-
-
 def _process(files: list[Path], results: "multiprocessing.Queue[list[int]]") -> None:
-    results.put(run(files, Convert()).x[:, 0, 0].tolist())
+    convert = Convert()
+    results.put(run(files, convert).x[:, 0, 0].tolist())
+    if convert.calls:
+        with (files[0].parent / "converted").open("a") as stream:
+            stream.write(f"{convert.calls} files\n")
 
 
 def test_processes_at_the_same_time(files: list[Path], cache: Path) -> None:
@@ -135,17 +133,73 @@ def test_processes_at_the_same_time(files: list[Path], cache: Path) -> None:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
     assert len(list(cache.iterdir())) == 1
+    assert (files[0].parent / "converted").read_text() == "4 files\n", "by one process alone"
 
 
-def test_what_a_killed_process_left_is_removed_when_old(files: list[Path], cache: Path) -> None:
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from qtt_hw.data.prepare import prepare
+def convert(path):
+    if path.name == "c.raw":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return np.zeros((2, 3), np.uint8)
+root = Path(sys.argv[1])
+prepare(root, sorted(root.glob("*.raw")), (2, 3), {}, convert)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(files: list[Path], cache: Path) -> None:
+    child = subprocess.run([sys.executable, "-c", KILLED, files[0].parent], capture_output=True, text=True)
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    assert len(list(cache.iterdir())) == 2, "the unfinished entry, and the lock's file"
+    assert run(files, Convert()).x[:, 0, 0].tolist() == [1, 2, 3, 4]
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_a_file_of_someone_else_in_an_entry_is_kept(files: list[Path], cache: Path) -> None:
     run(files, Convert())
     entry = next(cache.iterdir())
-    entry.rename(cache / f"{entry.name}.tmp-1-old")
-    (cache / f"{entry.name}.tmp-2-new").mkdir()
-    for path in (cache / f"{entry.name}.tmp-1-old", *(cache / f"{entry.name}.tmp-1-old").iterdir()):
-        os.utime(path, (0, 0))
-    run(files, Convert())
-    assert sorted(path.name for path in cache.iterdir()) == [entry.name, f"{entry.name}.tmp-2-new"]
+    (entry / "x.npy").write_bytes(b"")
+    (entry / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=f"^{entry}/notes.txt: was not written by qtt"):
+        run(files, Convert())
+    assert (entry / "notes.txt").read_text() == "mine"
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from qtt_hw.data.prepare import prepare
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+root = Path(sys.argv[1])
+try:
+    prepare(root, sorted(root.glob("*.raw")), (100, 100), {}, lambda path: np.ones((100, 100), np.uint8))
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_an_error_that_names_the_cache_and_leaves_nothing(files: list[Path], cache: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL, files[0].parent], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{cache}: cannot keep prepared data: File too large; set QTT_CACHE to another folder\n"
+    assert list(cache.iterdir()) == []
+
+
+def test_room_is_taken_before_it_is_written_to(files: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mapped file with holes ends the process on a full disk, by SIGBUS."""
+
+    def full(descriptor: int, begin: int, size: int) -> None:
+        assert size == os.fstat(descriptor).st_size > 4 * 6
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ValueError, match=f"^{cache}: cannot keep prepared data: No space left on device"):
+        run(files, Convert())
+    assert list(cache.iterdir()) == []
 
 
 def test_the_folder(files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,3 +220,10 @@ def test_a_long_conversion_says_where_its_result_is(
     assert capsys.readouterr().err == f"qtt: {files[0].parent}: prepared 4 files in 0 s, kept in {kept}\n"
     run(files, Convert())
     assert capsys.readouterr().err == ""
+
+
+def test_what_does_not_fit_the_disk_is_refused_before_it_is_written(files: list[Path], cache: Path) -> None:
+    convert = Convert()
+    with pytest.raises(ValueError, match=rf"its 4 files, prepared, take \d+.\d GiB, but {cache} has .* set QTT_CACHE"):
+        prepare(files[0].parent, files, (1 << 20, 1 << 20, 1 << 20), {}, convert)
+    assert convert.calls == 0 and not list(cache.iterdir())

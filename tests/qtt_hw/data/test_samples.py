@@ -24,6 +24,17 @@ def test_refuses(x: np.ndarray, y: np.ndarray, message: str) -> None:
         Samples(x, y)
 
 
+def test_splits_refuse_classes_without_a_name() -> None:
+    whole = volumes(8)
+    with pytest.raises(ValueError, match="t: train samples of classes 0 to 3, 3 are named"):
+        Splits(whole, whole, whole, ("a", "b", "c"), "t")
+    shifted = Samples(whole.x, whole.y - 1)
+    with pytest.raises(ValueError, match="t: validation samples of classes -1 to 2, 4 are named"):
+        Splits(whole, shifted, whole, tuple("abcd"), "t")
+    with pytest.raises(ValueError, match="t: test samples of classes -1 to 2, 4 are named"):
+        Splits(whole, whole, shifted, tuple("abcd"), "t").check_classes("test")
+
+
 def test_digest_sees_samples_labels_and_shape() -> None:
     a = volumes(8)
     other = Samples(a.x, a.y[::-1].copy())

@@ -10,6 +10,7 @@ from qtt_hw.data import Splits, load
 from qtt_hw.data.rotations import rotate
 from qtt_hw.data.samples import sample_digests
 from qtt_hw.data.shapes import read_mat
+from qtt_hw.data.sources import own_validation
 from qtt_hw.data.voxelize import read_off, voxelize
 
 needs_data = pytest.mark.skipif("QTT_DATA" not in os.environ, reason="QTT_DATA names no folder with the data sets")
@@ -188,3 +189,24 @@ def test_a_cut_mat_is_named(mats: Path) -> None:
     with pytest.raises(ValueError, match=f"^{path}: not a readable .mat file"):
         load(mats)
     assert sum(sizes(load(mats, corrupt="skip"))) == 13
+
+
+def test_official_validation_meshes(meshes: Path) -> None:
+    for label in ("lying", "upright"):
+        (meshes / label / "val").mkdir()
+        for n in (1, 2):
+            name = f"{label}_{n:04}.off"
+            (meshes / label / "train" / name).rename(meshes / label / "val" / name)
+    splits = load(meshes, edge=12)
+    assert sizes(splits) == [16, 4, 4] and splits.held_out == () and own_validation(meshes) == "official"
+    assert "24 meshes as voxels [12, 12, 12]" in splits.read
+    with pytest.raises(ValueError, match="has its own validation samples: leave validation = 0.2 out"):
+        load(meshes, edge=12, validation=0.2)
+
+
+def test_a_mat_of_zeros_without_end_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.mat"
+    savemat(path, {"instance": np.zeros((300, 300, 300), np.uint8)}, do_compression=True)
+    monkeypatch.setattr("scipy.io.loadmat", None)
+    with pytest.raises(ValueError, match=r"a.mat: instance is \[300, 300, 300\], expected numbers \[30, 30, 30\]"):
+        read_mat(path)

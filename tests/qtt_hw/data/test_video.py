@@ -108,3 +108,58 @@ def test_real_files() -> None:
     clip = read_frames(folder / "video_samples/v_BaseballPitch_g01_c01.avi", np.arange(50), 30, 40)
     assert clip.shape == (50, 30, 40, 3) and clip.std() > 20
     assert np.abs(np.diff(clip.astype(int), axis=0)).mean() < 10  # neighbouring frames are alike
+
+
+def written(path: Path, frames: int, **options: str) -> Path:
+    """A video of noise, whose frames take enough bytes to be damaged one by one."""
+    rng = np.random.default_rng(1)
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for _ in range(frames):
+            image = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_a_damaged_frame_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.avi", 30)
+    assert count_frames(path) == 30
+    content = bytearray(path.read_bytes())
+    middle = content.find(b"00dc", len(content) // 2) + 200
+    content[middle : middle + 400] = bytes(400)
+    path.write_bytes(content)
+    with pytest.raises(Unusable, match=rf"^{path}: a damaged video: frame \d+ cannot be decoded whole$"):
+        count_frames(path)
+
+
+def test_a_video_that_is_cut_between_two_frames_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.avi", 30)
+    content = path.read_bytes()
+    path.write_bytes(content[: content.find(b"00dc", len(content) * 2 // 3)])
+    size = path.stat().st_size
+    with pytest.raises(
+        Unusable, match=f"^{path}: a damaged video: cut short, {size} of the {len(content)} bytes that it"
+    ):
+        count_frames(path)
+
+
+def test_frames_that_a_container_states_but_does_not_hold(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.mp4", 30, movflags="faststart")
+    assert count_frames(path) == 30
+    content = path.read_bytes()
+    table = content.find(b"stsz") + 12  # their number, then the size of every frame
+    sizes = [int(size) for size in np.frombuffer(content[table : table + 4 * 31], dtype=">u4")]
+    assert sizes[0] == 30
+    path.write_bytes(content[: content.find(b"mdat") + 4 + sum(sizes[1:26])])
+    with pytest.raises(Unusable, match=f"^{path}: a damaged video: holds 25 of the 30 frames that it states$"):
+        count_frames(path)
+
+
+def test_an_avi_without_a_size_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.avi", 5)
+    content = bytearray(path.read_bytes())
+    content[4:8] = bytes(4)
+    path.write_bytes(content)
+    assert count_frames(path) == 5

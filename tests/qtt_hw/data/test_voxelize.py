@@ -23,7 +23,20 @@ def write(path: Path, head: str, body: str = BODY) -> Path:
 
 
 @pytest.mark.parametrize(
-    "head", ["OFF\n8 6 0\n", "OFF8 6 0\n", "OFF 8 6 0\n", "# a box\nOFF\n\n8 6 12 # counts\n", "OFF8 6\r\n"]
+    "head",
+    [
+        "OFF\n8 6 0\n",
+        "OFF8 6 0\n",
+        "OFF 8 6 0\n",
+        "# a box\nOFF\n\n8 6 12 # counts\n",
+        "OFF8 6\r\n",
+        "off\n8 6 0\n",
+        "Off8 6 0\n",
+        "COFF\n8 6 0\n",
+        "NOFF 8 6 0\n",
+        "STCNOFF\n8 6 0\n",
+        "\ufeffOFF\n8 6 0\n",
+    ],
 )
 def test_headers(tmp_path: Path, head: str) -> None:
     triangles = read_off(write(tmp_path / "box.off", head))
@@ -39,10 +52,27 @@ def test_headers(tmp_path: Path, head: str) -> None:
         ("OFF\n", "", "expected the numbers of vertices and faces"),
         ("OFF\nx y z\n", BODY, "expected the numbers of vertices and faces"),
         ("OFF\n8 6 0\n", BODY[:-12], "ends after 13 of the 14 lines of its 8 vertices and 6 faces"),
-        ("OFF\n8 6 0\n", BODY.replace("4 0 1", "4 0 one"), "not a readable .off mesh"),
-        ("OFF\n8 6 0\n", BODY.replace("4 0 1 3 2", "4 0 1 3 9"), "not a readable .off mesh"),
+        (
+            "OFF\n8 6 0\n",
+            BODY.replace("4 0 1", "4 0 one"),
+            "vertex 5 is '4 0 one', expected its x, y and z",
+        ),
+        ("OFF\n8 6 0\n", BODY.replace("4 0 1 3 2", "4 0 1 3 9"), "face 0 names vertex 9, the mesh has 0 to 7"),
         ("OFF\n8 6 0\n", BODY.replace("4 0 0\n", "4 nan 0\n"), "vertices that are not finite"),
-        ("OFF\n8 0 0\n", BODY, "8 vertices and 0 faces, expected some of both"),
+        ("OFF\n8 0 0\n", BODY, "goes on for 6 lines after the 8 lines of its 8 vertices and 0 faces"),
+        ("OFF\n8 0 0\n", BODY[: BODY.index("4 0 1 3 2")], "8 vertices and 0 triangles, expected some of both"),
+        ("OFF\n8 5 0\n", BODY, "goes on for 1 lines after the 13 lines"),
+        ("OFF\n7 7 0\n", BODY, "face 0 is '4 2 1', expected how many corners"),
+        ("OFF\n9 5 0\n", BODY, "vertex 8 has 5 values, the first has 3"),
+        ("OFF\n8 6 0\n", BODY.replace("4 0 1 3 2", "4 0 1 3 -2"), "face 0 names vertex -2"),
+        ("OFF\n8 6 0\n", BODY.replace("4 0 1 3 2", "5 0 1 3 2"), "face 0 is '5 0 1 3 2', expected how many corners"),
+        ("OFF\n8 6 0\n", BODY.replace("0 2 1\n", "0 2\n"), "vertex 3 is '0 2', expected its x, y and z"),
+        ("OFF\n8 999999999999999999999 0\n", BODY, "expected the numbers of vertices and faces"),
+        ("OFF\n8 -6 0\n", BODY, "expected the numbers of vertices and faces"),
+        ("4OFF\n8 6 0\n", BODY, "4OFF is a kind that is not read"),
+        ("nOFF\n3\n8 6 0\n", BODY, "nOFF is a kind that is not read"),
+        ("OFF BINARY\n8 6 0\n", BODY, "a binary .off mesh; expected one in text"),
+        ("OFFICE\n8 6 0\n", BODY, "does not begin with OFF|is a kind that is not read"),
         ("OFF\n3 1 0\n", "1 1 1\n1 1 1\n1 1 1\n3 0 1 2\n", "all its faces lie in one point"),
     ],
 )
@@ -51,6 +81,22 @@ def test_refuses_in_one_line_with_the_file(tmp_path: Path, head: str, body: str,
     with pytest.raises(Unusable, match=message) as error:
         read_off(path)
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+
+
+def test_what_stands_behind_vertices_and_faces_is_not_read(tmp_path: Path) -> None:
+    plain = read_off(write(tmp_path / "a.off", "OFF\n8 6 0\n"))
+    lines = BODY.splitlines()
+    coloured = [line + " 255 0 0 255" for line in lines[:8]] + [line + " 0.5 0.5 0.5" for line in lines[8:]]
+    spaced = "\r\n\r\n".join(f"  {line}\t # {number}" for number, line in enumerate(coloured))
+    assert np.array_equal(read_off(write(tmp_path / "b.off", "COFF\n8 6 0\n", spaced)), plain)
+
+
+def test_polygons_become_triangles(tmp_path: Path) -> None:
+    corners = "0 0 0\n2 0 0\n3 1 0\n2 2 0\n0 2 0\n"
+    found = read_off(write(tmp_path / "a.off", "OFF\n5 3 0\n", f"{corners}5 0 1 2 3 4\n2 0 1\n3 0 1 2\n"))
+    assert found.shape == (4, 3, 3)
+    a, b = found[:3, 1, :2] - found[:3, 0, :2], found[:3, 2, :2] - found[:3, 0, :2]
+    assert (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / 2 == 5
 
 
 def test_a_box_fits_the_inner_grid_and_is_centred_and_filled(tmp_path: Path) -> None:
@@ -127,7 +173,9 @@ def test_against_binvox() -> None:
 def test_against_the_committed_voxels() -> None:
     """The same meshes in modelnet10_vox30.npz, made with binvox at 24^3: axes, scale and padding are the same."""
     folder = Path(os.environ["QTT_DATA"]) / "modelnet10"
-    train, test, labels = load_modelnet10(folder)
+    raw = load_modelnet10(folder)
+    train, test, labels = raw.train, raw.test, raw.labels
+    assert test is not None
     assert test is not None and labels[0] == "bathtub"
     found = {"toilet_0345": (test.x[test.y == 9][0], 0.84)}
     found |= {f"bathtub_000{n}": (train.x[n - 1], least) for n, least in ((2, 0.87), (4, 0.97), (5, 0.95))}

@@ -1,11 +1,13 @@
 """Calibration: gauges that change nothing but the ranges, statistics of what the hardware sees, usable at once."""
 
 import copy
+import warnings
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from qtt_hw.errors import CalibrationWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.calibrate import balance
 from qtt_hw.lower.contraction import ContractionStage
@@ -162,3 +164,81 @@ def test_the_scale_that_an_output_starts_with_need_not_fit_its_multiplier() -> N
     stage = contractions(model)[1]
     assert stage.weight_format().frac + contractions(model)[0].output_quantizer.frac < -1
     assert 0 < stage.output_quantizer.frac < 15
+
+
+def trained() -> nn.Sequential:
+    """A network whose first batch norm has statistics, behind a layer with a bias; the second has none yet."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv3d(2, 4, 3), nn.BatchNorm3d(4), nn.ReLU(), ConvBlock(4, 5, 3), nn.Flatten(), nn.Linear(40, 3)
+    )
+    for seed in range(8):
+        net[:2].train()(samples(16, seed))
+    return net.eval()
+
+
+@pytest.mark.parametrize("activations", ["quantized", "float"])
+def test_statistics_that_were_trained_are_kept_unless_asked(activations: str) -> None:
+    net = trained()
+    config = QuantConfig(activations=activations)  # type: ignore[arg-type]
+    kept, replaced = (prepare(net, samples(1, 0), config, VOXELS) for _ in range(2))
+    norms = [[stage.batch_norm for stage in contractions(model)[:2]] for model in (kept, replaced)]
+    assert [[norm.has_statistics for norm in pair] for pair in norms] == [[True, False]] * 2
+    kept.calibrate([samples(3, 20), samples(2, 21)])
+    replaced.calibrate([samples(3, 20), samples(2, 21)], estimate_statistics=True)
+    (first, second), (other_first, _) = norms
+    mean = net[1].running_mean - net[0].bias.detach()
+    assert torch.equal(first.running_mean, mean) and torch.equal(first.running_var, net[1].running_var)
+    assert second.has_statistics
+    assert not torch.allclose(other_first.running_mean, first.running_mean, rtol=0.01)
+    assert first.training and second.training and {first.momentum, second.momentum} == {0.1}
+    if activations == "float":
+        # What the second one sees is normalised by the statistics that the first one keeps.
+        x = torch.cat([samples(3, 20), samples(2, 21)])
+        with torch.no_grad():
+            stage = contractions(kept)[0]
+            seen = stage.eval().floats(x)
+            sums = contract(seen, contractions(kept)[1].quantized_weight(), contractions(kept)[1].window)
+        parts = [part.mean((0, 2, 3, 4)) for part in sums.split([3, 2])]
+        assert torch.allclose(second.running_mean, (parts[0] + parts[1]) / 2, atol=1e-6)
+
+
+def test_a_single_sample_does_not_cost_what_was_trained() -> None:
+    net = trained()
+    for seed in range(8):
+        net.train()(samples(16, seed))
+    net.eval()
+    x = samples(64, 100)
+    errors = []
+    for estimate in (False, True):
+        model = prepare(net, x[:1], QuantConfig(weight_bits=8, activation_bits=8), VOXELS)
+        model.calibrate([x[:1]], estimate_statistics=estimate)
+        with torch.no_grad():
+            errors.append(float((model.eval()(x) - net(x)).square().mean().sqrt() / net(x).square().mean().sqrt()))
+    kept, estimated = errors
+    assert kept < 0.1 and estimated > 3 * kept
+
+
+def test_few_samples_for_statistics_are_warned_of() -> None:
+    net = trained()
+    text = "^calibrate: batch norm's statistics are taken from 5 samples; give 64 or more$"
+    with pytest.warns(CalibrationWarning, match=text) as caught:
+        prepare(net, samples(1, 0), input_format=VOXELS).calibrate([samples(3, 0), samples(2, 1)])
+    assert caught[0].filename == __file__
+    net.train()(samples(2, 0))
+    model = prepare(net.eval(), samples(1, 0), input_format=VOXELS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.calibrate([samples(5, 0)])  # all have statistics, which stay
+        model.calibrate([samples(40, 0), samples(24, 1)], estimate_statistics=True)
+    with pytest.warns(CalibrationWarning, match=text):
+        model.calibrate([samples(5, 0)], estimate_statistics=True)
+    with pytest.warns(
+        CalibrationWarning, match="^freeze_statistics: batch norm's statistics are taken from 5 samples; "
+    ):
+        model.freeze_statistics([samples(5, 0)])
+    bare = nn.Sequential(nn.Conv3d(2, 3, 6), nn.Flatten())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.freeze_statistics()
+        prepare(bare, samples(1, 0), input_format=VOXELS).calibrate([samples(1, 0)], estimate_statistics=True)

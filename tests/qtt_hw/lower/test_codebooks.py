@@ -206,8 +206,38 @@ def test_a_codebook_whose_sums_are_too_wide_is_refused_with_its_layer() -> None:
         if bits == 5:
             model.calibrate([x])
             continue
-        with pytest.raises(ValueError, match=r"^0: its sums need \d+ bits, 53 are exact; use fewer weight bits$"):
+        with pytest.raises(ValueError, match=r"^0: its sums need \d+ bits, 53 are exact; use fewer weight bits, or"):
             model.calibrate([x])
+
+
+@pytest.mark.parametrize(
+    ("scale", "head", "message"),
+    [
+        (3e-7, False, None),  # fine sums, but the scale that the output begins with is not the one that it gets
+        (1e-6, True, r"^3: \S+ is added to channel \d .* or its bias\), so much that .*; lower it, or scale"),
+        (
+            1e-12,
+            False,
+            r"^0: its powers of two reach down to 2\*\*-\d+, 2\*\*-64 is the least; use fewer weight bits, or",
+        ),
+    ],
+)
+def test_codes_of_small_weights_are_calibrated_or_the_layer_says_what_to_change(
+    scale: float, head: bool, message: str | None
+) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv3d(2, 4, 1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3, bias=head))
+    with torch.no_grad():
+        net[0].weight.mul_(scale)
+    fmt = Format(8, True, 7)
+    x = torch.randint(-128, 128, (8, 2, 2, 2, 2)) * 2.0**-7
+    model = prepare(net, x, QuantConfig(codebook="dqc", weight_bits=6), fmt)
+    if message is not None:
+        with pytest.raises(ValueError, match=message):
+            model.calibrate([x])
+        return
+    model.calibrate([x])
+    assert model.eval()(x).abs().max() > 0
 
 
 @pytest.mark.parametrize(("bits", "least"), [(5, 1 << 13), (6, 1 << 4)])

@@ -65,7 +65,7 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...], Format]:
                 layers.append(nn.Conv3d(channels, out, bias=bias, **window))
             else:
                 ranks = [draw(st.integers(1, 5)) for _ in range(4)]
-                layers.append(TTConv3d(channels, out, ranks=ranks, bias=bias, **window))
+                layers.append(TTConv3d(channels, out, ranks=ranks, bias=bias, redundant_ranks=True, **window))
             channels = out
             if draw(st.booleans()):
                 layers.append(nn.BatchNorm3d(channels))
@@ -90,7 +90,8 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...], Format]:
     if draw(st.booleans()):
         modes = draw(st.sampled_from([m for m in range(1, features + 1) if features % m == 0]))
         out_modes = tuple(draw(st.integers(1, 4)) for _ in range(3))
-        layers.append(TTLinear((modes, features // modes, 1), out_modes, draw(st.integers(1, 4)), draw(st.booleans())))
+        in_modes, rank, bias = (modes, features // modes, 1), draw(st.integers(1, 4)), draw(st.booleans())
+        layers.append(TTLinear(in_modes, out_modes, rank, bias, redundant_ranks=True))
         features = int(np.prod(out_modes))
         if draw(st.booleans()):
             layers.append(nn.BatchNorm1d(features))

@@ -33,11 +33,20 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
 @pytest.mark.parametrize(
     ("layer", "text"),
     [
-        (nn.Conv3d(2, 2, 3, groups=2), "0 (Conv3d) has groups=2; use groups=1"),
-        (nn.Conv3d(2, 2, 2, dilation=2), "0 (Conv3d) has dilation=(2, 2, 2); use dilation=1"),
+        (
+            nn.Conv3d(2, 2, 3, groups=2),
+            "0 (Conv3d) has groups=2, which is not supported; groups=1 would be another network",
+        ),
+        (
+            nn.Conv3d(2, 2, 2, dilation=2),
+            (
+                "0 (Conv3d) has dilation=(2, 2, 2), which is not supported; a kernel of (3, 3, 3) (D, H, W) with "
+                "zeros between its taps computes the same until it is trained"
+            ),
+        ),
         (
             nn.Conv3d(2, 2, 3, padding=1, padding_mode="circular"),
-            "0 (Conv3d) has padding_mode='circular'; use padding_mode='zeros'",
+            "0 (Conv3d) has padding_mode='circular', which is not supported; 'zeros' would be another network",
         ),
         (
             nn.Conv3d(2, 2, 1, padding=1),
@@ -46,9 +55,21 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
                 "change the layer or the input size"
             ),
         ),
-        (nn.ConvTranspose3d(2, 2, 3), "0 (ConvTranspose3d) is not supported; use nn.Conv3d"),
-        (nn.GELU(), "0 (GELU) is not supported; use nn.ReLU"),
-        (nn.GroupNorm(1, 2), "0 (GroupNorm) is not supported; use batch norm after a convolution"),
+        (
+            nn.ConvTranspose3d(2, 2, 3),
+            (
+                "0 (ConvTranspose3d) is not supported; a convolution in its place would be another network, to be "
+                "trained as such"
+            ),
+        ),
+        (nn.GELU(), "0 (GELU) is not supported; nn.ReLU in its place would be another network, to be trained as such"),
+        (
+            nn.GroupNorm(1, 2),
+            (
+                "0 (GroupNorm) is not supported; batch norm behind a convolution in its place would be another "
+                "network, to be trained as such"
+            ),
+        ),
         (nn.Softmax(1), "0 (Softmax) is not supported; leave it out: the hardware puts out logits and their argmax"),
         (
             nn.Upsample(scale_factor=2),
@@ -59,19 +80,64 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
         ),
         (
             nn.BatchNorm3d(2),
-            "0 (BatchNorm3d) does not directly follow a convolution or linear layer; put it right behind one",
+            (
+                "0 (BatchNorm3d) does not directly follow a convolution or linear layer, which is not supported; "
+                "right behind one it would be another network"
+            ),
         ),
-        (nn.ReLU(), "0 (ReLU) follows an average pool or the input; put it before the pool, right behind a layer"),
-        (nn.MaxPool3d(2, ceil_mode=True), "0 (MaxPool3d) needs ceil_mode=False, return_indices=False and dilation=1"),
-        (nn.AvgPool3d(2, ceil_mode=True), "0 (AvgPool3d) needs ceil_mode=False and no divisor_override"),
-        (nn.AvgPool3d(2, divisor_override=3), "0 (AvgPool3d) needs ceil_mode=False and no divisor_override"),
-        (nn.AvgPool3d(3, padding=1), "0 (AvgPool3d) counts padding in the mean; use count_include_pad=False"),
+        (
+            nn.ReLU(),
+            (
+                "0 (ReLU) follows an average pool or the input, which is not supported; before the pool, right "
+                "behind a layer, it would be another network"
+            ),
+        ),
+        (
+            nn.MaxPool3d(2, ceil_mode=True),
+            (
+                "0 (MaxPool3d) has ceil_mode=True, which is not supported; ceil_mode=False computes the same only "
+                "where the windows fit"
+            ),
+        ),
+        (
+            nn.AvgPool3d(2, ceil_mode=True),
+            (
+                "0 (AvgPool3d) has ceil_mode=True, which is not supported; ceil_mode=False computes the same only "
+                "where the windows fit"
+            ),
+        ),
+        (
+            nn.AvgPool3d(2, divisor_override=3),
+            (
+                "0 (AvgPool3d) has divisor_override=3, which is not supported; without it, with the weights of the "
+                "layer behind it scaled, it computes the same"
+            ),
+        ),
+        (
+            nn.AvgPool3d(3, padding=1),
+            (
+                "0 (AvgPool3d) counts padding in the mean, which is not supported; count_include_pad=False would "
+                "be another network"
+            ),
+        ),
         (
             nn.AdaptiveAvgPool3d(2),
-            "0 (AdaptiveAvgPool3d) has output size 2; use 1, or an average pool with a kernel",
+            (
+                "0 (AdaptiveAvgPool3d) has output size 2, which is not supported; 1 is, and an average pool with a "
+                "kernel computes the same where the sizes divide the map"
+            ),
         ),
-        (nn.Flatten(2), "0 (Flatten) must flatten all but the batch axis; use nn.Flatten()"),
-        (nn.Linear(4, 4), "0 (Linear) would act on the last axis of a volume; put nn.Flatten() before nn.Linear"),
+        (
+            nn.Flatten(2),
+            "0 (Flatten) flattens other axes than all but the batch, which is not supported; nn.Flatten() is",
+        ),
+        (
+            nn.Linear(4, 4),
+            (
+                "0 (Linear) would act on the last axis of a volume, which is not supported; nn.Flatten() before "
+                "nn.Linear would be another network"
+            ),
+        ),
         (
             TTLinear((2, 2), (2, 2), 1),
             (
@@ -95,23 +161,47 @@ def two(*layers: nn.Module) -> tuple[nn.Module, ...]:
 @pytest.mark.parametrize(
     ("layers", "text"),
     [
-        (two(nn.ReLU(), nn.BatchNorm3d(2)), "2 (BatchNorm3d) follows a ReLU; put it between the layer and the ReLU"),
-        (two(nn.BatchNorm3d(2), nn.BatchNorm3d(2)), "2 (BatchNorm3d) follows another batch norm; leave one out"),
+        (
+            two(nn.ReLU(), nn.BatchNorm3d(2)),
+            "2 (BatchNorm3d) follows a ReLU, which is not supported; before the ReLU it would be another network",
+        ),
+        (
+            two(nn.BatchNorm3d(2), nn.BatchNorm3d(2)),
+            "2 (BatchNorm3d) follows another batch norm, which is not supported; with one it would be another network",
+        ),
         (
             two(nn.MaxPool3d(1), nn.BatchNorm3d(2)),
-            "2 (BatchNorm3d) does not directly follow a convolution or linear layer; put it right behind one",
+            (
+                "2 (BatchNorm3d) does not directly follow a convolution or linear layer, which is not supported; "
+                "right behind one it would be another network"
+            ),
         ),
-        (two(nn.BatchNorm3d(2, affine=False)), "1 (BatchNorm3d) needs affine=True and track_running_stats=True"),
+        (
+            two(nn.BatchNorm3d(2, affine=False)),
+            (
+                "1 (BatchNorm3d) has no weight or no bias, which is not supported; affine=True computes the same "
+                "until it is trained"
+            ),
+        ),
         (
             two(nn.AvgPool3d(1), nn.ReLU()),
-            "2 (ReLU) follows an average pool or the input; put it before the pool, right behind a layer",
+            (
+                "2 (ReLU) follows an average pool or the input, which is not supported; before the pool, right "
+                "behind a layer, it would be another network"
+            ),
         ),
         ((nn.MaxPool3d(2),), "the model has no layer with weights; add an nn.Linear"),
         (
             (nn.Conv3d(2, 2, 3),),
             "the model ends with a volume of [2, 2, 2]; end it with nn.Flatten() and nn.Linear",
         ),
-        ((*HEAD, nn.ReLU()), "1 (model) ends with a ReLU; leave it out, logits are signed"),
+        (
+            (*HEAD, nn.ReLU()),
+            (
+                "1 (model) ends with a ReLU, which is not supported; without it, with signed logits, it would be "
+                "another network"
+            ),
+        ),
     ],
 )
 def test_chains_are_refused_where_the_order_is_wrong(layers: tuple[nn.Module, ...], text: str) -> None:
@@ -131,7 +221,7 @@ def test_an_average_without_an_exact_reciprocal_is_refused(monkeypatch: pytest.M
 
 def test_weights_used_twice_are_refused_but_pools_and_relus_are_not() -> None:
     conv, relu, pool = nn.Conv3d(2, 2, 3, padding=1), nn.ReLU(), nn.MaxPool3d(2)
-    with pytest.raises(ValueError, match=r"^0 \(Conv3d\) is called twice, shared weights are not supported"):
+    with pytest.raises(ValueError, match=r"^0 \(Conv3d\) is called twice, and shared weights are not supported"):
         prepared(conv, conv, *HEAD)
     model = prepared(conv, relu, pool, nn.Conv3d(2, 2, 1), relu, pool, nn.Flatten(), nn.Linear(2, 2))
     assert names(model) == ["0", "2", "3", "2_1", "7"]

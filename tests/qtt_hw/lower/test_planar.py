@@ -92,16 +92,49 @@ def test_the_prepared_model_refuses_other_depths() -> None:
 @pytest.mark.parametrize(
     ("layer", "text"),
     [
-        (nn.Conv2d(2, 2, 3, groups=2), "0 (Conv2d) has groups=2; use groups=1"),
-        (nn.MaxPool2d(2, ceil_mode=True), "0 (MaxPool2d) needs ceil_mode=False, return_indices=False and dilation=1"),
-        (nn.AvgPool2d(3, padding=1), "0 (AvgPool2d) counts padding in the mean; use count_include_pad=False"),
+        (
+            nn.Conv2d(2, 2, 3, groups=2),
+            "0 (Conv2d) has groups=2, which is not supported; groups=1 would be another network",
+        ),
+        (
+            nn.MaxPool2d(2, ceil_mode=True),
+            (
+                "0 (MaxPool2d) has ceil_mode=True, which is not supported; ceil_mode=False computes the same only "
+                "where the windows fit"
+            ),
+        ),
+        (
+            nn.AvgPool2d(3, padding=1),
+            (
+                "0 (AvgPool2d) counts padding in the mean, which is not supported; count_include_pad=False would "
+                "be another network"
+            ),
+        ),
         (
             nn.AdaptiveAvgPool2d(2),
-            "0 (AdaptiveAvgPool2d) has output size (1, 2, 2); use 1, or an average pool with a kernel",
+            (
+                "0 (AdaptiveAvgPool2d) has output size (1, 2, 2), which is not supported; 1 is, and an average "
+                "pool with a kernel computes the same where the sizes divide the map"
+            ),
         ),
-        (nn.AdaptiveMaxPool2d(1), "0 (AdaptiveMaxPool2d) is not supported; use nn.MaxPool2d"),
-        (nn.ConvTranspose2d(2, 2, 3), "0 (ConvTranspose2d) is not supported; use nn.Conv2d"),
-        (nn.InstanceNorm2d(2), "0 (InstanceNorm2d) is not supported; use batch norm after a convolution"),
+        (
+            nn.AdaptiveMaxPool2d(1),
+            "0 (AdaptiveMaxPool2d) is not supported; nn.MaxPool2d computes the same where its sizes divide the map",
+        ),
+        (
+            nn.ConvTranspose2d(2, 2, 3),
+            (
+                "0 (ConvTranspose2d) is not supported; a convolution in its place would be another network, to be "
+                "trained as such"
+            ),
+        ),
+        (
+            nn.InstanceNorm2d(2),
+            (
+                "0 (InstanceNorm2d) is not supported; batch norm behind a convolution in its place would be "
+                "another network, to be trained as such"
+            ),
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
 )
@@ -116,7 +149,7 @@ def test_a_squeeze_in_forward_is_refused_with_what_to_do() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x.squeeze(-3))
 
-    text = r"^squeeze \(squeeze\) is not followed; leave it out: 2D layers take \[N, C, 1, H, W\] as \[N, C, H, W\]$"
+    text = r"^squeeze \(squeeze\) is not followed; 2D layers take \[N, C, 1, H, W\] as \[N, C, H, W\] without one$"
     with pytest.raises(ValueError, match=text):
         prepare(Squeezes(), torch.zeros(1, 2, 1, 8, 6), input_format=IMAGE)
 
@@ -138,7 +171,8 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...]]:
             if kind == "conv":
                 layers.append(nn.Conv2d(channels, out, kernel, stride, padding, bias=bias))
             else:
-                layers.append(TTConv2d(channels, out, kernel, draw(st.integers(1, 4)), stride, padding, bias))
+                rank = draw(st.integers(1, 4))
+                layers.append(TTConv2d(channels, out, kernel, rank, stride, padding, bias, redundant_ranks=True))
             channels = out
             if draw(st.booleans()):
                 layers.append(nn.BatchNorm2d(channels))
@@ -244,4 +278,10 @@ def test_blocks_that_work_in_place_are_equal(disturb, inputs, assert_equal) -> N
 def test_a_layer_that_cannot_be_lowered_is_not_held_against_the_sum_behind_it() -> None:
     rows = {row.layer: row for row in check(blocks(nn.GELU), torch.zeros(1, 2, 16, 12), IMAGE)}
     assert [name for name, row in rows.items() if not row.supported] == ["4.act"]
-    assert rows["4.act"].instead == "is not supported; use nn.ReLU" and {"4.add", "4.relu", "5.add"} <= set(rows)
+    assert rows[
+        "4.act"
+    ].instead == "is not supported; nn.ReLU in its place would be another network, to be trained as such" and {
+        "4.add",
+        "4.relu",
+        "5.add",
+    } <= set(rows)

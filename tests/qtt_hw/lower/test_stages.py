@@ -143,5 +143,5 @@ def test_errors_name_the_stage() -> None:
     stage = contraction()
     with torch.no_grad():
         stage.batch_norm.weight[2] = float("nan")
-    with pytest.raises(ValueError, match="^c: batch norm has a parameter that is not finite$"):
+    with pytest.raises(ValueError, match="^c: the batch norm or bias of channel 2 is not finite: training has"):
         stage.fold(FMT)

@@ -112,3 +112,16 @@ def test_refuses_convolutions_that_it_cannot_stand_for() -> None:
         TTConv2d.from_dense(nn.Conv2d(4, 4, 3, groups=2), ranks=2)
     with pytest.raises(ValueError, match="ranks must be one number or 3 of them"):
         TTConv2d(4, 4, 3, (2, 2))
+
+
+def test_ranks_of_no_use_are_refused_and_growth_is_told() -> None:
+    with pytest.raises(ValueError, match=r"TTConv3d\(8, 12\): ranks: 9999 is above 36, .* are \[8, 24, 36, 12\]"):
+        TTConv3d(8, 12, 3, 9999)
+    with pytest.raises(ValueError, match=r"TTConv2d\(8, 12\): ranks: 13 is above 12"):
+        TTConv2d(8, 12, 3, (4, 4, 13))
+    assert TTConv2d(8, 12, 3, (4, 4, 13), redundant_ranks=True).ranks == (4, 4, 13)
+    grown = "parameters, more than the 2592 of the dense layer: lower its ranks"
+    with pytest.warns(UserWarning, match=rf"TTConv3d\(8, 12, ranks=\(8, 24, 36, 12\)\): 4672 {grown}"):
+        TTConv3d(8, 12, 3, (8, 24, 36, 12))
+    with pytest.warns(UserWarning, match=grown):
+        TTConv3d.from_dense(nn.Conv3d(8, 12, 3), ranks=9999)

@@ -59,3 +59,11 @@ def test_refusals(arguments: tuple, message: str) -> None:
 def test_from_dense_refuses_other_sizes() -> None:
     with pytest.raises(ValueError, match="do not multiply to 24 inputs and 30 outputs"):
         TTLinear.from_dense(nn.Linear(24, 30), (4, 5), (5, 6), ranks=2)
+
+
+def test_ranks_of_no_use_are_refused_and_growth_is_told() -> None:
+    with pytest.raises(ValueError, match=r"TTLinear\(\(4, 2\), \(4, 2\)\): ranks: 5 is above 4"):
+        TTLinear((4, 2), (4, 2), 5)
+    assert TTLinear((4, 2), (4, 2), 5, redundant_ranks=True).reordered((2, 4), (4, 2)).ranks == (5,)
+    with pytest.warns(UserWarning, match="80 parameters, more than the 64 of the dense layer"):
+        TTLinear((4, 2), (4, 2), 4)

@@ -4,17 +4,51 @@ import pytest
 from pydantic import ValidationError
 
 from qtt_hw.quant import QuantConfig
+from qtt_hw.train.sections import QuantSection
+
+WIDTHS = ("weight_bits", "activation_bits", "intermediate_bits", "first_weight_bits", "last_weight_bits", "logit_bits")
 
 
+@pytest.mark.parametrize("option", WIDTHS)
 @pytest.mark.parametrize(
-    "option",
-    ["weight_bits", "activation_bits", "intermediate_bits", "first_weight_bits", "last_weight_bits", "logit_bits"],
+    ("bits", "right"),
+    [
+        (-4, "greater than or equal to 2"),
+        (0, "greater than or equal to 2"),
+        (1, "greater than or equal to 2"),
+        (17, "less than or equal to {most}"),
+        (40, "less than or equal to {most}"),
+        (True, "a valid integer"),
+        (4.0, "a valid integer"),
+        (4.5, "a valid integer"),
+        ("4", "a valid integer"),
+    ],
 )
-@pytest.mark.parametrize(("bits", "right"), [(0, "greater than or equal to 2"), (40, "less than or equal to 16")])
-def test_impossible_widths_are_one_line_that_names_the_option(option: str, bits: int, right: str) -> None:
+def test_impossible_widths_are_one_line_that_names_the_option(option: str, bits: object, right: str) -> None:
+    most = 16 if option == "logit_bits" else 8
+    right = right.format(most=most)
     with pytest.raises(ValueError) as caught:
         QuantConfig(**{option: bits})
-    assert str(caught.value) == f"quantisation: {option}: Input should be {right}, got {bits}"
+    assert str(caught.value) == f"quantisation: {option}: Input should be {right}, got {bits!r}"
+    with pytest.raises(ValidationError, match=f"{option}\\s+Input should be {right}"):
+        QuantSection(**{option: bits})
+
+
+@pytest.mark.parametrize("option", WIDTHS)
+def test_widths_are_those_that_are_documented(option: str) -> None:
+    most = 16 if option == "logit_bits" else 8
+    for kind in (QuantConfig, QuantSection):
+        for bits in (2, most):
+            assert getattr(kind(**{option: bits}), option) == bits
+        with pytest.raises(ValueError, match=option):
+            kind(**{option: most + 1})
+
+
+@pytest.mark.parametrize("value", [1, 0, "yes", "no", 1.0])
+def test_switches_are_true_or_false(value: object) -> None:
+    for kind in (QuantConfig, QuantSection):
+        with pytest.raises(ValueError, match="zero.*\\s.*valid boolean"):
+            kind(codebook="dqc", zero=value)
 
 
 def test_unknown_options_are_refused() -> None:
@@ -39,7 +73,7 @@ def test_first_and_last_layer_widths() -> None:
     [
         ({"codebook": "dqc", "weight_bits": 7}, 'weight_bits must be 2 to 6 with codebook = "dqc"'),
         ({"codebook": "inq", "first_weight_bits": 8}, 'first_weight_bits must be 2 to 6 with codebook = "inq"'),
-        ({"codebook": "kmeans", "last_weight_bits": 9}, 'last_weight_bits must be 2 to 8 with codebook = "kmeans"'),
+        ({"codebook": "kmeans", "last_weight_bits": 9}, "last_weight_bits: Input should be less than or equal to 8"),
         ({"codebook": "inq", "zero": True}, 'zero is only read with codebook = "dqc" or "sqc"'),
         ({"gradient": "straight"}, 'gradient is only read with codebook = "dqc" or "sqc"'),
         ({"codebook": "dqc", "tt_form": "merged"}, 'tt_form = "merged" has no codebook'),

@@ -7,6 +7,7 @@ import os
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import optuna
 import pytest
 
 from qtt_hw.rank.study import Found, Values, open_storage, search
@@ -104,6 +105,41 @@ def test_a_study_that_is_cut_off_in_its_first_trial_tries_what_comes_first(tmp_p
     told: list[dict[str, int]] = []
     run(where, 4, told, first=first)
     assert len(told) == 4 and {"a": 9, "b": 9} in told and {"a": 1, "b": 1} in told
+
+
+def test_a_journal_that_was_cut_in_its_last_line_goes_on(tmp_path: Path) -> None:
+    where = tmp_path / "study.journal"
+    told: list[dict[str, int]] = []
+    run(where, 4, told)
+    whole = where.read_bytes()
+    for cut in (1, 2, len(whole.splitlines()[-1])):  # the line feed alone, and up to one byte of the line
+        where.write_bytes(whole[:-cut])
+        told.clear()
+        found = run(where, 5, told)
+        assert 1 <= len(told) <= 2, "what the cut line said is done again, and the fifth"
+        assert run(where, 5, told) == found
+    assert [path.name for path in tmp_path.iterdir()] == ["study.journal"]
+
+
+def test_a_full_disk_names_the_journal_and_leaves_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = tmp_path / "study.journal"
+    run(where, 2)
+    whole = where.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left on device") as error:
+        patch.setattr(os, "fsync", full)
+        run(where, 3)
+    assert error.value.filename == str(where) and where.read_bytes() == whole
+    run(where, 3)
+
+
+def test_optuna_speaks_as_before() -> None:
+    before = optuna.logging.get_verbosity()
+    run(None, 1)
+    assert optuna.logging.get_verbosity() == before != optuna.logging.ERROR
 
 
 def test_trials_are_drawn_by_their_number() -> None:

@@ -2,15 +2,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
-from qtt_hw.train.checkpoint import (
-    load_tensors,
-    optimizer_state,
-    restore_optimizer,
-    save_tensors,
-    write_atomically,
-)
+from qtt_hw.train.checkpoint import load_tensors, optimizer_state, parse_tensors, restore_optimizer, save_tensors
 
 
 def test_round_trip_keeps_bits_and_metadata(tmp_path: Path) -> None:
@@ -33,12 +28,32 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         load_tensors(path)
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    write_atomically(path, b"old")
-    with pytest.raises(TypeError):
-        write_atomically(path, "new")  # type: ignore[arg-type]
-    assert path.read_bytes() == b"old"
+def test_every_bit_is_covered_by_the_digest(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    tensors = {
+        "a": torch.randn(2, 3),
+        "half": torch.randn(3).bfloat16(),
+        "none": torch.zeros(0, 2),
+        "on": torch.tensor(True),
+    }
+    save_tensors(path, tensors, {"step": 3})
+    whole = path.read_bytes()
+    data = 8 + int.from_bytes(whole[:8], "little")
+    for place in [*range(data, len(whole)), whole.index(b"step"), whole.index(b": 3") + 2, whole.index(b'"half"') + 1]:
+        flipped = bytearray(whole)
+        flipped[place] ^= 1
+        path.write_bytes(flipped)
+        with pytest.raises(ValueError, match=f"^{path}: its content does not match its digest; the file was changed"):
+            load_tensors(path)
+        with pytest.raises(ValueError, match="^it: its content does not match its digest"):
+            parse_tensors(bytes(flipped), "it")
+
+
+def test_a_file_from_before_there_were_digests_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"a": torch.ones(2)}, path, {"qtt": '{"step": 3}'})
+    tensors, metadata = load_tensors(path)
+    assert tensors["a"].tolist() == [1, 1] and metadata == {"step": 3}
 
 
 @pytest.mark.parametrize("kind", ["adamw", "sgd"])

@@ -196,6 +196,9 @@ def test_refusals(network: nn.Module, options: dict, message: str) -> None:
     [
         ({"form": "codes"}, 'bits are given with form = "codes" or "both"'),
         ({"bits": 4}, 'bits are given with form = "codes" or "both"'),
+        ({"form": "codes", "bits": 7, "codebook": "dqc"}, 'bits must be 2 to 6 with codebook = "dqc", got 7'),
+        ({"form": "codes", "bits": 4, "zero": True}, 'zero is only read with codebook = "dqc"'),
+        ({"codebook": "dqc"}, "codebook and zero are of codes"),
         ({"form": "tucker", "ranks": {"2": (2, 2, 2)}}, 'ranks are those of tensor trains, not of form = "tucker"'),
         ({"form": "codes", "bits": 4, "tucker": {"2": (2, 2)}}, 'tucker ranks are not for form = "codes"'),
     ],
@@ -203,3 +206,13 @@ def test_refusals(network: nn.Module, options: dict, message: str) -> None:
 def test_a_section_that_is_not_whole(options: dict, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         section(**options)
+
+
+def test_ranks_of_no_use_are_refused() -> None:
+    for changes, message in (
+        ({"ranks": {"2": (99, 2, 2)}}, r"compress: ranks of '2': 99 is above 8, the largest that is of use"),
+        ({"ranks": {"2": (8, 24, 8)}}, r"ranks of '2': .* has \d+ parameters, more than the \d+ of the dense layer"),
+        ({"tucker": {"2": (99, 2)}}, r"tucker ranks of '2' must be at least 1, and at most 8 and 8, got \[99, 2\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            under_compression(net(), section(layers=("2",), **changes))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,34 @@ def test_input_formats(tmp_path: Path) -> None:
     assert signed.edge.format == Format(2, True, 0) and (signed.gain, signed.offset) == (2, 1)
     custom = spec('format = "custom"\nbits = 4\nsigned = true\nfrac = 3\noffset = 5')
     assert custom.edge.format == Format(4, True, 3) and custom.offset == 5
+
+
+def test_values_that_do_not_fit_the_format_are_refused(tmp_path: Path) -> None:
+    data = load_config(write(tmp_path, MINIMAL + '[data]\nformat = "voxels"\n')).data
+    with pytest.raises(ValueError, match="t: train: raw samples minus offset 0 span 0 to 255.* set another format"):
+        data.input_spec(splits(255))
+    mixed = replace(splits(1), validation=splits(255).train)
+    with pytest.raises(ValueError, match="t: validation: raw samples minus offset 0 span 0 to 255"):
+        load_config(write(tmp_path, MINIMAL)).data.input_spec(mixed)
+
+
+def test_official_validation_samples_stand_in_the_records(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).integers(0, 2, (60, 4, 4, 4), dtype=np.uint8), np.arange(60) % 3
+    np.savez(tmp_path / "own.npz", x=x, y=y, x_val=x[:9], y_val=y[:9])
+    np.savez(tmp_path / "plain.npz", x=x, y=y)
+    config = load_config(write(tmp_path, MINIMAL))
+    found = config.data.load(tmp_path / "own.npz")
+    assert (
+        config.with_data(found).data.validation == "official" == config.with_data(tmp_path / "own.npz").data.validation
+    )
+    again = config_from(config.with_data(found).model_dump(mode="json"), "dump", config.source)
+    assert again.data.load(tmp_path / "own.npz").validation.digest == found.validation.digest
+    assert config.with_data(config.data.load(tmp_path / "plain.npz")).data.validation == 0.1
+    share = load_config(write(tmp_path, MINIMAL + "[data]\nvalidation = 0.2\n"))
+    with pytest.raises(ValueError, match="has its own validation samples: leave validation = 0.2 out"):
+        share.data.load(tmp_path / "own.npz")
+    with pytest.raises(ValueError, match=r"plain.npz: has no validation samples of its own"):
+        again.data.load(tmp_path / "plain.npz")
 
 
 def test_options_reach_the_source_as_they_are(tmp_path: Path) -> None:

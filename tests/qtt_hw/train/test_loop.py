@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from qtt_hw.data import Splits
+from qtt_hw.folders import BUILD, COMPRESSION, DEMONSTRATION, MARKER, claim
+from qtt_hw.locks import Busy
 from qtt_hw.train import Interrupted, train
 from qtt_hw.train.checkpoint import load_tensors
 from qtt_hw.train.config import Config
@@ -159,6 +164,107 @@ def test_kill_9_of_another_process(config: Config, sealed: Splits, whole: Path, 
     assert_same(run, whole)
 
 
+def test_of_two_in_one_folder_the_second_is_refused_and_the_first_goes_on(
+    config: Config, sealed: Splits, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    refused: list[str] = []
+
+    def second() -> None:
+        with pytest.raises(Busy) as busy:
+            train(config, sealed, run, progress=False)
+        refused.append(str(busy.value))
+
+    train(config, sealed, run, progress=at("float", 7, second))
+    (line,) = refused
+    assert line.startswith(f"{run}: process {os.getpid()} on ") and line.endswith(" works on it")
+    assert_same(run, whole)
+    assert not list(run.glob(".*.lock")), "nobody holds a finished run"
+
+
+def test_a_folder_of_another_kind_is_refused(config: Config, sealed: Splits, tmp_path: Path) -> None:
+    for kind in (COMPRESSION, DEMONSTRATION, BUILD):
+        claim(tmp_path / kind.name, kind, "")
+        message = f"^{tmp_path / kind.name}: exists and is {kind.title}, not a training run; choose another name$"
+        with pytest.raises(ValueError, match=message):
+            train(config, sealed, tmp_path / kind.name, progress=False)
+    (tmp_path / "mine").mkdir()
+    for text in ('["mine"]', '{"version": 1}'):
+        (tmp_path / "mine" / "run.json").write_text(text)
+        with pytest.raises(ValueError, match="mine: is not empty and holds no run; use a new folder"):
+            train(config, sealed, tmp_path / "mine", progress=False)
+        with pytest.raises(ValueError, match=r"mine/run.json: does not describe a run"):
+            RunStore(tmp_path / "mine").description()
+
+
+def test_a_run_from_before_there_were_markers_goes_on(
+    config: Config, sealed: Splits, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(Killed):
+        train(config, sealed, run, progress=at("quantized", 13, kill))
+    (run / MARKER).unlink()
+    train(config, sealed, run, progress=False)
+    assert_same(run, whole)
+
+
+def test_a_log_line_that_was_cut_in_the_middle_is_written_again(
+    config: Config, sealed: Splits, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(Killed):
+        train(config, sealed, run, progress=at("float", 7, kill))
+    store = RunStore(run)
+    lines = len(log_of(run))
+    with store.log.open("a") as stream:
+        stream.write('{"phase": "flo')
+    store.append_log({"phase": "float"})
+    assert len(log_of(run)) == lines + 1
+    train(config, sealed, run, progress=False)
+    assert_same(run, whole)
+
+
+def test_a_checkpoint_with_another_bit_is_not_gone_on_from(config: Config, sealed: Splits, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(Killed):
+        train(config, sealed, run, progress=at("float", 7, kill))
+    content = bytearray(RunStore(run).checkpoint.read_bytes())
+    content[-7] ^= 1
+    RunStore(run).checkpoint.write_bytes(content)
+    with pytest.raises(ValueError, match=r"checkpoint.safetensors: its content does not match its digest"):
+        train(config, sealed, run, progress=False)
+
+
+ALLOCATOR = """
+import resource, sys
+import torch
+from qtt_hw.data import load
+from qtt_hw.train import train
+from qtt_hw.train.environment import keep_freed_memory
+def faults():
+    for _ in range(2):  # the heap grows at first
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            torch.ones(8 << 20)  # 32 MiB: by default mapped anew each time
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+train(sys.argv[1], load("solids:8", classes=3, per_class=20), sys.argv[2], progress=False)
+after = faults()
+keep_freed_memory()
+print(after, faults())
+"""
+
+
+def test_the_allocator_is_left_alone(config: Config, tmp_path: Path) -> None:
+    assert config.source is not None
+    short, text = tmp_path / "short.toml", config.source.read_text()
+    short.write_text(text[: text.index("[teacher]")].replace("epochs = 2", "epochs = 0"))
+    done = subprocess.run(
+        [sys.executable, "-c", ALLOCATOR, short, tmp_path / "run"], capture_output=True, text=True, check=True
+    )
+    left, kept = map(int, done.stdout.split())
+    assert left > 20 * 512 > 4 * kept  # pages may be huge
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_leave_a_checkpoint_of_that_very_step(
     config: Config, sealed: Splits, whole: Path, tmp_path: Path, number: signal.Signals
@@ -259,7 +365,17 @@ def test_global_settings_come_back(config: Config, sealed: Splits, whole: Path, 
             torch.are_deterministic_algorithms_enabled(),
             torch.backends.cudnn.allow_tf32,
             torch.random.get_rng_state().tolist(),
-            signal.getsignal(signal.SIGTERM),
+            np.random.get_state()[1].tolist(),  # noqa: NPY002
+            random.getstate(),
+            torch.get_default_dtype(),
+            torch.is_grad_enabled(),
+            torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
+            np.geterr(),
+            list(warnings.filters),
+            dict(os.environ),
+            list(sys.path),
+            Path.cwd(),
+            *(signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)),
         )
 
     before = settings()

@@ -34,6 +34,20 @@ class Net(nn.Module):
         return self.linear(self.flat(self.pool(self.act(self.conv(x)))))
 def number():
     return 3
+def fails():
+    return {}["width"]
+class Asserts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        assert False
+class Several(Net):
+    def forward(self, x):
+        return super().forward(x), x
+class Missing(Net):
+    def forward(self, x):
+        return self.gone(x)
+def lazy():
+    return nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(3))
 """
 
 
@@ -69,10 +83,29 @@ def test_file_with_arguments_and_ranks(tmp_path: Path) -> None:
         ({"name": "net.py:None"}, "net.py: has no class or function None"),
         ({"name": "other.py:Net"}, "other.py: no such file"),
         ({"name": "net.py:number"}, "net.py:number: made a int, expected a torch.nn.Module"),
+        ({"name": "net.py:fails"}, "net.py:fails: KeyError: 'width'$"),
+        ({"name": "net.py:Asserts"}, "net.py:Asserts: AssertionError$"),
+        ({"name": "net.py:Several"}, "net.py:Several: gives a tuple, not the logits alone$"),
+        ({"name": "net.py:Missing"}, r"net.py:Missing: cannot run on .*: AttributeError: .*no attribute 'gone'"),
+        ({"name": "net.py:lazy"}, r"net.py:lazy: cannot run on an input of \[1, 8, 4, 4, 4\]: "),
         ({"args": {"depth": 3}}, "net.py:Net: .*unexpected keyword argument 'depth'"),
         ({"classes": 4}, r"net.py:Net: gives \[1, 3\] for one sample, the data has 4 classes"),
         ({"ranks": {"linear": (2,)}}, "linear is a Linear, ranks are for TTConv3d and Conv3d"),
         ({"ranks": {"conv9": (2,)}}, "the network has no layer 'conv9'"),
+        (
+            {"ranks": {"conv": (9999,) * 4}},
+            r"model.ranks: conv: 9999 is above 8, .*; the largest of all are \[8, 24, 12, 4\]",
+        ),
+        (
+            {"ranks": {"conv": (8, 24, 12, 4)}},
+            "model.ranks: conv: .* has 1584 parameters, more than the 864 of the dense layer: lower them",
+        ),
+        (
+            {"name": "voxtt-tiny", "ranks": {"features.block2.conv": (16, 48, 48, 17)}},
+            "model.ranks: features.block2.conv: 17 is above 16",
+        ),
+        ({"name": "voxtt-tiny", "args": {"ranks": 9999}}, "voxtt: block2: .*ranks: 9999 is above 48"),
+        ({"name": "voxtt", "args": {"head_ranks": 9999}}, "voxtt: head: .*ranks: 9999 is above"),
     ],
 )
 def test_errors(tmp_path: Path, options: dict, message: str) -> None:
@@ -96,7 +129,7 @@ def test_an_unsupported_layer_is_found_before_the_first_epoch(config: Config, so
     def never(phase: str, step: int, steps: int, text: str) -> None:
         raise AssertionError("trained")
 
-    with pytest.raises(ValueError, match="net.py:Net: act .*GELU.*use nn.ReLU"):
+    with pytest.raises(ValueError, match="net.py:Net: act .*GELU.*nn.ReLU in its place would be another network"):
         train(bad, solids, tmp_path / "run", progress=never)
     good = bad.model_copy(update={"model": ModelConfig(name="net.py:Net")})
     assert train(good, solids, tmp_path / "good", progress=False).phases["quantized"].epochs == 4

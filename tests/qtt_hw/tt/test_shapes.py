@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qtt_hw.tt.shapes import full_ranks, inner_ranks, parameters
+from qtt_hw.tt.shapes import check_ranks, full_ranks, inner_ranks, parameters
 from qtt_hw.tt.svd import tt_svd
 
 
@@ -25,3 +25,17 @@ def test_full_ranks_are_what_a_random_tensor_has() -> None:
     cores = tt_svd(np.random.default_rng(0).normal(size=sizes), eps=0.0)
     assert tuple(core.shape[2] for core in cores[:-1]) == full_ranks(sizes) == (3, 10, 5)
     assert sum(core.size for core in cores) == parameters(sizes, full_ranks(sizes))
+
+
+def test_ranks_above_those_of_use_are_refused() -> None:
+    sizes = (8, 3, 3, 12)
+    check_ranks((8, 24, 12), sizes)
+    check_ranks(24, sizes)  # one number stands for all, and some may be less
+    for ranks, message in (
+        ((9, 2, 2), r"ranks: 9 is above 8, the largest that is of use between modes 0 and 1 of \[8, 3, 3, 12\]"),
+        ((2, 2, 9999), "ranks: 9999 is above 12, .* between modes 2 and 3"),
+        (25, r"ranks: 25 is above 24, .* between modes 1 and 2 .*; the largest of all are \[8, 24, 12\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_ranks(ranks, sizes)
+    check_ranks((9, 2, 2), sizes, free=(0,))

@@ -1,0 +1,320 @@
+"""A PyTorch model's calls lowered one after the other, and the result compared with the model."""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from qtt_hw.fixedpoint import Format
+from qtt_hw.lower import reference
+from qtt_hw.lower.in_place import OPERATORS, follow_writes
+from qtt_hw.lower.layers import MADE_OF, is_layer
+from qtt_hw.lower.lower import Lowering
+from qtt_hw.lower.obstacles import Shared, obstacles, shared_tensors
+from qtt_hw.lower.trace import Traced, evaluated, trace, undisturbed
+from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.nn.planar import is_planar, with_depth, without_depth
+
+__all__ = ["Visit", "walk"]
+
+#: Called with a layer's qualified name, its type, and why it cannot be lowered (None when it can).
+Visit = Callable[[str, str, str | None], None]
+
+#: Largest difference of logits to the model's, as a share of the model's largest.
+TOLERANCE = 1e-6
+
+_ADD = (operator.add, operator.iadd, torch.add, "add", "add_")
+_CONCAT = (torch.cat, torch.concat, torch.stack)
+#: By call of a ReLU, whether it always writes in place.
+_RELU: dict[Any, bool] = {
+    **dict.fromkeys((F.relu, torch.relu, "relu"), False),
+    **dict.fromkeys((F.relu_, torch.relu_, "relu_"), True),
+}
+_FLATTEN = (torch.flatten, "flatten")
+_FLATTENING = "to flatten a map use torch.flatten(x, 1)"
+_LOGITS = "leave it out: the hardware puts out logits and their argmax"
+#: What there is for a function that is not followed.
+_OTHERWISE = {
+    F.dropout: "nn.Dropout is",
+    F.dropout2d: "nn.Dropout2d is",
+    F.dropout3d: "nn.Dropout3d is",
+    F.max_pool2d: "nn.MaxPool2d is",
+    F.max_pool3d: "nn.MaxPool3d is",
+    F.avg_pool2d: "nn.AvgPool2d is",
+    F.avg_pool3d: "nn.AvgPool3d is",
+    F.adaptive_avg_pool2d: "nn.AdaptiveAvgPool2d(1) is",
+    F.adaptive_avg_pool3d: "nn.AdaptiveAvgPool3d(1) is",
+    F.conv2d: "nn.Conv2d is",
+    F.conv3d: "nn.Conv3d is",
+    F.linear: "nn.Linear is",
+    F.batch_norm: "nn.BatchNorm2d and nn.BatchNorm3d are",
+    **dict.fromkeys((F.softmax, F.log_softmax, torch.softmax, torch.log_softmax, "softmax", "log_softmax"), _LOGITS),
+    **dict.fromkeys(("view", "reshape", torch.reshape, "size", getattr), _FLATTENING),
+    **dict.fromkeys(
+        ("mean", torch.mean), "the mean over a map is, as nn.AdaptiveAvgPool2d(1) or nn.AdaptiveAvgPool3d(1)"
+    ),
+    **dict.fromkeys(("squeeze", torch.squeeze), "2D layers take [N, C, 1, H, W] as [N, C, H, W] without one"),
+}
+
+
+def _kind(node: fx.Node, traced: fx.GraphModule) -> str:
+    """A layer's class name, or the name of the function that is called."""
+    if node.op == "call_module":
+        return type(traced.get_submodule(str(node.target))).__name__
+    function = node.target
+    if isinstance(function, str):
+        return function
+    return OPERATORS[function] if function in OPERATORS else getattr(function, "__name__", str(function))
+
+
+def _name(node: fx.Node, traced: fx.GraphModule) -> str:
+    """A layer's qualified name; a function's is that of the module whose forward calls it, and its own."""
+    if node.op in ("call_module", "get_attr"):
+        return str(node.target)
+    *_, owner = node.meta.get("nn_module_stack", {}) or ("",)
+    return f"{owner}.{_kind(node, traced)}" if owner else node.name
+
+
+def _module_of(node: fx.Node, traced: fx.GraphModule) -> nn.Module:
+    """The module that a call runs or stands for; raises Unsupported."""
+    if node.op == "call_module":
+        return traced.get_submodule(str(node.target))
+    target: Any = node.target
+    if target in _RELU:
+        given = _given(node, "input", "inplace")
+        return nn.ReLU(inplace=_RELU[target] or bool(given.get("inplace", False)))
+    if target in _FLATTEN:
+        given = _given(node, "input", "start_dim", "end_dim")
+        return nn.Flatten(given.get("start_dim", 0), given.get("end_dim", -1))
+    if target == "contiguous":
+        return nn.Identity()
+    if target in _CONCAT:
+        raise Unsupported(
+            "joins branches by concatenation, which is not supported; convolutions of one input over the same window "
+            "are one with all the channels, and adding branches would be another network"
+        )
+    raise Unsupported(f"is not followed; {_OTHERWISE.get(target, MADE_OF)}")
+
+
+def _given(node: fx.Node, *names: str) -> dict[str, Any]:
+    """A call's arguments by name."""
+    return dict(zip(names, node.args, strict=False)) | node.kwargs
+
+
+class _Walk:
+    """One pass over the calls, with the value of each."""
+
+    def __init__(self, traced: Traced, shared: dict[str, list[Shared]], lowering: Lowering, visit: Visit) -> None:
+        self.shapes, self.module, self.lowering, self._visit = traced.shapes, traced.module, lowering, visit
+        self.shared = shared
+        self.refused = False
+        self.values: dict[fx.Node, Value] = {}
+        self.in_place = follow_writes(self.module.graph, self.stands_for)
+
+    def visit(self, name: str, kind: str, reason: str | None) -> None:
+        self.refused |= reason is not None
+        self._visit(name, kind, reason)
+
+    def run(self) -> None:
+        """Lower every call, in the order they run."""
+        for node in self.module.graph.nodes:
+            if node.op == "output":
+                self.end(node.args[0])
+                continue
+            value = self.input(node) if node.op == "placeholder" else self.call(node)
+            self.values[node] = value.fork() if len(node.users) > 1 else value
+
+    def stands_for(self, node: fx.Node) -> nn.Module | None:
+        """The module that a call runs or stands for, if it is followed."""
+        if node.op not in ("call_module", "call_function", "call_method"):
+            return None
+        try:
+            return _module_of(node, self.module)
+        except Unsupported:
+            return None
+
+    def input(self, node: fx.Node) -> Value:
+        if not self.values:
+            return self.lowering.input
+        self.visit(str(node.target), "input", "is a second input; a network takes one")
+        return self.lowering.input.unknown(self.shapes.get(node))
+
+    def call(self, node: fx.Node) -> Value:
+        """The value of a call, which is reported."""
+        name = _name(node, self.module)
+        kind = "tensor" if node.op == "get_attr" else _kind(node, self.module)
+        try:
+            value = self.lower(name, node)
+        except Unsupported as error:
+            self.visit(name, kind, str(error))
+            return self.lowering.input.unknown(self.shapes.get(node))
+        self.visit(name, kind, None)
+        return value.unknown(self.shapes.get(node)) if value.blind else value
+
+    def lower(self, name: str, node: fx.Node) -> Value:
+        """The value of a call; raises Unsupported."""
+        if node.op == "get_attr":
+            raise Unsupported("is a tensor used in forward; keep it inside a layer")
+        if node in self.in_place:
+            raise Unsupported(self.in_place[node])
+        if not node.users:
+            raise Unsupported("puts out what nothing reads; leave it out")
+        if "out" in node.kwargs:
+            raise Unsupported("writes into out=, which is not followed; what it returns is")
+        if node.op != "call_module" and node.target in _ADD:
+            return self.lowering.sum(name, *self.operands(node))
+        module = _module_of(node, self.module)
+        if len(node.all_input_nodes) != 1:
+            raise Unsupported("reads several results; a layer reads one, an addition two")
+        if node.op == "call_module":
+            self.refuse_shared(name)
+        return self.lowering.apply(name, module, self.values[node.all_input_nodes[0]])
+
+    def refuse_shared(self, name: str) -> None:
+        """Raise Unsupported for a layer that trains together with an earlier one."""
+        for shared in self.shared.get(name, ()):
+            if shared.module == name or shared.module in self.lowering.used:
+                raise Unsupported(
+                    f"shares its {shared.own} with the {shared.tensor} of {shared.module}, which is not supported; "
+                    "a copy of it would train apart"
+                )
+
+    def operands(self, node: fx.Node) -> tuple[Value, Value]:
+        """What an addition adds."""
+        given = dict(node.kwargs)
+        if given.pop("alpha", 1) != 1:
+            raise Unsupported(
+                f"has alpha={node.kwargs['alpha']}, which is not supported; a layer before it of as many times the "
+                "weights and bias computes the same"
+            )
+        operands = [operand for operand in (*node.args, *given.values()) if isinstance(operand, fx.Node)]
+        if len(operands) != 2:
+            raise Unsupported(
+                "adds a constant, which is not supported; as a bias of the layer before it, with nothing in between, "
+                "it computes the same"
+            )
+        a, b = (self.values[operand] for operand in operands)
+        return a, b
+
+    def end(self, returned: Any) -> None:
+        """The conditions on a whole network."""
+        if not isinstance(returned, fx.Node):
+            self.visit("output", "output", "is not a single result; return the logits alone")
+            return
+        logits, last = self.values[returned], self.lowering.network.last
+        if logits.blind:
+            return
+        if self.lowering.network.layers == 0 or last is None:
+            self.visit("", "model", "has no layer with weights; add an nn.Linear")
+            return
+        if logits.flat:
+            self.lowering.flatten_stream("output", logits)
+        elif logits.shape[:3] != (1, 1, 1):
+            volume = list(logits.shape[:3])
+            self.visit("", "model", f"ends with a volume of {volume}; end it with nn.Flatten() and nn.Linear")
+        if last.relu:
+            self.visit(
+                last.source,
+                "model",
+                "ends with a ReLU, which is not supported; without it, with signed logits, it would be another network",
+            )
+
+
+def walk(
+    model: nn.Module,
+    example: Tensor,
+    input_format: Format,
+    visit: Visit,
+    tt_form: Literal["streamed", "merged"] = "streamed",
+) -> Lowering:
+    """Lower every call of the model in turn, reporting each to `visit`, supported or not.
+
+    Where all are supported, what they were lowered to computes what the model computes, compared on one random batch.
+
+    Parameters
+    ----------
+    model : nn.Module
+    example : float tensor, [N, C, D, H, W] or [N, C, H, W]
+        Of depth 1 for a network with 2D layers.
+    input_format : Format
+    visit : callable
+        May raise to stop at the first layer that cannot be lowered.
+    tt_form : "streamed" or "merged"
+        See `QuantConfig`.
+
+    Raises
+    ------
+    ValueError
+        When the model cannot be traced or does not run on the example.
+    """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"the model must be a torch.nn.Module, got a {type(model).__name__}")
+    if not isinstance(example, Tensor) or example.ndim not in (4, 5) or min(example.shape) < 1:
+        shape = list(example.shape) if isinstance(example, Tensor) else type(example).__name__
+        raise ValueError(f"the example must have axes [N, C, D, H, W] or [N, C, H, W], got {shape}")
+    example = with_depth(example)
+    _, c, d, h, w = example.shape
+    lowering = Lowering((d, h, w, c), input_format, tt_form)
+    planar = is_planar(model)
+    if is_layer(model):
+        model = nn.Sequential(model)
+    faults = 0
+
+    def fault(name: str, kind: str, reason: str) -> None:
+        nonlocal faults
+        faults += 1
+        visit(name, kind, reason)
+
+    for found in obstacles(model):
+        fault(*found)
+    if faults:
+        return lowering
+    x = _random(example, input_format)
+    copied = evaluated(model, without_depth(x) if planar else x, fault)
+    if faults:
+        return lowering
+    with undisturbed():
+        traced = trace(copied, without_depth(x) if planar else x)
+        calls = _Walk(traced, shared_tensors(model), lowering, visit)
+        calls.run()
+        if not calls.refused:
+            _compare(copied, lowering, x, planar, visit)
+    return lowering
+
+
+def _random(example: Tensor, fmt: Format) -> Tensor:
+    """Random inputs of the format and of the example's shape, float32; without a draw from torch's own state."""
+    integers = torch.randint(
+        fmt.minimum, fmt.maximum + 1, example.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32
+    )
+    return (integers * 2.0**-fmt.frac).to(example.device)
+
+
+def _compare(model: nn.Module, lowering: Lowering, x: Tensor, planar: bool, visit: Visit) -> None:
+    """Report a model that computes something else than its layers do.
+
+    Sums in another order differ a little in float32, and then hardly in float64, which is slow for large networks.
+    """
+    try:
+        for dtype in (torch.float32, torch.float64):
+            x = x.to(dtype)
+            expected = copy.deepcopy(model).to(dtype)(without_depth(x) if planar else x).flatten(1)
+            difference = float((expected - reference.logits(lowering.network, x)).abs().max())
+            largest = float(expected.abs().max())
+            if not difference > TOLERANCE * largest:  # nor where a value is not finite, which is reported by layer
+                return
+    except Exception as error:  # of the user's forward
+        visit("", "model", f"does not run in {dtype}, to be compared with its layers: {' '.join(str(error).split())}")
+        return
+    visit(
+        "",
+        "model",
+        f"computes something else than its layers one after the other: logits differ by {difference:.2g} "
+        f"of {largest:.2g}; let forward do nothing but call them",
+    )

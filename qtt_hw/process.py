@@ -1,0 +1,122 @@
+"""The ends of a command's process: a signal becomes an exit code, an error one line, and neither a traceback."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["Terminated", "UsageError", "run_command"]
+
+#: Signals that end a process, besides SIGINT; where they were ignored from the start, as nohup does, they stay so.
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Terminated(BaseException):
+    """A signal arrived that ends the process: unwind, so that what is half-written is removed and children end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class UsageError(Exception):
+    """A wrong command line."""
+
+
+def run_command(name: str, work: Callable[[], int | None], *, whole: bool = False) -> int:
+    """Do a command's work and return its exit code; what went wrong is one line on stderr.
+
+    0 is success, 1 a ValueError or an OSError, 2 a UsageError, 128 and its number a signal. Anything else is a fault of
+    the program, and raised.
+
+    Parameters
+    ----------
+    name : str
+        What the line begins with.
+    work : callable
+        Its result is the exit code, None being 0.
+    whole : bool
+        The process does nothing else, before or after: a signal behind the work ends it at once, and silently.
+    """
+    if whole:
+        # An error, or a signal, in the middle of an elaboration leaves parts that were not used; that says nothing.
+        warnings.filterwarnings("ignore", message=r"(?s).* created but never used")
+    try:
+        with _ending_signals(), _warnings_as_lines(name):
+            code = work() or 0
+    except KeyboardInterrupt:
+        code = _fail(name, "interrupted", 128 + signal.SIGINT)
+    except Terminated as ended:
+        code = _fail(name, "terminated", 128 + ended.number)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        code = _fail(name, f"{where}{error.strerror or error}", 1)
+    except ValueError as error:
+        code = _fail(name, _line(error), 1)
+    except UsageError as error:
+        code = _fail(name, str(error), 2)
+    except Exception as error:
+        number = getattr(error, "number", None)
+        if type(error).__name__ != "Interrupted" or not isinstance(number, int):
+            raise
+        code = _fail(name, str(error), 128 + number)
+    finally:
+        if whole:
+            exec("")  # else an interrupt in an earlier exec of text, as of dataclasses, has Python end by SIGINT itself
+            for number in (signal.SIGINT, *_ENDING):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, signal.SIG_DFL)
+    return code
+
+
+@contextmanager
+def _ending_signals() -> Iterator[None]:
+    """While entered, signals that end the process raise Terminated in the main thread."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _warnings_as_lines(name: str) -> Iterator[None]:
+    """While entered, a warning is one line on stderr, without the place in the program that it comes from."""
+
+    def show(message: Warning | str, *place: object) -> None:
+        print(f"{name}: warning: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+def _line(error: ValueError) -> str:
+    """The first fault alone of what pydantic reports."""
+    if "pydantic" in sys.modules:
+        from pydantic import ValidationError
+
+        from qtt_hw.errors import one_line
+
+        if isinstance(error, ValidationError):
+            return str(one_line(error, error.title))
+    return str(error)
+
+
+def _fail(name: str, message: str, code: int) -> int:
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    return code

@@ -1,0 +1,249 @@
+"""Which calls of a model's forward are followed."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from qtt_hw.fixedpoint import Format
+from qtt_hw.lower.check import check
+from qtt_hw.lower.prepare import prepare
+
+IMAGE = Format(8, True, 7)
+
+
+class Net(nn.Module):
+    """conv, whatever the test does, then a head over the flattened map."""
+
+    def __init__(self, middle: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.middle = middle
+        self.conv, self.second = nn.Conv3d(1, 2, 1), nn.Conv3d(2, 2, 1)
+        self.scale = nn.Parameter(torch.ones(1))
+        self.head = nn.Linear(2 * 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.flatten(self.middle(self, self.conv(x)), 1))
+
+
+def stages(middle: Callable[[nn.Module, Tensor], Tensor]) -> list[str]:
+    return [s.name for s in prepare(Net(middle), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE).stages]
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        lambda net, x: F.relu(x),
+        lambda net, x: torch.relu(x),
+        lambda net, x: x.relu(),
+        lambda net, x: F.relu(x, inplace=True).contiguous(),
+    ],
+)
+def test_functional_relus_are_followed(middle: Callable[[nn.Module, Tensor], Tensor]) -> None:
+    model = prepare(Net(middle), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
+    assert [s.name for s in model.stages] == ["conv", "head"] and model.stages[0].relu
+
+
+def test_flattening_in_any_spelling() -> None:
+    assert stages(lambda net, x: torch.flatten(x, start_dim=1).relu()) == ["conv", "head"]
+    assert stages(lambda net, x: x.flatten(1)) == ["conv", "head"]
+    with pytest.raises(
+        ValueError,
+        match=r"^flatten \(flatten\) flattens other axes than all but the batch, which is not supported; nn.Flatten",
+    ):
+        stages(lambda net, x: x.flatten(2))
+
+
+@pytest.mark.parametrize(
+    ("middle", "text"),
+    [
+        (
+            lambda net, x: x + 1,
+            (
+                "add (add) adds a constant, which is not supported; as a bias of the layer before it, with nothing "
+                "in between, it computes the same"
+            ),
+        ),
+        (
+            lambda net, x: torch.add(net.second(x), x, alpha=2),
+            (
+                "add (add) has alpha=2, which is not supported; a layer before it of as many times the weights and "
+                "bias computes the same"
+            ),
+        ),
+        (
+            lambda net, x: x + x,
+            (
+                "add (add) adds a result to itself, which is not supported; a layer before it of twice the weights "
+                "and bias computes the same"
+            ),
+        ),
+        (
+            lambda net, x: (x + net.second(x)) + net.scale,
+            "scale (tensor) is a tensor used in forward; keep it inside a layer",
+        ),
+        (
+            lambda net, x: torch.cat([x, x], 1)[:, :2],
+            (
+                "cat (cat) joins branches by concatenation, which is not supported; convolutions of one input over "
+                "the same window are one with all the channels, and adding branches would be another network"
+            ),
+        ),
+        (lambda net, x: F.dropout(x), "dropout (dropout) is not followed; nn.Dropout is"),
+        (lambda net, x: F.max_pool3d(x, 1), "max_pool3d (max_pool3d) is not followed; nn.MaxPool3d is"),
+        (lambda net, x: x.view(x.size(0), -1), "size (size) is not followed; to flatten a map use torch.flatten(x, 1)"),
+        (
+            lambda net, x: x.reshape(-1, 16),
+            "reshape (reshape) is not followed; to flatten a map use torch.flatten(x, 1)",
+        ),
+        (lambda net, x: x * net.scale, "scale (tensor) is a tensor used in forward; keep it inside a layer"),
+        (
+            lambda net, x: x * 2,
+            (
+                "mul (mul) is not followed; a network is made of Conv2d, Conv3d, TTConv2d, TTConv3d, QTTConv3d, "
+                "Linear, TTLinear, batch norm, ReLU, pools and additions"
+            ),
+        ),
+    ],
+)
+def test_other_calls_are_refused_by_name(middle: Callable[[nn.Module, Tensor], Tensor], text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        stages(middle)
+    assert str(caught.value) == text
+
+
+def test_forward_that_depends_on_values_is_refused_in_one_line() -> None:
+    with pytest.raises(ValueError) as caught:
+        stages(lambda net, x: x if x.sum() > 0 else -x)
+    text = str(caught.value)
+    assert text.startswith("Net: forward cannot be traced: test_walk.py, line ") and "\n" not in text
+
+
+def test_a_model_that_does_not_run_on_the_example_is_refused_in_one_line() -> None:
+    with pytest.raises(ValueError) as caught:
+        prepare(Net(lambda net, x: x), torch.zeros(2, 1, 3, 2, 2), input_format=IMAGE)
+    text = str(caught.value)
+    assert text.startswith("Net: does not run on an example of shape [2, 1, 3, 2, 2]: ") and "\n" not in text
+    with pytest.raises(
+        ValueError, match=r"example must have axes \[N, C, D, H, W\] or \[N, C, H, W\], got \[2, 2, 2\]"
+    ):
+        prepare(Net(lambda net, x: x), torch.zeros(2, 2, 2), input_format=IMAGE)
+
+
+class TwoInputs(Net):
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return super().forward(x)
+
+
+class TwoOutputs(Net):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return super().forward(x), x
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (TwoInputs, r"^y \(input\) is a second input; a network takes one$"),
+        (TwoOutputs, r"^output \(output\) is not a single result; return the logits alone$"),
+    ],
+)
+def test_one_input_and_one_output(kind: type[Net], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        prepare(kind(lambda net, x: x), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
+
+
+def test_a_lone_layer_is_a_network() -> None:
+    model = prepare(nn.Conv3d(1, 3, 2), torch.zeros(1, 1, 2, 2, 2), input_format=IMAGE)
+    assert [s.name for s in model.stages] == ["0"]
+
+
+def test_the_model_is_left_as_it_is() -> None:
+    net = nn.Sequential(nn.Conv3d(1, 2, 1), nn.BatchNorm3d(2), nn.Flatten(), nn.Linear(16, 3)).train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    model = prepare(net, torch.randn(2, 1, 2, 2, 2), input_format=IMAGE)
+    model.calibrate([torch.zeros(2, 1, 2, 2, 2)])
+    assert net.training and all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+class Branches(Net):
+    """What torch.fx shows forward is no tensor."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return self.head(torch.flatten(self.second(y) if isinstance(x, Tensor) else y, 1))
+
+
+def unsupported(model: nn.Module) -> list[tuple[str, str, str]]:
+    found = check(model, torch.zeros(2, 1, 2, 2, 2), IMAGE)
+    return [(row.layer, row.type, row.instead) for row in found if not row.supported]
+
+
+def test_what_no_rule_sees_is_found_by_comparing_the_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    text = "computes something else than its layers one after the other: logits differ by "
+    ((layer, kind, reason),) = unsupported(Branches(lambda net, x: x))
+    assert (layer, kind) == ("", "model") and reason.startswith(text)
+    net = nn.Sequential(nn.Conv3d(1, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
+    assert unsupported(net) == []
+    monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: x.abs())
+    ((layer, kind, reason),) = unsupported(net)
+    assert (layer, kind) == ("", "model") and reason.startswith(text)
+
+
+def test_nothing_is_drawn_from_torch_s_random_state() -> None:
+    net = Net(lambda net, x: x)
+    before = torch.get_rng_state()
+    prepare(net, torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("middle", "line", "reason"),
+    [
+        (lambda net, x: x if x.sum() > 0 else -x, "x if x.sum() > 0 else -x", "control flow"),
+        (lambda net, x: [x for _ in range(x.size(0))][0], "range(x.size(0))", "as an integer"),
+        (lambda net, x: x if len(x) else x, "if len(x)", "'len' is not supported"),
+        (lambda net, x: _checked(x), 'raise TypeError("no tensor")', "TypeError: no tensor"),
+    ],
+)
+def test_a_trace_that_fails_says_where_and_why(middle, line: str, reason: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        stages(middle)
+    text = str(caught.value)
+    assert text.startswith("Net: forward cannot be traced: test_walk.py, line ") and "\n" not in text
+    assert line in text and reason in text
+    # Only what torch.fx itself refuses has to do with values and shapes.
+    assert ("Python does not know a tensor's values nor its shape" in text) == ("TypeError: no" not in text)
+
+
+def _checked(x: Tensor) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise TypeError("no tensor")
+    return x
+
+
+def test_a_forward_that_fails_says_where_and_why() -> None:
+    with pytest.raises(ValueError) as caught:
+        stages(lambda net, x: {}["x"])
+    text = str(caught.value)
+    assert text.startswith("Net: does not run on an example of shape [2, 1, 2, 2, 2]: test_walk.py, line ")
+    assert text.endswith("stages(lambda net, x: {}[\"x\"])): KeyError: 'x'")
+
+
+@pytest.mark.parametrize(
+    ("model", "example", "text"),
+    [
+        (lambda x: x, torch.zeros(1, 1, 2, 2, 2), "the model must be a torch.nn.Module, got a function"),
+        (nn.Conv3d(1, 1, 1), torch.zeros(1, 1, 0, 2, 2), "the example must have axes .* got \\[1, 1, 0, 2, 2\\]"),
+        (nn.Conv3d(1, 1, 1), (1, 1, 2, 2, 2), "the example must have axes .* got tuple"),
+        (nn.Module(), torch.zeros(1, 1, 2, 2, 2), 'missing the required "forward" function'),
+        (nn.ModuleList(), torch.zeros(1, 1, 2, 2, 2), 'missing the required "forward" function'),
+    ],
+)
+def test_what_is_no_model_or_example_is_refused_in_one_line(model, example, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        prepare(model, example)
+    (row,) = check(model, example)
+    assert not row.supported and "\n" not in row.instead
