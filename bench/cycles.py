@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir.file import load
 from qtt_hw.ir.graph import INPUT
 from qtt_hw.ir.nodes import Contraction, Edge, Node, Pool, Window
+from qtt_hw.process import run_command
 from rtl_gen.cycles import predict
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.geometry import Geometry
@@ -110,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(Path(__file__).name, main, whole=True))
