@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from report import command, machine, show
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.graph import INPUT, Contraction, Edge, Node, Pool
 from qtt_hw.graph.file import load
+from qtt_hw.process import run_command
 from qtt_hw.window import Window
 from rtl_gen.cycles import predict
 from rtl_gen.families import ECP5, device, family_of
@@ -109,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(Path(__file__).name, main, whole=True))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from torch import nn
 
 from qtt_hw.cli.show import shape
 from qtt_hw.nn.memory import channels_last
+from qtt_hw.process import run_command
 from qtt_hw.train.environment import keep_freed_memory
 from qtt_hw.train.untrained import network
 
@@ -84,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(Path(__file__).name, main, whole=True))

@@ -24,6 +24,7 @@ from report import command, figures
 from boards.build import measure
 from qtt_hw.flow import cosim, emit, freeze_run, plan
 from qtt_hw.graph.file import load
+from qtt_hw.process import run_command
 from qtt_hw.results import append_row
 from qtt_hw.train import load_config, train
 from qtt_hw.train.config import Config
@@ -122,7 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ValueError as error:
-        sys.exit(str(error))
+    sys.exit(run_command(Path(__file__).name, main, whole=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from report import command, show
 
 from qtt_hw.graph.file import load
 from qtt_hw.graph.golden import run
+from qtt_hw.process import run_command
 from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
 from rtl_gen.families import device, family_of
@@ -79,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(Path(__file__).name, main, whole=True))

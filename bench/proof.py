@@ -25,6 +25,7 @@ from boards.synthesis import synthesise
 from qtt_hw.flow import cosim, emit, plan
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load
+from qtt_hw.process import run_command
 from qtt_hw.results import append_row
 from qtt_hw.train.result import versions
 from rtl_gen.emit import TOP
@@ -129,7 +130,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ValueError as error:
-        sys.exit(str(error))
+    sys.exit(run_command(Path(__file__).name, main, whole=True))

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from report import command, show
 
+from qtt_hw.process import run_command
 from qtt_hw.rank.study import open_storage
 from qtt_hw.train import TrainResult, float_model
 from qtt_hw.train.config import config_from
@@ -123,7 +124,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ValueError as error:
-        sys.exit(str(error))
+    sys.exit(run_command(Path(__file__).name, main, whole=True))

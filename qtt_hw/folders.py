@@ -114,9 +114,11 @@ def _compression(folder: Path) -> frozenset[str] | None:
 
 
 def _demonstration(folder: Path) -> frozenset[str] | None:
+    steps = list((folder / "steps").glob("*.json"))
     names = {"steps", "run", "model.qtt", "plan.json", "build"}
-    found = {path.name for path in folder.iterdir()}
-    return frozenset() if (folder / "steps").is_dir() and found <= names else None
+    alone = (folder / "steps").is_dir() and {path.name for path in folder.iterdir()} <= names
+    done = any({"key", "seconds", "result"} <= set(_object(path)) for path in steps)
+    return frozenset() if alone or done else None
 
 
 _HASH = "[0-9a-f]" * 16

@@ -194,6 +194,10 @@ def test_folders_from_before_there_were_markers_are_known_by_their_content(tmp_p
     assert kind_of(tmp_path / "small") is COMPRESSION
     (tmp_path / "demo" / "steps").mkdir(parents=True)
     assert kind_of(tmp_path / "demo") is DEMONSTRATION
+    (tmp_path / "demo" / "thesis.txt").write_text("work")
+    assert kind_of(tmp_path / "demo") is None
+    (tmp_path / "demo" / "steps" / "train.json").write_text('{"key": 0, "file": 0, "seconds": 0, "result": {}}')
+    assert kind_of(tmp_path / "demo") is DEMONSTRATION
     (tmp_path / "entry").mkdir()
     (tmp_path / "entry" / "skipped.json").write_text("{}")
     assert kind_of(tmp_path / "entry") is PREPARED

@@ -127,7 +127,7 @@ def _append(path: Path, name: str) -> None:
 
 
 def test_processes_add_rows_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     workers = [context.Process(target=_append, args=(tmp_path / "r.json", name)) for name in "abc"]
     for worker in workers:
         worker.start()
