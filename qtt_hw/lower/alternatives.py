@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 
@@ -44,9 +44,9 @@ def path_alternatives(
         layer = layers.get(name)
         if isinstance(layer, free):
             stages = [node for node in graph.nodes if node.source == name and isinstance(node, Contraction)]
-            last, x = stages[-1], graph.input_of(stages[0]).format
+            x = graph.input_of(stages[0]).format
             found[name] = {
-                str(ordered): tuple(_stages(turned, path, last, x, config))
+                str(ordered): tuple(_stages(turned, path, stages, x, config))
                 for path in paths(layer.train_length)
                 for ordered, turned in _orders(layer, path, any_order)
             }
@@ -69,9 +69,10 @@ def _orders(layer: QTTConv3d | TTLinear, path: Path, any_order: bool) -> Iterato
 
 
 def _stages(
-    layer: QTTConv3d | TTLinear, path: Path, last: Contraction, x: Format, config: QuantConfig
+    layer: QTTConv3d | TTLinear, path: Path, own: Sequence[Contraction], x: Format, config: QuantConfig
 ) -> Iterator[Contraction]:
-    before = layer.path
+    """A chain of contractions that begins where the layer's own one does and ends with its requantiser."""
+    before, last, source = layer.path, own[-1], own[0].inputs
     layer.set_path(path)
     try:
         steps = layer.steps()
@@ -93,7 +94,7 @@ def _stages(
             requant = Requantizer(out, max(bits_for_range(*accumulator_range(integers, x)) - out.bits, 0))
         node = Contraction(
             f"{last.source}.{step.name}",
-            (),
+            source,
             last.source,
             window,
             integers,
@@ -102,5 +103,5 @@ def _stages(
             step.lead,
             step.trail,
         )
-        x = requant.out
+        x, source = requant.out, (node.name,)
         yield node

@@ -112,7 +112,7 @@ class RunStore:
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
         if not isinstance(content, dict) or "config" not in content:
-            raise ValueError(f"{path}: does not describe a run; expected a file that qtt train wrote")
+            raise ValueError(f"{path}: is not what qtt train writes: it has no 'config'")
         if content.get("version") != VERSION:
             raise ValueError(f"{path}: version {content.get('version')}, this program reads {VERSION}")
         # What a later program added to the configuration has its default in an older run.

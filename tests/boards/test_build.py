@@ -57,7 +57,7 @@ def test_a_bitstream_and_what_it_takes(folder: Path) -> None:
 
 
 def test_a_design_that_does_not_fit_leaves_nothing(folder: Path) -> None:
-    small = replace(boards.load("ulx3s-85f"), name="../small", device="ecp5-25f")
+    small = replace(boards.load("ulx3s-85f"), name="small", device="ecp5-25f")
     before = sorted(path.name for path in (*folder.iterdir(), *folder.parent.iterdir()))
     with pytest.raises(
         ValueError, match=r"^the design does not fit ecp5-25f: \d+ multipliers \(MULT18X18D\) of 28, \d+"

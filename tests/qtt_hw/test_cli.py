@@ -407,7 +407,7 @@ def test_check_shows_any_name_as_it_is_and_never_a_traceback(qtt: Qtt, tmp_path:
     ran = qtt("check", f"{path}:lazy", "--input", "1,5,5")
     assert ran.code == 1 and ran.err.count("\n") == 1
     assert ran.err.endswith("odd.py:lazy: 0 (LazyConv2d) has no weights before its first input; run the model on one\n")
-    assert qtt.refuses("check", f"{path}:Raises", "--input", "1,5,5").endswith("odd.py:Raises: KeyError: 'width'")
+    assert qtt.refuses("check", f"{path}:Raises", "--input", "1,5,5").endswith("odd.py:14: Raises: KeyError: 'width'")
 
 
 def test_check_needs_a_network_and_its_shape(qtt: Qtt, net: Path, config: Path) -> None:

@@ -135,7 +135,7 @@ def test_nothing_to_compress_is_told_before_training(config: Config, solids: Spl
     other = config.changed("other", {"compress": {"layers": ["gone"]}})
     with pytest.raises(ValueError, match="compress: the network has no layer 'gone'"):
         train(other, solids, tmp_path / "run", progress=False)
-    many = config.changed("many", {"train": {"epochs": 1}, "compress": {"pairs": 1000}})
+    many = config.changed("many", {"train": {"epochs": 1}, "compress": {"pairs": 1000, "growth": 1.0}})
     with pytest.raises(ValueError, match="compress: 1000 pairs need as many steps, 4 epochs have"):
         train(many, solids, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()

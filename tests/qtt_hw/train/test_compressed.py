@@ -177,8 +177,6 @@ def test_a_layer_that_was_saved_with_all_of_its_stages_keeps_them() -> None:
         (net(), {"ranks": {"x": (2, 2, 2)}}, "compress: ranks of 'x', which is none of the compressed layers 2, 6"),
         (net(), {"layers": ("6",), "ranks": {"2": (2, 2, 2)}}, "ranks of '2', which is none of the compressed layers"),
         (net(), {"ranks": {"2": (2, 2)}}, "compress: ranks of '2' must be one number or 3 of them"),
-        (net(), {"ranks": {"2": (2, 0, 2)}}, "compress: ranks of '2' must be at least 1"),
-        (net(), {"tucker": {"2": (0, 2)}}, "compress: tucker ranks of '2' must be at least 1"),
         (net(), {"layers": ("9",)}, "compress: 9 is a Linear, tensor trains are for Conv2d and Conv3d without groups"),
         (net(), {"layers": ("5",)}, "compress: 5 is a Conv2d, tensor trains are for"),
         (net(), {"pairs": 7}, "7 pairs in 6 epochs select the ranks of 2 before an epoch has passed: give its ranks"),

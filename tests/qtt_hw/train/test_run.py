@@ -103,7 +103,7 @@ def test_a_run_on_signed_voxels(config: Config, solids: Splits, tmp_path: Path) 
     ("change", "message"),
     [
         (lambda content: content.pop("sample_shape"), "is not what qtt train writes: 'sample_shape'"),
-        (lambda content: content.pop("config"), "is not what qtt train writes: 'config'"),
+        (lambda content: content.pop("config"), "is not what qtt train writes: it has no 'config'"),
         (lambda content: content.update(labels=None), "is not what qtt train writes: "),
         (lambda content: content["format"].update(colour=1), "is not what qtt train writes: "),
         (lambda content: content["format"].update(bits=40), "bit width must be 1 to 16, got 40"),
