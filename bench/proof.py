@@ -33,6 +33,7 @@ from rtl_gen.emit import TOP
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.lanes import with_lanes
 from rtl_gen.plan.plan import Plan
+from rtl_gen.prediction import number_of
 
 #: Part of the name of every cell of a requantiser.
 REQUANTIZER = ".requantizer."
@@ -43,7 +44,9 @@ def simulated(build: Path, data: str, samples: int, stalls: bool) -> dict[str, A
     found = cosim(build, data, samples, engine="cocotb" if stalls else "verilator", stalls=stalls)
     row: dict[str, Any] = {"samples": found.samples, "equal": found.equal}
     if not stalls:
-        row |= {"cycles": found.cycles, "latency": found.latency, "cycles_as_predicted": found.cycles_equal}
+        cycles = None if found.cycles is None else number_of(found.cycles)
+        row |= {"cycles": cycles, "intervals": list(found.intervals), "latency": found.latency}
+        row["cycles_as_predicted"] = found.cycles_equal
     return row | {"seconds": round(found.seconds, 1)}
 
 

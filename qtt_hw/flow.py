@@ -136,6 +136,8 @@ def plan(
         if lanes != "shift":
             raise ValueError(f"lanes {lanes}: is for a model.qtt, a configuration is planned with shifts")
         config = model if isinstance(model, Config) else load_config(model)
+        if progress is not None:
+            progress("network: its graph, before training")
         before = untrained(config, data, input_shape, classes)
 
         def with_bits(name: str, bits: int) -> tuple[Graph, Alternatives]:
@@ -160,7 +162,12 @@ def plan(
 
 
 def emit(
-    model: Graph | str | Path, build: str | Path, plan: Plan | str | Path | None = None, *, taps: bool = False
+    model: Graph | str | Path,
+    build: str | Path,
+    plan: Plan | str | Path | None = None,
+    *,
+    taps: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> Manifest:
     """Write the BUILD folder of a model: Verilog, primitives, the model itself, the plan and a manifest.
 
@@ -173,10 +180,12 @@ def emit(
         Without one, the fastest for the default device.
     taps : bool
         Bring out every stage's output for comparison.
+    progress : callable, optional
+        Called with one line of text now and then.
     """
     from rtl_gen.emit import emit as write
 
-    return write(model, build, plan, taps=taps)
+    return write(model, build, plan, taps=taps, progress=progress)
 
 
 def cosim(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal, get_args
 
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from qtt_hw.ir.file import digest_of, load
 from rtl_gen.manifest import Manifest
+from rtl_gen.prediction import Mean, Prediction
 from sim.batch import End, compile_batch, run_batch
 from sim.cocotb_run import run_cocotb
 from sim.job import Job, Outcome, Progress
@@ -21,13 +24,32 @@ from sim.scoreboard import FirstDifference
 from sim.stalls import pattern, patterns_of_seed
 from sim.step import run_stepping
 
-__all__ = ["CosimResult", "Engine", "cosim"]
+__all__ = ["CosimResult", "CycleDifference", "Engine", "cosim"]
 
 Engine = Literal["verilator", "cocotb", "pyverilator"]
 #: Cycles before and after the first difference that a VCD shows, and what it shows when there is none.
 VCD_BEFORE, VCD_AFTER, VCD_EQUAL = 400, 100, 2000
 #: Fewest samples for which another process is worth its start.
 SAMPLES_A_PROCESS = 8
+
+
+class CycleDifference(BaseModel):
+    """The first inference that does not end in its predicted cycle, counted from the first input of its process.
+
+    `simulated` is None for one that never came out. `inference` is the number within the process, `sample` of all.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sample: int
+    inference: int
+    predicted: int
+    simulated: int | None
+
+    def __str__(self) -> str:
+        ended = "did not end" if self.simulated is None else f"ended in cycle {self.simulated}"
+        place = "" if self.sample == self.inference else f", inference {self.inference} of its process,"
+        return f"sample {self.sample}{place} {ended}, predicted is {self.predicted}, counted from the first input"
 
 
 class CosimResult(BaseModel):
@@ -38,14 +60,17 @@ class CosimResult(BaseModel):
     equal : bool
         Every output word, and every word of every tap, is the golden model's; nothing is missing or too much.
     samples : int
-    cycles, latency : int, optional
-        Simulated interval and latency; None where too few samples came out.
+    intervals : tuple of int
+        Simulated: the last ones of the first process, as many as the predicted period has; none where fewer came out.
+    cycles, latency : Fraction, int, optional
+        Simulated: the mean of `intervals`, and the latency; None where too few samples came out.
     periodic : bool
-        The last two intervals agree.
-    predicted_cycles, predicted_latency : int
-        Of the manifest.
+        As many intervals before those were the same.
+    predicted : Prediction
+        Of the manifest; `predicted_cycles` and `predicted_latency` are its mean and its latency.
     cycles_equal : bool, optional
-        Both predictions hold; None with stalls, or where nothing was measured.
+        Every inference ended in its predicted cycle, in every process; None with stalls.
+    first_cycle_difference : CycleDifference, optional
     first_difference : FirstDifference, optional
     failure : str, optional
         A deadlock or a broken rule of the stream.
@@ -62,12 +87,12 @@ class CosimResult(BaseModel):
 
     equal: bool
     samples: int
-    cycles: int | None
+    intervals: tuple[int, ...]
     latency: int | None
     periodic: bool
-    predicted_cycles: int
-    predicted_latency: int
+    predicted: Prediction
     cycles_equal: bool | None
+    first_cycle_difference: CycleDifference | None
     first_difference: FirstDifference | None
     failure: str | None
     hint: str | None
@@ -75,6 +100,21 @@ class CosimResult(BaseModel):
     stalls: bool
     simulated_cycles: int
     seconds: float
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def cycles(self) -> Mean | None:
+        return Fraction(sum(self.intervals), len(self.intervals)) if self.intervals else None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def predicted_cycles(self) -> Mean:
+        return self.predicted.mean
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def predicted_latency(self) -> int:
+        return self.predicted.latency
 
 
 def cosim(
@@ -158,7 +198,7 @@ def _job(build: Path, x: NDArray, stalls: bool | tuple[str, str], seed: int) -> 
     else:
         source, sink = (pattern(name) for name in (stalls or ("none", "none")))
     predicted = manifest.predicted
-    quiet = 2 * (predicted.interval + predicted.latency) + 10_000
+    quiet = 2 * (predicted.longest + predicted.latency) + 10_000
     return Job(build, manifest, graph, x, 0, source, sink, seed, quiet * (16 if stalls else 1))
 
 
@@ -250,27 +290,46 @@ def _batch_vcd(job: Job, outcome: Outcome, path: Path) -> None:
         pass
 
 
+def _first_late(outcomes: list[tuple[Job, Outcome]]) -> CycleDifference | None:
+    """The first inference that ends in another cycle than predicted; every process begins with an empty design."""
+    found = (_late(job, part) for job, part in outcomes)
+    return min((each for each in found if each is not None), key=lambda each: each.sample, default=None)
+
+
+def _late(job: Job, part: Outcome) -> CycleDifference | None:
+    predicted, ends = job.manifest.predicted, part.relative_ends
+    numbers: Sequence[int] = range(len(job.x))
+    if job.manifest.version == 1:  # which knows of the first inference, and of the interval once all are alike
+        if part.repeats(1):
+            last = len(ends) - 1
+            predicted = Prediction(ends=(predicted.latency, *ends[1:last]), intervals=predicted.intervals)
+        else:
+            numbers = range(1)
+    for number in numbers:
+        wanted, got = predicted.end(number), ends[number] if number < len(ends) else None
+        if got != wanted:
+            return CycleDifference(sample=job.first + number, inference=number, predicted=wanted, simulated=got)
+    return None
+
+
 def _result(job: Job, outcomes: list[tuple[Job, Outcome]], engine: str, stalls: bool, seconds: float) -> CosimResult:
     parts = [part for _, part in outcomes]
     differences = [part.difference for part in parts if part.difference is not None]
     failures = [part.failure for part in parts if part.failure is not None]
     predicted = job.manifest.predicted
-    interval, latency = parts[0].interval, parts[0].latency
-    cycles_equal = None
-    if not stalls and parts[0].periodic:
-        cycles_equal = (interval, latency) == (predicted.interval, predicted.latency)
+    late = None if stalls else _first_late(outcomes)
     hint = None
     if differences and not job.manifest.taps:
         hint = "only the output is compared: emit with taps to find the stage"
     return CosimResult(
         equal=not differences and not failures,
         samples=len(job.x),
-        cycles=interval,
-        latency=latency,
-        periodic=parts[0].periodic,
-        predicted_cycles=predicted.interval,
-        predicted_latency=predicted.latency,
-        cycles_equal=cycles_equal,
+        intervals=parts[0].intervals(len(predicted.intervals)),
+        latency=parts[0].latency,
+        periodic=parts[0].repeats(len(predicted.intervals)),
+        predicted=predicted,
+        cycles_equal=None if stalls else late is None,
+        first_cycle_difference=late,
         first_difference=min(differences, key=lambda item: item.sample, default=None),
         failure=failures[0] if failures else None,
         hint=hint,

@@ -116,11 +116,16 @@ class Outcome(BaseModel):
         return self.ends[0] - self.starts[0] if self.starts and self.ends else None
 
     @property
-    def interval(self) -> int | None:
-        """Cycles between the last two samples' last output transfers."""
-        return self.ends[-1] - self.ends[-2] if len(self.ends) > 1 else None
+    def relative_ends(self) -> tuple[int, ...]:
+        """The cycle of each sample's last output transfer, counted from the first input transfer."""
+        return tuple(end - self.starts[0] for end in self.ends) if self.starts else ()
 
-    @property
-    def periodic(self) -> bool:
-        """Whether the last two intervals agree."""
-        return len(self.ends) > 2 and self.ends[-1] - self.ends[-2] == self.ends[-2] - self.ends[-3]
+    def intervals(self, period: int) -> tuple[int, ...]:
+        """The last `period` numbers of cycles between samples' last output transfers; none where fewer came out."""
+        gaps = [b - a for a, b in zip(self.ends, self.ends[1:], strict=False)]
+        return tuple(gaps[-period:]) if len(gaps) >= period else ()
+
+    def repeats(self, period: int) -> bool:
+        """Whether the last `period` intervals are those before them."""
+        twice = self.intervals(2 * period)
+        return bool(twice) and twice[:period] == twice[period:]

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from qtt_hw.cli.model import Data, Json, Split
 from qtt_hw.cli.show import (
+    cycles,
     data_read,
     example,
     file_to_write,
@@ -21,6 +22,7 @@ from qtt_hw.cli.show import (
     report,
     rows_table,
     shape,
+    steps_of,
     within,
 )
 
@@ -107,7 +109,7 @@ def plan(
             input_shape=given,
             classes=classes,
             lanes=lanes,
-            progress=lambda text: show("plan", text=text),
+            progress=steps_of(show, "plan"),
         )
         if output is not None:
             save_plan(result, output)
@@ -117,9 +119,9 @@ def plan(
     for stage in result.stages:
         counts = (stage.cycles, stage.multipliers, stage.dsps, stage.brams, stage.luts)
         table.add_row(stage.stage, *(number(count) for count in counts))
-    rate = number(result.frames_per_second)
+    rate, taken = number(result.frames_per_second), cycles(result.cycles, result.predicted.intervals)
     rows = [
-        ("cycles", f"{number(result.cycles)} an inference, {rate} inferences/s at {result.clock_mhz:g} MHz"),
+        ("cycles", f"{taken} an inference, {rate} inferences/s at {result.clock_mhz:g} MHz"),
         ("latency", f"{number(result.latency)} cycles"),
         ("busiest stage", f"{result.bottleneck}, busy in {result.utilization:.1%} of the cycles"),
         ("multipliers", number(result.multipliers)),
@@ -181,14 +183,15 @@ def emit(
 
     with progress() as show:
         show("emit")
-        result = run(model, output, plan, taps=taps)
+        result = run(model, output, plan, taps=taps, progress=steps_of(show, "emit"))
+    taken = cycles(result.predicted.mean, result.predicted.intervals)
     rows = [
         ("folder", output),
         ("Verilog", ", ".join(result.sources.simulation)),
         ("input", f"{result.input.words} words of {result.input.lanes} x {result.input.lane_bits} bits"),
         ("output", f"{result.output.words} words of 1 + {result.output.value_bits} bits"),
         ("taps", len(result.taps)),
-        ("predicted", f"{number(result.predicted.interval)} cycles, latency {number(result.predicted.latency)}"),
+        ("predicted", f"{taken} cycles, latency {number(result.predicted.latency)}"),
     ]
     report(result, json, rows_table(f"{result.name}, emitted", rows))
 
@@ -251,15 +254,21 @@ def cosim(
             progress=lambda done: show("cosim", done, total),
         )
     difference = None if result.first_difference is None else str(result.first_difference)
+    taken = cycles(result.cycles, result.intervals)
+    wanted = cycles(result.predicted_cycles, result.predicted.intervals)
     rows: list[tuple[str, object]] = [
         ("equal", "yes, every word" if result.equal else "NO"),
         ("samples", f"{number(result.samples)}, back to back{', with random stalls' if result.stalls else ''}"),
         ("engine", result.engine),
-        ("cycles", f"{number(result.cycles)} simulated, {number(result.predicted_cycles)} predicted"),
+        ("cycles", f"{taken} simulated, {wanted} predicted"),
         ("latency", f"{number(result.latency)} simulated, {number(result.predicted_latency)} predicted"),
         ("simulated", f"{number(result.simulated_cycles)} cycles in {number(result.seconds, 1)} s"),
     ]
+    if result.cycles_equal is not None:
+        rows.insert(5, ("every end", f"as predicted{'' if result.cycles_equal else ': NO'}"))
     report(result, json, rows_table(str(build), rows), data=read)
+    if result.first_cycle_difference is not None:
+        note(f"{build}: not in the predicted cycle: {result.first_cycle_difference}")
     if not result.equal:
         facts = [text for text in (result.failure, difference, result.hint) if text is not None]
         note(f"{build}: not equal: {'; '.join(facts)}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 from amaranth.utils import ceil_log2
 
 from qtt_hw.codebook import Codebook
-from qtt_hw.ir.nodes import Contraction
+from qtt_hw.ir.nodes import Contraction, Permutation
 from rtl_gen.accumulation import ACCUMULATE_LATENCY
 from rtl_gen.add import AddSpec
 from rtl_gen.fifo import BEHIND_RAM
@@ -15,7 +17,7 @@ from rtl_gen.folding import StageSpec
 from rtl_gen.memory import uses_block_ram
 from rtl_gen.requantizer import stored_bits
 
-__all__ = ["Resources", "block_rams", "fifo_resources", "ring_capacity", "stage_resources"]
+__all__ = ["Resources", "block_rams", "fifo_resources", "ring_capacity", "stage_resources", "table_luts"]
 
 #: (width, depth) of one 18-kbit block RAM with a read and a write port.
 BLOCK_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
@@ -72,8 +74,35 @@ def _requantizer_rows(spec: StageSpec) -> tuple[int, int]:
 def _ringed(spec: StageSpec) -> tuple[int, int]:
     """Block RAMs and LUTs of a ring with what writes and reads it."""
     ring, width = spec.folding.ring, spec.ring_width
-    luts = 300 + 14 * spec.walk.pointer_bits + sum(a.out_size for a in spec.geometry.axes)
+    fixed = 300
+    if isinstance(spec.node, Permutation):  # walks over one position, and looks up the order of its channels
+        fixed = 150 + table_luts(spec.node.order)
+    luts = fixed + 14 * spec.walk.pointer_bits + sum(a.out_size for a in spec.geometry.axes)
     return block_rams(ring, width), luts + _lut_ram(ring, width)
+
+
+@lru_cache(maxsize=64)
+def table_luts(table: tuple[int, ...]) -> int:
+    """LUTs that look a constant up by its index, so far as yosys shares them: about one to each part of the table.
+
+    Every bit is a tree of multiplexers over functions of the four low bits of the index; parts that are alike are made
+    once, and a function of one index bit is that bit. So an order that only exchanges index bits costs nothing.
+    """
+    size = 1 << max(ceil_log2(len(table)), 4)
+    values = np.pad(np.array(table, dtype=np.int64), (0, size - len(table)), mode="edge")
+    bits = values >> np.arange(max(int(values.max()).bit_length(), 1))[:, None] & 1
+    parts = (bits.reshape(len(bits), -1, 16) << np.arange(16)).sum(axis=2)
+    literals = [sum(1 << i for i in range(16) if i >> bit & 1) for bit in range(4)]
+    plain = {0, 0xFFFF, *literals, *(v ^ 0xFFFF for v in literals)}
+    count = len(set(np.unique(parts).tolist()) - plain)
+    names = np.where(parts == 0xFFFF, 1, np.where(parts == 0, 0, parts + 2))  # 0 and 1 are the constants
+    while names.shape[1] > 1:
+        pairs = np.stack([names[:, ::2].ravel(), names[:, 1::2].ravel()], axis=1)
+        found, places = np.unique(pairs, axis=0, return_inverse=True)
+        count += int(((found[:, 0] != found[:, 1]) & (found.max(axis=1) > 1)).sum())
+        constant = (pairs[:, 0] == pairs[:, 1]) & (pairs[:, 0] < 2)
+        names = np.where(constant, pairs[:, 0], places.ravel() + 2).reshape(len(names), -1)
+    return count
 
 
 def _accumulating(spec: StageSpec) -> tuple[int, int]:

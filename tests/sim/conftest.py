@@ -35,6 +35,7 @@ class Design:
     lose: int = -1  # input word that is taken and dropped
     repeat: bool = False  # an output word too much after each sample
     extra_wait: int = 0
+    late_at: int = -1  # sample that comes a cycle later
 
 
 def graph() -> Graph:
@@ -95,9 +96,10 @@ module qtt_top(input clk, input rst, input [11:0] i__payload, input i__valid, ou
     reg [3:0] age;
     reg out;
     wire take = i__valid && i__ready;
+    wire [7:0] wait_for = {design.extra_wait} + (sample == {design.late_at});
     wire lost = taken == {design.lose};
     assign i__ready = !out;
-    assign o__valid = out && wait_count == {design.extra_wait} && sample != {design.hang_at};
+    assign o__valid = out && wait_count == wait_for && sample != {design.hang_at};
     assign o__payload = (word == 0 ? {{1'b0, s0[15:0]}} : word == 1 ? {{1'b0, s1[15:0]}} : {{16'h8000, s1 > s0}})
         ^ {fickle};
     always @(*) begin
@@ -119,7 +121,7 @@ module qtt_top(input clk, input rst, input [11:0] i__payload, input i__valid, ou
                 position <= position + 1;
                 if (position == {POSITIONS - 1}) begin out <= 1; position <= 0; wait_count <= 0; end
             end
-        end else if (out && wait_count != {design.extra_wait}) begin
+        end else if (out && wait_count != wait_for) begin
             wait_count <= wait_count + 1;
         end else if (o__valid && o__ready) begin
             word <= word + 1;
@@ -152,7 +154,7 @@ class SmallBuild:
         digest = save(graph(), build / "model.qtt")
         tap = {"stage": "point", "strobe": "tap_point__strobe", "payload": "tap_point__payload"}
         manifest = {
-            "version": 1,
+            "version": 2,
             "name": "small",
             "top": "qtt_top",
             "sources": {"simulation": ["design.v"], "ecp5": ["design.v"]},
@@ -162,7 +164,7 @@ class SmallBuild:
             "input": {"lanes": LANES, "lane_bits": 4, "signed": True, "words": POSITIONS},
             "output": {"value_bits": 16, "words": 3},
             "taps": [{**tap, "lanes": 2, "lane_bits": 8, "signed": True, "words": POSITIONS}] if design.taps else [],
-            "predicted": {"interval": POSITIONS + 3, "latency": POSITIONS + 2},
+            "predicted": {"ends": [POSITIONS + 2], "intervals": [POSITIONS + 3]},
         }
         (build / "plan.json").write_text("{}", encoding="utf-8")
         (build / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

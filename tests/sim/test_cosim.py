@@ -1,11 +1,19 @@
 import json
+import shutil
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.ir import golden
+from qtt_hw.ir.graph import INPUT, Graph, InputSpec
+from qtt_hw.ir.nodes import Contraction, Edge, Window, as_integers
+from rtl_gen.emit import emit
+from rtl_gen.folding import Folding, StageSpec
+from rtl_gen.plan.derive import derived
 from sim.cosim import cosim
 
 
@@ -25,6 +33,81 @@ def test_a_wrong_prediction_is_not_a_difference_but_is_told(small_build: Any) ->
     assert result.equal
     assert (result.cycles, result.latency, result.predicted_cycles) == (10, 9, 9)
     assert result.cycles_equal is False
+
+
+def test_the_first_inference_that_is_late_is_named(small_build: Any) -> None:
+    """Also where the last intervals are as predicted again, and by its number in its process and of all."""
+    result = cosim(small_build(late_at=3), small_build.samples(9), processes=1)
+    assert result.equal and (result.cycles, result.latency) == (9, 8) and result.periodic
+    assert result.cycles_equal is False and result.first_cycle_difference is not None
+    assert result.first_cycle_difference.model_dump() == {"sample": 3, "inference": 3, "predicted": 35, "simulated": 36}
+    assert str(result.first_cycle_difference).startswith("sample 3 ended in cycle 36, predicted is 35")
+    result = cosim(small_build(late_at=3), small_build.samples(9)[3:], processes=2)  # of 3 samples each
+    assert result.cycles_equal is True and result.first_cycle_difference is None
+    result = cosim(small_build(late_at=3), small_build.samples(12), processes=2)  # of 6 samples each, both late
+    assert result.first_cycle_difference is not None and result.first_cycle_difference.sample == 3
+
+
+def test_one_sample_is_compared_too(small_build: Any) -> None:
+    assert cosim(small_build(), small_build.samples(1)).cycles_equal is True
+    late = cosim(small_build(extra_wait=1), small_build.samples(1))
+    assert (late.equal, late.cycles_equal, late.cycles, late.latency) == (True, False, None, 9)
+
+
+def test_an_inference_that_never_ends_is_not_as_predicted(small_build: Any) -> None:
+    result = cosim(small_build(hang_at=2), small_build.samples(4))
+    assert result.failure is not None and result.cycles_equal is False
+    assert str(result.first_cycle_difference).startswith("sample 2 did not end, predicted is 26")
+
+
+def test_a_transient_and_a_period_are_compared(small_build: Any, tmp_path: Path) -> None:
+    build = tmp_path / "uneven"
+    shutil.copytree(small_build(late_at=3), build)
+    manifest = json.loads((build / "manifest.json").read_text())
+    for predicted, first in (
+        ({"ends": [8, 17, 26, 36], "intervals": [9]}, None),
+        ({"ends": [8, 17, 26, 36], "intervals": [9, 9, 10]}, 6),
+        ({"ends": [8], "intervals": [9, 9, 10]}, 6),
+        ({"ends": [8, 17, 27], "intervals": [9]}, 2),
+    ):
+        (build / "manifest.json").write_text(json.dumps(manifest | {"predicted": predicted}))
+        result = cosim(build, small_build.samples(8), processes=1)
+        found = result.first_cycle_difference
+        assert (None if found is None else found.sample) == first and result.cycles_equal is (first is None)
+        assert len(result.intervals) == len(predicted["intervals"])
+
+
+def test_version_1_knows_of_the_latency_and_the_last_interval(small_build: Any, tmp_path: Path) -> None:
+    build = tmp_path / "old"
+    shutil.copytree(small_build(late_at=3), build)
+    manifest = json.loads((build / "manifest.json").read_text())
+    for latency, interval, first in ((8, 9, None), (9, 9, 0), (8, 10, 8)):
+        predicted = {"interval": interval, "latency": latency}
+        (build / "manifest.json").write_text(json.dumps(manifest | {"version": 1, "predicted": predicted}))
+        found = cosim(build, small_build.samples(9), processes=1).first_cycle_difference
+        assert (None if found is None else found.sample) == first
+        assert cosim(build, small_build.samples(2)).cycles_equal is (latency == 8)
+
+
+def test_uneven_intervals_of_a_generated_design(tmp_path: Path) -> None:
+    """12, 5 and 11 cycles in turn: every one as predicted, in both processes."""
+    edge = Edge((2, 1, 1, 1), Format(3, True, 0))
+    weight = as_integers(np.array([[[1], [-2]], [[3], [1]]]).reshape(2, 2, 1, 1, 1))
+    kernel = Format(3, True, 0, narrow=True)
+    node = Contraction(
+        "only", (INPUT,), "only", Window((2, 1, 1), (2, 1, 1)), weight, kernel, Requantizer(edge.format, 1)
+    )
+    graph = Graph("uneven", InputSpec(edge, edge.shape), (node,))
+    spec = StageSpec(node, edge, Folding(simd=1, pe=1, lanes=1, ring=4, queue=3, multiplier="logic"))
+    emit(graph, tmp_path / "build", derived(graph, [spec], "ecp5-25f", 100.0), taps=True)
+    x = np.random.default_rng(1).integers(-4, 4, (23, *edge.shape))
+    result = cosim(tmp_path / "build", x, processes=2)
+    assert result.equal and result.cycles_equal is True and result.periodic
+    assert sorted(result.intervals) == sorted(result.predicted.intervals) == [5, 11, 12]
+    assert result.cycles == result.predicted_cycles == Fraction(28, 3)
+    content = json.loads(result.model_dump_json())
+    assert content["predicted"]["mean"] == {"numerator": 28, "denominator": 3}
+    assert content["cycles"] == content["predicted_cycles"] == 28 / 3
 
 
 @pytest.mark.parametrize("seed", range(6))
