@@ -598,6 +598,7 @@ def test_planning_names_its_steps(
     assert found[:3] == [verb, "search", "prediction of cycles"]
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_sigterm_removes_what_is_half_written(
     qtt: Qtt, qtt_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -612,6 +613,7 @@ def test_sigterm_removes_what_is_half_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("default_signals")
 @pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
 def test_a_signal_in_the_middle_of_emission_is_one_line_and_leaves_nothing(
     qtt_file: Path, tmp_path: Path, number: signal.Signals, word: str
@@ -625,3 +627,16 @@ def test_a_signal_in_the_middle_of_emission_is_one_line_and_leaves_nothing(
         out, err = child.communicate(timeout=120)
     assert (child.returncode, out, err) == (128 + number, "", f"qtt: {word}\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("default_signals")
+def test_a_sigterm_that_was_ignored_stays_ignored(
+    qtt: Qtt, qtt_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rtl_gen.emit
+
+    save = rtl_gen.emit.save_plan
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    monkeypatch.setattr(rtl_gen.emit, "save_plan", lambda *given: (os.kill(os.getpid(), signal.SIGTERM), save(*given)))
+    qtt("emit", qtt_file, "-o", tmp_path / "build")
+    assert (tmp_path / "build" / "manifest.json").is_file()
