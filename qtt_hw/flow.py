@@ -194,13 +194,15 @@ def cosim(
     samples: int | None = None,
     *,
     split: str = "test",
-    engine: Literal["verilator", "cocotb", "pyverilator"] = "verilator",
+    engine: Literal["verilator", "icarus", "cocotb", "pyverilator"] = "verilator",
     stalls: bool = False,
     seed: int = 0,
     vcd: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> CosimResult:
-    """Simulate a BUILD on the first samples of a split, back to back, and compare every word with the golden model.
+    """Simulate a BUILD on the first samples of a split and compare every word with the golden model.
+
+    Samples go back to back in runs of `sim.cosim.RUN_LENGTH`, each from a reset of its own.
 
     Parameters
     ----------
@@ -210,7 +212,7 @@ def cosim(
     samples : int, optional
         The whole split unless given.
     split : str
-    engine : "verilator", "cocotb" or "pyverilator"
+    engine : "verilator", "icarus", "cocotb" or "pyverilator"
     stalls : bool
         Random stalls of source and sink.
     seed : int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from qtt_hw.ir.file import load
 from qtt_hw.ir.graph import Graph
 from rtl_gen.manifest import Manifest
+from sim.rules import End
 from sim.scoreboard import FirstDifference, Scoreboard
 from sim.stalls import Stalls, pattern
 from sim.words import pack
@@ -58,6 +59,16 @@ class Job:
     def words(self) -> NDArray:
         """The input stream, uint32 [samples * words, limbs]."""
         return pack(self.x, self.manifest.input.lanes, self.manifest.input.lane_bits)
+
+    @property
+    def words_in(self) -> int:
+        """Words of the input stream."""
+        return len(self.x) * self.manifest.input.words
+
+    @property
+    def words_out(self) -> int:
+        """Words of the output stream."""
+        return len(self.x) * self.manifest.output.words
 
     def save(self, folder: Path) -> None:
         """Write everything that another process needs to run this job."""
@@ -109,6 +120,24 @@ class Outcome(BaseModel):
     cycles: int
     failure: str | None = None
     failure_cycle: int | None = None
+
+    @staticmethod
+    def of(job: Job, scoreboard: Scoreboard, starts: Sequence[int], end: End) -> Outcome:
+        """What a run comes to, whose every transfer the scoreboard has been given."""
+        scoreboard.finish()
+        failure = end.failure(job.words_in, scoreboard.completed, len(job.x))
+        return Outcome(
+            difference=scoreboard.difference,
+            starts=tuple(starts),
+            ends=tuple(scoreboard.ends),
+            cycles=end.cycle,
+            failure=failure,
+            failure_cycle=None if failure is None else end.last,
+        )
+
+    @property
+    def equal(self) -> bool:
+        return self.difference is None and self.failure is None
 
     @property
     def latency(self) -> int | None:

@@ -28,6 +28,7 @@ from qtt_hw.cli.show import (
 
 if TYPE_CHECKING:
     from rtl_gen.plan.plan import Plan
+    from sim.cosim import CosimResult
 
 __all__ = ["add_to"]
 
@@ -209,14 +210,20 @@ def _is_waveform(path: Path) -> bool:
         return stream.read(1) == b"$"
 
 
+def _runs(result: CosimResult) -> str:
+    if result.runs == 1:
+        return "all in one run"
+    return f"{number(result.runs)} runs of {number(result.run_length)}, each from a reset"
+
+
 def cosim(
     build: Build,
     data: Data,
     samples: Annotated[str, typer.Option(metavar="N", help="The first N of the split, or all.")] = "all",
     split: Split = "test",
     engine: Annotated[
-        Literal["verilator", "cocotb", "pyverilator"],
-        typer.Option(help="The batch harness, the protocol test, or interactive stepping."),
+        Literal["verilator", "icarus", "cocotb", "pyverilator"],
+        typer.Option(help="The batch harness, one where nothing starts with a value, the protocol test, or stepping."),
     ] = "verilator",
     stalls: Annotated[bool, typer.Option("--stalls", help="Random stalls of source and sink.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=(1 << 32) - 1, help="Of the stalls.")] = 0,
@@ -258,7 +265,8 @@ def cosim(
     wanted = cycles(result.predicted_cycles, result.predicted.intervals)
     rows: list[tuple[str, object]] = [
         ("equal", "yes, every word" if result.equal else "NO"),
-        ("samples", f"{number(result.samples)}, back to back{', with random stalls' if result.stalls else ''}"),
+        ("samples", number(result.samples)),
+        ("back to back", f"{_runs(result)}{', with random stalls' if result.stalls else ''}"),
         ("engine", result.engine),
         ("cycles", f"{taken} simulated, {wanted} predicted"),
         ("latency", f"{number(result.latency)} simulated, {number(result.predicted_latency)} predicted"),

@@ -14,7 +14,7 @@ from qtt_hw.ir.nodes import Contraction, Edge, Window, as_integers
 from rtl_gen.emit import emit
 from rtl_gen.folding import Folding, StageSpec
 from rtl_gen.plan.derive import derived
-from sim.cosim import cosim
+from sim.cosim import _job, _runs, cosim
 
 
 def test_a_sound_design_is_equal_and_its_cycles_are_as_predicted(small_build: Any) -> None:
@@ -26,6 +26,31 @@ def test_a_sound_design_is_equal_and_its_cycles_are_as_predicted(small_build: An
     assert (result.predicted_cycles, result.predicted_latency) == (9, 8)
     assert result.cycles_equal is True
     assert done[-1] == 20
+
+
+def test_up_to_128_samples_are_one_run_whatever_the_processors(small_build: Any) -> None:
+    x = small_build.samples(300)
+    result = cosim(small_build(), x[:128], processes=4)
+    assert (result.runs, result.run_length) == (1, 128)
+    assert result.simulated_cycles == 128 * 9 - 1 + 1000, "back to back, and the quiet cycles behind"
+    found = [cosim(small_build(), x, stalls=True, seed=7, processes=count) for count in (1, 4)]
+    assert (found[0].runs, found[0].run_length) == (3, 128)
+    assert found[0].model_dump(exclude={"seconds"}) == found[1].model_dump(exclude={"seconds"})
+    whole = cosim(small_build(), x, run_length=300)
+    assert (whole.runs, whole.simulated_cycles) == (1, 300 * 9 - 1 + 1000)
+
+
+def test_a_run_s_stalls_depend_on_the_seed_and_its_first_sample_alone(small_build: Any) -> None:
+    def seeds(count: int, length: int, seed: int) -> dict[int, int]:
+        job = _job(small_build(), small_build.samples(count), True, seed)
+        return {run.first: run.seed for run in _runs(job, length)}
+
+    few, many = seeds(40, 20, 5), seeds(300, 20, 5)
+    assert few == {first: many[first] for first in (0, 20)} and few[0] == 5
+    longer = seeds(300, 100, 5)
+    assert longer == {first: many[first] for first in (0, 100, 200)}
+    others = [seeds(300, 20, seed) for seed in (5, 6, 2**32 - 1)]
+    assert len({seed for found in others for seed in found.values()}) == 3 * 15
 
 
 def test_a_wrong_prediction_is_not_a_difference_but_is_told(small_build: Any) -> None:
@@ -167,12 +192,6 @@ def test_a_deadlock_is_named_with_its_cycle(small_build: Any) -> None:
     assert (result.first_difference.sample, result.first_difference.got) == (2, None)
 
 
-def test_a_payload_that_changes_while_it_waits_is_refused(small_build: Any) -> None:
-    result = cosim(small_build(fickle=True), small_build.samples(5), stalls=("none", "mostly"))
-    assert not result.equal
-    assert result.failure is not None and "o__payload changed while" in result.failure
-
-
 def test_a_word_too_much_is_a_difference(small_build: Any) -> None:
     result = cosim(small_build(repeat=True), small_build.samples(1))
     assert not result.equal and result.first_difference is not None
@@ -202,7 +221,7 @@ def test_a_vcd_shows_the_cycles_around_the_difference(small_build: Any, tmp_path
     x = small_build.samples(200)
     x[:, ..., 0] = 0
     x[150, 0, 0, 0, 0] = 4
-    result = cosim(small_build(point=((3, -2, 7), (-4, 1, 4))), x, vcd=path, processes=1)
+    result = cosim(small_build(point=((3, -2, 7), (-4, 1, 4))), x, vcd=path, run_length=200)
     assert result.first_difference is not None and result.first_difference.sample == 150
     cycle = result.first_difference.cycle
     assert cycle == 150 * 9 + 1
@@ -220,8 +239,11 @@ def test_other_samples_and_folders_are_refused_in_one_line(small_build: Any, tmp
         cosim(build, np.full((2, 1, 2, 3, 3), 8))
     with pytest.raises(ValueError, match=r"no samples given$"):
         cosim(build, np.zeros((0, 1, 2, 3, 3), int))
-    with pytest.raises(ValueError, match=r"^engine 'iverilog' is not known; known are verilator, cocotb, pyverilator$"):
+    with pytest.raises(ValueError, match=r"^engine 'iverilog' is not known; known are verilator, icarus, cocotb, py"):
         cosim(build, small_build.samples(1), engine="iverilog")  # type: ignore[arg-type]
+    for name, value in (("seed", -1), ("seed", 2**32), ("run_length", 0)):
+        with pytest.raises(ValueError, match=rf"^{name} must be [01] to 4294967295, got {value}$"):
+            cosim(build, small_build.samples(1), **{name: value})
     with pytest.raises(ValueError, match=r"manifest\.json: there is no manifest; make the folder with `qtt emit`$"):
         cosim(tmp_path, small_build.samples(1))
 
