@@ -19,6 +19,7 @@ from qtt_hw.folders import BUILD, folder_writer, refuse_foreign
 from qtt_hw.ir.file import digest_of, load, save
 from qtt_hw.ir.graph import Graph
 from rtl_gen.argmax import output_layout
+from rtl_gen.initial_values import in_initial_statements
 from rtl_gen.manifest import NAME as MANIFEST
 from rtl_gen.manifest import InputPort, Manifest, OutputPort, Sources, Tap
 from rtl_gen.plan.plan import Plan, hardware_of, load_plan, save_plan
@@ -128,7 +129,7 @@ def emit(
     with folder_writer(build, BUILD) as partial:
         # Any platform but None: multipliers become instances of the family's primitive.
         text = verilog.convert(top, name=TOP, platform=object(), emit_src=False, strip_internal_attrs=True)
-        (partial / DESIGN).write_text(HEADER + _plain_names(text), encoding="utf-8")
+        (partial / DESIGN).write_text(HEADER + _plain_names(in_initial_statements(text)), encoding="utf-8")
         for target in ("sim", "ecp5"):
             shutil.copyfile(PRIMITIVES / f"multiplier_{target}.v", partial / f"primitives_{target}.v")
         save(graph, partial / MODEL)
