@@ -2,8 +2,8 @@
 
     python bench/proof.py model.qtt --data mnist --fps 1000 --lanes dsp --lanes logic -o results/proof.json
 
-The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples back
-to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the one of the
+The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples, in runs
+of up to 128 back to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the one of the
 same model, device and rate.
 """
 
@@ -42,7 +42,7 @@ REQUANTIZER = ".requantizer."
 def simulated(build: Path, data: str, samples: int, stalls: bool) -> dict[str, Any]:
     """Equal or not: without stalls in the batch harness, with the cycles; with stalls in cocotb."""
     found = cosim(build, data, samples, engine="cocotb" if stalls else "verilator", stalls=stalls)
-    row: dict[str, Any] = {"samples": found.samples, "equal": found.equal}
+    row: dict[str, Any] = {"samples": found.samples, "runs": found.runs, "equal": found.equal}
     if not stalls:
         cycles = None if found.cycles is None else number_of(found.cycles)
         row |= {"cycles": cycles, "intervals": list(found.intervals), "latency": found.latency}

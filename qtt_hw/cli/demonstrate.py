@@ -39,7 +39,7 @@ def demo(
     rows = [
         ("accuracy", f"{result.accuracy:.4f} of {number(result.samples)} test solids, integer model"),
         ("weights", number(result.weight_bytes, unit="bytes")),
-        ("RTL equals the model", f"yes, every word of {number(result.cosim_samples)} solids, back to back"),
+        ("RTL equals the model", f"yes, every word of {number(result.cosim_samples)} solids"),
         ("cycles an inference", f"{taken} simulated, {wanted} predicted"),
         ("latency", f"{number(result.latency)} simulated, {number(result.predicted_latency)} predicted"),
         ("busiest stage", f"multiplies in {result.utilization:.1%} of the cycles"),
