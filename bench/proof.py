@@ -2,9 +2,9 @@
 
     python bench/proof.py model.qtt --data mnist --fps 1000 --lanes dsp --lanes logic -o results/proof.json
 
-The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples, in runs
-of up to 128 back to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the one of the
-same model, device and rate.
+The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples, in
+runs of up to 128 back to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the one of
+the same model, device and rate.
 """
 
 from __future__ import annotations
