@@ -1,10 +1,11 @@
-# Two commands do everything on a machine with Python >= 3.11, g++, make and perl: make demo, make test.
+# Two commands do everything on a machine with Python >= 3.11, g++, make and perl: make demo, make test. A third runs
+# what takes longer than make test should: make test-long.
 PYTHON ?= python3
 BIN := .venv/bin
 # Torch computes small networks fastest on one thread, and the tests run two at a time.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint bench results
+.PHONY: demo test test-long lint bench results
 
 # The environment; made anew when the dependencies change.
 .venv/installed: pyproject.toml
@@ -18,6 +19,9 @@ demo: .venv/installed
 
 test: lint
 	$(BIN)/python -m pytest -n 2
+
+test-long: .venv/installed
+	$(BIN)/python -m pytest -n 2 -m long
 
 lint: .venv/installed
 	$(BIN)/ruff check .

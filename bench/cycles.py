@@ -30,6 +30,7 @@ from rtl_gen.geometry import Geometry
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.plan.plan import stage_specs
 from rtl_gen.plan.search import plan
+from rtl_gen.prediction import number_of
 
 CHANNELS, RANK, CLASSES = 64, 8, 40
 
@@ -80,8 +81,8 @@ def measure(specs: Sequence[Spec], in_lanes: int, classes: int) -> dict[str, Any
     return {
         "stages": len(specs),
         "words_per_inference": sum(s.out_words for s in specs),
-        "inferences": len(found.outputs),
-        "interval": found.interval,
+        "interval": number_of(found.mean),
+        "intervals": list(found.intervals),
         "latency": found.latency,
         "first_seconds": seconds[0],
         "seconds": seconds[1],

@@ -30,7 +30,9 @@ from qtt_hw.train import load_config, train
 from qtt_hw.train.config import Config
 from qtt_hw.train.result import versions
 from rtl_gen.emit import TOP
+from rtl_gen.plan.plan import rate_of
 from rtl_gen.plan.search import DoesNotFit
+from rtl_gen.prediction import number_of
 
 
 def changes_of(settings: list[str]) -> dict[str, Any]:
@@ -85,9 +87,10 @@ def proven(
             "equal": found.equal,
             "samples": found.samples,
             "simulated": {
-                "cycles": found.cycles,
+                "cycles": None if found.cycles is None else number_of(found.cycles),
+                "intervals": list(found.intervals),
                 "latency": found.latency,
-                "as_predicted": (found.cycles, found.latency) == (after.cycles, after.latency),
+                "as_predicted": found.cycles_equal,
             },
             "seconds": seconds,
         }
@@ -96,7 +99,7 @@ def proven(
             files = [folder / "plain" / name for name in emit(graph, folder / "plain", after).sources.ecp5]
             placed = timed("place", lambda: measure(files, TOP, device=device, frequency_mhz=100, placer="static"))
             names = ("placer", "critical_path", "fmax_mhz", "luts", "ffs", "dsps", "brams")
-            rate = round(placed["fmax_mhz"] * 1e6 / after.cycles, 2)
+            rate = round(rate_of(placed["fmax_mhz"], after.cycles), 2)
             yield row | {"placed": {name: placed[name] for name in names} | {"frames_per_second": rate}}
 
 

@@ -2,9 +2,9 @@
 
     python bench/proof.py model.qtt --data mnist --fps 1000 --lanes dsp --lanes logic -o results/proof.json
 
-The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples back
-to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the one of the
-same model, device and rate.
+The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples, in
+runs of up to 128 back to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the one of
+the same model, device and rate.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from rtl_gen.families import family_of
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.lanes import with_lanes
 from rtl_gen.plan.plan import Plan
+from rtl_gen.prediction import number_of
 
 #: Part of the name of every cell of a requantiser.
 REQUANTIZER = ".requantizer."
@@ -42,9 +43,11 @@ REQUANTIZER = ".requantizer."
 def simulated(build: Path, data: str, samples: int, stalls: bool) -> dict[str, Any]:
     """Equal or not: without stalls in the batch harness, with the cycles; with stalls in cocotb."""
     found = cosim(build, data, samples, engine="cocotb" if stalls else "verilator", stalls=stalls)
-    row: dict[str, Any] = {"samples": found.samples, "equal": found.equal}
+    row: dict[str, Any] = {"samples": found.samples, "runs": found.runs, "equal": found.equal}
     if not stalls:
-        row |= {"cycles": found.cycles, "latency": found.latency, "cycles_as_predicted": found.cycles_equal}
+        cycles = None if found.cycles is None else number_of(found.cycles)
+        row |= {"cycles": cycles, "intervals": list(found.intervals), "latency": found.latency}
+        row["cycles_as_predicted"] = found.cycles_equal
     return row | {"seconds": round(found.seconds, 1)}
 
 

@@ -12,13 +12,15 @@ from typing import Any
 
 from qtt_hw.files import write_file
 from rtl_gen.plan.plan import Plan
+from rtl_gen.prediction import number_of
 
 
 def figures(found: Plan) -> dict[str, Any]:
     """What a plan says of the whole network."""
     names = ("cycles", "latency", "multipliers", "dsps", "brams", "luts", "bottleneck", "utilization")
     rate = {f"frames_per_second_at_{found.clock_mhz:g}_mhz": round(found.frames_per_second, 2)}
-    return {name: getattr(found, name) for name in names} | rate
+    intervals = {"cycles": number_of(found.cycles), "intervals": list(found.predicted.intervals)}
+    return {name: getattr(found, name) for name in names} | intervals | rate
 
 
 def command(output: Path | None) -> str:

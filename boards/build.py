@@ -23,6 +23,7 @@ from rtl_gen.families import family_of
 from rtl_gen.identifiers import file_name
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.plan import load_plan
+from rtl_gen.prediction import Prediction
 
 __all__ = ["BuildResult", "Counts", "build", "measure"]
 
@@ -48,6 +49,8 @@ class BuildResult(BaseModel):
         Cells used, the link's and the board's own included.
     predicted : Counts
         The plan's.
+    schedule : Prediction
+        The end of every inference in cycles, whatever the clock.
     bitstream : str
         Path.
     meets_timing : bool
@@ -66,6 +69,7 @@ class BuildResult(BaseModel):
     dsps: int
     brams: int
     predicted: Counts
+    schedule: Prediction
     bitstream: str
     critical_path: tuple[str, ...]
     seed: int
@@ -138,6 +142,7 @@ def build(
             meets_timing=placed.fmax[net] >= clock,
             **counts(placed.used),
             predicted=Counts(dsps=plan.dsps, brams=plan.brams, luts=plan.luts),
+            schedule=manifest.predicted,
             bitstream=str(final / bitstream),
             critical_path=path.steps if path is not None else (),
             seed=seed,

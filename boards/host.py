@@ -73,7 +73,7 @@ class Driver:
         self._in_bytes, self._out_bytes = bytes_of(manifest.input.bits), bytes_of(manifest.output.bits)
         sending = 10 * self._in_bytes * manifest.input.words / board.baud
         answering = 10 * self._out_bytes * manifest.output.words / board.baud
-        computing = (manifest.predicted.interval + manifest.predicted.latency) / clock_hz
+        computing = (manifest.predicted.longest + manifest.predicted.latency) / clock_hz
         self._ahead = 1 if sending > computing + answering else 0
         self._patience = 1.0 + 2 * (sending + computing + answering)
         self._line.send_break()

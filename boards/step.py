@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from qtt_hw.children import running
+
 __all__ = ["Progress", "run_step"]
 
 #: Called with one line of text: the step and what it does now.
@@ -49,8 +51,8 @@ def run_step(
     lines: list[str] = []
     with (
         log.open("w", encoding="utf-8") as kept,
-        subprocess.Popen(
-            list(arguments),
+        running(
+            arguments,
             cwd=cwd,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -61,17 +63,13 @@ def run_step(
         ) as child,
     ):
         assert child.stdout is not None
-        try:
-            for line in child.stdout:
-                kept.write(line)
-                lines.append(line)
-                text = notable(line.rstrip()) if progress is not None else None
-                if text and progress is not None:
-                    progress(f"{name}: {text}")
-            code = child.wait()
-        except BaseException:
-            child.terminate()
-            raise
+        for line in child.stdout:
+            kept.write(line)
+            lines.append(line)
+            text = notable(line.rstrip()) if progress is not None else None
+            if text and progress is not None:
+                progress(f"{name}: {text}")
+        code = child.wait()
     if code != 0:
         found = [line.strip() for line in lines if "ERROR" in line] or [line.strip() for line in lines[-1:]]
         raise ValueError(f"{name} failed: {found[0] if found else f'exit code {code}'}")

@@ -70,8 +70,10 @@ def synthesise(
     for source in sources:
         if not source.is_file():
             raise ValueError(f"{source}: there is no such Verilog file")
+    # yosys takes no path with a quote or a line feed, so it gets the files under other names
+    links = [work / f"{n}-{re.sub(r'[^a-zA-Z0-9_.+-]', '_', source.name)}" for n, source in enumerate(sources)]
     script = [
-        *(f'read_verilog -sv "{source.resolve()}"' for source in sources),
+        *(f"read_verilog -sv {link.name}" for link in links),
         f"{family.synthesis} -top {top} {arguments}".rstrip(),
         "check -assert",
         "tee -q -o cells.json stat -json",
@@ -80,14 +82,21 @@ def synthesise(
         "write_verilog -noattr netlist.v",
     ]
     (work / "yosys.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
-    run_step(
-        "yosys",
-        [sys.executable, "-c", _CHILD, "yosys.ys"],
-        work / "yosys.log",
-        cwd=work,
-        progress=progress,
-        notable=_notable,
-    )
+    try:
+        for link, source in zip(links, sources, strict=True):
+            link.unlink(missing_ok=True)
+            link.symlink_to(source.resolve())
+        run_step(
+            "yosys",
+            [sys.executable, "-c", _CHILD, "yosys.ys"],
+            work / "yosys.log",
+            cwd=work,
+            progress=progress,
+            notable=_notable,
+        )
+    finally:
+        for link in links:
+            link.unlink(missing_ok=True)
     netlist = work / "netlist.json"
     # Without the blanks that yosys writes: nextpnr does not get through more than about 50 MB.
     netlist.write_text(json.dumps(json.loads(netlist.read_text(encoding="utf-8")), separators=(",", ":")))

@@ -20,7 +20,7 @@ LARGEST_QUEUE = 16384
 
 def receiver_queue(manifest: Manifest, divisor: int) -> int:
     """Bytes that arrive while the accelerator may pause, for one interval; raises ValueError when they are too many."""
-    pause = manifest.predicted.interval + manifest.predicted.latency
+    pause = manifest.predicted.longest + manifest.predicted.latency
     needed = pause // (10 * divisor) + 2
     if needed > LARGEST_QUEUE:
         raise ValueError(f"the link needs {needed} bytes of queue, {LARGEST_QUEUE} are the most; lower the baud rate")

@@ -39,6 +39,7 @@ from rtl_gen.families import Device
 from rtl_gen.families import device as find_device
 from rtl_gen.plan.plan import save_plan
 from rtl_gen.plan.search import plan as make_plan
+from rtl_gen.prediction import Mean
 
 __all__ = ["CompressResult", "compress", "configuration"]
 
@@ -76,8 +77,9 @@ class CompressResult(BaseModel):
     dense_parameters: int
     parameters: int
     weight_bytes: int
-    cycles: int
-    dense_cycles: int | None
+    cycles: Mean
+    intervals: tuple[int, ...]
+    dense_cycles: int | float | None
     frames_per_second: float
     ranks: dict[str, tuple[int, ...]]
     trials: int
@@ -157,7 +159,7 @@ def compress(
         data = config.data.load(data)
         config = config.with_data(data)
     untrained = build_model(config, config.data.input_spec(data), len(data.labels), 0).eval()
-    RankSearch(untrained, config, data, chosen).check()
+    RankSearch(untrained, config, data, chosen, planning=lambda text: progress("plan", 0, 0, text)).check()
     shared = open_storage(storage)
     claim(folder, COMPRESSION, "is not empty and holds no compression; use a new folder")
     with locked(folder / ".compress.lock", folder):
@@ -187,8 +189,19 @@ class _Task:
         dense_config = config.changed(config.name, {}, without=["compress", "tune", "quant"])
         dense = train(dense_config, self.data, folder / "dense", progress=self.progress("dense"))
         network = float_model(folder / "dense")
-        search = RankSearch(network, config, self.data, self.device, steps=steps)
-        front = search.front(trials, storage=storage, progress=lambda done, of: self.show("ranks", done, of, ""))
+        amount = (0, trials)
+
+        def counted(done: int, of: int) -> None:
+            nonlocal amount
+            amount = done, of
+            self.show("ranks", done, of, "")
+
+        search = RankSearch(
+            *(network, config, self.data, self.device),
+            steps=steps,
+            planning=lambda text: self.show("ranks", amount[0], amount[1], f"plan: {text}"),
+        )
+        front = search.front(trials, storage=storage, progress=counted)
         candidates = _allowed(front.points, dense.validation_accuracy, self.drop)
         if not candidates:
             name = self.device.name
@@ -223,7 +236,7 @@ class _Task:
         trained = train(how, self.data, run, start=folder / "dense", progress=self.progress(label))
         freeze_run(run, folder / "model.qtt")
         graph = load(folder / "model.qtt")
-        plan = make_plan(graph, self.device)
+        plan = make_plan(graph, self.device, progress=lambda text: self.show("plan", 0, 0, text))
         save_plan(plan, folder / "plan.json")
         drop = round(100.0 * (dense_accuracy - trained.validation_accuracy), 4)
         return CompressResult(
@@ -239,6 +252,7 @@ class _Task:
             parameters=point.parameters,
             weight_bytes=graph.weight_bytes,
             cycles=plan.cycles,
+            intervals=plan.predicted.intervals,
             dense_cycles=None,
             frames_per_second=plan.frames_per_second,
             ranks=point.ranks,

@@ -18,6 +18,7 @@ from qtt_hw.files import write_file
 from qtt_hw.flow import build, cosim, emit, freeze_run, plan
 from qtt_hw.folders import DEMONSTRATION, claim
 from qtt_hw.locks import locked
+from rtl_gen.prediction import Mean, Prediction
 
 __all__ = ["BOARD", "DEVICE", "DemoResult", "Progress", "demo"]
 
@@ -36,9 +37,10 @@ class Progress(Protocol):
 class DemoResult(BaseModel):
     """The demonstration's table.
 
-    `cycles` and `latency` are simulated, beside what was predicted; `predicted_luts`, `predicted_dsps` and
-    `predicted_brams` are the plan's, the figures without that word are of the placed design; `inferences_per_second`
-    is fmax over cycles; `seconds` is by step; `dataset` is what data was read.
+    `cycles`, the mean of `intervals`, and `latency` are simulated, beside what was predicted; `predicted_luts`,
+    `predicted_dsps` and `predicted_brams` are the plan's, the figures without that word are of the placed design;
+    `inferences_per_second` is fmax over cycles; `seconds` is by step; `dataset` is what
+    data was read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,10 +51,12 @@ class DemoResult(BaseModel):
     weight_bytes: int
     equal: bool
     cosim_samples: int
-    cycles: int | None
-    predicted_cycles: int | None
+    cycles: Mean | None
+    intervals: tuple[int, ...]
+    predicted: Prediction
+    predicted_cycles: Mean
     latency: int | None
-    predicted_latency: int | None
+    predicted_latency: int
     utilization: float
     dsps: int
     predicted_dsps: int
@@ -166,7 +170,7 @@ def _demo(folder: Path, progress: Progress | None, note: Callable[[str], None] |
     from qtt_hw.flow import FreezeResult
     from qtt_hw.train import TrainResult, load_config, train
     from rtl_gen.manifest import Manifest
-    from rtl_gen.plan.plan import Plan, save_plan
+    from rtl_gen.plan.plan import Plan, rate_of, save_plan
     from sim.cosim import CosimResult
 
     def silent(step: str, done: int = 0, total: int = 0, text: str = "") -> None:
@@ -234,6 +238,8 @@ def _demo(folder: Path, progress: Progress | None, note: Callable[[str], None] |
         equal=simulated.equal,
         cosim_samples=simulated.samples,
         cycles=simulated.cycles,
+        intervals=simulated.intervals,
+        predicted=simulated.predicted,
         predicted_cycles=simulated.predicted_cycles,
         latency=simulated.latency,
         predicted_latency=simulated.predicted_latency,
@@ -246,7 +252,7 @@ def _demo(folder: Path, progress: Progress | None, note: Callable[[str], None] |
         predicted_brams=chosen.brams,
         ffs=built.ffs,
         fmax_mhz=built.fmax_mhz,
-        inferences_per_second=round(built.fmax_mhz * 1e6 / (simulated.cycles or chosen.cycles), 1),
+        inferences_per_second=round(rate_of(built.fmax_mhz, simulated.cycles or chosen.cycles), 1),
         device=DEVICE,
         board=BOARD,
         bitstream=str(built.bitstream),

@@ -337,8 +337,8 @@ def fold_batch_norm(
 def average_requantizer(x: Format, counts: tuple[int, ...]) -> Requantizer:
     """floor((2 * sum + n) / (2 * n)) for each n in counts, as an exact multiply and shift.
 
-    Row i of the result divides by counts[i]. The least common shift is searched for which (sum * m + b + half) >> s
-    equals the division for every reachable sum, checked over the whole range.
+    Row i of the result divides by counts[i]. The least common shift is taken for which (sum * m + b + half) >> s equals
+    the division for every reachable sum.
 
     Parameters
     ----------
@@ -350,24 +350,19 @@ def average_requantizer(x: Format, counts: tuple[int, ...]) -> Requantizer:
     for n in counts:
         if n < 1:
             raise ValueError(f"an average needs at least one valid tap, got {n}")
+    distinct = sorted(set(counts), reverse=True)  # the largest windows fail first
     for shift in range(0, 40):
-        m = [((1 << shift) + n - 1) // n for n in counts]
-        if max(m) >= 1 << (RECIPROCAL_BITS - 1):
+        m = {n: ((1 << shift) + n - 1) // n for n in distinct}
+        if max(m.values()) >= 1 << (RECIPROCAL_BITS - 1):
             break
-        rows = []
-        for n, factor in zip(counts, m, strict=True):
-            sums = np.arange(x.minimum * n, x.maximum * n + 1, dtype=np.int64)
-            exact = (2 * sums + n) // (2 * n)
-            half = (1 << (shift - 1)) if shift > 0 else 0
-            # The offsets that make a row exact form an interval, empty while the shift is too small; zero is preferred.
-            product = sums * factor + half
-            low = int((exact * (1 << shift) - product).max())
-            high = int(((exact + 1) * (1 << shift) - 1 - product).min())
+        offsets: dict[int, int] = {}
+        for n in distinct:
+            low, high = _exact_offsets(x, n, m[n], shift)
             if low > high:
                 break
-            rows.append(min(max(0, low), high))
+            offsets[n] = min(max(0, low), high)  # zero is preferred
         else:
-            return Requantizer(x, shift, tuple(m), tuple(rows))
+            return Requantizer(x, shift, tuple(m[n] for n in counts), tuple(offsets[n] for n in counts))
     raise ValueError(explain.no_reciprocal(max(counts), x.bits, RECIPROCAL_BITS))
 
 
@@ -381,3 +376,20 @@ def as_integers(array: np.ndarray) -> IntArray:
         raise ValueError(f"an array of {array.dtype} holds values that are not integers of 64 signed bits")
     copy.setflags(write=False)
     return copy
+
+
+def _exact_offsets(x: Format, n: int, m: int, shift: int) -> tuple[int, int]:
+    """The least and the greatest b for which (sum * m + b + half) >> shift is the mean of n values, for all their sums.
+
+    The sums whose mean rounds to q are q * n - n // 2 to q * n - n // 2 + n - 1, cut off at the format's ends. Each
+    bound on b comes from the first or the last of them and is linear in q, and falls, as m is at least 2**shift / n:
+    the first two q decide the least b, the last two the greatest.
+    """
+    one, half = 1 << shift, (1 << shift) >> 1
+    first, last = x.minimum, x.maximum
+    lows = [first * one - first * n * m]
+    highs = [(last + 1) * one - 1 - last * n * m]
+    if first < last:
+        lows.append((first + 1) * one - ((first + 1) * n - n // 2) * m)
+        highs.append(last * one - 1 - (last * n - n // 2 - 1) * m)
+    return max(lows) - half, min(highs) - half

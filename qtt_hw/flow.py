@@ -136,6 +136,8 @@ def plan(
         if lanes != "shift":
             raise ValueError(f"lanes {lanes}: is for a model.qtt, a configuration is planned with shifts")
         config = model if isinstance(model, Config) else load_config(model)
+        if progress is not None:
+            progress("network: its graph, before training")
         before = untrained(config, data, input_shape, classes)
 
         def with_bits(name: str, bits: int) -> tuple[Graph, Alternatives]:
@@ -160,7 +162,12 @@ def plan(
 
 
 def emit(
-    model: Graph | str | Path, build: str | Path, plan: Plan | str | Path | None = None, *, taps: bool = False
+    model: Graph | str | Path,
+    build: str | Path,
+    plan: Plan | str | Path | None = None,
+    *,
+    taps: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> Manifest:
     """Write the BUILD folder of a model: Verilog, primitives, the model itself, the plan and a manifest.
 
@@ -173,10 +180,12 @@ def emit(
         Without one, the fastest for the default device.
     taps : bool
         Bring out every stage's output for comparison.
+    progress : callable, optional
+        Called with one line of text now and then.
     """
     from rtl_gen.emit import emit as write
 
-    return write(model, build, plan, taps=taps)
+    return write(model, build, plan, taps=taps, progress=progress)
 
 
 def cosim(
@@ -185,13 +194,15 @@ def cosim(
     samples: int | None = None,
     *,
     split: str = "test",
-    engine: Literal["verilator", "cocotb", "pyverilator"] = "verilator",
+    engine: Literal["verilator", "icarus", "cocotb", "pyverilator"] = "verilator",
     stalls: bool = False,
     seed: int = 0,
     vcd: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> CosimResult:
-    """Simulate a BUILD on the first samples of a split, back to back, and compare every word with the golden model.
+    """Simulate a BUILD on the first samples of a split and compare every word with the golden model.
+
+    Samples go back to back in runs of `sim.cosim.RUN_LENGTH`, each from a reset of its own.
 
     Parameters
     ----------
@@ -201,7 +212,7 @@ def cosim(
     samples : int, optional
         The whole split unless given.
     split : str
-    engine : "verilator", "cocotb" or "pyverilator"
+    engine : "verilator", "icarus", "cocotb" or "pyverilator"
     stalls : bool
         Random stalls of source and sink.
     seed : int

@@ -6,10 +6,10 @@ import ctypes
 import hashlib
 import os
 import platform
-import subprocess
 import tempfile
 from pathlib import Path
 
+from qtt_hw.children import run
 from qtt_hw.files import scratch_folder
 
 __all__ = ["load_library"]
@@ -55,13 +55,8 @@ def load_library(source: Path) -> ctypes.CDLL:
 
 def _compile(source: Path, made: Path) -> None:
     try:
-        done = subprocess.run(
-            [*COMMAND, str(source), "-o", str(made)],
-            env={**os.environ, "LC_ALL": "C"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [*COMMAND, str(source), "-o", str(made)]
+        done = run(command, cwd=made.parent, env={**os.environ, "LC_ALL": "C"})
     except FileNotFoundError:
         raise ValueError(f"{source.name} needs a C++ compiler: the program g++ is not on PATH") from None
     if done.returncode != 0:

@@ -5,10 +5,12 @@
 // its links and says how far back it looks (`Link::keep`), and a function at the end that adds it.
 //
 // One thread per model. Cycles and word numbers count from 0 and are never reset between inferences.
+//
+// Between two inferences, when nothing moves any more, the model has a state: the cycles of past events that later ones
+// depend on. Everything later is a function of it, the same after every inference, of maxima and sums with constants.
 #include <algorithm>
 #include <cstdint>
 #include <deque>
-#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -17,6 +19,9 @@
 namespace {
 
 using Cycle = int64_t;
+
+// Earlier than any event; a sum of some cycles with it is so too.
+constexpr Cycle NEVER = -(Cycle{1} << 60);
 
 // The last values of a growing sequence: as many as somebody looks back.
 class Recent {
@@ -34,6 +39,7 @@ class Recent {
     int64_t kept() const { return static_cast<int64_t>(values_.size()); }
     Cycle last() const { return count_ > 0 ? values_[(count_ - 1) & (kept() - 1)] : -1; }
     void push(Cycle value) { values_[count_++ & (kept() - 1)] = value; }
+    void replace(int64_t index, Cycle value) { values_[index & (kept() - 1)] = value; }
     Cycle operator[](int64_t index) const {
         if (index < 0 || index >= count_ || index < count_ - kept()) throw std::logic_error("an event that is not kept");
         return values_[index & (kept() - 1)];
@@ -42,6 +48,35 @@ class Recent {
   private:
     std::vector<Cycle> values_ = std::vector<Cycle>(64);  // the size is a power of two
     int64_t count_ = 0;
+};
+
+// Reads the model's state, or puts another in its place: every unit tells it of its part, in the same order.
+class State {
+  public:
+    explicit State(std::vector<Cycle>& values, bool replaces) : values_(values), replaces_(replaces) {}
+
+    // A cycle. As late as `floor` it makes no difference to any later event, so that it counts as `floor`.
+    void cycle(Cycle& value, Cycle floor = NEVER) {
+        if (replaces_) {
+            value = values_.at(at_++);
+        } else {
+            values_.push_back(std::max(value, floor));
+        }
+    }
+    // Those of a sequence from `begin` to `end`; before its first it has events that make no difference.
+    void cycles(Recent& sequence, int64_t begin, int64_t end, Cycle floor) {
+        for (int64_t i = begin; i < end; ++i) {
+            Cycle value = i < 0 ? floor : sequence[i];
+            cycle(value, floor);
+            if (replaces_ && i >= 0) sequence.replace(i, value);
+        }
+    }
+    void newest(Recent& sequence) { cycles(sequence, sequence.count() - 1, sequence.count(), NEVER); }
+
+  private:
+    std::vector<Cycle>& values_;
+    bool replaces_;
+    size_t at_ = 0;
 };
 
 struct Unit;
@@ -82,6 +117,8 @@ struct Unit {
     }
     virtual ~Unit() = default;
     virtual bool advance() = 0;  // whether any event was added
+    // What later events depend on beside the last transfer on each link.
+    virtual void tell(State&) {}
 
     bool turn() {
         if (!awake) return false;
@@ -94,7 +131,7 @@ struct Unit {
     }
 };
 
-// Offers a word in every cycle.
+// Offers a word in every cycle, so many in all; the first is offered in cycle 0, the others are always there.
 struct Source final : Unit {
     Link& o;
     int64_t words;
@@ -104,7 +141,7 @@ struct Source final : Unit {
     bool advance() override {
         const int64_t before = o.base.count();
         const int64_t end = std::min(words, o.taken.count() + o.base.kept());
-        while (o.base.count() < end) o.offer(0);
+        while (o.base.count() < end) o.offer(o.base.count() == 0 ? 0 : NEVER);
         return o.base.count() > before;
     }
 };
@@ -210,9 +247,12 @@ struct Fork final : Unit {
 struct Fifo final : Unit {
     Link &i, &o;
     int64_t depth, latency;  // a negative depth has no end
-    int64_t most = 0;
-    std::deque<Cycle> came, left;  // of the words that do not count in `most` yet, and of what has left since
-    int64_t counted = 0, gone = 0, seen = 0;  // words that count, words that left before them, words seen leaving
+    struct Held {
+        int64_t most = 0;
+        std::deque<Cycle> came, left;  // of the words that do not count in `most` yet, and of what has left since
+        int64_t counted = 0, gone = 0;  // words that count, words that left before them
+    } held, kept;
+    int64_t seen = 0;  // words seen leaving
 
     Fifo(Link& i, Link& o, int64_t depth, int64_t latency)
         : Unit({&i, &o}), i(i), o(o), depth(depth), latency(latency) {
@@ -233,10 +273,9 @@ struct Fifo final : Unit {
             Cycle cycle = std::max(i.next(), i.taken.last() + 1);
             if (depth >= 0 && word >= depth) cycle = std::max(cycle, o.taken[word - depth] + 1);
             i.take(cycle);
-            const int64_t held = o.base.count() - o.taken.count();
-            if (held + 2 >= o.base.kept()) o.keep(2 * o.base.kept());
+            if (o.base.count() - o.taken.count() + 2 >= o.base.kept()) o.keep(2 * o.base.kept());
             o.offer(cycle + latency);
-            came.push_back(cycle);
+            held.came.push_back(cycle);
         }
         count_held();
         return moved;
@@ -244,12 +283,17 @@ struct Fifo final : Unit {
 
     // A word is held with all before it but those that left before the cycle of its acceptance.
     void count_held() {
+        auto& [most, came, left, counted, gone] = held;
         for (; seen < o.taken.count(); ++seen) left.push_back(o.taken[seen]);
         for (; !came.empty(); came.pop_front()) {
             for (; !left.empty() && left.front() < came.front(); left.pop_front()) ++gone;
             if (left.empty()) return;  // more may leave before it
             most = std::max(most, ++counted - gone);
         }
+    }
+
+    void tell(State& state) override {
+        if (depth > 0) state.cycles(o.taken, o.taken.count() - depth, o.taken.count() - 1, i.taken.last());
     }
 };
 
@@ -307,6 +351,13 @@ Cycle freed(const Link& o, int64_t j) { return j > 0 ? std::max(o.base[j] - 1, o
 // The output word that must have left the queue before a result's words can be sent to it; negative when none must.
 int64_t awaited(const Link& o, int64_t words, int64_t queue) { return o.base.count() + words - queue - 1; }
 
+// What is asked of `freed` later: of the words that leave the queue. As late as `floor` it makes no difference.
+void tell_freed(State& state, Link& o, int64_t queue, Cycle floor) {
+    const int64_t end = o.taken.count();
+    state.cycles(o.base, end - queue, end, floor + 1);
+    state.cycles(o.taken, end - queue - 1, end - 1, floor);
+}
+
 // A windowed stage (rtl_gen.stage.Stage).
 struct Stage final : Unit {
     Link &i, &o;
@@ -318,11 +369,15 @@ struct Stage final : Unit {
     int64_t group = 0;        // its next result
     bool loaded = false;      // whether its inputs are there and it has been taken from the walker
     Cycle take = -1, start = 0;
+    int64_t releasing = 0;    // positions before an inference that release what it needs room for
 
     Stage(Link& i, Link& o, StageShape given) : Unit({&i, &o}), i(i), o(o), shape(std::move(given)) {
         i.keep(shape.collect * (shape.ring + 1));
         o.keep(shape.queue + shape.words + 1);
         finished.keep(shape.positions() * (shape.ring / shape.volume + 2));
+        for (int64_t end = shape.volume; end - shape.ring < shape.volume; end += shape.volume) {
+            for (int64_t release : shape.releases) releasing += release > end - shape.ring;
+        }
     }
 
     // taken[j] = max(base[j], taken[j-1] + 1, last step of the position that releases its slot + 3)
@@ -382,6 +437,14 @@ struct Stage final : Unit {
         const bool accepted = accept();
         return issue() || accepted;
     }
+
+    void tell(State& state) override {
+        const int64_t end = finished.count();
+        state.cycles(finished, end - releasing, end - 1, i.taken.last() - 2);
+        tell_freed(state, o, shape.queue, finished.last());
+        state.cycle(take, finished.last() - 1);
+        state.newest(finished);
+    }
 };
 
 // A pool that accumulates (rtl_gen.row_pool.RowPool). Of its shape, `needs` says where a position's words end: its last
@@ -429,6 +492,11 @@ struct RowPool final : Unit {
         }
         return moved;
     }
+
+    void tell(State& state) override {
+        tell_freed(state, o, shape.queue, i.taken.last() - 1);
+        state.cycle(completed, i.taken.last() + 1 - shape.words);
+    }
 };
 
 // The sum of two streams (rtl_gen.add.AddUnit): a word of each is taken in the same cycle, against a credit.
@@ -457,12 +525,16 @@ struct Adder final : Unit {
         }
         return moved;
     }
+
+    void tell(State& state) override { tell_freed(state, o, queue, a.taken.last() - 1); }
 };
 
 struct Model {
     std::vector<std::unique_ptr<Link>> links;
     std::vector<std::unique_ptr<Unit>> units;
     std::vector<Fifo*> fifos;
+    Source* source = nullptr;
+    std::vector<Cycle> state;
 
     Link& link(int64_t index) { return *links.at(index); }
     template <typename Kind, typename... Arguments>
@@ -471,6 +543,12 @@ struct Model {
         Kind* added = unit.get();
         units.push_back(std::move(unit));
         return added;
+    }
+    // The last transfers come last: what the units say refers to them.
+    void tell(bool replaces) {
+        State told(state, replaces);
+        for (const auto& unit : units) unit->tell(told);
+        for (const auto& link : links) told.newest(link->taken);
     }
 };
 
@@ -486,9 +564,12 @@ int64_t add_link(Model* model, int64_t every) {
     return static_cast<int64_t>(model->links.size()) - 1;
 }
 
-// The units are advanced in the order in which they are added; a negative number of words has no end.
-void add_source(Model* model, int64_t o, int64_t words) {
-    model->add<Source>(model->link(o), words < 0 ? std::numeric_limits<int64_t>::max() : words);
+// The units are advanced in the order in which they are added.
+void add_source(Model* model, int64_t o) { model->source = model->add<Source>(model->link(o), 0); }
+// The source offers so many words in all from now on.
+void offer(Model* model, int64_t words) {
+    model->source->words = words;
+    model->source->awake = true;
 }
 void add_sink(Model* model, int64_t i) { model->add<Sink>(model->link(i)); }
 void add_splitter(Model* model, int64_t i, int64_t o, int64_t parts) {
@@ -527,14 +608,12 @@ void add_row_pool(Model* model, int64_t i, int64_t o, int64_t collect, int64_t v
                         StageShape{collect, 0, volume, groups, words, queue, latency, {needs, needs + positions}, {}, {}});
 }
 
-// Let every unit advance, until `link` has `records` records or for so many rounds: 1, or 0 when nothing moves any
-// more, or -1 when a unit looks further back than it keeps.
-int64_t run(Model* model, int64_t link, int64_t records, int64_t rounds) try {
-    const Link& watched = model->link(link);
+// Let every unit advance for so many rounds: 1, or 0 when nothing moves any more, or -1 when a unit looks further back
+// than it keeps.
+int64_t run(Model* model, int64_t rounds) try {
     for (int64_t round = 0; round < rounds; ++round) {
         bool moved = false;
         for (const auto& unit : model->units) moved |= unit->turn();
-        if (static_cast<int64_t>(watched.recorded.size()) >= records) return 1;
         if (!moved) return 0;
     }
     return 1;
@@ -546,7 +625,29 @@ int64_t run(Model* model, int64_t link, int64_t records, int64_t rounds) try {
 void deepen_fifo(Model* model, int64_t fifo, int64_t depth) { model->fifos.at(fifo)->resize(depth); }
 int64_t is_full(const Model* model, int64_t fifo) { return model->fifos.at(fifo)->full(); }
 // The most words that a FIFO has held, of those that are followed to their leaving.
-int64_t most_held(const Model* model, int64_t fifo) { return model->fifos.at(fifo)->most; }
+int64_t most_held(const Model* model, int64_t fifo) { return model->fifos.at(fifo)->held.most; }
+
+// The state, when nothing moves any more: how many cycles it has, and these.
+int64_t tell_state(Model* model) {
+    model->state.clear();
+    model->tell(false);
+    return static_cast<int64_t>(model->state.size());
+}
+void copy_state(const Model* model, int64_t* cycles) { std::copy(model->state.begin(), model->state.end(), cycles); }
+void replace_state(Model* model, const int64_t* cycles) {
+    std::copy_n(cycles, model->state.size(), model->state.begin());
+    model->tell(true);
+}
+// What FIFOs hold while another state is tried does not count.
+void keep_held(Model* model) {
+    for (Fifo* fifo : model->fifos) fifo->kept = fifo->held;
+}
+void restore_held(Model* model) {
+    for (Fifo* fifo : model->fifos) {
+        fifo->held = fifo->kept;
+        fifo->seen = fifo->o.taken.count();
+    }
+}
 
 int64_t count_taken(const Model* model, int64_t link) { return model->links[link]->taken.count(); }
 int64_t first_taken(const Model* model, int64_t link) { return model->links[link]->first; }

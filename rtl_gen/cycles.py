@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from ctypes import c_int64, c_void_p
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,12 @@ from rtl_gen.compiled import load_library
 from rtl_gen.fifo import fifo_latency
 from rtl_gen.kinds import Spec
 from rtl_gen.network import Network, edge_at
+from rtl_gen.period import find_period
+from rtl_gen.prediction import Prediction
 from rtl_gen.topology import SOURCE, Reader, Topology
 
-__all__ = ["Model", "NotPeriodic", "Prediction", "predict", "predict_by", "schedule"]
+__all__ = ["Inferences", "Model", "predict", "predict_by", "schedule"]
 
-#: A schedule is not taken to be periodic before this many inferences.
-LEAST_INFERENCES = 4
-#: Inferences after which a schedule that still changes is reported as such.
-MOST_INFERENCES = 12
 #: Stands for the depth of a FIFO that has no end: it goes through a block RAM.
 UNLIMITED = 1 << 40
 #: Turns of all units between two reports of progress: some hundredths of a second.
@@ -43,7 +40,8 @@ _TABLE = ndpointer(np.int64, ndim=1, flags="C_CONTIGUOUS")
 _FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
     "delete_model": ([], None),
     "add_link": ([c_int64], c_int64),
-    "add_source": ([c_int64] * 2, None),
+    "add_source": ([c_int64], None),
+    "offer": ([c_int64], None),
     "add_sink": ([c_int64], None),
     "add_splitter": ([c_int64] * 3, None),
     "add_gatherer": ([c_int64] * 3, None),
@@ -56,32 +54,18 @@ _FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
     "deepen_fifo": ([c_int64] * 2, None),
     "is_full": ([c_int64], c_int64),
     "most_held": ([c_int64], c_int64),
-    "run": ([c_int64] * 3, c_int64),
+    "tell_state": ([], c_int64),
+    "copy_state": ([_TABLE], None),
+    "replace_state": ([_TABLE], None),
+    "keep_held": ([], None),
+    "restore_held": ([], None),
+    "run": ([c_int64], c_int64),
     "count_taken": ([c_int64], c_int64),
     "first_taken": ([c_int64], c_int64),
     "count_offered": ([c_int64], c_int64),
     "count_records": ([c_int64], c_int64),
     "copy_records": ([c_int64, _TABLE], None),
 }
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Cycles of a network of stages.
-
-    Attributes
-    ----------
-    interval : int
-        From the last output word of one inference to that of the next, once periodic.
-    latency : int
-        From the first input word of the first inference to its last output word.
-    outputs : tuple of int
-        Cycle of the last output word of each inference computed; the first input word's is 0.
-    """
-
-    interval: int
-    latency: int
-    outputs: tuple[int, ...]
 
 
 @cache
@@ -92,20 +76,6 @@ def _library() -> Any:
         function = getattr(library, name)
         function.argtypes, function.restype = [c_void_p, *arguments], result
     return library
-
-
-class NotPeriodic(ValueError):
-    """The intervals between inferences go on changing.
-
-    Parameters
-    ----------
-    gaps : array of int
-        The intervals so far; `mean` is that of the last six, which periods of two and three divide.
-    """
-
-    def __init__(self, gaps: _Cycles):
-        super().__init__(f"the schedule is not periodic after {len(gaps) + 1} inferences: {gaps.tolist()}")
-        self.mean = float(gaps[-6:].mean())
 
 
 class _Units:
@@ -129,8 +99,6 @@ class Model(Network[int]):
     in_lanes : int
         Values in an input word.
     topology : Topology
-    inferences : int or None
-        The source ends after so many; without one it has no end.
     every_word : bool
         Every transfer is recorded, not only the last one of each inference.
     classes : int or None
@@ -152,7 +120,6 @@ class Model(Network[int]):
         in_lanes: int,
         topology: Topology,
         *,
-        inferences: int | None,
         every_word: bool = False,
         classes: int | None,
     ):
@@ -167,7 +134,7 @@ class Model(Network[int]):
 
         edge = edge_at(specs, topology.readers[SOURCE][0])
         source = self._output(edge.positions * edge.channels // in_lanes)
-        self.units.add_source(source, -1 if inferences is None else self.words[0] * inferences)
+        self.units.add_source(source)
         self.join(source, in_lanes)
         if classes is not None:
             feed, _ = self.narrowed(Reader(len(specs), 0), 1)
@@ -222,12 +189,23 @@ class Model(Network[int]):
         self.units.copy_records(link, cycles)
         return cycles
 
-    def go_on(self, records: int) -> bool:
-        """Run for `ROUNDS`, or until the output has so many records; whether anything can still move."""
-        state = self.units.run(self.links[-1], records, ROUNDS)
+    def go_on(self) -> bool:
+        """Run for `ROUNDS`; whether anything can still move."""
+        state = self.units.run(ROUNDS)
         if state < 0:
             raise RuntimeError("a unit of the event model looks further back than it keeps")
         return bool(state)
+
+    def offer(self, inferences: int) -> None:
+        """The source has the words of so many inferences in all."""
+        self.units.offer(self.words[0] * inferences)
+
+    def run(self, inferences: int) -> bool:
+        """Let the words of so many inferences go as far as they can; whether all have come out."""
+        self.offer(inferences)
+        while self.go_on():
+            pass
+        return self.inferences() == inferences
 
     def inferences(self) -> int:
         """Those that are done; where every word is recorded, the words."""
@@ -266,10 +244,8 @@ def schedule(
         From the first transfer at the input on. Shorter than the inferences' words where the network deadlocks.
     """
     topology = topology or Topology.chain(len(specs))
-    model = Model(specs, in_lanes, topology, inferences=inferences, every_word=True, classes=classes)
-    endless = np.iinfo(np.int64).max
-    while model.go_on(endless):
-        pass
+    model = Model(specs, in_lanes, topology, every_word=True, classes=classes)
+    model.run(inferences)
     start = max(model.units.first_taken(model.links[0]), 0)
     return [model.records(link) - start for link in model.links]
 
@@ -282,7 +258,7 @@ def predict(
     topology: Topology | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Prediction:
-    """Interval and latency of a network that ends in an argmax over `classes` logits.
+    """The end of every inference of a network that ends in an argmax over `classes` logits.
 
     Memory is bounded by the rings, queues and FIFOs, not by the words of an inference.
 
@@ -295,28 +271,56 @@ def predict(
     topology : Topology, optional
         Without one the stages are a chain.
     progress : callable of float, optional
-        Told every few hundredths of a second how many inferences have passed, on average over the network;
-        `LEAST_INFERENCES` are enough for most, `MOST_INFERENCES` the end.
+        Told every few hundredths of a second how many inferences have passed, on average over the network; four or
+        five are enough for most.
 
     Raises
     ------
     ValueError
-        When the network deadlocks, or its schedule has not become periodic within `MOST_INFERENCES`.
+        When the network deadlocks, or its intervals do not repeat (`rtl_gen.period.NotPeriodic`).
     """
     topology = topology or Topology.chain(len(specs))
-    return predict_by(Model(specs, in_lanes, topology, inferences=None, classes=classes), progress)
+    return predict_by(Model(specs, in_lanes, topology, classes=classes), progress)
 
 
 def predict_by(model: Model, progress: Callable[[float], None] | None = None) -> Prediction:
-    """`predict` by a model of no run yet and without an end."""
-    for inferences in range(LEAST_INFERENCES, MOST_INFERENCES + 1):
-        while model.inferences() < inferences:
-            if not model.go_on(inferences):
-                raise ValueError(f"the schedule stops at {model.refusing()}: its buffers are too small")
-            if progress is not None:
-                progress(model.progress(inferences))
-        outputs = model.records(model.links[-1])[:inferences] - model.units.first_taken(model.links[0])
-        gaps = np.diff(outputs)
-        if gaps[-1] == gaps[-2] == gaps[-3]:  # two alike may be part of a longer period
-            return Prediction(int(gaps[-1]), int(outputs[0]), tuple(outputs.tolist()))
-    raise NotPeriodic(gaps)
+    """`predict` by a model of no run yet."""
+    return find_period(Inferences(model, progress))
+
+
+class Inferences:
+    """A model that goes on by one inference at a time; what its FIFOs hold counts only until another state is tried.
+
+    An inference's words are offered when all before have come out and nothing moves any more. That changes no cycle:
+    what becomes of an inference does not depend on those after it.
+    """
+
+    def __init__(self, model: Model, progress: Callable[[float], None] | None = None):
+        self.model, self.progress, self.offered = model, progress, 0
+        self._tries = False
+
+    def step(self) -> int:
+        model, self.offered = self.model, self.offered + 1
+        model.offer(self.offered)
+        while model.go_on():
+            if self.progress is not None:
+                self.progress(model.progress(self.offered))
+        if model.inferences() < self.offered:
+            raise ValueError(f"the schedule stops at {model.refusing()}: its buffers are too small")
+        return int(model.records(model.links[-1])[-1]) - int(model.units.first_taken(model.links[0]))
+
+    def state(self) -> _Cycles:
+        cycles = np.empty(self.model.units.tell_state(), dtype=np.int64)
+        self.model.units.copy_state(cycles)
+        return cycles
+
+    def attempt(self, state: _Cycles) -> None:
+        if not self._tries:
+            self.model.units.keep_held()
+        self._tries = True
+        self.model.units.replace_state(state)
+
+    def resume(self, state: _Cycles) -> None:
+        self.model.units.replace_state(state)
+        self.model.units.restore_held()
+        self._tries = False

@@ -14,15 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
-from rtl_gen.cycles import Model, NotPeriodic, predict_by
+import numpy as np
+
+from rtl_gen.cycles import Inferences, Model, predict_by
 from rtl_gen.kinds import Spec
+from rtl_gen.period import NotPeriodic
 from rtl_gen.topology import Reader, Topology
 
-__all__ = ["FifoDepth", "fifo_depths", "short_inputs"]
+__all__ = ["FifoDepth", "fifo_depths", "short_inputs", "shown_interval"]
 
 #: Inferences without a deadlock after which there is none: with the second a network meets what it meets ever after.
 INFERENCES = 3
+#: Intervals that are alike, after which others are not waited for, and intervals within which that is to happen.
+ALIKE, MOST_GAPS = 3, 11
 
 Depths = Mapping[Reader, int | None]
 
@@ -37,7 +43,8 @@ class FifoDepth:
     least : int
         Without a deadlock; those of the sums before at their least, those behind without end.
     full : int
-        With an interval as short as at any depth; those before at their full rate, those behind without end.
+        With as few cycles an inference as at any depth (`shown_interval`); those before at their full rate, those
+        behind without end.
     """
 
     reader: Reader
@@ -54,9 +61,8 @@ class _Network:
     topology: Topology
     classes: int
 
-    def model(self, depths: Depths, inferences: int | None = None) -> Model:
-        topology = self.topology.with_fifos(depths)
-        return Model(self.specs, self.in_lanes, topology, inferences=inferences, classes=self.classes)
+    def model(self, depths: Depths) -> Model:
+        return Model(self.specs, self.in_lanes, self.topology.with_fifos(depths), classes=self.classes)
 
     @property
     def sums(self) -> list[int]:
@@ -70,34 +76,26 @@ def short_inputs(specs: Sequence[Spec], in_lanes: int, topology: Topology, class
     """
     network = _Network(specs, in_lanes, topology, classes)
     endless: Depths = {Reader(number, k): None for number in network.sums for k in range(2)}
-    model = network.model(endless, INFERENCES)
-    _run(model)
+    model = network.model(endless)
+    model.run(INFERENCES)
     held = {reader: model.units.most_held(fifo) * model.lanes[reader] for reader, fifo in model.fifos.items()}
     found = [max((Reader(number, 1), Reader(number, 0)), key=held.__getitem__) for number in network.sums]
-    if _run(network.model(dict.fromkeys(found), INFERENCES)):
+    if network.model(dict.fromkeys(found)).run(INFERENCES):
         return found
 
     def serves(reader: Reader) -> bool:
         """Whether the sum does with a FIFO at this input, all others having theirs at both."""
         other = Reader(reader.stage, 1 - reader.input)
-        return _run(network.model({one: None for one in endless if one != other}, INFERENCES))
+        return network.model({one: None for one in endless if one != other}).run(INFERENCES)
 
     return [reader if serves(reader) else Reader(reader.stage, 1 - reader.input) for reader in found]
 
 
-def _run(model: Model, inferences: int = INFERENCES) -> bool:
-    """Whether so many inferences come out before nothing moves any more; the source ends, and so does this."""
-    while model.inferences() < inferences:
-        if not model.go_on(inferences):
-            return model.inferences() >= inferences
-    return True
-
-
 def _least(network: _Network, depths: Depths, reader: Reader) -> int:
     """The least depth of one FIFO at which the network does not hang."""
-    model, depth = network.model({**depths, reader: 1}, INFERENCES), 1
+    model, depth = network.model({**depths, reader: 1}), 1
     fifo = model.fifos[reader]
-    while not _run(model):
+    while not model.run(INFERENCES):
         if not model.units.is_full(fifo):
             raise ValueError(f"the schedule stops at {model.refusing()}: its buffers are too small")
         depth += 1
@@ -107,25 +105,54 @@ def _least(network: _Network, depths: Depths, reader: Reader) -> int:
 
 @dataclass(frozen=True)
 class _Run:
-    """A prediction: the interval, its mean where it goes on changing, and the most words that each FIFO held."""
+    """The mean interval by which depths are judged (`shown_interval`), and the most words that each FIFO held."""
 
-    interval: float
+    interval: Fraction
     held: Mapping[Reader, int]
 
 
 def _predicted(network: _Network, depths: Depths) -> _Run:
     model = network.model(depths)
-    try:
-        interval: float = predict_by(model).interval
-    except NotPeriodic as error:
-        interval = error.mean
+    gaps = _first_gaps(model)
+    if len(set(gaps[-ALIKE:])) == 1:
+        interval = Fraction(gaps[-1])
+    else:
+        try:
+            interval = predict_by(network.model(depths)).mean
+        except NotPeriodic as error:
+            interval = error.mean
     return _Run(interval, {reader: model.units.most_held(fifo) for reader, fifo in model.fifos.items()})
 
 
-def _full(network: _Network, depths: Depths, reader: Reader, least: int, endless: _Run) -> tuple[int, _Run]:
+def _first_gaps(model: Model) -> list[int]:
+    """The intervals of the first inferences, up to the first that are alike."""
+    inferences = Inferences(model)
+    ends = [inferences.step() for _ in range(ALIKE)]
+    gaps = np.diff(ends).tolist()
+    while len(gaps) < MOST_GAPS:
+        ends.append(inferences.step())
+        gaps.append(ends[-1] - ends[-2])
+        if len(set(gaps[-ALIKE:])) == 1:
+            break
+    return gaps
+
+
+def shown_interval(
+    specs: Sequence[Spec], in_lanes: int, topology: Topology, *, classes: int, fifos: Mapping[Reader, int | None]
+) -> Fraction:
+    """The mean interval that depths are judged by: of the first three alike, where there are none the predicted one.
+
+    A buffer that fills over many inferences can let later ones come a little faster; no depth is spent on that.
+    """
+    return _predicted(_Network(specs, in_lanes, topology, classes), fifos).interval
+
+
+def _full(
+    network: _Network, depths: Depths, reader: Reader, least: int, endless: _Run, hint: int | None
+) -> tuple[int, _Run]:
     """The least depth of one FIFO, not below `least`, at which the network takes as few cycles as at any; its run.
 
-    `endless` is the run with this FIFO without end.
+    `endless` is the run with this FIFO without end; the search begins at the `hint`.
     """
     runs: dict[int, _Run] = {}
 
@@ -144,6 +171,13 @@ def _full(network: _Network, depths: Depths, reader: Reader, least: int, endless
         high = max(low, endless.held[reader])
         while high > low and run(high).interval > best:  # what it holds may grow from inference to inference
             high *= 2
+    if hint is not None and low <= hint <= high:
+        if run(hint).interval > best:
+            low = min(hint + 1, high)
+        else:
+            high = hint
+            if low < hint and run(hint - 1).interval > best:
+                low = hint
     step = 0
     while low < high:  # the depth is mostly close to the least one
         middle = min(low + step, (low + high) // 2)
@@ -160,6 +194,7 @@ def fifo_depths(
     topology: Topology,
     *,
     classes: int,
+    hints: Depths | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[FifoDepth]:
     """The depths of the FIFO of every sum, in the order of the stages.
@@ -172,6 +207,8 @@ def fifo_depths(
     topology : Topology
         Its own FIFOs do not count.
     classes : int
+    hints : mapping of Reader to int, optional
+        Depths at full rate as they may be: where they are, that is found sooner.
     progress : callable of (int, int), optional
         Told how many of how many sums are done.
 
@@ -188,7 +225,7 @@ def fifo_depths(
     found = []
     for done, reader in enumerate(readers):
         leasts[reader] = least = _least(network, leasts, reader)
-        fulls[reader], last = full, _ = _full(network, fulls, reader, least, last)
+        fulls[reader], last = full, _ = _full(network, fulls, reader, least, last, (hints or {}).get(reader))
         found.append(FifoDepth(reader, least, full))
         if progress is not None:
             progress(done + 1, len(readers))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from amaranth.back import verilog
@@ -17,12 +18,13 @@ from qtt_hw.folders import BUILD, folder_writer, refuse_foreign
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load, save
 from rtl_gen.argmax import output_layout
-from rtl_gen.cycles import predict
 from rtl_gen.families import device as find_device
+from rtl_gen.initial_values import in_initial_statements
 from rtl_gen.manifest import NAME as MANIFEST
-from rtl_gen.manifest import InputPort, Manifest, OutputPort, Predicted, Sources, Tap
+from rtl_gen.manifest import InputPort, Manifest, OutputPort, Sources, Tap
 from rtl_gen.plan.plan import Plan, hardware_of, load_plan, save_plan
 from rtl_gen.plan.search import plan as make_plan
+from rtl_gen.plan.verify import verified
 from rtl_gen.top import Top
 
 __all__ = ["DEFAULT_DEVICE", "TOP", "emit"]
@@ -40,7 +42,7 @@ PRIMITIVES = Path(__file__).parent / "primitives"
 def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
     edge, last = graph.input.edge, top.specs[-1]
     return Manifest(
-        version=1,
+        version=2,
         name=graph.name,
         top=TOP,
         sources=Sources(simulation=(DESIGN, "primitives_sim.v"), ecp5=(DESIGN, "primitives_ecp5.v")),
@@ -69,7 +71,7 @@ def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
             )
             for name, spec in (zip(top.names, top.specs, strict=False) if top.taps else ())
         ),
-        predicted=Predicted(interval=plan.cycles, latency=plan.latency),
+        predicted=plan.predicted,
     )
 
 
@@ -88,6 +90,7 @@ def emit(
     plan: Plan | str | Path | None = None,
     *,
     taps: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> Manifest:
     """Write the BUILD folder of a model; returns its manifest.
 
@@ -97,30 +100,36 @@ def emit(
     build : path
         Created; an existing BUILD folder is replaced, and anything else refused, also a file in it that is not ours.
     plan : Plan or path, optional
-        Without one, the fastest plan for the default device.
+        Without one, the fastest plan for the default device. What follows from its foldings is computed anew.
     taps : bool
         Bring out every stage's output for comparison.
+    progress : callable, optional
+        Told what is being done, one line at a time.
+
+    Raises
+    ------
+    ValueError
+        When the plan is of another model or says anything else than what follows from its foldings, before anything is
+        written.
     """
     graph = model if isinstance(model, Graph) else load(Path(model))
     build = Path(build)
     refuse_foreign(build, BUILD)
     where = "the plan" if plan is None or isinstance(plan, Plan) else plan
     if plan is None:
-        plan = make_plan(graph, find_device(DEFAULT_DEVICE))
-    elif not isinstance(plan, Plan):
-        plan = load_plan(Path(plan))
+        plan = make_plan(graph, find_device(DEFAULT_DEVICE), progress=progress)
+    else:
+        given = plan if isinstance(plan, Plan) else load_plan(Path(plan))
+        plan = verified(graph, given, str(where), progress)
     specs, topology = hardware_of(graph, plan, where)
     top = Top(specs, plan.input_lanes, topology, taps=taps)
-    if any(len(sources) > 1 for sources in topology.reads):
-        # FIFOs that are too short hang, which only the schedule shows.
-        found = predict(specs, plan.input_lanes, classes=top.classes, topology=topology)
-        if found.interval != plan.cycles:
-            raise ValueError(f"{graph.name}: the plan says {plan.cycles} cycles, its FIFOs make it {found.interval}")
+    if progress is not None:
+        progress("Verilog")
 
     with folder_writer(build, BUILD) as partial:
         # Any platform but None: multipliers become instances of the family's primitive.
         text = verilog.convert(top, name=TOP, platform=object(), emit_src=False, strip_internal_attrs=True)
-        (partial / DESIGN).write_text(HEADER + _plain_names(text), encoding="utf-8")
+        (partial / DESIGN).write_text(HEADER + _plain_names(in_initial_statements(text)), encoding="utf-8")
         for target in ("sim", "ecp5"):
             shutil.copyfile(PRIMITIVES / f"multiplier_{target}.v", partial / f"primitives_{target}.v")
         save(graph, partial / MODEL)

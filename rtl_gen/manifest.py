@@ -9,8 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from qtt_hw.reading import read_json
 from qtt_hw.window import MOST_CHANNELS, MOST_VALUES
+from rtl_gen.prediction import Prediction
 
-__all__ = ["InputPort", "Manifest", "OutputPort", "Predicted", "Sources", "Tap"]
+__all__ = ["InputPort", "Manifest", "OutputPort", "Sources", "Tap"]
 
 NAME = "manifest.json"
 
@@ -80,17 +81,13 @@ class OutputPort(_Strict):
         return self.value_bits + 1
 
 
-class Predicted(_Strict):
-    """Cycles with source and sink never stalling."""
-
-    interval: Cycles
-    latency: Cycles
-
-
 class Manifest(_Strict):
-    """What a BUILD folder holds."""
+    """What a BUILD folder holds.
 
-    version: Literal[1]
+    Version 2 predicts the end of every inference; version 1 the latency, and the interval once all are alike.
+    """
+
+    version: Literal[1, 2]
     name: Name
     top: Identifier
     sources: Sources
@@ -100,7 +97,7 @@ class Manifest(_Strict):
     input: InputPort
     output: OutputPort
     taps: tuple[Tap, ...] = ()
-    predicted: Predicted
+    predicted: Prediction
 
     @staticmethod
     def load(build: Path) -> Manifest:

@@ -41,7 +41,7 @@ class Rom(wiring.Component):
         if len(self.words) == 1:
             m.d.comb += self.data.eq(self.words[0])
             return m
-        m.submodules.memory = memory = Memory(
+        m.submodules.contents = memory = Memory(
             shape=unsigned(self.width),
             depth=len(self.words),
             init=self.words,
@@ -77,7 +77,7 @@ class Ram(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         style = "block" if self.family.memory.uses_block(self.depth) else "distributed"
-        m.submodules.memory = memory = Memory(
+        m.submodules.contents = memory = Memory(
             shape=unsigned(self.width),
             depth=self.depth,
             init=[],

@@ -95,24 +95,26 @@ class PlaceWalker(wiring.Component):
         m.d.comb += [self.place.eq(here), self.address.eq(address), self.next_last.eq(following.last)]
         return m
 
-    def _counters(self, m: Module) -> list[Signal]:
-        """D, H, W and channel word, the last fastest."""
+    def _counters(self, m: Module) -> list[Value]:
+        """D, H, W and channel word, the last fastest; a constant where there is one place."""
         geometry = self.accumulation.geometry
         sizes = [*(a.size for a in geometry.axes), geometry.words]
         names = ("d", "h", "w", "channel_next")
-        counters = [
-            Signal(range(size), name=name, init=index)
+        counters: list[Value] = [
+            Signal(range(size), name=name, init=index) if size > 1 else Const(0)
             for size, name, index in zip(sizes, names, self._indices(3), strict=True)
         ]
         carry: Value = self.step
         for counter, size in zip(reversed(counters), reversed(sizes), strict=True):
+            if size == 1:
+                continue
             at_last = counter == size - 1
             with m.If(carry):
                 m.d.sync += counter.eq(Mux(at_last, 0, counter + 1))
             carry = carry & at_last
         return counters
 
-    def _lookup(self, m: Module, position: Signal, axis: int, field: str) -> Value:
+    def _lookup(self, m: Module, position: Value, axis: int, field: str) -> Value:
         """A registered table over the positions of an axis."""
         values = [int(getattr(place, field)) for place in self.accumulation.places[axis]]
         if len(set(values)) == 1:
@@ -244,6 +246,8 @@ class RowPool(wiring.Component):
         m.d.sync += [returned.eq(freed), credits.eq(free - Mux(spent, words, 0))]
         if words == 1:
             return free != 0, free >= 2
+        if words == 2:  # no sooner than the words leave
+            return free >= words, Const(0, 1)
         waits = Signal(range(words))  # cycles until the next result may be completed
         with m.If(spent):
             m.d.sync += waits.eq(words - 1)

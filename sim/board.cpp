@@ -3,7 +3,8 @@
 //   'B' uint32 bits            queue a break of so many bit times, and as many of rest
 //   'R' uint32 n, uint64 c     simulate until n bytes have come, or c cycles after the last bit was sent
 //                              answered by uint32 k, k bytes, uint64 cycles simulated so far, uint32 led
-// argv[1] is the host's bit time in clock cycles, which need not be the board's own.
+// argv[1] is the host's bit time in clock cycles, which need not be the board's own; argv[2] the file descriptor that
+// answers are written to.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -78,8 +79,13 @@ T take() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 2) return 2;
+    if (argc < 3) return 2;
     bit_time = atof(argv[1]);
+    FILE* const answers = fdopen(atoi(argv[2]), "wb");
+    if (answers == nullptr) {
+        perror("answers");
+        return 2;
+    }
     top.rx = 1;
     for (int i = 0; i < 64; ++i) tick();
     for (;;) {
@@ -107,11 +113,11 @@ int main(int argc, char** argv) {
             std::vector<uint8_t> data(received.begin(), received.begin() + found);
             received.erase(received.begin(), received.begin() + found);
             const uint32_t led = top.led;
-            fwrite(&found, sizeof found, 1, stdout);
-            fwrite(data.data(), 1, found, stdout);
-            fwrite(&cycle, sizeof cycle, 1, stdout);
-            fwrite(&led, sizeof led, 1, stdout);
-            fflush(stdout);
+            fwrite(&found, sizeof found, 1, answers);
+            fwrite(data.data(), 1, found, answers);
+            fwrite(&cycle, sizeof cycle, 1, answers);
+            fwrite(&led, sizeof led, 1, answers);
+            fflush(answers);
         } else {
             fprintf(stderr, "unknown command\n");
             return 2;

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import struct
 import subprocess
-import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -20,11 +20,14 @@ from boards.link import BREAK_BITS
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.graph.file import load
 from rtl_gen.manifest import Manifest
-from sim.batch import FLAGS, run_tool
+from sim.batch import FLAGS
+from sim.channel import said, speaking
+from sim.compile import kept, sources
 from sim.ecp5_blocks import pll
 from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
 from sim.scoreboard import FirstDifference, Scoreboard
-from sim.toolchain import environment
+from sim.toolchain import environment, run_tool
+from sim.work import work_folder
 
 __all__ = ["BoardResult", "SimulatedLine", "simulate_board"]
 
@@ -72,8 +75,11 @@ class SimulatedLine:
         build = Path(build)
         executable = _compile(build, BoardTop(board, Manifest.load(build), clock))
         self._hertz = 1e6 * clock
-        self._child = subprocess.Popen(
-            [str(executable), str(skew * self._hertz / board.baud)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        self._stack = ExitStack()
+        self._log = self._stack.enter_context(work_folder("run")) / "log"
+        bit_time = str(skew * self._hertz / board.baud)
+        self._child, self._answers = self._stack.enter_context(
+            speaking(lambda channel: [str(executable), bit_time, str(channel)], self._log, stdin=subprocess.PIPE)
         )
         #: Cycles simulated, and the LEDs, at the end of the last read.
         self.cycles, self.led = 0, 0
@@ -92,10 +98,7 @@ class SimulatedLine:
         self._send(b"B" + struct.pack("<I", BREAK_BITS + 4))
 
     def close(self) -> None:
-        for pipe in (self._child.stdin, self._child.stdout):
-            assert pipe is not None
-            pipe.close()
-        self._child.wait()
+        self._stack.close()
 
     def __enter__(self) -> SimulatedLine:
         return self
@@ -103,7 +106,7 @@ class SimulatedLine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._stack.__exit__(kind, error, trace)
 
     def _send(self, command: bytes) -> None:
         assert self._child.stdin is not None
@@ -111,10 +114,9 @@ class SimulatedLine:
         self._child.stdin.flush()
 
     def _take(self, count: int) -> bytes:
-        assert self._child.stdout is not None
-        data = self._child.stdout.read(count)
+        data = self._answers.read(count)
         if len(data) != count:
-            raise ValueError(f"the simulated board ended with code {self._child.wait()}")
+            raise ValueError(f"the simulated board ended with code {self._child.wait()}: {said(self._log)}")
         return data
 
 
@@ -162,24 +164,22 @@ def simulate_board(
 
 def _compile(build: Path, top: BoardTop) -> Path:
     """The executable of a board's top level; compiled once per content of its sources."""
-    sources = [(build / name).resolve() for name in top.manifest.sources.simulation]
     text = board_verilog(top) + pll()
-    digest = hashlib.sha256(repr((text, FLAGS, MAKE_FLAGS)).encode() + SOURCE.read_bytes())
-    for source in sources:
-        digest.update(source.read_bytes())
-    executable = (build / "sim").resolve() / f"board-{digest.hexdigest()[:16]}"
-    if executable.is_file():
-        return executable
-    environ = environment()
-    executable.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=executable.parent, prefix="compile-") as name:
-        work = Path(name)
-        (work / f"{TOP}.v").write_text(text, encoding="utf-8")
-        files = [*map(str, sources), str(work / f"{TOP}.v"), str(SOURCE)]
+    found = hashlib.sha256(repr((text, FLAGS, MAKE_FLAGS)).encode() + SOURCE.read_bytes())
+    for name in top.manifest.sources.simulation:
+        found.update((build / name).read_bytes())
+
+    def make(work: Path) -> Path:
+        environ = environment(work)
+        program, wrapper = work / SOURCE.name, work / f"{TOP}.v"
+        program.write_bytes(SOURCE.read_bytes())
+        wrapper.write_text(text, encoding="utf-8")
+        files = [*sources(build, top.manifest.sources.simulation, work), wrapper, program]
         seed_objects("batch", work / "obj")
         options = [*FLAGS, "-Wno-fatal", "-Wno-lint", "--top-module", TOP, "--Mdir", "obj"]
-        run_tool(["verilator", "--cc", "--exe", *options, *files], work, build, environ)
+        run_tool(["verilator", "--cc", "--exe", *options, *map(str, files)], work, build, environ)
         run_tool(["make", "-C", "obj", "-f", f"V{TOP}.mk", "-j2", *MAKE_FLAGS], work, build, environ)
         keep_objects("batch", work / "obj")
-        (work / "obj" / f"V{TOP}").replace(executable)
-    return executable
+        return work / "obj" / f"V{TOP}"
+
+    return kept(build, f"board-{found.hexdigest()[:16]}", make)

@@ -16,13 +16,11 @@ from cocotb.triggers import FallingEdge
 from sim.cocotb_run import JOB, SAMPLES_DONE
 from sim.cocotb_stream import Deliver, StreamDriver, StreamMonitor, TapMonitor
 from sim.job import Job, Outcome
+from sim.rules import DRAIN, STATUSES, End
 from sim.scoreboard import Scoreboard
 from sim.wrapper import RESET, SETTLE
 
 __all__ = ["Bench", "back_to_back"]
-
-#: Cycles without a transfer after the last word, in which one too many would show.
-DRAIN = 1000
 
 
 class Bench:
@@ -43,7 +41,7 @@ class Bench:
         self.driver = StreamDriver(dut.clk, dut.i_payload, dut.i_valid, dut.i_ready, source, seed)
         self.driver.send(sum(int(limb) << 32 * i for i, limb in enumerate(word)) for word in job.words())
         self.output = StreamMonitor(
-            dut.clk, dut.o_payload, dut.o_valid, dut.o_ready, sink, self.scoreboard.output, manifest.output.words
+            dut.clk, dut.o_payload, dut.o_valid, dut.o_ready, sink, self._deliver, manifest.output.words
         )
         taps: list[tuple[Any, Any, Deliver, int]] = []
         for index, tap in enumerate(manifest.taps):
@@ -55,10 +53,13 @@ class Bench:
         self.taps = TapMonitor(dut.clk, taps)
 
     async def run(self) -> Outcome:
-        """From reset to the last word, and a while longer."""
+        """From reset until the rules say that it is over."""
         dut, job = self._dut, self._job
         dut.rst.value, dut.i_valid.value, dut.o_ready.value = 1, 0, 0
         dut.i_payload.value = 0
+        told = {"words_in": job.words_in, "words_out": job.words_out, "drain": DRAIN, "watchdog": job.watchdog}
+        for name, value in told.items():
+            getattr(dut, name).value = value
         Clock(dut.clk, 10, unit="ns").start()
         for _ in range(RESET + 1):
             await FallingEdge(dut.clk)
@@ -67,48 +68,19 @@ class Bench:
             await FallingEdge(dut.clk)
         runs: list[Any] = [self.driver.run(), self.output.run(), self.taps.run()]
         tasks = [cocotb.start_soon(run) for run in runs]
-        failure = await self._wait()
+        while not dut.status.value:
+            await dut.status.value_change
         for task in tasks:
             task.cancel()
         self.output.flush()
         self.taps.flush()
-        self.scoreboard.finish()
-        last = self._last()
-        if failure is None and self.driver.left:
-            failure = f"{self.driver.left} input words were never taken"
-        words = job.manifest.input.words
-        return Outcome(
-            difference=self.scoreboard.difference,
-            starts=tuple(self.driver.accepted[::words]),
-            ends=tuple(self.scoreboard.ends),
-            cycles=self._cycle,
-            failure=failure,
-            failure_cycle=None if failure is None else last,
-        )
+        end = End(STATUSES[int(dut.status.value)], *(int(p.value) for p in (dut.cycle, dut.last, dut.taken)))
+        return Outcome.of(job, self.scoreboard, self.driver.accepted[:: job.manifest.input.words], end)
 
-    def _last(self) -> int:
-        return max([*self.driver.accepted[-1:], self.output.last, self.taps.last])
-
-    async def _wait(self) -> str | None:
-        expected = len(self._job.x) * self._job.manifest.output.words
-        samples = 0
-        self._cycle = 0
-        while True:
-            await FallingEdge(self._dut.clk)
-            self._cycle += 1
-            if self._cycle % 64:
-                continue
-            if self.output.broken is not None:
-                return self.output.broken
-            if self.scoreboard.completed != samples:
-                samples = self.scoreboard.completed
-                print(f"{SAMPLES_DONE}{min(samples, len(self._job.x))}", flush=True)
-            quiet = self._cycle - self._last()
-            if quiet >= DRAIN and self.output.count >= expected:
-                return None
-            if quiet >= self._job.watchdog:
-                done = f"{samples} of {len(self._job.x)} samples came out"
-                return f"deadlock: no transfer after cycle {self._last()}, {done}"
+    def _deliver(self, words: Any, cycles: Any) -> None:
+        """Words of the output to the scoreboard; tells how many samples have come."""
+        self.scoreboard.output(words, cycles)
+        print(f"\n{SAMPLES_DONE}{min(self.scoreboard.completed, len(self._job.x))}", flush=True)
 
 
 @cocotb.test()

@@ -4,30 +4,58 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal, get_args
 
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
+from qtt_hw.children import Children
 from qtt_hw.graph.file import digest_of, load
 from rtl_gen.manifest import Manifest
-from sim.batch import End, compile_batch, run_batch
+from rtl_gen.prediction import Mean, Prediction
+from sim.batch import compile_batch, run_batch
 from sim.cocotb_run import run_cocotb
+from sim.icarus import compile_icarus, run_icarus
 from sim.job import Job, Outcome, Progress
+from sim.rules import End
 from sim.scoreboard import FirstDifference
 from sim.stalls import pattern, patterns_of_seed
 from sim.step import run_stepping
+from sim.transfers import Block, outcome
 
-__all__ = ["CosimResult", "Engine", "cosim"]
+__all__ = ["RUN_LENGTH", "CosimResult", "CycleDifference", "Engine", "cosim"]
 
-Engine = Literal["verilator", "cocotb", "pyverilator"]
+Engine = Literal["verilator", "icarus", "cocotb", "pyverilator"]
+#: Samples that go back to back through a design, from one reset.
+RUN_LENGTH = 128
+#: Seeds are below it, so that no two runs of any two seeds share one.
+SEEDS = 1 << 32
 #: Cycles before and after the first difference that a VCD shows, and what it shows when there is none.
 VCD_BEFORE, VCD_AFTER, VCD_EQUAL = 400, 100, 2000
-#: Fewest samples for which another process is worth its start.
-SAMPLES_A_PROCESS = 8
+
+
+class CycleDifference(BaseModel):
+    """The first inference that does not end in its predicted cycle, counted from the first input of its process.
+
+    `simulated` is None for one that never came out. `inference` is the number within the process, `sample` of all.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sample: int
+    inference: int
+    predicted: int
+    simulated: int | None
+
+    def __str__(self) -> str:
+        ended = "did not end" if self.simulated is None else f"ended in cycle {self.simulated}"
+        place = "" if self.sample == self.inference else f", inference {self.inference} of its process,"
+        return f"sample {self.sample}{place} {ended}, predicted is {self.predicted}, counted from the first input"
 
 
 class CosimResult(BaseModel):
@@ -38,14 +66,19 @@ class CosimResult(BaseModel):
     equal : bool
         Every output word, and every word of every tap, is the golden model's; nothing is missing or too much.
     samples : int
-    cycles, latency : int, optional
-        Simulated interval and latency; None where too few samples came out.
+    runs, run_length : int
+        The samples went in so many runs of at most so many back to back, each from a reset of its own.
+    intervals : tuple of int
+        Simulated: the last ones of the first run, as many as the predicted period has; none where fewer came out.
+    cycles, latency : Fraction, int, optional
+        Simulated: the mean of `intervals`, and the latency; None where too few samples came out.
     periodic : bool
-        The last two intervals agree.
-    predicted_cycles, predicted_latency : int
-        Of the manifest.
+        As many intervals before those were the same.
+    predicted : Prediction
+        Of the manifest; `predicted_cycles` and `predicted_latency` are its mean and its latency.
     cycles_equal : bool, optional
-        Both predictions hold; None with stalls, or where nothing was measured.
+        Every inference ended in its predicted cycle, in every run; None with stalls.
+    first_cycle_difference : CycleDifference, optional
     first_difference : FirstDifference, optional
     failure : str, optional
         A deadlock or a broken rule of the stream.
@@ -54,7 +87,7 @@ class CosimResult(BaseModel):
     engine : str
     stalls : bool
     simulated_cycles : int
-        Over all processes.
+        Of all runs.
     seconds : float
     """
 
@@ -62,12 +95,14 @@ class CosimResult(BaseModel):
 
     equal: bool
     samples: int
-    cycles: int | None
+    runs: int
+    run_length: int
+    intervals: tuple[int, ...]
     latency: int | None
     periodic: bool
-    predicted_cycles: int
-    predicted_latency: int
+    predicted: Prediction
     cycles_equal: bool | None
+    first_cycle_difference: CycleDifference | None
     first_difference: FirstDifference | None
     failure: str | None
     hint: str | None
@@ -75,6 +110,21 @@ class CosimResult(BaseModel):
     stalls: bool
     simulated_cycles: int
     seconds: float
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def cycles(self) -> Mean | None:
+        return Fraction(sum(self.intervals), len(self.intervals)) if self.intervals else None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def predicted_cycles(self) -> Mean:
+        return self.predicted.mean
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def predicted_latency(self) -> int:
+        return self.predicted.latency
 
 
 def cosim(
@@ -86,6 +136,7 @@ def cosim(
     seed: int = 0,
     vcd: Path | str | None = None,
     progress: Progress | None = None,
+    run_length: int = RUN_LENGTH,
     processes: int | None = None,
 ) -> CosimResult:
     """Send samples through a design and through the golden model and compare.
@@ -96,17 +147,21 @@ def cosim(
         Folder that `qtt emit` wrote.
     x : integer array, [N, D, H, W, C]
         Preprocessed samples.
-    engine : "verilator", "cocotb" or "pyverilator"
-        The batch harness (whole test sets), cocotb (protocol), or stepping.
+    engine : "verilator", "icarus", "cocotb" or "pyverilator"
+        The batch harness (whole test sets), Icarus Verilog (what nobody set is unknown), cocotb (protocol), stepping.
     stalls : bool or (str, str)
         Random stalls of source and sink: patterns of `sim.stalls`, or True for a pair chosen by the seed.
     seed : int
+        Of the stalls, 0 to 2^32 - 1; each run's depends on it and on the number of the run's first sample alone.
     vcd : Path or str, optional
-        Waveform: with the verilator engine of the cycles around the first difference, or of the first cycles when
-        there is none; with the others of the whole run.
+        Waveform of the first run that is not equal, or of the first run: with the verilator engine of the cycles around
+        the first difference, or of the first cycles; with the others of all of it.
     progress : callable, optional
+    run_length : int
+        Samples that go back to back, from one reset.
     processes : int, optional
-        The verilator engine shares the samples out; back to back within each process.
+        Runs that the verilator and icarus engines do at a time, a process each; by default as many as there are
+        processors. They change nothing in the result.
 
     Raises
     ------
@@ -116,20 +171,32 @@ def cosim(
     started = time.monotonic()
     if engine not in get_args(Engine):
         raise ValueError(f"engine {engine!r} is not known; known are {', '.join(get_args(Engine))}")
+    for name, value, least, end in (("seed", seed, 0, SEEDS), ("run_length", run_length, 1, SEEDS)):
+        if not least <= value < end:
+            raise ValueError(f"{name} must be {least} to {end - 1}, got {value}")
     if processes is not None and not 1 <= processes <= 1024:
         raise ValueError(f"processes must be 1 to 1024, got {processes}")
     job = _job(Path(build), x, stalls, seed)
+    runs = _runs(job, run_length)
     waves = None if vcd is None else Path(vcd)
+    told: Progress = progress or (lambda samples: None)
     if engine == "verilator":
-        outcomes = _batch(job, processes, progress)
-        found = [(share, part) for share, part in outcomes if part.difference is not None or part.failure is not None]
+        executable = compile_batch(job.build, job.manifest)
+        found = _at_once(runs, lambda run, children: run_batch(run, executable, children), processes, told)
         if waves is not None:
-            _batch_vcd(*(found or outcomes)[0], waves)
+            _batch_vcd(*_first_unequal(runs, found), waves)
+    elif engine == "icarus":
+        program = compile_icarus(job.build, job.manifest)
+        found = _at_once(runs, lambda run, children: run_icarus(run, program, children), processes, told)
+        if waves is not None:
+            for _ in run_icarus(_first_unequal(runs, found)[0], program, Children(), vcd=waves):
+                pass
     elif engine == "cocotb":
-        outcomes = [(job, run_cocotb(job, vcd=waves, progress=progress))]
+        found = _in_turn(runs, lambda run, vcd, show: run_cocotb(run, vcd=vcd, progress=show), waves, told)
     else:
-        outcomes = [(job, run_stepping(job, vcd=waves, progress=progress))]
-    return _result(job, outcomes, engine, bool(stalls), time.monotonic() - started)
+        found = _in_turn(runs, lambda run, vcd, show: run_stepping(run, vcd=vcd, progress=show), waves, told)
+    outcomes = list(zip(runs, found, strict=True))
+    return _result(job, outcomes, min(run_length, len(x)), engine, bool(stalls), time.monotonic() - started)
 
 
 def _job(build: Path, x: NDArray, stalls: bool | tuple[str, str], seed: int) -> Job:
@@ -158,119 +225,116 @@ def _job(build: Path, x: NDArray, stalls: bool | tuple[str, str], seed: int) -> 
     else:
         source, sink = (pattern(name) for name in (stalls or ("none", "none")))
     predicted = manifest.predicted
-    quiet = 2 * (predicted.interval + predicted.latency) + 10_000
+    quiet = 2 * (predicted.longest + predicted.latency) + 10_000
     return Job(build, manifest, graph, x, 0, source, sink, seed, quiet * (16 if stalls else 1))
 
 
-def _batch(job: Job, processes: int | None, progress: Progress | None) -> list[tuple[Job, Outcome]]:
-    """The samples shared out over processes of the batch harness."""
-    executable = compile_batch(job.build, job.manifest)
-    count = processes or max(1, min(os.cpu_count() or 1, len(job.x) // SAMPLES_A_PROCESS))
-    bounds = [len(job.x) * part // count for part in range(count + 1)]
-    shares = [
-        replace(job, x=job.x[low:high], first=low, seed=job.seed * count + part)
-        for part, (low, high) in enumerate(zip(bounds, bounds[1:], strict=False))
-        if high > low
-    ]
-    done = [0] * len(shares)
+def _runs(job: Job, length: int) -> list[Job]:
+    """The samples in runs of so many."""
+    firsts = range(0, len(job.x), length)
+    return [replace(job, x=job.x[n : n + length], first=n, seed=job.seed + n * SEEDS) for n in firsts]
 
-    def run(part: int) -> Outcome:
+
+def _at_once(
+    runs: Sequence[Job],
+    simulate: Callable[[Job, Children], Iterator[Block | End]],
+    processes: int | None,
+    progress: Progress,
+) -> list[Outcome]:
+    """What comes of runs in simulators that are processes of their own, several at a time."""
+    done = [0] * len(runs)
+    children = Children()
+
+    def one(number: int) -> Outcome:
         def count_samples(samples: int) -> None:
-            done[part] = samples
-            if progress is not None:
-                progress(sum(done))
+            done[number] = samples
+            progress(sum(done))
 
-        return _run_share(shares[part], executable, count_samples)
+        return outcome(runs[number], simulate(runs[number], children), count_samples)
 
-    with ThreadPoolExecutor(len(shares)) as pool:
-        return list(zip(shares, pool.map(run, range(len(shares))), strict=True))
-
-
-def _run_share(job: Job, executable: Path, progress: Progress) -> Outcome:
-    """One process of the batch harness against one scoreboard."""
-    scoreboard = job.scoreboard()
-    starts: list[int] = []
-    end = End("done", 0, 0, 0)
-    for item in run_batch(
-        executable,
-        job.manifest,
-        job.words(),
-        source=job.source,
-        sink=job.sink,
-        seed=job.seed,
-        watchdog=job.watchdog,
-    ):
-        if isinstance(item, End):
-            end = item
-        elif item.stream == 0:
-            starts += [int(cycle) for cycle in item.cycles]
-        elif item.stream == 1:
-            scoreboard.output(item.words, item.cycles)
-            progress(min(scoreboard.completed, len(job.x)))
-        else:
-            scoreboard.tap(item.stream - 2, item.words, item.cycles)
-    scoreboard.finish()
-    failure = _failure(end, len(job.words()), scoreboard.completed, len(job.x))
-    return Outcome(
-        difference=scoreboard.difference,
-        starts=tuple(starts),
-        ends=tuple(scoreboard.ends),
-        cycles=end.cycle,
-        failure=failure,
-        failure_cycle=None if failure is None else end.last,
-    )
+    pool = ThreadPoolExecutor(min(processes or len(os.sched_getaffinity(0)), len(runs)))
+    try:
+        return list(pool.map(one, range(len(runs))))
+    finally:  # on an exception, of a run or by a signal, the others end at once
+        children.close()
+        pool.shutdown(cancel_futures=True)
 
 
-def _failure(end: End, words: int, completed: int, samples: int) -> str | None:
-    if end.status == "deadlock":
-        return f"deadlock: no transfer after cycle {end.last}, {completed} of {samples} samples came out"
-    if end.status != "done":
-        return f"cycle {end.cycle}: {end.status}"
-    if end.taken != words:
-        return f"{words - end.taken} of {words} input words were never taken"
-    return None
+def _in_turn(
+    runs: Sequence[Job], simulate: Callable[[Job, Path | None, Progress], Outcome], vcd: Path | None, progress: Progress
+) -> list[Outcome]:
+    """What comes of runs one after the other."""
+
+    def one(run: Job) -> Outcome:
+        return simulate(run, vcd if len(runs) == 1 else None, lambda samples: progress(run.first + samples))
+
+    found = [one(run) for run in runs]
+    if vcd is not None and len(runs) > 1:
+        simulate(_first_unequal(runs, found)[0], vcd, lambda samples: None)
+    return found
 
 
-def _batch_vcd(job: Job, outcome: Outcome, path: Path) -> None:
+def _first_unequal(runs: Sequence[Job], found: Sequence[Outcome]) -> tuple[Job, Outcome]:
+    """The first run that is not equal, or the first of all."""
+    number = next((number for number, part in enumerate(found) if not part.equal), 0)
+    return runs[number], found[number]
+
+
+def _batch_vcd(job: Job, found: Outcome, path: Path) -> None:
     """Run once more with a tracing executable, and keep the cycles that matter."""
-    cycle = outcome.failure_cycle
-    if outcome.difference is not None and outcome.difference.cycle is not None:
-        cycle = outcome.difference.cycle
+    cycle = found.failure_cycle
+    if found.difference is not None and found.difference.cycle is not None:
+        cycle = found.difference.cycle
     low, high = (0, VCD_EQUAL) if cycle is None else (max(cycle - VCD_BEFORE, 0), cycle + VCD_AFTER)
-    for _ in run_batch(
-        compile_batch(job.build, job.manifest, trace=True),
-        job.manifest,
-        job.words(),
-        source=job.source,
-        sink=job.sink,
-        seed=job.seed,
-        watchdog=job.watchdog,
-        vcd=(path.resolve(), low, high),
-    ):
+    executable = compile_batch(job.build, job.manifest, trace=True)
+    for _ in run_batch(job, executable, Children(), vcd=(path.resolve(), low, high)):
         pass
 
 
-def _result(job: Job, outcomes: list[tuple[Job, Outcome]], engine: str, stalls: bool, seconds: float) -> CosimResult:
+def _first_late(outcomes: list[tuple[Job, Outcome]]) -> CycleDifference | None:
+    """The first inference that ends in another cycle than predicted; every run begins with a reset."""
+    found = (_late(job, part) for job, part in outcomes)
+    return min((each for each in found if each is not None), key=lambda each: each.sample, default=None)
+
+
+def _late(job: Job, part: Outcome) -> CycleDifference | None:
+    predicted, ends = job.manifest.predicted, part.relative_ends
+    numbers: Sequence[int] = range(len(job.x))
+    if job.manifest.version == 1:  # which knows of the first inference, and of the interval once all are alike
+        if part.repeats(1):
+            last = len(ends) - 1
+            predicted = Prediction(ends=(predicted.latency, *ends[1:last]), intervals=predicted.intervals)
+        else:
+            numbers = range(1)
+    for number in numbers:
+        wanted, got = predicted.end(number), ends[number] if number < len(ends) else None
+        if got != wanted:
+            return CycleDifference(sample=job.first + number, inference=number, predicted=wanted, simulated=got)
+    return None
+
+
+def _result(
+    job: Job, outcomes: list[tuple[Job, Outcome]], run_length: int, engine: str, stalls: bool, seconds: float
+) -> CosimResult:
     parts = [part for _, part in outcomes]
     differences = [part.difference for part in parts if part.difference is not None]
     failures = [part.failure for part in parts if part.failure is not None]
     predicted = job.manifest.predicted
-    interval, latency = parts[0].interval, parts[0].latency
-    cycles_equal = None
-    if not stalls and parts[0].periodic:
-        cycles_equal = (interval, latency) == (predicted.interval, predicted.latency)
+    late = None if stalls else _first_late(outcomes)
     hint = None
     if differences and not job.manifest.taps:
         hint = "only the output is compared: emit with taps to find the stage"
     return CosimResult(
         equal=not differences and not failures,
         samples=len(job.x),
-        cycles=interval,
-        latency=latency,
-        periodic=parts[0].periodic,
-        predicted_cycles=predicted.interval,
-        predicted_latency=predicted.latency,
-        cycles_equal=cycles_equal,
+        runs=len(parts),
+        run_length=run_length,
+        intervals=parts[0].intervals(len(predicted.intervals)),
+        latency=parts[0].latency,
+        periodic=parts[0].repeats(len(predicted.intervals)),
+        predicted=predicted,
+        cycles_equal=None if stalls else late is None,
+        first_cycle_difference=late,
         first_difference=min(differences, key=lambda item: item.sample, default=None),
         failure=failures[0] if failures else None,
         hint=hint,

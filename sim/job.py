@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from qtt_hw.graph import Graph
 from qtt_hw.graph.file import load
 from rtl_gen.manifest import Manifest
 from rtl_gen.words import pack
+from sim.rules import End
 from sim.scoreboard import FirstDifference, Scoreboard
 from sim.stalls import Stalls, pattern
 
@@ -58,6 +59,16 @@ class Job:
     def words(self) -> NDArray:
         """The input stream, uint32 [samples * words, limbs]."""
         return pack(self.x, self.manifest.input.lanes, self.manifest.input.lane_bits)
+
+    @property
+    def words_in(self) -> int:
+        """Words of the input stream."""
+        return len(self.x) * self.manifest.input.words
+
+    @property
+    def words_out(self) -> int:
+        """Words of the output stream."""
+        return len(self.x) * self.manifest.output.words
 
     def save(self, folder: Path) -> None:
         """Write everything that another process needs to run this job."""
@@ -110,17 +121,40 @@ class Outcome(BaseModel):
     failure: str | None = None
     failure_cycle: int | None = None
 
+    @staticmethod
+    def of(job: Job, scoreboard: Scoreboard, starts: Sequence[int], end: End) -> Outcome:
+        """What a run comes to, whose every transfer the scoreboard has been given."""
+        scoreboard.finish()
+        failure = end.failure(job.words_in, scoreboard.completed, len(job.x))
+        return Outcome(
+            difference=scoreboard.difference,
+            starts=tuple(starts),
+            ends=tuple(scoreboard.ends),
+            cycles=end.cycle,
+            failure=failure,
+            failure_cycle=None if failure is None else end.last,
+        )
+
+    @property
+    def equal(self) -> bool:
+        return self.difference is None and self.failure is None
+
     @property
     def latency(self) -> int | None:
         """Cycles from the first sample's first input transfer to its last output transfer."""
         return self.ends[0] - self.starts[0] if self.starts and self.ends else None
 
     @property
-    def interval(self) -> int | None:
-        """Cycles between the last two samples' last output transfers."""
-        return self.ends[-1] - self.ends[-2] if len(self.ends) > 1 else None
+    def relative_ends(self) -> tuple[int, ...]:
+        """The cycle of each sample's last output transfer, counted from the first input transfer."""
+        return tuple(end - self.starts[0] for end in self.ends) if self.starts else ()
 
-    @property
-    def periodic(self) -> bool:
-        """Whether the last two intervals agree."""
-        return len(self.ends) > 2 and self.ends[-1] - self.ends[-2] == self.ends[-2] - self.ends[-3]
+    def intervals(self, period: int) -> tuple[int, ...]:
+        """The last `period` numbers of cycles between samples' last output transfers; none where fewer came out."""
+        gaps = [b - a for a, b in zip(self.ends, self.ends[1:], strict=False)]
+        return tuple(gaps[-period:]) if len(gaps) >= period else ()
+
+    def repeats(self, period: int) -> bool:
+        """Whether the last `period` intervals are those before them."""
+        twice = self.intervals(2 * period)
+        return bool(twice) and twice[:period] == twice[period:]

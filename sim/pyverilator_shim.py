@@ -8,7 +8,6 @@ The replacements below are all of its code that is touched; they hold while a de
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,26 +16,25 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from qtt_hw.children import run
 from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
-from sim.toolchain import environment, package_folder, verilator_root
+from sim.toolchain import environment, first_error, package_folder, verilator_root
 
 __all__ = ["build_model", "open_model"]
 
 
 @contextmanager
-def _shimmed() -> Iterator[tuple[Any, Callable[[Sequence[str]], None]]]:
+def _shimmed(work: Path | None = None) -> Iterator[tuple[Any, Callable[[Sequence[str]], None]]]:
     package_folder("pyverilator", "pyverilator-mm")
     from pyverilator import pyverilator, verilatorcpp
 
-    env = environment()
+    env = environment(work)
 
     def call_process(args: Sequence[str], quiet: bool = False) -> None:
         command = [part.replace("--std=c++11", "--std=c++17") for part in args if part]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        done = run(command, cwd=work or Path.cwd(), env=env)
         if done.returncode != 0:
-            lines = (done.stderr + done.stdout).splitlines()
-            errors = [line for line in lines if line.startswith("%") or "rror" in line] or lines[-1:] or ["no message"]
-            raise ValueError(f"pyverilator: {errors[0].strip()}")
+            raise ValueError(f"pyverilator: {first_error(done.stderr + done.stdout).replace(f'{work}/', '')}")
 
     which = SimpleNamespace(which=lambda name: str(verilator_root() / "bin" / name))
     with (
@@ -57,7 +55,7 @@ def build_model(top: Path, sources: Sequence[Path], folder: Path) -> Path:
     sources : sequence of Path
         Everything else that Verilator takes.
     folder : Path
-        Where the library is made.
+        Where the library is made; created, in a folder whose path make takes as it is.
 
     Raises
     ------
@@ -65,7 +63,7 @@ def build_model(top: Path, sources: Sequence[Path], folder: Path) -> Path:
         When the package is missing, or the design does not compile.
     """
     names = ["--prefix", f"V{top.stem}", "--top-module", top.stem]
-    with _shimmed() as (pyverilator, call_process):
+    with _shimmed(folder.parent) as (pyverilator, call_process):
         seed_objects("step", folder)
         # generated only: building would also load it, and a library can hold one model
         pyverilator.build(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
+import ctypes
+import os
+import random
+import shutil
+import sys
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +18,12 @@ from numpy.typing import NDArray
 
 from rtl_gen.manifest import Manifest
 from rtl_gen.words import limbs, pack, unpack
+from sim.compile import digest, kept, wrapped_sources
 from sim.job import Job, Outcome, Progress
 from sim.pyverilator_shim import build_model, open_model
-from sim.wrapper import RESET, SETTLE, TOP, verilog, write_sources
+from sim.rules import DRAIN, STATUSES, End
+from sim.work import work_folder
+from sim.wrapper import RESET, SETTLE, ports
 
 __all__ = ["Stepper", "open", "run_stepping"]
 
@@ -24,19 +32,12 @@ def open(build: Path | str) -> Stepper:
     """A Stepper at cycle 0, just after reset; the design is compiled once per content of its sources."""
     build = Path(build)
     manifest = Manifest.load(build)
-    digest = hashlib.sha256(verilog(manifest).encode())
-    for name in manifest.sources.simulation:
-        digest.update((build / name).read_bytes())
-    folder = build / "sim" / f"step-{digest.hexdigest()[:16]}"
-    if not folder.is_dir():
-        folder.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="compile-") as temporary:
-            files = write_sources(build, manifest, Path(temporary))
-            library = build_model(files[-1], files[:-1], Path(temporary) / "obj")
-            (Path(temporary) / "done").mkdir()
-            library.replace(Path(temporary) / "done" / library.name)
-            (Path(temporary) / "done").replace(folder)
-    return Stepper(manifest, open_model(folder / f"V{TOP}"))
+
+    def make(work: Path) -> Path:
+        files = wrapped_sources(build, manifest, work)
+        return build_model(files[-1], files[:-1], work / "obj")
+
+    return Stepper(manifest, open_model(kept(build, f"step-{digest(build, manifest)}", make)))
 
 
 class Stepper:
@@ -68,10 +69,10 @@ class Stepper:
         self._ready = True
         self._hold = False
         self._tracing = False
-        self._names = {"i__payload": "i_payload", "i__valid": "i_valid", "i__ready": "i_ready"}
-        self._names |= {"o__payload": "o_payload", "o__valid": "o_valid", "o__ready": "o_ready"}
-        for index, tap in enumerate(manifest.taps):
-            self._names |= {tap.strobe: f"t{index}_strobe", tap.payload: f"t{index}_payload"}
+        self._noise = random.Random(0)  # a design that looks at a payload without valid must not get away with it
+        self._names = {port: name for _, _, name, port in ports(manifest) if port not in (None, "clk", "rst")}
+        for name in ("words_in", "words_out", "drain", "watchdog"):  # as long as somebody steps
+            model[name] = (1 << 64) - 1
         for rst in (1,) * RESET + (0,) * SETTLE:
             model["rst"] = rst
             self._settle()
@@ -130,7 +131,14 @@ class Stepper:
             self.cycle += 1
             if taken:
                 model["i_valid"] = 0
+                model["i_payload"] = self._noise.getrandbits(self.manifest.input.bits)
             self._settle()
+
+    def end_after(self, words_in: int, words_out: int, watchdog: int) -> None:
+        """Let port `status` tell how a run of so many words ends; see `sim.rules`."""
+        told = {"words_in": words_in, "words_out": words_out, "watchdog": watchdog, "drain": DRAIN}
+        for name, value in told.items():
+            self._model[name] = value
 
     def results(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Logits [samples, classes] and argmax [samples] of every sample that is complete."""
@@ -142,7 +150,9 @@ class Stepper:
         return values[:, :-1], values[:, -1]
 
     def trace(self, path: Path) -> None:
-        """Write a VCD from here on, until `stop_trace`; 20 units of time are a cycle."""
+        """Write a VCD from here on, until `stop_trace`; 20 units of time are a cycle. Its path has to be of ASCII."""
+        if not str(path).isascii():
+            raise ValueError(f"{path}: pyverilator writes waveforms to paths of ASCII alone")
         self._model.start_vcd_trace(str(path), auto_tracing=False)
         self._tracing = True
 
@@ -172,6 +182,15 @@ class Stepper:
 
 def run_stepping(job: Job, *, vcd: Path | None = None, progress: Progress | None = None) -> Outcome:
     """Every sample of a job, stepped; `vcd` shows the whole run."""
+    if vcd is not None:
+        with work_folder("run") as folder:
+            found = _stepped(job, folder / "waves.vcd", progress)
+            shutil.copyfile(folder / "waves.vcd", vcd)
+            return found
+    return _stepped(job, None, progress)
+
+
+def _stepped(job: Job, vcd: Path | None, progress: Progress | None) -> Outcome:
     stepper = open(job.build)
     scoreboard = job.scoreboard()
     source, sink = job.source.walk(2 * job.seed + 1), job.sink.walk(2 * job.seed + 2)
@@ -179,42 +198,44 @@ def run_stepping(job: Job, *, vcd: Path | None = None, progress: Progress | None
         stepper.trace(vcd)
     for sample in job.x:
         stepper.put(sample)
-    expected = len(job.x) * job.manifest.output.words
+    stepper.end_after(job.words_in, job.words_out, job.watchdog)
     streams = [stepper.outputs, *stepper.taps.values()]
     widths = [job.manifest.output.bits, *(tap.bits for tap in job.manifest.taps)]
     seen = [0] * len(streams)
-    last = 0
-    while True:
-        stepper.hold, stepper.ready = source.step(), not sink.step()
-        stepper.step()
-        for number, stream in enumerate(streams):
-            if len(stream) > seen[number]:
+    with _printing_to_stderr():
+        while not stepper.peek("status"):
+            stepper.hold, stepper.ready = source.step(), not sink.step()
+            stepper.step()
+            for number, stream in enumerate(streams):
+                if len(stream) == seen[number]:
+                    continue
                 seen[number] += 1
-                last, word = stream[-1]
+                cycle, word = stream[-1]
                 words = np.array([[word >> 32 * i & 0xFFFFFFFF for i in range(limbs(widths[number]))]], dtype=np.uint32)
-                cycles = np.array([last], dtype=np.uint64)
-                if number == 0:
-                    scoreboard.output(words, cycles)
-                    if progress is not None:
-                        progress(min(scoreboard.completed, len(job.x)))
-                else:
+                cycles = np.array([cycle], dtype=np.uint64)
+                if number > 0:
                     scoreboard.tap(number - 1, words, cycles)
-        quiet = stepper.cycle - last
-        if quiet >= 1000 and seen[0] >= expected:
-            break
-        if quiet >= job.watchdog:
-            break
+                    continue
+                scoreboard.output(words, cycles)
+                if progress is not None:
+                    progress(min(scoreboard.completed, len(job.x)))
     if vcd is not None:
         stepper.stop_trace()
-    scoreboard.finish()
-    failure = None
-    if seen[0] < expected:
-        failure = f"deadlock: no transfer after cycle {last}, {scoreboard.completed} of {len(job.x)} samples came out"
-    return Outcome(
-        difference=scoreboard.difference,
-        starts=tuple(stepper.starts),
-        ends=tuple(scoreboard.ends),
-        cycles=stepper.cycle,
-        failure=failure,
-        failure_cycle=None if failure is None else last,
-    )
+    end = End(STATUSES[stepper.peek("status")], *(stepper.peek(name) for name in ("cycle", "last", "taken")))
+    return Outcome.of(job, scoreboard, stepper.starts, end)
+
+
+@contextmanager
+def _printing_to_stderr() -> Iterator[None]:
+    """What a design prints, which runs in this very process, goes to standard error: the output is the caller's."""
+    sys.stdout.flush()
+    library = ctypes.CDLL(None)
+    library.fflush(None)
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        library.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)

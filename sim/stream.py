@@ -82,7 +82,8 @@ def exchange(
     Raises
     ------
     AssertionError
-        When the component hangs, offers a word too many, or changes a word that has not been taken.
+        When the component hangs, offers a word too many, changes a word that has not been taken or takes it back, or
+        does not take all that is sent.
     """
     chance = random.Random(seed)
     received: list[list[int]] = [[] for _ in (*sinks, *taps)]
@@ -118,7 +119,8 @@ def exchange(
             for k, (_, count) in enumerate(sinks):
                 valid, ready = values[len(sources) + 2 * k : len(sources) + 2 * k + 2]
                 payload, place = values[len(signals) + k], f"of output {k} " if len(sinks) > 1 else ""
-                if valid and waiting[k] is not None:
+                if waiting[k] is not None:
+                    assert valid, f"output word {len(received[k])} {place}was taken back while it waited"
                     assert payload == waiting[k], f"output word {len(received[k])} {place}changed while it waited"
                 waiting[k] = payload if valid and not ready else None
                 if valid and ready:
@@ -132,6 +134,8 @@ def exchange(
                     received[len(sinks) + k].append(payload)
                     produced[len(sinks) + k].append(cycle)
                     quiet = 0
+            left = sum(len(words) for _, words in sources) - sum(sent)
+            assert short() or quiet < drain or left == 0, f"{left} input words were never taken"
             assert quiet < patience, f"hangs after {sum(sent)} words in and {sum(map(len, received))} out"
             cycle += 1
 

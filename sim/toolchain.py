@@ -1,18 +1,25 @@
-"""The simulators' environment: Verilator from its Python package, with the programs that it needs."""
+"""The simulators' environment: Verilator from its Python package, Icarus Verilog, and the programs that they need."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
 import os
+import re
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["environment", "package_folder", "verilator_root"]
+from qtt_hw.children import run
+
+__all__ = ["environment", "first_error", "is_plain", "package_folder", "run_tool", "verilator_root"]
 
 #: What each program is for; make and perl are Verilator's own needs.
 _PROGRAMS = {"g++": "a C++ compiler", "make": "make", "perl": "perl"}
+#: How the line looks that says why a tool failed, the likeliest first, and what Verilator says of them all at the end.
+_ERRORS = (r"^%Error", r"\berror:|\bError:", r"^%", r"(?i)error|cannot|not found", r".")
+_SUMMARY = "%Error: Exiting due to"
 
 
 def package_folder(package: str, pip_name: str) -> Path:
@@ -46,7 +53,40 @@ def _additions() -> dict[str, str]:
     return found
 
 
-def environment() -> dict[str, str]:
-    """os.environ with VERILATOR_ROOT, PATH and OBJCACHE set; raises ValueError that names what is missing."""
+def environment(work: Path | None = None) -> dict[str, str]:
+    """os.environ with VERILATOR_ROOT, PATH and OBJCACHE set; raises ValueError that names what is missing.
+
+    Parameters
+    ----------
+    work : Path, optional
+        Folder of a compilation: make does not take an odd path of the package, but a link to it there.
+    """
     additions = _additions()
+    if work is not None and not is_plain(additions["VERILATOR_ROOT"]):
+        (work / "verilator").symlink_to(additions["VERILATOR_ROOT"])
+        additions = {**additions, "VERILATOR_ROOT": str(work / "verilator")}
     return {**os.environ, **additions, "PATH": additions["PATH"] + os.pathsep + os.environ.get("PATH", "")}
+
+
+def is_plain(path: str) -> bool:
+    """Whether make, shells and simulators take a path as it is: letters, digits and a few signs, of ASCII."""
+    return re.fullmatch(r"[\w/.+@-]+", path, re.ASCII) is not None
+
+
+def first_error(output: str) -> str:
+    """The line of a tool's output that says most about why it failed."""
+    lines = [line.strip() for line in output.splitlines() if not line.startswith(_SUMMARY)]
+    for pattern in _ERRORS:
+        found = next((line for line in lines if re.search(pattern, line)), None)
+        if found is not None:
+            return found
+    return "no message"
+
+
+def run_tool(command: Sequence[str], work: Path, build: Path, environ: Mapping[str, str]) -> None:
+    """Run a compiler in `work`; raises ValueError with its first error, naming the BUILD folder."""
+    done = run(command, cwd=work, env=environ)
+    if done.returncode != 0:
+        name = "Icarus Verilog" if command[0] == "iverilog" else "Verilator"
+        reason = first_error(done.stderr + done.stdout).replace(f"{work}/", "")
+        raise ValueError(f"{build}: {name} could not compile the design: {reason}")

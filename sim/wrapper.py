@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rtl_gen.manifest import Manifest
+from sim.rules import SOURCE as RULES
 
-__all__ = ["RESET", "SETTLE", "TOP", "verilog", "write_sources"]
+__all__ = ["RESET", "SETTLE", "TOP", "declared", "ports", "verilog"]
 
 TOP = "harness"
 #: Clock edges with rst = 1, and then edges without a word offered, in which units fill their own pipelines. Cycle 0 is
 #: the first one after.
 RESET, SETTLE = 3, 17
 
+#: What the rules of the streams are told and tell; see `rules.v`.
+_TOLD = ("words_in", "words_out", "drain", "watchdog")
+_COUNTS = ("cycle", "last", "taken", "given")
+
+
+def ports(manifest: Manifest) -> list[tuple[str, int, str, str | None]]:
+    """Ports of module `harness`: "input" or "output", bits, name, and the port of the design that it is joined to."""
+    found: list[tuple[str, int, str, str | None]] = [
+        ("input", 1, "clk", "clk"),
+        ("input", 1, "rst", "rst"),
+        ("input", manifest.input.bits, "i_payload", "i__payload"),
+        ("input", 1, "i_valid", "i__valid"),
+        ("output", 1, "i_ready", "i__ready"),
+        ("output", manifest.output.bits, "o_payload", "o__payload"),
+        ("output", 1, "o_valid", "o__valid"),
+        ("input", 1, "o_ready", "o__ready"),
+    ]
+    for index, tap in enumerate(manifest.taps):
+        found.append(("output", 1, f"t{index}_strobe", tap.strobe))
+        found.append(("output", tap.bits, f"t{index}_payload", tap.payload))
+    found += [("input", 64, name, None) for name in _TOLD]
+    return [*found, ("output", 3, "status", None), *(("output", 64, name, None) for name in _COUNTS)]
+
+
+def declared(way: str, bits: int, name: str) -> str:
+    """A port or signal in Verilog."""
+    return f"{way} wire {f'[{bits - 1}:0] ' if bits > 1 else ''}{name}"
+
 
 def verilog(manifest: Manifest) -> str:
-    """Module `harness`: ports clk, rst, i_payload, i_valid, i_ready, o_payload, o_valid, o_ready, t0_strobe, ...
+    """Module `harness`, the design between its ports, and the rules of its streams beside it.
 
     Its widths are the manifest's, so that a design of other widths is refused by the simulator's lint. Names without
     double underscores are the same in Verilog, in Verilator's C++ class and in Python.
@@ -23,38 +50,25 @@ def verilog(manifest: Manifest) -> str:
     Reset goes through a register: were the design's reset an input, Verilator would compute
     every next state anew whenever any input could have changed.
     """
-    payload = "[{}:0] ".format
-    ports = [
-        ("input", "", "clk", "clk"),
-        ("input", "", "rst", "rst"),
-        ("input", payload(manifest.input.bits - 1), "i_payload", "i__payload"),
-        ("input", "", "i_valid", "i__valid"),
-        ("output", "", "i_ready", "i__ready"),
-        ("output", payload(manifest.output.bits - 1), "o_payload", "o__payload"),
-        ("output", "", "o_valid", "o__valid"),
-        ("input", "", "o_ready", "o__ready"),
-    ]
-    for index, tap in enumerate(manifest.taps):
-        ports.append(("output", "", f"t{index}_strobe", tap.strobe))
-        ports.append(("output", payload(tap.bits - 1), f"t{index}_payload", tap.payload))
-    declared = ",\n".join(f"    {way} wire {bits}{name}" for way, bits, name, _ in ports)
+    listed = ",\n".join(f"    {declared(way, bits, name)}" for way, bits, name, _ in ports(manifest))
     # escaped identifiers, because a tap's port carries the name of its stage
-    connected = ",\n".join(f"        .\\{port} ({'reset' if name == 'rst' else name})" for _, _, name, port in ports)
-    return (
-        f"module {TOP} (\n{declared}\n);\n    reg reset;\n    always @(posedge clk) reset <= rst;\n"
-        f"    {manifest.top} dut (\n{connected}\n    );\nendmodule\n"
+    inside = [(f"\\{port} ", "reset" if name == "rst" else name) for _, _, name, port in ports(manifest) if port]
+    taps = [(f"t{index}_strobe", f"t{index}_payload", tap.bits) for index, tap in enumerate(manifest.taps)]
+    watched = ["clk", "rst", "i_valid", "i_ready", "o_payload", "o_valid", "o_ready", *_TOLD, "status", *_COUNTS]
+    strobe = " | ".join(strobe for strobe, _, _ in taps)
+    unknown = " || ".join(
+        f"^{{{strobe}, {strobe} ? {payload} : {{{bits}{{1'b0}}}}}} === 1'bx" for strobe, payload, bits in taps
     )
-
-
-def write_sources(build: Path, manifest: Manifest, work: Path) -> list[Path]:
-    """Write the wrapper into `work` and return everything that Verilator takes, in order.
-
-    Warnings are off in the design, whose generator trims and extends on purpose, and fatal in the wrapper: a port of
-    another width than the manifest's is an error.
-    """
-    design = [(build / name).resolve() for name in manifest.sources.simulation]
-    wrapper, lint = work / f"{TOP}.v", work / f"{TOP}.vlt"
-    wrapper.write_text(verilog(manifest), encoding="utf-8")
-    lines = ["`verilator_config", *(f'lint_off -file "{source}"' for source in design)]
-    lint.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return [lint, *design, wrapper]
+    design, rules = (
+        ",\n".join(f"        .{port}({signal})" for port, signal in joined)
+        for joined in (
+            inside,
+            [*((name, name) for name in watched), ("strobe", strobe or "1'b0"), ("unknown", unknown or "1'b0")],
+        )
+    )
+    return (
+        f"module {TOP} (\n{listed}\n);\n    reg reset;\n    always @(posedge clk) reset <= rst;\n"
+        f"    {manifest.top} dut (\n{design}\n    );\n"
+        f"    stream_rules #(.SETTLE({SETTLE}), .BITS({manifest.output.bits})) rules (\n{rules}\n    );\nendmodule\n\n"
+        f"{RULES.read_text(encoding='utf-8')}"
+    )

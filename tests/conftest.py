@@ -1,4 +1,7 @@
-"""Settings of the whole suite, and processes that compute together."""
+"""Settings of the whole suite, and processes that compute together.
+
+Where QTT_NO_SKIPS is set, a test that would be skipped fails: what it needs has to be there.
+"""
 
 import os
 import signal
@@ -22,6 +25,24 @@ for number, heard in (
 ):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, heard)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    report = (yield).get_result()
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("QTT_NO_SKIPS"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though QTT_NO_SKIPS is set: {report.longrepr[2]}"
+
+
+@pytest.fixture
+def default_signals() -> Iterator[None]:
+    """SIGINT and SIGTERM act as in a terminal, however the tests were started: nohup and a script's & ignore SIGINT."""
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from qtt_hw.cli.model import Json
-from qtt_hw.cli.show import example, note, number, progress, report, rows_table
+from qtt_hw.cli.show import cycles, example, note, number, progress, report, rows_table
 
 __all__ = ["add_to"]
 
@@ -34,11 +34,13 @@ def demo(
     with progress() as show:
         show("demo")
         result = run(output, progress=show, note=note)
+    taken = cycles(result.cycles, result.intervals)
+    wanted = cycles(result.predicted_cycles, result.predicted.intervals)
     rows = [
         ("accuracy", f"{result.accuracy:.4f} of {number(result.samples)} test solids, integer model"),
         ("weights", number(result.weight_bytes, unit="bytes")),
-        ("RTL equals the model", f"yes, every word of {number(result.cosim_samples)} solids, back to back"),
-        ("cycles an inference", f"{number(result.cycles)} simulated, {number(result.predicted_cycles)} predicted"),
+        ("RTL equals the model", f"yes, every word of {number(result.cosim_samples)} solids"),
+        ("cycles an inference", f"{taken} simulated, {wanted} predicted"),
         ("latency", f"{number(result.latency)} simulated, {number(result.predicted_latency)} predicted"),
         ("busiest stage", f"multiplies in {result.utilization:.1%} of the cycles"),
         ("DSP", f"{number(result.dsps)} placed, {number(result.predicted_dsps)} predicted"),

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from qtt_hw.cli.model import Data, Json, Split
 from qtt_hw.cli.show import (
+    cycles,
     data_read,
     example,
     file_to_write,
@@ -21,11 +22,13 @@ from qtt_hw.cli.show import (
     report,
     rows_table,
     shape,
+    steps_of,
     within,
 )
 
 if TYPE_CHECKING:
     from rtl_gen.plan.plan import Plan
+    from sim.cosim import CosimResult
 
 __all__ = ["add_to"]
 
@@ -107,7 +110,7 @@ def plan(
             input_shape=given,
             classes=classes,
             lanes=lanes,
-            progress=lambda text: show("plan", text=text),
+            progress=steps_of(show, "plan"),
         )
         if output is not None:
             save_plan(result, output)
@@ -117,9 +120,9 @@ def plan(
     for stage in result.stages:
         counts = (stage.cycles, stage.multipliers, stage.dsps, stage.brams, stage.luts)
         table.add_row(stage.stage, *(number(count) for count in counts))
-    rate = number(result.frames_per_second)
+    rate, taken = number(result.frames_per_second), cycles(result.cycles, result.predicted.intervals)
     rows = [
-        ("cycles", f"{number(result.cycles)} an inference, {rate} inferences/s at {result.clock_mhz:g} MHz"),
+        ("cycles", f"{taken} an inference, {rate} inferences/s at {result.clock_mhz:g} MHz"),
         ("latency", f"{number(result.latency)} cycles"),
         ("busiest stage", f"{result.bottleneck}, busy in {result.utilization:.1%} of the cycles"),
         ("multipliers", number(result.multipliers)),
@@ -181,14 +184,15 @@ def emit(
 
     with progress() as show:
         show("emit")
-        result = run(model, output, plan, taps=taps)
+        result = run(model, output, plan, taps=taps, progress=steps_of(show, "emit"))
+    taken = cycles(result.predicted.mean, result.predicted.intervals)
     rows = [
         ("folder", output),
         ("Verilog", ", ".join(result.sources.simulation)),
         ("input", f"{result.input.words} words of {result.input.lanes} x {result.input.lane_bits} bits"),
         ("output", f"{result.output.words} words of 1 + {result.output.value_bits} bits"),
         ("taps", len(result.taps)),
-        ("predicted", f"{number(result.predicted.interval)} cycles, latency {number(result.predicted.latency)}"),
+        ("predicted", f"{taken} cycles, latency {number(result.predicted.latency)}"),
     ]
     report(result, json, rows_table(f"{result.name}, emitted", rows))
 
@@ -206,14 +210,20 @@ def _is_waveform(path: Path) -> bool:
         return stream.read(1) == b"$"
 
 
+def _runs(result: CosimResult) -> str:
+    if result.runs == 1:
+        return "all in one run"
+    return f"{number(result.runs)} runs of {number(result.run_length)}, each from a reset"
+
+
 def cosim(
     build: Build,
     data: Data,
     samples: Annotated[str, typer.Option(metavar="N", help="The first N of the split, or all.")] = "all",
     split: Split = "test",
     engine: Annotated[
-        Literal["verilator", "cocotb", "pyverilator"],
-        typer.Option(help="The batch harness, the protocol test, or interactive stepping."),
+        Literal["verilator", "icarus", "cocotb", "pyverilator"],
+        typer.Option(help="The batch harness, one where nothing starts with a value, the protocol test, or stepping."),
     ] = "verilator",
     stalls: Annotated[bool, typer.Option("--stalls", help="Random stalls of source and sink.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=(1 << 32) - 1, help="Of the stalls.")] = 0,
@@ -251,15 +261,22 @@ def cosim(
             progress=lambda done: show("cosim", done, total),
         )
     difference = None if result.first_difference is None else str(result.first_difference)
+    taken = cycles(result.cycles, result.intervals)
+    wanted = cycles(result.predicted_cycles, result.predicted.intervals)
     rows: list[tuple[str, object]] = [
         ("equal", "yes, every word" if result.equal else "NO"),
-        ("samples", f"{number(result.samples)}, back to back{', with random stalls' if result.stalls else ''}"),
+        ("samples", number(result.samples)),
+        ("back to back", f"{_runs(result)}{', with random stalls' if result.stalls else ''}"),
         ("engine", result.engine),
-        ("cycles", f"{number(result.cycles)} simulated, {number(result.predicted_cycles)} predicted"),
+        ("cycles", f"{taken} simulated, {wanted} predicted"),
         ("latency", f"{number(result.latency)} simulated, {number(result.predicted_latency)} predicted"),
         ("simulated", f"{number(result.simulated_cycles)} cycles in {number(result.seconds, 1)} s"),
     ]
+    if result.cycles_equal is not None:
+        rows.insert(5, ("every end", f"as predicted{'' if result.cycles_equal else ': NO'}"))
     report(result, json, rows_table(str(build), rows), data=read)
+    if result.first_cycle_difference is not None:
+        note(f"{build}: not in the predicted cycle: {result.first_cycle_difference}")
     if not result.equal:
         facts = [text for text in (result.failure, difference, result.hint) if text is not None]
         note(f"{build}: not equal: {'; '.join(facts)}")

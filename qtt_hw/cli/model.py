@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from qtt_hw.cli.show import (
+    cycles,
     data_read,
     example,
     file_to_write,
@@ -157,7 +158,7 @@ def compress(
         ("drop", f"{result.drop:.2f} points, {max_accuracy_drop:g} allowed"),
         ("parameters", f"{number(result.parameters)} of {number(result.dense_parameters)}"),
         ("weights", number(result.weight_bytes, unit="bytes")),
-        ("cycles", f"{number(result.cycles)} on {result.device}{faster}"),
+        ("cycles", f"{cycles(result.cycles, result.intervals)} on {result.device}{faster}"),
     ]
     rows += [(f"  {layer}", ", ".join(map(str, ranks))) for layer, ranks in result.ranks.items()]
     for index, point in enumerate(result.front):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Show",
+    "cycles",
     "data_read",
     "example",
     "file_to_write",
@@ -34,6 +37,7 @@ __all__ = [
     "report",
     "rows_table",
     "shape",
+    "steps_of",
     "within",
 ]
 
@@ -65,8 +69,11 @@ def progress(*, shown: bool = True) -> Iterator[Show]:
             return
         if not console.is_terminal:
             lines = _Lines()
-            yield lines
-            lines.finish()
+            try:
+                yield lines
+                lines.finish()
+            finally:
+                lines.stop()
             return
         columns = (
             TextColumn("{task.description:>15}"),
@@ -105,23 +112,49 @@ class _Bars:
 
 
 class _Lines:
-    """A line at the end of every step of two seconds or more."""
+    """A line when a step has taken two seconds, whatever it is busy with then, and one at its end."""
 
     def __init__(self) -> None:
-        self._step, self._amount, self._started = "", "", time.monotonic()
+        self._step, self._amount, self._text, self._started = "", "", "", time.monotonic()
+        self._timer: threading.Timer | None = None
 
     def __call__(self, step: str, done: int = 0, total: int = 0, text: str = "") -> None:
         if step != self._step:
             self.finish()
             self._step, self._amount, self._started = step, "", time.monotonic()
+            if 0 < LONG < math.inf:
+                self._timer = threading.Timer(LONG, self._tell)
+                self._timer.daemon = True
+                self._timer.start()
         if total:
             self._amount = f"{done}/{total} "
+        self._text = text
+
+    def _tell(self) -> None:
+        line = f"{self._step}: {self._amount}{self._text}".rstrip(": ")
+        print(f"{line} ...", file=sys.stderr, flush=True)
+
+    def stop(self) -> None:
+        """No line for a step that has not taken long yet."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def finish(self) -> None:
+        self.stop()
         seconds = time.monotonic() - self._started
         if self._step and seconds >= LONG:
             print(f"{self._step}: {self._amount}in {seconds:.0f} s", file=sys.stderr, flush=True)
         self._step = ""
+
+
+def steps_of(show: Show, otherwise: str) -> Callable[[str], None]:
+    """What is told of lines "STEP: what about it": each of its steps, and `otherwise` for a line that names none."""
+
+    def told(line: str) -> None:
+        step, colon, text = line.partition(": ")
+        show(step if colon else otherwise, text=text if colon else line)
+
+    return told
 
 
 def report(result: BaseModel, json: bool, *tables: Table, data: DataSummary | None = None) -> None:
@@ -148,6 +181,19 @@ def rows_table(title: str, rows: Sequence[tuple[str, object]]) -> Table:
 def number(value: float | None, digits: int = 0, unit: str = "") -> str:
     """A number with its thousands apart, or a dash."""
     return "-" if value is None else f"{value:,.{digits}f}".replace(",", " ") + (f" {unit}" if unit else "")
+
+
+#: Intervals of a period that are shown.
+SHOWN_INTERVALS = 6
+
+
+def cycles(mean: Fraction | None, intervals: Sequence[int]) -> str:
+    """A mean number of cycles, and the intervals that it is of where they differ."""
+    if mean is None or len(intervals) < 2:
+        return number(None if mean is None else float(mean))
+    more = ", ..." if len(intervals) > SHOWN_INTERVALS else ""
+    turns = ", ".join(number(interval) for interval in intervals[:SHOWN_INTERVALS])
+    return f"{number(float(mean), 0 if mean.denominator == 1 else 2)} on average ({turns}{more} in turn)"
 
 
 def note(text: str) -> None:

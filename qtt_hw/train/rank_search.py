@@ -36,6 +36,7 @@ from qtt_hw.tt.svd import tt_svd
 from rtl_gen.families import Device
 from rtl_gen.plan.search import DoesNotFit
 from rtl_gen.plan.search import plan as make_plan
+from rtl_gen.prediction import number_of
 
 __all__ = ["Cost", "Front", "Point", "RankSearch", "alike"]
 
@@ -61,7 +62,7 @@ class Cost:
     macs : int
     """
 
-    cycles: int | None
+    cycles: int | float | None
     brams: int | None
     macs: int
 
@@ -85,7 +86,7 @@ class Point:
 
     ranks: dict[str, tuple[int, ...]]
     accuracy: float
-    cycles: int | None
+    cycles: int | float | None
     brams: int | None
     macs: int
     parameters: int
@@ -124,6 +125,8 @@ class RankSearch:
     steps : int
         Of training after ranks are cut, before the accuracy is taken.
     lr : float
+    planning : callable, optional
+        Told what the planner does, one line at a time.
     """
 
     network: nn.Module
@@ -132,6 +135,7 @@ class RankSearch:
     device: Device
     steps: int = 50
     lr: float = 1e-3
+    planning: Callable[[str], None] | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -209,10 +213,10 @@ class RankSearch:
         how = self.config.quant or QuantSection()
         graph = untrained_graph(network, self.spec, self.splits.labels, how, self.config.name)
         try:
-            plan = make_plan(graph, self.device)
+            plan = make_plan(graph, self.device, progress=self.planning)
         except DoesNotFit:
             return Cost(None, None, graph.macs())
-        return Cost(plan.cycles, plan.brams, graph.macs())
+        return Cost(number_of(plan.cycles), plan.brams, graph.macs())
 
     def check(self) -> None:
         """Raise ValueError when nothing can be compressed, a layer is not there, or the network cannot be lowered."""

@@ -21,6 +21,8 @@ class Interrupted(RuntimeError):
 class StopSignals:
     """While entered, SIGINT and SIGTERM only set `received`; a second one acts as it did before. Ignored ones stay so.
 
+    One that was ignored before (nohup, or a script's `&`) stays ignored.
+
     Parameters
     ----------
     patient : bool
@@ -45,9 +47,8 @@ class StopSignals:
         # Python delivers signals to the main thread only; elsewhere the owner of that thread decides.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                if signal.getsignal(number) is signal.SIG_IGN:  # started so, as by nohup
-                    continue
-                self._before[number] = signal.signal(number, self._handle)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(

@@ -257,13 +257,18 @@ class RingSpec(WindowSpec):
     def ring_width(self) -> int:
         return self.in_width * self.x.format.bits
 
+    @property
+    def control_luts(self) -> int:
+        """Of sequencer and walker, whatever their widths are."""
+        return 300
+
     def reducer_resources(self) -> Resources:
         """Of what takes the words of a step."""
         return Resources(luts=self.out_width * self.accumulator_bits * 2)
 
     def resources(self) -> Resources:
         ring, width, memory = self.folding.ring, self.ring_width, self.family.memory
-        luts = 300 + 14 * self.walk.pointer_bits + sum(a.out_size for a in self.geometry.axes)
+        luts = self.control_luts + 14 * self.walk.pointer_bits + sum(a.out_size for a in self.geometry.axes)
         buffer = Resources(brams=memory.blocks(ring, width), luts=luts + memory.luts(ring, width))
         return buffer + self.reducer_resources() + self.output_resources()
 

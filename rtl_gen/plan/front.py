@@ -11,11 +11,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from ctypes import c_double, c_int64
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
+from rtl_gen.compiled import load_library
 from rtl_gen.families import Resources
 from rtl_gen.kinds.choices import Choice, JoinChoices, Lanes, StageChoices, readable
 
@@ -115,33 +121,47 @@ Taken = dict[str, tuple[str, tuple[Choice, ...]]]
 def _added(front: Front, costs: NDArray[np.int64], budget: Budget) -> Front:
     """Every point of a front with every choice (cycles, dsps, brams, luts) added, the choices fastest."""
     dsps, brams = budget.counted
-    rest = costs[:, 3].astype(np.float64) if budget.luts is not None else costs[:, 1:] @ np.array(budget.prices)
     return Front(
         np.add.outer(front.dsps, dsps * costs[:, 1]).ravel(),
         np.add.outer(front.brams, brams * costs[:, 2]).ravel(),
-        np.add.outer(front.rest, rest).ravel(),
+        np.add.outer(front.rest, _rest(costs, budget)).ravel(),
     )
+
+
+def _rest(costs: NDArray[np.int64], budget: Budget) -> NDArray[np.float64]:
+    """Of choices (cycles, dsps, brams, luts): LUTs, or the price of everything."""
+    return costs[:, 3].astype(np.float64) if budget.luts is not None else costs[:, 1:] @ np.array(budget.prices)
+
+
+def _extended(parts: Sequence[tuple[Front, NDArray[np.int64]]], budget: Budget) -> Front | None:
+    """The points within the budget that no other beats, of every front with each of its choices added."""
+    counted_dsps, counted_brams = budget.counted
+    most_dsps = max(int(front.dsps.max() + counted_dsps * costs[:, 1].max()) for front, costs in parts)
+    most_brams = max(int(front.brams.max() + counted_brams * costs[:, 2].max()) for front, costs in parts)
+    rows = most_dsps + 1 if budget.dsps is None else min(most_dsps, budget.dsps) + 1
+    columns = most_brams + 1 if budget.brams is None else min(most_brams, budget.brams) + 1
+    if rows < 1 or columns < 1:
+        return None
+    least = np.full(rows * columns, math.inf)
+    for front, costs in parts:
+        dsps, brams, rest = counted_dsps * costs[:, 1], counted_brams * costs[:, 2], _rest(costs, budget)
+        most = math.inf if budget.luts is None else float(budget.luts)
+        _library().extend(
+            *(front.dsps, front.brams, front.rest, len(front), dsps, brams, rest, len(costs)),
+            *(rows, columns, most, least),
+        )
+    dsps, brams, rest = np.empty(least.size, np.int64), np.empty(least.size, np.int64), np.empty(least.size)
+    count = _library().unbeaten(least, rows, columns, dsps, brams, rest)
+    return Front(dsps[:count].copy(), brams[:count].copy(), rest[:count].copy()) if count else None
+
+
+#: A choice that costs nothing.
+_NONE = np.zeros((1, 4), np.int64)
 
 
 def _pruned(parts: Sequence[Front], budget: Budget) -> Front | None:
     """The points within the budget that no other beats, each once."""
-    d, b, rest = (np.concatenate([getattr(f, n) for f in parts]) for n in ("dsps", "brams", "rest"))
-    inside = np.ones(len(d), dtype=bool)
-    for values, limit in ((d, budget.dsps), (b, budget.brams), (rest, budget.luts)):
-        if limit is not None:
-            inside &= values <= limit
-    if not inside.any():
-        return None
-    d, b, rest = d[inside], b[inside], rest[inside]
-    rows, columns = int(d.max()) + 1, int(b.max()) + 1
-    flat = np.full(rows * columns, math.inf)
-    np.minimum.at(flat, d * columns + b, rest)
-    least = flat.reshape(rows, columns)
-    below = np.full((rows + 1, columns + 1), math.inf)
-    below[1:, 1:] = np.minimum.accumulate(np.minimum.accumulate(least, axis=0), axis=1)
-    # A cell is kept when nothing with fewer DSPs or block RAMs has as little of the rest.
-    kept = np.nonzero(least < np.minimum(below[:-1, 1:], below[1:, :-1]))
-    return Front(kept[0], kept[1], least[kept])
+    return _extended([(front, _NONE) for front in parts], budget)
 
 
 def _merged(alternatives: Iterable[tuple[Lanes, Front]], budget: Budget) -> Fronts:
@@ -151,6 +171,19 @@ def _merged(alternatives: Iterable[tuple[Lanes, Front]], budget: Budget) -> Fron
         parts.setdefault(lanes, []).append(front)
     found = {lanes: fronts_[0] if len(fronts_) == 1 else _pruned(fronts_, budget) for lanes, fronts_ in parts.items()}
     return {lanes: front for lanes, front in found.items() if front is not None}
+
+
+_INTEGERS, _FLOATS = (ndpointer(kind, ndim=1, flags="C_CONTIGUOUS") for kind in (np.int64, np.float64))
+_TABLES = [_INTEGERS, _INTEGERS, _FLOATS]
+
+
+@cache
+def _library() -> Any:
+    library = load_library(Path(__file__).with_name("front.cpp"))
+    library.extend.argtypes = [*_TABLES, c_int64, *_TABLES, c_int64, c_int64, c_int64, c_double, _FLOATS]
+    library.extend.restype = None
+    library.unbeaten.argtypes, library.unbeaten.restype = [_FLOATS, c_int64, c_int64, *_TABLES], c_int64
+    return library
 
 
 def _point(front: Front, index: int) -> Point:
@@ -187,12 +220,9 @@ class _StageStep:
         return fast, costs[fast]
 
     def _front(self, width: int) -> Front | None:
-        parts = []
-        for lanes, front in self.behind.items():
-            _, costs = self._costs(width, lanes)
-            if len(costs):
-                parts.append(_added(front, costs, self.limits.budget))
-        return _pruned(parts, self.limits.budget) if parts else None
+        parts = [(front, self._costs(width, lanes)[1]) for lanes, front in self.behind.items()]
+        parts = [(front, costs) for front, costs in parts if len(costs)]
+        return _extended(parts, self.limits.budget) if parts else None
 
     def trace(self, reads: Lanes, target: Point) -> tuple[Choice, Lanes, Point]:
         """The choice that led to a point, and the point behind it that it was added to."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from qtt_hw.errors import named
 from qtt_hw.files import write_file
@@ -16,6 +17,7 @@ from qtt_hw.reading import read_json
 from qtt_hw.window import MOST_CHANNELS
 from rtl_gen.families import Family, device, family_of
 from rtl_gen.kinds import Folding, Spec, spec_of
+from rtl_gen.prediction import Mean, Prediction, number_of
 from rtl_gen.topology import SOURCE, Topology, compatible
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "hardware_of",
     "is_plan",
     "load_plan",
+    "most_cycles",
+    "rate_of",
     "save_plan",
     "stage_specs",
 ]
@@ -110,21 +114,27 @@ class PathPlan(BaseModel):
     luts: Count | None
 
 
+#: Versions of the plan file that are read; version 1 knew one interval and the latency, where intervals do not differ.
+VERSIONS = (1, 2)
+
+
 class Plan(BaseModel):
     """A folding of a whole network.
 
     Attributes
     ----------
-    cycles : int
-        Predicted initiation interval: last output to last output, once periodic.
-    latency : int
-        Predicted cycles from the first input to the last output.
+    version : int
+        2 is written. Of version 1 the prediction's transient is not known.
+    predicted : Prediction
+        The end of every inference.
     utilization : float
-        Part of the interval in which the busiest stage multiplies.
+        Part of the cycles in which the busiest stage multiplies.
     multipliers : int
         That form the products of a cycle, of all stages together; lanes that shift have none.
     dsps, brams, luts : int
         Predicted MULT18X18D, DP16KD and LUT-like cells.
+    link_luts : int
+        Of `luts`, what forks, splitters and gatherers between the stages take; version 1 did not count them.
     rom_bits : int
         Weights in ROM.
     fifos : tuple of FifoPlan
@@ -135,23 +145,58 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    version: int = 1
+    version: Literal[1, 2] = 2
     model: str
     device: str
     clock_mhz: float = Field(gt=0, le=1e6, strict=True)
     input_lanes: int = Field(ge=1, le=MOST_CHANNELS, strict=True)
-    cycles: int
-    latency: int
+    predicted: Prediction
     bottleneck: str
     utilization: float
     multipliers: Count
     dsps: Count
     brams: Count
     luts: Count
+    link_luts: Count = 0
     rom_bits: Count
     stages: tuple[StagePlan, ...]
     fifos: tuple[FifoPlan, ...] = ()
     paths: tuple[PathPlan, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, given: Any) -> Any:
+        """Of a known version; cycles and latency stand in JSON for those who read it, and must be the prediction's."""
+        if not isinstance(given, dict):
+            return given
+        rest = {name: value for name, value in given.items() if name not in ("cycles", "latency")}
+        version = given.get("version", 1 if "predicted" not in given else 2)
+        if version not in VERSIONS or isinstance(version, bool):
+            known = " and ".join(map(str, VERSIONS))
+            raise ValueError(f"version: {version!r} is not known, {known} are read; plan again with qtt plan")
+        if version == 1 and "predicted" not in given:
+            absent = [name for name in ("cycles", "latency") if name not in given]
+            if absent:
+                raise ValueError(f"{absent[0]}: Field required")
+            return rest | {"version": 1, "predicted": {"interval": given["cycles"], "latency": given["latency"]}}
+        if len(rest) < len(given):
+            predicted = Prediction.model_validate(given.get("predicted"))
+            for name, wanted in (("cycles", number_of(predicted.mean)), ("latency", predicted.latency)):
+                if name in given and given[name] != wanted:
+                    raise ValueError(f"{name}: {given[name]!r} is given, that of the prediction is {wanted}")
+        return rest
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def cycles(self) -> Mean:
+        """Mean number of cycles from one inference's end to the next, once the intervals repeat."""
+        return self.predicted.mean
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def latency(self) -> int:
+        """Cycles from the first input to the last output of the first inference."""
+        return self.predicted.latency
 
     @property
     def chosen_paths(self) -> dict[str, str]:
@@ -165,7 +210,19 @@ class Plan(BaseModel):
 
     @property
     def frames_per_second(self) -> float:
-        return self.clock_mhz * 1e6 / self.cycles
+        """At the plan's clock, by the mean of the intervals."""
+        return rate_of(self.clock_mhz, self.cycles)
+
+
+def rate_of(clock_mhz: float, cycles: Fraction | int) -> float:
+    """Frames a second of a design that takes so many cycles for each, on average."""
+    return clock_mhz * 1e6 * cycles.denominator / cycles.numerator
+
+
+def most_cycles(clock_mhz: float, fps: float) -> int:
+    """The greatest whole number of cycles at which a design makes so many frames a second; 0 when none does."""
+    near = int(clock_mhz * 1e6 / fps)  # of a rounded quotient
+    return next((n for n in (near + 1, near) if n > 0 and rate_of(clock_mhz, n) >= fps), max(near - 1, 0))
 
 
 def stage_specs(graph: Graph, foldings: Sequence[tuple[str, Folding]], family: Family) -> list[Spec]:

@@ -3,30 +3,30 @@
 For a given number of cycles the Pareto fronts of the chain (`rtl_gen.plan.front`) say whether any folding, along any
 of the paths that are free to choose, fits the device's DSPs, block RAMs and LUTs at once; the cycles are bisected.
 
-The FIFOs of sums are counted once their depths are known, which is when all else is chosen: what they are expected to
-take is kept free beforehand, and where they take more, the search is done again with that much kept free.
+The FIFOs of sums are counted once their depths are known, and with them forks and changes of width, which is when all
+else is chosen: what FIFOs are expected to take is kept free beforehand, and where more is taken than there is, the
+search is done again with that much kept free.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from qtt_hw.graph import INPUT, Graph
-from rtl_gen.cycles import Prediction, predict
-from rtl_gen.depths import FifoDepth, fifo_depths
-from rtl_gen.families import Device, Family, Resources, family_of
+from rtl_gen.families import Device, Resources, family_of
 from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds import Folding, Spec, kind_of, spec_of
+from rtl_gen.plan.derive import beside_stages, derived
 from rtl_gen.plan.front import Slot, Solution, solve
 from rtl_gen.plan.limits import budget_of, shares_of, slowest
-from rtl_gen.plan.plan import FifoPlan, PathPlan, Plan, StagePlan, stage_specs
+from rtl_gen.plan.plan import PathPlan, Plan, most_cycles, stage_specs
 from rtl_gen.plan.problem import Alternatives, Problem, along
 from rtl_gen.plan.refusal import DoesNotFit, larger_than, too_small
-from rtl_gen.topology import SOURCE, Topology
+from rtl_gen.prediction import number_of
 
-__all__ = ["Alternatives", "DoesNotFit", "along", "fits", "plan", "plan_of"]
+__all__ = ["Alternatives", "DoesNotFit", "along", "fits", "plan"]
 
 #: Searches for a plan, each of which leaves room for the FIFOs of the one before.
 ATTEMPTS = 4
@@ -46,7 +46,7 @@ def _fastest(
     while low < high * 0.995:
         middle = int(math.sqrt(low * high))
         if progress is not None:
-            progress(f"between {low} and {high} cycles")
+            progress(f"search: between {low} and {high} cycles")
         found = solve(problem.items, middle, budget)
         if found is None:
             low = max(middle, low + 1)
@@ -72,56 +72,6 @@ def _on_dsps(graph: Graph, foldings: Mapping[str, Folding], device: Device, rese
         if max(shares_of(sum(trial.values(), reserved), device).values(), default=0.0) <= 1.0:
             found[name], costs = folding, trial
     return found
-
-
-def plan_of(
-    graph: Graph,
-    specs: Sequence[Spec],
-    fifos: Sequence[FifoPlan],
-    prediction: Prediction,
-    in_lanes: int,
-    device: Device,
-    clock_mhz: float,
-    paths: Sequence[PathPlan] = (),
-) -> Plan:
-    """The plan file's content for the given stages and FIFOs."""
-    each = [spec.resources() for spec in specs]
-    total = sum(each, family_of(device).overhead) + _of_fifos(fifos)
-    bottleneck = max(specs, key=lambda s: s.cycles)
-    return Plan(
-        model=graph.name,
-        device=device.name,
-        clock_mhz=clock_mhz,
-        input_lanes=in_lanes,
-        cycles=prediction.interval,
-        latency=prediction.latency,
-        bottleneck=bottleneck.node.name,
-        utilization=round(bottleneck.cycles / prediction.interval, 6),
-        multipliers=sum(s.multipliers for s in specs),
-        dsps=total.dsps,
-        brams=total.brams,
-        luts=total.luts,
-        rom_bits=sum(s.rom_bits for s in specs),
-        stages=tuple(
-            StagePlan(
-                stage=s.node.name,
-                folding=s.folding,
-                cycles=s.cycles,
-                multipliers=s.multipliers,
-                dsps=r.dsps,
-                brams=r.brams,
-                luts=r.luts,
-                rom_bits=s.rom_bits,
-            )
-            for s, r in zip(specs, each, strict=True)
-        ),
-        fifos=tuple(fifos),
-        paths=tuple(paths),
-    )
-
-
-def _of_fifos(fifos: Sequence[FifoPlan]) -> Resources:
-    return sum((Resources(brams=fifo.brams, luts=fifo.luts) for fifo in fifos), Resources())
 
 
 def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Device) -> list[PathPlan]:
@@ -181,9 +131,11 @@ def plan(
     DoesNotFit
         By how much, and the nearest plan that does.
     """
+    if progress is not None:
+        progress("search: the foldings of every stage")
     problem = Problem.of(graph, alternatives or {}, family_of(device))
     reserved = _expected_fifos(problem)
-    target = None if fps is None else int(clock_mhz * 1e6 / fps)
+    target = None if fps is None else most_cycles(clock_mhz, fps)
     aim, nearest = fps, None
     for _ in range(ATTEMPTS):
         try:
@@ -193,23 +145,23 @@ def plan(
                 raise
             break
         if max(shares_of(_total(found, device), device).values(), default=0.0) > 1.0:
-            fifos = _of_fifos(found.fifos)
-            reserved = Resources(brams=max(reserved.brams, fifos.brams), luts=max(reserved.luts, fifos.luts))
+            beside = beside_stages(found)
+            reserved = Resources(brams=max(reserved.brams, beside.brams), luts=max(reserved.luts, beside.luts))
             continue
-        if aim is None or target is None or found.cycles <= target:
+        if aim is None or fps is None or target is None or found.frames_per_second >= fps:
             return found
         # Stages that wait for each other take longer than the slowest by itself: aim as much higher.
         nearest = found if nearest is None or found.cycles < nearest.cycles else nearest
-        aim *= max(found.cycles / target, 1.001)
+        aim *= max(float(found.cycles / target), 1.001)
     if nearest is not None:
         raise DoesNotFit(
             f"{graph.name}: {fps:g} frames a second at {clock_mhz:g} MHz are not reached on {device.name}: the nearest "
-            f"plan takes {nearest.cycles} cycles, {nearest.frames_per_second:.1f} frames a second; its "
+            f"plan takes {number_of(nearest.cycles)} cycles, {nearest.frames_per_second:.1f} frames a second; its "
             f"busiest stage is {nearest.bottleneck}; ask for less{larger_than(device)}"
         )
     largest = max(found.fifos, key=lambda fifo: (fifo.brams, fifo.luts))
     raise DoesNotFit(
-        f"{graph.name}: the FIFOs of its sums take {fifos.brams} block RAMs and {fifos.luts} LUTs, "
+        f"{graph.name}: what stands between its stages takes {beside.brams} block RAMs and {beside.luts} LUTs, "
         f"which do not fit {device.name} beside its stages; most of it is {largest.brams} block RAMs and "
         f"{largest.luts} LUTs at {largest.stage}; use fewer activation bits{larger_than(device)}"
     )
@@ -231,7 +183,7 @@ def _planned(
 ) -> Plan:
     """A plan whose stages leave `reserved` of the device to the FIFOs."""
     if fps is not None:
-        wanted = int(clock_mhz * 1e6 / fps)
+        wanted = most_cycles(clock_mhz, fps)
         solution = solve(problem.items, wanted, budget_of(device, reserved))
         if solution is None:
             wish = f"{fps:g} frames a second at {clock_mhz:g} MHz"
@@ -248,44 +200,8 @@ def _planned(
     foldings = _on_dsps(graph, problem.foldings(solution), device, reserved)
     family = family_of(device)
     specs = stage_specs(graph, [(n.name, foldings[n.name]) for n in graph.nodes if not n.relabels], family)
-    topology = Topology.of(graph)
-    widest = max(specs[reader.stage].in_width for reader in topology.readers[SOURCE])
-    in_lanes = max(lanes for lanes in solution.reads if lanes <= widest)
-    classes = math.prod(graph.output.shape)
-
-    def predicting(inferences: float) -> None:
-        if progress is not None:
-            progress(f"predicting cycles: {inferences:.1f} inferences")
-
-    def deepening(done: int, sums: int) -> None:
-        if progress is not None:
-            progress(f"depths of FIFOs: {done} of {sums}")
-
-    depths = fifo_depths(specs, in_lanes, topology, classes=classes, progress=deepening)
-    topology = topology.with_fifos({depth.reader: depth.full for depth in depths})
-    fifos = [_fifo_plan(graph, specs, in_lanes, topology, depth, family) for depth in depths]
-    prediction = predict(specs, in_lanes, classes=classes, topology=topology, progress=predicting)
     costs = _path_costs(problem, solution, wanted, device) if chosen else []
-    return plan_of(graph, specs, fifos, prediction, in_lanes, device, clock_mhz, costs)
-
-
-def _fifo_plan(
-    graph: Graph, specs: Sequence[Spec], in_lanes: int, topology: Topology, depth: FifoDepth, family: Family
-) -> FifoPlan:
-    """The FIFO of a sum as the plan file has it."""
-    node, source = specs[depth.reader.stage].node, topology.reads[depth.reader.stage][depth.reader.input]
-    lanes = in_lanes if source == SOURCE else specs[source].folding.lanes
-    width = lanes * graph.edges[node.inputs[depth.reader.input]].format.bits
-    cost = fifo_resources(depth.full, width, family)
-    return FifoPlan(
-        stage=node.name,
-        input=depth.reader.input,
-        least=depth.least,
-        depth=depth.full,
-        width=width,
-        brams=cost.brams,
-        luts=cost.luts,
-    )
+    return derived(graph, specs, device.name, clock_mhz, costs, progress=progress)
 
 
 def _expected_fifos(problem: Problem) -> Resources:

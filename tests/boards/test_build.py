@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Requantizer(Format(16, True, 0), 3),
     )
     graph = Graph("../the head", input_spec(SHAPE, offset=128, format=Format(8, True, 7)), (head,))
-    path = tmp_path_factory.mktemp("head") / "build"
+    path = tmp_path_factory.mktemp("head") / "a b'c\"d$(e);f#g%h&ü" / "build"  # of a name that is hard on tools
     emit(graph, path, plan(graph, device("ecp5-85f")))
     return path
 

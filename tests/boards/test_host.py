@@ -5,7 +5,8 @@ import pytest
 
 import boards
 from boards.host import Driver
-from rtl_gen.manifest import InputPort, Manifest, OutputPort, Predicted, Sources
+from rtl_gen.manifest import InputPort, Manifest, OutputPort, Sources
+from rtl_gen.prediction import Prediction
 
 
 def manifest(interval: int = 100, lanes: int = 3) -> Manifest:
@@ -19,7 +20,7 @@ def manifest(interval: int = 100, lanes: int = 3) -> Manifest:
         input=InputPort(lanes=lanes, lane_bits=4, signed=True, words=2),
         output=OutputPort(value_bits=16, words=3),
         plan="plan.json",
-        predicted=Predicted(interval=interval, latency=interval),
+        predicted=Prediction(interval=interval, latency=interval),
     )
 
 

@@ -6,7 +6,8 @@ import pytest
 
 import boards
 from boards.top import BoardTop, board_verilog, receiver_queue
-from rtl_gen.manifest import InputPort, Manifest, OutputPort, Predicted, Sources
+from rtl_gen.manifest import InputPort, Manifest, OutputPort, Sources
+from rtl_gen.prediction import Prediction
 
 
 def manifest(interval, latency):
@@ -20,7 +21,7 @@ def manifest(interval, latency):
         input=InputPort(lanes=8, lane_bits=1, signed=False, words=100),
         output=OutputPort(value_bits=16, words=6),
         plan="plan.json",
-        predicted=Predicted(interval=interval, latency=latency),
+        predicted=Prediction(interval=interval, latency=latency),
     )
 
 

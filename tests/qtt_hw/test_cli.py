@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pytest
@@ -480,7 +482,7 @@ def test_a_plan_of_another_model_is_refused(qtt: Qtt, qtt_file: Path, tmp_path: 
     path.write_text(TOML.replace("widths = [4, 4]", "widths = [4]").replace("[2, 1]", "[2]"))
     assert qtt("plan", path, "-o", plan).code == 0
     line = qtt.refuses("emit", qtt_file, "--plan", plan, "-o", tmp_path / "build")
-    assert "the plan does not belong to small" in line
+    assert f"{plan}: model: it is a plan of other, not of small" in line
     plan.write_text("{")
     assert str(plan) in qtt.refuses("emit", qtt_file, "--plan", plan, "-o", tmp_path / "build")
     assert not (tmp_path / "build").exists()
@@ -543,6 +545,60 @@ def test_long_steps_leave_a_line_where_there_is_no_terminal(
     assert found.err.splitlines() == ["first: 2/2 in 0 s", "printed", "second: in 0 s"]
 
 
+class _Timer:
+    """In place of threading.Timer: goes off when it is told to."""
+
+    started: ClassVar[list[_Timer]] = []
+
+    def __init__(self, seconds: float, action: Callable[[], None]) -> None:
+        self.seconds, self.action, self.daemon, self.cancelled = seconds, action, False, False
+
+    def start(self) -> None:
+        self.started.append(self)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def test_a_step_that_takes_long_is_named_while_it_lasts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two seconds after it has begun, off a terminal, whether it tells of progress or not; not after it has ended."""
+    monkeypatch.setattr(show.threading, "Timer", _Timer)
+    monkeypatch.setattr(_Timer, "started", [])
+    with pytest.raises(ValueError, match="broken"), show.progress() as step:
+        told = show.steps_of(step, "plan")
+        told("search: between 17 and 99 cycles")
+        (search,) = _Timer.started
+        told("search: between 17 and 40 cycles")
+        assert (search.seconds, search.daemon) == (2.0, True) and _Timer.started == [search]
+        search.action()
+        told("depths of FIFOs: 1 of 3")
+        assert search.cancelled
+        told("something")
+        raise ValueError("broken")
+    assert all(timer.cancelled for timer in _Timer.started) and len(_Timer.started) == 3
+    assert capsys.readouterr().err.splitlines() == ["search: between 17 and 40 cycles ..."]
+
+
+@pytest.mark.parametrize("verb", ["plan", "emit"])
+def test_planning_names_its_steps(
+    qtt: Qtt, qtt_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    steps: list[str] = []
+
+    @contextlib.contextmanager
+    def recorded() -> Iterator[Callable[..., None]]:
+        yield lambda step, done=0, total=0, text="": steps.append(step)
+
+    monkeypatch.setattr("qtt_hw.cli.hardware.progress", recorded)
+    monkeypatch.setattr("rtl_gen.cycles.ROUNDS", 5)
+    assert qtt(verb, qtt_file, "-o", tmp_path / "out").code == 0
+    found = list(dict.fromkeys(steps))
+    assert found[:3] == [verb, "search", "prediction of cycles"]
+
+
+@pytest.mark.usefixtures("default_signals")
 def test_sigterm_removes_what_is_half_written(
     qtt: Qtt, qtt_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -557,6 +613,7 @@ def test_sigterm_removes_what_is_half_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("default_signals")
 @pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
 def test_a_signal_in_the_middle_of_emission_is_one_line_and_leaves_nothing(
     qtt_file: Path, tmp_path: Path, number: signal.Signals, word: str
@@ -570,3 +627,16 @@ def test_a_signal_in_the_middle_of_emission_is_one_line_and_leaves_nothing(
         out, err = child.communicate(timeout=120)
     assert (child.returncode, out, err) == (128 + number, "", f"qtt: {word}\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("default_signals")
+def test_a_sigterm_that_was_ignored_stays_ignored(
+    qtt: Qtt, qtt_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rtl_gen.emit
+
+    save = rtl_gen.emit.save_plan
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    monkeypatch.setattr(rtl_gen.emit, "save_plan", lambda *given: (os.kill(os.getpid(), signal.SIGTERM), save(*given)))
+    qtt("emit", qtt_file, "-o", tmp_path / "build")
+    assert (tmp_path / "build" / "manifest.json").is_file()

@@ -281,6 +281,49 @@ def test_average_is_exact_for_every_sum(fmt: Format, counts: tuple[int, ...]) ->
         assert result.tolist() == [half_up(Fraction(int(s), n)) for s in sums]
 
 
+def searched_average(x: Format, counts: tuple[int, ...]) -> tuple[int, list[int], list[int]] | None:
+    """(shift, m, b) of the least shift, by trying every sum of every count at every shift."""
+    for shift in range(40):
+        m = [((1 << shift) + n - 1) // n for n in counts]
+        if max(m) >= 1 << 23:
+            return None
+        b = []
+        for n, factor in zip(counts, m, strict=True):
+            sums = np.arange(x.minimum * n, x.maximum * n + 1, dtype=np.int64)
+            exact = (2 * sums + n) // (2 * n)
+            product = sums * factor + ((1 << shift) >> 1)
+            low = int(((exact << shift) - product).max())
+            high = int((((exact + 1) << shift) - 1 - product).min())
+            if low > high:
+                break
+            b.append(min(max(0, low), high))
+        else:
+            return shift, m, b
+    return None
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 5, 8, 10])
+@pytest.mark.parametrize("kind", ["unsigned", "signed", "narrow"])
+def test_average_is_that_of_the_search_over_every_sum(bits: int, kind: str) -> None:
+    if bits == 1 and kind != "unsigned":
+        pytest.skip("a signed format has at least two bits")
+    fmt = Format(bits, kind != "unsigned", 0, narrow=kind == "narrow")
+    several = [(27, 18, 12, 8), (9, 6, 4), (100, 1), (64, 48, 36), (2, 3, 5, 7, 11)]
+    for counts in [*((n,) for n in range(1, 20)), *several]:
+        wanted = searched_average(fmt, counts)
+        if wanted is None:
+            with pytest.raises(ValueError, match=r"no exact 24-bit reciprocal for an average over \(.*\) of 1\d-bit"):
+                average_requantizer(fmt, counts)
+            continue
+        found = average_requantizer(fmt, counts)
+        assert wanted == (found.shift, list(found.multiplier or ()), list(found.offset or ())), counts
+
+
+def test_average_over_a_large_map_looks_at_no_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np, "arange", None)
+    assert average_requantizer(Format(8, False, 0), (32**3, 16**3)).shift == 15
+
+
 def test_average_refuses_what_has_no_taps() -> None:
     with pytest.raises(ValueError, match="at least one valid tap, got 0"):
         average_requantizer(Format(8, True, 0), (0,))

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from qtt_hw.graph import Reshape
-from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
 from rtl_gen.families import ECP5, device
 from rtl_gen.kinds import spec_of
+from rtl_gen.plan.derive import derived
 from rtl_gen.plan.plan import Plan
-from rtl_gen.plan.search import plan, plan_of
+from rtl_gen.plan.search import plan
 from sim.cosim import cosim
 
 #: Part of a trail at a time: several trail groups, results of one value, rings of few lanes.
@@ -29,8 +29,7 @@ def narrowed(network, found: Plan) -> Plan:
     chain = [s.folding.model_copy(update={**NARROW.get(s.stage, {}), "ring": 300}) for s in found.stages]
     nodes = [node for node in network.nodes if not isinstance(node, Reshape)]
     specs = [spec_of(n, (network.input_of(n),), folding, ECP5) for n, folding in zip(nodes, chain, strict=True)]
-    prediction = predict(specs, 4, classes=5)
-    return plan_of(network, specs, (), prediction, 4, device("ecp5-25f"), 100.0)
+    return derived(network, specs, "ecp5-25f", 100.0)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def test_build_folder(network, tmp_path):
     for name in ("design.v", "primitives_sim.v", "primitives_ecp5.v"):
         assert "without any condition" in (tmp_path / "build" / name).read_text().splitlines()[0]
     assert "module qtt_top__" in text and "\\qtt_top" not in text
-    assert manifest.predicted.interval == found.cycles
+    assert manifest.predicted == found.predicted
     assert not [p for p in tmp_path.iterdir() if p.name != "build"]
 
 

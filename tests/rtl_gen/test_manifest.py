@@ -10,6 +10,7 @@ from rtl_gen.emit import emit
 from rtl_gen.families import device
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.search import plan
+from rtl_gen.prediction import Prediction
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,19 @@ def test_a_manifest_is_read(build: Path) -> None:
     assert [tap.stage for tap in manifest.taps][:2] == ["conv", "pool"]
 
 
+def test_version_1_is_read_with_its_one_interval(build: Path, tmp_path: Path) -> None:
+    whole = json.loads((build / "manifest.json").read_text())
+    for name in ("design.v", "primitives_sim.v", "model.qtt"):
+        (tmp_path / name).write_bytes((build / name).read_bytes())
+    old = whole | {"version": 1, "predicted": {"interval": 9, "latency": 8}}
+    (tmp_path / "manifest.json").write_text(json.dumps(old))
+    found = Manifest.load(tmp_path)
+    assert (found.version, found.predicted) == (1, Prediction(ends=(8,), intervals=(9,)))
+    (tmp_path / "manifest.json").write_text(json.dumps(whole | {"predicted": {"interval": 9.5, "latency": 8}}))
+    with pytest.raises(ValueError, match=r"manifest\.json: predicted\.intervals\.0: Input should be a valid integer"):
+        Manifest.load(tmp_path)
+
+
 def test_faults_name_the_file_and_the_field(build: Path, tmp_path: Path) -> None:
     whole = json.loads((build / "manifest.json").read_text())
 
@@ -35,8 +49,8 @@ def test_faults_name_the_file_and_the_field(build: Path, tmp_path: Path) -> None
 
     with pytest.raises(ValueError, match=r"manifest\.json: input\.lanes: .*greater than or equal to 1, got 0$"):
         Manifest.load(written({**whole, "input": {**whole["input"], "lanes": 0}}))
-    with pytest.raises(ValueError, match=r"manifest\.json: version: Input should be 1, got 2$"):
-        Manifest.load(written({**whole, "version": 2}))
+    with pytest.raises(ValueError, match=r"manifest\.json: version: Input should be 1 or 2, got 3$"):
+        Manifest.load(written({**whole, "version": 3}))
     with pytest.raises(ValueError, match=r"manifest\.json: colour: Extra inputs are not permitted"):
         Manifest.load(written({**whole, "colour": "blue"}))
     with pytest.raises(ValueError, match=r"manifest\.json: names design\.v, which is not there$"):

@@ -34,7 +34,16 @@ class Design:
     fickle: bool = False  # the output changes while it waits
     lose: int = -1  # input word that is taken and dropped
     repeat: bool = False  # an output word too much after each sample
+    rules: bool = False  # the first word's low lane says which rule is broken: MODES
+    unset: bool = False  # a register that nothing sets changes a logit
+    peeking: bool = False  # so does the payload before it is valid for the first time
+    chatty: bool = False  # prints, and not whole lines
     extra_wait: int = 0
+    late_at: int = -1  # sample that comes a cycle later
+
+
+#: What `Design.rules` breaks, by the first integer of the first sample.
+MODES = ("none", "fell", "changed", "deadlock", "surplus", "left")
 
 
 def graph() -> Graph:
@@ -78,7 +87,9 @@ def verilog(design: Design) -> str:
         else ""
     )
     fickle = "{16'd0, ^age}" if design.fickle else "17'd0"
-    words = 3 + int(design.repeat)
+    words = f"3 + {int(design.repeat)}"
+    broken = [f"mode == 4'd{number}" if design.rules else "1'b0" for number in range(len(MODES))]
+    chatter = "$write(\"qtt %c%c samples done: 7\", 8'd0, 8'd255);" if design.chatty else ""
     return f"""
 module qtt_top(input clk, input rst, input [11:0] i__payload, input i__valid, output i__ready,
                output [16:0] o__payload, output o__valid, input o__ready{tap_ports});
@@ -95,11 +106,16 @@ module qtt_top(input clk, input rst, input [11:0] i__payload, input i__valid, ou
     reg [3:0] age;
     reg out;
     wire take = i__valid && i__ready;
+    wire [7:0] wait_for = {design.extra_wait} + (sample == {design.late_at});
     wire lost = taken == {design.lose};
-    assign i__ready = !out;
-    assign o__valid = out && wait_count == {design.extra_wait} && sample != {design.hang_at};
+    reg [3:0] mode;
+    reg unset, peeked;
+    assign i__ready = !out && !({broken[5]} && sample == 1);
+    assign o__valid = out && wait_count == wait_for && sample != {design.hang_at}
+        && !({broken[1]} && age[0]) && !({broken[3]} && sample == 2);
     assign o__payload = (word == 0 ? {{1'b0, s0[15:0]}} : word == 1 ? {{1'b0, s1[15:0]}} : {{16'h8000, s1 > s0}})
-        ^ {fickle};
+        ^ {fickle} ^ {{16'd0, {broken[2]} && ^age}}
+        ^ {{16'd0, {"unset" if design.unset else "1'b0"}}} ^ {{16'd0, {"peeked" if design.peeking else "1'b0"}}};
     always @(*) begin
         h0 = 0; h1 = 0;
         case (position)
@@ -109,6 +125,9 @@ module qtt_top(input clk, input rst, input [11:0] i__payload, input i__valid, ou
     always @(posedge clk) begin
         {tap_code}
         age <= age + 1;
+        if (take && sample == 0 && position == 0) mode <= i__payload[3:0];
+        peeked <= !rst && (peeked ^ (!i__valid && taken == 0 && i__payload[0]));
+        if (take) begin {chatter} end
         if (rst) begin
             position <= 0; word <= 0; sample <= 0; taken <= 0; out <= 0; s0 <= 0; s1 <= 0; age <= 0; wait_count <= 0;
         end else if (take) begin
@@ -117,13 +136,17 @@ module qtt_top(input clk, input rst, input [11:0] i__payload, input i__valid, ou
                 s0 <= s0 + h0;
                 s1 <= s1 + h1;
                 position <= position + 1;
-                if (position == {POSITIONS - 1}) begin out <= 1; position <= 0; wait_count <= 0; end
+                if (position == {POSITIONS} - 1 - ({broken[5]} ? 1 : 0)) begin
+                    out <= 1; position <= 0; wait_count <= 0;
+                end
             end
-        end else if (out && wait_count != {design.extra_wait}) begin
+        end else if (out && wait_count != wait_for) begin
             wait_count <= wait_count + 1;
         end else if (o__valid && o__ready) begin
             word <= word + 1;
-            if (word == {words - 1}) begin word <= 0; out <= 0; s0 <= 0; s1 <= 0; sample <= sample + 1; end
+            if (word == {words} - 1 + ({broken[4]} ? 1 : 0)) begin
+                word <= 0; out <= 0; s0 <= 0; s1 <= 0; sample <= sample + 1;
+            end
         end
     end
 endmodule
@@ -152,7 +175,7 @@ class SmallBuild:
         digest = save(graph(), build / "model.qtt")
         tap = {"stage": "point", "strobe": "tap_point__strobe", "payload": "tap_point__payload"}
         manifest = {
-            "version": 1,
+            "version": 2,
             "name": "small",
             "top": "qtt_top",
             "sources": {"simulation": ["design.v"], "ecp5": ["design.v"]},
@@ -162,7 +185,7 @@ class SmallBuild:
             "input": {"lanes": LANES, "lane_bits": 4, "signed": True, "words": POSITIONS},
             "output": {"value_bits": 16, "words": 3},
             "taps": [{**tap, "lanes": 2, "lane_bits": 8, "signed": True, "words": POSITIONS}] if design.taps else [],
-            "predicted": {"interval": POSITIONS + 3, "latency": POSITIONS + 2},
+            "predicted": {"ends": [POSITIONS + 2], "intervals": [POSITIONS + 3]},
         }
         (build / "plan.json").write_text("{}", encoding="utf-8")
         (build / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

@@ -34,16 +34,8 @@ def test_a_difference_is_the_batch_harness_s(small_build: Any, tmp_path: Path) -
     assert "tap_point__strobe" in path.read_text()
 
 
-def test_broken_rules_and_deadlocks_fail(small_build: Any) -> None:
-    build, x = small_build(fickle=True, hang_at=2), small_build.samples(5)
-    result = cosim(build, x, engine="cocotb", stalls=("none", "mostly"))
-    assert result.failure is not None and "o__payload changed while" in result.failure
-    result = cosim(build, x, engine="cocotb")
-    assert result.failure == "deadlock: no transfer after cycle 24, 2 of 5 samples came out"
-
-
 def test_a_design_that_does_not_compile_is_one_line(small_build: Any) -> None:
     build = small_build(extra_wait=5)
     (build / "design.v").write_text("module qtt_top(input clk; endmodule\n")
-    with pytest.raises(ValueError, match=r"^.*: cocotb did not finish: %Error: .*design\.v:1"):
+    with pytest.raises(ValueError, match=r"^.*: Verilator could not compile the design: %Error: design\.v:1:"):
         cosim(build, small_build.samples(1), engine="cocotb")

@@ -66,6 +66,7 @@ def residual() -> Graph:
 
 
 def test_a_residual_network_s_netlist(tmp_path: Path) -> None:
+    tmp_path /= "a b'c\"d$(e);f#g%h&ü"  # a name that is hard on tools
     design = residual()
     found = plan(design, device("ecp5-25f"), fps=10_000)
     assert ECP5.memory.uses_block(found.fifos[0].depth)

@@ -193,7 +193,7 @@ def test_a_folder_of_another_kind_is_refused(config: Config, sealed: Splits, tmp
         (tmp_path / "mine" / "run.json").write_text(text)
         with pytest.raises(ValueError, match="mine: is not empty and holds no run; use a new folder"):
             train(config, sealed, tmp_path / "mine", progress=False)
-        with pytest.raises(ValueError, match=r"mine/run.json: does not describe a run"):
+        with pytest.raises(ValueError, match=r"mine/run.json: is not what qtt train writes"):
             RunStore(tmp_path / "mine").description()
 
 
@@ -265,6 +265,7 @@ def test_the_allocator_is_left_alone(config: Config, tmp_path: Path) -> None:
     assert left > 20 * 512 > 4 * kept  # pages may be huge
 
 
+@pytest.mark.usefixtures("default_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_leave_a_checkpoint_of_that_very_step(
     config: Config, sealed: Splits, whole: Path, tmp_path: Path, number: signal.Signals

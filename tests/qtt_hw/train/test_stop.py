@@ -6,6 +6,8 @@ import pytest
 
 from qtt_hw.train.stop import Interrupted, StopSignals
 
+pytestmark = pytest.mark.usefixtures("default_signals")
+
 
 def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -31,6 +33,15 @@ def test_a_second_interrupt_is_not_swallowed() -> None:
     with StopSignals(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_was_ignored_stays_ignored(number: int) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    with StopSignals() as stop:
+        os.kill(os.getpid(), number)
+        assert stop.received is None
+    assert signal.getsignal(number) is signal.SIG_IGN
 
 
 def test_other_threads_leave_signals_alone() -> None:

@@ -19,7 +19,7 @@ from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.lower.freeze import freeze
 from qtt_hw.lower.prepare import prepare
 from qtt_hw.train.sections import QuantSection
-from rtl_gen.families import device
+from rtl_gen.families import ECP5, device
 from rtl_gen.plan.lanes import with_lanes
 from rtl_gen.plan.plan import Plan, stage_specs
 from rtl_gen.plan.search import plan
@@ -88,7 +88,7 @@ def graph_of(options: dict[str, Any], fmt: Format) -> tuple[Graph, np.ndarray]:
 
 
 def top_of(graph: Graph, chosen: Plan) -> Top:
-    specs = stage_specs(graph, [(stage.stage, stage.folding) for stage in chosen.stages])
+    specs = stage_specs(graph, [(stage.stage, stage.folding) for stage in chosen.stages], ECP5)
     return Top(specs, chosen.input_lanes, taps=True)
 
 

@@ -1,0 +1,144 @@
+"""When a schedule has become periodic: proven on the states of the event model, not read off its last intervals.
+
+Let S(n) be the state after n inferences, the cycles on which all later ones depend, and E(n) the end of the n-th.
+S(n+1) = F(S(n)), with the same F after every inference, built of maxima and of sums with constants. So F never makes
+earlier what is later, and shifts with what it is given: S <= T gives F(S) <= F(T), and F(S + d) = F(S) + d.
+
+Let d = E(n) - E(n-p). Two things together prove that the intervals repeat after p inferences for ever:
+
+1. S(n) <= S(n-p) + d in every cycle. Then S(n+m) <= S(n-p+m) + d, and no later inference ends later than that:
+   E(n+m) <= E(n-p+m) + d for every m.
+2. For some T <= S(n), F applied p times gives at least T + d, and the p inferences on the way end at E(n-p+1) + d, ...,
+   E(n) + d. Then S(n+kp) >= T + kd for every k, and no later inference ends earlier.
+
+With S(n) = S(n-p) + d both are plain. But a buffer before the slowest stage may fill by a little with every inference:
+then the state changes for thousands of inferences, in which the intervals are long the same. T is therefore S(n) with
+only the cycles that have moved by d; the others are made earlier than any event. Where T does not hold itself up, the
+cycles that have fallen behind are left out in turn.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtl_gen.prediction import MOST_PERIOD, Prediction
+
+__all__ = ["NEVER", "NotPeriodic", "Steps", "find_period"]
+
+#: Inferences after which a schedule that still changes is reported as such.
+MOST_INFERENCES = 4 * MOST_PERIOD
+#: Of which so many are named.
+SHOWN = 12
+#: Earlier than any event, as in cycles.cpp.
+NEVER = -(1 << 60)
+
+Cycles = NDArray[np.int64]
+
+
+class Steps(Protocol):
+    """A model that goes on by one inference at a time."""
+
+    def step(self) -> int:
+        """Complete one more inference; the cycle of its end."""
+
+    def state(self) -> Cycles:
+        """The cycles on which all later ones depend."""
+
+    def attempt(self, state: Cycles) -> None:
+        """See what would come of another state."""
+
+    def resume(self, state: Cycles) -> None:
+        """Go on from the state before the attempts, which is given."""
+
+
+class NotPeriodic(ValueError):
+    """The intervals between inferences go on changing.
+
+    Parameters
+    ----------
+    ends : list of int
+        The ends of the inferences so far; `mean` is that of the last intervals, as many as the longest period has.
+    """
+
+    def __init__(self, ends: list[int]):
+        gaps = np.diff(ends).tolist()
+        shown = f"[{', '.join(map(str, gaps[-SHOWN:]))}]"
+        super().__init__(
+            f"the schedule is not periodic with up to {MOST_PERIOD} intervals after {len(ends)} inferences, "
+            f"the last ones {shown}"
+        )
+        last = gaps[-MOST_PERIOD:]
+        self.mean = Fraction(sum(last), len(last))
+
+
+def find_period(model: Steps) -> Prediction:
+    """The ends of all inferences, by a model of none yet.
+
+    Raises
+    ------
+    NotPeriodic
+        When the intervals do not repeat within `MOST_INFERENCES`.
+    """
+    search = _Search(model)
+    while len(search.ends) < MOST_INFERENCES:
+        search.go_on()
+        for period in range(1, len(search.states)):
+            if search.repeats(period):
+                return Prediction.of(search.ends, period)
+    raise NotPeriodic(search.ends)
+
+
+class _Search:
+    """The ends so far, the last states, and how many inferences attempts have taken."""
+
+    def __init__(self, model: Steps):
+        self.model, self.spent = model, 0
+        self.ends: list[int] = []
+        self.states: deque[Cycles] = deque(maxlen=MOST_PERIOD + 1)
+
+    def go_on(self) -> None:
+        self.ends.append(self.model.step())
+        self.states.append(self.model.state())
+
+    def repeats(self, period: int) -> bool:
+        """Whether the last `period` intervals are proven to repeat for ever."""
+        moved = self.states[-1] - self.states[-1 - period]
+        shift = self.ends[-1] - self.ends[-1 - period]
+        if moved.max() > shift:
+            return False
+        same = moved == shift
+        if same.all():
+            return True
+        return self._shown_again(period) and self._holds_itself_up(period, shift, same)
+
+    def _shown_again(self, period: int) -> bool:
+        """Whether an interval has come again after the period: before that an attempt is hardly worth its time."""
+        ends = self.ends
+        return len(ends) >= period + 2 and ends[-1] - ends[-2] == ends[-1 - period] - ends[-2 - period]
+
+    def _holds_itself_up(self, period: int, shift: int, same: NDArray[np.bool_]) -> bool:
+        """Whether some of the cycles that are the `same`, and no others, make the last intervals come again.
+
+        Attempts may take as many inferences as there have been, so that they at most double the time.
+        """
+        model, state = self.model, self.states[-1]
+        wanted = [end + shift for end in self.ends[-period:]]
+        try:
+            while same.any() and self.spent + period <= len(self.ends):
+                self.spent += period
+                kept = np.where(same, state, NEVER)
+                model.attempt(kept)
+                if any(model.step() < end for end in wanted):
+                    return False
+                held = same & (model.state() >= kept + shift)
+                if (held == same).all():
+                    return True
+                same = held
+            return False
+        finally:
+            model.resume(state)

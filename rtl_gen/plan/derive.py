@@ -1,0 +1,145 @@
+"""What follows from a folding: the lanes of the input, the FIFOs, all costs and the predicted cycles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from qtt_hw.graph import Graph
+from rtl_gen.cycles import predict
+from rtl_gen.depths import FifoDepth, fifo_depths
+from rtl_gen.families import Resources
+from rtl_gen.fifo import fifo_resources
+from rtl_gen.kinds import Spec
+from rtl_gen.kinds.choices import readable
+from rtl_gen.plan.links import link_resources
+from rtl_gen.plan.plan import FifoPlan, PathPlan, Plan, StagePlan
+from rtl_gen.topology import SOURCE, Reader, Topology
+
+__all__ = ["beside_stages", "derived", "input_lanes"]
+
+
+def input_lanes(graph: Graph, specs: Sequence[Spec], topology: Topology) -> int:
+    """The most values in an input word, up to the widest that a stage takes, whose words all readers can take."""
+    readers = [specs[reader.stage] for reader in topology.readers[SOURCE]]
+    found = readable(graph.input.edge.channels, 1)
+    for spec in readers:
+        lanes = readable(graph.input.edge.channels, spec.in_width)
+        # A sum splits no words, which costs cycles.
+        found &= frozenset(n for n in lanes if spec.in_width % n == 0) if not spec.gathers else lanes
+    widest = max(spec.in_width for spec in readers)
+    return max(lanes for lanes in found if lanes <= widest)
+
+
+def derived(
+    graph: Graph,
+    specs: Sequence[Spec],
+    device: str,
+    clock_mhz: float,
+    paths: Sequence[PathPlan] = (),
+    fifos: Mapping[tuple[str, int], int] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Plan:
+    """The plan file's content for the given stages.
+
+    Parameters
+    ----------
+    graph : Graph
+    specs : sequence of Spec
+    device : str
+        Its name.
+    clock_mhz : float
+    paths : sequence of PathPlan
+    fifos : mapping, optional
+        Depths as they may be, by the name of the sum and its input: where they are, that is found sooner.
+    progress : callable, optional
+        Told what is being done, one line at a time.
+
+    Raises
+    ------
+    ValueError
+        When the network hangs, naming the stage, or its intervals do not repeat.
+    """
+
+    def say(text: str) -> None:
+        if progress is not None:
+            progress(text)
+
+    topology, classes = Topology.of(graph), math.prod(graph.output.shape)
+    lanes = input_lanes(graph, specs, topology)
+    numbers = {spec.node.name: number for number, spec in enumerate(specs)}
+    depths = fifo_depths(
+        *(specs, lanes, topology),
+        classes=classes,
+        hints={Reader(numbers[name], k): depth for (name, k), depth in (fifos or {}).items() if name in numbers},
+        progress=lambda done, sums: say(f"depths of FIFOs: {done} of {sums}"),
+    )
+    topology = topology.with_fifos({depth.reader: depth.full for depth in depths})
+    plans = [_fifo_plan(graph, specs, lanes, topology, depth) for depth in depths]
+    say("prediction of cycles: the first inference")
+    prediction = predict(
+        *(specs, lanes),
+        classes=classes,
+        topology=topology,
+        progress=lambda inferences: say(f"prediction of cycles: {inferences:.1f} inferences"),
+    )
+    each = [spec.resources() for spec in specs]
+    links = link_resources(specs, topology, lanes)
+    total = sum(each, specs[0].family.overhead) + _of_fifos(plans) + links
+    bottleneck = max(specs, key=lambda spec: spec.cycles)
+    return Plan(
+        model=graph.name,
+        device=device,
+        clock_mhz=clock_mhz,
+        input_lanes=lanes,
+        predicted=prediction,
+        bottleneck=bottleneck.node.name,
+        utilization=round(float(bottleneck.cycles / prediction.mean), 6),
+        multipliers=sum(spec.multipliers for spec in specs),
+        dsps=total.dsps,
+        brams=total.brams,
+        luts=total.luts,
+        link_luts=links.luts,
+        rom_bits=sum(spec.rom_bits for spec in specs),
+        stages=tuple(
+            StagePlan(
+                stage=spec.node.name,
+                folding=spec.folding,
+                cycles=spec.cycles,
+                multipliers=spec.multipliers,
+                dsps=cost.dsps,
+                brams=cost.brams,
+                luts=cost.luts,
+                rom_bits=spec.rom_bits,
+            )
+            for spec, cost in zip(specs, each, strict=True)
+        ),
+        fifos=tuple(plans),
+        paths=tuple(paths),
+    )
+
+
+def _of_fifos(fifos: Sequence[FifoPlan]) -> Resources:
+    return sum((Resources(brams=fifo.brams, luts=fifo.luts) for fifo in fifos), Resources())
+
+
+def beside_stages(plan: Plan) -> Resources:
+    """What a plan has between its stages: FIFOs, forks and changes of width."""
+    return _of_fifos(plan.fifos) + Resources(luts=plan.link_luts)
+
+
+def _fifo_plan(graph: Graph, specs: Sequence[Spec], in_lanes: int, topology: Topology, depth: FifoDepth) -> FifoPlan:
+    """The FIFO of a sum as the plan file has it."""
+    node, source = specs[depth.reader.stage].node, topology.reads[depth.reader.stage][depth.reader.input]
+    lanes = in_lanes if source == SOURCE else specs[source].folding.lanes
+    width = lanes * graph.edges[node.inputs[depth.reader.input]].format.bits
+    cost = fifo_resources(depth.full, width, specs[0].family)
+    return FifoPlan(
+        stage=node.name,
+        input=depth.reader.input,
+        least=depth.least,
+        depth=depth.full,
+        width=width,
+        brams=cost.brams,
+        luts=cost.luts,
+    )

@@ -1,0 +1,57 @@
+"""What forks, splitters and gatherers between the stages of a network cost, found by the network's walk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.utils import ceil_log2
+
+from rtl_gen.families import Resources
+from rtl_gen.kinds import Spec
+from rtl_gen.network import Network, edge_at
+from rtl_gen.topology import Reader, Topology
+
+__all__ = ["link_resources"]
+
+
+class _Links(Network[None]):
+    """Adds up what the walk puts between stages. FIFOs are not counted here: the plan has them one by one."""
+
+    def __init__(self, specs: Sequence[Spec], topology: Topology, in_lanes: int):
+        super().__init__(specs, topology)
+        self.total = Resources()
+        self.join(None, in_lanes)
+        self.narrowed(Reader(len(specs), 0), 1)  # the argmax takes one logit at a time
+
+    def _add(self, luts: int) -> None:
+        self.total += Resources(luts=luts)
+
+    def add_fork(self, stage: int, flow: None, lanes: int, readers: Sequence[Reader]) -> Sequence[None]:
+        self._add(7 * (len(readers) - 1))
+        return [None] * len(readers)
+
+    def add_splitter(self, reader: Reader, flow: None, lanes: int, wanted: int) -> None:
+        parts = lanes // wanted
+        self._add(lanes * edge_at(self.specs, reader).format.bits + 3 * parts + 8)
+
+    def add_gatherer(self, reader: Reader, flow: None, lanes: int, wanted: int) -> None:
+        self._add(4 + 4 * ceil_log2(wanted // lanes))
+
+    def add_fifo(self, reader: Reader, flow: None, lanes: int, depth: int | None) -> None:
+        return
+
+    def add_node(self, number: int, spec: Spec, flows: Sequence[None], lanes: int) -> None:
+        return
+
+
+def link_resources(specs: Sequence[Spec], topology: Topology, in_lanes: int) -> Resources:
+    """Of all forks, splitters and gatherers of a network; estimates fitted to what yosys makes of each alone.
+
+    Parameters
+    ----------
+    specs : sequence of Spec
+    topology : Topology
+    in_lanes : int
+        Values in an input word.
+    """
+    return _Links(specs, topology, in_lanes).total

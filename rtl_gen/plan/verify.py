@@ -1,0 +1,71 @@
+"""A plan against its model: everything that follows from the choices in it is computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from qtt_hw.graph import Graph
+from rtl_gen.plan.derive import derived
+from rtl_gen.plan.plan import Plan, hardware_of
+
+__all__ = ["verified"]
+
+#: What version 1 did not know, and what it estimated otherwise.
+NOT_IN_VERSION_1 = ("version", "predicted", "luts", "link_luts")
+
+
+def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Callable[[str], None] | None = None) -> Plan:
+    """The plan of a model with everything derived as it is computed from its choices.
+
+    Choices are the device, its clock, and every stage's folding. The lanes of the input, the FIFOs with their depths,
+    all costs and the predicted cycles follow from them. Paths of a plan before training are not the model's any more.
+
+    Parameters
+    ----------
+    graph : Graph
+    plan : Plan
+    where : str
+        What messages name: the plan's file.
+    progress : callable, optional
+
+    Raises
+    ------
+    ValueError
+        When the plan is of another model, does not fit its stages, or says anything else than what follows, with the
+        field and both values.
+    """
+    if plan.model != graph.name:
+        raise ValueError(f"{where}: model: it is a plan of {plan.model}, not of {graph.name}")
+    specs, _ = hardware_of(graph, plan, where)
+    found = derived(graph, specs, plan.device, plan.clock_mhz, fifos=plan.fifo_depths, progress=progress)
+    left_out = NOT_IN_VERSION_1 if plan.version == 1 else ()
+    for field, given, wanted in _differences(plan, found):
+        if field.split(".")[-1] not in left_out and field.split(".")[0] not in (*left_out, "paths"):
+            raise ValueError(_differs(where, field, given, wanted))
+    return found
+
+
+def _differs(where: str, field: str, given: object, wanted: object) -> str:
+    return f"{where}: {field}: the plan says {given}, of the model it is {wanted}; plan again with qtt plan"
+
+
+def _differences(plan: Plan, found: Plan) -> Iterator[tuple[str, object, object]]:
+    """(field, given, wanted) of whatever is not alike, as the file has it."""
+    return _apart("", plan.model_dump(mode="json"), found.model_dump(mode="json"))
+
+
+def _apart(field: str, given: Any, wanted: Any) -> Iterator[tuple[str, object, object]]:
+    if isinstance(given, dict) and isinstance(wanted, dict):
+        for name in dict.fromkeys((*given, *wanted)):
+            yield from _apart(f"{field}.{name}".lstrip("."), given.get(name), wanted.get(name))
+    elif (
+        isinstance(given, list) and isinstance(wanted, list) and all(isinstance(item, dict) for item in given + wanted)
+    ):
+        names = [item.get("stage", i) for i, item in enumerate(given)]
+        if names != [item.get("stage", i) for i, item in enumerate(wanted)]:
+            yield field, names, [item.get("stage", i) for i, item in enumerate(wanted)]
+        for name, one, other in zip(names, given, wanted, strict=False):
+            yield from _apart(f"{field}.{name}", one, other)
+    elif given != wanted:
+        yield field, given, wanted

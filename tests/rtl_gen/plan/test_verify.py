@@ -1,0 +1,106 @@
+"""Whatever follows from a plan's foldings is computed anew: an edited value is named before anything is written."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from rtl_gen.emit import emit
+from rtl_gen.families import device
+from rtl_gen.plan.plan import save_plan
+from rtl_gen.plan.search import plan
+from rtl_gen.plan.verify import verified
+
+
+@pytest.fixture(scope="module")
+def planned(residual):
+    return plan(residual, device("ecp5-25f"))
+
+
+def edited(content, field, value):
+    """Change one field of the file's content; the value before."""
+    *path, last = (int(name) if name.isdecimal() else name for name in field.split("."))
+    for name in path:
+        content = content[name]
+    before, content[last] = content[last], value
+    return before
+
+
+FIELDS = {
+    "input_lanes": None,
+    "predicted.intervals.0": None,
+    "predicted.ends.0": None,
+    "bottleneck": "head",
+    "utilization": 0.5,
+    "multipliers": None,
+    "dsps": None,
+    "brams": None,
+    "luts": None,
+    "link_luts": None,
+    "rom_bits": None,
+    "stages.0.cycles": None,
+    "stages.0.luts": None,
+    "stages.2.rom_bits": None,
+    "fifos.0.least": None,
+    "fifos.0.depth": None,
+    "fifos.0.width": None,
+    "fifos.0.brams": None,
+    "fifos.0.input": 0,
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_an_edited_value_is_named_with_both(residual, planned, tmp_path, field):
+    content = json.loads(planned.model_dump_json())
+    for name in ("cycles", "latency"):
+        del content[name]
+    del content["predicted"]["mean"]
+    value = FIELDS[field]
+    if value is None:
+        value = edited(content, field, 0) + 1
+    before = edited(content, field, value)
+    assert before != value
+    path = tmp_path / "edited.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError) as refused:
+        emit(residual, tmp_path / "build", path)
+    text = str(refused.value)
+    assert text.startswith(f"{path}: ") and "\n" not in text
+    assert field.split(".")[-1] in text.split(": the plan says")[0] or field.split(".")[0] in text
+    assert str(value) in text and "of the model it is" in text
+    assert not (tmp_path / "build").exists()
+
+
+def test_a_plan_as_it_was_made_is_what_it_says(residual, planned, tmp_path):
+    assert verified(residual, planned) == planned
+    save_plan(planned, tmp_path / "plan.json")
+    manifest = emit(residual, tmp_path / "build", tmp_path / "plan.json")
+    assert (manifest.version, manifest.predicted) == (2, planned.predicted)
+    assert (tmp_path / "build" / "plan.json").read_bytes() == (tmp_path / "plan.json").read_bytes()
+
+
+def test_a_plan_of_version_1_becomes_one_of_version_2(residual, planned, tmp_path):
+    content = json.loads(planned.model_dump_json())
+    content |= {"version": 1, "luts": content["luts"] - content["link_luts"]}
+    del content["predicted"], content["link_luts"]
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(content))
+    assert emit(residual, tmp_path / "build", path).predicted == planned.predicted
+    path.write_text(json.dumps(content | {"cycles": content["cycles"] + 1}))
+    with pytest.raises(ValueError, match=r"old\.json: cycles: the plan says \d+, of the model it is \d+"):
+        emit(residual, tmp_path / "other", path)
+
+
+def test_a_plan_of_another_model_is_named(residual, planned, network, tmp_path):
+    save_plan(planned, tmp_path / "plan.json")
+    with pytest.raises(ValueError, match=r"plan\.json: model: it is a plan of residual, not of small"):
+        emit(network, tmp_path / "build", tmp_path / "plan.json")
+    renamed = replace(network, name="residual")
+    with pytest.raises(ValueError, match=r"plan\.json: the plan does not belong to residual: it has no stage pool"):
+        emit(renamed, tmp_path / "build", tmp_path / "plan.json")
+    assert not (tmp_path / "build").exists()
+
+
+def test_an_edited_plan_in_python_is_named_too(residual, planned, tmp_path):
+    with pytest.raises(ValueError, match=r"^the plan: dsps: the plan says 99, of the model it is"):
+        emit(residual, tmp_path / "build", planned.model_copy(update={"dsps": 99}))
