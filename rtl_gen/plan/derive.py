@@ -10,6 +10,7 @@ from rtl_gen.add import AddSpec
 from rtl_gen.cycles import predict
 from rtl_gen.depths import FifoDepth, fifo_depths
 from rtl_gen.network import Spec
+from rtl_gen.period import NotPeriodic
 from rtl_gen.plan.choices import readable
 from rtl_gen.plan.limits import OVERHEAD
 from rtl_gen.plan.links import link_resources
@@ -78,12 +79,15 @@ def derived(
     topology = topology.with_fifos({depth.reader: depth.full for depth in depths})
     plans = [_fifo_plan(graph, specs, lanes, topology, depth) for depth in depths]
     say("prediction of cycles: the first inference")
-    prediction = predict(
-        *(specs, lanes),
-        classes=classes,
-        topology=topology,
-        progress=lambda inferences: say(f"prediction of cycles: {inferences:.1f} inferences"),
-    )
+    try:
+        prediction = predict(
+            *(specs, lanes),
+            classes=classes,
+            topology=topology,
+            progress=lambda inferences: say(f"prediction of cycles: {inferences:.1f} inferences"),
+        )
+    except NotPeriodic as error:
+        raise ValueError(f"{graph.name}: {error}") from None
     each = [stage_resources(spec) for spec in specs]
     links = link_resources(specs, topology, lanes)
     total = sum(each, OVERHEAD) + _of_fifos(plans) + links
