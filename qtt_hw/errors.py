@@ -14,7 +14,7 @@ LONGEST_VALUE, LONGEST_MESSAGE = 80, 600
 
 
 class CalibrationWarning(UserWarning):
-    """Statistics are taken from too few samples."""
+    """Statistics are taken from too few samples, or a scale does not reach the values."""
 
 
 def short(text: object, longest: int = LONGEST_MESSAGE) -> str:

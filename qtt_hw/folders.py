@@ -55,8 +55,8 @@ class Kind:
     parts : tuple of str
         Names of the kinds of folders in it that go with it.
     before : callable, optional
-        The files of a folder that was written before there were markers, from its own content; None where it is of
-        another kind.
+        The files of a folder without a marker, written before there were any or copied without it, from its own
+        content; None where it is of another kind.
     """
 
     name: str
@@ -80,7 +80,7 @@ def _build(folder: Path) -> frozenset[str] | None:
     manifest = _object(folder / "manifest.json")
     needed = {"version", "name", "top", "sources", "model", "digest", "plan", "input", "output", "predicted"}
     sources = manifest.get("sources")
-    if not needed <= set(manifest) or manifest["version"] != 1 or not isinstance(sources, dict):
+    if not needed <= set(manifest) or manifest["version"] not in (1, 2) or not isinstance(sources, dict):
         return None
     named = [name for part in sources.values() if isinstance(part, list) for name in part]
     return frozenset(map(str, ["manifest.json", manifest["model"], manifest["plan"], *named]))

@@ -140,6 +140,11 @@ def _description() -> str:
 
 def _holder(descriptor: int) -> str:
     """Who holds a lock: process, machine, time and command."""
-    text = " ".join(os.pread(descriptor, 4096, 0).decode(errors="replace").split())
+    text = ""
+    for delay in (0, 0.01, 0.1):  # who has just locked it is about to say so
+        time.sleep(delay)
+        text = " ".join(os.pread(descriptor, 4096, 0).decode(errors="replace").split())
+        if text:
+            break
     who, _, command = text.partition("; ")
     return f"{who} ({command})" if command else "another process"

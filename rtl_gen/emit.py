@@ -27,7 +27,7 @@ from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.plan.verify import verified
 from rtl_gen.top import Top
 
-__all__ = ["DEFAULT_DEVICE", "TOP", "emit"]
+__all__ = ["DEFAULT_DEVICE", "TOP", "emit", "verilog_of"]
 
 DEFAULT_DEVICE = "ecp5-85f"
 #: Name of the top module.
@@ -84,6 +84,13 @@ def _plain_names(text: str) -> str:
     return re.sub(rf"\\({TOP}(?:\.[\w$]+)+) ", plain, text)
 
 
+def verilog_of(top: Top) -> str:
+    """The text of a design, which needs a family's primitives."""
+    # Any platform but None: multipliers become instances of the family's primitive.
+    text = verilog.convert(top, name=TOP, platform=object(), emit_src=False, strip_internal_attrs=True)
+    return HEADER + _plain_names(in_initial_statements(text))
+
+
 def emit(
     model: Graph | str | Path,
     build: str | Path,
@@ -127,9 +134,7 @@ def emit(
         progress("Verilog")
 
     with folder_writer(build, BUILD) as partial:
-        # Any platform but None: multipliers become instances of the family's primitive.
-        text = verilog.convert(top, name=TOP, platform=object(), emit_src=False, strip_internal_attrs=True)
-        (partial / DESIGN).write_text(HEADER + _plain_names(in_initial_statements(text)), encoding="utf-8")
+        (partial / DESIGN).write_text(verilog_of(top), encoding="utf-8")
         for target in ("sim", "ecp5"):
             shutil.copyfile(PRIMITIVES / f"multiplier_{target}.v", partial / f"primitives_{target}.v")
         save(graph, partial / MODEL)

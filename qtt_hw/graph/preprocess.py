@@ -81,7 +81,7 @@ def preprocess(spec: InputSpec, raw: NDArray) -> NDArray:
     Parameters
     ----------
     spec : InputSpec
-    raw : uint8 array, [N, D, H, W, C], or [N, D, H, W] when C is 1
+    raw : uint8 or bool array, [N, D, H, W, C], or [N, D, H, W] when C is 1
 
     Returns
     -------
@@ -93,8 +93,10 @@ def preprocess(spec: InputSpec, raw: NDArray) -> NDArray:
         When dtype, shape or values do not fit the spec.
     """
     d, h, w, c = spec.sample_shape
+    if raw.dtype == np.bool_:
+        raw = raw.view(np.uint8)
     if raw.dtype != np.uint8:
-        raise ValueError(f"raw samples must be uint8, got {raw.dtype}")
+        raise ValueError(f"raw samples must be uint8 or bool, got {raw.dtype}")
     if raw.ndim == 4 and c == 1:
         raw = raw[..., None]
     if raw.ndim != 5 or raw.shape[1:] != (d, h, w, c):

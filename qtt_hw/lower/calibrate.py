@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from qtt_hw.errors import named
+from qtt_hw.errors import CalibrationWarning, named
 from qtt_hw.fixedpoint import MULTIPLIER_BITS, Format
 from qtt_hw.graph import Edge
 from qtt_hw.lower.contraction import ContractionStage
@@ -16,6 +17,7 @@ from qtt_hw.lower.execute import execute
 from qtt_hw.lower.integer import input_integers
 from qtt_hw.lower.residual import AddStage
 from qtt_hw.lower.stages import Stage, Stream
+from qtt_hw.quant.fake import beyond
 
 __all__ = ["balance", "calibrate_stages"]
 
@@ -129,10 +131,18 @@ def _sum(stage: AddStage, streams: Sequence[Sequence[Stream]]) -> None:
     """Set the scale of a sum from its inputs, batch by batch."""
     sums = [stage.sums(*several) for several in streams]
     y = _sample([total for total, _ in sums]) * 2.0 ** -sums[0][1]
+    _output(stage, y)
+    stage.output_quantizer.observe(y, stage.output_quantizer.format)
+
+
+def _output(stage: AddStage | ContractionStage, y: Tensor) -> None:
+    """Set the scale of a stage's output from its values in float."""
     quantizer = stage.output_quantizer
+    taken = y if quantizer.signed else y.clamp(min=0.0)
     with named(stage.name):
-        quantizer.calibrate(y if quantizer.signed else y.clamp(min=0.0))
-    quantizer.observe(y, quantizer.format)
+        quantizer.calibrate(taken)
+    if not quantizer.fixed and (said := beyond(taken, quantizer.bits)) is not None:
+        warnings.warn(f"{stage.name}: {said}", CalibrationWarning, stacklevel=7)
 
 
 def _contraction(
@@ -152,8 +162,7 @@ def _contraction(
             slope, intercept = (t.to(y.device) for t in affine)
             y = y * slope + intercept
         quantizer = stage.output_quantizer
-        with named(stage.name):
-            quantizer.calibrate(y.clamp(min=0.0) if stage.relu else y)
+        _output(stage, y)
         if stage.bias is not None:
             # The multiplier of a bare bias is a power of two, and 2**(MULTIPLIER_BITS - 2) is the greatest that fits.
             finest = acc_frac + MULTIPLIER_BITS - 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.codebook import Codebook
-from qtt_hw.errors import named
+from qtt_hw.errors import CalibrationWarning, named
 from qtt_hw.fixedpoint import (
     Format,
     IntArray,
@@ -117,6 +118,20 @@ class ContractionStage(Stage):
         """Set the scale of least error, or what a codebook begins with."""
         with named(self.name):
             self.weight_quantizer.calibrate(self.weight)
+
+    @property
+    def float_weights(self) -> list[Tensor]:
+        """What the quantised weight is made of."""
+        return [self.weight]
+
+    def warn_of_zeros(self) -> None:
+        """Warn where every weight rounds to 0 though not all are 0."""
+        if all(bool(weight.any()) for weight in self.float_weights) and not bool(self.weight_integers().any()):
+            warnings.warn(
+                f"{self.name}: all its weights round to 0 at the least scale; scale them up, then calibrate again",
+                CalibrationWarning,
+                stacklevel=3,
+            )
 
     def weight_format(self) -> Format | Codebook:
         """Of the quantised weight's integers, as they are now."""

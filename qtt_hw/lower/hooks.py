@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_modules
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["hook_tables", "watched", "without_global_hooks", "without_hooks"]
+__all__ = ["has_forward_hooks", "hook_tables", "watched", "without_global_hooks", "without_hooks"]
 
 #: Called with a module's qualified name, its type, and what one of its hooks does.
 Report = Callable[[str, str, str], None]
@@ -24,6 +24,12 @@ _GLOBAL = {"_global_forward_pre_hooks": "forward pre-hook", "_global_forward_hoo
 def hook_tables(module: nn.Module) -> list[dict[int, Any]]:
     """The tables of a module that hold hooks, and what is said of them."""
     return [value for name, value in vars(module).items() if "_hooks" in name and isinstance(value, dict)]
+
+
+def has_forward_hooks(model: nn.Module) -> bool:
+    """Whether any is called when the model runs, those for every module included."""
+    owners = [(torch_modules, _GLOBAL), *((module, _FORWARD) for module in model.modules())]
+    return any(getattr(owner, table) for owner, tables in owners for table in tables)
 
 
 def without_hooks(model: nn.Module) -> None:

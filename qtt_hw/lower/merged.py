@@ -125,6 +125,10 @@ class MergedStage(ContractionStage):
         return self.weight_quantizer
 
     @property
+    def float_weights(self) -> list[Tensor]:
+        return list(self.cores)
+
+    @property
     def weight_size(self) -> int:
         return self.window.taps * math.prod(core.shape[1] * core.shape[2] for core in self.cores[1:])
 

@@ -109,7 +109,7 @@ class PreparedModel(nn.Module):
         Warns
         -----
         CalibrationWarning
-            When statistics are taken from few samples.
+            When statistics are taken from few samples, or all weights of a layer round to 0.
         """
         if self.scales_frozen or self.statistics_frozen:
             raise ValueError("calibrate comes before freeze_scales and freeze_statistics")
@@ -121,10 +121,12 @@ class PreparedModel(nn.Module):
                 stage.calibrate_weight()
             self.phase[0] = 1
             self._estimate_statistics(given, estimate_statistics)
-            return
-        with torch.no_grad(), exact_arithmetic(self.phase.device):
-            calibrate_stages(self.stage_list, self.input, given, scales=True, statistics=estimate_statistics)
-        self.phase[0] = 1
+        else:
+            with torch.no_grad(), exact_arithmetic(self.phase.device):
+                calibrate_stages(self.stage_list, self.input, given, scales=True, statistics=estimate_statistics)
+            self.phase[0] = 1
+        for stage in self.contractions:
+            stage.warn_of_zeros()
 
     @property
     def _norms(self) -> list[BatchNorm]:

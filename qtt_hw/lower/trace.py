@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from qtt_hw.lower.hooks import Report, hook_tables, watched, without_global_hooks, without_hooks
+from qtt_hw.lower.hooks import Report, has_forward_hooks, hook_tables, watched, without_global_hooks, without_hooks
 from qtt_hw.lower.in_place import InPlaceProxy
 from qtt_hw.lower.layers import is_layer
 
@@ -114,12 +114,17 @@ def evaluated(model: nn.Module, x: Tensor, report: Report) -> nn.Module:
         model = copy.deepcopy(model, memo).eval()
     except Exception as error:  # whatever the model holds
         raise ValueError(f"{name}: cannot be copied: {_first_line(error)}") from None
+    found: list[tuple[str, str, str]] = []  # told once the model has run: who is told may raise
     try:
-        with torch.no_grad(), warnings.catch_warnings(), watched(model, report):
+        with torch.no_grad(), warnings.catch_warnings(), watched(model, lambda *hook: found.append(hook)):
             warnings.simplefilter("ignore")
             model(x.clone())
+            if has_forward_hooks(model):  # which may do something to a single sample, or to several, alone
+                model(x.repeat(2, *(1 for _ in x.shape[1:])) if len(x) == 1 else x[:1].clone())
     except Exception as error:  # of the user's forward
         raise ValueError(f"{name}: does not run on an example of shape {list(x.shape)}: {_reason(error)}") from None
+    for hook in found:
+        report(*hook)
     without_hooks(model)
     return model
 

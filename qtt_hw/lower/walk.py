@@ -41,6 +41,7 @@ _RELU: dict[Any, bool] = {
 _FLATTEN = (torch.flatten, "flatten")
 _FLATTENING = "to flatten a map use torch.flatten(x, 1)"
 _LOGITS = "leave it out: the hardware puts out logits and their argmax"
+_NOTHING = "leave it out: it changes no value"
 #: What there is for a function that is not followed.
 _OTHERWISE = {
     F.dropout: "nn.Dropout is",
@@ -57,6 +58,8 @@ _OTHERWISE = {
     F.linear: "nn.Linear is",
     F.batch_norm: "nn.BatchNorm2d and nn.BatchNorm3d are",
     **dict.fromkeys((F.softmax, F.log_softmax, torch.softmax, torch.log_softmax, "softmax", "log_softmax"), _LOGITS),
+    **dict.fromkeys((torch.argmax, torch.sigmoid, F.sigmoid, "argmax", "sigmoid"), _LOGITS),
+    **dict.fromkeys((torch.clone, torch.detach, "clone", "detach", "float"), _NOTHING),
     **dict.fromkeys(("view", "reshape", torch.reshape, "size", getattr), _FLATTENING),
     **dict.fromkeys(
         ("mean", torch.mean), "the mean over a map is, as nn.AdaptiveAvgPool2d(1) or nn.AdaptiveAvgPool3d(1)"

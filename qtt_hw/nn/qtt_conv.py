@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from qtt_hw.nn.dense import require_dense
 from qtt_hw.nn.window import Pairs, Triple, flat_padding, padding_pairs, triple
 from qtt_hw.tt.chain import ChainStep, Path, best_path, contraction_steps, step_weight
 from qtt_hw.tt.shapes import full_ranks, inner_ranks, warn_if_larger
@@ -192,8 +193,7 @@ class QTTConv3d(nn.Module):
 
         The error made is the result's `relative_error`.
         """
-        if conv.groups != 1 or conv.dilation != (1, 1, 1) or conv.padding_mode != "zeros":
-            raise ValueError("only a Conv3d with groups=1, dilation=1 and padding_mode='zeros' becomes a QTTConv3d")
+        require_dense(conv, "QTTConv3d", nn.Conv3d)
         if math.prod(in_modes) != conv.in_channels or math.prod(out_modes) != conv.out_channels:
             raise ValueError(
                 f"modes {list(in_modes)} and {list(out_modes)} do not multiply to "

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from qtt_hw.nn.dense import require_dense
 from qtt_hw.nn.window import Triple, flat_padding, same_padding, triple
 from qtt_hw.tt.ends import absorb_ends, kept_ends, layer_train
 from qtt_hw.tt.shapes import check_ranks, inner_ranks, warn_if_larger
@@ -141,6 +142,10 @@ class TTConvNd(nn.Module):
         return torch.from_numpy(np.ascontiguousarray(np.moveaxis(full(self._train()), -1, 0)))
 
     @classmethod
+    def _require(cls, conv: object) -> None:
+        require_dense(conv, cls.__name__, nn.Conv2d if len(cls.axes) == 2 else nn.Conv3d)
+
+    @classmethod
     def modes_of(cls, conv: nn.Conv2d | nn.Conv3d) -> np.ndarray:
         """A convolution's kernel as the tensor that is decomposed: float64 [in, *kernel, out]."""
         return np.moveaxis(conv.weight.detach().to("cpu", torch.float64).numpy(), 0, -1)
@@ -151,9 +156,7 @@ class TTConvNd(nn.Module):
 
         Ends that `qtt_hw.tt.ends` does not keep become part of the next cores, and their stages fall away.
         """
-        if conv.groups != 1 or set(conv.dilation) != {1} or conv.padding_mode != "zeros":
-            kind = f"a Conv{len(cls.axes)}d"
-            raise ValueError(f"only {kind} with groups=1, dilation=1 and padding_mode='zeros' becomes a {cls.__name__}")
+        cls._require(conv)
         cores = absorb_ends(train)
         ranks = tuple(core.shape[2] for core in cores[:-1])
         layer = cls(
@@ -192,6 +195,7 @@ class TTConvNd(nn.Module):
         then be left out: the core keeps its full ones. An end that is part of the next core has all of its channels,
         whatever bound was given, see `qtt_hw.tt.ends`. The error made is the result's `relative_error`.
         """
+        cls._require(conv)
         return cls.from_train(conv, layer_train(cls.modes_of(conv), ranks, eps, tucker))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from qtt_hw.nn.dense import require_dense
 from qtt_hw.tt.chain import ChainStep, Path, best_path, contraction_steps, step_weight
 from qtt_hw.tt.shapes import check_ranks, inner_ranks, warn_if_larger
 from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
@@ -134,6 +135,7 @@ class TTLinear(nn.Module):
 
         The error made is the result's `relative_error`.
         """
+        require_dense(linear, "TTLinear", nn.Linear)
         if math.prod(in_modes) != linear.in_features or math.prod(out_modes) != linear.out_features:
             raise ValueError(
                 f"modes {list(in_modes)} and {list(out_modes)} do not multiply to "

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from qtt_hw.nn.dense import require_dense
 from qtt_hw.tt.tucker import partial_tucker
 
 __all__ = ["TuckerConv"]
@@ -30,6 +31,7 @@ class TuckerConv(nn.Sequential):
     """
 
     def __init__(self, conv: nn.Conv2d | nn.Conv3d, ranks: tuple[int, int]) -> None:
+        require_dense(conv, "TuckerConv", nn.Conv2d, nn.Conv3d)
         kind: type[nn.Conv2d] | type[nn.Conv3d] = nn.Conv2d if isinstance(conv, nn.Conv2d) else nn.Conv3d
         taken, made = ranks
         size: tuple[int, ...] = conv.kernel_size
@@ -45,6 +47,7 @@ class TuckerConv(nn.Sequential):
     @torch.no_grad()
     def from_dense(cls, conv: nn.Conv2d | nn.Conv3d, ranks: Sequence[int], weight: Tensor | None = None) -> TuckerConv:
         """The decomposition of a convolution, or of another weight in its place; ranks are upper bounds."""
+        require_dense(conv, "TuckerConv", nn.Conv2d, nn.Conv3d)
         kernel = (conv.weight if weight is None else weight).detach().to("cpu", torch.float64)
         core, (out, inner) = partial_tucker(kernel.numpy(), (0, 1), ranks[::-1])
         layer = cls(conv, (core.shape[1], core.shape[0]))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format, quantize
-from qtt_hw.quant.fake import FRAC_LIMIT, StraightThrough
+from qtt_hw.quant.fake import FRAC_LIMIT, StraightThrough, beyond
 from qtt_hw.quant.weight import WeightQuantizer, largest
 
 __all__ = ["CENTROID_BITS", "ClusteredQuantizer", "lloyd"]
@@ -100,6 +100,8 @@ class ClusteredQuantizer(WeightQuantizer):
     @torch.no_grad()
     def calibrate(self, weight: Tensor) -> None:
         largest(weight)
+        if (said := beyond(weight, CENTROID_BITS)) is not None:
+            raise ValueError(said)
         centroids, index = lloyd(weight.detach().to("cpu", torch.float64).flatten(), 1 << self.bits)
         self.centroids.copy_(centroids)
         self.codes.copy_(index.view(weight.shape))

@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from qtt_hw.fixedpoint import Format, quantize, round_half_up
 from qtt_hw.quant.weight import WeightQuantizer
 
-__all__ = ["ActivationQuantizer", "PowerOfTwoQuantizer", "StraightThrough", "UniformQuantizer", "best_frac"]
+__all__ = [
+    "ActivationQuantizer",
+    "PowerOfTwoQuantizer",
+    "StraightThrough",
+    "UniformQuantizer",
+    "best_frac",
+    "beyond",
+]
 
 #: Fractional bits that a scale may take; leaves room for a requantiser's shift on either side.
 FRAC_LIMIT = 24
@@ -40,6 +47,17 @@ def best_frac(values: Tensor, bits: int, signed: bool, narrow: bool = False) -> 
         if error < least:
             best, least = frac, error
     return max(-FRAC_LIMIT, min(best, FRAC_LIMIT))
+
+
+def beyond(values: Tensor, bits: int) -> str | None:
+    """What is said of values that signed integers of some bits do not reach at the greatest scale; None if they do."""
+    greatest = float(values.detach().abs().max()) if values.numel() else 0.0
+    if greatest <= math.ldexp(Format(bits, True, 0, narrow=True).maximum, FRAC_LIMIT):
+        return None
+    return (
+        f"values of up to {greatest:.2g} are out of the reach of {bits} bits at the greatest scale, 2**{FRAC_LIMIT}; "
+        "scale the weights or the data down, then calibrate again"
+    )
 
 
 class StraightThrough(torch.autograd.Function):
@@ -150,6 +168,11 @@ class UniformQuantizer(PowerOfTwoQuantizer, WeightQuantizer):
 
     def __init__(self, bits: int, fixed: bool = False) -> None:
         super().__init__(bits, signed=True, narrow=True, fixed=fixed)
+
+    def calibrate(self, values: Tensor) -> None:
+        super().calibrate(values)
+        if not self.fixed and (said := beyond(values, self.bits)) is not None:
+            raise ValueError(said)
 
     def format_of(self, weight: Tensor) -> Format:
         return self.format

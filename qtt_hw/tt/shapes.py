@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
 from collections.abc import Sequence
 
@@ -20,9 +21,12 @@ def inner_ranks(ranks: int | Sequence[int], modes: int, what: str = "ranks") -> 
     Raises
     ------
     ValueError
-        When their number is wrong, or one is below 1.
+        When their number is wrong, or one is below 1 or not a whole number.
     """
-    given = (ranks,) * (modes - 1) if isinstance(ranks, int) else tuple(int(rank) for rank in ranks)
+    several = [*ranks] if isinstance(ranks, Sequence) and not isinstance(ranks, str) else [ranks] * (modes - 1)
+    if not all(isinstance(rank, numbers.Integral) and not isinstance(rank, bool) for rank in several):
+        raise ValueError(f"{what} must be whole numbers, got {ranks!r}")
+    given = tuple(int(rank) for rank in several)  # type: ignore[arg-type]
     if len(given) != modes - 1:
         raise ValueError(f"{what} must be one number or {modes - 1} of them, got {list(given)}")
     if any(rank < 1 for rank in given):

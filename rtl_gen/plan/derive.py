@@ -12,6 +12,7 @@ from rtl_gen.families import Resources
 from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds import Spec
 from rtl_gen.kinds.choices import readable
+from rtl_gen.period import NotPeriodic
 from rtl_gen.plan.links import link_resources
 from rtl_gen.plan.plan import FifoPlan, PathPlan, Plan, StagePlan
 from rtl_gen.topology import SOURCE, Reader, Topology
@@ -77,12 +78,15 @@ def derived(
     topology = topology.with_fifos({depth.reader: depth.full for depth in depths})
     plans = [_fifo_plan(graph, specs, lanes, topology, depth) for depth in depths]
     say("prediction of cycles: the first inference")
-    prediction = predict(
-        *(specs, lanes),
-        classes=classes,
-        topology=topology,
-        progress=lambda inferences: say(f"prediction of cycles: {inferences:.1f} inferences"),
-    )
+    try:
+        prediction = predict(
+            *(specs, lanes),
+            classes=classes,
+            topology=topology,
+            progress=lambda inferences: say(f"prediction of cycles: {inferences:.1f} inferences"),
+        )
+    except NotPeriodic as error:
+        raise ValueError(f"{graph.name}: {error}") from None
     each = [spec.resources() for spec in specs]
     links = link_resources(specs, topology, lanes)
     total = sum(each, specs[0].family.overhead) + _of_fifos(plans) + links

@@ -59,12 +59,10 @@ def _apart(field: str, given: Any, wanted: Any) -> Iterator[tuple[str, object, o
     if isinstance(given, dict) and isinstance(wanted, dict):
         for name in dict.fromkeys((*given, *wanted)):
             yield from _apart(f"{field}.{name}".lstrip("."), given.get(name), wanted.get(name))
-    elif (
-        isinstance(given, list) and isinstance(wanted, list) and all(isinstance(item, dict) for item in given + wanted)
-    ):
-        names = [item.get("stage", i) for i, item in enumerate(given)]
-        if names != [item.get("stage", i) for i, item in enumerate(wanted)]:
-            yield field, names, [item.get("stage", i) for i, item in enumerate(wanted)]
+    elif isinstance(given, list) and all(isinstance(item, dict) for item in (*given, *wanted)):
+        names, others = ([item.get("stage", i) for i, item in enumerate(items)] for items in (given, wanted))
+        if names != others:
+            yield field, names, others
         for name, one, other in zip(names, given, wanted, strict=False):
             yield from _apart(f"{field}.{name}", one, other)
     elif given != wanted:

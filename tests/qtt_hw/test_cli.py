@@ -524,6 +524,20 @@ def test_eval_prints_what_the_function_returns(qtt: Qtt, qtt_file: Path, graph: 
     assert ran.err.count("\n") == 1
 
 
+def test_a_simulation_that_ends_later_than_predicted_fails(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    plan, build = tmp_path / "plan.json", tmp_path / "build"
+    qtt("plan", qtt_file, "--device", "ecp5-85f", "-o", plan)
+    qtt("emit", qtt_file, "--plan", plan, "-o", build)
+    simulate = ("cosim", build, "--data", "solids", "--samples", "2")
+    assert qtt.json(*simulate)["cycles_equal"] is True
+    manifest = json.loads((build / "manifest.json").read_text())
+    manifest["predicted"]["ends"] = [end - 1 for end in manifest["predicted"]["ends"]]
+    (build / "manifest.json").write_text(json.dumps(manifest))
+    late = qtt(*simulate)
+    assert late.code == 1 and "NO" in late.out
+    assert f"qtt: {build}: not in the predicted cycle: sample 0 ended in cycle" in late.err
+
+
 def test_what_a_users_file_prints_does_not_reach_stdout(qtt: Qtt, tmp_path: Path) -> None:
     path = tmp_path / "loud.py"
     path.write_text("print('loud')\n" + NET)

@@ -58,6 +58,17 @@ def test_the_second_is_told_who_has_it(tmp_path: Path) -> None:
         pass
 
 
+def test_who_has_just_locked_it_is_named_too(tmp_path: Path) -> None:
+    path = tmp_path / ".f.lock"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        soon = threading.Timer(0.005, lambda: os.pwrite(file.fileno(), b"process 7 on there; qtt", 0))
+        soon.start()
+        with pytest.raises(Busy, match=r"^f: process 7 on there \(qtt\) works on it$"), locked(path, "f"):
+            pass
+        soon.join()
+
+
 def test_the_kernel_releases_it_when_the_holder_is_killed(tmp_path: Path) -> None:
     path = tmp_path / ".it.lock"
     with hold(path) as child:

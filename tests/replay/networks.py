@@ -210,7 +210,7 @@ def _wide_input() -> Graph:
 
 
 CUBE = Window((3, 3, 3), padding=SAME)
-#: By name; the digests of their Verilog stand in digests.json under the same names.
+#: By name; the digests of their Verilog stand in designs.json under the same names.
 NETWORKS: dict[str, Callable[[], Graph]] = {
     "voxels": _contractions((5, 5, 5, 1), CUBE, BITS),
     "voxels-in-blocks": _contractions((4, 4, 4, 8), Window((3, 3, 3), (2, 2, 2), SAME), BITS),

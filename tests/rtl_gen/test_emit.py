@@ -1,5 +1,6 @@
 """A BUILD folder is whole or absent, its Verilog readable, its manifest the ports' truth."""
 
+import json
 import re
 
 import pytest
@@ -57,10 +58,14 @@ def test_a_document_in_a_build_folder_is_refused_untouched(network, tmp_path):
     assert not Manifest.load(tmp_path / "build").taps
 
 
-def test_a_folder_from_before_there_were_markers_is_replaced(network, tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_folder_without_a_marker_is_replaced(network, tmp_path, version):
+    """One from before there were markers, or whose files were copied without it, is known by its manifest."""
     found = plan(network, device("ecp5-25f"))
     emit(network, tmp_path / "build", found)
     (tmp_path / "build" / ".qtt.json").unlink()
+    manifest = json.loads((tmp_path / "build" / "manifest.json").read_text())
+    (tmp_path / "build" / "manifest.json").write_text(json.dumps(manifest | {"version": version}))
     assert emit(network, tmp_path / "build", found, taps=True).taps
 
 

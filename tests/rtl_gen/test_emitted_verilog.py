@@ -21,16 +21,15 @@ from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Pool
 from qtt_hw.graph.file import load
 from qtt_hw.window import Window
-from rtl_gen.cycles import predict
 from rtl_gen.emit import TOP, emit
 from rtl_gen.families import ECP5, device
 from rtl_gen.manifest import Manifest
 from rtl_gen.memory import uses_block_ram
 from rtl_gen.multiplier import LaneKind
+from rtl_gen.plan.derive import derived
 from rtl_gen.plan.lanes import with_lanes
 from rtl_gen.plan.plan import Plan, load_plan, stage_specs
 from rtl_gen.plan.search import plan
-from rtl_gen.topology import Topology
 from sim.icarus import Generation, available, compile_icarus, run_icarus, without_initial_values
 from sim.job import Job, Outcome
 from sim.stalls import pattern
@@ -104,10 +103,7 @@ def gathered(graph: Graph, found: Plan) -> Plan:
     """The plan of the residual network with a second sum that reads words of two values, which it gets one by one."""
     foldings = [(s.stage, s.folding) for s in found.stages]
     foldings[3] = (foldings[3][0], foldings[3][1].model_copy(update={"simd": 2, "pe": 2, "lanes": 2}))
-    topology = Topology.of(graph, found.fifo_depths)
-    cycles = predict(stage_specs(graph, foldings, ECP5), found.input_lanes, classes=2, topology=topology)
-    stages = tuple(s.model_copy(update={"folding": f}) for s, (_, f) in zip(found.stages, foldings, strict=True))
-    return found.model_copy(update={"stages": stages, "cycles": cycles.interval, "latency": cycles.latency})
+    return derived(graph, stage_specs(graph, foldings, ECP5), found.device, found.clock_mhz)
 
 
 @pytest.fixture(scope="session")
@@ -272,7 +268,7 @@ def test_icarus_agrees_though_nothing_starts_with_a_value(builds, name, generati
     found = simulated(build, 2, generation)
     assert found.failure is None and found.difference is None
     predicted = Manifest.load(build).predicted
-    assert (found.interval, found.latency) == (predicted.interval, predicted.latency)
+    assert found.relative_ends == (predicted.end(0), predicted.end(1))
 
 
 @needs_icarus

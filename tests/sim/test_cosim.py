@@ -61,15 +61,15 @@ def test_a_wrong_prediction_is_not_a_difference_but_is_told(small_build: Any) ->
 
 
 def test_the_first_inference_that_is_late_is_named(small_build: Any) -> None:
-    """Also where the last intervals are as predicted again, and by its number in its process and of all."""
+    """Also where the last intervals are as predicted again, and by its number in its run and of all."""
     result = cosim(small_build(late_at=3), small_build.samples(9), processes=1)
     assert result.equal and (result.cycles, result.latency) == (9, 8) and result.periodic
     assert result.cycles_equal is False and result.first_cycle_difference is not None
     assert result.first_cycle_difference.model_dump() == {"sample": 3, "inference": 3, "predicted": 35, "simulated": 36}
     assert str(result.first_cycle_difference).startswith("sample 3 ended in cycle 36, predicted is 35")
-    result = cosim(small_build(late_at=3), small_build.samples(9)[3:], processes=2)  # of 3 samples each
+    result = cosim(small_build(late_at=3), small_build.samples(9)[3:], run_length=3)
     assert result.cycles_equal is True and result.first_cycle_difference is None
-    result = cosim(small_build(late_at=3), small_build.samples(12), processes=2)  # of 6 samples each, both late
+    result = cosim(small_build(late_at=3), small_build.samples(12), run_length=6)  # both runs are late
     assert result.first_cycle_difference is not None and result.first_cycle_difference.sample == 3
 
 

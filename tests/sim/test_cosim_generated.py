@@ -99,9 +99,9 @@ def test_one_wrong_thing_is_found_where_it_is(tmp_path: Path, x: np.ndarray, fau
         stage = "along_h"
         design = _change(good, stage, requant=Requantizer(Format(4, False, 0), 6, (20, -9, 31), (100, 236, -200)))
     else:
-        # the two convolutions in each other's place: the same shapes, another order
-        design = _change(good, "along_d", window=Window((1, 3, 1), padding=((0, 0), (1, 1), (0, 0))))
-        design = _change(design, "along_d", weight=as_integers(weight.reshape(2, 1, 3, 1, 2)))
+        # along H instead of along D: the same shapes, another order
+        along_h = Window((1, 3, 1), padding=((0, 0), (1, 1), (0, 0)))
+        design = _change(good, stage, window=along_h, weight=as_integers(weight.reshape(2, 1, 3, 1, 2)))
     result = cosim(_emit(design, expected, tmp_path / fault), x)
     assert not result.equal
     assert result.first_difference is not None and result.failure is None

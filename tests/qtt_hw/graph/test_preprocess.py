@@ -55,7 +55,7 @@ def test_input_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (np.zeros((1, 2, 2, 2), np.int64), "must be uint8, got int64"),
+        (np.zeros((1, 2, 2, 2), np.int64), "must be uint8 or bool, got int64"),
         (np.zeros((1, 2, 2, 3), np.uint8), r"shape \[2, 2, 3, 1\] given, the model takes \[2, 2, 2, 1\]"),
         (np.full((1, 2, 2, 2), 2, np.uint8), "samples minus offset 0 span 2 to 2, the model's input takes 0 to 1"),
     ],
@@ -78,3 +78,11 @@ def test_refuses_what_does_not_fit(raw: np.ndarray, message: str) -> None:
 def test_refuses_impossible_specs(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         input_spec(*arguments)
+
+
+def test_bools_are_taken_as_bytes() -> None:
+    raw = np.random.default_rng(0).random((3, 4, 4, 4)) < 0.5
+    spec = input_spec((4, 4, 4, 1))
+    assert np.array_equal(preprocess(spec, raw), preprocess(spec, raw.astype(np.uint8)))
+    with pytest.raises(ValueError, match="^raw samples must be uint8 or bool, got float64$"):
+        preprocess(spec, raw.astype(float))

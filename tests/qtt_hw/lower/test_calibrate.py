@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from typing import Literal
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.calibrate import balance
 from qtt_hw.lower.contraction import ContractionStage
 from qtt_hw.lower.prepare import PreparedModel, prepare
-from qtt_hw.nn import ConvBlock, TTConv3d, TTLinear
+from qtt_hw.nn import ConvBlock, QTTConv3d, TTConv3d, TTLinear
 from qtt_hw.nn.contraction import contract
 from qtt_hw.quant import QuantConfig
 from qtt_hw.quant.fake import best_frac
@@ -242,3 +243,43 @@ def test_few_samples_for_statistics_are_warned_of() -> None:
         warnings.simplefilter("error")
         model.freeze_statistics()
         prepare(bare, samples(1, 0), input_format=VOXELS).calibrate([samples(1, 0)], estimate_statistics=True)
+
+
+CODEBOOKS: list[Literal["dqc", "sqc", "inq", "kmeans"]] = ["dqc", "sqc", "inq", "kmeans"]
+
+
+@pytest.mark.parametrize("codebook", [None, *CODEBOOKS])
+def test_weights_out_of_reach_are_refused(codebook: Literal["dqc", "sqc", "inq", "kmeans"] | None) -> None:
+    net = nn.Sequential(nn.Conv3d(2, 3, 6), nn.Flatten())
+    with torch.no_grad():
+        net[0].weight.mul_(1e30)
+    with pytest.raises(ValueError, match="^0: (values of up to .* are out of the reach|its powers of two begin at) "):
+        prepare(net, samples(1, 0), QuantConfig(codebook=codebook), input_format=VOXELS).calibrate([samples(4, 0)])
+
+
+def test_outputs_out_of_reach_are_warned_of() -> None:
+    net = nn.Sequential(nn.Conv3d(2, 3, 6), nn.Flatten())
+    with torch.no_grad():
+        net[0].weight.mul_(1e14)
+    model = prepare(net, samples(1, 0), QuantConfig(codebook="dqc"), input_format=VOXELS)
+    with pytest.warns(CalibrationWarning, match="^0: values of up to .* are out of the reach of 16 bits") as caught:
+        model.calibrate([samples(4, 0)])
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("tt_form", ["streamed", "merged"])
+def test_weights_that_all_round_to_zero_are_warned_of(tt_form: Literal["streamed", "merged"]) -> None:
+    def calibrated(factor: float) -> None:
+        net = nn.Sequential(layer := QTTConv3d(2, 4, (2, 1), (2, 2), 2, (6, 6, 6)), nn.Flatten())
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.mul_(factor)
+        prepare(net, samples(1, 0), QuantConfig(tt_form=tt_form), VOXELS).calibrate([samples(4, 0)])
+
+    with pytest.warns(CalibrationWarning, match="^0.*: all its weights round to 0 at the least scale; ") as caught:
+        calibrated(1e-9)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        calibrated(1.0)
+        calibrated(0.0)

@@ -60,7 +60,7 @@ def test_hooks_that_change_the_output_are_refused(net: nn.Sequential, hook: Call
         "and remove the hook"
     )
     assert refused(net) == [(place, expected)]
-    with pytest.raises(ValueError, match="that changes what is computed"):
+    with pytest.raises(ValueError, match=rf"^(the model|{place} \(.*\)) has a forward hook, .* that changes"):
         prepare(net, EXAMPLE, input_format=IMAGE)
 
 
@@ -72,6 +72,14 @@ def test_hooks_with_all_their_options_are_seen(net: nn.Sequential) -> None:
     found = refused(net)
     assert [name for name, _ in found] == ["0", "1", "2", "3"]
     assert found[0][1].startswith("has a forward pre-hook, put_in, that changes")
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("several", [True, False])
+def test_hooks_that_change_only_some_batches_are_refused(net: nn.Sequential, samples: int, several: bool) -> None:
+    net[1].register_forward_hook(lambda m, args, output: output * 0 if (len(output) > 1) == several else None)
+    rows = [row for row in check(net, EXAMPLE.repeat(samples, 1, 1, 1, 1), IMAGE) if not row.supported]
+    assert [row.layer for row in rows] == ["1"] and "that changes what is computed" in rows[0].instead
 
 
 class Observer:
@@ -94,7 +102,7 @@ def test_hooks_that_observe_are_left_out_and_kept(net: nn.Sequential) -> None:
     net[2].register_forward_pre_hook(lambda module, args, kwargs: (args, kwargs), with_kwargs=True)
     net[1].register_full_backward_hook(lambda module, given, put_out: None)
     net[3].register_full_backward_pre_hook(lambda module, given: None)
-    assert refused(net) == [] and len(observer.seen) == 7
+    assert refused(net) == [] and len(observer.seen) == 14, "on one sample and on two"
     assert [type(stage).__name__ for stage in prepare(net, EXAMPLE, input_format=IMAGE).stages] == [
         "ContractionStage"
     ] * 2

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from qtt_hw.ir import layers, lower, walk
 from torch import nn
 
+from qtt_hw.lower import layers, lower, walk
 from qtt_hw.lower.layers import TYPES, is_layer, layer_type, otherwise
 from qtt_hw.nn.planar import _FORMS
 

@@ -13,7 +13,16 @@ def test_one_rank_stands_for_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ranks", "message"), [([1, 2], r"one number or 4 of them, got \[1, 2\]"), (0, "at least 1, got .0, 0, 0, 0.")]
+    ("ranks", "message"),
+    [
+        ([1, 2], r"one number or 4 of them, got \[1, 2\]"),
+        (0, "at least 1, got .0, 0, 0, 0."),
+        (2.5, "whole numbers, got 2.5"),
+        (True, "whole numbers, got True"),
+        ("4", "whole numbers, got '4'"),
+        ([2.5] * 4, "whole numbers, got "),
+        ([4, None, 2, 2], "whole numbers, got .4, None, 2, 2."),
+    ],
 )
 def test_impossible_ranks(ranks: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -7,6 +7,7 @@ from fractions import Fraction
 import pytest
 
 from rtl_gen.families import device
+from rtl_gen.period import NotPeriodic
 from rtl_gen.plan.plan import load_plan, most_cycles, rate_of, save_plan
 from rtl_gen.plan.search import plan
 
@@ -90,3 +91,13 @@ def test_cycles_that_are_not_the_prediction_s_are_refused(uneven, tmp_path, fiel
     path = written(tmp_path, uneven[1], **{field: value})
     with pytest.raises(ValueError, match=rf"plan\.json: {field}: {value} is given, that of the prediction is"):
         load_plan(path)
+
+
+def test_intervals_that_do_not_repeat_are_refused_by_the_model_s_name(network, monkeypatch):
+    def never(*_, **__):
+        raise NotPeriodic(list(range(0, 900, 3)))
+
+    monkeypatch.setattr("rtl_gen.plan.derive.predict", never)
+    message = r"^small: the schedule is not periodic with up to 64 intervals after 300 inferences, the last ones \[3, 3"
+    with pytest.raises(ValueError, match=message):
+        plan(network, device("ecp5-25f"))
