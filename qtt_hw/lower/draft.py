@@ -6,189 +6,96 @@ modules are only built once the whole network is known.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format
-from qtt_hw.lower.contraction import ContractionStage
 from qtt_hw.lower.execute import formats
-from qtt_hw.lower.merged import MergedStage
-from qtt_hw.lower.residual import AddStage, SubsampleStage
-from qtt_hw.lower.stages import PermutationStage, PoolStage, ReshapeStage, Stage
-from qtt_hw.quant import BatchNorm, QuantConfig, RoundedBatchNorm, weight_quantizer
-from qtt_hw.window import Shape, Window
+from qtt_hw.lower.stage import Place, Stage
+from qtt_hw.quant import ActivationQuantizer, QuantConfig
+from qtt_hw.window import Shape
 
-__all__ = [
-    "AddDraft",
-    "ContractionDraft",
-    "Draft",
-    "Gauge",
-    "NetworkDraft",
-    "PermutationDraft",
-    "PoolDraft",
-    "ReshapeDraft",
-    "SubsampleDraft",
-]
+__all__ = ["Draft", "Gauge", "NetworkDraft", "NormDraft", "ScaledDraft", "Setting"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a draft is built under.
+
+    Parameters
+    ----------
+    config : QuantConfig
+    layers : int
+        With weights, in the whole network.
+    last : bool
+        The network's output format is that of this stage.
+    """
+
+    config: QuantConfig = QuantConfig()
+    layers: int = 1
+    last: bool = False
+
+    def output(self, signed: bool, intermediate: bool = False) -> ActivationQuantizer:
+        """The quantiser of a stage's output; `intermediate` within a tensor train."""
+        config = self.config
+        if self.last:
+            return ActivationQuantizer(config.logit_bits, signed)
+        bits = config.intermediate_bits if intermediate else config.activation_bits
+        return ActivationQuantizer(bits, signed, fixed=config.scales == "fixed")
 
 
 @dataclass
-class ContractionDraft:
-    """A contraction in the making; `batch_norm` and `relu` are filled in by the layers that follow."""
+class Draft(ABC):
+    """A stage in the making."""
 
-    name: str
-    inputs: tuple[str, ...]
-    source: str
-    in_shape: Shape
-    window: Window
-    weight: Tensor
-    layer: int
-    bias: Tensor | None = None
-    batch_norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | None = None
-    relu: bool = False
-    intermediate: bool = False
-    lead: int = 1
-    trail: int = 1
-    #: Of a tensor train that is merged: the cores [r, c, s, r'] whose product `weight` is.
-    cores: Sequence[Tensor] = ()
+    place: Place
 
     @property
-    def out_shape(self) -> Shape:
-        channels = self.lead * int(self.weight.shape[0]) * self.trail
-        return (*self.window.out_positions(self.in_shape), channels)
-
-    def build(self, config: QuantConfig, layers: int, last: bool) -> ContractionStage:
-        """The stage; `last` when its output is the network's."""
-        norm: BatchNorm | None = None
-        bias = self.bias
-        if self.batch_norm is not None:
-            source = self.batch_norm
-            momentum = 0.1 if source.momentum is None else source.momentum
-            channels = self.out_shape[3]
-            if config.scales == "fixed":
-                norm = RoundedBatchNorm(channels, config.activation_bits, source.eps, momentum)
-            else:
-                norm = BatchNorm(channels, source.eps, momentum)
-            norm.load_state_dict({name: getattr(source, name).detach() for name in norm.state_dict()})
-            if bias is not None:
-                # The statistics are of the sums without the bias; the shift is batch norm's own. Where there are none
-                # yet they stay so, to be estimated.
-                if norm.has_statistics:
-                    norm.running_mean.sub_(bias.detach())
-                bias = None
-        if last:
-            out_bits = config.logit_bits
-        else:
-            out_bits = config.intermediate_bits if self.intermediate else config.activation_bits
-        fixed = config.scales == "fixed"
-        weight_bits = config.layer_weight_bits(self.layer == 0, self.layer == layers - 1)
-        options: dict[str, Any] = {
-            "out_bits": out_bits,
-            "relu": self.relu,
-            "bias": bias,
-            "batch_norm": norm,
-            "fixed_output": fixed and not last,
-        }
-        place = (self.name, self.inputs, self.source, self.window, self.in_shape)
-        if self.cores:
-            return MergedStage(*place, self.cores, weight_bits, fixed_weight=fixed, **options)
-        quantizer = weight_quantizer(config, weight_bits, self.weight.shape)
-        return ContractionStage(*place, self.weight, quantizer, lead=self.lead, trail=self.trail, **options)
-
-
-@dataclass
-class PoolDraft:
-    name: str
-    inputs: tuple[str, ...]
-    source: str
-    in_shape: Shape
-    kind: Literal["max", "average"]
-    window: Window
+    def name(self) -> str:
+        return self.place.name
 
     @property
-    def out_shape(self) -> Shape:
-        return (*self.window.out_positions(self.in_shape), self.in_shape[3])
-
-    def build(self) -> PoolStage:
-        return PoolStage(self.name, self.inputs, self.source, self.kind, self.window, self.in_shape)
-
-
-@dataclass
-class PermutationDraft:
-    name: str
-    inputs: tuple[str, ...]
-    source: str
-    in_shape: Shape
-    order: tuple[int, ...]
+    def inputs(self) -> tuple[str, ...]:
+        return self.place.inputs
 
     @property
-    def out_shape(self) -> Shape:
-        return self.in_shape
-
-    def build(self) -> PermutationStage:
-        return PermutationStage(self.name, self.inputs, self.source, self.order, self.in_shape)
-
-
-@dataclass
-class ReshapeDraft:
-    name: str
-    inputs: tuple[str, ...]
-    source: str
-    in_shape: Shape
-    out_shape: Shape
-
-    def build(self) -> ReshapeStage:
-        return ReshapeStage(self.name, self.inputs, self.source, self.in_shape, self.out_shape)
-
-
-@dataclass
-class SubsampleDraft:
-    name: str
-    inputs: tuple[str, ...]
-    source: str
-    in_shape: Shape
-    stride: tuple[int, int, int]
-    channels: int
-    before: int
+    def source(self) -> str:
+        return self.place.source
 
     @property
-    def out_shape(self) -> Shape:
-        return (*Window(stride=self.stride).out_positions(self.in_shape), self.channels)
+    def in_shape(self) -> Shape:
+        return self.place.shape
 
-    def build(self) -> SubsampleStage:
-        return SubsampleStage(
-            self.name, self.inputs, self.source, self.stride, self.in_shape, self.channels, self.before
-        )
+    @property
+    @abstractmethod
+    def out_shape(self) -> Shape:
+        """(D, H, W, C) of the output; raises ValueError where the input does not fit."""
+
+    @abstractmethod
+    def build(self, setting: Setting) -> Stage:
+        """The stage."""
+
+    def floats(self, *inputs: Tensor) -> Tensor:
+        """What it computes on floats [N, C, D, H, W], in their dtype: the model's own function, nothing quantised."""
+        return self.build(Setting()).to(inputs[0].device).floats(*inputs)
 
 
 @dataclass
-class AddDraft:
-    """A sum in the making; `relu` is filled in by a ReLU that follows."""
+class ScaledDraft(Draft):
+    """One whose output has a scale of its own, and a clamp that a ReLU joins, which fills in `relu`."""
 
-    name: str
-    inputs: tuple[str, ...]
-    source: str
-    in_shape: Shape
-    #: Whether both inputs are.
-    nonnegative: bool
-    relu: bool = False
-
-    @property
-    def out_shape(self) -> Shape:
-        return self.in_shape
-
-    def build(self, config: QuantConfig, last: bool) -> AddStage:
-        """The stage; `last` when its output is the network's."""
-        bits = config.logit_bits if last else config.activation_bits
-        signed = last or not (self.relu or self.nonnegative)
-        fixed = config.scales == "fixed" and not last
-        return AddStage(self.name, self.inputs, self.source, self.in_shape, bits, signed, fixed)
+    relu: bool = field(default=False, kw_only=True)
 
 
-Draft = ContractionDraft | PoolDraft | PermutationDraft | ReshapeDraft | SubsampleDraft | AddDraft
+@dataclass
+class NormDraft(ScaledDraft):
+    """One whose requantiser a batch norm joins, which fills in `batch_norm`."""
+
+    batch_norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -222,25 +129,16 @@ class NetworkDraft:
     layers: int = 0
 
     @property
-    def last(self) -> ContractionDraft | AddDraft | None:
+    def last(self) -> ScaledDraft | None:
         """What the network's output format is of: nothing but pools and rearrangements follows it."""
-        found = [draft for draft in self.drafts if isinstance(draft, ContractionDraft | AddDraft)]
-        return found[-1] if found else None
+        scaled = [draft for draft in self.drafts if isinstance(draft, ScaledDraft)]
+        return scaled[-1] if scaled else None
 
     def build(self, config: QuantConfig, input_format: Format) -> Sequence[Stage]:
         """The stages; raises ValueError naming the layer for a pool that cannot be exact."""
-        stages: list[Stage] = []
-        for draft in self.drafts:
-            match draft:
-                case ContractionDraft():
-                    stages.append(draft.build(config, self.layers, draft is self.last))
-                case AddDraft():
-                    stages.append(draft.build(config, draft is self.last))
-                case _:
-                    stages.append(draft.build())
-        found = formats(stages, input_format)
+        stages = [draft.build(Setting(config, self.layers, draft is self.last)) for draft in self.drafts]
+        by_name = formats(stages, input_format)
         for stage in stages:
-            if isinstance(stage, PoolStage):
-                with named(stage.source):
-                    stage.check(found[stage.inputs[0]])
+            with named(stage.source):
+                stage.check(*(by_name[name] for name in stage.inputs))
         return stages

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT
-from qtt_hw.lower.stages import Stage
+from qtt_hw.lower.stage import Stage
 
 __all__ = ["execute", "formats"]
 

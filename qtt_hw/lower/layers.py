@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
 from torch import nn
 
-from qtt_hw.nn.pool import PairAvgPool3d, PairMaxPool3d
-from qtt_hw.nn.qtt_conv import QTTConv3d
-from qtt_hw.nn.subsample import Subsample
-from qtt_hw.nn.tt_conv import TTConv2d, TTConv3d
-from qtt_hw.nn.tt_linear import TTLinear
+from qtt_hw.lower.kinds import KINDS
+from qtt_hw.lower.lowering import Handler, Joiner, Lowering
+from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.nn.planar import FORMS, volumetric
 
-__all__ = ["MADE_OF", "NORMS", "OWN", "PASSING", "TYPES", "WEIGHTED", "is_layer", "layer_type", "otherwise"]
+__all__ = ["FUNCTIONS", "JOINS", "MADE_OF", "PASSING", "TYPES", "is_layer", "layer_type", "lower_layer", "otherwise"]
 
-NORMS: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-#: Layers with weights, which become a stage's own.
-WEIGHTED = (nn.Conv2d, nn.Conv3d, TTConv2d, TTConv3d, QTTConv3d, nn.Linear, TTLinear, *NORMS)
-#: Layers that put out what they read, itself, in evaluation.
-PASSING: tuple[type[nn.Module], ...] = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-_POOLS = (nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-#: This project's layers.
-OWN = (TTConv2d, TTConv3d, QTTConv3d, TTLinear, PairMaxPool3d, PairAvgPool3d, Subsample)
+_VOLUMETRIC: dict[type[nn.Module], Handler] = {
+    layer: handler for kind in KINDS for layer, handler in kind.layers.items()
+}
+#: By supported layer, its lowering.
+_HANDLERS = _VOLUMETRIC | {planar: _VOLUMETRIC[form] for planar, (form, _) in FORMS.items()}
 #: All layers that have a lowering.
-TYPES: frozenset[type[nn.Module]] = frozenset((*WEIGHTED, *PASSING, *_POOLS, *OWN, nn.ReLU, nn.Flatten))
+TYPES = frozenset(_HANDLERS)
+_WEIGHTED_3D = {layer for kind in KINDS if kind.weighted for layer in kind.layers}
+#: Layers with weights, which become a stage's own.
+WEIGHTED = (*_WEIGHTED_3D, *(planar for planar, (form, _) in FORMS.items() if form in _WEIGHTED_3D))
+#: Layers that put out what they read, itself, in evaluation.
+PASSING = tuple(layer for kind in KINDS if kind.passing for layer in kind.layers)
+#: This project's layers.
+_OWN = tuple(layer for layer in TYPES if layer.__module__.startswith("qtt_hw."))
+#: By function or method, as torch.fx names it, the layer that a call of its arguments stands for.
+FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {call: made for kind in KINDS for call, made in kind.functions.items()}
+#: By function of two results, its lowering.
+JOINS: dict[Any, Joiner] = {call: joiner for kind in KINDS for call, joiner in kind.joins.items()}
 
 #: What a network may hold.
 MADE_OF = (
@@ -78,7 +86,24 @@ def is_layer(module: nn.Module) -> bool:
     A derived class that computes something else is then refused by its name, not by what it calls.
     """
     own = type(module).__module__.startswith(("torch.nn", "torch.ao.nn")) and not isinstance(module, nn.Sequential)
-    return own or isinstance(module, (*OWN, *WEIGHTED)) or layer_type(module) is not None
+    return own or isinstance(module, (*_OWN, *WEIGHTED)) or layer_type(module) is not None
+
+
+def lower_layer(lowering: Lowering, name: str, module: nn.Module, x: Value) -> Value:
+    """The result of one module; raises Unsupported."""
+    kind = layer_type(module)
+    if kind is None:
+        raise Unsupported(f"is not supported; {otherwise(module)}")
+    if issubclass(kind, WEIGHTED):
+        lowering.use_weights(name, module)
+    try:
+        return _HANDLERS[kind](lowering, name, volumetric(module, kind), x)
+    except Unsupported:
+        raise
+    except ValueError as error:
+        if x.blind:  # its shape is not known
+            return x
+        raise Unsupported(f"does not fit its input: {error}; change the layer or the input size") from None
 
 
 def layer_type(module: nn.Module) -> type[nn.Module] | None:

@@ -15,12 +15,12 @@ from qtt_hw.errors import CalibrationWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge
 from qtt_hw.lower.calibrate import balance, calibrate_stages
-from qtt_hw.lower.contraction import ContractionStage
 from qtt_hw.lower.draft import Gauge
 from qtt_hw.lower.execute import execute, formats
 from qtt_hw.lower.integer import exact_arithmetic, full_precision, input_integers
-from qtt_hw.lower.residual import AddStage
-from qtt_hw.lower.stages import Stage, Stream
+from qtt_hw.lower.kinds.add import AddStage
+from qtt_hw.lower.kinds.contraction import ContractionStage
+from qtt_hw.lower.stage import Stage, Stream
 from qtt_hw.lower.walk import walk
 from qtt_hw.nn.planar import with_depth
 from qtt_hw.quant import BatchNorm, PowerOfTwoQuantizer, QuantConfig

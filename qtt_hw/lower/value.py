@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from qtt_hw.lower.draft import AddDraft, ContractionDraft
+from qtt_hw.lower.draft import NormDraft, ScaledDraft
 from qtt_hw.window import Shape
 
 __all__ = ["Unsupported", "Value"]
@@ -28,9 +28,9 @@ class Value:
         A ReLU changes nothing.
     flat : bool
         Behind a flatten that is not yet applied to the stream: the next linear layer reads it in the order C, D, H, W.
-    norm_target : ContractionDraft, optional
+    norm_target : NormDraft, optional
         Whose requantiser a batch norm joins.
-    relu_target : ContractionDraft or AddDraft, optional
+    relu_target : ScaledDraft, optional
         Whose clamp a ReLU joins; between the two stands only what commutes with a ReLU.
     forked : bool
         Something between the targets and here, or this itself, has several readers, so that none of them may change it.
@@ -42,10 +42,16 @@ class Value:
     shape: Shape
     nonnegative: bool = False
     flat: bool = False
-    norm_target: ContractionDraft | None = None
-    relu_target: ContractionDraft | AddDraft | None = None
+    norm_target: NormDraft | None = None
+    relu_target: ScaledDraft | None = None
     forked: bool = False
     blind: bool = False
+
+    @property
+    def channels_first(self) -> list[int]:
+        """The shape as PyTorch writes it, without the batch."""
+        d, h, w, c = self.shape
+        return [c, d, h, w]
 
     def fork(self) -> Value:
         """The same with several readers."""

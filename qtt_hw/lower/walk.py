@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import operator
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -14,8 +13,9 @@ from torch import Tensor, fx, nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower import reference
 from qtt_hw.lower.in_place import OPERATORS, follow_writes
-from qtt_hw.lower.layers import MADE_OF, is_layer
-from qtt_hw.lower.lower import Lowering
+from qtt_hw.lower.kinds.flatten import flatten_stream
+from qtt_hw.lower.layers import FUNCTIONS, JOINS, MADE_OF, is_layer, lower_layer
+from qtt_hw.lower.lowering import Lowering
 from qtt_hw.lower.obstacles import Shared, obstacles, shared_tensors
 from qtt_hw.lower.trace import Traced, evaluated, trace, undisturbed
 from qtt_hw.lower.value import Unsupported, Value
@@ -31,14 +31,7 @@ TOLERANCE = 1e-6
 #: Share by which a float64 input is moved to see how far its rounding can carry: some thousand times that rounding.
 MOVED = 1e-12
 
-_ADD = (operator.add, operator.iadd, torch.add, "add", "add_")
 _CONCAT = (torch.cat, torch.concat, torch.stack)
-#: By call of a ReLU, whether it always writes in place.
-_RELU: dict[Any, bool] = {
-    **dict.fromkeys((F.relu, torch.relu, "relu"), False),
-    **dict.fromkeys((F.relu_, torch.relu_, "relu_"), True),
-}
-_FLATTEN = (torch.flatten, "flatten")
 _FLATTENING = "to flatten a map use torch.flatten(x, 1)"
 _LOGITS = "leave it out: the hardware puts out logits and their argmax"
 _NOTHING = "leave it out: it changes no value"
@@ -91,25 +84,18 @@ def _module_of(node: fx.Node, traced: fx.GraphModule) -> nn.Module:
     if node.op == "call_module":
         return traced.get_submodule(str(node.target))
     target: Any = node.target
-    if target in _RELU:
-        given = _given(node, "input", "inplace")
-        return nn.ReLU(inplace=_RELU[target] or bool(given.get("inplace", False)))
-    if target in _FLATTEN:
-        given = _given(node, "input", "start_dim", "end_dim")
-        return nn.Flatten(given.get("start_dim", 0), given.get("end_dim", -1))
-    if target == "contiguous":
-        return nn.Identity()
+    if target in FUNCTIONS:
+        given = {name: value for name, value in node.kwargs.items() if name != "out"}  # refused elsewhere
+        try:
+            return FUNCTIONS[target](*node.args, **given)
+        except TypeError:
+            raise Unsupported(f"is called with {', '.join(given)}, which is not followed") from None
     if target in _CONCAT:
         raise Unsupported(
             "joins branches by concatenation, which is not supported; convolutions of one input over the same window "
             "are one with all the channels, and adding branches would be another network"
         )
     raise Unsupported(f"is not followed; {_OTHERWISE.get(target, MADE_OF)}")
-
-
-def _given(node: fx.Node, *names: str) -> dict[str, Any]:
-    """A call's arguments by name."""
-    return dict(zip(names, node.args, strict=False)) | node.kwargs
 
 
 class _Walk:
@@ -172,14 +158,14 @@ class _Walk:
             raise Unsupported("puts out what nothing reads; leave it out")
         if "out" in node.kwargs:
             raise Unsupported("writes into out=, which is not followed; what it returns is")
-        if node.op != "call_module" and node.target in _ADD:
-            return self.lowering.sum(name, *self.operands(node))
+        if node.op != "call_module" and node.target in JOINS:
+            return JOINS[node.target](self.lowering, name, *self.operands(node))
         module = _module_of(node, self.module)
         if len(node.all_input_nodes) != 1:
             raise Unsupported("reads several results; a layer reads one, an addition two")
         if node.op == "call_module":
             self.refuse_shared(name)
-        return self.lowering.apply(name, module, self.values[node.all_input_nodes[0]])
+        return lower_layer(self.lowering, name, module, self.values[node.all_input_nodes[0]])
 
     def refuse_shared(self, name: str) -> None:
         """Raise Unsupported for a layer that trains together with an earlier one."""
@@ -219,7 +205,7 @@ class _Walk:
             self.visit("", "model", "has no layer with weights; add an nn.Linear")
             return
         if logits.flat:
-            self.lowering.flatten_stream("output", logits)
+            flatten_stream(self.lowering, "output", logits)
         elif logits.shape[:3] != (1, 1, 1):
             volume = list(logits.shape[:3])
             self.visit("", "model", f"ends with a volume of {volume}; end it with nn.Flatten() and nn.Linear")

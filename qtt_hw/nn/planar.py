@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qtt_hw.nn.tt_conv import TTConv2d
 
-__all__ = ["is_planar", "squeezing_depth", "volumetric", "with_depth", "without_depth"]
+__all__ = ["FORMS", "is_planar", "squeezing_depth", "volumetric", "with_depth", "without_depth"]
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -59,8 +59,8 @@ def volumetric(layer: nn.Module, kind: type[nn.Module] | None = None) -> nn.Modu
         Of the layer, where a class derived from it computes the same; its own unless given. A derived class may
         compute anything, so no other is taken for its base.
     """
-    form = _FORMS.get(type(layer) if kind is None else kind)
-    return layer if form is None else form(layer)
+    form = FORMS.get(type(layer) if kind is None else kind)
+    return layer if form is None else form[1](layer)
 
 
 def _deep(depth: int, value: int | Sequence[int]) -> tuple[int, int, int]:
@@ -113,9 +113,10 @@ def _global_pool(layer: nn.AdaptiveAvgPool2d) -> nn.AdaptiveAvgPool3d:
     return nn.AdaptiveAvgPool3d(_deep(1, layer.output_size))  # type: ignore[arg-type]
 
 
-_FORMS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
-    nn.Conv2d: _convolution,
-    nn.MaxPool2d: _max_pool,
-    nn.AvgPool2d: _average_pool,
-    nn.AdaptiveAvgPool2d: _global_pool,
+#: By 2D layer, the 3D one that it is, and how that is made.
+FORMS: dict[type[nn.Module], tuple[type[nn.Module], Callable[[Any], nn.Module]]] = {
+    nn.Conv2d: (nn.Conv3d, _convolution),
+    nn.MaxPool2d: (nn.MaxPool3d, _max_pool),
+    nn.AvgPool2d: (nn.AvgPool3d, _average_pool),
+    nn.AdaptiveAvgPool2d: (nn.AdaptiveAvgPool3d, _global_pool),
 }

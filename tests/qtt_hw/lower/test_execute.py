@@ -5,15 +5,17 @@ import weakref
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT
 from qtt_hw.lower.execute import execute, formats
-from qtt_hw.lower.residual import AddStage
-from qtt_hw.lower.stages import PoolStage, Stage
+from qtt_hw.lower.kinds.add import AddStage
+from qtt_hw.lower.kinds.pool import PoolStage
+from qtt_hw.lower.stage import Place, Stage
+from qtt_hw.quant import ActivationQuantizer
 from qtt_hw.window import Window
 
 SHAPE = (1, 1, 1, 2)
 
 
 def pool(name: str, source: str) -> PoolStage:
-    return PoolStage(name, (source,), name, "max", Window(), SHAPE)
+    return PoolStage(Place(name, (source,), name, SHAPE), "max", Window())
 
 
 def stages() -> list[Stage]:
@@ -21,7 +23,7 @@ def stages() -> list[Stage]:
     return [
         pool("a", INPUT),
         pool("b", "a"),
-        AddStage("c", ("b", INPUT), "c", SHAPE, 5, True),
+        AddStage(Place("c", ("b", INPUT), "c", SHAPE), ActivationQuantizer(5, True)),
         pool("d", "c"),
     ]
 

@@ -5,13 +5,15 @@ from pathlib import Path
 
 from torch import nn
 
-from qtt_hw.lower import layers, lower, walk
+from qtt_hw.lower import layers, walk
+from qtt_hw.lower.kinds import KINDS, dense, pool
 from qtt_hw.lower.layers import TYPES, is_layer, layer_type, otherwise
-from qtt_hw.nn.planar import _FORMS
+from qtt_hw.nn.planar import FORMS
 
 
 def test_every_supported_layer_has_a_lowering_and_no_other() -> None:
-    assert set(lower._HANDLERS) | set(_FORMS) == TYPES
+    assert {layer for kind in KINDS for layer in kind.layers} | set(FORMS) == TYPES
+    assert sum(len(kind.layers) for kind in KINDS) + len(FORMS) == len(TYPES), "no layer has two"
     assert all(issubclass(kind, nn.Module) for kind in TYPES)
 
 
@@ -23,7 +25,7 @@ def test_containers_are_entered_and_layers_are_not() -> None:
 def test_no_refusal_offers_another_network_as_if_it_were_the_same() -> None:
     """What follows "use" computes the same."""
     same = {"use torch.flatten(x, 1)"}  # to flatten a map
-    for module in (layers, lower, walk):
+    for module in (layers, dense, pool, walk):
         text = Path(module.__file__).read_text()
         assert set(re.findall(r"\buse [\w.(), ]+\)", text)) <= same, module.__name__
     assert otherwise(nn.GELU()) == "nn.ReLU in its place would be another network, to be trained as such"

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import golden
 from qtt_hw.graph.preprocess import input_spec
-from qtt_hw.lower.contraction import ContractionStage
 from qtt_hw.lower.freeze import freeze
+from qtt_hw.lower.kinds.contraction import ContractionStage
 from qtt_hw.lower.prepare import PreparedModel, prepare
 from qtt_hw.nn import ConvBlock, TTLinear
 from qtt_hw.quant import QuantConfig

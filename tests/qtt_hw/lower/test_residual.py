@@ -6,7 +6,10 @@ from torch import Tensor
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Contraction, Edge
-from qtt_hw.lower.residual import AddStage, SubsampleStage
+from qtt_hw.lower.kinds.add import AddStage
+from qtt_hw.lower.kinds.subsample import SubsampleStage
+from qtt_hw.lower.stage import Place
+from qtt_hw.quant import ActivationQuantizer
 
 SHAPE = (3, 4, 2)
 CHANNELS = 3
@@ -23,7 +26,7 @@ def integers(fmt: Format, seed: int) -> Tensor:
 @pytest.mark.parametrize("fracs", [(2, 5, 3), (5, 2, 4), (0, 0, -1), (-3, 4, 9)])
 def test_a_sum_equals_the_golden_models(signed: bool, fracs: tuple[int, int, int]) -> None:
     a, b = Format(6, True, fracs[0]), Format(5, False, fracs[1])
-    stage = AddStage("sum", ("a", "b"), "block.add", (*SHAPE, CHANNELS), 7, signed)
+    stage = AddStage(Place("sum", ("a", "b"), "block.add", (*SHAPE, CHANNELS)), ActivationQuantizer(7, signed))
     with torch.no_grad():
         stage.output_quantizer.log2_scale.fill_(-fracs[2])
     x, y = integers(a, 0), integers(b, 1)
@@ -42,7 +45,7 @@ def test_a_sum_equals_the_golden_models(signed: bool, fracs: tuple[int, int, int
 
 def test_both_inputs_of_a_sum_get_its_gradient_and_the_scale_its_own() -> None:
     fmt = Format(6, True, 2)
-    stage = AddStage("sum", ("a", "b"), "add", (*SHAPE, CHANNELS), 4, False)
+    stage = AddStage(Place("sum", ("a", "b"), "add", (*SHAPE, CHANNELS)), ActivationQuantizer(4, False))
     with torch.no_grad():
         stage.output_quantizer.log2_scale.fill_(-1.0)
     for exact in (True, False):
@@ -57,7 +60,7 @@ def test_both_inputs_of_a_sum_get_its_gradient_and_the_scale_its_own() -> None:
 
 def test_a_sum_of_scales_too_far_apart_names_the_stage() -> None:
     fine, coarse = Format(8, True, 24), Format(8, True, -24)
-    stage = AddStage("block.add", ("a", "b"), "add", (*SHAPE, CHANNELS), 8, True)
+    stage = AddStage(Place("block.add", ("a", "b"), "add", (*SHAPE, CHANNELS)), ActivationQuantizer(8, True))
     for call in (
         lambda: stage.node(fine, coarse),
         lambda: stage.integers((integers(fine, 0), fine), (integers(coarse, 1), coarse)),
@@ -73,7 +76,7 @@ def test_subsampling_is_a_contraction_that_changes_no_value(
 ) -> None:
     for fmt in (Format(5, True, 3), Format(4, False, -1)):
         shape = (*SHAPE, CHANNELS)
-        stage = SubsampleStage("skip", ("x",), "skip", stride, shape, channels, before)
+        stage = SubsampleStage(Place("skip", ("x",), "skip", shape), stride, channels, before)
         node, edge = stage.node(fmt), Edge(shape, fmt)
         assert isinstance(node, Contraction) and node.output(edge) == Edge(stage.out_shape, fmt)
         assert stage.out_format(fmt) == fmt

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from qtt_hw.fixedpoint import Format
+from qtt_hw.lower.kinds.add import AddStage
+from qtt_hw.lower.kinds.subsample import SubsampleStage
 from qtt_hw.lower.prepare import prepare
-from qtt_hw.lower.residual import AddStage, SubsampleStage
 from qtt_hw.nn import Subsample
 from qtt_hw.nn.resnet import BasicBlock
 from qtt_hw.nn.zoo import create, input_shape

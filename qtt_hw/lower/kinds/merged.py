@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format
-from qtt_hw.lower.contraction import ContractionStage
-from qtt_hw.quant import BatchNorm, UniformQuantizer
-from qtt_hw.window import Shape, Window
+from qtt_hw.lower.kinds.contraction import ContractionStage
+from qtt_hw.lower.stage import Place
+from qtt_hw.quant import ActivationQuantizer, BatchNorm, UniformQuantizer
+from qtt_hw.window import Window
 
 __all__ = ["MergedStage"]
 
@@ -25,53 +26,40 @@ class MergedStage(ContractionStage):
 
     Parameters
     ----------
-    name : str
-    inputs : (str,)
-    source : str
+    place : Place
     window : Window
-    in_shape : tuple of int
     cores : sequence of float tensor, [r, c, s, r']
         The first one [1, 1, taps, r'].
-    weight_bits, out_bits : int
-        `weight_bits` of every core and every product.
-    relu : bool
+    weight_bits : int
+        Of every core and every product.
+    output_quantizer : ActivationQuantizer
+    fixed_weight : bool
+        Scales of 2**(1 - weight_bits) instead of learned ones.
     bias : float tensor, [channels], optional
     batch_norm : BatchNorm, optional
-    fixed_weight, fixed_output : bool
-        As in ContractionStage.
     """
 
     def __init__(
         self,
-        name: str,
-        inputs: tuple[str, ...],
-        source: str,
+        place: Place,
         window: Window,
-        in_shape: Shape,
         cores: Sequence[Tensor],
         weight_bits: int,
-        out_bits: int,
-        relu: bool,
+        output_quantizer: ActivationQuantizer,
+        *,
+        fixed_weight: bool = False,
         bias: Tensor | None = None,
         batch_norm: BatchNorm | None = None,
-        fixed_weight: bool = False,
-        fixed_output: bool = False,
     ) -> None:
         channels = [math.prod(core.shape[mode] for core in cores[1:]) for mode in (2, 1)]
-        weight = torch.zeros(*channels, *window.kernel)
         super().__init__(
-            name,
-            inputs,
-            source,
+            place,
             window,
-            in_shape,
-            weight,
+            torch.zeros(*channels, *window.kernel),
             UniformQuantizer(weight_bits, fixed_weight),
-            out_bits,
-            relu,
-            bias,
-            batch_norm,
-            fixed_output=fixed_output,
+            output_quantizer,
+            bias=bias,
+            batch_norm=batch_norm,
         )
         del self.weight  # the cores stand in for it
         self.cores = nn.ParameterList(nn.Parameter(core.detach().to(torch.float32).clone()) for core in cores)

@@ -9,9 +9,12 @@ from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT, Edge, Permutation, Reshape
-from qtt_hw.lower.contraction import ContractionStage
-from qtt_hw.lower.stages import PermutationStage, PoolStage, ReshapeStage, Stage
-from qtt_hw.quant import BatchNorm, UniformQuantizer
+from qtt_hw.lower.kinds.contraction import ContractionStage
+from qtt_hw.lower.kinds.permutation import PermutationStage
+from qtt_hw.lower.kinds.pool import PoolStage
+from qtt_hw.lower.kinds.reshape import ReshapeStage
+from qtt_hw.lower.stage import Place, Stage
+from qtt_hw.quant import ActivationQuantizer, BatchNorm, UniformQuantizer
 from qtt_hw.window import Window
 
 FMT = Format(6, True, 3)
@@ -44,14 +47,14 @@ def assert_golden(stage: Stage, x: Tensor, fmt: Format = FMT) -> None:
 )
 def test_pools(kind: str, kernel: tuple, stride: tuple, padded: bool) -> None:
     padding = tuple((k // 2 * padded, k // 2 * padded) for k in kernel)
-    stage = PoolStage("p", IN, "p", kind, Window(kernel, stride, padding), (4, 3, 5, 2))  # type: ignore[arg-type]
+    stage = PoolStage(Place("p", IN, "p", (4, 3, 5, 2)), kind, Window(kernel, stride, padding))  # type: ignore[arg-type]
     assert_golden(stage, integers((4, 3, 5, 2)))
     stage.check(FMT)
 
 
 def test_average_has_the_gradient_of_the_mean() -> None:
     window = Window((2, 2, 2), (2, 2, 2))
-    stage = PoolStage("p", IN, "p", "average", window, (4, 4, 4, 2))
+    stage = PoolStage(Place("p", IN, "p", (4, 4, 4, 2)), "average", window)
     x = (integers((4, 4, 4, 2)) * 2.0**-3).requires_grad_()
     weights = torch.randn(3, 2, 2, 2, 2)
     (stage.values((x, FMT), exact=True) * weights).sum().backward()
@@ -62,10 +65,10 @@ def test_average_has_the_gradient_of_the_mean() -> None:
 
 def test_permutation_and_reshape() -> None:
     order = (2, 0, 3, 1, 5, 4)
-    permutation = PermutationStage("p", IN, "l", order, (1, 2, 2, 6))
+    permutation = PermutationStage(Place("p", IN, "l", (1, 2, 2, 6)), order)
     assert_golden(permutation, integers((1, 2, 2, 6)))
     assert permutation.node(FMT) == Permutation("p", IN, "l", order)
-    reshape = ReshapeStage("r", IN, "l", (1, 2, 2, 6), (1, 1, 8, 3))
+    reshape = ReshapeStage(Place("r", IN, "l", (1, 2, 2, 6)), (1, 1, 8, 3))
     assert_golden(reshape, integers((1, 2, 2, 6)))
     assert reshape.node(FMT) == Reshape("r", IN, "l", (1, 1, 8, 3))
 
@@ -80,7 +83,8 @@ def contraction(relu: bool = True, batch_norm: bool = True, bias: bool = False) 
     window = Window((3, 2, 1), (1, 2, 1), ((1, 1), (0, 1), (0, 0)))
     offset = torch.randn(5) if bias else None
     weight = torch.randn(5, 2, 3, 2, 1)
-    stage = ContractionStage("c", IN, "c", window, (4, 4, 3, 2), weight, UniformQuantizer(4), 5, relu, offset, norm)
+    place, output = Place("c", IN, "c", (4, 4, 3, 2)), ActivationQuantizer(5, not relu)
+    stage = ContractionStage(place, window, weight, UniformQuantizer(4), output, bias=offset, batch_norm=norm)
     with torch.no_grad():
         stage.output_quantizer.log2_scale.fill_(-1.0)
     return stage

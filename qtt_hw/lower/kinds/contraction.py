@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from qtt_hw.codebook import Codebook
 from qtt_hw.errors import CalibrationWarning, named
 from qtt_hw.fixedpoint import (
+    MULTIPLIER_BITS,
     Format,
     IntArray,
     Requantizer,
@@ -22,12 +23,16 @@ from qtt_hw.fixedpoint import (
 )
 from qtt_hw.graph import Contraction
 from qtt_hw.lower.integer import holding_dtype
-from qtt_hw.lower.stages import Stage, Stream
+from qtt_hw.lower.sampling import calibrate_output, sample, statistics_of
+from qtt_hw.lower.stage import Place, Stage, Stream
 from qtt_hw.nn.contraction import contract
 from qtt_hw.quant import ActivationQuantizer, BatchNorm, WeightQuantizer
-from qtt_hw.window import Shape, Window
+from qtt_hw.window import Window
 
 __all__ = ["ContractionStage", "Folded"]
+
+#: Bits between a sum's step and the step that its output starts with, before it is calibrated, at most.
+FARTHEST = 40
 
 
 @dataclass(frozen=True)
@@ -66,51 +71,46 @@ class ContractionStage(Stage):
 
     Parameters
     ----------
-    name : str
-    inputs : (str,)
-    source : str
+    place : Place
     window : Window
-    in_shape : tuple of int
     weight : float tensor, [out, in, kd, kh, kw]
     quantizer : WeightQuantizer
-    out_bits : int
-    relu : bool
+    output_quantizer : ActivationQuantizer
+        Unsigned behind a ReLU.
     bias : float tensor, [channels], optional
     batch_norm : BatchNorm, optional
-    lead, trail : int
-        Sizes of the channel modes that are carried along.
-    fixed_output : bool
-        A scale of 2**(1 - out_bits) instead of a learned one.
+    modes : (int, int)
+        Sizes of the channel modes that are carried along, in front of and behind those that are contracted.
     """
 
     def __init__(
         self,
-        name: str,
-        inputs: tuple[str, ...],
-        source: str,
+        place: Place,
         window: Window,
-        in_shape: Shape,
         weight: Tensor,
         quantizer: WeightQuantizer,
-        out_bits: int,
-        relu: bool,
+        output_quantizer: ActivationQuantizer,
+        *,
         bias: Tensor | None = None,
         batch_norm: BatchNorm | None = None,
-        lead: int = 1,
-        trail: int = 1,
-        fixed_output: bool = False,
+        modes: tuple[int, int] = (1, 1),
     ) -> None:
-        out_shape = (*window.out_positions(in_shape), lead * int(weight.shape[0]) * trail)
-        super().__init__(name, inputs, source, in_shape, out_shape)
-        self.window, self.relu, self.batch_norm = window, relu, batch_norm
+        lead, trail = modes
+        super().__init__(place, (*window.out_positions(place.shape), lead * int(weight.shape[0]) * trail))
+        self.window, self.batch_norm = window, batch_norm
         self.lead, self.trail = lead, trail
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
         self.weight_quantizer = quantizer
         self.weight = nn.Parameter(weight.detach().clone(), requires_grad=quantizer.trains_weight)
         if bool(weight.detach().any()):  # a layer that begins with zeros is filled by training, and calibrated then
             self.calibrate_weight()
-        self.output_quantizer = ActivationQuantizer(out_bits, not relu, fixed_output)
+        self.output_quantizer = output_quantizer
         self._cache: _Kept | None = None
+
+    @property
+    def relu(self) -> bool:
+        """Whether a ReLU has joined: the output is unsigned."""
+        return not self.output_quantizer.signed
 
     # Where the weight comes from
 
@@ -259,6 +259,37 @@ class ContractionStage(Stage):
             slope, intercept = (t.to(x.device, torch.float32).view(-1, 1, 1, 1) for t in map_)
             acc = torch.addcmul(intercept, acc, slope)
         return self.output_quantizer(acc, result)
+
+    def calibrate(self, batches: Sequence[Sequence[Stream]], *, scales: bool, statistics: bool) -> list[Tensor]:
+        if scales:
+            self.calibrate_weight()
+        fmt = batches[0][0][1]
+        acc_frac = fmt.frac + self.weight_format().frac
+        quantizer = self.output_quantizer
+        if scales:  # the scale that the output starts with need not be one that the requantiser reaches
+            quantizer.log2_scale.clamp_(min=-acc_frac, max=FARTHEST - acc_frac)
+        acc = [self.accumulators(x, fmt) for ((x, _),) in batches]
+        if self.batch_norm is not None and (statistics or not self.batch_norm.has_statistics):
+            self.batch_norm.set_statistics(*statistics_of(acc, 2.0**-acc_frac))
+        if scales:
+            y = self._outputs(acc, acc_frac)
+            calibrate_output(self.name, quantizer, y)
+            if self.bias is not None:
+                # The multiplier of a bare bias is a power of two; 2**(MULTIPLIER_BITS - 2) is the greatest that fits.
+                quantizer.log2_scale.clamp_(min=-(acc_frac + MULTIPLIER_BITS - 2))
+            quantizer.observe(y, quantizer.format)
+        for i, part in enumerate(acc):  # in place, so that wide sums and outputs are not held together
+            acc[i] = self.requantize(part, fmt)
+        return acc
+
+    def _outputs(self, acc: Sequence[Tensor], acc_frac: int) -> Tensor:
+        """A sample of the outputs in float, before any clamp, from the sums, of which 2**acc_frac are one."""
+        y = sample(acc) * 2.0**-acc_frac
+        affine = self.affine()
+        if affine is None:
+            return y
+        slope, intercept = (t.to(y.device) for t in affine)
+        return y * slope + intercept
 
     def node(self, *formats: Format) -> Contraction:
         folded = self._folded(*formats).folded

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from qtt_hw.fixedpoint import Format
-from qtt_hw.lower.contraction import ContractionStage
+from qtt_hw.lower.kinds.contraction import ContractionStage
 from qtt_hw.lower.prepare import PreparedModel, prepare
 from qtt_hw.nn import TTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig
@@ -214,7 +214,7 @@ def test_an_average_without_an_exact_reciprocal_is_refused(monkeypatch: pytest.M
     def none(fmt: Format, counts: tuple[int, ...]) -> None:
         raise ValueError(f"no exact reciprocal for {counts}")
 
-    monkeypatch.setattr("qtt_hw.graph.node.average_requantizer", none)
+    monkeypatch.setattr("qtt_hw.graph.kinds.pool.average_requantizer", none)
     with pytest.raises(ValueError, match=r"^1: no exact reciprocal for \(8,\)$"):
         prepared(nn.Conv3d(2, 1, 1), nn.AvgPool3d(2), nn.Flatten(), nn.Linear(8, 2))
 

@@ -1,0 +1,125 @@
+"""Additions: the sum of two streams, rounded once."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from qtt_hw.errors import named
+from qtt_hw.fixedpoint import Format
+from qtt_hw.graph import Add, Edge
+from qtt_hw.lower.draft import ScaledDraft, Setting
+from qtt_hw.lower.kinds.flatten import flatten_stream
+from qtt_hw.lower.lowering import Kind, Lowering, place
+from qtt_hw.lower.sampling import calibrate_output, sample
+from qtt_hw.lower.stage import Place, Stage, Stream
+from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.quant import ActivationQuantizer
+from qtt_hw.window import Shape
+
+__all__ = ["ADD", "AddDraft", "AddStage"]
+
+
+class AddStage(Stage):
+    """The sum of two streams of one shape at the finer one's scale, rounded once; ReLU is an unsigned output's bound.
+
+    Parameters
+    ----------
+    place : Place
+        With two inputs.
+    output_quantizer : ActivationQuantizer
+    """
+
+    def __init__(self, place: Place, output_quantizer: ActivationQuantizer) -> None:
+        super().__init__(place, place.shape)
+        self.output_quantizer = output_quantizer
+
+    def out_format(self, *formats: Format) -> Format:
+        return self.output_quantizer.format
+
+    def node(self, *formats: Format) -> Add:
+        a, b = formats
+        names = (self.inputs[0], self.inputs[1])
+        with named(self.name):
+            node = Add.aligned(self.name, names, self.source, a, b, self.output_quantizer.format)
+            node.output(Edge(self.in_shape, a), Edge(self.in_shape, b))
+        return node
+
+    def sums(self, *streams: Stream) -> tuple[Tensor, int]:
+        """The sums before rounding, int64 [N, C, D, H, W], of two inputs' integers, and their fractional bits."""
+        frac = max(fmt.frac for _, fmt in streams)
+        a, b = (x.to(torch.int64) << (frac - fmt.frac) for x, fmt in streams)
+        return a + b, frac
+
+    def integers(self, *streams: Stream) -> Tensor:
+        requant = self.node(*(fmt for _, fmt in streams)).requant
+        return requant(self.sums(*streams)[0]).to(torch.float32)
+
+    def floats(self, *inputs: Tensor) -> Tensor:
+        total = inputs[0] + inputs[1]
+        return total if self.output_quantizer.signed else total.relu()
+
+    def values(self, *streams: Stream, exact: bool) -> Tensor:
+        (a, _), (b, _) = streams
+        if not exact:
+            return self.output_quantizer(a + b)
+        with torch.no_grad():
+            result = self.integers(*((x * 2.0**fmt.frac, fmt) for x, fmt in streams))
+            result = result.mul_(2.0**-self.output_quantizer.frac)
+        return self.output_quantizer(a + b, result)
+
+    def calibrate(self, batches: Sequence[Sequence[Stream]], *, scales: bool, statistics: bool) -> list[Tensor]:
+        if scales:
+            sums = [self.sums(*streams) for streams in batches]
+            y = sample([total for total, _ in sums]) * 2.0 ** -sums[0][1]
+            calibrate_output(self.name, self.output_quantizer, y)
+            self.output_quantizer.observe(y, self.output_quantizer.format)
+        return super().calibrate(batches, scales=scales, statistics=statistics)
+
+
+@dataclass
+class AddDraft(ScaledDraft):
+    """A sum in the making.
+
+    Parameters
+    ----------
+    nonnegative : bool
+        Whether both inputs are.
+    """
+
+    nonnegative: bool
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.in_shape
+
+    def build(self, setting: Setting) -> AddStage:
+        return AddStage(self.place, setting.output(setting.last or not (self.relu or self.nonnegative)))
+
+    def floats(self, *inputs: Tensor) -> Tensor:
+        total = inputs[0] + inputs[1]
+        return total.relu() if self.relu else total
+
+
+def _add(lowering: Lowering, name: str, a: Value, b: Value) -> Value:
+    if a.blind or b.blind:
+        return replace(a, blind=True)
+    if a.edge == b.edge:
+        raise Unsupported(
+            "adds a result to itself, which is not supported; a layer before it of twice the weights and bias "
+            "computes the same"
+        )
+    if a.flat and b.flat and a.shape != b.shape:
+        a, b = flatten_stream(lowering, f"{name}.left", a), flatten_stream(lowering, f"{name}.right", b)
+    if a.shape != b.shape or a.flat != b.flat:
+        raise Unsupported(f"adds {b.channels_first} to {a.channels_first}; give both branches the same shape")
+    nonnegative = a.nonnegative and b.nonnegative
+    draft = AddDraft(place(name, name, a, b), nonnegative)
+    return lowering.append(draft, Value("", a.shape, nonnegative, a.flat, relu_target=draft))
+
+
+ADD = Kind(joins=dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _add))

@@ -1,0 +1,148 @@
+"""Convolutions and linear layers: a contraction each, which batch norm and ReLU may join."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from qtt_hw.lower.draft import NormDraft, Setting
+from qtt_hw.lower.kinds.contraction import ContractionStage
+from qtt_hw.lower.kinds.flatten import need_flat
+from qtt_hw.lower.kinds.merged import MergedStage
+from qtt_hw.lower.lowering import Kind, Lowering, place
+from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.nn.contraction import contract
+from qtt_hw.nn.window import same_padding, triple
+from qtt_hw.quant import BatchNorm, RoundedBatchNorm, weight_quantizer
+from qtt_hw.window import Shape, Window
+
+__all__ = ["DENSE", "ContractionDraft", "contraction"]
+
+
+@dataclass
+class ContractionDraft(NormDraft):
+    """A contraction in the making.
+
+    Parameters
+    ----------
+    window : Window
+    weight : float tensor, [out, in, kd, kh, kw]
+    layer : int
+        Index among the layers with weights.
+    bias : float tensor, [channels], optional
+    intermediate : bool
+        Within a tensor train.
+    lead, trail : int
+        Sizes of the channel modes that are carried along.
+    cores : sequence of float tensor, [r, c, s, r']
+        Of a tensor train that is merged: their product is the weight.
+    """
+
+    window: Window
+    weight: Tensor
+    layer: int
+    bias: Tensor | None = None
+    intermediate: bool = False
+    lead: int = 1
+    trail: int = 1
+    cores: Sequence[Tensor] = ()
+
+    @property
+    def out_shape(self) -> Shape:
+        channels = self.lead * int(self.weight.shape[0]) * self.trail
+        return (*self.window.out_positions(self.in_shape), channels)
+
+    def build(self, setting: Setting) -> ContractionStage:
+        config, fixed = setting.config, setting.config.scales == "fixed"
+        weight_bits = config.layer_weight_bits(self.layer == 0, self.layer == setting.layers - 1)
+        norm, bias = self._affine(setting)
+        output = setting.output(not self.relu, self.intermediate)
+        if self.cores:
+            return MergedStage(
+                *(self.place, self.window, self.cores, weight_bits, output),
+                fixed_weight=fixed,
+                bias=bias,
+                batch_norm=norm,
+            )
+        quantizer = weight_quantizer(config, weight_bits, self.weight.shape)
+        return ContractionStage(
+            *(self.place, self.window, self.weight, quantizer, output),
+            bias=bias,
+            batch_norm=norm,
+            modes=(self.lead, self.trail),
+        )
+
+    def _affine(self, setting: Setting) -> tuple[BatchNorm | None, Tensor | None]:
+        """Batch norm and bias, of which it has one at most."""
+        source, bias = self.batch_norm, self.bias
+        if source is None:
+            return None, bias
+        momentum = 0.1 if source.momentum is None else source.momentum
+        channels = self.out_shape[3]
+        norm = (
+            RoundedBatchNorm(channels, setting.config.activation_bits, source.eps, momentum)
+            if setting.config.scales == "fixed"
+            else BatchNorm(channels, source.eps, momentum)
+        )
+        norm.load_state_dict({name: getattr(source, name).detach() for name in norm.state_dict()})
+        # The statistics are of the sums without the bias; the shift is batch norm's own. Where there are none yet they
+        # stay so, to be estimated.
+        if bias is not None and norm.has_statistics:
+            norm.running_mean.sub_(bias.detach())
+        return norm, None
+
+    def floats(self, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y = contract(x, self.weight.to(x), self.window, self.lead, self.trail)
+        if self.bias is not None:
+            y = y + self.bias.to(x).view(-1, 1, 1, 1)
+        norm = self.batch_norm
+        if norm is not None:
+            statistics = norm.running_mean, norm.running_var, norm.weight, norm.bias
+            mean, var, weight, bias = (None if t is None else t.to(x) for t in statistics)
+            y = F.batch_norm(y, mean, var, weight, bias, training=False, eps=norm.eps)
+        return y.relu() if self.relu else y
+
+
+def contraction(
+    lowering: Lowering, name: str, source: str, x: Value, window: Window, weight: Tensor, **more: Any
+) -> Value:
+    """A contraction; unless it is an intermediate one, it ends a layer, whose batch norm and ReLU may join it."""
+    draft = ContractionDraft(place(name, source, x), window, weight.detach(), lowering.network.layers, **more)
+    if not draft.intermediate:
+        lowering.network.layers += 1
+    return lowering.append(draft, Value("", x.shape, flat=x.flat, norm_target=draft, relu_target=draft))
+
+
+def _conv(lowering: Lowering, name: str, layer: nn.Conv3d, x: Value) -> Value:
+    if layer.groups != 1:
+        raise Unsupported(f"has groups={layer.groups}, which is not supported; groups=1 would be another network")
+    if tuple(layer.dilation) != (1, 1, 1):
+        spread = tuple((k - 1) * d + 1 for k, d in zip(layer.weight.shape[2:], layer.dilation, strict=True))
+        raise Unsupported(
+            f"has dilation={tuple(layer.dilation)}, which is not supported; a kernel of {spread} (D, H, W) with "
+            "zeros between its taps computes the same until it is trained"
+        )
+    if layer.padding_mode != "zeros":
+        raise Unsupported(
+            f"has padding_mode={layer.padding_mode!r}, which is not supported; 'zeros' would be another network"
+        )
+    kernel, stride = triple(layer.weight.shape[2:], "kernel"), triple(layer.stride, "stride")
+    window = Window(kernel, stride, same_padding(kernel, stride, layer.padding))
+    return contraction(lowering, name, name, x, window, layer.weight, bias=layer.bias)
+
+
+def _linear(lowering: Lowering, name: str, layer: nn.Linear, x: Value) -> Value:
+    need_flat("nn.Linear", x)
+    d, h, w, c = x.shape
+    if layer.weight.shape[1] != d * h * w * c:
+        raise ValueError(f"takes {layer.weight.shape[1]} features, got {d * h * w * c}")
+    weight = layer.weight.detach().view(-1, c, d, h, w)
+    return contraction(lowering, name, name, x, Window((d, h, w)), weight, bias=layer.bias)
+
+
+DENSE = Kind({nn.Conv3d: _conv, nn.Linear: _linear}, weighted=True)

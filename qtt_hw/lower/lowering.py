@@ -1,0 +1,95 @@
+"""A network's lowering in progress: the drafts so far, and what a kind of stage is to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from qtt_hw.fixedpoint import Format
+from qtt_hw.graph import INPUT
+from qtt_hw.lower.draft import Draft, NetworkDraft
+from qtt_hw.lower.stage import Place
+from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.window import Shape
+
+__all__ = ["Handler", "Joiner", "Kind", "Lowering", "place"]
+
+
+class Lowering:
+    """Drafts of a network's stages, layer by layer.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (D, H, W, C) of the input.
+    input_format : Format
+    tt_form : "streamed" or "merged"
+        See `QuantConfig`.
+    """
+
+    def __init__(self, shape: Shape, input_format: Format, tt_form: Literal["streamed", "merged"] = "streamed") -> None:
+        self.tt_form = tt_form
+        self.network = NetworkDraft()
+        self.input = Value(INPUT, shape, nonnegative=not input_format.signed)
+        self.names: set[str] = {INPUT}
+        self.used: set[str] = set()
+
+    def append(self, draft: Draft, like: Value) -> Value:
+        """Append a stage; its output, with what `like` says besides edge and shape."""
+        name = draft.name
+        if name in self.names:
+            name = next(f"{name}_{i}" for i in range(1, 10**6) if f"{name}_{i}" not in self.names)
+            draft.place = replace(draft.place, name=name)
+        shape = draft.out_shape  # checks the window
+        self.names.add(name)
+        self.network.drafts.append(draft)
+        return replace(like, edge=name, shape=shape)
+
+    def use_weights(self, name: str, module: nn.Module) -> None:
+        """The conditions on the weights of a layer, which become a stage's own; raises Unsupported."""
+        if name in self.used:
+            raise Unsupported("is called twice, and shared weights are not supported; copies of it would train apart")
+        self.used.add(name)
+        for tensor in ("weight", "bias"):
+            value = getattr(module, tensor, None)
+            if isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter):
+                raise Unsupported(f"has a {tensor} that is no nn.Parameter; what computes it would not be trained")
+
+
+def place(name: str, source: str, *inputs: Value) -> Place:
+    """Where a stage of that name stands that reads these."""
+    return Place(name, tuple(x.edge for x in inputs), source, inputs[0].shape)
+
+
+#: The result of a layer of that qualified name on a value; raises Unsupported, or ValueError where the input is wrong.
+Handler = Callable[[Lowering, str, Any, Value], Value]
+#: The result of a function on two values; raises Unsupported.
+Joiner = Callable[[Lowering, str, Value, Value], Value]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What becomes stages of a kind, or joins them.
+
+    Parameters
+    ----------
+    layers : mapping of nn.Module class to Handler
+    functions : mapping of call to callable
+        The layer that a function or method, as torch.fx names it, stands for, from its arguments by name and position.
+    joins : mapping of call to Joiner
+        Functions of two results.
+    weighted : bool
+        Its layers hold weights, which become a stage's own.
+    passing : bool
+        Its layers put out what they read, itself, in evaluation.
+    """
+
+    layers: Mapping[type[nn.Module], Handler] = field(default_factory=dict)
+    functions: Mapping[Any, Callable[..., nn.Module]] = field(default_factory=dict)
+    joins: Mapping[Any, Joiner] = field(default_factory=dict)
+    weighted: bool = False
+    passing: bool = False
