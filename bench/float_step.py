@@ -24,8 +24,8 @@ from torch import nn
 from qtt_hw.cli.show import shape
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.process import run_command
-from qtt_hw.train.environment import keep_freed_memory
-from qtt_hw.train.untrained import network
+from qtt_hw.training.environment import keep_freed_memory
+from qtt_hw.training.untrained import network
 
 
 def contiguous(model: nn.Module) -> nn.Module:

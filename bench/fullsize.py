@@ -26,9 +26,9 @@ from qtt_hw.flow import cosim, emit, freeze_run, plan
 from qtt_hw.graph.file import load
 from qtt_hw.process import run_command
 from qtt_hw.results import append_row
-from qtt_hw.train import load_config, train
-from qtt_hw.train.config import Config
-from qtt_hw.train.result import versions
+from qtt_hw.training import load_config, train
+from qtt_hw.training.config import Config
+from qtt_hw.training.result import versions
 from rtl_gen.emit import TOP
 from rtl_gen.plan.plan import rate_of
 from rtl_gen.plan.search import DoesNotFit

@@ -27,7 +27,7 @@ from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load
 from qtt_hw.process import run_command
 from qtt_hw.results import append_row
-from qtt_hw.train.result import versions
+from qtt_hw.training.result import versions
 from rtl_gen.emit import TOP
 from rtl_gen.families import device as find_device
 from rtl_gen.families import family_of

@@ -21,12 +21,12 @@ from report import command, show
 
 from qtt_hw.process import run_command
 from qtt_hw.rank.study import open_storage
-from qtt_hw.train import TrainResult, float_model
-from qtt_hw.train.config import config_from
-from qtt_hw.train.progress import progress_bar
-from qtt_hw.train.rank_search import Front, Point, RankSearch
-from qtt_hw.train.result import versions
-from qtt_hw.train.store import RunStore
+from qtt_hw.training import TrainResult, float_model
+from qtt_hw.training.config import config_from
+from qtt_hw.training.progress import progress_bar
+from qtt_hw.training.rank_search import ParetoSet, Point, RankSearch
+from qtt_hw.training.result import versions
+from qtt_hw.training.store import RunStore
 from rtl_gen.families import device as find_device
 
 #: Points of accuracy below the dense network's that the plot shows.
@@ -62,7 +62,7 @@ def measure(run: Path, data: str, device: str, trials: int, steps: int, storage:
     network = float_model(run)
     search = RankSearch(network, config, splits, find_device(device), steps=steps)
     costs: tuple[Literal["cycles", "macs"], ...] = ("cycles", "macs")
-    found: dict[str, Front] = {}
+    found: dict[str, ParetoSet] = {}
     with progress_bar() as bar:
         for by in costs:
             found[by] = search.front(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from qtt_hw.compression import compress
     from qtt_hw.demonstration import demo
-    from qtt_hw.evaluate import evaluate
+    from qtt_hw.evaluation import evaluate
     from qtt_hw.fixedpoint import Format
     from qtt_hw.flow import build, check_source, cosim, emit, freeze_run, plan
     from qtt_hw.graph.file import digest_of, load, save
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from qtt_hw.lower.prepare import PreparedModel, prepare
     from qtt_hw.nn import ConvBlock, PairAvgPool3d, PairMaxPool3d, QTTConv3d, Subsample, TTConv2d, TTConv3d, TTLinear
     from qtt_hw.quant import QuantConfig
-    from qtt_hw.train import train
+    from qtt_hw.training import train
 
 __all__ = [
     "ConvBlock",
@@ -85,7 +85,7 @@ _HOME = {
     "demo": "qtt_hw.demonstration",
     "digest_of": "qtt_hw.graph.file",
     "emit": "qtt_hw.flow",
-    "evaluate": "qtt_hw.evaluate",
+    "evaluate": "qtt_hw.evaluation",
     "freeze": "qtt_hw.lower.freeze",
     "freeze_run": "qtt_hw.flow",
     "input_spec": "qtt_hw.graph.preprocess",
@@ -95,17 +95,14 @@ _HOME = {
     "preprocess": "qtt_hw.graph.preprocess",
     "run": "qtt_hw.graph.golden",
     "save": "qtt_hw.graph.file",
-    "train": "qtt_hw.train",
+    "train": "qtt_hw.training",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'qtt_hw' has no attribute {name!r}")
-    module = import_module(_HOME[name])
-    # A module of the function's own name is bound here by Python, and calling it calls the function.
-    value = module if _HOME[name] == f"qtt_hw.{name}" else getattr(module, name)
-    globals()[name] = value
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
     return value
 
 

@@ -29,12 +29,12 @@ from qtt_hw.graph.file import load
 from qtt_hw.locks import locked
 from qtt_hw.nn import zoo
 from qtt_hw.rank.study import open_storage
-from qtt_hw.train import TrainResult, float_model, train
-from qtt_hw.train.config import Config, load_config
-from qtt_hw.train.model import build_model
-from qtt_hw.train.phase import Progress
-from qtt_hw.train.rank_search import Point, RankSearch
-from qtt_hw.train.sections import CompressSection, ModelConfig, Optimisation, QuantSection
+from qtt_hw.training import TrainResult, float_model, train
+from qtt_hw.training.config import Config, load_config
+from qtt_hw.training.network import build_model
+from qtt_hw.training.phase import Progress
+from qtt_hw.training.rank_search import Point, RankSearch
+from qtt_hw.training.sections import CompressSection, ModelConfig, Optimisation, QuantSection
 from rtl_gen.families import Device
 from rtl_gen.families import device as find_device
 from rtl_gen.plan.plan import save_plan

@@ -166,9 +166,9 @@ def demo(
 
 def _demo(folder: Path, progress: Progress | None, note: Callable[[str], None] | None) -> DemoResult:
     from boards.build import BuildResult
-    from qtt_hw.evaluate import EvalResult, evaluate
+    from qtt_hw.evaluation import EvalResult, evaluate
     from qtt_hw.flow import FreezeResult
-    from qtt_hw.train import TrainResult, load_config, train
+    from qtt_hw.training import TrainResult, load_config, train
     from rtl_gen.manifest import Manifest
     from rtl_gen.plan.plan import Plan, rate_of, save_plan
     from sim.cosim import CosimResult

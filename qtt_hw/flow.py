@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.data import Splits
-from qtt_hw.evaluate import samples_of
+from qtt_hw.evaluation import samples_of
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load
 from qtt_hw.graph.preprocess import preprocess
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from boards.build import BuildResult
     from boards.place import Placer
     from qtt_hw.lower.check import Row
-    from qtt_hw.train.config import Config
+    from qtt_hw.training.config import Config
     from rtl_gen.families import Device
     from rtl_gen.manifest import Manifest
     from rtl_gen.multiplier import LaneKind
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["CheckResult", "FreezeResult", "build", "check_source", "cosim", "emit", "freeze_run", "plan"]
 
 #: Input shape (C, D, H, W) of a network.
-Shape = tuple[int, int, int, int]
+ChannelsFirst = tuple[int, int, int, int]
 #: Frames a second, and MHz, that can be asked for.
 RATES, CLOCKS = (1e-6, 1e9), (1e-3, 1e4)
 
@@ -63,7 +63,7 @@ class CheckResult(BaseModel):
 
 def freeze_run(run: str | Path, output: str | Path) -> FreezeResult:
     """Write the integer model of a finished training run as a model file."""
-    from qtt_hw.train import freeze_run as write
+    from qtt_hw.training import freeze_run as write
 
     output = Path(output)
     write(run, output)
@@ -86,7 +86,7 @@ def plan(
     fps: float | None = None,
     clock_mhz: float = 100.0,
     data: Splits | str | Path | None = None,
-    input_shape: Shape | None = None,
+    input_shape: ChannelsFirst | None = None,
     classes: int | None = None,
     lanes: LaneKind = "shift",
     progress: Callable[[str], None] | None = None,
@@ -130,8 +130,8 @@ def plan(
             raise ValueError(f"{name} must be from {least:g} to {most:g}, got {value:g}")
     chosen = find_device(device) if isinstance(device, str) else device
     if not isinstance(model, Graph) and (not isinstance(model, str | Path) or Path(model).suffix == ".toml"):
-        from qtt_hw.train.config import Config, load_config
-        from qtt_hw.train.untrained import untrained
+        from qtt_hw.training.config import Config, load_config
+        from qtt_hw.training.untrained import untrained
 
         if lanes != "shift":
             raise ValueError(f"lanes {lanes}: is for a model.qtt, a configuration is planned with shifts")
@@ -282,7 +282,7 @@ def check_source(source: str | Path, input_shape: Sequence[int] | None = None) -
     import torch
 
     from qtt_hw.lower.check import check
-    from qtt_hw.train.untrained import network
+    from qtt_hw.training.untrained import network
 
     model, shape = network(str(source), input_shape)
     rows: list[Row] = check(model.eval(), torch.zeros(1, *shape))

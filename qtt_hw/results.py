@@ -25,8 +25,8 @@ from qtt_hw.files import write_file
 from qtt_hw.locks import Busy, locked
 from qtt_hw.process import run_command
 from qtt_hw.reading import read_toml
-from qtt_hw.train.config import Config, config_from, load_config
-from qtt_hw.train.sections import Seed
+from qtt_hw.training.config import Config, config_from, load_config
+from qtt_hw.training.sections import Seed
 from rtl_gen.identifiers import file_name
 
 __all__ = ["Entry", "append_row", "load_queue", "main", "run_queue"]
@@ -206,8 +206,8 @@ class _Queue:
 
     def rows(self, entry: Entry, seed: int, waiting: Callable[[str], None] | None) -> int:
         """Make the rows of one run that do not stand yet; how many were made. Busy where another process makes them."""
-        from qtt_hw.train import train
-        from qtt_hw.train.store import RunStore
+        from qtt_hw.training import train
+        from qtt_hw.training.store import RunStore
 
         config = self.config(entry, seed)
         origin = None if entry.start is None else self.named[entry.start].load(self.file.parent)
@@ -272,11 +272,11 @@ def _kinds(config: Config, origin: Config | None) -> tuple[str, ...]:
 
 def _row(kind: str, folder: Path, config: Config, splits: Splits, test: bool) -> dict[str, Any]:
     """One row, after reading the test set once where `test` says so."""
-    from qtt_hw.train import TrainResult, float_model
-    from qtt_hw.train.sections import QuantSection
-    from qtt_hw.train.store import RunStore
-    from qtt_hw.train.testing import float_accuracy
-    from qtt_hw.train.untrained import untrained_graph
+    from qtt_hw.training import TrainResult, float_model
+    from qtt_hw.training.sections import QuantSection
+    from qtt_hw.training.store import RunStore
+    from qtt_hw.training.testing import float_accuracy
+    from qtt_hw.training.untrained import untrained_graph
 
     result = TrainResult.model_validate_json(RunStore(folder).result.read_text(encoding="utf-8"))
     phase = {"dense": "teacher", "compressed": "compress" if config.tune is None else "tune"}.get(kind, kind)
@@ -320,10 +320,10 @@ def _quantized(folder: Path, config: Config, splits: Splits) -> dict[str, Any]:
 
     `code_bytes` is the weights alone, as codes, with their centroids where codes stand for those.
     """
-    from qtt_hw.evaluate import evaluate
+    from qtt_hw.evaluation import evaluate
     from qtt_hw.lower.freeze import freeze
-    from qtt_hw.train import load_run
-    from qtt_hw.train.testing import float_accuracy
+    from qtt_hw.training import load_run
+    from qtt_hw.training.testing import float_accuracy
 
     prepared, _, spec, labels = load_run(folder)
     codes = {"code_bytes": -(-prepared.code_bits // 8)}
@@ -344,7 +344,7 @@ def _quantized(folder: Path, config: Config, splits: Splits) -> dict[str, Any]:
 
 def _dense_parameters(config: Config, splits: Splits) -> int:
     """Parameters of the float network with a dense layer in place of every tensor train."""
-    from qtt_hw.train.model import build_model
+    from qtt_hw.training.network import build_model
 
     spec, classes = config.data.input_spec(splits), len(splits.labels)
     try:
@@ -375,7 +375,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
 
     def work() -> None:
-        from qtt_hw.train.environment import keep_freed_memory
+        from qtt_hw.training.environment import keep_freed_memory
 
         keep_freed_memory()
         run_queue(

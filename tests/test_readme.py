@@ -32,7 +32,7 @@ def test_the_python_example_runs_from_module_and_data_to_an_equal_simulation(tmp
 
 
 def test_the_configuration_is_valid(tmp_path: Path) -> None:
-    from qtt_hw.train import load_config
+    from qtt_hw.training import load_config
 
     for index, text in enumerate(_blocks("toml")):
         path = tmp_path / f"{index}.toml"

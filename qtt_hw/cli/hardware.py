@@ -95,7 +95,7 @@ def plan(
         show("plan")
         splits = None
         if data is not None:
-            from qtt_hw.train.config import load_config
+            from qtt_hw.training.config import load_config
 
             if not model.endswith(".toml"):
                 raise ValueError(f"--data {data}: is for a configuration; {model} holds its own input and classes")
@@ -231,7 +231,7 @@ def cosim(
     json: Json = False,
 ) -> None:
     """Simulate the Verilog on real samples; fails where a word is not the model's or an end not the prediction's."""
-    from qtt_hw.evaluate import samples_of
+    from qtt_hw.evaluation import samples_of
     from qtt_hw.flow import cosim as run
     from qtt_hw.graph.file import load
     from rtl_gen.manifest import Manifest

@@ -71,10 +71,10 @@ def train(
     json: Json = False,
 ) -> None:
     """Train with quantisation in the loop, as a configuration describes; resumes where it was cut off."""
-    from qtt_hw.train import load_config
-    from qtt_hw.train import train as run
-    from qtt_hw.train.environment import keep_freed_memory
-    from qtt_hw.train.processes import is_first
+    from qtt_hw.training import load_config
+    from qtt_hw.training import train as run
+    from qtt_hw.training.environment import keep_freed_memory
+    from qtt_hw.training.processes import is_first
 
     keep_freed_memory()
     loaded = load_config(config)
@@ -131,7 +131,7 @@ def compress(
     """Make a dense network small enough for a device: ranks by the planner, learning-compression, integers, a plan."""
     from qtt_hw.compression import compress as run
     from qtt_hw.compression import configuration
-    from qtt_hw.train.environment import keep_freed_memory
+    from qtt_hw.training.environment import keep_freed_memory
 
     within("--max-accuracy-drop", max_accuracy_drop, 0, 100)
     keep_freed_memory()
@@ -204,8 +204,8 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Accuracy of the integer model, exactly as the hardware computes it; with --also, of two streams together."""
-    from qtt_hw.evaluate import evaluate as run
-    from qtt_hw.evaluate import evaluate_streams, samples_of
+    from qtt_hw.evaluation import evaluate as run
+    from qtt_hw.evaluation import evaluate_streams, samples_of
     from qtt_hw.graph.file import load
 
     if (also is None) != (also_data is None):

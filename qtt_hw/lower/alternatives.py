@@ -11,7 +11,7 @@ from qtt_hw.fixedpoint import Format, Requantizer, accumulator_range, as_integer
 from qtt_hw.graph import Contraction, Graph
 from qtt_hw.nn import QTTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig, weight_quantizer
-from qtt_hw.tt.chain import Path, paths
+from qtt_hw.tt.chain import ContractionPath, paths
 from qtt_hw.tt.orders import Ordered, orders
 from qtt_hw.window import Window
 
@@ -53,7 +53,9 @@ def path_alternatives(
     return found
 
 
-def _orders(layer: QTTConv3d | TTLinear, path: Path, any_order: bool) -> Iterator[tuple[Ordered, QTTConv3d | TTLinear]]:
+def _orders(
+    layer: QTTConv3d | TTLinear, path: ContractionPath, any_order: bool
+) -> Iterator[tuple[Ordered, QTTConv3d | TTLinear]]:
     """The layer as it is, or in each order worth it that its ranks allow."""
     taps = layer.taps if isinstance(layer, QTTConv3d) else 0
     given = layer.in_modes, layer.out_modes
@@ -69,7 +71,7 @@ def _orders(layer: QTTConv3d | TTLinear, path: Path, any_order: bool) -> Iterato
 
 
 def _stages(
-    layer: QTTConv3d | TTLinear, path: Path, own: Sequence[Contraction], x: Format, config: QuantConfig
+    layer: QTTConv3d | TTLinear, path: ContractionPath, own: Sequence[Contraction], x: Format, config: QuantConfig
 ) -> Iterator[Contraction]:
     """A chain of contractions that begins where the layer's own one does and ends with its requantiser."""
     before, last, source = layer.path, own[-1], own[0].inputs

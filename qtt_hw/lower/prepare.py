@@ -24,8 +24,8 @@ from qtt_hw.lower.stage import Stage, Stream
 from qtt_hw.lower.walk import walk
 from qtt_hw.nn.planar import with_depth
 from qtt_hw.quant import BatchNorm, PowerOfTwoQuantizer, QuantConfig
-from qtt_hw.quant.codebook import DynamicCodebook
 from qtt_hw.quant.incremental import IncrementalQuantizer
+from qtt_hw.quant.powers_of_two import DynamicCodebook
 
 __all__ = ["PreparedModel", "prepare"]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from qtt_hw.nn.dense import require_dense
 from qtt_hw.nn.window import Pairs, Triple, flat_padding, padding_pairs, triple
-from qtt_hw.tt.chain import ChainStep, Path, best_path, contraction_steps, step_weight
+from qtt_hw.tt.chain import ChainStep, ContractionPath, best_path, contraction_steps, step_weight
 from qtt_hw.tt.shapes import full_ranks, inner_ranks, warn_if_larger
 from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
 
@@ -40,7 +40,7 @@ class QTTConv3d(nn.Module):
     padding : int, (int, int, int), three pairs or "same" (with stride 1)
     bias : bool
         A bias per output channel; leave it out before batch norm.
-    path : Path or str, optional
+    path : ContractionPath or str, optional
         Which cores are contracted together, in order: "0 1-3", or backward "2-3 1 0"; "best" for the grouping of
         fewest multiplications. Core by core from the end that needs fewer when left out.
     redundant_ranks : bool
@@ -63,7 +63,7 @@ class QTTConv3d(nn.Module):
         stride: int | Triple = 1,
         padding: int | Triple | Pairs | str = 0,
         bias: bool = False,
-        path: Path | str | None = None,
+        path: ContractionPath | str | None = None,
         redundant_ranks: bool = False,
     ) -> None:
         super().__init__()
@@ -98,11 +98,11 @@ class QTTConv3d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.reset_parameters()
 
-    def set_path(self, path: Path | str | None) -> None:
+    def set_path(self, path: ContractionPath | str | None) -> None:
         """Contract along another path; the layer's function stays the same."""
         if path == "best":
             path = best_path((1, *self.in_modes), (1, *self.out_modes), self.ranks, self.taps)
-        self.path = Path.of(path, self.train_length)
+        self.path = ContractionPath.of(path, self.train_length)
 
     def reordered(self, in_modes: Sequence[int], out_modes: Sequence[int]) -> QTTConv3d:
         """A fresh layer of the same size and ranks with its modes in another order."""
@@ -164,7 +164,7 @@ class QTTConv3d(nn.Module):
 
     def kernel(self) -> Tensor:
         """The dense kernel [out, in, kd, kh, kw] of the cores, with gradients."""
-        whole = Path(((0, len(self.in_modes)),))
+        whole = ContractionPath(((0, len(self.in_modes)),))
         return self.step_weight(contraction_steps((1, *self.in_modes), (1, *self.out_modes), self.ranks, whole)[0])
 
     def _train(self) -> list[np.ndarray]:
@@ -237,7 +237,7 @@ class QTTConv3d(nn.Module):
         return F.conv3d(x, kernel, self.bias, self.stride, pads)
 
     def extra_repr(self) -> str:
-        path = Path(tuple((step.first, step.last) for step in self.steps()))
+        path = ContractionPath(tuple((step.first, step.last) for step in self.steps()))
         return (
             f"{self.in_channels}, {self.out_channels}, {self.in_modes}, {self.out_modes}, ranks={self.ranks}, "
             f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "

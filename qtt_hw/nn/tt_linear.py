@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.nn.dense import require_dense
-from qtt_hw.tt.chain import ChainStep, Path, best_path, contraction_steps, step_weight
+from qtt_hw.tt.chain import ChainStep, ContractionPath, best_path, contraction_steps, step_weight
 from qtt_hw.tt.shapes import check_ranks, inner_ranks, warn_if_larger
 from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
 
@@ -28,7 +28,7 @@ class TTLinear(nn.Module):
         TT-ranks between the cores.
     bias : bool
         A bias per output; leave it out before batch norm.
-    path : Path or str, optional
+    path : ContractionPath or str, optional
         Which cores are contracted together, in order: "0 1-2", or backward "2 0-1"; "best" for the grouping of fewest
         multiplications. Core by core from the end that needs fewer when left out.
     redundant_ranks : bool
@@ -41,7 +41,7 @@ class TTLinear(nn.Module):
         out_modes: Sequence[int],
         ranks: int | Sequence[int],
         bias: bool = False,
-        path: Path | str | None = None,
+        path: ContractionPath | str | None = None,
         redundant_ranks: bool = False,
     ) -> None:
         super().__init__()
@@ -87,11 +87,11 @@ class TTLinear(nn.Module):
         """Cores."""
         return len(self.in_modes)
 
-    def set_path(self, path: Path | str | None) -> None:
+    def set_path(self, path: ContractionPath | str | None) -> None:
         """Contract along another path; the layer's function stays the same."""
         if path == "best":
             path = best_path(self.in_modes, self.out_modes, self.ranks)
-        self.path = Path.of(path, self.train_length)
+        self.path = ContractionPath.of(path, self.train_length)
 
     def reordered(self, in_modes: Sequence[int], out_modes: Sequence[int]) -> TTLinear:
         """A fresh layer of the same size and ranks with its modes in another order."""
@@ -165,5 +165,5 @@ class TTLinear(nn.Module):
         return y if self.bias is None else y + self.bias
 
     def extra_repr(self) -> str:
-        path = Path(tuple((step.first, step.last) for step in self.steps()))
+        path = ContractionPath(tuple((step.first, step.last) for step in self.steps()))
         return f"{self.in_modes}, {self.out_modes}, ranks={self.ranks}, bias={self.bias is not None}, path='{path}'"

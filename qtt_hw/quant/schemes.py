@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtt_hw.quant.clustered import ClusteredQuantizer
-from qtt_hw.quant.codebook import DynamicCodebook, StaticCodebook
 from qtt_hw.quant.config import QuantConfig
 from qtt_hw.quant.fake import UniformQuantizer
 from qtt_hw.quant.incremental import IncrementalQuantizer
+from qtt_hw.quant.powers_of_two import DynamicCodebook, StaticCodebook
 from qtt_hw.quant.weight import WeightQuantizer
 
 __all__ = ["weight_quantizer"]

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ChainStep", "Path", "best_path", "contraction_steps", "cost", "paths", "step_weight"]
+__all__ = ["ChainStep", "ContractionPath", "best_path", "contraction_steps", "cost", "paths", "step_weight"]
 
 
 @dataclass(frozen=True)
-class Path:
+class ContractionPath:
     """Which cores are contracted together, in the order of contraction.
 
     Parameters
@@ -54,7 +54,7 @@ class Path:
         return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in self.groups)
 
     @classmethod
-    def parse(cls, text: str, cores: int) -> Path:
+    def parse(cls, text: str, cores: int) -> ContractionPath:
         """A path written as its groups in order of contraction: "0 1-3", or backward "3 1-2 0".
 
         Raises
@@ -74,7 +74,7 @@ class Path:
         return path
 
     @classmethod
-    def of(cls, path: Path | str | None, cores: int) -> Path | None:
+    def of(cls, path: ContractionPath | str | None, cores: int) -> ContractionPath | None:
         """A path of so many cores, or none; raises ValueError."""
         if isinstance(path, str):
             return cls.parse(path, cores)
@@ -83,7 +83,7 @@ class Path:
         return path
 
     @classmethod
-    def core_by_core(cls, cores: int, forward: bool = True) -> Path:
+    def core_by_core(cls, cores: int, forward: bool = True) -> ContractionPath:
         order = range(cores) if forward else reversed(range(cores))
         return cls(tuple((i, i) for i in order))
 
@@ -131,7 +131,11 @@ class ChainStep:
 
 
 def contraction_steps(
-    in_modes: Sequence[int], out_modes: Sequence[int], ranks: Sequence[int], path: Path | None = None, taps: int = 1
+    in_modes: Sequence[int],
+    out_modes: Sequence[int],
+    ranks: Sequence[int],
+    path: ContractionPath | None = None,
+    taps: int = 1,
 ) -> tuple[ChainStep, ...]:
     """The steps of y[s...] = sum over c... of W[c..., s...] * x[c...].
 
@@ -141,7 +145,7 @@ def contraction_steps(
         1 and 1 for a core that only has taps.
     ranks : sequence of int, [cores - 1]
         Inner TT-ranks.
-    path : Path, optional
+    path : ContractionPath, optional
         Core by core from the end that needs fewer multiplications when left out.
     taps : int
         Of core 0, for that choice.
@@ -149,7 +153,7 @@ def contraction_steps(
     count = len(in_modes)
     full = (1, *ranks, 1)
     if path is None:
-        both = [Path.core_by_core(count, forward) for forward in (True, False)]
+        both = [ContractionPath.core_by_core(count, forward) for forward in (True, False)]
         path = min(both, key=lambda p: cost(contraction_steps(in_modes, out_modes, ranks, p), taps))
     if path.cores != count:
         raise ValueError(f"path {path} covers {path.cores} cores, the tensor train has {count}")
@@ -171,20 +175,22 @@ def cost(steps: Sequence[ChainStep], taps: int = 1) -> int:
     return sum(step.multiplications * (taps if step.first == 0 else 1) for step in steps)
 
 
-def paths(cores: int) -> Iterator[Path]:
+def paths(cores: int) -> Iterator[ContractionPath]:
     """Every way to group neighbouring cores, from either end; all cores in one group is yielded once."""
     for cuts in range(1 << (cores - 1)):
         bounds = [0, *(i + 1 for i in range(cores - 1) if cuts >> i & 1), cores]
         groups = tuple((a, b - 1) for a, b in zip(bounds, bounds[1:], strict=False))
-        yield Path(groups)
+        yield ContractionPath(groups)
         if len(groups) > 1:
-            yield Path(groups[::-1])
+            yield ContractionPath(groups[::-1])
 
 
-def best_path(in_modes: Sequence[int], out_modes: Sequence[int], ranks: Sequence[int], taps: int = 1) -> Path:
+def best_path(
+    in_modes: Sequence[int], out_modes: Sequence[int], ranks: Sequence[int], taps: int = 1
+) -> ContractionPath:
     """The path of fewest multiplications per position at stride 1, memory unbounded; more groups win a tie."""
 
-    def rank(path: Path) -> tuple[int, int]:
+    def rank(path: ContractionPath) -> tuple[int, int]:
         return cost(contraction_steps(in_modes, out_modes, ranks, path), taps), -len(path.groups)
 
     return min(paths(len(in_modes)), key=rank)

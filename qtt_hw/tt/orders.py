@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
 
-from qtt_hw.tt.chain import Path, contraction_steps, cost
+from qtt_hw.tt.chain import ContractionPath, contraction_steps, cost
 
 __all__ = ["Ordered", "orders"]
 
@@ -47,7 +47,7 @@ class Ordered:
 
 
 def orders(
-    in_modes: Sequence[int], out_modes: Sequence[int], ranks: Sequence[int], path: Path, taps: int = 0
+    in_modes: Sequence[int], out_modes: Sequence[int], ranks: Sequence[int], path: ContractionPath, taps: int = 0
 ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """The orders of the modes that no other order beats along a path.
 
@@ -59,7 +59,7 @@ def orders(
     in_modes, out_modes : sequence of int, [cores]
         Of the cores over channels.
     ranks : sequence of int
-    path : Path
+    path : ContractionPath
     taps : int
         Of a spatial core in front; 0 without one.
     """

@@ -31,7 +31,7 @@ from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import INPUT, Add, Contraction, Graph, Node, Permutation, Pool, Reshape, file
 from qtt_hw.graph.file import load, save
 from qtt_hw.graph.preprocess import input_spec
-from qtt_hw.train.config import load_config
+from qtt_hw.training.config import load_config
 from qtt_hw.window import Window
 from rtl_gen.emit import emit
 from rtl_gen.families import device

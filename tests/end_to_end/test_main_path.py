@@ -84,7 +84,7 @@ def solids() -> Splits:
 
 
 def test_what_is_trained_is_what_is_frozen(way: Way, solids: Splits) -> None:
-    from qtt_hw.train import load_run
+    from qtt_hw.training import load_run
 
     trained, frozen, found = way.printed["train"], way.printed["freeze"], way.printed["eval"]
     assert trained["phases"]["quantized"]["epochs"] == 3

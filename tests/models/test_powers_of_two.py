@@ -9,7 +9,7 @@ import pytest
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.data import load as load_data
-from qtt_hw.evaluate import evaluate
+from qtt_hw.evaluation import evaluate
 from qtt_hw.graph import Contraction
 from qtt_hw.graph.file import load
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from qtt_hw.data import load as load_data
-from qtt_hw.evaluate import evaluate
+from qtt_hw.evaluation import evaluate
 from qtt_hw.graph import Contraction
 from qtt_hw.graph.file import digest_of, load
 from qtt_hw.graph.golden import run
 from qtt_hw.graph.preprocess import preprocess
-from qtt_hw.train import freeze_run, load_run
+from qtt_hw.training import freeze_run, load_run
 
 MODELS = Path(__file__).parents[2] / "models"
 MODEL = MODELS / "voxtt-modelnet10.qtt"

@@ -103,7 +103,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def graph(config: Path) -> Graph:
-    from qtt_hw.train.untrained import untrained
+    from qtt_hw.training.untrained import untrained
 
     return untrained(config).graph
 
@@ -341,8 +341,8 @@ def test_a_folder_without_a_run_is_not_frozen(qtt: Qtt, tmp_path: Path) -> None:
 def test_a_signal_in_training_is_one_line_and_the_shells_code(
     qtt: Qtt, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import qtt_hw.train as training
-    from qtt_hw.train.stop import Interrupted
+    import qtt_hw.training as training
+    from qtt_hw.training.stop import Interrupted
 
     def stop(*_: object, **__: object) -> None:
         raise Interrupted("run", 15)
@@ -359,7 +359,7 @@ def test_a_signal_in_training_is_one_line_and_the_shells_code(
 
 
 def test_a_fault_of_the_program_is_not_hidden(qtt: Qtt, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import qtt_hw.train as training
+    import qtt_hw.training as training
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("a fault")

@@ -13,9 +13,9 @@ from qtt_hw.compression import CompressResult, _compressing, compress, configura
 from qtt_hw.folders import COMPRESSION, MARKER, RUN, claim
 from qtt_hw.graph.file import load
 from qtt_hw.locks import Busy, locked
-from qtt_hw.train import train
-from qtt_hw.train.config import config_from, load_config
-from qtt_hw.train.rank_search import Point
+from qtt_hw.training import train
+from qtt_hw.training.config import config_from, load_config
+from qtt_hw.training.rank_search import Point
 from rtl_gen.families import Device
 from rtl_gen.plan.plan import load_plan
 
@@ -73,7 +73,7 @@ def test_a_user_s_network_becomes_a_model_and_a_plan(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So that one of the two trials that come first cuts ranks low enough to matter in a small network.
-    monkeypatch.setattr("qtt_hw.train.rank_search.STEP", 0.09)
+    monkeypatch.setattr("qtt_hw.training.rank_search.STEP", 0.09)
     out, told = tmp_path / "out", set()
     small = Device("small", 28, 9, 24288)
     arguments = {"device": small, "max_accuracy_drop": 60.0, "trials": 2, "steps": 3}

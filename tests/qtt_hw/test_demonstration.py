@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from qtt_hw.demonstration import _Steps, demo
 from qtt_hw.folders import DEMONSTRATION, MARKER, claim
 from qtt_hw.locks import Busy, locked
-from qtt_hw.train import load_config
+from qtt_hw.training import load_config
 
 
 class Counted(BaseModel):

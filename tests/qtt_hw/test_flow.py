@@ -10,8 +10,8 @@ from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.flow import plan
 from qtt_hw.graph import INPUT, Contraction, Graph
 from qtt_hw.graph.preprocess import input_spec
-from qtt_hw.train.config import Config
-from qtt_hw.train.sections import ModelConfig, QuantSection
+from qtt_hw.training.config import Config
+from qtt_hw.training.sections import ModelConfig, QuantSection
 from qtt_hw.window import Window
 from rtl_gen.families import Device
 from rtl_gen.plan.search import DoesNotFit

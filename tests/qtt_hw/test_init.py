@@ -11,9 +11,13 @@ import qtt_hw
 def test_every_public_name_exists() -> None:
     for name in qtt_hw.__all__:
         found = getattr(qtt_hw, name)
-        # `train` and `evaluate` are modules of these names that can be called.
-        assert callable(found) and found.__name__.rpartition(".")[2] == name
+        assert callable(found) and found.__name__ == name
     assert set(qtt_hw.__all__) <= set(dir(qtt_hw))
+
+
+def test_a_function_is_what_its_name_stands_for_whatever_was_imported_before() -> None:
+    code = "import qtt_hw.training, qtt_hw.evaluation, qtt_hw, types; assert type(qtt_hw.train) is types.FunctionType"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_unknown_names_are_refused() -> None:

@@ -15,8 +15,8 @@ import pytest
 from qtt_hw import results
 from qtt_hw.data import Splits
 from qtt_hw.results import append_row, load_queue, main, rows_of, run_queue
-from qtt_hw.train.config import Config
-from qtt_hw.train.store import RunStore
+from qtt_hw.training.config import Config
+from qtt_hw.training.store import RunStore
 
 TOML = """
 [model]
@@ -145,7 +145,7 @@ class Shared:
         self.trained: list[tuple[str, int]] = []
         self.by: set[str] = set()
         self.begun = threading.Barrier(threads, timeout=60)
-        monkeypatch.setattr("qtt_hw.train.train", self.train)
+        monkeypatch.setattr("qtt_hw.training.train", self.train)
         monkeypatch.setattr(results, "_row", self.row)
 
     def train(self, config: Config, splits: Splits, folder: Path, **options: object) -> None:
@@ -240,8 +240,8 @@ def test_an_entry_that_only_chooses_does_not_read_the_test_set(
     queue.write_text('[[run]]\nconfig = "four.toml"\ndata = "solids:8"\ntopic = "t"\nseeds = [0]\ntest = false\n')
     told: list[str] = []
     with monkeypatch.context() as patch:
-        patch.setattr("qtt_hw.train.testing.float_accuracy", None)
-        patch.setattr("qtt_hw.evaluate.evaluate", None)
+        patch.setattr("qtt_hw.training.testing.float_accuracy", None)
+        patch.setattr("qtt_hw.evaluation.evaluate", None)
         assert run_queue(queue, tmp_path / "r", tmp_path / "runs", progress=False, note=told.append) == 3
     for kind in ("dense", "float", "quantized"):
         (row,) = rows_of(tmp_path / "r" / f"t-{kind}.json")

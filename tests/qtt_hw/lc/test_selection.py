@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from qtt_hw.lc.algorithm import LCModel
 from qtt_hw.lc.compression import Codes, TensorTrain, Whole
-from qtt_hw.lc.model import LCModel
 from qtt_hw.lc.selection import EVBMF, BayesOpt, Given
 
 

@@ -12,7 +12,7 @@ from qtt_hw.lower.freeze import freeze
 from qtt_hw.lower.prepare import prepare
 from qtt_hw.nn import QTTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig
-from qtt_hw.tt.chain import Path, contraction_steps, cost
+from qtt_hw.tt.chain import ContractionPath, contraction_steps, cost
 from rtl_gen.families import device
 from rtl_gen.plan.search import along, plan
 
@@ -47,7 +47,7 @@ def test_every_path_of_every_layer(model: nn.Module, graph: Graph) -> None:
         changed = along(graph, found, {"0": text})
         assert changed.output == graph.output
         assert [node.source for node in changed.nodes].count("0") == len(nodes)
-        steps = contraction_steps((1, 2, 2), (1, 3, 2), (3, 2), Path.parse(text, 3))
+        steps = contraction_steps((1, 2, 2), (1, 3, 2), (3, 2), ContractionPath.parse(text, 3))
         assert [node.name for node in nodes] == [f"0.{step.name}" for step in steps]
         # Padded taps are not multiplied, so only the pointwise ones count alike at every position.
         expected = [60 * step.multiplications for step in steps if step.first > 0]
@@ -59,7 +59,7 @@ def test_every_path_of_every_layer(model: nn.Module, graph: Graph) -> None:
         assert nodes[-1].requant.multiplier is not None and len(nodes[-1].requant.multiplier) == 6
     for text, nodes in found["5"].items():
         assert sum(n.weight.size * n.carried for n in nodes) == cost(
-            contraction_steps((2, 3), (2, 2), (2,), Path.parse(text, 2))
+            contraction_steps((2, 3), (2, 2), (2,), ContractionPath.parse(text, 2))
         )
 
 

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import nn
 from qtt_hw.nn.joined_batch_norm import JoinedBatchNorm
 from qtt_hw.quant.batch_norm import BatchNorm, RoundedBatchNorm
-from qtt_hw.train.processes import join_batch_norms
+from qtt_hw.training.processes import join_batch_norms
 
 dist.init_process_group("gloo")
 rank = dist.get_rank()

@@ -10,7 +10,7 @@ from torch import nn
 
 from qtt_hw.nn import QTTConv3d
 from qtt_hw.nn.contraction import contract
-from qtt_hw.tt.chain import Path, paths
+from qtt_hw.tt.chain import ContractionPath, paths
 from qtt_hw.window import Window
 
 
@@ -66,7 +66,7 @@ def test_a_path_can_be_chosen_later() -> None:
     layer = QTTConv3d(64, 64, (4, 4, 4), (4, 4, 4), 16)
     assert [(s.first, s.last) for s in layer.steps()] == [(0, 0), (1, 1), (2, 2), (3, 3)]
     layer.set_path("best")
-    assert layer.path == Path(((0, 0), (1, 3)))
+    assert layer.path == ContractionPath(((0, 0), (1, 3)))
     layer.set_path("3 0-2")
     assert [s.name for s in layer.steps()] == ["core3", "core0_2"]
 
@@ -107,6 +107,6 @@ def test_the_cheaper_end_counts_the_taps(modes: tuple, forward: bool) -> None:
 def test_a_path_of_another_length_is_refused() -> None:
     layer = QTTConv3d(8, 8, (2, 4), (4, 2), 2)
     with pytest.raises(ValueError, match="covers 2 cores, the tensor train has 3"):
-        layer.set_path(Path(((0, 1),)))
+        layer.set_path(ContractionPath(((0, 1),)))
     with pytest.raises(ValueError, match="names at least one core"):
-        Path(())
+        ContractionPath(())

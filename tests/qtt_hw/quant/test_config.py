@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from qtt_hw.quant import QuantConfig
-from qtt_hw.train.sections import QuantSection
+from qtt_hw.training.sections import QuantSection
 
 WIDTHS = ("weight_bits", "activation_bits", "intermediate_bits", "first_weight_bits", "last_weight_bits", "logit_bits")
 

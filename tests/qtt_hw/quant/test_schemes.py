@@ -7,8 +7,8 @@ from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
 from qtt_hw.quant import QuantConfig, UniformQuantizer, WeightQuantizer, weight_quantizer
 from qtt_hw.quant.clustered import ClusteredQuantizer
-from qtt_hw.quant.codebook import DynamicCodebook, StaticCodebook
 from qtt_hw.quant.incremental import IncrementalQuantizer
+from qtt_hw.quant.powers_of_two import DynamicCodebook, StaticCodebook
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtt_hw.tt.chain import Path, best_path, contraction_steps, cost, paths, step_weight
+from qtt_hw.tt.chain import ContractionPath, best_path, contraction_steps, cost, paths, step_weight
 
 
 def dense(cores: list[np.ndarray]) -> np.ndarray:
@@ -19,7 +19,9 @@ def dense(cores: list[np.ndarray]) -> np.ndarray:
     return result.reshape(math.prod(c.shape[2] for c in cores), -1)
 
 
-def contract(x: np.ndarray, cores: list[np.ndarray], path: Path | None, ins: list[int], outs: list[int]) -> np.ndarray:
+def contract(
+    x: np.ndarray, cores: list[np.ndarray], path: ContractionPath | None, ins: list[int], outs: list[int]
+) -> np.ndarray:
     steps = contraction_steps(ins, outs, [core.shape[3] for core in cores[:-1]], path)
     for step in steps:
         weight = step_weight(cores, step)[:, :, 0]
@@ -75,7 +77,7 @@ def test_a_step_carries_what_is_made_and_what_comes_later() -> None:
     assert (first.lead, first.taken, first.made, first.trail) == (1, (1, 7), (2, 8), 24)
     assert (second.lead, second.taken, second.made, second.trail) == (2, (8, 6), (3, 9), 4)
     assert (third.lead, third.taken, third.made, third.trail) == (6, (9, 4), (5, 1), 1)
-    back = contraction_steps((7, 6, 4), (2, 3, 5), (8, 9), Path.parse("2 0-1", 3))
+    back = contraction_steps((7, 6, 4), (2, 3, 5), (8, 9), ContractionPath.parse("2 0-1", 3))
     assert [(s.first, s.last, s.lead, s.taken, s.made, s.trail) for s in back] == [
         (2, 2, 42, (4, 1), (9, 5), 1),
         (0, 1, 1, (7, 6, 9), (1, 2, 3), 5),
@@ -85,7 +87,7 @@ def test_a_step_carries_what_is_made_and_what_comes_later() -> None:
 def test_paths_are_all_groupings_from_both_ends() -> None:
     found = [str(path) for path in paths(3)]
     assert sorted(found) == sorted(["0-2", "0 1-2", "1-2 0", "0-1 2", "2 0-1", "0 1 2", "2 1 0"])
-    assert all(str(Path.parse(text, 3)) == text for text in found)
+    assert all(str(ContractionPath.parse(text, 3)) == text for text in found)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_paths_are_all_groupings_from_both_ends() -> None:
 )
 def test_a_path_that_is_none_is_refused(text: str, cores: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Path.parse(text, cores)
+        ContractionPath.parse(text, cores)
 
 
 # QTTNet's layers (in modes, out modes): multiplications per voxel at rank 16, calculated from the modes and ranks of
@@ -130,12 +132,12 @@ def test_multiplications_per_voxel_of_qttnet(layer: str, forward: int, backward:
     ins, outs = ((1, *modes) for modes in LAYERS[layer])
     ranks = (16,) * (len(ins) - 1)
 
-    def of(path: Path) -> int:
+    def of(path: ContractionPath) -> int:
         return cost(contraction_steps(ins, outs, ranks, path), taps=27)
 
-    assert of(Path.core_by_core(len(ins))) == forward
+    assert of(ContractionPath.core_by_core(len(ins))) == forward
     if backward is not None:
-        assert of(Path.core_by_core(len(ins), forward=False)) == backward
+        assert of(ContractionPath.core_by_core(len(ins), forward=False)) == backward
     assert of(best_path(ins, outs, ranks, taps=27)) == best
     assert min(of(path) for path in paths(len(ins))) == best
 
@@ -153,7 +155,7 @@ def network(layers: list[tuple[str, int]], rank: int) -> tuple[int, int, int]:
         ins, outs = ((1, *modes) for modes in LAYERS[name])
         ranks = (rank,) * (len(ins) - 1)
         for i, forward in enumerate((True, False)):
-            path = Path.core_by_core(len(ins), forward)
+            path = ContractionPath.core_by_core(len(ins), forward)
             ends[i] += voxels * cost(contraction_steps(ins, outs, ranks, path), 27)
         best += voxels * cost(contraction_steps(ins, outs, ranks, best_path(ins, outs, ranks, 27)), 27)
         full += voxels * 27 * math.prod(ins) * math.prod(outs)

@@ -4,7 +4,7 @@ from itertools import permutations, product
 
 import pytest
 
-from qtt_hw.tt.chain import Path, contraction_steps, cost, paths
+from qtt_hw.tt.chain import ContractionPath, contraction_steps, cost, paths
 from qtt_hw.tt.orders import Ordered, orders
 
 
@@ -22,7 +22,7 @@ def test_what_is_left_is_what_nothing_beats(taps: int) -> None:
     front = (1,) if taps else ()
     for path in paths(len(taken) + len(front)):
 
-        def both(order: tuple, path: Path = path) -> tuple[int, int]:
+        def both(order: tuple, path: ContractionPath = path) -> tuple[int, int]:
             steps = contraction_steps((*front, *order[0]), (*front, *order[1]), ranks, path)
             weights = [s.in_size * s.out_size * (taps if taps and s.first == 0 else 1) for s in steps]
             return cost(steps, taps or 1), sum(weights)
@@ -38,7 +38,7 @@ def test_what_is_left_is_what_nothing_beats(taps: int) -> None:
 
 
 def test_the_given_order_stands_among_equals() -> None:
-    assert list(orders((2, 2), (3, 3), (2, 2), Path.core_by_core(3), 27)) == [((2, 2), (3, 3))]
+    assert list(orders((2, 2), (3, 3), (2, 2), ContractionPath.core_by_core(3), 27)) == [((2, 2), (3, 3))]
 
 
 def test_large_input_and_small_output_modes_first_for_a_spatial_core_first() -> None:

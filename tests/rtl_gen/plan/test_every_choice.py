@@ -18,7 +18,7 @@ from qtt_hw.graph import Graph, golden
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.lower.freeze import freeze
 from qtt_hw.lower.prepare import prepare
-from qtt_hw.train.sections import QuantSection
+from qtt_hw.training.sections import QuantSection
 from rtl_gen.families import ECP5, device
 from rtl_gen.plan.lanes import with_lanes
 from rtl_gen.plan.plan import Plan, stage_specs

@@ -1,0 +1,218 @@
+"""Accuracy of the golden integer model on raw samples; numpy only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from qtt_hw.data import Samples, Splits
+from qtt_hw.data import load as load_data
+from qtt_hw.graph import Graph, InputSpec, golden
+from qtt_hw.graph.file import load as load_model
+from qtt_hw.graph.preprocess import check_values, preprocess
+
+__all__ = ["EvalResult", "accuracy", "evaluate", "evaluate_streams", "logits", "predictions", "samples_of"]
+
+#: Samples between two reports of progress.
+CHUNK = 32
+
+
+class EvalResult(BaseModel):
+    """What `qtt eval` prints. `accuracy_unseen` leaves out test samples that also stand in the training set."""
+
+    model: str
+    data: str
+    split: str
+    accuracy: float
+    samples: int
+    weight_bytes: int
+    accuracy_unseen: float | None = None
+    samples_unseen: int | None = None
+
+
+def logits(graph: Graph, x: NDArray[np.uint8], *, progress: Callable[[int], None] | None = None) -> NDArray[np.int64]:
+    """The integer logits, int64 [N, classes], of raw samples uint8 [N, D, H, W, C]."""
+    last = graph.nodes[-1].name
+    found = np.empty((len(x), math.prod(graph.output.shape)), dtype=np.int64)
+    for start in range(0, len(x), CHUNK):
+        part = slice(start, start + CHUNK)
+        found[part] = golden.run(graph, preprocess(graph.input, x[part]))[last].reshape(len(x[part]), -1)
+        if progress is not None:
+            progress(min(start + CHUNK, len(x)))
+    return found
+
+
+def predictions(
+    graph: Graph, x: NDArray[np.uint8], *, progress: Callable[[int], None] | None = None
+) -> NDArray[np.int64]:
+    """The class of the greatest logit, the lowest index in a tie, int64 [N], of raw samples uint8 [N, D, H, W, C]."""
+    return np.asarray(logits(graph, x, progress=progress).argmax(axis=1))
+
+
+def accuracy(graph: Graph, samples: Samples, spec: InputSpec | None = None) -> float:
+    """The share of samples that the golden model puts into their class; `spec`, if given, must be the graph's own."""
+    if spec is not None and spec != graph.input:
+        raise ValueError(f"{graph.name}: takes {graph.input}, the samples were given with {spec}")
+    return float((predictions(graph, samples.x) == samples.y).mean())
+
+
+def samples_of(graph: Graph, data: Splits | str | Path, split: str) -> Splits:
+    """The data set, after a check that the split's samples and classes are the model's.
+
+    Where the same classes are named in another order, their numbers become the model's.
+
+    Parameters
+    ----------
+    graph : Graph
+    data : Splits or a source that `qtt_hw.data.load` knows
+        `solids` without options are generated at the model's size and number of classes.
+    split : str
+
+    Raises
+    ------
+    ValueError
+        One line that names the data set, when its samples are of another shape or out of range, its classes are
+        others, or the split is empty.
+    """
+    if isinstance(data, Splits):
+        splits, where = data, data.name
+    else:
+        where = str(data)
+        options = {}
+        if where == "solids":
+            options = {"edge": graph.input.sample_shape[0], "classes": len(graph.labels)}
+        splits = load_data(data, **options)
+    found, wanted = splits[split].sample_shape, graph.input.sample_shape
+    if found != wanted:
+        raise ValueError(f"{where}: its samples are {list(found)} (D, H, W, C), {graph.name} takes {list(wanted)}")
+    if not len(splits[split]):
+        raise ValueError(f"{where}: has no {split} samples")
+    splits.check_classes(split)
+    try:
+        check_values(graph.input, splits[split].x)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    outputs = math.prod(graph.output.shape)
+    if not graph.labels and len(splits.labels) != outputs:
+        raise ValueError(f"{where}: has {len(splits.labels)} classes, {graph.name} gives {outputs} logits")
+    if not graph.labels or graph.labels == splits.labels:
+        return splits
+    if sorted(graph.labels) != sorted(splits.labels):
+        raise ValueError(
+            f"{where}: its classes are {', '.join(splits.labels)}; {graph.name} knows {', '.join(graph.labels)}"
+        )
+    return _renumbered(splits, graph.labels)
+
+
+def _renumbered(splits: Splits, labels: tuple[str, ...]) -> Splits:
+    """The data set with its classes in another order."""
+    index = np.array([labels.index(name) for name in splits.labels], dtype=np.int64)
+
+    def moved(samples: Samples) -> Samples:
+        return Samples(samples.x, index[samples.y])
+
+    return replace(
+        splits,
+        train=moved(splits.train),
+        validation=moved(splits.validation),
+        test=moved(splits.test),
+        labels=labels,
+        notes=(*splits.notes, "its classes are numbered in the model's order"),
+    )
+
+
+def evaluate(
+    graph: Graph | str | Path,
+    splits: Splits | str | Path,
+    split: str = "test",
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> EvalResult:
+    """Accuracy on one split of a data set whose labels are the model's.
+
+    Parameters
+    ----------
+    graph : Graph or path of a model.qtt
+    splits : Splits or a source that `qtt_hw.data.load` knows
+    split : str
+        train, validation or test; for the test also the accuracy without samples that stand in the training set too.
+    progress : callable, optional
+        Called with the number of samples done.
+    """
+    if not isinstance(graph, Graph):
+        graph = load_model(graph)
+    splits = samples_of(graph, splits, split)
+    samples = splits[split]
+    right = predictions(graph, samples.x, progress=progress) == samples.y
+    unseen = splits.unseen if split == "test" else None
+    if unseen is not None and (unseen.all() or not unseen.any()):
+        unseen = None
+    return EvalResult(
+        model=graph.name,
+        data=splits.name,
+        split=split,
+        accuracy=float(right.mean()),
+        samples=len(samples),
+        weight_bytes=graph.weight_bytes,
+        accuracy_unseen=None if unseen is None else float(right[unseen].mean()),
+        samples_unseen=None if unseen is None else int(unseen.sum()),
+    )
+
+
+def evaluate_streams(
+    graphs: Sequence[Graph | str | Path],
+    data: Sequence[Splits | str | Path],
+    split: str = "test",
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> EvalResult:
+    """Accuracy of several models together, each on its own view of the same samples: their logits are averaged.
+
+    Logits are brought to the finest of the models' scales and added as integers, so that nothing is rounded; the
+    lowest class wins a tie. QTTNet's two streams for videos, frames and optical flow, are such a pair.
+
+    Parameters
+    ----------
+    graphs : sequence of Graph or path of a model.qtt
+    data : sequence of Splits or source
+        One a model, with the same samples in the same order.
+    split : str
+    progress : callable, optional
+        Called with the number of samples done, of all models together.
+    """
+    if len(graphs) != len(data) or not graphs:
+        raise ValueError(f"{len(graphs)} models and {len(data)} data sources: give one source for each model")
+    loaded = [graph if isinstance(graph, Graph) else load_model(graph) for graph in graphs]
+    splits = [samples_of(graph, one, split) for graph, one in zip(loaded, data, strict=True)]
+    y = splits[0][split].y
+    finest = max(graph.output.format.frac for graph in loaded)
+    total = np.zeros((len(y), math.prod(loaded[0].output.shape)), dtype=np.int64)
+    done = 0
+    for graph, one in zip(loaded, splits, strict=True):
+        samples = one[split]
+        if graph.output.shape != loaded[0].output.shape:
+            raise ValueError(f"{graph.name}: has other classes than {loaded[0].name}")
+        if one.labels != splits[0].labels or not np.array_equal(samples.y, y):
+            raise ValueError(f"{one.name}: its {split} samples are not those of {splits[0].name}, class by class")
+        before = done
+
+        def report(count: int, before: int = before) -> None:
+            if progress is not None:
+                progress(before + count)
+
+        total += logits(graph, samples.x, progress=report) << (finest - graph.output.format.frac)
+        done += len(y)
+    return EvalResult(
+        model=" + ".join(graph.name for graph in loaded),
+        data=" + ".join(one.name for one in splits),
+        split=split,
+        accuracy=float((total.argmax(axis=1) == y).mean()),
+        samples=len(y),
+        weight_bytes=sum(graph.weight_bytes for graph in loaded),
+    )

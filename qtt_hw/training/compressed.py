@@ -1,0 +1,221 @@
+"""The compress phase: learning-compression of a network's convolutions, and the network that results."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qtt_hw.lc.algorithm import LCModel
+from qtt_hw.lc.compression import Codes, Compression, TensorTrain, Tucker
+from qtt_hw.lc.selection import EVBMF, BayesOpt, Given, Selection
+from qtt_hw.nn.memory import channels_last
+from qtt_hw.nn.tt_conv import TTConv2d, TTConv3d, TTConvNd
+from qtt_hw.nn.tucker_conv import TuckerConv
+from qtt_hw.training.network import replace_layer
+from qtt_hw.training.phase import Milestone
+from qtt_hw.training.sections import CompressSection
+from qtt_hw.tt.ends import layer_parameters
+from qtt_hw.tt.shapes import check_ranks
+
+__all__ = [
+    "PenalisedByLC",
+    "compressible",
+    "described",
+    "layers_of",
+    "milestones",
+    "network_of",
+    "rebuilt",
+    "train_kind",
+    "under_compression",
+]
+
+
+def train_kind(layer: nn.Module) -> type[TTConvNd] | None:
+    """The tensor-train layer that can stand for a convolution; None for any other layer."""
+    kinds: dict[type[nn.Module], type[TTConvNd]] = {nn.Conv2d: TTConv2d, nn.Conv3d: TTConv3d}
+    kind = kinds.get(type(layer))
+    if kind is None or layer.groups != 1 or set(layer.dilation) != {1} or layer.padding_mode != "zeros":  # type: ignore[arg-type]
+        return None
+    return kind
+
+
+def compressible(network: nn.Module) -> tuple[str, ...]:
+    """The convolutions that are compressed unless a configuration names others: all but the first."""
+    return tuple(name for name, layer in network.named_modules() if train_kind(layer) is not None)[1:]
+
+
+def layers_of(network: nn.Module, how: CompressSection) -> tuple[str, ...]:
+    """The layers that a section names, checked, or all that can be compressed.
+
+    Raises
+    ------
+    ValueError
+        When a name is no convolution of the network.
+    """
+    layers = dict(network.named_modules())
+    for name in how.layers:
+        if name not in layers:
+            raise ValueError(f"compress: the network has no layer {name!r}")
+        if how.form != "codes" and train_kind(layers[name]) is None:
+            kind = type(layers[name]).__name__
+            raise ValueError(f"compress: {name} is a {kind}, tensor trains are for Conv2d and Conv3d without groups")
+    return how.layers or compressible(network)
+
+
+def _selection(name: str, how: CompressSection, seed: int) -> Compression | Selection:
+    codes = None if how.bits is None else Codes(how.bits, how.codebook, how.zero)
+    if how.form == "codes":
+        assert codes is not None
+        return codes
+    if how.form == "tucker" and name in how.tucker:
+        return Given(Tucker(how.tucker[name]))
+    if name in how.ranks or name in how.tucker:
+        return Given(TensorTrain(how.ranks.get(name), how.tucker.get(name), codes))
+    if how.ranking == "evbmf":
+        return EVBMF(codes, how.form, how.factor)
+    return BayesOpt(codes, how.form, "bayes" if how.ranking == "published" else "evbmf", how.factor, seed)
+
+
+def _check_ranks(layer: nn.Module, name: str, ranks: Sequence[int]) -> None:
+    """Refuse ranks that a convolution's tensor train cannot use, or that make it larger than the convolution."""
+    shape = tuple(layer.weight.shape)  # type: ignore[arg-type, union-attr]
+    sizes = (*shape[1:], shape[0])
+    what = f"compress: ranks of {name!r}"
+    check_ranks(ranks, sizes, what)
+    count, dense = layer_parameters(sizes, ranks), math.prod(sizes)
+    if count > dense:
+        raise ValueError(
+            f"{what}: a tensor train of ranks {list(ranks)} has {count} parameters, more than the {dense} of the dense "
+            "layer: lower them"
+        )
+
+
+def under_compression(network: nn.Module, how: CompressSection, seed: int = 0) -> LCModel:
+    """The network with what each of its layers is to be compressed to.
+
+    Raises
+    ------
+    ValueError
+        When nothing can be compressed, a name is no convolution of the network, or ranks would be selected within the
+        first epoch.
+    """
+    names = layers_of(network, how)
+    if not names:
+        raise ValueError("compress: the network has nothing to compress: no convolution behind its first")
+    for name in (*how.ranks, *how.tucker):
+        if name not in names:
+            raise ValueError(f"compress: ranks of {name!r}, which is none of the compressed layers {', '.join(names)}")
+    for name, ranks in how.ranks.items():
+        _check_ranks(network.get_submodule(name), name, ranks)
+    for name, tucker in how.tucker.items():
+        made, taken = network.get_submodule(name).weight.shape[:2]  # type: ignore[union-attr, index]
+        if min(tucker) < 1 or tucker[0] > taken or tucker[1] > made:
+            raise ValueError(
+                f"compress: tucker ranks of {name!r} must be at least 1, and at most {taken} and {made}, "
+                f"got {list(tucker)}"
+            )
+    compressions = {name: _selection(name, how, seed + index) for index, name in enumerate(names)}
+    selecting = [name for name, chosen in compressions.items() if isinstance(chosen, EVBMF | BayesOpt)]
+    if how.pairs > how.epochs and selecting:
+        raise ValueError(
+            f"compress: {how.pairs} pairs in {how.epochs} epochs select the ranks of {selecting[0]} before an "
+            "epoch has passed: give its ranks, or at most a pair an epoch"
+        )
+    return LCModel(network, compressions, how.mu, how.growth, how.method)
+
+
+def milestones(model: LCModel, how: CompressSection, per_epoch: int) -> tuple[Milestone, ...]:
+    """A C step between two L steps; the last L step's own is `network_of`.
+
+    Raises
+    ------
+    ValueError
+        When there are more L steps than steps of training.
+    """
+    steps = how.epochs * per_epoch
+    if how.pairs > steps:
+        raise ValueError(f"compress: {how.pairs} pairs need as many steps, {how.epochs} epochs have {steps}")
+    return tuple(Milestone(k * steps // how.pairs, model.compress) for k in range(1, how.pairs))
+
+
+class PenalisedByLC:
+    """A loss with the pull of learning-compression added.
+
+    Parameters
+    ----------
+    loss : callable
+        (inputs, logits, classes) to a scalar.
+    model : LCModel
+    """
+
+    def __init__(self, loss: Callable[[Tensor, Tensor, Tensor], Tensor], model: LCModel) -> None:
+        self.loss, self.model = loss, model
+
+    def __call__(self, x: Tensor, scores: Tensor, y: Tensor) -> Tensor:
+        return self.loss(x, scores, y) + self.model.penalty()
+
+
+def described(model: LCModel) -> dict[str, Any]:
+    """What an epoch's log line says: C steps done, mu, the penalty, and how far weights and compression are apart."""
+    with torch.no_grad():
+        return {
+            "c_steps": int(model.progress),
+            "mu": float(model.mu),
+            "penalty": float(model.penalty()),
+            "distance": model.distance,
+        }
+
+
+def network_of(model: LCModel) -> nn.Module:
+    """The compressed network after a last C step: tensor trains in place of convolutions, coded weights set."""
+    model.compress()
+    network = copy.deepcopy(model.network)
+    for name, shifted in model.last_compressed.items():
+        layer = network.get_submodule(name)
+        what = model.compression(name)
+        if isinstance(what, TensorTrain):
+            kind = train_kind(layer)
+            assert kind is not None
+            replace_layer(network, name, kind.from_train(layer, what.cores(shifted)))  # type: ignore[arg-type]
+        elif isinstance(what, Tucker):
+            assert isinstance(layer, nn.Conv2d | nn.Conv3d)
+            replace_layer(network, name, TuckerConv.from_dense(layer, what.ranks, shifted))
+        else:
+            with torch.no_grad():
+                layer.weight.copy_(what.compress(shifted))  # type: ignore[operator, union-attr]
+    return channels_last(network)
+
+
+def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """A fresh dense network with the tensor trains of a saved compressed one in place, and its values."""
+    for name, layer in list(network.named_modules()):
+        kind = train_kind(layer)
+        if kind is None:
+            continue
+        assert isinstance(layer, nn.Conv2d | nn.Conv3d)
+        core = state.get(f"{name}.core.weight")
+        if core is not None and f"{name}.weight" not in state:
+            replace_layer(network, name, TuckerConv(layer, (core.shape[1], core.shape[0])))
+        stages = tuple("dhw"[axis] for axis in kind.axes)
+        if f"{name}.core_{stages[0]}" not in state:
+            continue
+        cores = [state[f"{name}.core_{stage}"] for stage in stages]
+        train = kind(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,
+            (cores[0].shape[1], *(core.shape[0] for core in cores)),
+            layer.stride,
+            layer.padding,
+            bias=layer.bias is not None,
+            ends=(f"{name}.core_in" in state, f"{name}.core_out" in state),
+            redundant_ranks=True,
+        )
+        replace_layer(network, name, train)
+    network.load_state_dict(state)
+    return channels_last(network)

@@ -1,0 +1,35 @@
+"""What a run is known by: its description, and the part of one that its float models depend on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtt_hw.data import Splits
+from qtt_hw.graph import InputSpec
+from qtt_hw.training.config import Config
+from qtt_hw.tt.orders import Ordered
+
+__all__ = ["run_description", "without_paths"]
+
+
+def run_description(config: Config, splits: Splits, spec: InputSpec) -> dict[str, Any]:
+    """What a run is started with, and what resuming it compares."""
+    description = {
+        "name": config.name,
+        "config": config.model_dump(mode="json"),
+        "data": splits.name,
+        "data_digest": {"train": splits.train.digest, "validation": splits.validation.digest},
+        "labels": list(splits.labels),
+        "sample_shape": list(spec.sample_shape),
+        "format": {"bits": spec.edge.format.bits, "signed": spec.edge.format.signed, "frac": spec.edge.format.frac},
+        "block": spec.block,
+        "offset": spec.offset,
+    }
+    return description | ({"gain": spec.gain} if spec.gain > 1 else {})
+
+
+def without_paths(section: dict[str, Any]) -> dict[str, Any]:
+    """A model's section as far as the float model depends on it: not on paths, but on the order of modes they name."""
+    named = {layer: Ordered.parse(path) for layer, path in section["paths"].items()}
+    orders = {layer: (o.in_modes, o.out_modes) for layer, o in named.items() if o.in_modes}
+    return section | {"paths": orders, "mode_order": "given"}

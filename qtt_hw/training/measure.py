@@ -1,0 +1,56 @@
+"""Accuracy of a torch model on raw samples, in eval mode and with exact float32."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from qtt_hw.data import Samples
+from qtt_hw.graph import InputSpec
+from qtt_hw.training.batches import to_tensor
+from qtt_hw.training.processes import ALONE, Processes
+
+__all__ = ["accuracy", "logits", "refuse_inexact"]
+
+
+def refuse_inexact() -> None:
+    """Raise ValueError where autocast or TF32 would shorten the products of an evaluation."""
+    if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+        raise ValueError("evaluation refuses autocast: leave the autocast context")
+    if torch.cuda.is_available() and (torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32):
+        raise ValueError("evaluation refuses TF32: set torch.backends.cudnn.allow_tf32 and .cuda.matmul.allow_tf32 off")
+
+
+@torch.no_grad()
+def logits(model: nn.Module, samples: Samples, spec: InputSpec, device: torch.device, batch: int = 128) -> Tensor:
+    """float32 [N, classes] in eval mode; the model's mode is restored."""
+    refuse_inexact()
+    training = model.training
+    model.eval()
+    try:
+        parts = [
+            model(to_tensor(spec, samples.x[start : start + batch], device)).float().cpu()
+            for start in range(0, len(samples), batch)
+        ]
+    finally:
+        model.train(training)
+    return torch.cat(parts)
+
+
+def accuracy(
+    model: nn.Module, samples: Samples, spec: InputSpec, device: torch.device, processes: Processes = ALONE
+) -> float:
+    """The share of samples whose greatest logit, the lowest index in a tie, is their class.
+
+    Several processes count in a part of the samples each.
+    """
+    part = samples
+    if processes.several:
+        chosen = processes.part(len(samples))
+        part = Samples(samples.x[chosen], samples.y[chosen])
+    # torch.argmax leaves open which of equal logits it returns; the hardware takes the lowest.
+    right = 0
+    if len(part):
+        right = int((logits(model, part, spec, device).numpy().argmax(axis=1) == part.y).sum())
+    (total,) = processes.sum([right])
+    return total / len(samples)

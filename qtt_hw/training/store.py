@@ -1,0 +1,179 @@
+"""A run's folder: what it was started with, its log, its checkpoint and the model that each phase ended with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from qtt_hw.files import append_lines, write_file
+from qtt_hw.folders import RUN, claim
+from qtt_hw.locks import locked
+from qtt_hw.training.checkpoint import load_tensors, parse_tensors, save_tensors
+from qtt_hw.training.config import config_from
+from qtt_hw.training.processes import ALONE, Processes
+
+__all__ = ["RunStore"]
+
+#: Version of the folder's layout; a reader refuses any other.
+VERSION = 1
+
+
+class RunStore:
+    """The folder RUN.
+
+    run.json             configuration, data digest, input format and labels: written once, compared on resuming
+    checkpoint.safetensors   where training stands
+    log.jsonl            one JSON object per epoch
+    PHASE.safetensors    the model of a phase, by the phase's name
+    result.json          written at the end
+
+    Of several processes that train together only the first reads and writes; the others are told. Others are kept out
+    of the folder as long as it is `held`.
+    """
+
+    def __init__(self, folder: Path, processes: Processes = ALONE) -> None:
+        self.folder, self.processes = folder, processes
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "result.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / ".run.lock"
+
+    def model(self, phase: str) -> Path:
+        return self.folder / f"{phase}.safetensors"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder, and keep others from training in it; of a finished run, in which nothing is written, nobody.
+
+        Raises
+        ------
+        ValueError
+            When the folder holds something else.
+        Busy
+            Saying who trains in it.
+        """
+
+        def hold() -> bytes:
+            claim(self.folder, RUN, "is not empty and holds no run; use a new folder")
+            if not self.result.exists():
+                stack.enter_context(locked(self.lock, self.folder))
+            return b""
+
+        with ExitStack() as stack:
+            self.processes.from_first(hold)
+            yield
+
+    def begin(self, description: dict[str, Any], remarks: dict[str, Any]) -> bool:
+        """Start the held folder, or check that it was started likewise; true when there is a checkpoint to go on from.
+
+        `remarks` are written beside the description and not compared.
+        """
+        description = json.loads(json.dumps({"version": VERSION, **description}))
+        if self.processes.several:
+            self.processes.agree(json.dumps(description), f"what {self.folder} is to be trained on, or how,")
+        return self.processes.from_first(lambda: b"1" if self._begin(description, remarks) else b"") == b"1"
+
+    def _begin(self, description: dict[str, Any], remarks: dict[str, Any]) -> bool:
+        path = self.folder / "run.json"
+        if path.exists():
+            found = {key: value for key, value in self.description().items() if key not in remarks}
+            difference = _first_difference(found, description)
+            if difference is not None:
+                raise ValueError(f"{self.folder}: was started with another {difference}; use a new folder")
+        else:
+            write_file(path, json.dumps({**description, **remarks}, indent=1) + "\n")
+        return self.checkpoint.exists()
+
+    def description(self) -> dict[str, Any]:
+        """The content of run.json."""
+        path = self.folder / "run.json"
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"{self.folder}: holds no run.json; expected a folder that qtt train wrote") from None
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+        if not isinstance(content, dict) or "config" not in content:
+            raise ValueError(f"{path}: is not what qtt train writes: it has no 'config'")
+        if content.get("version") != VERSION:
+            raise ValueError(f"{path}: version {content.get('version')}, this program reads {VERSION}")
+        # What a later program added to the configuration has its default in an older run.
+        return content | {"config": config_from(content["config"], str(path)).model_dump(mode="json")}
+
+    def finished(self) -> str | None:
+        """The content of result.json, if there is one."""
+        content = self.processes.from_first(lambda: self.result.read_bytes() if self.result.exists() else b"")
+        return content.decode() or None
+
+    def write_result(self, text: str) -> None:
+        if self.processes.first:
+            write_file(self.result, text)
+
+    def append_log(self, row: dict[str, Any]) -> None:
+        if not self.processes.first:
+            return
+        append_lines(self.log, json.dumps(row))
+
+    def log_size(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def cut_log(self, size: int) -> None:
+        """Drop lines of epochs that end after the checkpoint: they will be written again."""
+        if self.processes.first and self.log_size() > size:
+            with self.log.open("r+b") as stream:
+                stream.truncate(size)
+
+    def save_model(self, phase: str, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        self._save(self.model(phase), state, {"version": VERSION, **metadata})
+
+    def load_model(self, phase: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return self._load(self.model(phase))
+
+    def save_checkpoint(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        self._save(self.checkpoint, tensors, {**metadata, "log_size": self.log_size()})
+
+    def load_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return self._load(self.checkpoint)
+
+    def _save(self, path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        if self.processes.first:
+            save_tensors(path, tensors, metadata)
+
+    def _load(self, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        if not self.processes.several:
+            return load_tensors(path)
+        return parse_tensors(self.processes.from_first(path.read_bytes), str(path))
+
+
+def _first_difference(found: Any, expected: Any, name: str = "") -> str | None:
+    """The first key whose value differs, with both values; long values by a hash."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for key in sorted({*found, *expected}):
+            difference = _first_difference(found.get(key), expected.get(key), f"{name}.{key}" if name else key)
+            if difference is not None:
+                return difference
+        return None
+    return None if found == expected else f"{name} ({_short(found)}, now {_short(expected)})"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else hashlib.sha256(text.encode()).hexdigest()[:8]

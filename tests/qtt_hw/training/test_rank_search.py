@@ -1,0 +1,154 @@
+"""The search for a network's ranks, on a network trained in a second."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from qtt_hw.data import Splits
+from qtt_hw.nn import TTConv2d, TTConv3d
+from qtt_hw.rank.study import open_storage
+from qtt_hw.training import float_model, train
+from qtt_hw.training.config import Config, load_config
+from qtt_hw.training.rank_search import MOST_DOUBLINGS, MOST_STEPS, Cost, RankSearch, alike
+from rtl_gen.families import Device, device
+
+TOML = """
+[model]
+name = "voxtt"
+args = { widths = [6, 8, 8], strides = [1, 2, 1], head = "average", dense = true }
+[data]
+block = 2
+[train]
+epochs = 6
+batch = 8
+lr = 1e-2
+threads = 1
+[quant]
+weight_bits = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, solids: Splits) -> tuple[nn.Module, Config]:
+    folder = tmp_path_factory.mktemp("ranks")
+    (folder / "dense.toml").write_text(TOML)
+    config = load_config(folder / "dense.toml")
+    float_only = config.changed("float", {}, without=["quant"])
+    train(float_only, solids, folder / "run", progress=False)
+    return float_model(folder / "run"), config
+
+
+def searching(trained: tuple[nn.Module, Config], splits: Splits, what: Device | None = None) -> RankSearch:
+    network, config = trained
+    return RankSearch(network, config, splits, what or device("ecp5-25f"), steps=4)
+
+
+def test_layers_of_one_shape_go_together() -> None:
+    network = nn.Sequential(*(nn.Conv2d(a, b, 3) for a, b in ((3, 4), (4, 4), (4, 4), (4, 8))))
+    assert alike(network, ("1", "2", "3")) == {"4x4x3x3": ("1", "2"), "8x4x3x3": ("3",)}
+
+
+def test_a_trial_s_numbers(trained: tuple[nn.Module, Config], solids: Splits) -> None:
+    search = searching(trained, solids)
+    assert list(search.groups) == ["8x6x3x3x3", "8x8x3x3x3"]
+    assert search.space == {**dict.fromkeys(search.groups, (1, 1 + MOST_STEPS)), "multiple": (1, 1 + MOST_DOUBLINGS)}
+    whole = search.ranks(dict.fromkeys(search.space, 1))
+    assert whole == {} and not any(isinstance(m, TTConv3d) for m in search.compressed(whole).modules())
+    loose = search.ranks({**dict.fromkeys(search.groups, 15), "multiple": 1})
+    rounded = search.ranks({**dict.fromkeys(search.groups, 15), "multiple": 3})
+    assert set(loose) == {name for names in search.groups.values() for name in names}
+    for name, ranks in rounded.items():
+        assert all(r % 4 == 0 or r < 4 or r in (6, 18) for r in ranks)
+        assert all(a >= b for a, b in zip(ranks, loose[name], strict=True))
+    network = search.compressed(loose)
+    for name, ranks in loose.items():
+        layer = network.get_submodule(name)
+        assert isinstance(layer, TTConv3d) and layer.ranks == ranks and layer.relative_error <= 0.7 + 1e-9
+    assert not any(isinstance(module, TTConv2d | TTConv3d) for module in search.network.modules())
+
+
+def test_the_front(trained: tuple[nn.Module, Config], solids: Splits, tmp_path: Path) -> None:
+    search = searching(trained, solids)
+    before = {name: value.clone() for name, value in search.network.state_dict().items()}
+    storage = open_storage(tmp_path / "study")
+    front = search.front(6, storage=storage)
+    points = front.points
+    assert points and front.trials == 6 and [p.cycles for p in points] == sorted(p.cycles or 0 for p in points)
+    assert len({repr(point.ranks) for point in points}) == len(points)
+    for point in points:
+        for other in points:
+            no_better = other.accuracy <= point.accuracy or other.cycles > point.cycles or other.brams > point.brams  # type: ignore[operator]
+            assert no_better or other.ranks == point.ranks
+        network = search.compressed(point.ranks)
+        assert Cost(point.cycles, point.brams, point.macs) == search.cost(network)
+        assert point.parameters == sum(p.numel() for p in network.parameters())
+    assert search.front(6, storage=storage) == front  # nothing is tried again
+    assert all(torch.equal(before[name], value) for name, value in search.network.state_dict().items())
+
+
+def test_another_device_training_or_network_is_another_study(
+    trained: tuple[nn.Module, Config], solids: Splits, tmp_path: Path
+) -> None:
+    search = searching(trained, solids)
+    network, config = trained
+    deeper = nn.Sequential(network, nn.Identity())
+    slower = config.changed("dense", {"train": {"lr": 5e-3}})
+    others = [
+        searching(trained, solids, device("none")),
+        replace(search, steps=5),
+        replace(search, lr=2e-3),
+        replace(search, network=deeper),
+        replace(search, config=slower),
+    ]
+    names = [each.identity("cycles") for each in (search, *others)] + [search.identity("macs")]
+    assert len(set(names)) == len(names)
+    # The same storage serves them all.
+    storage = open_storage(tmp_path / "study")
+    tiny = searching(trained, solids, Device("tiny", 2, 1, 1000)).front(2, storage=storage)
+    assert all(p.cycles is None for p in tiny.points)
+    assert all(p.cycles is not None for p in search.front(2, storage=storage).points)
+
+
+def test_equal_ranks_are_trained_once(
+    trained: tuple[nn.Module, Config], solids: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = searching(trained, solids)
+    seen: list[str] = []
+    own = RankSearch.tuned
+
+    def tuned(self: RankSearch, network: nn.Module) -> float:
+        seen.append(repr(network))
+        return own(self, network)
+
+    monkeypatch.setattr(RankSearch, "tuned", tuned)
+    monkeypatch.setattr("qtt_hw.training.rank_search.MOST_STEPS", 1)
+    monkeypatch.setattr("qtt_hw.training.rank_search.STEP", 1e-6)  # no train is smaller at that error
+    assert len(search.front(6).points) == 1 and len(seen) == 1
+
+
+def test_multiplications_are_another_objective(trained: tuple[nn.Module, Config], solids: Splits) -> None:
+    points = searching(trained, solids).front(4, by="macs").points
+    best = sorted(points, key=lambda p: p.macs)
+    assert [p.accuracy for p in best] == sorted(p.accuracy for p in best)
+
+
+def test_what_fits_no_device_is_no_point_unless_nothing_does(trained: tuple[nn.Module, Config], solids: Splits) -> None:
+    points = searching(trained, solids, Device("tiny", 2, 1, 1000)).front(3).points
+    assert points and all(p.cycles is None and p.brams is None for p in points)
+
+
+def test_what_cannot_be_searched(trained: tuple[nn.Module, Config], solids: Splits) -> None:
+    network, config = trained
+    for layers, fault in ((["gone"], "no layer 'gone'"), (["head.2"], "head.2 is a Linear")):
+        other = config.changed("other", {"compress": {"layers": layers}})
+        with pytest.raises(ValueError, match=fault):
+            RankSearch(network, other, solids, device("ecp5-25f")).check()
+    body = (nn.Conv3d(8, 4, 3, padding=1), nn.GELU(), nn.Conv3d(4, 4, 3, padding=1))
+    flat = nn.Sequential(*body, nn.Flatten(), nn.Linear(4 * 64, 3))
+    with pytest.raises(ValueError, match="GELU"):
+        RankSearch(flat.eval(), config, solids, device("ecp5-25f")).check()
