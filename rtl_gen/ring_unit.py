@@ -1,6 +1,6 @@
 """A stage whose inputs stand in a ring: ring, sequencer, reducer, serialiser, requantiser and output queue.
 
-Data comes in at `i` and leaves at `o`; in between nothing waits once a step is issued.
+Data comes in at `i0` and leaves at `o`; in between nothing waits once a step is issued.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class RingUnit(wiring.Component):
 
     Members
     -------
-    i : In(stream)
+    i0 : In(stream)
         `in_lanes` values of the input format, the lowest channel in the low bits.
     o : Out(stream)
         `spec.folding.lanes` values of the output format.
@@ -48,7 +48,7 @@ class RingUnit(wiring.Component):
         self.spec, self.in_lanes = spec, in_lanes
         super().__init__(
             {
-                "i": In(stream.Signature(unsigned(in_lanes * spec.x.format.bits))),
+                "i0": In(stream.Signature(unsigned(in_lanes * spec.x.format.bits))),
                 "o": Out(stream.Signature(unsigned(spec.folding.lanes * spec.out.format.bits))),
             }
         )
@@ -65,7 +65,7 @@ class RingUnit(wiring.Component):
         m.submodules.buffer = buffer = Ram(folding.ring, spec.ring_width, spec.family)
         m.submodules.sequencer = sequencer = Sequencer(spec.loop, spec.family)
         m.submodules.output = output = StageOutput(spec)
-        wiring.connect(m, wiring.flipped(self.i), ring.i)
+        wiring.connect(m, wiring.flipped(self.i0), ring.i)
         wiring.connect(m, output.o, wiring.flipped(self.o))
         m.d.comb += [
             buffer.write_enable.eq(ring.write_enable),

@@ -160,7 +160,7 @@ class RowPool(wiring.Component):
         self.spec, self.in_lanes = spec, in_lanes
         super().__init__(
             {
-                "i": In(stream.Signature(unsigned(in_lanes * spec.x.format.bits))),
+                "i0": In(stream.Signature(unsigned(in_lanes * spec.x.format.bits))),
                 "o": Out(stream.Signature(unsigned(spec.folding.lanes * spec.out.format.bits))),
             }
         )
@@ -211,12 +211,12 @@ class RowPool(wiring.Component):
         width = self.in_lanes * self.spec.x.format.bits
         collect = self.spec.in_width // self.in_lanes
         accepted, completes = Signal(), Signal()
-        m.d.comb += accepted.eq(self.i.valid & self.i.ready)
+        m.d.comb += accepted.eq(self.i0.valid & self.i0.ready)
         word = Signal(width * collect)
         if collect == 1:
             whole, following = accepted, walker.next_last
             m.d.comb += completes.eq(walker.place.last)
-            m.d.sync += word.eq(self.i.payload)
+            m.d.sync += word.eq(self.i0.payload)
         else:
             part, at_last, whole, following = Signal(range(collect)), Signal(), Signal(), Signal()
             m.d.comb += [
@@ -226,11 +226,11 @@ class RowPool(wiring.Component):
                 following.eq((part == collect - 2) & walker.place.last),
             ]
             with m.If(accepted):
-                m.d.sync += [part.eq(Mux(at_last, 0, part + 1)), word.eq(Cat(word[width:], self.i.payload))]
+                m.d.sync += [part.eq(Mux(at_last, 0, part + 1)), word.eq(Cat(word[width:], self.i0.payload))]
         completed = Signal()
         m.d.comb += [completed.eq(accepted & completes), walker.step.eq(whole)]
         credit, credit_after = self._credit(m, completed, freed)
-        m.d.sync += self.i.ready.eq(
+        m.d.sync += self.i0.ready.eq(
             Mux(accepted, ~following | Mux(completes, credit_after, credit), ~completes | credit)
         )
         return word, whole, completed

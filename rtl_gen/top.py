@@ -116,8 +116,8 @@ class _Datapath(Network[Any]):
     def add_node(self, number: int, spec: Spec, flows: Sequence[Any], lanes: int) -> Any:
         unit = spec.unit(lanes)
         self.add(self.top.names[number], unit)
-        for port, flow in zip(spec.ports, flows, strict=True):
-            wiring.connect(self.m, flow, getattr(unit, port))
+        for index, flow in enumerate(flows):
+            wiring.connect(self.m, flow, getattr(unit, f"i{index}"))
         return self._observed(number, unit.o)  # type: ignore[attr-defined]
 
     def _observed(self, number: int, output: Any) -> Any:
@@ -140,8 +140,8 @@ class _Datapath(Network[Any]):
     def _input_name(self, reader: Reader) -> str:
         """Of an input, where units before it are named after it."""
         name = self.top.names[reader.stage]
-        ports = self.specs[reader.stage].ports if reader.stage < len(self.specs) else ("i",)
-        return name if len(ports) == 1 else f"{name}__{ports[reader.input]}"
+        inputs = len(self.specs[reader.stage].inputs) if reader.stage < len(self.specs) else 1
+        return name if inputs == 1 else f"{name}__i{reader.input}"
 
 
 def _streams(unit: wiring.Component) -> list[tuple[str, Any]]:

@@ -18,7 +18,7 @@ from sim.job import Job
 from sim.rules import DRAIN, STATUSES, End
 from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
 from sim.toolchain import environment, package_folder, run_tool
-from sim.transfers import Transfers
+from sim.transfers import Stretch
 from sim.work import work_folder
 from sim.wrapper import RESET, SETTLE, TOP
 
@@ -85,7 +85,7 @@ def compile_batch(build: Path, manifest: Manifest, *, trace: bool = False) -> Pa
 
 def run_batch(
     job: Job, executable: Path, children: Children, *, vcd: tuple[Path, int, int] | None = None
-) -> Iterator[Transfers | End]:
+) -> Iterator[Stretch | End]:
     """Send a job's samples back to back and yield every block of transfers as it comes; the last item is the End.
 
     Parameters
@@ -119,7 +119,7 @@ def run_batch(
                 raise ValueError(f"{job.build}: the batch harness ended with code {child.returncode}: {said(log)}")
 
 
-def _read(pipe: BinaryIO, manifest: Manifest) -> Iterator[Transfers | End]:
+def _read(pipe: BinaryIO, manifest: Manifest) -> Iterator[Stretch | End]:
     widths = [0, limbs(manifest.output.bits), *(limbs(tap.bits) for tap in manifest.taps)]
     while header := pipe.read(8):
         stream, count = (int(value) for value in np.frombuffer(header, "<u4"))
@@ -127,4 +127,4 @@ def _read(pipe: BinaryIO, manifest: Manifest) -> Iterator[Transfers | End]:
             yield End(**json.loads(pipe.read(count)))
             return
         payload = np.frombuffer(pipe.read(4 * widths[stream] * count), "<u4").reshape(count, widths[stream])
-        yield Transfers(stream, payload, np.frombuffer(pipe.read(8 * count), "<u8"))
+        yield Stretch(stream, payload, np.frombuffer(pipe.read(8 * count), "<u8"))

@@ -26,7 +26,7 @@ from sim.rules import End
 from sim.scoreboard import FirstDifference
 from sim.stalls import pattern, patterns_of_seed
 from sim.step import run_stepping
-from sim.transfers import Transfers, outcome
+from sim.transfers import Stretch, outcome
 
 __all__ = ["RUN_LENGTH", "CosimResult", "CycleDifference", "Engine", "cosim"]
 
@@ -237,7 +237,7 @@ def _runs(job: Job, length: int) -> list[Job]:
 
 def _at_once(
     runs: Sequence[Job],
-    simulate: Callable[[Job, Children], Iterator[Transfers | End]],
+    simulate: Callable[[Job, Children], Iterator[Stretch | End]],
     processes: int | None,
     progress: Progress,
 ) -> list[Outcome]:

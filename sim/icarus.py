@@ -25,7 +25,7 @@ from sim.compile import digest, kept, sources
 from sim.job import Job
 from sim.rules import DRAIN, STATUSES, End
 from sim.toolchain import run_tool
-from sim.transfers import OUTPUT, STARTS, TAPS, Transfers
+from sim.transfers import OUTPUT, STARTS, TAPS, Stretch
 from sim.work import work_folder
 from sim.wrapper import RESET, SETTLE, TOP, declared, ports, verilog
 
@@ -117,7 +117,7 @@ def compile_icarus(build: Path, manifest: Manifest, *, generation: Generation = 
     return kept(build, f"icarus-{number}", make)
 
 
-def run_icarus(job: Job, program: Path, children: Children, *, vcd: Path | None = None) -> Iterator[Transfers | End]:
+def run_icarus(job: Job, program: Path, children: Children, *, vcd: Path | None = None) -> Iterator[Stretch | End]:
     """As `sim.batch.run_batch`, with payloads unknown while they are not valid; `vcd` shows the whole run."""
     with work_folder("run") as folder:
         log = folder / "log"
@@ -149,17 +149,17 @@ def _value(word: NDArray[np.uint32]) -> int:
     return sum(int(limb) << 32 * i for i, limb in enumerate(word))
 
 
-def _read(channel: BinaryIO, manifest: Manifest) -> Iterator[Transfers | End]:
+def _read(channel: BinaryIO, manifest: Manifest) -> Iterator[Stretch | End]:
     """Blocks of the lines that the bench writes; an unknown word is left out, since the rules end the run for it."""
     sizes = [4 * limbs(bits) for bits in (1, manifest.output.bits, *(tap.bits for tap in manifest.taps))]
     pending: list[list[tuple[int, bytes]]] = [[] for _ in sizes]
     counts = {STARTS: 1, OUTPUT: manifest.output.words}
 
-    def block(stream: int) -> Transfers:
+    def block(stream: int) -> Stretch:
         cycles, words = zip(*pending[stream], strict=True)
         pending[stream] = []
         data = np.frombuffer(b"".join(words), "<u4").reshape(len(words), -1)
-        return Transfers(stream, data, np.array(cycles, dtype=np.uint64))
+        return Stretch(stream, data, np.array(cycles, dtype=np.uint64))
 
     for line in channel:
         if not line.endswith(b"\n"):  # cut off

@@ -159,8 +159,9 @@ def transfer(
     seed: int = 0,
     patience: int = 20_000,
 ) -> Transfers:
-    """Put words into `dut.i` and take `count` words from `dut.o`; parameters and errors as for `exchange`."""
+    """Put words into `dut.i`, or a stage's `dut.i0`, and take `count` words from `dut.o`; as `exchange` otherwise."""
+    source = dut.i0 if hasattr(dut, "i0") else dut.i
     (accepted,), (found,) = exchange(
-        dut, [(dut.i, words)], [(dut.o, count)], stalls=stalls, seed=seed, patience=patience
+        dut, [(source, words)], [(dut.o, count)], stalls=stalls, seed=seed, patience=patience
     )
     return Transfers(found.words, accepted, found.cycles)

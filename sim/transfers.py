@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from sim.job import Job, Outcome, Progress
 from sim.rules import End
 
-__all__ = ["OUTPUT", "STARTS", "TAPS", "Transfers", "outcome"]
+__all__ = ["OUTPUT", "STARTS", "TAPS", "Stretch", "outcome"]
 
 #: Numbers of streams: the first input transfer of each sample (without words), the output, and the first tap.
 STARTS, OUTPUT, TAPS = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class Transfers:
+class Stretch:
     """Consecutive transfers of one stream.
 
     Parameters
@@ -34,7 +34,7 @@ class Transfers:
     cycles: NDArray[np.uint64]
 
 
-def outcome(job: Job, items: Iterable[Transfers | End], progress: Progress) -> Outcome:
+def outcome(job: Job, items: Iterable[Stretch | End], progress: Progress) -> Outcome:
     """Every transfer of a run against the golden model; the last item is the End."""
     scoreboard = job.scoreboard()
     starts: list[int] = []

@@ -26,7 +26,6 @@ class AddSpec(Spec):
     """A sum, of whose folding only `lanes` and `queue` are free: `simd` and `pe` equal `lanes`; there is no ring."""
 
     node: Add
-    ports = ("a", "b")
 
     def check(self) -> None:
         folding, lanes = self.folding, self.folding.lanes
@@ -100,7 +99,7 @@ class AddUnit(wiring.Component):
 
     Members
     -------
-    a, b : In(stream)
+    i0, i1 : In(stream)
         `spec.in_width` values of the inputs' formats, the lowest channel in the low bits.
     o : Out(stream)
         As many values of the output format.
@@ -112,8 +111,8 @@ class AddUnit(wiring.Component):
         a, b = spec.inputs
         super().__init__(
             {
-                "a": In(stream.Signature(unsigned(lanes * a.format.bits))),
-                "b": In(stream.Signature(unsigned(lanes * b.format.bits))),
+                "i0": In(stream.Signature(unsigned(lanes * a.format.bits))),
+                "i1": In(stream.Signature(unsigned(lanes * b.format.bits))),
                 "o": Out(stream.Signature(unsigned(lanes * spec.out.format.bits))),
             }
         )
@@ -132,9 +131,9 @@ class AddUnit(wiring.Component):
         credits, remaining = Signal(range(queue_words + 1), init=queue_words), Signal(range(queue_words + 2))
         credit, freed, fires = Signal(init=1), Signal(), Signal()
         m.d.comb += [
-            self.a.ready.eq(self.b.valid & credit),
-            self.b.ready.eq(self.a.valid & credit),
-            fires.eq(self.a.valid & self.b.valid & credit),
+            self.i0.ready.eq(self.i1.valid & credit),
+            self.i1.ready.eq(self.i0.valid & credit),
+            fires.eq(self.i0.valid & self.i1.valid & credit),
             remaining.eq(credits - fires + freed),
         ]
         m.d.sync += [freed.eq(queue.freed), credits.eq(remaining), credit.eq(remaining != 0)]
@@ -142,7 +141,7 @@ class AddUnit(wiring.Component):
         for lane in range(lanes):
             total = Signal(signed(spec.sum_bits), name=f"sum_{lane}")
             terms = []
-            for port, edge, left, name in zip((self.a, self.b), spec.inputs, spec.node.left, "ab", strict=True):
+            for port, edge, left, name in zip((self.i0, self.i1), spec.inputs, spec.node.left, "ab", strict=True):
                 value = Signal(shape_of(edge.format), name=f"{name}_{lane}")
                 m.d.comb += value.eq(port.payload.word_select(lane, edge.format.bits))
                 terms.append(value << left)

@@ -86,8 +86,6 @@ class Spec(ABC):
         Naming the stage and the choice that does not fit.
     """
 
-    #: Names of the hardware's input ports, one a stream that it reads.
-    ports: ClassVar[tuple[str, ...]] = ("i",)
     #: Whether it gathers narrow words by itself; otherwise a unit in front of it does.
     gathers: ClassVar[bool] = False
     #: Products formed in a step, the multipliers that form them, all multiplier blocks, and bits of weights in ROM.
@@ -161,7 +159,7 @@ class Spec(ABC):
 
     @abstractmethod
     def unit(self, in_lanes: int) -> wiring.Component:
-        """The stage as a stream component: inputs `ports`, in words of `in_lanes` values, output `o`."""
+        """The stage as a stream component: inputs `i0` and on, in words of `in_lanes` values, output `o`."""
 
     @abstractmethod
     def recurrence(self, units: Any, inputs: Sequence[int], output: int, in_lanes: int) -> None:

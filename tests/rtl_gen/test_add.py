@@ -34,7 +34,7 @@ def test_equals_golden_under_stalls(words, data):
     for x, fmt in zip(xs, (a, b), strict=True):
         x[0], x[1] = fmt.minimum, fmt.maximum
     unit = AddUnit(spec)
-    sources = [(unit.a, pack(xs[0], lanes, a)), (unit.b, pack(xs[1], lanes, b))]
+    sources = [(unit.i0, pack(xs[0], lanes, a)), (unit.i1, pack(xs[1], lanes, b))]
     stalls = data.draw(st.sampled_from([(0.0, 0.0), (0.5, 0.0), (0.0, 0.7), (0.4, 0.4)]))
     count = spec.out_words * len(xs[0])
     accepted, (got,) = exchange(unit, sources, [(unit.o, count)], stalls=stalls, seed=data.draw(st.integers(0, 99)))
