@@ -146,7 +146,7 @@ class RowPool(wiring.Component):
 
     Members
     -------
-    i : In(stream)
+    i0 : In(stream)
         `in_lanes` values of the input format, the lowest channel in the low bits.
     o : Out(stream)
         `spec.folding.lanes` values of the output format.

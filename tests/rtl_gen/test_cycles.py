@@ -205,9 +205,11 @@ _LARGE = """
 from pathlib import Path
 
 from qtt_hw.fixedpoint import Format
+from qtt_hw.graph import INPUT, Edge, Pool
+from qtt_hw.window import Window
 from rtl_gen.cycles import predict
 from rtl_gen.families import ECP5
-from rtl_gen.kinds import Folding, Spec, spec_of
+from rtl_gen.kinds import Folding, spec_of
 
 edge = Edge((4, 4, 4, 1 << 14), Format(4, True, 0))
 node = Pool("large", (INPUT,), "large", "max", Window())

@@ -92,7 +92,7 @@ def test_one_power_of_two_takes_no_multiplier(data, out, shift, bits, words, sca
     channels = 2 * words
     b = tuple(data.draw(st.integers(-(1 << 31), (1 << 31) - 1)) for _ in range(channels))
     requant = Requantizer(out, shift, (1 << scale,) * channels, b)
-    assert multipliers_of(requant, -high - 1, high) == 0
+    assert multipliers_of(requant, -high - 1, high, ECP5) == 0
     accs = draw_accs(data, (3 * words, 2), -high - 1, high)
     check(requant, -high - 1, high, 2, words, True, accs, [0] * len(accs))
 

@@ -27,7 +27,10 @@ def run_top(case, topology, words, found, **options):
     top = Top(case.specs, case.in_lanes, topology, taps=True)
     taps = [getattr(top, f"tap_{name}") for name in top.names[:-1]]
     source = (top.i, words[0](case.x, case.in_lanes, case.graph.input.edge.format))
-    (accepted,), (output, *stages) = exchange(top, [source], [(top.o, len(found[-1]))], taps=taps, drain=600, **options)
+    untaken = len(source[1]) - len(found[0])
+    (accepted,), (output, *stages) = exchange(
+        top, [source], [(top.o, len(found[-1]))], taps=taps, drain=600, untaken=untaken, **options
+    )
     return accepted, output, stages
 
 

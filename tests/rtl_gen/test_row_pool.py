@@ -118,5 +118,3 @@ def test_a_stage_and_a_row_pool_are_not_taken_for_each_other():
         RowPool(spec, 3)
     ringed = hardware(spec.node, (spec.x,), spec.folding.model_copy(update={"ring": 16}), ECP5)
     assert isinstance(ringed.unit(2), RingUnit)
-    with pytest.raises(ValueError, match="^stage pool: only a pool without a ring accumulates$"):
-        RowPool(ringed, 2)

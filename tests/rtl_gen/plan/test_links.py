@@ -64,7 +64,7 @@ def test_an_order_that_exchanges_index_bits_costs_nothing_and_a_random_one_much(
 def synthesised(unit, folder: Path) -> int:
     text = verilog.convert(unit, name="unit", platform=object(), emit_src=False, strip_internal_attrs=True)
     (folder / "unit.v").write_text(text)
-    cells = synthesise([folder / "unit.v"], "unit", folder)
+    cells = synthesise([folder / "unit.v"], "unit", folder, ECP5)
     return cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0) + 4 * cells.get("TRELLIS_DPR16X4", 0)
 
 
