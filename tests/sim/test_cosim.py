@@ -262,3 +262,8 @@ def test_a_design_of_other_widths_is_refused(small_build: Any) -> None:
     (build / "design.v").write_text(text)
     with pytest.raises(ValueError, match=r"Verilator could not compile the design: .*o__payload"):
         cosim(build, small_build.samples(1))
+
+
+def test_a_vcd_on_a_full_disk_ends_the_run_and_is_named(small_build: Any) -> None:
+    with pytest.raises(ValueError, match="ended with code 3: .*No space left on device"):
+        cosim(small_build(), small_build.samples(4), vcd="/dev/full")
