@@ -17,6 +17,7 @@ __all__ = [
     "Resources",
     "Tool",
     "device",
+    "family_named",
     "family_of",
 ]
 
@@ -33,6 +34,13 @@ def device(name: str) -> Device:
     if name not in DEVICES:
         raise ValueError(f"device {name!r} is not known; known are {', '.join(DEVICES)}")
     return DEVICES[name]
+
+
+def family_named(name: str) -> Family:
+    """The family of that name; raises ValueError that lists the known ones."""
+    if name not in FAMILIES:
+        raise ValueError(f"family {name!r} is not known; known are {', '.join(FAMILIES)}")
+    return FAMILIES[name]
 
 
 def family_of(device: Device) -> Family:

@@ -94,6 +94,7 @@ def derived(
     return Plan(
         model=graph.name,
         device=device,
+        family=specs[0].family.name,
         clock_mhz=clock_mhz,
         input_lanes=lanes,
         predicted=prediction,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from qtt_hw.graph import Graph
-from rtl_gen.families import device, family_of
+from rtl_gen.families import family_named
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.plan import Plan, stage_specs
 
@@ -25,7 +25,7 @@ def with_lanes(graph: Graph, plan: Plan, kind: LaneKind) -> Plan:
     """
     if kind not in get_args(LaneKind):
         raise ValueError(f"lanes are one of {', '.join(get_args(LaneKind))}, got {kind!r}")
-    family = family_of(device(plan.device))
+    family = family_named(plan.family)
     given = stage_specs(graph, [(stage.stage, stage.folding) for stage in plan.stages], family)
     coded = {spec.node.name for spec in given if spec.coded}
     changed = {

@@ -15,7 +15,7 @@ from qtt_hw.files import write_file
 from qtt_hw.graph import Graph
 from qtt_hw.reading import read_json
 from qtt_hw.window import MOST_CHANNELS
-from rtl_gen.families import Family, device, family_of
+from rtl_gen.families import ECP5, UNBOUNDED, Family, device, family_named, family_of
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.prediction import Mean, Prediction, number_of
 from rtl_gen.topology import SOURCE, Topology, compatible
@@ -125,6 +125,8 @@ class Plan(BaseModel):
     ----------
     version : int
         2 is written. Of version 1 the prediction's transient is not known.
+    device, family : str
+        The FPGA whose budget it keeps, and the family for which it is: costs and latencies are that family's.
     predicted : Prediction
         The end of every inference.
     utilization : float
@@ -148,6 +150,7 @@ class Plan(BaseModel):
     version: Literal[1, 2] = 2
     model: str
     device: str
+    family: str = ECP5.name
     clock_mhz: float = Field(gt=0, le=1e6, strict=True)
     input_lanes: int = Field(ge=1, le=MOST_CHANNELS, strict=True)
     predicted: Prediction
@@ -260,7 +263,9 @@ def hardware_of(graph: Graph, plan: Plan, where: object = "the plan") -> tuple[l
         Naming the stage and the choice that does not fit.
     """
     with named(where):
-        family = family_of(device(plan.device))
+        family, target = family_named(plan.family), device(plan.device)
+        if target is not UNBOUNDED and family_of(target) is not family:
+            raise ValueError(f"family: {plan.device} is of the family {family_of(target).name}, not {plan.family}")
         specs = stage_specs(graph, [(stage.stage, stage.folding) for stage in plan.stages], family)
         topology = Topology.of(graph, plan.fifo_depths)
         for spec in specs:

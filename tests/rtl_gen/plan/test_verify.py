@@ -7,7 +7,7 @@ import pytest
 
 from rtl_gen.emit import emit
 from rtl_gen.families import device
-from rtl_gen.plan.plan import save_plan
+from rtl_gen.plan.plan import load_plan, save_plan
 from rtl_gen.plan.search import plan
 from rtl_gen.plan.verify import verified
 
@@ -104,3 +104,14 @@ def test_a_plan_of_another_model_is_named(residual, planned, network, tmp_path):
 def test_an_edited_plan_in_python_is_named_too(residual, planned, tmp_path):
     with pytest.raises(ValueError, match=r"^the plan: dsps: the plan says 99, of the model it is"):
         emit(residual, tmp_path / "build", planned.model_copy(update={"dsps": 99}))
+
+
+def test_a_plan_is_for_a_known_family_which_its_device_is_of(residual, planned, tmp_path):
+    assert planned.family == "ecp5"
+    with pytest.raises(ValueError, match="^the plan: family 'ice40' is not known; known are ecp5$"):
+        verified(residual, planned.model_copy(update={"family": "ice40"}))
+    save_plan(planned, tmp_path / "p.json")
+    content = json.loads((tmp_path / "p.json").read_text())
+    del content["family"]  # as version 1 has it
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    assert verified(residual, load_plan(tmp_path / "p.json")) == planned
