@@ -9,7 +9,7 @@ both.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -228,6 +228,12 @@ class Requantizer:
     @cached_property
     def offsets(self) -> IntArray:
         return np.asarray(self.offset, dtype=np.int64)
+
+    def coarser(self, bits: int) -> Requantizer:
+        """The same with at most so many bits of the output, and a step as much larger."""
+        lost = max(self.out.bits - bits, 0)
+        out = Format(self.out.bits - lost, self.out.signed, self.out.frac - lost)
+        return replace(self, out=out, shift=self.shift + lost)
 
     def __call__(self, acc: Any, multipliers: Any = None, offsets: Any = None) -> Any:
         """Requantised accumulators; int64 in, int64 out, numpy or torch.

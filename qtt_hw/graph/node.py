@@ -53,6 +53,8 @@ class Node(ABC):
     relabels: ClassVar[bool] = False
     #: Streams that a stage of its kind reads.
     reads: ClassVar[int] = 1
+    #: Whether what it puts out has a scale of its own.
+    rescales: ClassVar[bool] = False
     #: What the kind is called in files.
     tags: ClassVar[tuple[str, ...]]
 
@@ -80,6 +82,18 @@ class Node(ABC):
     def stored_bits(self) -> int:
         """All that is stored, at its own width: weights, m, b, shifts."""
         return 0
+
+    @property
+    def weight_bits(self) -> int:
+        """Of a weight or its code; 0 where there are none."""
+        return 0
+
+    def narrowed(self, *inputs: Edge, weights: int, outputs: int) -> Node:
+        """The stage on other inputs, with at most so many bits of each weight or its code and of what it puts out.
+
+        Weights keep their leading bits, and outputs a step as much larger; for planning, not to be run.
+        """
+        return self
 
     @abstractmethod
     def record(self, tensors: Tensors) -> Record:

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from qtt_hw.codebook import Codebook
-from qtt_hw.fixedpoint import Format, Requantizer, as_integers
-from qtt_hw.graph import INPUT, Add, Contraction, Graph, Node
+from qtt_hw.graph import INPUT, Graph, Node
 from rtl_gen.families import DEVICES, Device
 from rtl_gen.plan.problem import Alternatives
 from rtl_gen.plan.search import DoesNotFit, fits, plan
@@ -47,10 +43,9 @@ class FewerBits:
             return []  # its stages fit: it is waits between them, or FIFOs
         if not fits(graph, DEVICES["none"], alternatives, self.cycles):
             return []  # no folding is that fast
-        rounding = _rounding(graph)
         most = {
-            "weight_bits": max((n.weight_format.bits for n in rounding if isinstance(n, Contraction)), default=0),
-            "activation_bits": max((node.requant.out.bits for node in rounding[:-1]), default=0),
+            "weight_bits": max((node.weight_bits for node in graph.nodes), default=0),
+            "activation_bits": max((graph.edges[n.name].format.bits for n in _rescaling(graph)[:-1]), default=0),
         }
         found = {name: bits for name, high in most.items() if (bits := self._most(name, high)) is not None}
         if not found:
@@ -85,50 +80,20 @@ class FewerBits:
         return f"fits, at {found.cycles} cycles, {found.frames_per_second:.0f} frames a second"
 
 
-def _rounding(graph: Graph) -> list[Contraction | Add]:
-    return [node for node in graph.nodes if isinstance(node, Contraction | Add)]
+def _rescaling(graph: Graph) -> list[Node]:
+    return [node for node in graph.nodes if node.rescales]
 
 
 def narrowed(graph: Graph, *, weights: int = 16, activations: int = 16) -> Graph:
     """The graph with at most so many bits of each weight, or its code, and of what stages put out but for the logits.
 
-    Weights keep their leading bits, and outputs a step as much larger. What is planned depends on weights only by
-    their widths and by the sums that are possible with them.
+    What is planned depends on weights only by their widths and by the sums that are possible with them.
     """
-    last = _rounding(graph)[-1]
-    formats, nodes = {INPUT: graph.input.edge.format}, list[Node]()
-    edges = {INPUT: graph.input.edge}
+    last = _rescaling(graph)[-1]
+    nodes, edges = list[Node](), {INPUT: graph.input.edge}
     for node in graph.nodes:
-        if isinstance(node, Contraction):
-            node = _narrowed_weight(node, weights)
-        if isinstance(node, Contraction | Add) and node.name != last.name:
-            node = replace(node, requant=_coarser(node.requant, activations))
-        if isinstance(node, Add):
-            a, b = (formats[name] for name in node.inputs)
-            names = node.inputs[0], node.inputs[1]
-            node = Add.aligned(node.name, names, node.source, a, b, node.requant.out)
-        edges[node.name] = node.output(*(edges[name] for name in node.inputs))
-        formats[node.name] = edges[node.name].format
-        nodes.append(node)
+        inputs = [edges[name] for name in node.inputs]
+        made = node.narrowed(*inputs, weights=weights, outputs=16 if node is last else activations)
+        edges[node.name] = made.output(*inputs)
+        nodes.append(made)
     return replace(graph, nodes=tuple(nodes))
-
-
-def _coarser(requant: Requantizer, bits: int) -> Requantizer:
-    out = requant.out
-    lost = max(out.bits - bits, 0)
-    return replace(requant, out=Format(out.bits - lost, out.signed, out.frac - lost), shift=requant.shift + lost)
-
-
-def _narrowed_weight(node: Contraction, bits: int) -> Contraction:
-    fmt = node.weight_format
-    if fmt.bits <= bits:
-        return node
-    if isinstance(fmt, Codebook):
-        book = Codebook.of_top(bits, fmt.zero, fmt.top)
-        values = book.quantize(node.weight * 2.0**-fmt.frac)
-        return replace(node, weight=as_integers(values), weight_format=book)
-    lost = fmt.bits - bits
-    weight = np.sign(node.weight) * (np.abs(node.weight) >> lost)
-    return replace(
-        node, weight=as_integers(weight), weight_format=Format(bits, True, fmt.frac - lost, narrow=fmt.narrow)
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from qtt_hw.graph import Contraction, Edge, Graph, Node
+from qtt_hw.graph import Edge, Graph, Node
 from rtl_gen.families import Family
 from rtl_gen.kinds import Folding, kind_of
 from rtl_gen.kinds.choices import JoinChoices, StageChoices
@@ -23,7 +23,7 @@ SLOWEST = 64
 
 def _contracts(node: Node, layer: str) -> bool:
     """Whether a stage is a step along a layer's path: what brings the input into the layer's order is not."""
-    return node.source == layer and isinstance(node, Contraction)
+    return node.source == layer and node.weight_bits > 0
 
 
 def along(graph: Graph, alternatives: Alternatives, paths: Mapping[str, str]) -> Graph:

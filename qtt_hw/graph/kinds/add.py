@@ -27,6 +27,7 @@ class Add(Node):
     """
 
     reads = 2
+    rescales = True
     tags = ("add",)
 
     left: tuple[int, int]
@@ -57,6 +58,11 @@ class Add(Node):
     def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
         (a, _), (b, _) = streams
         return np.asarray(self.requant((a << self.left[0]) + (b << self.left[1])))
+
+    def narrowed(self, *inputs: Edge, weights: int, outputs: int) -> Add:
+        a, b = inputs
+        out = self.requant.coarser(outputs).out
+        return Add.aligned(self.name, (self.inputs[0], self.inputs[1]), self.source, a.format, b.format, out)
 
     def record(self, tensors: Tensors) -> AddRecord:
         return AddRecord(

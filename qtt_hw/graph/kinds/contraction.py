@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -54,6 +54,7 @@ class Contraction(Node):
         Sizes of the channel modes that are carried along.
     """
 
+    rescales = True
     tags = ("contraction",)
 
     window: Window
@@ -143,6 +144,27 @@ class Contraction(Node):
         positions = (shape[0], *self.window.out_positions(edge.shape))
         acc = np.moveaxis(total.reshape(*positions, self.lead, self.trail, self.out_size), 6, 5)
         return self.requant(acc.reshape(*positions, self.out_channels).astype(np.int64))
+
+    @property
+    def weight_bits(self) -> int:
+        return self.weight_format.bits
+
+    def narrowed(self, *inputs: Edge, weights: int, outputs: int) -> Contraction:
+        fmt, requant = self.weight_format, self.requant.coarser(outputs)
+        if fmt.bits <= weights:
+            return replace(self, requant=requant)
+        if isinstance(fmt, Codebook):
+            book = Codebook.of_top(weights, fmt.zero, fmt.top)
+            values = book.quantize(self.weight * 2.0**-fmt.frac)
+            return replace(self, weight=as_integers(values), weight_format=book, requant=requant)
+        lost = fmt.bits - weights
+        weight = as_integers(np.sign(self.weight) * (np.abs(self.weight) >> lost))
+        return replace(
+            self,
+            weight=weight,
+            weight_format=Format(weights, True, fmt.frac - lost, narrow=fmt.narrow),
+            requant=requant,
+        )
 
     def record(self, tensors: Tensors) -> ContractionRecord:
         name, fmt, requant = self.name, self.weight_format, self.requant
