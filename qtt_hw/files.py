@@ -33,6 +33,8 @@ __all__ = [
     "write_file",
 ]
 
+#: Tries to make what is unfinished, where others that clean up may come in between.
+ATTEMPTS = 100
 _UNFINISHED = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
 
 
@@ -64,8 +66,8 @@ def file_writer(path: Path) -> Iterator[BinaryIO]:
     with naming(path):
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if target.exists() and not target.is_file():
-            with target.open("wb") as stream:
+        if path.exists() and not path.is_file():  # asked of the name that was given: a pipe's own leads nowhere
+            with path.open("wb") as stream:
                 yield stream
             return
         _remove_given_up(target)
@@ -168,7 +170,7 @@ def is_unfinished(path: Path) -> bool:
 
 def _begin(target: Path, folder: bool) -> tuple[Path, int]:
     """A new file or folder beside the target, and its locked descriptor."""
-    while True:
+    for attempt in range(1, ATTEMPTS + 1):
         path = unfinished_name(target)
         if folder:
             path.mkdir()
@@ -176,13 +178,14 @@ def _begin(target: Path, folder: bool) -> tuple[Path, int]:
         try:
             descriptor = os.open(path, flags, 0o666)
         except FileNotFoundError:
-            if not target.parent.is_dir():
+            if attempt == ATTEMPTS or not target.parent.is_dir():
                 raise
             continue  # taken for given up before it was locked
         lock(descriptor, wait=True)
         if is_at(descriptor, path):
             return path, descriptor
         os.close(descriptor)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(target))
 
 
 def _remove_given_up(target: Path) -> None:

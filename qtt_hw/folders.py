@@ -51,7 +51,8 @@ class Kind:
     title : str
         In messages, with its article.
     kept : tuple of str
-        Patterns of what is put in later, and goes with the folder: relative names of files, or of whole folders.
+        Patterns of what is put in later, and goes with the folder: relative names of files, or with a slash behind
+        them of whole folders.
     parts : tuple of str
         Names of the kinds of folders in it that go with it.
     before : callable, optional
@@ -124,7 +125,12 @@ def _demonstration(folder: Path) -> frozenset[str] | None:
 _HASH = "[0-9a-f]" * 16
 
 BITSTREAM = Kind("bitstream", "a bitstream's folder", before=_bitstream)
-_SIMULATORS = (f"sim/*-{_HASH}", "sim/compile-*")
+_RANDOM = "[a-z0-9_]" * 8
+_SIMULATORS = (
+    *(f"sim/{name}-{_HASH}" for name in ("batch", "batch-trace", "board", "cocotb", "icarus", "step")),
+    f"sim/step-{_HASH}/",
+    *(f"sim/{name}-{_RANDOM}/" for name in ("compile", "qtt-kept-*")),  # of processes that were killed
+)
 BUILD = Kind("build", "a BUILD folder", _SIMULATORS, ("bitstream",), _build)
 NETLIST = Kind("netlist", "a netlist's folder", _SIMULATORS, before=_netlist)
 PREPARED = Kind("prepared", "prepared data", before=_prepared)
@@ -192,6 +198,12 @@ def _passing(path: Path) -> bool:
     return is_unfinished(path) or is_lock(path)
 
 
+def _is_kept(path: Path, name: str, kind: Kind) -> bool:
+    """Whether something was put into a folder later by what puts such in."""
+    shown = f"{name}/" if path.is_dir() and not path.is_symlink() else name
+    return any(fnmatch.fnmatchcase(shown, pattern) for pattern in kind.kept)
+
+
 def refuse_foreign(folder: Path, kind: Kind, shown: Path | None = None) -> None:
     """Raise ValueError unless a folder may be replaced: it is not there, is empty, or is of the kind and all ours.
 
@@ -227,7 +239,7 @@ def _foreign(folder: Path) -> Iterator[Path]:
             if _passing(path):
                 if in_use(path):
                     raise Busy(f"{path}: a process works on it; {folder} is not replaced meanwhile")
-            elif kind is not None and any(fnmatch.fnmatchcase(name, pattern) for pattern in kind.kept):
+            elif kind is not None and _is_kept(path, name, kind):
                 continue
             elif path.is_symlink() or not path.is_dir():
                 if name not in files:

@@ -98,8 +98,14 @@ def in_use(path: Path, then: Callable[[], None] | None = None) -> bool | None:
 
 
 def is_lock(path: Path) -> bool:
-    """Whether a file is called as a lock is."""
-    return _NAME.fullmatch(path.name) is not None
+    """Whether a file is called as a lock is, and says what a lock says, or is empty."""
+    if _NAME.fullmatch(path.name) is None or path.is_symlink() or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(_WHO)) in (b"", _WHO)
+    except OSError:
+        return False
 
 
 def _acquire(path: Path, what: object, waiting: Callable[[str], None] | None) -> int:
@@ -128,6 +134,10 @@ def _acquire(path: Path, what: object, waiting: Callable[[str], None] | None) ->
 
 def _silent(text: str) -> None:
     return
+
+
+#: How a lock's text begins.
+_WHO = b"process "
 
 
 def _description() -> str:

@@ -499,34 +499,42 @@ struct RowPool final : Unit {
     }
 };
 
-// The sum of two streams (rtl_gen.add.AddUnit): a word of each is taken in the same cycle, against a credit.
-struct Adder final : Unit {
-    Link &a, &b, &o;
+// What makes a word of one of each of its streams (rtl_gen.credited.CreditedUnit): they are taken in the same cycle,
+// against a credit.
+struct Credited final : Unit {
+    std::vector<Link*> inputs;
+    Link& o;
     int64_t queue, latency;
 
-    Adder(Link& a, Link& b, Link& o, int64_t queue, int64_t latency)
-        : Unit({&a, &b, &o}), a(a), b(b), o(o), queue(queue), latency(latency) {
+    Credited(std::vector<Link*> given, Link& o, int64_t queue, int64_t latency)
+        : Unit(given), inputs(std::move(given)), o(o), queue(queue), latency(latency) {
+        links.push_back(&o);
+        o.ends.push_back(this);
         o.keep(queue + 2);
     }
 
-    // taken[j] = max(base of both, taken[j-1] + 1, freed[the word that returns the credit] + 2)
+    bool offered() const {
+        return std::all_of(inputs.begin(), inputs.end(), [](Link* link) { return link->offered(); });
+    }
+
+    // taken[j] = max(base of all, taken[j-1] + 1, freed[the word that returns the credit] + 2)
     bool advance() override {
         bool moved = false;
-        for (; a.offered() && b.offered(); moved = true) {
-            Cycle cycle = std::max(std::max(a.next(), b.next()), a.taken.last() + 1);
+        for (; offered(); moved = true) {
+            Cycle cycle = inputs[0]->taken.last() + 1;
+            for (Link* link : inputs) cycle = std::max(cycle, link->next());
             const int64_t leaving = awaited(o, 1, queue);
             if (leaving >= 0) {
                 if (!is_freed(o, leaving)) return moved;
                 cycle = std::max(cycle, freed(o, leaving) + 2);
             }
-            a.take(cycle);
-            b.take(cycle);
+            for (Link* link : inputs) link->take(cycle);
             o.offer(cycle + latency + 2);
         }
         return moved;
     }
 
-    void tell(State& state) override { tell_freed(state, o, queue, a.taken.last() - 1); }
+    void tell(State& state) override { tell_freed(state, o, queue, inputs[0]->taken.last() - 1); }
 };
 
 struct Model {
@@ -588,8 +596,10 @@ int64_t add_fifo(Model* model, int64_t i, int64_t o, int64_t depth, int64_t late
     model->fifos.push_back(model->add<Fifo>(model->link(i), model->link(o), depth, latency));
     return static_cast<int64_t>(model->fifos.size()) - 1;
 }
-void add_adder(Model* model, int64_t a, int64_t b, int64_t o, int64_t queue, int64_t latency) {
-    model->add<Adder>(model->link(a), model->link(b), model->link(o), queue, latency);
+void add_credited(Model* model, int64_t o, int64_t queue, int64_t latency, int64_t count, const int64_t* inputs) {
+    std::vector<Link*> links;
+    for (int64_t k = 0; k < count; ++k) links.push_back(&model->link(inputs[k]));
+    model->add<Credited>(links, model->link(o), queue, latency);
 }
 void add_argmax(Model* model, int64_t i, int64_t o, int64_t classes) {
     model->add<Argmax>(model->link(i), model->link(o), classes);

@@ -47,7 +47,7 @@ _FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
     "add_gatherer": ([c_int64] * 3, None),
     "add_fork": ([c_int64] * 2 + [_TABLE], None),
     "add_fifo": ([c_int64] * 4, c_int64),
-    "add_adder": ([c_int64] * 5, None),
+    "add_credited": ([c_int64] * 4 + [_TABLE], None),
     "add_argmax": ([c_int64] * 3, None),
     "add_stage": ([c_int64] * 10 + [_TABLE] * 3, None),
     "add_row_pool": ([c_int64] * 9 + [_TABLE], None),

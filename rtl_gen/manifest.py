@@ -110,6 +110,9 @@ class Manifest(_Strict):
             raise ValueError(f"{path}: there is no manifest; make the folder with `qtt emit`")
         manifest = read_json(path, Manifest)
         sources = manifest.sources
+        for target, names in (("simulation", sources.simulation), ("ecp5", sources.ecp5)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{path}: sources.{target}: names a file twice")
         for name in dict.fromkeys((*sources.simulation, *sources.ecp5, manifest.model, manifest.plan)):
             file = build / name
             if not file.is_file():

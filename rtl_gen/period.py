@@ -15,6 +15,11 @@ With S(n) = S(n-p) + d both are plain. But a buffer before the slowest stage may
 then the state changes for thousands of inferences, in which the intervals are long the same. T is therefore S(n) with
 only the cycles that have moved by d; the others are made earlier than any event. Where T does not hold itself up, the
 cycles that have fallen behind are left out in turn.
+
+And a unit that is never waited for may go at a rhythm of its own, whose period is longer: then some cycles move by more
+than d at one time and by less at another. In place of S(n) in the first argument stands some U >= S(n) for which F
+applied p times gives at most U + d, with the same ends: then S(n+kp) <= U + kd. The latest and the earliest that each
+cycle has been, relative to the ends, are the U and the T that are tried.
 """
 
 from __future__ import annotations
@@ -32,6 +37,8 @@ __all__ = ["NEVER", "NotPeriodic", "Steps", "find_period"]
 
 #: Inferences after which a schedule that still changes is reported as such.
 MOST_INFERENCES = 4 * MOST_PERIOD
+#: Inferences after which cycles that have moved by more than the ends may do so for ever, now more and now less.
+SETTLED = 16
 #: Of which so many are named.
 SHOWN = 12
 #: Earlier than any event, as in cycles.cpp.
@@ -97,7 +104,7 @@ class _Search:
     """The ends so far, the last states, and how many inferences attempts have taken."""
 
     def __init__(self, model: Steps):
-        self.model, self.spent = model, 0
+        self.model, self.spent, self.spent_between = model, 0, 0
         self.ends: list[int] = []
         self.states: deque[Cycles] = deque(maxlen=MOST_PERIOD + 1)
 
@@ -110,23 +117,52 @@ class _Search:
         moved = self.states[-1] - self.states[-1 - period]
         shift = self.ends[-1] - self.ends[-1 - period]
         if moved.max() > shift:
-            return False
+            return self._shown_again(period) and self._stays_between(period, shift)
         same = moved == shift
         if same.all():
             return True
         return self._shown_again(period) and self._holds_itself_up(period, shift, same)
+
+    def _stays_between(self, period: int, shift: int) -> bool:
+        """Whether states that bound this one from both sides make the last intervals come again.
+
+        Of the cycles that have moved by now more and now less than the shift: the latest and the earliest that they
+        were, each brought forward by as many shifts as have passed since.
+        """
+        settled = len(self.ends) >= SETTLED and len(self.ends) & (len(self.ends) - 1) == 0
+        if not settled or self.spent_between > len(self.ends):
+            return False  # attempts at each power of two, of which the first ones go to the shortest periods
+        count = (len(self.states) - 1) // period
+        passed = np.stack([self.states[-1 - k * period] + k * shift for k in range(count + 1)])
+        latest, earliest = passed.max(axis=0), passed.min(axis=0)
+        wanted = [end + shift for end in self.ends[-period:]]
+        self.spent_between += period
+        try:
+            self.model.attempt(latest)
+            if any(self.model.step() > end for end in wanted) or (self.model.state() > latest + shift).any():
+                return False
+        finally:
+            self.model.resume(self.states[-1])
+        spent, self.spent = self.spent, 0
+        held_up = self._holds_itself_up(period, shift, np.ones(len(latest), dtype=np.bool_), earliest)
+        self.spent_between, self.spent = self.spent_between + self.spent, spent
+        return held_up
 
     def _shown_again(self, period: int) -> bool:
         """Whether an interval has come again after the period: before that an attempt is hardly worth its time."""
         ends = self.ends
         return len(ends) >= period + 2 and ends[-1] - ends[-2] == ends[-1 - period] - ends[-2 - period]
 
-    def _holds_itself_up(self, period: int, shift: int, same: NDArray[np.bool_]) -> bool:
+    def _holds_itself_up(
+        self, period: int, shift: int, same: NDArray[np.bool_], earliest: Cycles | None = None
+    ) -> bool:
         """Whether some of the cycles that are the `same`, and no others, make the last intervals come again.
+
+        They are taken as they are, or as early as is given.
 
         Attempts may take as many inferences as there have been, so that they at most double the time.
         """
-        model, state = self.model, self.states[-1]
+        model, state = self.model, self.states[-1] if earliest is None else earliest
         wanted = [end + shift for end in self.ends[-period:]]
         try:
             while same.any() and self.spent + period <= len(self.ends):
@@ -141,4 +177,4 @@ class _Search:
                 same = held
             return False
         finally:
-            model.resume(state)
+            model.resume(self.states[-1])

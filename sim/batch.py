@@ -12,7 +12,7 @@ import numpy as np
 from qtt_hw.children import Children
 from rtl_gen.manifest import Manifest
 from rtl_gen.words import limbs
-from sim.channel import said, speaking
+from sim.channel import how, said, speaking
 from sim.compile import digest, kept, wrapped_sources
 from sim.job import Job
 from sim.rules import DRAIN, STATUSES, End
@@ -118,7 +118,7 @@ def run_batch(
                 ended = isinstance(item, End)
                 yield item
             if child.wait() != 0 or not ended:
-                raise ValueError(f"{job.build}: the batch harness ended with code {child.returncode}: {said(log)}")
+                raise ValueError(f"{job.build}: the batch harness {how(child.returncode)}: {said(log)}")
 
 
 def _read(pipe: BinaryIO, manifest: Manifest) -> Iterator[Stretch | End]:

@@ -21,7 +21,7 @@ from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.graph.file import load
 from rtl_gen.manifest import Manifest
 from sim.batch import FLAGS
-from sim.channel import said, speaking
+from sim.channel import how, said, speaking
 from sim.compile import kept, sources
 from sim.ecp5_blocks import pll
 from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
@@ -116,7 +116,7 @@ class SimulatedLine:
     def _take(self, count: int) -> bytes:
         data = self._answers.read(count)
         if len(data) != count:
-            raise ValueError(f"the simulated board ended with code {self._child.wait()}: {said(self._log)}")
+            raise ValueError(f"the simulated board {how(self._child.wait())}: {said(self._log)}")
         return data
 
 

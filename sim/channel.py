@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Protocol
 
 from qtt_hw.children import running
 
-__all__ = ["said", "speaking"]
+__all__ = ["how", "said", "speaking"]
 
 
 class _Start(Protocol):
@@ -53,6 +53,11 @@ def speaking(
             os.close(ours)  # the simulator has it: its end is the end of the channel
         yield process, channel
         channel.close()
+
+
+def how(code: int) -> str:
+    """How a process ended, by its exit code."""
+    return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
 
 
 def said(log: Path) -> str:

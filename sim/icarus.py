@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from qtt_hw.children import Children
 from rtl_gen.manifest import Manifest
 from rtl_gen.words import limbs
-from sim.channel import said, speaking
+from sim.channel import how, said, speaking
 from sim.compile import digest, kept, sources
 from sim.job import Job
 from sim.rules import DRAIN, STATUSES, End
@@ -111,7 +111,10 @@ def compile_icarus(build: Path, manifest: Manifest, *, generation: Generation = 
             files[-1].write_text(text, encoding="utf-8")
         program = work / "bench.vvp"
         options = ["-Wall", "-Wno-timescale", f"-g{generation}", "-s", "bench", "-o", str(program)]
-        run_tool(["iverilog", *options, *map(str, files)], work, build, os.environ)
+        said_of = run_tool(["iverilog", *options, *map(str, files)], work, build, os.environ)
+        odd = re.search(rf"{TOP}\.v:\d+: warning: (Port .* expects \d+ bits?, got \d+)", said_of)
+        if odd is not None:
+            raise ValueError(f"{build}: the manifest's ports are not the design's: {odd[1]}")
         return program
 
     return kept(build, f"icarus-{number}", make)
@@ -125,7 +128,7 @@ def run_icarus(job: Job, program: Path, children: Children, *, vcd: Path | None 
         (folder / "input.hex").write_text("".join(lines), encoding="ascii")
         numbers = {
             **{"words_in": job.words_in, "words_out": job.words_out, "drain": DRAIN, "watchdog": job.watchdog},
-            **{"source_stop": job.source.stop, "source_go": job.source.go, "seed": job.seed % (1 << 32)},
+            **{"source_stop": job.source.stop, "source_go": job.source.go, "seed": job.seed},
             **{"sink_stop": job.sink.stop, "sink_go": job.sink.go},
         }
 
@@ -140,7 +143,7 @@ def run_icarus(job: Job, program: Path, children: Children, *, vcd: Path | None 
                 ended = isinstance(item, End)
                 yield item
             if child.wait() != 0 or not ended:
-                raise ValueError(f"{job.build}: Icarus Verilog ended with code {child.returncode}: {said(log)}")
+                raise ValueError(f"{job.build}: Icarus Verilog {how(child.returncode)}: {said(log)}")
         if vcd is not None:
             shutil.copyfile(folder / "waves.vcd", vcd)
 

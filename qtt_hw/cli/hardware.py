@@ -206,8 +206,9 @@ def _samples(text: str) -> int | None:
 
 
 def _is_waveform(path: Path) -> bool:
+    """Whether a file begins with a declaration of the VCD format."""
     with path.open("rb") as stream:
-        return stream.read(1) == b"$"
+        return stream.read(64).lstrip().startswith((b"$date", b"$version", b"$timescale", b"$comment", b"$scope"))
 
 
 def _runs(result: CosimResult) -> str:

@@ -13,7 +13,7 @@ __all__ = ["check_unpacked", "npz_keys", "read_npz", "reason"]
 
 #: Bytes up to which a file may unpack to whatever it likes, and how many times its own size it may be beyond that:
 #: deflate reaches a thousandfold on zeros, voxels of real shapes stay below a hundredfold.
-FREE, TIMES = 1 << 30, 250
+FREE, TIMES = 1 << 28, 250
 
 
 def reason(error: Exception) -> str:

@@ -110,7 +110,7 @@ def is_model(path: str | os.PathLike[str]) -> bool:
         size = int.from_bytes(stream.read(8), "little")
         head = stream.read(min(size, 1 << 24))
     try:
-        return "qtt" in json.loads(head)["__metadata__"]
+        return isinstance(json.loads(json.loads(head)["__metadata__"]["qtt"])["nodes"], list)
     except (ValueError, KeyError, TypeError, RecursionError):
         return False
 

@@ -67,6 +67,10 @@ class Values:
     allowed: bool = True
 
 
+#: How a journal's lines begin.
+_JOURNAL = b'{"op_code"'
+
+
 class _Journal(JournalFileBackend):
     """A journal of which a writer that was cut off leaves no part of a line.
 
@@ -104,8 +108,8 @@ def open_storage(where: str | Path | None) -> BaseStorage | None:
     path = None if "://" in text else Path(text)
     if path is not None and path.is_dir():
         raise ValueError(f"{path}: is a folder; give the name of a journal file")
-    if path is not None and path.is_file() and path.stat().st_size and path.read_bytes()[:1] != b"{":
-        raise ValueError(f"{path}: is not a journal of studies")
+    if path is not None and path.is_file() and not _is_journal(path):
+        raise ValueError(f"{path}: is not a journal of studies, and is not written into; choose another name")
     try:
         if path is None:
             return RDBStorage(text)
@@ -114,6 +118,13 @@ def open_storage(where: str | Path | None) -> BaseStorage | None:
             return JournalStorage(_Journal(text))
     except Exception as error:  # of the database's driver or the journal's reader, whichever it is
         raise ValueError(f"{text}: cannot be opened as a study storage: {' '.join(str(error).split())}") from None
+
+
+def _is_journal(path: Path) -> bool:
+    """Whether a file is empty or begins as a journal does, of which the first line may have been cut off."""
+    with path.open("rb") as stream:
+        head = stream.read(len(_JOURNAL))
+    return _JOURNAL.startswith(head)
 
 
 class _Sampler(BaseSampler):

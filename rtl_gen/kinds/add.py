@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, signed, unsigned
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Module, Signal, Value, signed
 
 from qtt_hw.fixedpoint import bits_for_range
 from qtt_hw.graph import Add, Edge
+from rtl_gen.credited import CreditedUnit, add_credited
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import Choice, JoinChoices, divisors
 from rtl_gen.kinds.spec import SPARE_WORDS, Folding, Kind, Spec
-from rtl_gen.output import OutputQueue
-from rtl_gen.reduce import delay, shape_of
+from rtl_gen.reduce import delay
 from rtl_gen.requantizer import RequantizeUnit, latency_of
 
 __all__ = ["ADD", "AddSpec", "AddUnit"]
@@ -74,7 +72,7 @@ class AddSpec(Spec):
         return AddUnit(self)
 
     def recurrence(self, units: Any, inputs: Sequence[int], output: int, in_lanes: int) -> None:
-        units.add_adder(*inputs, output, self.folding.queue, self.latency)
+        add_credited(self, units, inputs, output)
 
 
 def _choices(node: Add, inputs: Sequence[Edge], streams: Sequence[int], family: Family) -> JoinChoices:
@@ -87,72 +85,24 @@ def _choices(node: Add, inputs: Sequence[Edge], streams: Sequence[int], family: 
     return JoinChoices(found, streams, made, inputs[0].positions * made)
 
 
-class AddUnit(wiring.Component):
-    """A sum as a stream component.
+class AddUnit(CreditedUnit):
+    """A sum as a stream component."""
 
-    Timing: a word of each input is taken in the same cycle, two cycles after the credit that their sum needs is freed,
-    or later. Behind this point nothing waits, and no `ready` passes through.
+    spec: AddSpec
 
-    Parameters
-    ----------
-    spec : AddSpec
-
-    Members
-    -------
-    i0, i1 : In(stream)
-        `spec.in_width` values of the inputs' formats, the lowest channel in the low bits.
-    o : Out(stream)
-        As many values of the output format.
-    """
-
-    def __init__(self, spec: AddSpec):
-        self.spec = spec
-        lanes = spec.folding.lanes
-        a, b = spec.inputs
-        super().__init__(
-            {
-                "i0": In(stream.Signature(unsigned(lanes * a.format.bits))),
-                "i1": In(stream.Signature(unsigned(lanes * b.format.bits))),
-                "o": Out(stream.Signature(unsigned(lanes * spec.out.format.bits))),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
+    def results(self, m: Module, fires: Signal) -> tuple[Value, Value]:
         spec, lanes = self.spec, self.spec.folding.lanes
-        m.submodules.queue = queue = OutputQueue(lanes * spec.out.format.bits, spec.folding.queue)
-        wiring.connect(m, queue.o, wiring.flipped(self.o))
         low, high = spec.sums
         m.submodules.requantizer = requantizer = RequantizeUnit(
             spec.node.requant, low=low, high=high, lanes=lanes, words=1, by_channel=False, family=spec.family
         )
-
-        queue_words = spec.folding.queue
-        credits, remaining = Signal(range(queue_words + 1), init=queue_words), Signal(range(queue_words + 2))
-        credit, freed, fires = Signal(init=1), Signal(), Signal()
-        m.d.comb += [
-            self.i0.ready.eq(self.i1.valid & credit),
-            self.i1.ready.eq(self.i0.valid & credit),
-            fires.eq(self.i0.valid & self.i1.valid & credit),
-            remaining.eq(credits - fires + freed),
-        ]
-        m.d.sync += [freed.eq(queue.freed), credits.eq(remaining), credit.eq(remaining != 0)]
-
         for lane in range(lanes):
             total = Signal(signed(spec.sum_bits), name=f"sum_{lane}")
-            terms = []
-            for port, edge, left, name in zip((self.i0, self.i1), spec.inputs, spec.node.left, "ab", strict=True):
-                value = Signal(shape_of(edge.format), name=f"{name}_{lane}")
-                m.d.comb += value.eq(port.payload.word_select(lane, edge.format.bits))
-                terms.append(value << left)
+            terms = [value << left for value, left in zip(self.values(m, lane), spec.node.left, strict=True)]
             m.d.sync += total.eq(terms[0] + terms[1])
             m.d.comb += requantizer.i[lane].eq(total)
-        m.d.comb += [
-            requantizer.i_valid.eq(delay(m, fires, 1, "fires")),
-            queue.word.eq(Cat(requantizer.o[lane] for lane in range(lanes))),
-            queue.push.eq(requantizer.o_valid),
-        ]
-        return m
+        m.d.comb += requantizer.i_valid.eq(delay(m, fires, 1, "fires"))
+        return Cat(requantizer.o[lane] for lane in range(lanes)), requantizer.o_valid
 
 
 ADD = Kind(AddSpec, _choices)

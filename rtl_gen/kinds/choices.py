@@ -78,7 +78,7 @@ def _rings(geometry: Geometry) -> list[tuple[int, float]]:
     for axis in range(3):
         window = geometry.axes[axis]
         if window.kernel > 1 or window.stride > 1:
-            waits = math.prod(a.stride for a in geometry.axes)
+            waits = math.prod(min(a.stride, a.size) for a in geometry.axes)
             passed = min(window.stride, window.size)
             slack = (least + passed * geometry.strides[axis], 1.0 if waits == 1 else STRIDED_MARGIN)
             if axis == 2:  # some positions more cost next to nothing

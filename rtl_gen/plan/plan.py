@@ -151,7 +151,7 @@ class Plan(BaseModel):
     model: str
     device: str
     family: str = ECP5.name
-    clock_mhz: float = Field(gt=0, le=1e6, strict=True)
+    clock_mhz: float = Field(ge=1e-3, le=1e4, strict=True)
     input_lanes: int = Field(ge=1, le=MOST_CHANNELS, strict=True)
     predicted: Prediction
     bottleneck: str

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from qtt_hw.graph import Graph
+from rtl_gen.families import device, family_of
 from rtl_gen.plan.derive import derived
+from rtl_gen.plan.limits import usable
 from rtl_gen.plan.plan import Plan, hardware_of
 
 __all__ = ["verified"]
@@ -43,6 +45,13 @@ def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Callab
     for field, given, wanted in _differences(plan, found):
         if field.split(".")[-1] not in left_out and field.split(".")[0] not in (*left_out, "paths"):
             raise ValueError(_differs(where, field, given, wanted))
+    target = device(plan.device)
+    for name in usable(family_of(target)):
+        most, taken = getattr(target, name), getattr(found, name)
+        if most is not None and taken > most:
+            raise ValueError(
+                f"{where}: device: it takes {taken} {name}, {plan.device} has {most}; plan again with qtt plan"
+            )
     return found
 
 

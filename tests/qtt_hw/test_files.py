@@ -164,3 +164,15 @@ def test_a_part_of_a_line_is_removed_before_the_next(tmp_path: Path) -> None:
         path.write_text(text)
         append_lines(path, "1\n2")
         assert path.read_bytes() == expected + b"1\n2\n"
+
+
+def test_a_pipe_is_written_into_by_the_name_that_is_given() -> None:
+    code = "from pathlib import Path; from qtt_hw.files import write_file; write_file(Path('/dev/stdout'), 'text')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "text"
+
+
+def test_a_folder_in_which_nothing_can_be_made_is_an_error_not_a_loop() -> None:
+    with pytest.raises(OSError) as refused:
+        write_file(Path("/proc/x.json"), "text")
+    assert refused.value.filename == "/proc/x.json"

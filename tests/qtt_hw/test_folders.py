@@ -22,6 +22,7 @@ from qtt_hw.folders import (
     claim,
     folder_writer,
     kind_of,
+    refuse_foreign,
 )
 from qtt_hw.locks import Busy, locked
 
@@ -219,3 +220,37 @@ def test_a_folder_to_work_in(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="^.*file: is not empty$"):
         claim(tmp_path / "file", RUN, "is not empty")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".package.lock",
+        ".work.lock/thesis.txt",
+        "sim/compile-notes.txt",
+        "sim/compile-old/thesis.txt",
+        "sim/compile-old_1234",
+        "sim/x-0123456789abcdef/thesis.txt",
+        "sim/batch-0123456789abcdef/thesis.txt",
+        "sim/x-0123456789abcdef",
+    ],
+)
+def test_what_is_only_called_like_ours_is_not_removed(tmp_path: Path, name: str) -> None:
+    with folder_writer(tmp_path / "build", BUILD) as made:
+        (made / "design.v").write_text("module")
+    mine = tmp_path / "build" / name
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_text("work")
+    with pytest.raises(ValueError, match="was not written by qtt, so .* is not replaced"):
+        refuse_foreign(tmp_path / "build", BUILD)
+    assert mine.read_text() == "work"
+
+
+@pytest.mark.parametrize("name", ["compile-a_c4efgh/x.o", "qtt-kept-12-abcdefgh/x", "batch-0123456789abcdef"])
+def test_what_killed_processes_left_goes_with_the_folder(tmp_path: Path, name: str) -> None:
+    with folder_writer(tmp_path / "build", BUILD) as made:
+        (made / "design.v").write_text("module")
+    left = tmp_path / "build" / "sim" / name
+    left.parent.mkdir(parents=True)
+    left.touch()
+    refuse_foreign(tmp_path / "build", BUILD)

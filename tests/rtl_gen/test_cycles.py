@@ -10,14 +10,17 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.graph import INPUT, Contraction, Edge, Permutation, Pool
+from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, Permutation, Pool
+from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.window import Window
 from rtl_gen import cycles
 from rtl_gen.cycles import Inferences, Model, predict, schedule
-from rtl_gen.families import ECP5
+from rtl_gen.families import ECP5, device
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds import Folding, spec_of
 from rtl_gen.network import edge_at
+from rtl_gen.plan.plan import stage_specs
+from rtl_gen.plan.search import plan
 from rtl_gen.top import Top
 from rtl_gen.topology import SOURCE, Reader, Topology
 from sim.stream import transfer
@@ -235,3 +238,28 @@ def test_memory_is_that_of_the_buffers_not_of_all_words():
     """Eight million words pass; to keep them all would take 100 MB more than the large ring's 32."""
     done = subprocess.run([sys.executable, "-c", _LARGE], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 80_000
+
+
+def test_a_stage_that_is_never_waited_for_and_goes_at_a_rhythm_of_its_own_is_periodic():
+    """Its cycles fall behind on the whole, by less at one time and by more than the ends at another."""
+    fmt = Format(3, True, 0)
+    pool = Window((3, 1, 2), (3, 1, 2), ((2, 1), (0, 0), (1, 0)))
+    whole = Window((1, 2, 2))
+    weight = np.ones((2, 1, 2, 2, 1), dtype=np.int64)
+    graph = Graph(
+        "net",
+        input_spec((1, 2, 3, 1), format=fmt),
+        (
+            Permutation("order", (INPUT,), "net", (0,)),
+            Add.aligned("sum", ("order", INPUT), "net", fmt, fmt, fmt),
+            Pool("pool", ("sum",), "net", "max", pool),
+            Contraction(
+                "head", ("pool",), "net", whole, weight, Format(4, True, 0, narrow=True), Requantizer(FORMAT, 0)
+            ),
+        ),
+    )
+    found = plan(graph, device("none"), fps=10_000)
+    assert found.predicted.intervals == (8,)
+    specs = stage_specs(graph, [(stage.stage, stage.folding) for stage in found.stages], ECP5)
+    steps = Inferences(Model(specs, found.input_lanes, Topology.of(graph, found.fifo_depths), classes=2))
+    assert [steps.step() for _ in range(2000)] == [found.predicted.end(n) for n in range(2000)]

@@ -107,3 +107,12 @@ def test_ports_have_bounds(build: Path, tmp_path: Path, change: dict, message: s
     with pytest.raises(ValueError) as refused:
         Manifest.load(tmp_path)
     assert str(refused.value).startswith(f"{tmp_path / 'manifest.json'}: ") and message in str(refused.value)
+
+
+def test_a_source_that_is_named_twice_is_refused(build: Path, tmp_path: Path) -> None:
+    content = json.loads((build / "manifest.json").read_text())
+    content["sources"]["simulation"] *= 2
+    shutil.copytree(build, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"manifest\.json: sources\.simulation: names a file twice$"):
+        Manifest.load(tmp_path)

@@ -1,13 +1,17 @@
 """The engine to which what nobody set is unknown: it agrees with the others, and finds what they cannot."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import sim.toolchain
+from rtl_gen.manifest import Manifest
+from sim import icarus
 from sim.cosim import cosim
-from sim.icarus import available, without_initial_values
+from sim.icarus import available, compile_icarus, without_initial_values
 
 pytestmark = pytest.mark.skipif(not available(), reason="Icarus Verilog is missing: apt-get install iverilog")
 
@@ -87,3 +91,31 @@ endmodule
     kept = [line for line in text.splitlines() if "initial count" not in line]
     start = kept.index("  reg [3:0] \\ram$1  [1:0];") + 1
     assert left.splitlines() == kept[:start] + kept[start + 4 :]
+
+
+def test_every_run_stalls_in_a_way_of_its_own(small_build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+    real = icarus.speaking
+
+    def noted(command: Any, *rest: Any, **options: Any) -> Any:
+        given.extend(argument for argument in command(3) if argument.startswith("+seed="))
+        return real(command, *rest, **options)
+
+    monkeypatch.setattr(icarus, "speaking", noted)
+    found = [
+        cosim(small_build(), small_build.samples(8), engine="icarus", stalls=True, seed=seed, run_length=2, processes=1)
+        for seed in (5, 5 + (1 << 31))
+    ]
+    assert all(result.equal for result in found) and len(set(given)) == len(given) == 8
+    assert found[0].simulated_cycles != found[1].simulated_cycles
+
+
+def test_a_port_of_another_width_than_the_manifest_s_is_refused(small_build: Any, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    shutil.copytree(small_build(), build)
+    content = json.loads((build / "manifest.json").read_text())
+    content["input"]["lane_bits"] += 1
+    (build / "manifest.json").write_text(json.dumps(content))
+    message = "the manifest's ports are not the design's: Port .* expects 12 bits, got 15"
+    with pytest.raises(ValueError, match=message):
+        compile_icarus(build, Manifest.load(build))

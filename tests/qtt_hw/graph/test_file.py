@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import Add, Contraction, Edge, Graph, InputSpec, Permutation, Pool, Reshape, file
-from qtt_hw.graph.file import digest_of, load, save
+from qtt_hw.graph.file import digest_of, is_model, load, save
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.window import Window
 
@@ -286,3 +286,11 @@ def test_save_refuses_an_input_that_preprocessing_cannot_make(tmp_path: Path) ->
     with pytest.raises(ValueError, match=r"give inputs \[3, 2, 2, 16\], the graph takes \[5, 4, 4, 2\]"):
         save(Graph("net", spec, graph.nodes), tmp_path / "net.qtt")
     assert not any(tmp_path.iterdir())
+
+
+def test_a_model_file_is_told_from_other_files_of_its_container(tmp_path: Path) -> None:
+    save(network(), tmp_path / "model.qtt")
+    assert is_model(tmp_path / "model.qtt")
+    for metadata in (None, {"qtt": "1"}, {"qtt": '{"version": 1, "phase": "float"}'}, {"qtt": "{"}):
+        save_file({"weight": np.zeros(3)}, tmp_path / "float.safetensors", metadata)
+        assert not is_model(tmp_path / "float.safetensors")

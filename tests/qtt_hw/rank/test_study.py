@@ -171,7 +171,9 @@ def test_refusals(tmp_path: Path) -> None:
         open_storage(tmp_path)
     (tmp_path / "pretty.json").write_text('{\n "a": 1\n}\n')
     wrong = ("sqlite:////no/such/folder/x.db", "nosuchdatabase://host/db", "postgresql://host:port/db")
-    for where in (*wrong, str(tmp_path / "pretty.json")):
+    with pytest.raises(ValueError, match=r"pretty.json: is not a journal of studies"):
+        open_storage(tmp_path / "pretty.json")
+    for where in wrong:
         with pytest.raises(ValueError, match="cannot be opened as a study storage") as error:
             open_storage(where)
         assert "\n" not in str(error.value) and str(error.value).startswith(where)
@@ -179,3 +181,15 @@ def test_refusals(tmp_path: Path) -> None:
         search("s", {}, both, ["minimize"], 1)
     with pytest.raises(ValueError, match="study s: a has no rank from 3 to 2"):
         search("s", {"a": (3, 2)}, both, ["minimize"], 1)
+
+
+@pytest.mark.parametrize("content", ['{"my": "only copy"}', '{"op": 1}', "{", "notes"])
+def test_a_file_that_is_no_journal_is_refused_untouched(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(content)
+    if content == "{":  # a journal whose first line was cut off
+        assert open_storage(path) is not None
+        return
+    with pytest.raises(ValueError, match=r"mine\.json: is not a journal of studies, and is not written into"):
+        open_storage(path)
+    assert path.read_text() == content

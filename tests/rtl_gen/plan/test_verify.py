@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rtl_gen.emit import emit
-from rtl_gen.families import device
+from rtl_gen.families import Device, device
 from rtl_gen.plan.plan import load_plan, save_plan
 from rtl_gen.plan.search import plan
 from rtl_gen.plan.verify import verified
@@ -115,3 +115,20 @@ def test_a_plan_is_for_a_known_family_which_its_device_is_of(residual, planned, 
     del content["family"]  # as version 1 has it
     (tmp_path / "p.json").write_text(json.dumps(content))
     assert verified(residual, load_plan(tmp_path / "p.json")) == planned
+
+
+def test_a_plan_fits_the_device_that_it_names(residual, planned, monkeypatch):
+    with pytest.raises(ValueError, match="^the plan: device 'zz' is not known; known are "):
+        verified(residual, planned.model_copy(update={"device": "zz"}))
+    monkeypatch.setattr("rtl_gen.plan.verify.device", lambda name: Device(name, dsps=0, brams=100, luts=100_000))
+    with pytest.raises(ValueError, match=r"^the plan: device: it takes \d+ dsps, ecp5-25f has 0; plan again"):
+        verified(residual, planned)
+
+
+@pytest.mark.parametrize("clock", [0.0, 1e-300, 987654.0])
+def test_a_clock_that_no_design_has_is_refused(planned, tmp_path, clock):
+    save_plan(planned, tmp_path / "p.json")
+    content = json.loads((tmp_path / "p.json").read_text())
+    (tmp_path / "p.json").write_text(json.dumps(content | {"clock_mhz": clock}))
+    with pytest.raises(ValueError, match=r"p\.json: clock_mhz: Input should be "):
+        load_plan(tmp_path / "p.json")
