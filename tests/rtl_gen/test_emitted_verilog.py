@@ -24,7 +24,6 @@ from qtt_hw.window import Window
 from rtl_gen.emit import TOP, emit
 from rtl_gen.families import ECP5, device
 from rtl_gen.manifest import Manifest
-from rtl_gen.memory import uses_block_ram
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.derive import derived
 from rtl_gen.plan.lanes import with_lanes
@@ -119,7 +118,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory, network: Graph, carried: Gr
             found = with_lanes(graph, found, "logic") if name == "coded logic" else found
             if name == "residual":
                 found = gathered(graph, found)
-                assert {uses_block_ram(fifo.depth) for fifo in found.fifos} == {False, True}
+                assert {ECP5.memory.uses_block(fifo.depth) for fifo in found.fifos} == {False, True}
             emit(graph, folder, found, taps=True)
         return folder
 
