@@ -63,3 +63,14 @@ def test_the_make_targets_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     script = (README.parent / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert {"make test", "make test-long"} <= set(script)
+
+
+def test_every_file_that_the_documents_name_is_there() -> None:
+    root = README.parent
+    packages = [root, root / "qtt_hw", root / "rtl_gen", *(root / "qtt_hw").iterdir(), *(root / "rtl_gen").iterdir()]
+    for document in (README, *(root / "docs").glob("*.md")):
+        text = document.read_text(encoding="utf-8")
+        for name in sorted(set(re.findall(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+\.(?:py|cpp|toml))`", text))):
+            if name.endswith("/x.py"):  # what is to be added
+                continue
+            assert any((place / name).is_file() for place in packages), f"{document.name} names {name}"
