@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtt_hw.graph.graph import INPUT, Graph, InputSpec
-from qtt_hw.graph.kinds import Add, Contraction, Permutation, Pool, Reshape
+from qtt_hw.graph.kinds import Add, Contraction, Permutation, Pool, Reshape, Table
 from qtt_hw.graph.node import Edge, Node
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "Permutation",
     "Pool",
     "Reshape",
+    "Table",
 ]

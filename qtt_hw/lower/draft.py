@@ -90,6 +90,15 @@ class ScaledDraft(Draft):
 
     relu: bool = field(default=False, kw_only=True)
 
+    @property
+    def unfit_for_logits(self) -> str | None:
+        """Why its output cannot be the network's; None where it can."""
+        if self.relu:
+            return (
+                "ends with a ReLU, which is not supported; without it, with signed logits, it would be another network"
+            )
+        return None
+
 
 @dataclass
 class NormDraft(ScaledDraft):

@@ -52,7 +52,7 @@ _OTHERWISE = {
         "its 2D form on inputs [N, C, 1, W] computes the same",
     ),
     **dict.fromkeys(
-        ("ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Sigmoid", "Tanh", "Hardtanh", "Hardswish"),
+        ("PReLU", "ELU", "SELU", "GELU", "SiLU", "Tanh", "Hardtanh", "Hardswish"),
         _another("nn.ReLU"),
     ),
     **dict.fromkeys(

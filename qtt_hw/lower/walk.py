@@ -51,7 +51,7 @@ _OTHERWISE = {
     F.linear: "nn.Linear is",
     F.batch_norm: "nn.BatchNorm2d and nn.BatchNorm3d are",
     **dict.fromkeys((F.softmax, F.log_softmax, torch.softmax, torch.log_softmax, "softmax", "log_softmax"), _LOGITS),
-    **dict.fromkeys((torch.argmax, torch.sigmoid, F.sigmoid, "argmax", "sigmoid"), _LOGITS),
+    **dict.fromkeys((torch.argmax, "argmax"), _LOGITS),
     **dict.fromkeys((torch.clone, torch.detach, "clone", "detach", "float"), _NOTHING),
     **dict.fromkeys(("view", "reshape", torch.reshape, "size", getattr), _FLATTENING),
     **dict.fromkeys(
@@ -209,12 +209,8 @@ class _Walk:
         elif logits.shape[:3] != (1, 1, 1):
             volume = list(logits.shape[:3])
             self.visit("", "model", f"ends with a volume of {volume}; end it with nn.Flatten() and nn.Linear")
-        if last.relu:
-            self.visit(
-                last.source,
-                "model",
-                "ends with a ReLU, which is not supported; without it, with signed logits, it would be another network",
-            )
+        if last.unfit_for_logits is not None:
+            self.visit(last.source, "model", last.unfit_for_logits)
 
 
 def walk(

@@ -9,7 +9,7 @@ import numpy as np
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, IntArray, Requantizer
-from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Permutation, Pool, Reshape
+from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Permutation, Pool, Reshape, Table
 from qtt_hw.window import Window
 
 __all__ = ["NETWORKS"]
@@ -82,6 +82,11 @@ class _Net:
     def add_streams(self, a: str, b: str, out: Format = BYTES) -> str:
         name = self.name("sum")
         return self.add(Add.aligned(name, (a, b), name, self.edges[a].format, self.edges[b].format, out))
+
+    def table(self, out: Format) -> str:
+        name, bits = self.name("table"), self.edges[self.last].format.bits
+        entries = tuple(int(v) for v in self.rng.integers(out.minimum, out.maximum + 1, 1 << bits))
+        return self.add(Table(name, (self.last,), name, entries, out))
 
     def flatten(self) -> str:
         name, edge = self.name("flat"), self.edges[self.last]
@@ -202,6 +207,18 @@ def _nested() -> Graph:
     return net.head()
 
 
+def _looked_up() -> Graph:
+    """Tables of one, of 4 and of 8 bits, signed and not, in LUTs and in block RAM; one reads a fork."""
+    net = _Net((2, 4, 4, 4), BITS)
+    net.table(SIGNED)
+    start = net.contract(4, out=Format(4, True, 2), affine="none")
+    net.table(BYTES)
+    net.contract(4, out=SIGNED, affine="none")
+    long = net.table(NIBBLES)
+    net.add_streams(long, start)
+    return net.head()
+
+
 def _wide_input() -> Graph:
     """Sixteen-bit activations would not fit; eight-bit weights and many channels give the widest sums."""
     net = _Net((1, 2, 2, 64))
@@ -244,5 +261,6 @@ NETWORKS: dict[str, Callable[[], Graph]] = {
     "residual-strided": _residual(4, strided=True),
     "residual-deep": _residual(8, strided=False, size=12),
     "nested": _nested,
+    "tables": _looked_up,
     "wide": _wide_input,
 }

@@ -1,7 +1,7 @@
 """Designs at fixed plans, with the digest of their Verilog: what a change of the generator's structure may not move.
 
-`python -m tests.replay.replay` writes designs.json anew, with the foldings that stand there; with `--plan` those of
-small networks are searched for again. The digests hold for the versions in constraints.txt.
+`python -m tests.replay.replay` writes designs.json anew, with the foldings that stand there; those of a network in
+networks.py that has none yet are searched for. The digests hold for the versions in constraints.txt.
 """
 
 from __future__ import annotations
@@ -101,9 +101,12 @@ def other_versions() -> list[str]:
 
 
 def _planned() -> Iterator[tuple[str, Design]]:
-    """Every small network as fast as a small device allows, with taps, and at a fifth of that."""
+    """Networks without foldings as fast as a small device allows, with taps, and at a fifth of that."""
     small = device("ecp5-12f")
+    known = {design.name for design in DESIGNS.values()}
     for name, make in NETWORKS.items():
+        if name in known:
+            continue
         fastest = plan(make(), small)
         yield f"{name}-fastest", Design.of(name, fastest, taps=True)
         slow = plan(make(), small, fps=float(fastest.frames_per_second) / 5)
@@ -113,10 +116,9 @@ def _planned() -> Iterator[tuple[str, Design]]:
 def main() -> None:
     """Write designs.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--plan", action="store_true", help="search for the foldings of the small networks again")
     parser.add_argument("--model", nargs=2, action="append", default=[], metavar=("MODEL.qtt", "PLAN.json"))
     options = parser.parse_args()
-    designs = dict(_planned()) if options.plan else {k: d for k, d in DESIGNS.items() if not d.is_model}
+    designs = {key: design for key, design in DESIGNS.items() if not design.is_model} | dict(_planned())
     designs |= {key: design for key, design in DESIGNS.items() if design.is_model}
     designs |= {name: Design.of(name, load_plan(Path(file)), taps=False) for name, file in options.model}
     lines = []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
-from qtt_hw.graph import INPUT, Contraction, Graph, Pool
+from qtt_hw.graph import INPUT, Contraction, Graph, Pool, Table
 from qtt_hw.graph.file import save
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.window import Window
@@ -30,7 +30,7 @@ def _contraction(
 
 
 def graph() -> Graph:
-    """Lift, a convolution along D and one along H, a pool and the head."""
+    """Lift, a convolution along D and one along H, a pool, a table and the head."""
     same = Requantizer(Format(8, True, 0), 2)
     along_d = Window((3, 1, 1), padding=((1, 1), (0, 0), (0, 0)))
     along_h = Window((1, 3, 1), padding=((0, 0), (1, 1), (0, 0)))
@@ -43,7 +43,8 @@ def graph() -> Graph:
             _contraction("along_d", "lift", (2, 2), along_d, same),
             _contraction("along_h", "along_d", (2, 3), along_h, affine),
             Pool("pool", ("along_h",), "net", "average", Window((2, 2, 2), (2, 2, 2))),
-            _contraction("head", "pool", (3, 4), Window((2, 2, 2)), Requantizer(Format(16, True, 0), 0)),
+            Table("table", ("pool",), "net", tuple((7 * k + 3) % 16 - 8 for k in range(16)), Format(4, True, 0)),
+            _contraction("head", "table", (3, 4), Window((2, 2, 2)), Requantizer(Format(16, True, 0), 0)),
         ),
     )
 

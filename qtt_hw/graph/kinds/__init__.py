@@ -7,8 +7,9 @@ from qtt_hw.graph.kinds.contraction import Contraction, ContractionRecord
 from qtt_hw.graph.kinds.permutation import Permutation, PermutationRecord
 from qtt_hw.graph.kinds.pool import Pool, PoolRecord
 from qtt_hw.graph.kinds.reshape import Reshape, ReshapeRecord
+from qtt_hw.graph.kinds.table import Table, TableRecord
 
-__all__ = ["RECORDS", "Add", "Contraction", "Permutation", "Pool", "Reshape"]
+__all__ = ["RECORDS", "Add", "Contraction", "Permutation", "Pool", "Reshape", "Table"]
 
 #: The JSON of every kind; its `kind` says which one it is.
-RECORDS = (AddRecord, ContractionRecord, PermutationRecord, PoolRecord, ReshapeRecord)
+RECORDS = (AddRecord, ContractionRecord, PermutationRecord, PoolRecord, ReshapeRecord, TableRecord)

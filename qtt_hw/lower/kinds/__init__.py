@@ -10,8 +10,9 @@ from qtt_hw.lower.kinds.passing import PASSING
 from qtt_hw.lower.kinds.pool import POOL
 from qtt_hw.lower.kinds.relu import RELU
 from qtt_hw.lower.kinds.subsample import SUBSAMPLE
+from qtt_hw.lower.kinds.table import TABLE
 from qtt_hw.lower.kinds.tensor_train import TENSOR_TRAIN
 
 __all__ = ["KINDS"]
 
-KINDS = (DENSE, TENSOR_TRAIN, BATCH_NORM, RELU, POOL, SUBSAMPLE, FLATTEN, ADD, PASSING)
+KINDS = (DENSE, TENSOR_TRAIN, BATCH_NORM, RELU, POOL, SUBSAMPLE, FLATTEN, ADD, TABLE, PASSING)
