@@ -9,19 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from qtt_hw.data import Splits
+from qtt_hw.errors import named
 from qtt_hw.files import write_file
 from qtt_hw.locks import locked
 from qtt_hw.training.config import Config, config_from
+from qtt_hw.versions import FileFormat
 
 __all__ = ["append_row", "commit", "is_missing", "kinds_of", "row_of", "rows_of"]
 
+#: The first files do not say theirs, 1.
+RESULTS = FileFormat("results files", (1,))
+
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The rows of a results file; none where there is no file."""
     if not path.exists():
         return []
     try:
-        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["rows"]
-    except (ValueError, KeyError, TypeError):
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        with named(path):
+            RESULTS.check(content.get("version", 1))
+        rows: list[dict[str, Any]] = content["rows"]
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
         raise ValueError(f"{path}: not a results file: expected an object with rows") from None
     return rows
 
@@ -31,7 +40,7 @@ def append_row(path: Path, row: dict[str, Any], key: Sequence[str] = ()) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_name(f".{path.name}.lock"), path, waiting=lambda text: None):
         others = [old for old in rows_of(path) if not key or any(old.get(name) != row[name] for name in key)]
-        write_file(path, json.dumps({"rows": [*others, row]}, indent=1) + "\n")
+        write_file(path, json.dumps({"version": RESULTS.written, "rows": [*others, row]}, indent=1) + "\n")
 
 
 def is_missing(path: Path, config: Config) -> bool:

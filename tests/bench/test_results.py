@@ -213,6 +213,27 @@ def test_damaged_results_are_not_overwritten(tmp_path: Path) -> None:
         append_row(path, {})
 
 
+def test_rows_from_before_files_had_a_version_are_read_and_newer_ones_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps({"rows": [{"a": 1}]}))
+    append_row(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"version": 1, "rows": [{"a": 1}, {"a": 2}]}
+    path.write_text(json.dumps({"version": 2, "tables": []}))
+    before = path.read_text()
+    with pytest.raises(ValueError) as refused:
+        append_row(path, {"a": 3})
+    assert str(refused.value) == (
+        f"{path}: version 2 was written by a newer qtt-hw; this one reads results files of version 1"
+    )
+    assert path.read_text() == before
+
+
+def test_committed_results_are_read() -> None:
+    for path in (Path(__file__).parents[2] / "results").glob("*.json"):
+        content = json.loads(path.read_text())
+        assert "rows" not in content or rows_of(path) == content["rows"] != []
+
+
 def test_an_entry_may_change_its_configuration(queue: Path) -> None:
     queue.write_text(
         '[[run]]\nconfig = "four.toml"\nname = "six"\nwithout = ["teacher"]\n'
