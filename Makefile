@@ -30,11 +30,11 @@ lint: .venv/installed
 
 # The queues of measured results, models/queue*.toml; take hours, resume, need QTT_DATA.
 results: .venv/installed
-	$(BIN)/python -m qtt_hw.results
-	$(BIN)/python -m qtt_hw.results --queue models/queue-dqc.toml
-	$(BIN)/python -m qtt_hw.results --queue models/queue-lc.toml
-	$(BIN)/python -m qtt_hw.results --queue models/queue-full.toml
+	$(BIN)/python -m bench.results
+	$(BIN)/python -m bench.results --queue models/queue-dqc.toml
+	$(BIN)/python -m bench.results --queue models/queue-lc.toml
+	$(BIN)/python -m bench.results --queue models/queue-full.toml
 
 # Seconds of every step after training, on the committed model.
 bench: .venv/installed
-	$(BIN)/python bench/pipeline.py models/voxtt-modelnet10.qtt -o results/bench-pipeline.json
+	$(BIN)/python -m bench.pipeline models/voxtt-modelnet10.qtt -o results/bench-pipeline.json

@@ -1,6 +1,6 @@
 """How long the prediction of cycles takes, on a model's plan and on a synthetic chain of full-size volumes.
 
-    python bench/cycles.py models/voxtt-modelnet10.qtt --fps 5000 -o results/bench-cycles.json
+    python -m bench.cycles models/voxtt-modelnet10.qtt --fps 5000 -o results/bench-cycles.json
 
 The chain is a dense convolution and TT convolutions of 64 channels and rank 8 on 32^3 positions, then two strided
 convolutions, an average over what is left and a classifier.
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report import command, machine, show
 
+from bench.report import command, machine, show
 from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.graph import INPUT, Contraction, Edge, Node, Pool
 from qtt_hw.graph.file import load
@@ -112,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(Path(__file__).name, main, whole=True))
+    sys.exit(run_command("bench.cycles", main, whole=True))

@@ -1,6 +1,6 @@
 """Seconds of one float training step, in float32 and bfloat16 autocast, contiguous and channels-last in memory.
 
-    python bench/float_step.py resnet20 --input 3,1,32,32 -o results/bench-float-step.json
+    python -m bench.float_step resnet20 --input 3,1,32,32 -o results/bench-float-step.json
 
 A step is forward, loss, backward and update by SGD on random data, freed memory kept as in training, or not. The least
 of several steps is reported, in wall and in processor time: on a machine that has other work to do, only the latter
@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from report import command, show
 from torch import nn
 
+from bench.report import command, show
 from qtt_hw.cli.show import shape
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.process import run_command
@@ -86,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(Path(__file__).name, main, whole=True))
+    sys.exit(run_command("bench.float_step", main, whole=True))

@@ -1,8 +1,8 @@
 """The whole way of an untrained network at full size: plan with paths, freeze, emit, and prove on a few samples.
 
-    python bench/fullsize.py models/qttnet-modelnet40-untrained.toml --data modelnet10 -o results/qttnet-fullsize.json
-    python bench/fullsize.py ... --set model.args.ranks=16 --device none --fps 5
-    python bench/fullsize.py ... --set 'model.mode_order="free"' --place
+    python -m bench.fullsize models/qttnet-modelnet40-untrained.toml --data modelnet10 -o results/qttnet-fullsize.json
+    python -m bench.fullsize ... --set model.args.ranks=16 --device none --fps 5
+    python -m bench.fullsize ... --set 'model.mode_order="free"' --place
 
 Each call adds a row in place of the one of the same settings; before placing, which takes longest, it stands without.
 A network that does not fit its device gets a row that says by how much.
@@ -19,13 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from report import command, figures
-
+from bench.report import command, figures
+from bench.rows import append_row
 from boards.build import measure
 from qtt_hw.flow import cosim, emit, freeze_run, plan
 from qtt_hw.graph.file import load
 from qtt_hw.process import run_command
-from qtt_hw.results import append_row
 from qtt_hw.training import load_config, train
 from qtt_hw.training.config import Config
 from qtt_hw.training.result import versions
@@ -126,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(Path(__file__).name, main, whole=True))
+    sys.exit(run_command("bench.fullsize", main, whole=True))

@@ -1,6 +1,6 @@
 """How long each step after training takes on a model, and how fast the golden model and the simulation run.
 
-    python bench/pipeline.py models/voxtt-modelnet10.qtt -o results/bench-pipeline.json
+    python -m bench.pipeline models/voxtt-modelnet10.qtt -o results/bench-pipeline.json
 
 Inputs are random voxels of the model's own shape; nothing but time is measured.
 """
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report import command, show
 
+from bench.report import command, show
 from qtt_hw.graph.file import load
 from qtt_hw.graph.golden import run
 from qtt_hw.process import run_command
@@ -81,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(Path(__file__).name, main, whole=True))
+    sys.exit(run_command("bench.pipeline", main, whole=True))

@@ -1,6 +1,6 @@
 """A trained model as hardware: planned, proven on real samples, synthesised; beside it the same plan with multipliers.
 
-    python bench/proof.py model.qtt --data mnist --fps 1000 --lanes dsp --lanes logic -o results/proof.json
+    python -m bench.proof model.qtt --data mnist --fps 1000 --lanes dsp --lanes logic -o results/proof.json
 
 The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples, in
 runs of up to 128 back to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the one of
@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any, get_args
 
-from report import command, figures
-
+from bench.report import command, figures
+from bench.rows import append_row
 from boards.build import counts
 from boards.place import place
 from boards.synthesis import synthesise
@@ -26,7 +26,6 @@ from qtt_hw.flow import cosim, emit, plan
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load
 from qtt_hw.process import run_command
-from qtt_hw.results import append_row
 from qtt_hw.training.result import versions
 from rtl_gen.emit import TOP
 from rtl_gen.families import device as find_device
@@ -133,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(Path(__file__).name, main, whole=True))
+    sys.exit(run_command("bench.proof", main, whole=True))

@@ -1,6 +1,6 @@
 """Ranks chosen by the planner's cycles against ranks chosen by multiplications, of one trained dense network.
 
-    python bench/ranks.py runs/voxtt-average-seed0 --data modelnet10 --device ecp5-25f --trials 40 -o results/ranks.json
+    python -m bench.ranks runs/voxtt-average-seed0 --data modelnet10 --device ecp5-25f --trials 40 -o results/ranks.json
 
 Both searches have the same space, sampler, trials and training steps a trial; accuracies are of the validation
 samples. A point of one front is compared with the other front's fastest that is at least as accurate.
@@ -17,8 +17,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
-from report import command, show
-
+from bench.report import command, show
 from qtt_hw.process import run_command
 from qtt_hw.rank.study import open_storage
 from qtt_hw.training import TrainResult, float_model
@@ -124,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(Path(__file__).name, main, whole=True))
+    sys.exit(run_command("bench.ranks", main, whole=True))

@@ -27,7 +27,7 @@ def command(output: Path | None) -> str:
     """The command line of this process, as it can be given in another checkout."""
     script, *arguments = sys.argv
     data = os.environ.get("QTT_DATA")
-    words = ["python", f"bench/{Path(script).name}"]
+    words = ["python", "-m", f"bench.{Path(script).stem}"]
     for argument in arguments:
         if output is not None and argument == str(output):
             argument = f"results/{output.name}"

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qtt_hw import versions
+from qtt_hw.errors import named
 from qtt_hw.files import is_unfinished, naming, scratch_folder, sync_folder, sync_names, write_file
 from qtt_hw.locks import Busy, in_use, is_lock, locked
 
@@ -36,8 +38,6 @@ __all__ = [
 
 #: The marker's name.
 MARKER = ".qtt.json"
-#: Version of the marker's content; a reader knows none above it.
-VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,14 @@ def _build(folder: Path) -> frozenset[str] | None:
     manifest = _object(folder / "manifest.json")
     needed = {"version", "name", "top", "sources", "model", "digest", "plan", "input", "output", "predicted"}
     sources = manifest.get("sources")
-    if not needed <= set(manifest) or manifest["version"] not in (1, 2) or not isinstance(sources, dict):
+    if not needed <= set(manifest) or not isinstance(sources, dict):
         return None
-    named = [name for part in sources.values() if isinstance(part, list) for name in part]
-    return frozenset(map(str, ["manifest.json", manifest["model"], manifest["plan"], *named]))
+    with named(folder / "manifest.json"):
+        versions.MANIFEST.refuse_newer(manifest["version"])
+    if manifest["version"] not in versions.MANIFEST.versions:
+        return None
+    files = [name for part in sources.values() if isinstance(part, list) for name in part]
+    return frozenset(map(str, ["manifest.json", manifest["model"], manifest["plan"], *files]))
 
 
 def _netlist(folder: Path) -> frozenset[str] | None:
@@ -107,7 +111,12 @@ def _prepared(folder: Path) -> frozenset[str] | None:
 
 
 def _run(folder: Path) -> frozenset[str] | None:
-    return frozenset() if {"version", "config", "data_digest", "labels"} <= set(_object(folder / "run.json")) else None
+    run = _object(folder / "run.json")
+    if not {"version", "config", "data_digest", "labels"} <= set(run):
+        return None
+    with named(folder / "run.json"):
+        versions.RUN.refuse_newer(run["version"])
+    return frozenset()
 
 
 def _compression(folder: Path) -> frozenset[str] | None:
@@ -141,7 +150,13 @@ _KINDS = {kind.name: kind for kind in (NETLIST, BUILD, BITSTREAM, RUN, COMPRESSI
 
 
 def kind_of(folder: Path) -> Kind | None:
-    """Of which kind a folder is, by its marker or its content; None where it is not ours."""
+    """Of which kind a folder is, by its marker or its content; None where it is not ours.
+
+    Raises
+    ------
+    ValueError
+        Where a newer qtt-hw wrote it.
+    """
     return _described(folder)[0]
 
 
@@ -149,8 +164,10 @@ def _described(folder: Path) -> tuple[Kind | None, frozenset[str]]:
     """A folder's kind, and the files that were written into it as it was made."""
     marker = _object(folder / MARKER)
     if marker:
+        with named(folder / MARKER):
+            versions.MARKER.refuse_newer(marker.get("version"))
         kind, files = _KINDS.get(str(marker.get("kind"))), marker.get("files", [])
-        if kind is None or marker.get("version") != VERSION or not isinstance(files, list):
+        if kind is None or marker.get("version") not in versions.MARKER.versions or not isinstance(files, list):
             return None, frozenset()
         return kind, frozenset([MARKER, *map(str, files)])
     if folder.is_dir():
@@ -180,7 +197,7 @@ def claim(folder: Path, kind: Kind, otherwise: str) -> None:
     _refuse_other(folder, kind, otherwise)
     if kind_of(folder) is None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / MARKER, json.dumps({"kind": kind.name, "version": VERSION}) + "\n")
+        write_file(folder / MARKER, json.dumps({"kind": kind.name, "version": versions.MARKER.written}) + "\n")
 
 
 def _refuse_other(folder: Path, kind: Kind, otherwise: str) -> None:
@@ -274,7 +291,7 @@ def folder_writer(target: Path, kind: Kind) -> Iterator[Path]:
     with naming(target), scratch_folder(real) as folder:
         yield folder
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-        content = {"kind": kind.name, "version": VERSION, "files": files}
+        content = {"kind": kind.name, "version": versions.MARKER.written, "files": files}
         write_file(folder / MARKER, json.dumps(content, indent=1) + "\n")
         sync_folder(folder)
         with locked(real.with_name(f".{real.name}.lock"), target, waiting=lambda text: None):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from amaranth.back import verilog
 
+from qtt_hw import versions
 from qtt_hw.files import write_file
 from qtt_hw.folders import BUILD, folder_writer, refuse_foreign
 from qtt_hw.graph import Graph
@@ -42,7 +43,7 @@ PRIMITIVES = Path(__file__).parent / "primitives"
 def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
     edge, last = graph.input.edge, top.specs[-1]
     return Manifest(
-        version=2,
+        version=versions.MANIFEST.written,
         name=graph.name,
         top=TOP,
         sources=Sources(simulation=(DESIGN, "primitives_sim.v"), ecp5=(DESIGN, "primitives_ecp5.v")),

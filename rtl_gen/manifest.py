@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from qtt_hw.reading import read_json
+from qtt_hw.versions import MANIFEST
 from qtt_hw.window import MOST_CHANNELS, MOST_VALUES
 from rtl_gen.prediction import Prediction
 
@@ -87,7 +88,7 @@ class Manifest(_Strict):
     Version 2 predicts the end of every inference; version 1 the latency, and the interval once all are alike.
     """
 
-    version: Literal[1, 2]
+    version: int
     name: Name
     top: Identifier
     sources: Sources
@@ -98,6 +99,13 @@ class Manifest(_Strict):
     output: OutputPort
     taps: tuple[Tap, ...] = ()
     predicted: Prediction
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_known_version(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "version" in given:
+            MANIFEST.check(given["version"])
+        return given
 
     @staticmethod
     def load(build: Path) -> Manifest:

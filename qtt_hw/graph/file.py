@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Union
+from typing import Annotated, Any, Union
 
 import numpy as np
 from pydantic import Field
@@ -21,11 +21,9 @@ from qtt_hw.graph.node import Node
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.graph.record import MOST_BYTES, FormatRecord, Name, Quad, Record, Size, Small, Strict, Tensors
 from qtt_hw.reading import MOST_TEXT, parse_json
+from qtt_hw.versions import MODEL
 
-__all__ = ["VERSION", "digest_of", "is_model", "load", "save"]
-
-#: Version of the JSON schema below; a reader refuses any other.
-VERSION: Final = 1
+__all__ = ["digest_of", "is_model", "load", "save"]
 
 #: What the integers of a tensor may be stored as, with safetensors' names.
 _TYPES = {"I8": "int8", "U8": "uint8", "I16": "int16", "I32": "int32", "I64": "int64"}
@@ -46,7 +44,7 @@ class _Input(Strict):
 
 
 class _Model(Strict):
-    version: Literal[1] = VERSION
+    version: int = MODEL.written
     name: Name
     input: _Input
     nodes: tuple[_AnyNode, ...]  # type: ignore[valid-type]
@@ -140,9 +138,7 @@ def _content(path: Path, file: Any) -> tuple[str, Tensors, str]:
     if len(text) > MOST_TEXT:
         raise ValueError(f"{path}: its metadata has {len(text)} characters, {MOST_TEXT} are the most")
     with named(path):
-        version = parse_json(text).get("version")
-        if version != VERSION:
-            raise ValueError(f"model file version {version}, this program reads version {VERSION}")
+        MODEL.check(parse_json(text).get("version"))
         for name in file.keys():  # noqa: SIM118
             stored = file.get_slice(name).get_dtype()
             if stored not in _TYPES:

@@ -1,4 +1,4 @@
-"""Checkpoints: named tensors, one JSON object and a digest of both in a safetensors file; no pickle."""
+"""Checkpoints: named tensors, one JSON object with a version, and a digest of both in a safetensors file; no pickle."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from qtt_hw.errors import named
 from qtt_hw.files import write_file
+from qtt_hw.versions import RUN
 
 __all__ = ["load_tensors", "optimizer_state", "parse_tensors", "restore_optimizer", "save_tensors"]
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Tensors by name, in plain memory order, a JSON object, and the digest of both."""
+    """Tensors by name, in plain memory order, a JSON object, which gets the version of runs, and the digest of both."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    text = json.dumps(metadata, sort_keys=True)
+    text = json.dumps({"version": RUN.written, **metadata}, sort_keys=True)
     write_file(path, save(plain, {"qtt": text, "digest": _digest(text, plain)}))
 
 
@@ -30,7 +32,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises
     ------
     ValueError
-        Naming the file, where it is not there, is not a checkpoint, or was changed.
+        Naming the file, where it is not there, is not a checkpoint, was written by a newer qtt-hw, or was changed.
     """
     try:
         content = path.read_bytes()
@@ -44,9 +46,16 @@ def parse_tensors(content: bytes, where: str) -> tuple[dict[str, Tensor], dict[s
     try:
         size = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + size])["__metadata__"]
-        tensors, text = load(content), header["qtt"]
-        metadata: dict[str, Any] = json.loads(text)
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        text = header["qtt"]
+        metadata: dict[str, Any] = {**json.loads(text)}
+        version = metadata.pop("version", RUN.versions[0])  # the checkpoints of the first runs do not say theirs
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: not a checkpoint: {' '.join(str(error).split())}") from None
+    with named(where):
+        RUN.check(version)
+    try:
+        tensors = load(content)
+    except (SafetensorError, TypeError, ValueError) as error:
         raise ValueError(f"{where}: not a checkpoint: {' '.join(str(error).split())}") from None
     if "digest" in header and header["digest"] != _digest(text, tensors):
         raise ValueError(f"{where}: its content does not match its digest; the file was changed or damaged")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.data import Splits
+from qtt_hw.errors import named
 from qtt_hw.lc.algorithm import LCModel
 from qtt_hw.lower.prepare import PreparedModel
 from qtt_hw.nn.tt_conv import TTConvNd
@@ -145,7 +146,8 @@ class _Run:
         resumed = store.begin(description, {"folder": str(config.folder.resolve())})
         finished = store.finished()
         if finished is not None:
-            return TrainResult.model_validate_json(finished)
+            with named(store.result):
+                return TrainResult.model_validate_json(finished)
         tensors: dict[str, Tensor] = {}
         state: dict[str, Any] = {"phase": 0, "done": {}, "calibrated": None}
         state["threads"] = config.train.threads or torch.get_num_threads()

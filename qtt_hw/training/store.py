@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
+from qtt_hw import versions
+from qtt_hw.errors import named
 from qtt_hw.files import append_lines, write_file
 from qtt_hw.folders import RUN, claim
 from qtt_hw.locks import locked
@@ -19,9 +21,6 @@ from qtt_hw.training.config import config_from
 from qtt_hw.training.processes import ALONE, Processes
 
 __all__ = ["RunStore"]
-
-#: Version of the folder's layout; a reader refuses any other.
-VERSION = 1
 
 
 class RunStore:
@@ -86,7 +85,7 @@ class RunStore:
 
         `remarks` are written beside the description and not compared.
         """
-        description = json.loads(json.dumps({"version": VERSION, **description}))
+        description = json.loads(json.dumps({"version": versions.RUN.written, **description}))
         if self.processes.several:
             self.processes.agree(json.dumps(description), f"what {self.folder} is to be trained on, or how,")
         return self.processes.from_first(lambda: b"1" if self._begin(description, remarks) else b"") == b"1"
@@ -111,10 +110,13 @@ class RunStore:
             raise ValueError(f"{self.folder}: holds no run.json; expected a folder that qtt train wrote") from None
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+        if isinstance(content, dict):
+            with named(path):
+                versions.RUN.refuse_newer(content.get("version"))
         if not isinstance(content, dict) or "config" not in content:
             raise ValueError(f"{path}: is not what qtt train writes: it has no 'config'")
-        if content.get("version") != VERSION:
-            raise ValueError(f"{path}: version {content.get('version')}, this program reads {VERSION}")
+        with named(path):
+            versions.RUN.check(content.get("version"))
         # What a later program added to the configuration has its default in an older run.
         return content | {"config": config_from(content["config"], str(path)).model_dump(mode="json")}
 
@@ -142,7 +144,7 @@ class RunStore:
                 stream.truncate(size)
 
     def save_model(self, phase: str, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        self._save(self.model(phase), state, {"version": VERSION, **metadata})
+        self._save(self.model(phase), state, metadata)
 
     def load_model(self, phase: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return self._load(self.model(phase))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
@@ -14,6 +14,7 @@ from qtt_hw.errors import named
 from qtt_hw.files import write_file
 from qtt_hw.graph import Graph
 from qtt_hw.reading import read_json
+from qtt_hw.versions import PLAN
 from qtt_hw.window import MOST_CHANNELS
 from rtl_gen.families import ECP5, UNBOUNDED, Family, device, family_named, family_of
 from rtl_gen.kinds import Folding, Spec, spec_of
@@ -114,10 +115,6 @@ class PathPlan(BaseModel):
     luts: Count | None
 
 
-#: Versions of the plan file that are read; version 1 knew one interval and the latency, where intervals do not differ.
-VERSIONS = (1, 2)
-
-
 class Plan(BaseModel):
     """A folding of a whole network.
 
@@ -147,7 +144,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    version: Literal[1, 2] = 2
+    version: int = PLAN.written
     model: str
     device: str
     family: str = ECP5.name
@@ -173,10 +170,7 @@ class Plan(BaseModel):
         if not isinstance(given, dict):
             return given
         rest = {name: value for name, value in given.items() if name not in ("cycles", "latency")}
-        version = given.get("version", 1 if "predicted" not in given else 2)
-        if version not in VERSIONS or isinstance(version, bool):
-            known = " and ".join(map(str, VERSIONS))
-            raise ValueError(f"version: {version!r} is not known, {known} are read; plan again with qtt plan")
+        version = PLAN.check(given.get("version", 1 if "predicted" not in given else 2))
         if version == 1 and "predicted" not in given:
             absent = [name for name in ("cycles", "latency") if name not in given]
             if absent:

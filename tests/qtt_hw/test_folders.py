@@ -120,7 +120,7 @@ def test_a_folder_of_another_kind_or_of_nobody_is_refused(tmp_path: Path) -> Non
         with pytest.raises(ValueError, match=f"{name}: exists and is not a BUILD folder; choose another name$"):
             write(tmp_path / name)
     assert tree(tmp_path) == before
-    for text in ('{"kind": "build", "version": 2}', '{"kind": "other", "version": 1}', '{"kind": ["build"]}'):
+    for text in ('{"kind": "build", "version": 0}', '{"kind": "other", "version": 1}', '{"kind": ["build"]}'):
         (tmp_path / "mine" / MARKER).write_text(text)
         with pytest.raises(ValueError, match="exists and is not a BUILD folder"):
             write(tmp_path / "mine")

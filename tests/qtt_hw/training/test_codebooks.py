@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from bench.results import run_queue
+from bench.rows import rows_of
 from qtt_hw.codebook import Codebook
 from qtt_hw.data import Splits
 from qtt_hw.graph import Contraction
-from qtt_hw.results import rows_of, run_queue
 from qtt_hw.training import TrainResult, frozen_graph, load_run, train
 from qtt_hw.training.config import Config, config_from
 from qtt_hw.training.store import RunStore

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from qtt_hw import results
+from bench import results
+from bench.entries import load_queue
+from bench.results import main, run_queue
+from bench.rows import append_row, rows_of
 from qtt_hw.data import Splits
-from qtt_hw.results import append_row, load_queue, main, rows_of, run_queue
 from qtt_hw.training.config import Config
 from qtt_hw.training.store import RunStore
 
@@ -118,7 +120,7 @@ def test_queue_errors(tmp_path: Path, text: str, message: str) -> None:
 
 def test_main_reports_errors_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--queue", str(tmp_path / "none.toml")]) == 1
-    assert capsys.readouterr().err == f"qtt_hw.results: {tmp_path / 'none.toml'}: No such file or directory\n"
+    assert capsys.readouterr().err == f"bench.results: {tmp_path / 'none.toml'}: No such file or directory\n"
 
 
 def _append(path: Path, name: str) -> None:
@@ -146,7 +148,7 @@ class Shared:
         self.by: set[str] = set()
         self.begun = threading.Barrier(threads, timeout=60)
         monkeypatch.setattr("qtt_hw.training.train", self.train)
-        monkeypatch.setattr(results, "_row", self.row)
+        monkeypatch.setattr(results, "row_of", self.row)
 
     def train(self, config: Config, splits: Splits, folder: Path, **options: object) -> None:
         with RunStore(folder).held():
@@ -211,6 +213,27 @@ def test_damaged_results_are_not_overwritten(tmp_path: Path) -> None:
         append_row(path, {})
 
 
+def test_rows_from_before_files_had_a_version_are_read_and_newer_ones_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps({"rows": [{"a": 1}]}))
+    append_row(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"version": 1, "rows": [{"a": 1}, {"a": 2}]}
+    path.write_text(json.dumps({"version": 2, "tables": []}))
+    before = path.read_text()
+    with pytest.raises(ValueError) as refused:
+        append_row(path, {"a": 3})
+    assert str(refused.value) == (
+        f"{path}: version 2 was written by a newer qtt-hw; this one reads results files of version 1"
+    )
+    assert path.read_text() == before
+
+
+def test_committed_results_are_read() -> None:
+    for path in (Path(__file__).parents[2] / "results").glob("*.json"):
+        content = json.loads(path.read_text())
+        assert "rows" not in content or rows_of(path) == content["rows"] != []
+
+
 def test_an_entry_may_change_its_configuration(queue: Path) -> None:
     queue.write_text(
         '[[run]]\nconfig = "four.toml"\nname = "six"\nwithout = ["teacher"]\n'
@@ -231,7 +254,7 @@ def test_a_process_may_take_some_entries_of_a_queue(queue: Path, tmp_path: Path)
     assert run_queue(queue, tmp_path / "r", tmp_path / "runs", only=["fo"], seeds=[1], progress=False, note=told.append)
     assert told[0].startswith("four seed 1") and not any("three" in line for line in told)
     (row,) = rows_of(tmp_path / "r" / "t-quantized.json")
-    assert row["command"] == "python -m qtt_hw.results --queue models/queue.toml --only four --seed 1"
+    assert row["command"] == "python -m bench.results --queue models/queue.toml --only four --seed 1"
 
 
 def test_an_entry_that_only_chooses_does_not_read_the_test_set(
@@ -292,7 +315,7 @@ def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
     rows = rows_of(tmp_path / "results" / "t-compressed.json")
     for row in rows:
         assert row["macs"] > 0 and row["parameters"] > 0
-    begin = "python -m qtt_hw.results --queue models/queue.toml"
+    begin = "python -m bench.results --queue models/queue.toml"
     assert [row["command"] for row in rows] == [
         f"{begin} --only dense --only codes --seed 0",
         f"{begin} --only scratch --seed 0",
