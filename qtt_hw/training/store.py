@@ -23,6 +23,10 @@ from qtt_hw.training.processes import ALONE, Processes
 __all__ = ["RunStore"]
 
 
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 class RunStore:
     """The folder RUN.
 
@@ -98,7 +102,8 @@ class RunStore:
             if difference is not None:
                 raise ValueError(f"{self.folder}: was started with another {difference}; use a new folder")
         else:
-            write_file(path, json.dumps({**description, **remarks}, indent=1) + "\n")
+            content = {**description, **remarks}
+            write_file(path, json.dumps({**content, "digest": _digest(content)}, indent=1) + "\n")
         return self.checkpoint.exists()
 
     def description(self) -> dict[str, Any]:
@@ -113,6 +118,9 @@ class RunStore:
         if isinstance(content, dict):
             with named(path):
                 versions.RUN.refuse_newer(content.get("version"))
+            # Older ones have none.
+            if content.pop("digest", None) not in (None, _digest(content)):
+                raise ValueError(f"{path}: its content does not match its digest; the file was changed or damaged")
         if not isinstance(content, dict) or "config" not in content:
             raise ValueError(f"{path}: is not what qtt train writes: it has no 'config'")
         with named(path):

@@ -15,6 +15,7 @@ from qtt_hw.training import Interrupted, TrainResult, float_model, freeze_run, f
 from qtt_hw.training.batches import to_tensor
 from qtt_hw.training.config import Config
 from qtt_hw.training.measure import logits
+from qtt_hw.training.store import RunStore
 
 MODELS = Path(__file__).parents[3] / "models"
 
@@ -122,3 +123,17 @@ def test_a_changed_description_is_named(tmp_path: Path, change, message: str) ->
         load_run(tmp_path)
     text = str(refused.value)
     assert text.startswith(f"{tmp_path / 'run.json'}: ") and message in text and "\n" not in text
+
+
+def test_a_changed_description_is_noticed(tmp_path: Path) -> None:
+    content = json.loads((MODELS / "voxtt-modelnet10-run" / "run.json").read_text())
+    content.pop("version"), content.pop("digest", None)
+    store = RunStore(tmp_path / "run")
+    with store.held():
+        assert not store.begin(content, {})
+    path = tmp_path / "run" / "run.json"
+    assert store.description()["labels"] == content["labels"]
+    text = path.read_text()
+    path.write_text(text.replace(content["labels"][0], content["labels"][0].upper(), 1))
+    with pytest.raises(ValueError, match=r"run\.json: its content does not match its digest; the file was changed"):
+        store.description()
