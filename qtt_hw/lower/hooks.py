@@ -61,8 +61,9 @@ def without_global_hooks() -> Iterator[None]:
 def watched(model: nn.Module, report: Report) -> Iterator[None]:
     """Report each forward hook that changes something while the model runs, those for every module included.
 
-    Hooks only observe as long as they hand back nothing, or what they were given, and leave it and the module's
-    parameters as they were.
+    Hooks only observe as long as they hand back nothing, or what they were given, and leave it, the model's modules and
+    all their parameters and buffers as they were. Only what they do on the inputs of these runs is seen, and not what
+    they write elsewhere, such as plain attributes that a forward reads.
     """
     restored = []
     places = [
@@ -74,7 +75,7 @@ def watched(model: nn.Module, report: Report) -> Iterator[None]:
     for name, kind, table, what in places:
         restored.append((table, table.copy()))
         for key, hook in table.items():
-            table[key] = _watch(hook, name, kind, what, report)
+            table[key] = _watch(hook, model, name, kind, what, report)
     try:
         yield
     finally:
@@ -82,16 +83,20 @@ def watched(model: nn.Module, report: Report) -> Iterator[None]:
             table.update(hooks)
 
 
-def _watch(hook: Callable[..., Any], name: str, kind: str, what: str, report: Report) -> Callable[..., Any]:
+def _watch(
+    hook: Callable[..., Any], model: nn.Module, name: str, kind: str, what: str, report: Report
+) -> Callable[..., Any]:
     reported = False
 
     def run(module: nn.Module, *given: Any) -> Any:
         nonlocal reported
-        before = _state(module, given)
+        if reported:
+            return hook(module, *given)
+        before = _State(model, given)
         result = hook(module, *given)
         replaced = given if what.endswith("pre-hook") else given[-1]
         handed_back = result is None or _same(tree_leaves(result), tree_leaves(replaced))
-        if not reported and not (handed_back and _unchanged(before, _state(module, given))):
+        if not (handed_back and before.holds(model, given)):
             reported = True
             called = getattr(hook, "__qualname__", type(hook).__name__)
             report(
@@ -109,15 +114,37 @@ def _same(these: list[Any], those: list[Any]) -> bool:
     return len(these) == len(those) and all(a is b for a, b in zip(these, those, strict=True))
 
 
-def _state(module: nn.Module, given: tuple[Any, ...]) -> list[tuple[Tensor, int, Tensor]]:
-    """Every tensor that is read, with how often it was written in place and its values."""
-    tensors = [leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor)]
-    with torch.no_grad():
-        return [(t, t._version, t.detach().clone()) for t in (*tensors, *module.parameters(recurse=False))]
+class _State:
+    """A model's modules, parameters and buffers, and the tensors given: which they are, and their values.
+
+    Parameters
+    ----------
+    model : nn.Module
+    given : tuple
+        What a hook is given.
+    """
+
+    def __init__(self, model: nn.Module, given: tuple[Any, ...]) -> None:
+        self.modules = _modules(model)
+        with torch.no_grad():
+            self.tensors = [(t, t._version, t.detach().clone()) for t in _tensors(model, given)]
+
+    def holds(self, model: nn.Module, given: tuple[Any, ...]) -> bool:
+        """Whether all of it is as it was."""
+        tensors = _tensors(model, given)
+        if self.modules != _modules(model) or len(self.tensors) != len(tensors):
+            return False
+        return all(
+            tensor is now and version == now._version and torch.equal(values.nan_to_num(), now.detach().nan_to_num())
+            for (tensor, version, values), now in zip(self.tensors, tensors, strict=True)
+        )
 
 
-def _unchanged(before: list[tuple[Tensor, int, Tensor]], after: list[tuple[Tensor, int, Tensor]]) -> bool:
-    return len(before) == len(after) and all(
-        a is b and version == now and torch.equal(old.nan_to_num(), new.nan_to_num())
-        for (a, version, old), (b, now, new) in zip(before, after, strict=True)
-    )
+def _modules(model: nn.Module) -> list[tuple[str, int, bool]]:
+    """Of every module its name, which it is, and whether it trains."""
+    return [(name, id(module), module.training) for name, module in model.named_modules()]
+
+
+def _tensors(model: nn.Module, given: tuple[Any, ...]) -> list[Tensor]:
+    leaves = [leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor)]
+    return [*leaves, *model.parameters(), *model.buffers()]

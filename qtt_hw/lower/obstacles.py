@@ -90,26 +90,33 @@ class Shared:
 
 
 def shared_tensors(model: nn.Module) -> dict[str, list[Shared]]:
-    """By module, the parameters and buffers whose memory an earlier one's lies in too.
+    """By layer, its parameters and buffers, those of modules within included, whose memory another's lies in too.
 
-    A module under two names is no other module, and has the first one.
+    Either of the two is told of the other: which is called first, only the calls show. A module under two names is no
+    other module, and has the first one.
     """
-    spans = [
-        (*_span(tensor), order, name, own)
-        for order, (name, module) in enumerate(model.named_modules())
+    spans: list[tuple[int, int, str, str]] = []
+    layer = ""
+    for name, module in model.named_modules():
+        if not (layer and name.startswith(f"{layer}.")):
+            layer = name if is_layer(module) else ""
         for own, tensor in (
             *module.named_parameters(recurse=False, remove_duplicate=False),
             *module.named_buffers(recurse=False, remove_duplicate=False),
-        )
-        if tensor.numel()
-    ]
+        ):
+            if tensor.numel():
+                holder = layer or name
+                full = f"{name}.{own}" if name else own
+                spans.append((*_span(tensor), holder, full.removeprefix(f"{holder}.")))
     found: dict[str, list[Shared]] = {}
-    open_: list[tuple[int, int, int, str, str]] = []
+    open_: list[tuple[int, int, str, str]] = []
     for span in sorted(spans):
         open_ = [other for other in open_ if other[1] > span[0]]
         for other in open_:
-            first, second = sorted((other, span), key=lambda s: s[2])
-            found.setdefault(second[3], []).append(Shared(second[4], first[3], first[4]))
+            (_, _, one, its), (_, _, another, own) = other, span
+            found.setdefault(another, []).append(Shared(own, one, its))
+            if one != another:
+                found.setdefault(one, []).append(Shared(its, another, own))
         open_.append(span)
     return found
 

@@ -344,7 +344,8 @@ def prepare(
     model : nn.Module
         Left as it is.
     example : float tensor, [N, C, D, H, W] or [N, C, H, W]
-        Any input of the right shape.
+        Any input of the right shape; for a model with forward hooks one like those of training, since hooks that
+        change what is computed are refused where they do so on it, on random inputs or on the format's extremes.
     config : QuantConfig, optional
     input_format : Format
         Of the inputs: unsigned 1 bit for voxels, signed 8 bits with frac 7 for images.

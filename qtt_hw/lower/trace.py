@@ -7,8 +7,8 @@ import linecache
 import os
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,10 +94,12 @@ def _is_users(file: str) -> bool:
     return not file.startswith(_LIBRARY) or "site-packages" in file
 
 
-def evaluated(model: nn.Module, x: Tensor, report: Report) -> nn.Module:
+def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tensor] = ()) -> nn.Module:
     """A copy of the model in evaluation mode that has run on x, without its hooks.
 
-    Each hook that changes what is computed is reported, with the module's qualified name and type.
+    Each hook that changes what is computed is reported, with the module's qualified name and type: if it does so on x,
+    or on the other inputs, on which a model with hooks runs too. What a hook does on no input but further ones, a value
+    of an activation that none of these reaches, say, is not seen.
 
     Raises
     ------
@@ -121,6 +123,9 @@ def evaluated(model: nn.Module, x: Tensor, report: Report) -> nn.Module:
             model(x.clone())
             if has_forward_hooks(model):  # which may do something to a single sample, or to several, alone
                 model(x.repeat(2, *(1 for _ in x.shape[1:])) if len(x) == 1 else x[:1].clone())
+                for other in others:
+                    with suppress(Exception):  # a hook, or a forward, that watches for such values and ends the run
+                        model(other.clone())
     except Exception as error:  # of the user's forward
         raise ValueError(f"{name}: does not run on an example of shape {list(x.shape)}: {_reason(error)}") from None
     for hook in found:

@@ -104,6 +104,7 @@ class _Walk:
     def __init__(self, traced: Traced, shared: dict[str, list[Shared]], lowering: Lowering, visit: Visit) -> None:
         self.shapes, self.module, self.lowering, self._visit = traced.shapes, traced.module, lowering, visit
         self.shared = shared
+        self.called: set[str] = set()
         self.refused = False
         self.values: dict[fx.Node, Value] = {}
         self.in_place = follow_writes(self.module.graph, self.stands_for)
@@ -168,9 +169,10 @@ class _Walk:
         return lower_layer(self.lowering, name, module, self.values[node.all_input_nodes[0]])
 
     def refuse_shared(self, name: str) -> None:
-        """Raise Unsupported for a layer that trains together with an earlier one."""
+        """Raise Unsupported for a layer that trains together with one that is called before it."""
+        self.called.add(name)
         for shared in self.shared.get(name, ()):
-            if shared.module == name or shared.module in self.lowering.used:
+            if shared.module in self.called:
                 raise Unsupported(
                     f"shares its {shared.own} with the {shared.tensor} of {shared.module}, which is not supported; "
                     "a copy of it would train apart"
@@ -228,7 +230,7 @@ def walk(
     ----------
     model : nn.Module
     example : float tensor, [N, C, D, H, W] or [N, C, H, W]
-        Of depth 1 for a network with 2D layers.
+        Of depth 1 for a network with 2D layers. Its values matter to nothing but hooks: see `evaluated`.
     input_format : Format
     visit : callable
         May raise to stop at the first layer that cannot be lowered.
@@ -263,7 +265,9 @@ def walk(
     if faults:
         return lowering
     x = _random(example, input_format)
-    copied = evaluated(model, without_depth(x) if planar else x, fault)
+    given = example.detach().to(torch.float32)
+    others = [without_depth(other) if planar else other for other in (given, *_extremes(given, input_format))]
+    copied = evaluated(model, without_depth(x) if planar else x, fault, others)
     if faults:
         return lowering
     with undisturbed():
@@ -281,6 +285,11 @@ def _random(example: Tensor, fmt: Format) -> Tensor:
         fmt.minimum, fmt.maximum + 1, example.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32
     )
     return (integers * 2.0**-fmt.frac).to(example.device)
+
+
+def _extremes(example: Tensor, fmt: Format) -> list[Tensor]:
+    """Inputs of the example's shape that hold nothing but the format's least value, its greatest, and zero."""
+    return [torch.full_like(example, value * 2.0**-fmt.frac) for value in (fmt.minimum, fmt.maximum, 0)]
 
 
 def _compare(model: nn.Module, lowering: Lowering, x: Tensor, planar: bool, visit: Visit) -> None:

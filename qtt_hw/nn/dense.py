@@ -1,8 +1,9 @@
-"""Which dense layers a decomposed layer can be made from."""
+"""Which dense layers a decomposed layer can be made from: those that compute what their weight says."""
 
 from __future__ import annotations
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 __all__ = ["require_dense"]
 
@@ -11,7 +12,9 @@ _DECOMPOSED = {nn.Linear: "TTLinear", nn.Conv2d: "TTConv2d", nn.Conv3d: "TTConv3
 
 
 def require_dense(layer: object, made: str, *kinds: type[nn.Module]) -> None:
-    """Raise ValueError unless a layer is of one of the kinds and, as a convolution, a plain one.
+    """Raise ValueError unless a layer computes one of the kinds with its weight and, as a convolution, a plain one.
+
+    Not with a forward of its own, forward hooks, or a weight that is computed from others.
 
     Parameters
     ----------
@@ -27,8 +30,32 @@ def require_dense(layer: object, made: str, *kinds: type[nn.Module]) -> None:
         other = next((name for kind, name in _DECOMPOSED.items() if isinstance(layer, kind)), None)
         hint = f"; a {other} is made from that" if other else ""
         raise ValueError(f"a {made} is made from a {wanted}, got a {type(layer).__name__}{hint}")
+    kind = next(kind for kind in kinds if isinstance(layer, kind))
+    assert isinstance(layer, nn.Module)
+    reason = _otherwise(layer, kind)
+    if reason is not None:
+        raise ValueError(f"a {made} is made from a plain {kind.__name__}, this {type(layer).__name__} {reason}")
     if isinstance(layer, nn.Linear):
         return
     assert isinstance(layer, nn.Conv2d | nn.Conv3d)
     if layer.groups != 1 or set(layer.dilation) != {1} or layer.padding_mode != "zeros":
         raise ValueError(f"only a {wanted} with groups=1, dilation=1 and padding_mode='zeros' becomes a {made}")
+
+
+def _otherwise(layer: nn.Module, kind: type[nn.Module]) -> str | None:
+    """Why a layer does not compute what its kind does with its weight and bias, if it does not."""
+    if parametrize.is_parametrized(layer):
+        tensor = next(iter(layer.parametrizations))  # type: ignore[arg-type]
+        return (
+            f"has a parametrised {tensor}; bake it in by "
+            f'torch.nn.utils.parametrize.remove_parametrizations(layer, "{tensor}", leave_parametrized=True)'
+        )
+    for tensor in ("weight", "bias"):
+        if getattr(layer, tensor) is not None and not isinstance(getattr(layer, tensor), nn.Parameter):
+            return f"has a {tensor} computed from other tensors; bake it in, as by torch.nn.utils.remove_weight_norm"
+    if layer._forward_pre_hooks or layer._forward_hooks:
+        return "has forward hooks, which would be lost; remove them"
+    for method in ("forward", "_conv_forward", "__call__"):
+        if method in vars(layer) or getattr(type(layer), method, None) is not getattr(kind, method, None):
+            return f"has a {method} of its own"
+    return None

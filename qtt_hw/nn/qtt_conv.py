@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from qtt_hw.nn.dense import require_dense
 from qtt_hw.nn.window import Pairs, Triple, flat_padding, padding_pairs, triple
 from qtt_hw.tt.chain import ChainStep, ContractionPath, best_path, contraction_steps, step_weight
-from qtt_hw.tt.shapes import full_ranks, inner_ranks, warn_if_larger
+from qtt_hw.tt.shapes import check_ranks, full_ranks, inner_ranks, warn_if_larger
 from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
 
 __all__ = ["QTTConv3d"]
@@ -188,10 +188,12 @@ class QTTConv3d(nn.Module):
         out_modes: Sequence[int],
         ranks: int | Sequence[int] | None = None,
         eps: float | None = None,
+        redundant_ranks: bool = False,
     ) -> QTTConv3d:
         """The TT-SVD of a convolution's kernel, by upper bounds on the ranks or by relative error.
 
-        The error made is the result's `relative_error`.
+        The error made is the result's `relative_error`. Ranks above those that are of use are refused, or with
+        `redundant_ranks` taken for the greatest that are.
         """
         require_dense(conv, "QTTConv3d", nn.Conv3d)
         if math.prod(in_modes) != conv.in_channels or math.prod(out_modes) != conv.out_channels:
@@ -204,6 +206,8 @@ class QTTConv3d(nn.Module):
         spread = weight.reshape(*out_modes, *in_modes, -1)
         pairs = spread.transpose([2 * d, *(axis for i in range(d) for axis in (d + i, i))])
         tensor = pairs.reshape(-1, *(c * s for c, s in zip(in_modes, out_modes, strict=True)))
+        if ranks is not None and not redundant_ranks:
+            check_ranks(ranks, tensor.shape, f"QTTConv3d({list(in_modes)}, {list(out_modes)}): ranks")
         train = tt_svd(tensor, ranks, eps)
         kd, kh, kw = conv.kernel_size
         stride, padding = conv.stride, conv.padding

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from qtt_hw.nn.dense import require_dense
 from qtt_hw.nn.window import Triple, flat_padding, same_padding, triple
 from qtt_hw.tt.ends import absorb_ends, kept_ends, layer_train
-from qtt_hw.tt.shapes import check_ranks, inner_ranks, warn_if_larger
+from qtt_hw.tt.shapes import check_ranks, check_tucker, inner_ranks, warn_if_larger
 from qtt_hw.tt.svd import full, norm, relative_error
 
 __all__ = ["TTConv2d", "TTConv3d", "TTConvNd"]
@@ -188,14 +188,22 @@ class TTConvNd(nn.Module):
         ranks: int | Sequence[int] | None = None,
         eps: float | None = None,
         tucker: tuple[int, int] | None = None,
+        redundant_ranks: bool = False,
     ) -> Self:
         """The tensor train of a convolution's kernel, by upper bounds on the ranks or by relative error.
 
         With `tucker`, ranks of the input and the output channels, it is the TT-Tucker decomposition, whose ranks may
         then be left out: the core keeps its full ones. An end that is part of the next core has all of its channels,
-        whatever bound was given, see `qtt_hw.tt.ends`. The error made is the result's `relative_error`.
+        whatever bound was given, see `qtt_hw.tt.ends`. The error made is the result's `relative_error`. Ranks above
+        those that are of use are refused, or with `redundant_ranks` taken for the greatest that are.
         """
         cls._require(conv)
+        if not redundant_ranks:
+            what = f"{cls.__name__} from {type(conv).__name__}({conv.in_channels}, {conv.out_channels})"
+            if ranks is not None:
+                check_ranks(ranks, (conv.in_channels, *conv.kernel_size, conv.out_channels), f"{what}: ranks")
+            if tucker is not None:
+                check_tucker(tucker, (conv.in_channels, conv.out_channels), f"{what}: tucker")
         return cls.from_train(conv, layer_train(cls.modes_of(conv), ranks, eps, tucker))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -130,10 +130,12 @@ class TTLinear(nn.Module):
         out_modes: Sequence[int],
         ranks: int | Sequence[int] | None = None,
         eps: float | None = None,
+        redundant_ranks: bool = False,
     ) -> TTLinear:
         """The TT-SVD of a linear layer's weight, by upper bounds on the ranks or by relative error.
 
-        The error made is the result's `relative_error`.
+        The error made is the result's `relative_error`. Ranks above those that are of use are refused, or with
+        `redundant_ranks` taken for the greatest that are.
         """
         require_dense(linear, "TTLinear", nn.Linear)
         if math.prod(in_modes) != linear.in_features or math.prod(out_modes) != linear.out_features:
@@ -145,6 +147,8 @@ class TTLinear(nn.Module):
         weight = linear.weight.detach().to("cpu", torch.float64).numpy().reshape(*out_modes, *in_modes)
         pairs = weight.transpose([axis for i in range(d) for axis in (d + i, i)])
         tensor = pairs.reshape([c * s for c, s in zip(in_modes, out_modes, strict=True)])
+        if d > 1 and ranks is not None and not redundant_ranks:
+            check_ranks(ranks, tensor.shape, f"TTLinear({list(in_modes)}, {list(out_modes)}): ranks")
         train = tt_svd(tensor, ranks, eps) if d > 1 else [tensor[None, :, None]]
         layer = cls(in_modes, out_modes, tuple(core.shape[2] for core in train[:-1]), bias=linear.bias is not None)
         with torch.no_grad():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from qtt_hw.nn.dense import require_dense
+from qtt_hw.tt.shapes import check_tucker
 from qtt_hw.tt.tucker import partial_tucker
 
 __all__ = ["TuckerConv"]
@@ -46,8 +47,13 @@ class TuckerConv(nn.Sequential):
     @classmethod
     @torch.no_grad()
     def from_dense(cls, conv: nn.Conv2d | nn.Conv3d, ranks: Sequence[int], weight: Tensor | None = None) -> TuckerConv:
-        """The decomposition of a convolution, or of another weight in its place; ranks are upper bounds."""
+        """The decomposition of a convolution, or of another weight in its place; ranks are upper bounds.
+
+        Ranks above the channels are refused.
+        """
         require_dense(conv, "TuckerConv", nn.Conv2d, nn.Conv3d)
+        channels = conv.in_channels, conv.out_channels
+        check_tucker(ranks, channels, f"TuckerConv{channels}: ranks")
         kernel = (conv.weight if weight is None else weight).detach().to("cpu", torch.float64)
         core, (out, inner) = partial_tucker(kernel.numpy(), (0, 1), ranks[::-1])
         layer = cls(conv, (core.shape[1], core.shape[0]))

@@ -20,7 +20,7 @@ from qtt_hw.training.network import replace_layer
 from qtt_hw.training.phase import Milestone
 from qtt_hw.training.sections import CompressSection
 from qtt_hw.tt.ends import layer_parameters
-from qtt_hw.tt.shapes import check_ranks
+from qtt_hw.tt.shapes import check_ranks, check_tucker
 
 __all__ = [
     "PenalisedByLC",
@@ -114,11 +114,7 @@ def under_compression(network: nn.Module, how: CompressSection, seed: int = 0) -
         _check_ranks(network.get_submodule(name), name, ranks)
     for name, tucker in how.tucker.items():
         made, taken = network.get_submodule(name).weight.shape[:2]  # type: ignore[union-attr, index]
-        if min(tucker) < 1 or tucker[0] > taken or tucker[1] > made:
-            raise ValueError(
-                f"compress: tucker ranks of {name!r} must be at least 1, and at most {taken} and {made}, "
-                f"got {list(tucker)}"
-            )
+        check_tucker(tucker, (taken, made), f"compress: tucker ranks of {name!r}")
     compressions = {name: _selection(name, how, seed + index) for index, name in enumerate(names)}
     selecting = [name for name, chosen in compressions.items() if isinstance(chosen, EVBMF | BayesOpt)]
     if how.pairs > how.epochs and selecting:

@@ -179,7 +179,7 @@ class RankSearch:
             layer = network.get_submodule(name)
             kind = train_kind(layer)
             assert kind is not None
-            replace_layer(network, name, kind.from_dense(layer, rank))  # type: ignore[arg-type]
+            replace_layer(network, name, kind.from_dense(layer, rank, redundant_ranks=True))  # type: ignore[arg-type]
         return channels_last(network)
 
     def tuned(self, network: nn.Module) -> float:

@@ -7,7 +7,7 @@ import numbers
 import warnings
 from collections.abc import Sequence
 
-__all__ = ["check_ranks", "full_ranks", "inner_ranks", "parameters", "warn_if_larger"]
+__all__ = ["check_ranks", "check_tucker", "full_ranks", "inner_ranks", "parameters", "warn_if_larger"]
 
 
 def full_ranks(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -67,6 +67,18 @@ def check_ranks(
         f"{what}: {given[place]} is above {bounds[place]}, the largest that is of use between modes {place} and "
         f"{place + 1} of {list(sizes)}; the largest of all are {list(bounds)}"
     )
+
+
+def check_tucker(ranks: Sequence[int], channels: tuple[int, int], what: str = "ranks") -> None:
+    """Refuse Tucker ranks of the input and the output channels that are not two, below 1 or above the channels.
+
+    Raises
+    ------
+    ValueError
+        One line with the largest ranks that are of use.
+    """
+    if len(ranks) != 2 or any(not 1 <= rank <= most for rank, most in zip(ranks, channels, strict=True)):
+        raise ValueError(f"{what} must be at least 1, and at most {channels[0]} and {channels[1]}, got {list(ranks)}")
 
 
 def warn_if_larger(count: int, dense: int, what: str) -> None:

@@ -102,7 +102,7 @@ def test_hooks_that_observe_are_left_out_and_kept(net: nn.Sequential) -> None:
     net[2].register_forward_pre_hook(lambda module, args, kwargs: (args, kwargs), with_kwargs=True)
     net[1].register_full_backward_hook(lambda module, given, put_out: None)
     net[3].register_full_backward_pre_hook(lambda module, given: None)
-    assert refused(net) == [] and len(observer.seen) == 14, "on one sample and on two"
+    assert refused(net) == [] and len(observer.seen) == 7 * 6, "on one sample, two, the example and extremes"
     assert [type(stage).__name__ for stage in prepare(net, EXAMPLE, input_format=IMAGE).stages] == [
         "ContractionStage"
     ] * 2
@@ -130,3 +130,41 @@ def test_hooks_of_every_module_are_seen_and_kept(net: nn.Sequential, everywhere:
     assert found[1][1].startswith("has a global forward hook, halve, that")
     assert list(torch_modules._global_forward_hooks.values())[1] is halve
     assert list(torch_modules._global_forward_pre_hooks.values()) == [put_in]
+
+
+def test_hooks_that_write_into_any_module_are_refused(net: nn.Sequential) -> None:
+    def recentre(module: nn.BatchNorm3d, args: tuple[Tensor]) -> None:
+        module.running_mean.copy_(args[0].mean((0, 2, 3, 4)))
+
+    def shift_child(module: nn.Sequential, args: tuple[Tensor]) -> None:
+        module[0].bias.data.copy_(args[0].mean().expand(2))
+
+    def train_child(module: nn.Sequential, args: tuple[Tensor]) -> None:
+        module[1].train()
+
+    def replace_child(module: nn.Sequential, args: tuple[Tensor]) -> None:
+        module[2][0] = nn.Identity()
+
+    net[1].register_forward_pre_hook(recentre)
+    for hook in (shift_child, train_child, replace_child):
+        net.register_forward_pre_hook(hook)
+    called = [reason.split(", ")[1].rpartition(".")[2] for _, reason in refused(net)]
+    assert [name for name, _ in refused(net)] == ["", "", "", "1"]
+    assert called == ["shift_child", "train_child", "replace_child", "recentre"]
+
+
+@pytest.mark.parametrize("value", [-1.0, 127 / 128, 0.0, 40.0])
+def test_hooks_that_act_on_extremes_or_the_example_alone_are_refused(net: nn.Sequential, value: float) -> None:
+    net[0].register_forward_pre_hook(lambda m, args: (args[0] * 2 + 1,) if (args[0] == value).all() else None)
+    rows = check(net, torch.full_like(EXAMPLE, 40.0), IMAGE)
+    assert [row.layer for row in rows if not row.supported] == ["0"]
+    with pytest.raises(ValueError, match=r"^0 \(Conv3d\) has a forward pre-hook"):
+        prepare(net, torch.full_like(EXAMPLE, 40.0), input_format=IMAGE)
+
+
+def test_hooks_that_end_the_run_on_some_values_observe(net: nn.Sequential) -> None:
+    def guard(module: nn.Module, args: tuple[Tensor]) -> None:
+        assert args[0].any(), "nothing but zeros"
+
+    net[0].register_forward_pre_hook(guard)
+    assert refused(net) == []

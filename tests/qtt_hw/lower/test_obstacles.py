@@ -16,7 +16,7 @@ from torch.nn.utils import parametrizations, parametrize, prune, remove_weight_n
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.check import check
 from qtt_hw.lower.prepare import prepare
-from qtt_hw.nn import TTConv3d
+from qtt_hw.nn import QTTConv3d, TTConv3d
 
 IMAGE = Format(8, True, 7)
 EXAMPLE = torch.zeros(1, 2, 2, 2, 2)
@@ -248,6 +248,35 @@ def shared(how: str) -> nn.Module:
 def test_shared_weights_are_refused_by_name(how: str, layer: str, start: str) -> None:
     found = dict(refused(shared(how)))
     assert found[layer].startswith(start) and "train apart" in found[layer]
+
+
+class Backwards(nn.Module):
+    """Calls its layers in another order than it defines them in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out, self.mid = nn.Conv3d(2, 2, 1), nn.Conv3d(2, 2, 1)
+        self.norm, self.train_out, self.train_in = nn.BatchNorm3d(2), *(QTTConv3d(2, 2, (2,), (2,), 1, 1) for _ in "ab")
+        self.fc = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm(self.mid(x)))
+        return self.fc(torch.flatten(self.train_out(self.train_in(F.relu(self.out(x)))), 1))
+
+
+def test_shared_weights_are_refused_in_whatever_order_they_are_called() -> None:
+    net = Backwards()
+    assert refused(net) == []
+    net.out.weight = net.mid.weight
+    net.train_in.cores[0] = net.train_out.cores[0]
+    text = ", which is not supported; a copy of it would train apart"
+    assert refused(net) == [
+        ("out", f"shares its weight with the weight of mid{text}"),
+        ("train_out", f"shares its cores.0 with the cores.0 of train_in{text}"),
+    ]
+    net = Backwards()
+    net.norm.weight = net.mid.bias
+    assert refused(net) == [("norm", f"shares its weight with the bias of mid{text}")]
 
 
 def test_cores_of_one_layer_that_are_one_tensor_are_refused() -> None:

@@ -88,7 +88,7 @@ def test_from_dense_keeps_within_eps_and_reports_its_error(seed: int, eps: float
 
 
 def test_from_dense_takes_ranks_as_bounds_but_for_absent_ends() -> None:
-    layer = TTConv3d.from_dense(nn.Conv3d(1, 8, 3), ranks=(4, 2, 3, 5))
+    layer = TTConv3d.from_dense(nn.Conv3d(1, 8, 3), ranks=(4, 2, 3, 5), redundant_ranks=True)
     assert layer.ranks == (1, 2, 3, 8) and layer.stages == ("d", "h", "w")
     assert 0.0 < layer.relative_error < 1.0
 
@@ -124,4 +124,4 @@ def test_ranks_of_no_use_are_refused_and_growth_is_told() -> None:
     with pytest.warns(UserWarning, match=rf"TTConv3d\(8, 12, ranks=\(8, 24, 36, 12\)\): 4672 {grown}"):
         TTConv3d(8, 12, 3, (8, 24, 36, 12))
     with pytest.warns(UserWarning, match=grown):
-        TTConv3d.from_dense(nn.Conv3d(8, 12, 3), ranks=9999)
+        TTConv3d.from_dense(nn.Conv3d(8, 12, 3), ranks=9999, redundant_ranks=True)

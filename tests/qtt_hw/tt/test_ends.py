@@ -19,7 +19,7 @@ RANKS = st.tuples(*(st.integers(1, 10) for _ in range(3)))
 def test_parameters_are_those_of_the_layer(sizes: tuple, ranks: tuple, seed: int) -> None:
     torch.manual_seed(seed)
     c, h, w, s = sizes
-    layer = TTConv2d.from_dense(nn.Conv2d(c, s, (h, w), bias=False), ranks)
+    layer = TTConv2d.from_dense(nn.Conv2d(c, s, (h, w), bias=False), ranks, redundant_ranks=True)
     # A random kernel has the greatest ranks that its shape allows, so the bounds are met.
     assert sum(core.numel() for core in layer.cores) == layer_parameters(sizes, layer.ranks)
     assert layer.ends == kept_ends(sizes, layer.ranks)
