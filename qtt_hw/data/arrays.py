@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtt_hw.data.axes import in_order, parse_axes, sample_axes, spelled
-from qtt_hw.data.labels import class_indices, class_names, names_in
+from qtt_hw.data.labels import are_numbers, class_indices, class_names, names_in, plain_array
 from qtt_hw.data.samples import Samples
 
 __all__ = ["Raw", "as_bytes", "from_mapping", "has_validation", "is_known"]
@@ -50,8 +50,10 @@ _KEY = re.compile(r"(?P<kind>x|y)(?:_(?P<part>[a-z]+))?|(?P<first>[a-z]+)_(?P<wh
 _PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 
 
-def _role(key: str) -> tuple[str, str] | None:
+def _role(key: object) -> tuple[str, str] | None:
     """(part, "x" or "y") of a key; None of one that is neither samples nor labels."""
+    if not isinstance(key, str):
+        return None
     match = _KEY.fullmatch(key.lower())
     if match is None:
         return None
@@ -60,7 +62,7 @@ def _role(key: str) -> tuple[str, str] | None:
     return None if part is None else (part, kind)
 
 
-def is_known(key: str) -> bool:
+def is_known(key: object) -> bool:
     """Whether a key is read."""
     return key in ("labels", "axes") or _role(key) is not None
 
@@ -72,7 +74,7 @@ def has_validation(keys: Iterable[str]) -> bool:
 
 def as_bytes(values: Any, where: str) -> NDArray[np.uint8]:
     """values as uint8 of the same shape: bool, integers 0 to 255, or floats that are whole numbers 0 to 255."""
-    array = np.asarray(values)
+    array = plain_array(values, where)
     if array.dtype == np.uint8:
         return array
     if array.dtype == bool:
@@ -94,6 +96,8 @@ def as_bytes(values: Any, where: str) -> NDArray[np.uint8]:
 
 def _samples_array(values: Any, where: str) -> NDArray[np.uint8]:
     x = as_bytes(values, where)
+    if x.ndim and not len(x):
+        raise ValueError(f"{where}: holds no samples; leave it out")
     if not 3 <= x.ndim <= 5 or 0 in x.shape:
         raise ValueError(
             f"{where}: shape {list(np.shape(values))}, expected [N, D, H, W, C], [N, D, H, W], [N, H, W], or what its "
@@ -154,6 +158,7 @@ def from_mapping(arrays: Mapping[str, Any], where: str, axes: str | None = None)
     keys = _keys(arrays, where)
     order = _given_axes(arrays, axes, where)
     names = class_names(arrays["labels"], f"{where}: labels") if "labels" in arrays else None
+    by_number = names is not None and are_numbers(arrays["labels"])
     key, label_key = keys["train"]
     x = _samples_array(arrays[key], f"{where}: {key}")
     remedy = f"say which by an array axes beside it, or behind the source: {where},axes={{axes}}"
@@ -161,8 +166,9 @@ def from_mapping(arrays: Mapping[str, Any], where: str, axes: str | None = None)
         order = "HWC"  # MedMNIST's
     order = sample_axes(x.shape[1:], order, f"{where}: {key}", remedy)
     if names is None:
-        names = names_in(arrays[label_key])
-    y = class_indices(arrays[label_key], len(x), names, f"{where}: {label_key}")
+        names = names_in(plain_array(arrays[label_key], f"{where}: {label_key}"))
+        _same_kind(arrays, keys, names is not None, where)
+    y = class_indices(arrays[label_key], len(x), names, f"{where}: {label_key}", by_number=by_number)
     names = names or tuple(str(index) for index in range(int(y.max()) + 1))
     parts = {"train": Samples(in_order(x, order), y)}
     for part, (key, label_key) in keys.items():
@@ -173,11 +179,11 @@ def from_mapping(arrays: Mapping[str, Any], where: str, axes: str | None = None)
             raise ValueError(
                 f"{where}: {key} has samples of {list(other.shape[1:])}, {keys['train'][0]} of {list(x.shape[1:])}"
             )
-        parts[part] = Samples(
-            in_order(other, order), class_indices(arrays[label_key], len(other), names, f"{where}: {label_key}")
-        )
+        label_where = f"{where}: {label_key}"
+        y = class_indices(arrays[label_key], len(other), names, label_where, by_number=by_number)
+        parts[part] = Samples(in_order(other, order), y)
     dtype = np.asarray(arrays[keys["train"][0]]).dtype
-    ignored = [key for key in arrays if not is_known(key)]
+    ignored = [str(key) for key in arrays if not is_known(key)]
     return Raw(
         parts["train"],
         parts.get("test"),
@@ -188,12 +194,25 @@ def from_mapping(arrays: Mapping[str, Any], where: str, axes: str | None = None)
     )
 
 
+def _same_kind(arrays: Mapping[str, Any], keys: dict[str, tuple[str, str]], named: bool, where: str) -> None:
+    """Refuse labels of one part that are names where those of another are numbers: nothing says which is which."""
+    for _, key in keys.values():
+        if (names_in(plain_array(arrays[key], f"{where}: {key}")) is not None) != named:
+            kinds = ("numbers", "names") if named else ("names", "numbers")
+            raise ValueError(
+                f"{where}: {key} holds {kinds[0]}, {keys['train'][1]} {kinds[1]}: use one of them, or name the classes "
+                "in labels"
+            )
+
+
 def _given_axes(arrays: Mapping[str, Any], option: str | None, where: str) -> str | None:
     """The axes that the option names, or the array `axes`, which must agree."""
     own = arrays.get("axes")
     if own is not None:
-        stored = np.asarray(own)
-        own = parse_axes(str(stored.item()) if stored.ndim == 0 else "".join(map(str, stored.tolist())), where)
+        stored = plain_array(own, f"{where}: axes")
+        given_as = stored.ravel().tolist()
+        text = "".join(part.decode("ascii", "replace") if isinstance(part, bytes) else str(part) for part in given_as)
+        own = parse_axes(text, where)
     if option is None:
         return own
     given = parse_axes(option, where)

@@ -33,6 +33,8 @@ class Collection:
         Every sample stands for its twelve rotations.
     read : str
         What the set's files hold, in a few words.
+    notes : tuple of str
+        What the user should know, such as folders that were passed over.
     """
 
     samples: Samples
@@ -43,6 +45,7 @@ class Collection:
     rotated: bool = False
     validation: NDArray[np.bool_] | None = None
     read: str = ""
+    notes: tuple[str, ...] = ()
 
     def split(self, validation: float | int, test: float | int, seed: int) -> tuple[Samples, Samples, Samples]:
         """(training, validation, test); shares are of what is held out where the set has no samples of its own."""

@@ -8,7 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["class_indices", "class_names", "names_in"]
+__all__ = ["are_numbers", "class_indices", "class_names", "names_in", "plain_array"]
+
+
+def plain_array(values: Any, where: str) -> NDArray:
+    """An array of whatever a user gives; raises ValueError that names the place of what makes none.
+
+    A mask says that values are not to be used, which no data set here can say.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise ValueError(f"{where}: is a masked array; leave the samples that are masked out, and give its .data")
+    try:
+        return np.asarray(values)
+    except Exception as error:  # of the user's own type, such as a tensor with a gradient or on another device
+        raise ValueError(f"{where}: makes no array: {' '.join(str(error).split())}") from None
 
 
 def _strings(values: NDArray) -> NDArray | None:
@@ -16,17 +29,15 @@ def _strings(values: NDArray) -> NDArray | None:
     if values.dtype.kind == "U":
         return values
     if values.dtype.kind == "S":
-        return np.char.decode(values, "utf-8", "replace")
+        return np.char.decode(values, "utf-8", "backslashreplace")  # so that other bytes are other names
     if values.dtype.kind == "O" and values.size and all(isinstance(value, str | bytes) for value in values.ravel()):
-        decoded = [
-            value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values.ravel().tolist()
-        ]
+        decoded = [v.decode("utf-8", "backslashreplace") if isinstance(v, bytes) else v for v in values.ravel().tolist()]
         return np.array(decoded).reshape(values.shape)
     return None
 
 
 def class_names(values: Any, where: str) -> tuple[str, ...]:
-    """Class names, by index, of strings, bytes or numbers.
+    """Class names, by index, of strings, bytes or numbers; names that are numbers are what labels hold.
 
     Raises
     ------
@@ -43,7 +54,14 @@ def class_names(values: Any, where: str) -> tuple[str, ...]:
         raise ValueError(f"{where}: names the class {twice!r} twice; expected one name a class")
     if len(names) < 2:
         raise ValueError(f"{where}: {len(names)} class, expected two or more")
+    if any(not name.strip() or not name.isprintable() for name in names):
+        raise ValueError(f"{where}: a class's name is empty, or holds what cannot be printed")
     return names
+
+
+def are_numbers(values: Any) -> bool:
+    """Whether names of classes are numbers: then integer labels are these, not indices."""
+    return np.asarray(values).dtype.kind in "iu"
 
 
 def names_in(labels: Any) -> tuple[str, ...] | None:
@@ -52,7 +70,9 @@ def names_in(labels: Any) -> tuple[str, ...] | None:
     return None if strings is None else tuple(sorted(set(strings.ravel().tolist())))
 
 
-def class_indices(values: Any, count: int, names: Sequence[str] | None, where: str) -> NDArray[np.int64]:
+def class_indices(
+    values: Any, count: int, names: Sequence[str] | None, where: str, *, by_number: bool = False
+) -> NDArray[np.int64]:
     """Class indices int64 [N] of labels [N] or [N, 1]: integers from 0, bools, or class names.
 
     Parameters
@@ -65,13 +85,15 @@ def class_indices(values: Any, count: int, names: Sequence[str] | None, where: s
         alphabetical order.
     where : str
         For messages.
+    by_number : bool
+        The names are numbers, and integers stand for the class of that name.
 
     Raises
     ------
     ValueError
         When the labels are of another type or shape, are not as many as the samples, or are none of the classes.
     """
-    y = np.asarray(values)
+    y = plain_array(values, where)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim == 2:
@@ -84,6 +106,8 @@ def class_indices(values: Any, count: int, names: Sequence[str] | None, where: s
         raise ValueError(f"{where}: {len(y)} labels for {count} samples")
     if not count:
         raise ValueError(f"{where}: holds no labels")
+    if by_number and y.dtype.kind in "iu":
+        y = y.astype(str)
     strings = _strings(y)
     if strings is not None:
         known = {name: index for index, name in enumerate(names or sorted(set(strings.tolist())))}

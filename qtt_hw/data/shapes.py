@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,20 +33,20 @@ _PARTS = {"train": ("train",), "validation": VALIDATION, "test": ("test",)}
 
 def has_meshes(folder: Path) -> bool:
     """Whether the folder is laid out as CLASS/train/*.off."""
-    return any(folder.glob("*/train/*.off"))
+    return any(path.suffix.lower() == ".off" for path in folder.glob("*/train/*"))
 
 
 def has_mats(folder: Path) -> bool:
     """Whether the folder is laid out as CLASS/30/train/*.mat."""
-    return any(folder.glob(f"*/{MAT_EDGE}/train/*.mat"))
+    return any(path.suffix.lower() == ".mat" for path in folder.glob(f"*/{MAT_EDGE}/train/*"))
 
 
 def _list(folder: Path, inner: str, suffix: str) -> tuple[list[_Entry], tuple[str, ...]]:
     """Files of CLASS/inner/train, val and test, by class and name, and the classes that have training files."""
 
     def files(label: str, part: str) -> list[Path]:
-        found = [path for name in _PARTS[part] for path in (folder / label / inner / name).glob(f"*{suffix}")]
-        return sorted(path for path in found if not path.name.startswith("."))
+        found = [path for name in _PARTS[part] for path in (folder / label / inner / name).glob("*")]
+        return sorted(path for path in found if path.suffix.lower() == suffix and not path.name.startswith("."))
 
     folders = sorted(child.name for child in folder.iterdir() if child.is_dir())
     labels = tuple(name for name in folders if files(name, "train"))
@@ -56,6 +57,22 @@ def _list(folder: Path, inner: str, suffix: str) -> tuple[list[_Entry], tuple[st
         (path, index, part) for index, name in enumerate(labels) for part in _PARTS for path in files(name, part)
     ]
     return entries, labels
+
+
+def _passed_over(folder: Path, inner: str, suffix: str, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """What stands in the folder and is not read, in words: classes without files, and folders that are no part."""
+    known = {name for names in _PARTS.values() for name in names}
+    passed = []
+    for child in sorted(folder.iterdir()):
+        if not child.is_dir() or child.name.startswith("."):
+            continue
+        if child.name not in labels:
+            passed.append(f"{child.name}/ (no train/*{suffix})")
+            continue
+        within = child / inner
+        odd = (p for p in within.iterdir() if p.is_dir() and p.name not in known and not p.name.startswith("."))
+        passed += sorted(f"{path.relative_to(folder).as_posix()}/" for path in odd)
+    return (f"not read: {', '.join(passed)}",) if passed else ()
 
 
 def load_meshes(folder: Path, options: MeshOptions) -> Collection:
@@ -92,7 +109,8 @@ def load_meshes(folder: Path, options: MeshOptions) -> Collection:
     rows = [entries[row] for row in prepared.kept]
     groups = [path.relative_to(folder).as_posix() for path, _, _ in rows]
     read = f"{len(rows)} meshes as voxels [{options.edge}, {options.edge}, {options.edge}] of their x, y, z"
-    return _collection(prepared.rows, rows, groups, labels, options.rotations, read)
+    found = _collection(prepared.rows, rows, groups, labels, options.rotations, read)
+    return replace(found, notes=_passed_over(folder, "", ".off", labels))
 
 
 def read_mat(path: Path) -> NDArray[np.uint8]:
@@ -166,7 +184,8 @@ def load_mats(folder: Path, options: MatOptions) -> Collection:
     rows = [chosen[row] for row in prepared.kept]
     groups = [_object(path.relative_to(folder)) for path, _, _ in rows]
     read = f"{len(rows)} .mat volumes [{MAT_EDGE}, {MAT_EDGE}, {MAT_EDGE}] as D, H, W"
-    return _collection(prepared.rows, rows, groups, labels, options.rotations if common == 1 else 1, read)
+    found = _collection(prepared.rows, rows, groups, labels, options.rotations if common == 1 else 1, read)
+    return replace(found, notes=_passed_over(folder, str(MAT_EDGE), ".mat", labels))
 
 
 def _object(path: Path) -> str:

@@ -110,8 +110,7 @@ def load(
             raise ValueError(f"all its samples are of one class, {found.labels[0]}: there is nothing to tell apart")
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
-    notes = found.notes if isinstance(found, Raw) else ()
-    return Splits(*parts, found.labels, name, found.read, held_out, notes, validation)
+    return Splits(*parts, found.labels, name, found.read, held_out, found.notes, validation)
 
 
 def _split(raw: Raw, validation: float | int, test: float | int, seed: int) -> tuple[Samples, Samples, Samples]:
@@ -238,6 +237,8 @@ def _from_object(file: Path, attribute: str, axes: str | None) -> Raw:
     """Samples of a user's class or function: (x, y), (x, y, x_test, y_test), a mapping, or an object with x and y."""
     where = f"{file}:{attribute}"
     make = load_name(file, attribute)
+    if isinstance(make, Mapping):
+        return from_mapping(make, where, axes)
     if not callable(make):
         raise ValueError(f"{where}: {file} has no class or function {attribute}")
     with running(file, attribute):
@@ -251,6 +252,10 @@ def _from_object(file: Path, attribute: str, axes: str | None) -> Raw:
         raise ValueError(f"{where}: must be callable without arguments, it asks for {', '.join(required)}")
     with running(file, attribute):
         made: Any = make()
+        if isinstance(made, tuple) and hasattr(made, "_asdict"):
+            made = made._asdict()  # its names say more than its order
+        if isinstance(made, list):
+            made = tuple(made)
         if not isinstance(made, tuple | Mapping):
             known = [name for name in dir(made) if is_known(name)]
             made = {name: value for name in known if (value := getattr(made, name)) is not None}
