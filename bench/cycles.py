@@ -91,7 +91,7 @@ def measure(specs: Sequence[Spec], in_lanes: int, classes: int) -> dict[str, Any
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.cycles", description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("--device", default="ecp5-85f")
     parser.add_argument("--fps", type=float)

@@ -67,7 +67,7 @@ def measure(source: str, given: tuple[int, int, int, int] | None, batch: int, st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.float_step", description=__doc__.splitlines()[0])
     parser.add_argument("model", help="zoo name or file.py:Net")
     parser.add_argument("--input", metavar="C,D,H,W")
     parser.add_argument("--batch", type=int, default=128)

@@ -103,7 +103,7 @@ def proven(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.fullsize", description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path)
     parser.add_argument("--data", required=True)
     parser.add_argument("--device", default="ecp5-85f")

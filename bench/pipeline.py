@@ -69,7 +69,7 @@ def measure(path: Path, samples: int, target: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.pipeline", description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--device", default="ecp5-85f")

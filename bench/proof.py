@@ -110,7 +110,7 @@ def proven(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.proof", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", type=Path, help="model.qtt")
     parser.add_argument("--data", required=True)
     parser.add_argument("--device", default="ecp5-85f")

@@ -104,7 +104,7 @@ def plot(row: dict[str, Any], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.ranks", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run of a dense network")
     parser.add_argument("--data", required=True)
     parser.add_argument("--device", default="ecp5-25f")

@@ -283,11 +283,13 @@ def _compressed_accuracy(trained: TrainResult, dense: float) -> float:
 
 
 def _write_front(folder: Path, points: Sequence[Point], dense: float, device: str) -> None:
-    """The front as JSON and as a plot."""
-    from matplotlib.figure import Figure  # not pyplot, whose settings are the caller's
-
+    """The front as JSON and, where matplotlib is installed, as a plot."""
     rows = {"device": device, "dense_accuracy": dense, "points": [asdict(point) for point in points]}
     write_file(folder / "front.json", json.dumps(rows, indent=1) + "\n")
+    try:
+        from matplotlib.figure import Figure  # not pyplot, whose settings are the caller's
+    except ImportError:
+        return
     shown = [(point.cycles, 100 * point.accuracy) for point in points if point.cycles is not None]
     figure = Figure(figsize=(6, 4))
     axes = figure.subplots()

@@ -143,7 +143,8 @@ _SIMULATORS = (
 BUILD = Kind("build", "a BUILD folder", _SIMULATORS, ("bitstream",), _build)
 NETLIST = Kind("netlist", "a netlist's folder", _SIMULATORS, before=_netlist)
 PREPARED = Kind("prepared", "prepared data", before=_prepared)
-RUN = Kind("run", "a training run", before=_run)
+_RUN = ("run.json", "log.jsonl", "result.json", "curves.png", "*.safetensors")
+RUN = Kind("run", "a training run", _RUN, before=_run)
 COMPRESSION = Kind("compression", "a compression", before=_compression)
 DEMONSTRATION = Kind("demonstration", "a demonstration", before=_demonstration)
 _KINDS = {kind.name: kind for kind in (NETLIST, BUILD, BITSTREAM, RUN, COMPRESSION, DEMONSTRATION, PREPARED)}

@@ -70,7 +70,10 @@ def train(
     accelerator: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     json: Json = False,
 ) -> None:
-    """Train with quantisation in the loop, as a configuration describes; resumes where it was cut off."""
+    """Train with quantisation in the loop, as a configuration describes; resumes where it was cut off.
+
+    At the end RUN/curves.png shows loss, accuracy and learning rate by epoch, where matplotlib is installed.
+    """
     from qtt_hw.training import load_config
     from qtt_hw.training import train as run
     from qtt_hw.training.environment import keep_freed_memory
@@ -128,7 +131,10 @@ def compress(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make a dense network small enough for a device: ranks by the planner, learning-compression, integers, a plan."""
+    """Make a dense network small enough for a device: ranks by the planner, learning-compression, integers, a plan.
+
+    Each of its trainings is a folder in OUT with a curves.png, as qtt train draws it.
+    """
     from qtt_hw.compression import compress as run
     from qtt_hw.compression import configuration
     from qtt_hw.training.environment import keep_freed_memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from qtt_hw.training.batches import Batches, derived_seed
 from qtt_hw.training.compressed import PenalisedByLC, described, network_of, rebuilt, under_compression
 from qtt_hw.training.compressed import milestones as c_steps
 from qtt_hw.training.config import Config, load_config
+from qtt_hw.training.curves import plot_curves
 from qtt_hw.training.description import run_description, without_paths
 from qtt_hw.training.distill import Loss
 from qtt_hw.training.environment import reproducible
@@ -50,6 +52,8 @@ def train(
     progress: Progress | bool = True,
 ) -> TrainResult:
     """Train what a configuration describes into the folder `out`, or go on from where that folder stands.
+
+    The folder gets its training curves, `curves.png`, where matplotlib is installed.
 
     Interrupted at any moment and started again, it ends with the same weights, bit for bit, on the same machine. The
     calling process is left as it was; so its allocator is not told to keep memory, as the command line tells its own
@@ -188,6 +192,10 @@ class _Run:
             versions=versions(),
             config=config.model_dump(mode="json"),
         )
+        if self.processes.first and store.log_size():
+            # Without matplotlib nothing is drawn, nor is a log that somebody changed; the run has ended all the same.
+            with contextlib.suppress(ImportError, ValueError):
+                plot_curves(store.folder)
         store.write_result(result.model_dump_json(indent=1) + "\n")
         return result
 

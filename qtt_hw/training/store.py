@@ -16,6 +16,7 @@ from qtt_hw.errors import named
 from qtt_hw.files import append_lines, write_file
 from qtt_hw.folders import RUN, claim
 from qtt_hw.locks import locked
+from qtt_hw.reading import parse_json
 from qtt_hw.training.checkpoint import load_tensors, parse_tensors, save_tensors
 from qtt_hw.training.config import config_from
 from qtt_hw.training.processes import ALONE, Processes
@@ -34,6 +35,7 @@ class RunStore:
     checkpoint.safetensors   where training stands
     log.jsonl            one JSON object per epoch
     PHASE.safetensors    the model of a phase, by the phase's name
+    curves.png           the log as a plot, at the end, where matplotlib is installed
     result.json          written at the end
 
     Of several processes that train together only the first reads and writes; the others are told. Others are kept out
@@ -50,6 +52,10 @@ class RunStore:
     @property
     def log(self) -> Path:
         return self.folder / "log.jsonl"
+
+    @property
+    def curves(self) -> Path:
+        return self.folder / "curves.png"
 
     @property
     def result(self) -> Path:
@@ -141,6 +147,12 @@ class RunStore:
         if not self.processes.first:
             return
         append_lines(self.log, json.dumps(row))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The whole lines of the log, in their order; none where there is no log."""
+        content = self.log.read_bytes() if self.log.exists() else b""
+        with named(self.log):
+            return [parse_json(line.decode()) for line in content.split(b"\n")[:-1]]
 
     def log_size(self) -> int:
         return self.log.stat().st_size if self.log.exists() else 0

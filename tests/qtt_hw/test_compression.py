@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from qtt_hw import compression
 from qtt_hw.cli import main
 from qtt_hw.compression import CompressResult, _compressing, compress, configuration
 from qtt_hw.folders import COMPRESSION, MARKER, RUN, claim
@@ -200,3 +202,9 @@ def test_refusals(source: Path, tmp_path: Path) -> None:
         MARKER,
         MARKER,
     ]
+
+
+def test_without_matplotlib_a_front_is_written_and_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    compression._write_front(tmp_path, (), 0.9, "ecp5-25f")
+    assert [path.name for path in tmp_path.iterdir()] == ["front.json"]
