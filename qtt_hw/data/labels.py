@@ -31,7 +31,8 @@ def _strings(values: NDArray) -> NDArray | None:
     if values.dtype.kind == "S":
         return np.char.decode(values, "utf-8", "backslashreplace")  # so that other bytes are other names
     if values.dtype.kind == "O" and values.size and all(isinstance(value, str | bytes) for value in values.ravel()):
-        decoded = [v.decode("utf-8", "backslashreplace") if isinstance(v, bytes) else v for v in values.ravel().tolist()]
+        given = values.ravel().tolist()
+        decoded = [v.decode("utf-8", "backslashreplace") if isinstance(v, bytes) else v for v in given]
         return np.array(decoded).reshape(values.shape)
     return None
 
