@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +18,56 @@ from qtt_hw.data.prepare import Unusable
 __all__ = ["choose_frames", "count_frames", "random_start", "read_frames", "resize"]
 
 
+@contextmanager
+def _complaints(av: Any) -> Iterator[Callable[[], str | None]]:
+    """What the demuxer and the decoder say of damage that they conceal: the first of it, of any of their threads."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture(local=False) as said:
+            yield lambda: next(
+                (text.split("\n")[0].strip() for grade, _, text in said if grade <= av.logging.ERROR), None
+            )
+    finally:
+        av.logging.set_level(level)
+
+
 def _decode(path: Path) -> Iterator[Any]:
-    """The frames of the file's first video stream, in the order shown."""
+    """The frames of the file's first video stream, in the order shown.
+
+    Damage is noticed by what libav says of it, by frames that are fewer than an MP4 states, and by a Matroska file of
+    one stream that ends before its stated duration. Not noticed are zeroed bytes that a VP8 frame decodes as something
+    else, and the end of an MPEG program stream, which states no length.
+    """
     av = require("av", "reading videos")
     try:
-        with av.open(str(path)) as container:
+        with _complaints(av) as complaint, av.open(str(path)) as container:
             if not container.streams.video:
                 raise Unusable(f"{path}: holds no video stream")
             stream, stated = container.streams.video[0], container.streams.video[0].frames
             # The demuxer and the decoder conceal damage, and mark what they did it to.
             frames = skipped = 0
+            last = 0.0
             for packet in container.demux(stream):
                 skipped += packet.is_discard
                 for frame in packet.decode():
-                    if packet.is_corrupt or frame.is_corrupt:
-                        raise Unusable(f"{path}: a damaged video: frame {frames} cannot be decoded whole")
+                    if packet.is_corrupt or frame.is_corrupt or complaint() is not None:
+                        said = f": {complaint()}" if complaint() is not None else ""
+                        raise Unusable(f"{path}: a damaged video: frame {frames} cannot be decoded whole{said}")
+                    last = frame.time if frame.time is not None else last
                     yield frame
                     frames += 1
                 if packet.is_corrupt:
                     raise Unusable(f"{path}: a damaged video: what follows frame {frames - 1} is not whole")
+            if (said := complaint()) is not None:
+                raise Unusable(f"{path}: a damaged video: what follows frame {frames - 1} is not whole: {said}")
+            alone = "matroska" in container.format.name and len(container.streams) == 1 and container.duration
+            if alone and stream.average_rate and frames:
+                ends, step = container.duration / av.time_base, 1 / float(stream.average_rate)
+                if last + 1.75 * step < ends:
+                    raise Unusable(
+                        f"{path}: a damaged video: its frames end at {last + step:.2f} s of the {ends:.2f} s stated"
+                    )
             # What other containers state is no count of frames: that of AVI counts those that stand for a repetition.
             stated -= skipped
             if "mp4" in container.format.name and frames < stated:

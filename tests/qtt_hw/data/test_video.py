@@ -130,7 +130,7 @@ def test_a_damaged_frame_is_named(tmp_path: Path) -> None:
     middle = content.find(b"00dc", len(content) // 2) + 200
     content[middle : middle + 400] = bytes(400)
     path.write_bytes(content)
-    with pytest.raises(Unusable, match=rf"^{path}: a damaged video: frame \d+ cannot be decoded whole$"):
+    with pytest.raises(Unusable, match=rf"^{path}: a damaged video: frame \d+ cannot be decoded whole: "):
         count_frames(path)
 
 
@@ -163,3 +163,36 @@ def test_an_avi_without_a_size_is_read(tmp_path: Path) -> None:
     content[4:8] = bytes(4)
     path.write_bytes(content)
     assert count_frames(path) == 5
+
+
+def _encoded(path: Path, codec: str) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 48, 64, 3), dtype=np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for image in pixels:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("mkv", "mpeg4"), ("webm", "libvpx"), ("avi", "mjpeg"), ("avi", "mpeg4")]
+)
+@pytest.mark.parametrize("damage", ["cut to half", "cut to 99 %", "removed", "overwritten"])
+def test_damage_is_noticed_in_every_container(tmp_path: Path, suffix: str, codec: str, damage: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    data = _encoded(path, codec)
+    assert count_frames(path) == 30
+    half = len(data) // 2
+    path.write_bytes(
+        {
+            "cut to half": data[:half],
+            "cut to 99 %": data[: len(data) * 99 // 100],
+            "removed": data[:half] + data[half + 3000 :],
+            "overwritten": data[:half] + b"\xff" * 5000 + data[half + 5000 :],
+        }[damage]
+    )
+    with pytest.raises(Unusable, match=rf"^{path}: (a damaged|not a readable) video"):
+        count_frames(path)
+    assert av.logging.get_level() is None
