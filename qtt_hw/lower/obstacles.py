@@ -20,6 +20,10 @@ __all__ = ["Shared", "obstacles", "shared_tensors"]
 
 def obstacles(model: nn.Module) -> Iterator[tuple[str, str, str]]:
     """(qualified name, type, why) of the outermost modules that tracing would take for something else."""
+    circle = _circle(model)
+    if circle is not None:
+        yield circle
+        return
     found: list[str] = []
     for name, module in model.named_modules():
         if any(name.startswith(f"{outer}." if outer else "") for outer in found):
@@ -28,6 +32,20 @@ def obstacles(model: nn.Module) -> Iterator[tuple[str, str, str]]:
         if reason is not None:
             found.append(name)
             yield name, type(module).__name__, reason
+
+
+def _circle(model: nn.Module) -> tuple[str, str, str] | None:
+    """(qualified name, type, why) of a module that holds one that it is part of, if there is one."""
+    modules = dict(model.named_modules())
+    for name, module in modules.items():
+        outer = {"": model} | {name[:i]: modules[name[:i]] for i, c in enumerate(f"{name}.") if c == "." and i}
+        for child, held in module.named_children():
+            around = next((n for n, each in outer.items() if each is held), None)
+            if around is not None:
+                whole = f"{around} ({type(held).__name__})" if around else "the whole model"
+                reason = f"holds {whole} as its {child}, which it is part of; keep that elsewhere than in a module"
+                return name, type(module).__name__, reason
+    return None
 
 
 def _obstacle(module: nn.Module, root: bool) -> str | None:

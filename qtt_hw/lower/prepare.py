@@ -21,7 +21,7 @@ from qtt_hw.lower.integer import exact_arithmetic, full_precision, input_integer
 from qtt_hw.lower.kinds.add import AddStage
 from qtt_hw.lower.kinds.contraction import ContractionStage
 from qtt_hw.lower.stage import Stage, Stream
-from qtt_hw.lower.walk import walk
+from qtt_hw.lower.walk import require_format, walk
 from qtt_hw.nn.planar import with_depth
 from qtt_hw.quant import BatchNorm, PowerOfTwoQuantizer, QuantConfig
 from qtt_hw.quant.incremental import IncrementalQuantizer
@@ -311,6 +311,8 @@ class PreparedModel(nn.Module):
     def _checked(self, x: Tensor) -> Tensor:
         """The inputs with a depth axis; raises ValueError where the shape is not the model's."""
         d, h, w, c = self.input.shape
+        if not isinstance(x, Tensor):
+            raise ValueError(f"inputs are tensors [N, {c}, {d}, {h}, {w}], got a {type(x).__name__}")
         x = with_depth(x)
         if x.ndim != 5 or tuple(x.shape[1:]) != (c, d, h, w):
             raise ValueError(f"input of shape {list(x.shape)} given, the model takes [N, {c}, {d}, {h}, {w}]")
@@ -318,7 +320,9 @@ class PreparedModel(nn.Module):
 
     def _batches(self, batches: Iterable[Any]) -> list[Tensor]:
         """The inputs of batches that may carry labels."""
-        found = [self._checked(batch[0] if isinstance(batch, tuple | list) else batch) for batch in batches]
+        if not isinstance(batches, Iterable):
+            raise ValueError(f"batches of inputs are needed, as a list or a DataLoader, got a {type(batches).__name__}")
+        found = [self._checked(batch[0] if isinstance(batch, tuple | list) and batch else batch) for batch in batches]
         if not found:
             raise ValueError("at least one batch of inputs is needed")
         return found
@@ -356,6 +360,9 @@ def prepare(
         On the first layer that cannot be lowered, with its name and what there is instead.
     """
     config = QuantConfig() if config is None else config
+    require_format(input_format)
+    if not isinstance(config, QuantConfig):
+        raise ValueError(f"the configuration must be a qtt_hw.QuantConfig, got a {type(config).__name__}")
 
     def refuse(name: str, kind: str, reason: str | None) -> None:
         if reason is not None:

@@ -17,11 +17,11 @@ from qtt_hw.lower.kinds.flatten import flatten_stream
 from qtt_hw.lower.layers import FUNCTIONS, JOINS, MADE_OF, is_layer, lower_layer
 from qtt_hw.lower.lowering import Lowering
 from qtt_hw.lower.obstacles import Shared, obstacles, shared_tensors
-from qtt_hw.lower.trace import Traced, evaluated, trace, undisturbed
+from qtt_hw.lower.trace import FAILURES, Traced, evaluated, trace, undisturbed
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.planar import is_planar, with_depth, without_depth
 
-__all__ = ["Visit", "walk"]
+__all__ = ["Visit", "require_format", "walk"]
 
 #: Called with a layer's qualified name, its type, and why it cannot be lowered (None when it can).
 Visit = Callable[[str, str, str | None], None]
@@ -219,6 +219,15 @@ class _Walk:
             )
 
 
+def require_format(fmt: object) -> None:
+    """Raise ValueError unless an input format is one."""
+    if not isinstance(fmt, Format):
+        raise ValueError(
+            f"the input format must be a qtt_hw.fixedpoint.Format, as Format(8, True, 7) for images, got a "
+            f"{type(fmt).__name__}"
+        )
+
+
 def walk(
     model: nn.Module,
     example: Tensor,
@@ -319,7 +328,7 @@ def _compare(model: nn.Module, lowering: Lowering, x: Tensor, planar: bool, visi
                 return
         if difference <= float((expected - outputs(dtype, x * (1 + MOVED))).abs().max()):
             return
-    except Exception as error:  # of the user's forward
+    except FAILURES as error:  # of the user's forward
         visit("", "model", f"does not run in {dtype}, to be compared with its layers: {' '.join(str(error).split())}")
         return
     visit(

@@ -335,3 +335,15 @@ def test_results_that_a_module_remembers_are_no_obstacle() -> None:
     net = Remembers()
     net(EXAMPLE)
     assert net.last.grad_fn is not None and refused(net) == []
+
+
+def test_a_module_that_holds_what_it_is_part_of_is_refused() -> None:
+    net = network(nn.Sequential(nn.Conv3d(2, 2, 1)))
+    net[1].parent = net
+    reason = "holds {} as its {}, which it is part of; keep that elsewhere than in a module"
+    assert refused(net) == [("1", reason.format("the whole model", "parent"))]
+    del net[1].parent
+    net[1][0].around = net[1]
+    assert refused(net) == [("1.0", reason.format("1 (Sequential)", "around"))]
+    del net[1][0].around
+    assert refused(net) == []

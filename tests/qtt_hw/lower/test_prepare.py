@@ -268,6 +268,14 @@ def test_batches_may_carry_labels_and_must_not_be_missing() -> None:
     assert torch.equal(one.eval()(x), two.eval()(x))
     with pytest.raises(ValueError, match="at least one batch"):
         one.calibrate([])
+    takes = r"^inputs are tensors \[N, 1, 8, 8, 8\], got a "
+    for batch, kind in (({"x": x}, "dict"), (x.numpy(), "ndarray"), ((), "tuple"), (None, "NoneType")):
+        with pytest.raises(ValueError, match=takes + kind):
+            one.calibrate([batch])
+        with pytest.raises(ValueError, match=takes + kind):
+            two.eval()(batch)
+    with pytest.raises(ValueError, match="^batches of inputs are needed, as a list or a DataLoader, got a NoneType$"):
+        one.calibrate(None)  # type: ignore[arg-type]
 
 
 def test_evaluation_does_not_depend_on_the_batch() -> None:
@@ -294,6 +302,17 @@ def test_freezing_needs_the_models_own_input() -> None:
         freeze(model, input_spec((8, 8, 8, 1), block=2), name="net")
     with pytest.raises(ValueError, match="2 labels for 3 logits"):
         freeze(model, input_spec((8, 8, 8, 1)), ("a", "b"))
+    for labels in (None, "abc", (1, 2, 3)):
+        with pytest.raises(ValueError, match=r"^net: labels are a sequence of class names, \(\) for none, got "):
+            freeze(model, input_spec((8, 8, 8, 1)), labels, "net")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="^net: label 'b' is given to two classes$"):
+        freeze(model, input_spec((8, 8, 8, 1)), ("a", "b", "b"), "net")
+    with pytest.raises(
+        ValueError, match="^net: what is frozen is a prepared model, got a Sequential; prepare it first$"
+    ):
+        freeze(network(), input_spec((8, 8, 8, 1)), (), "net")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="^net: how samples become inputs is said by an InputSpec, got a NoneType$"):
+        freeze(model, None, (), "net")  # type: ignore[arg-type]
     graph = freeze(model, input_spec((8, 8, 8, 1)), ("a", "b", "c"), "net")
     assert (graph.name, graph.labels) == ("net", ("a", "b", "c"))
     assert [node.source for node in graph.nodes if node.name.startswith("1.conv")] == ["1.conv"] * 5

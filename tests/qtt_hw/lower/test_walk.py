@@ -247,3 +247,29 @@ def test_what_is_no_model_or_example_is_refused_in_one_line(model, example, text
         prepare(model, example)
     (row,) = check(model, example)
     assert not row.supported and "\n" not in row.instead
+
+
+@pytest.mark.parametrize("ends", [0, 1, 2])  # in the first run, in the trace, in the comparison
+def test_a_forward_that_ends_the_program_is_refused_in_one_line(ends: int) -> None:
+    runs = []
+
+    def ended(net: nn.Module, x: Tensor) -> Tensor:
+        runs.append(x)
+        if len(runs) > ends:
+            raise SystemExit(0)
+        return x
+
+    rows = check(Net(ended), torch.zeros(1, 1, 2, 2, 2), IMAGE)
+    assert not rows[-1].supported and rows[-1].instead.endswith("SystemExit: 0" if ends < 2 else "with its layers: 0")
+    assert len(runs) == ends + 1
+
+
+def test_what_is_no_input_format_or_configuration_is_refused_in_one_line() -> None:
+    net, example = nn.Conv3d(1, 3, 2), torch.zeros(1, 1, 2, 2, 2)
+    for call in (check, lambda net, example, fmt: prepare(net, example, None, fmt)):
+        with pytest.raises(
+            ValueError, match=r"^the input format must be a qtt_hw.fixedpoint.Format, .* got a NoneType$"
+        ):
+            call(net, example, None)
+    with pytest.raises(ValueError, match="^the configuration must be a qtt_hw.QuantConfig, got a dict$"):
+        prepare(net, example, {"weight_bits": 4}, IMAGE)  # type: ignore[arg-type]
