@@ -69,6 +69,12 @@ def _obstacle(module: nn.Module, root: bool) -> str | None:
     for parameter in module.parameters(recurse=False):
         if parameter.dtype != torch.float32:
             return f"has parameters of {parameter.dtype}; convert the model by .float()"
+    for name, parameter in module.named_parameters(recurse=False):
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+            return (
+                f"has a hook on the gradient of its {name}, which would be trained without it; remove it, and register "
+                "one on the prepared model's own parameter"
+            )
     return _replaced(module, root)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
-from qtt_hw.errors import CalibrationWarning
+from qtt_hw.errors import CalibrationWarning, DropoutWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge
 from qtt_hw.lower.calibrate import balance, calibrate_stages
@@ -34,7 +35,7 @@ CHUNK = 32
 #: Values of the largest stage's output that are held at a time; fewer samples go together where they are more.
 STREAM_VALUES = 1 << 26
 
-#: Fewer samples than these give a batch norm statistics that cost accuracy.
+#: Fewer samples than these give scales, and statistics of batch norm, that cost accuracy.
 FEW_SAMPLES = 64
 
 VOXELS = Format(bits=1, signed=False, frac=0)
@@ -109,12 +110,12 @@ class PreparedModel(nn.Module):
         Warns
         -----
         CalibrationWarning
-            When statistics are taken from few samples, or all weights of a layer round to 0.
+            When scales or statistics are taken from few samples, or all weights of a layer round to 0.
         """
         if self.scales_frozen or self.statistics_frozen:
             raise ValueError("calibrate comes before freeze_scales and freeze_statistics")
         given = self._batches(batches)
-        self._warn_of_few(given, "calibrate", estimate_statistics)
+        self._warn_of_few(given, "calibrate", estimate_statistics, scales=True)
         balance(self.stage_list, self.gauges)
         if self.floating:
             for stage in self.contractions:
@@ -132,11 +133,16 @@ class PreparedModel(nn.Module):
     def _norms(self) -> list[BatchNorm]:
         return [module for module in self.modules() if isinstance(module, BatchNorm)]
 
-    def _warn_of_few(self, batches: Sequence[Tensor], what: str, every: bool) -> None:
+    def _warn_of_few(self, batches: Sequence[Tensor], what: str, every: bool, scales: bool) -> None:
         samples = sum(len(batch) for batch in batches)
-        if samples < FEW_SAMPLES and any(every or not norm.has_statistics for norm in self._norms):
+        taken = []
+        if scales and not self.floating:
+            taken.append("scales")
+        if any(every or not norm.has_statistics for norm in self._norms):
+            taken.append("batch norm's statistics")
+        if samples < FEW_SAMPLES and taken:
             warnings.warn(
-                f"{what}: batch norm's statistics are taken from {samples} samples; give {FEW_SAMPLES} or more",
+                f"{what}: {' and '.join(taken)} are taken from {samples} samples; give {FEW_SAMPLES} or more",
                 CalibrationWarning,
                 stacklevel=3,
             )
@@ -195,7 +201,7 @@ class PreparedModel(nn.Module):
             raise ValueError("freeze_scales, which quantises the weights left, comes before freeze_statistics")
         if batches is not None:
             given = self._batches(batches)
-            self._warn_of_few(given, "freeze_statistics", every=True)
+            self._warn_of_few(given, "freeze_statistics", every=True, scales=False)
             with torch.no_grad(), exact_arithmetic(self.phase.device):
                 calibrate_stages(self.stage_list, self.input, given, scales=False, statistics=True)
         for stage in self.stage_list:
@@ -343,6 +349,9 @@ def prepare(
 ) -> PreparedModel:
     """The PreparedModel of a PyTorch model: copies of its weights in quantised stages.
 
+    Weights, biases and batch norms without requires_grad are not trained in it either. Dropout, which computes nothing
+    in evaluation, is left out, also in training.
+
     Parameters
     ----------
     model : nn.Module
@@ -358,6 +367,11 @@ def prepare(
     ------
     ValueError
         On the first layer that cannot be lowered, with its name and what there is instead.
+
+    Warns
+    -----
+    DropoutWarning
+        Naming the layers of dropout that are left out.
     """
     config = QuantConfig() if config is None else config
     require_format(input_format)
@@ -369,6 +383,9 @@ def prepare(
             raise ValueError(f"{name} ({kind}) {reason}" if name else f"the model {reason}")
 
     lowering = walk(model, example, input_format, refuse, config.tt_form)
+    dropped = [name for name, layer in model.named_modules() if isinstance(layer, _DropoutNd) and layer.p > 0]
+    if dropped:
+        warnings.warn(f"{', '.join(dropped)}: the prepared model trains without dropout", DropoutWarning, stacklevel=2)
     stages = lowering.network.build(config, input_format)
     _, c, d, h, w = with_depth(example).shape
     return PreparedModel(stages, lowering.network.gauges, config, Edge((d, h, w, c), input_format))

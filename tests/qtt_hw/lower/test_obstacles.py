@@ -347,3 +347,13 @@ def test_a_module_that_holds_what_it_is_part_of_is_refused() -> None:
     assert refused(net) == [("1.0", reason.format("1 (Sequential)", "around"))]
     del net[1][0].around
     assert refused(net) == []
+
+
+@pytest.mark.parametrize("register", ["register_hook", "register_post_accumulate_grad_hook"])
+def test_hooks_on_gradients_of_parameters_are_refused(register: str) -> None:
+    net = network()
+    handle = getattr(net[4].weight, register)(lambda gradient: None)
+    ((name, reason),) = refused(net)
+    assert name == "4" and reason.startswith("has a hook on the gradient of its weight, which would be trained without")
+    handle.remove()
+    assert refused(net) == []
