@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
+from torch.optim.swa_utils import AveragedModel
 
 from qtt_hw.lower.layers import is_layer
 
@@ -28,10 +29,11 @@ def obstacles(model: nn.Module) -> Iterator[tuple[str, str, str]]:
     for name, module in model.named_modules():
         if any(name.startswith(f"{outer}." if outer else "") for outer in found):
             continue
-        reason = _obstacle(module, root=module is model)
+        odd = _odd_name(name)
+        reason = odd or _obstacle(module, root=module is model)
         if reason is not None:
             found.append(name)
-            yield name, type(module).__name__, reason
+            yield ascii(name)[1:-1] if odd else name, type(module).__name__, reason
 
 
 def _circle(model: nn.Module) -> tuple[str, str, str] | None:
@@ -48,7 +50,17 @@ def _circle(model: nn.Module) -> tuple[str, str, str] | None:
     return None
 
 
+def _odd_name(name: str) -> str | None:
+    """What is wrong with a module's qualified name, if anything: it becomes part of code and of files."""
+    odd = next((c for c in name if not c.isprintable() or c in "\"'\\"), None)
+    if odd is None:
+        return None
+    return f"has {odd!r} in its name; names may have any printable characters but quotes and backslashes"
+
+
 def _obstacle(module: nn.Module, root: bool) -> str | None:
+    if isinstance(module, AveragedModel):
+        return "is not followed; its .module computes the same"
     if isinstance(module, torch.jit.ScriptModule):
         return "is TorchScript, which cannot be traced; give the Python module that it was made of"
     if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():  # type: ignore[misc]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import linecache
 import os
+import re
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -146,7 +148,7 @@ def trace(model: nn.Module, x: Tensor) -> Traced:
     """
     name = type(model).__name__
     try:
-        module = fx.GraphModule(model, _Tracer().trace(model))
+        module = fx.GraphModule(model, _graph(model))
         shapes = _Shapes(module)
         shapes.run(x.clone())
     except FAILURES as error:  # of the user's forward
@@ -154,9 +156,30 @@ def trace(model: nn.Module, x: Tensor) -> Traced:
     return Traced(model, module, shapes.shapes)
 
 
+def _graph(model: nn.Module) -> fx.Graph:
+    """The calls of forward, whose arguments behind the first have their defaults, where they have plain ones."""
+    arguments = list(inspect.signature(model.forward).parameters.values())[1:]
+    plain = (bool, int, float, str, type(None))
+    defaults = {a.name: a.default for a in arguments if isinstance(a.default, plain)}
+    graph: fx.Graph = _Tracer().trace(model, defaults or None)
+    for node in [node for node in graph.nodes if node.op == "placeholder"][1:]:
+        if re.sub(r"_\d+$", "", str(node.target)) in defaults:
+            _erase(graph, node)
+    return graph
+
+
+def _erase(graph: fx.Graph, node: fx.Node) -> None:
+    """Take out a node and what is asserted of it."""
+    for user in list(node.users):
+        _erase(graph, user)
+    graph.erase_node(node)
+
+
 def _hint(error: BaseException) -> str:
     """What an error of torch.fx means, where it is one."""
     text = str(error)
+    if "not installed as a submodule" in text:
+        return "; layers in a Python list are not the model's: keep them in an nn.ModuleList or nn.ModuleDict"
     if isinstance(error, fx.proxy.TraceError) or "Proxy" in text or "symbolic" in text:
         return "; while tracing, Python does not know a tensor's values nor its shape"
     return ""

@@ -181,9 +181,12 @@ class _Walk:
     def operands(self, node: fx.Node) -> tuple[Value, Value]:
         """What an addition adds."""
         given = dict(node.kwargs)
-        if given.pop("alpha", 1) != 1:
+        alpha = given.pop("alpha", 1)
+        if len(node.args) == 3:  # torch.add(a, alpha, b), an old form
+            alpha = node.args[1]
+        if alpha != 1:
             raise Unsupported(
-                f"has alpha={node.kwargs['alpha']}, which is not supported; a layer before it of as many times the "
+                f"has alpha={alpha}, which is not supported; a layer before it of as many times the "
                 "weights and bias computes the same"
             )
         operands = [operand for operand in (*node.args, *given.values()) if isinstance(operand, fx.Node)]

@@ -357,3 +357,18 @@ def test_hooks_on_gradients_of_parameters_are_refused(register: str) -> None:
     assert name == "4" and reason.startswith("has a hook on the gradient of its weight, which would be trained without")
     handle.remove()
     assert refused(net) == []
+
+
+def test_an_averaged_model_is_refused_with_what_computes_the_same() -> None:
+    averaged = torch.optim.swa_utils.AveragedModel(network())
+    assert refused(averaged) == [("", "is not followed; its .module computes the same")]
+    assert refused(averaged.module) == []
+
+
+@pytest.mark.parametrize(("odd", "shown"), [("a'b", "a'b"), ('a"b', 'a"b'), ("a\nb", "a\\nb"), ("a\0b", "a\\x00b")])
+def test_names_that_cannot_be_part_of_code_are_refused(odd: str, shown: str) -> None:
+    net = nn.Sequential()
+    net.add_module(odd, nn.Conv3d(2, 3, 2))
+    ((name, reason),) = refused(net)
+    assert name == shown and reason.startswith("has ") and "\n" not in name + reason
+    assert reason.endswith("in its name; names may have any printable characters but quotes and backslashes")

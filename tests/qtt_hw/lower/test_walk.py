@@ -133,7 +133,14 @@ def test_a_model_that_does_not_run_on_the_example_is_refused_in_one_line() -> No
 
 
 class TwoInputs(Net):
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, *y: Tensor) -> Tensor:
+        return super().forward(x)
+
+
+class Options(Net):
+    def forward(self, x: Tensor, y: Tensor | None = None, double: bool = False, *, times: int = 1) -> Tensor:
+        if double or times > 1 or y is not None:
+            x = x * 2
         return super().forward(x)
 
 
@@ -145,13 +152,34 @@ class TwoOutputs(Net):
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        (TwoInputs, r"^y \(input\) is a second input; a network takes one$"),
+        (TwoInputs, r"^\*y \(input\) is a second input; a network takes one$"),
         (TwoOutputs, r"^output \(output\) is not a single result; return the logits alone$"),
     ],
 )
 def test_one_input_and_one_output(kind: type[Net], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         prepare(kind(lambda net, x: x), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
+
+
+def test_arguments_that_nobody_gives_have_their_defaults() -> None:
+    model = prepare(Options(lambda net, x: x), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
+    assert [stage.name for stage in model.stages] == ["conv", "head"]
+
+
+def test_layers_in_a_list_are_told_of_nn_modulelist() -> None:
+    hidden = [nn.Conv3d(2, 2, 1)]
+    with pytest.raises(ValueError, match=r"keep them in an nn.ModuleList or nn.ModuleDict$"):
+        prepare(Net(lambda net, x: hidden[0](x)), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
+
+
+@pytest.mark.filterwarnings("ignore:This overload of add")
+def test_alpha_by_position_is_named() -> None:
+    (row,) = [
+        row
+        for row in check(Net(lambda net, x: torch.add(x, 2, net.second(x))), torch.zeros(1, 1, 2, 2, 2), IMAGE)
+        if not row.supported
+    ]
+    assert row.layer == "add" and row.instead.startswith("has alpha=2, which is not supported")
 
 
 def test_a_lone_layer_is_a_network() -> None:
