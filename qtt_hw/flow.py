@@ -285,5 +285,5 @@ def check_source(source: str | Path, input_shape: Sequence[int] | None = None) -
     from qtt_hw.training.untrained import network
 
     model, shape = network(str(source), input_shape)
-    rows: list[Row] = check(model.eval(), torch.zeros(1, *shape))
+    rows: list[Row] = check(model, torch.zeros(1, *shape))
     return CheckResult(model=str(source), supported=all(row.supported for row in rows), layers=rows)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.prepare import VOXELS
-from qtt_hw.lower.walk import walk
+from qtt_hw.lower.walk import require_format, walk
 from qtt_hw.quant import QuantConfig
 
 __all__ = ["Row", "check"]
@@ -35,7 +35,13 @@ def check(model: nn.Module, example: Tensor, input_format: Format = VOXELS) -> l
     model : nn.Module
     example : float tensor, [N, C, D, H, W] or [N, C, H, W]
     input_format : Format
+
+    Raises
+    ------
+    ValueError
+        When the input format is none.
     """
+    require_format(input_format)
     rows: list[Row] = []
 
     def visit(name: str, kind: str, reason: str | None) -> None:

@@ -27,8 +27,16 @@ def freeze(prepared: PreparedModel, spec: InputSpec, labels: Sequence[str] = (),
     Raises
     ------
     ValueError
-        When the model is not calibrated, the input spec is another one, or a stage's integers do not fit.
+        When the model is not calibrated, the input spec is another one, two labels are the same, or a stage's integers
+        do not fit.
     """
+    if not isinstance(prepared, PreparedModel):
+        raise ValueError(
+            f"{name}: what is frozen is a prepared model, got a {type(prepared).__name__}; prepare it first"
+        )
+    if not isinstance(spec, InputSpec):
+        raise ValueError(f"{name}: how samples become inputs is said by an InputSpec, got a {type(spec).__name__}")
+    _check_labels(labels, name)
     if not prepared.calibrated:
         raise ValueError(f"{name}: calibrate the prepared model before freezing it")
     if prepared.floating:
@@ -44,3 +52,12 @@ def freeze(prepared: PreparedModel, spec: InputSpec, labels: Sequence[str] = (),
     graph = Graph(name, spec, nodes, tuple(labels))
     _ = graph.edges  # every stage's own checks, accumulator widths included
     return graph
+
+
+def _check_labels(labels: object, name: str) -> None:
+    """Raise ValueError unless labels are texts, each another."""
+    if isinstance(labels, str) or not isinstance(labels, Sequence) or not all(isinstance(x, str) for x in labels):
+        raise ValueError(f"{name}: labels are a sequence of class names, () for none, got {labels!r}")
+    twice = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
+    if twice is not None:
+        raise ValueError(f"{name}: label {twice!r} is given to two classes")

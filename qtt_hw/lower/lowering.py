@@ -37,6 +37,7 @@ class Lowering:
         self.input = Value(INPUT, shape, nonnegative=not input_format.signed)
         self.names: set[str] = {INPUT}
         self.used: set[str] = set()
+        self.fixed: set[str] = set()
 
     def append(self, draft: Draft, like: Value) -> Value:
         """Append a stage; its output, with what `like` says besides edge and shape."""
@@ -58,6 +59,13 @@ class Lowering:
             value = getattr(module, tensor, None)
             if isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter):
                 raise Unsupported(f"has a {tensor} that is no nn.Parameter; what computes it would not be trained")
+        trained = {p.requires_grad for own, p in module.named_parameters() if own != "bias"}
+        if len(trained) > 1:
+            raise Unsupported(
+                "has cores of which only some have requires_grad, which is not supported; train all or none"
+            )
+        if trained == {False}:
+            self.fixed.add(name)
 
 
 def place(name: str, source: str, *inputs: Value) -> Place:

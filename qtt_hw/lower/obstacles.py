@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
+from torch.optim.swa_utils import AveragedModel
 
 from qtt_hw.lower.layers import is_layer
 
@@ -20,17 +21,46 @@ __all__ = ["Shared", "obstacles", "shared_tensors"]
 
 def obstacles(model: nn.Module) -> Iterator[tuple[str, str, str]]:
     """(qualified name, type, why) of the outermost modules that tracing would take for something else."""
+    circle = _circle(model)
+    if circle is not None:
+        yield circle
+        return
     found: list[str] = []
     for name, module in model.named_modules():
         if any(name.startswith(f"{outer}." if outer else "") for outer in found):
             continue
-        reason = _obstacle(module, root=module is model)
+        odd = _odd_name(name)
+        reason = odd or _obstacle(module, root=module is model)
         if reason is not None:
             found.append(name)
-            yield name, type(module).__name__, reason
+            yield ascii(name)[1:-1] if odd else name, type(module).__name__, reason
+
+
+def _circle(model: nn.Module) -> tuple[str, str, str] | None:
+    """(qualified name, type, why) of a module that holds one that it is part of, if there is one."""
+    modules = dict(model.named_modules())
+    for name, module in modules.items():
+        outer = {"": model} | {name[:i]: modules[name[:i]] for i, c in enumerate(f"{name}.") if c == "." and i}
+        for child, held in module.named_children():
+            around = next((n for n, each in outer.items() if each is held), None)
+            if around is not None:
+                whole = f"{around} ({type(held).__name__})" if around else "the whole model"
+                reason = f"holds {whole} as its {child}, which it is part of; keep that elsewhere than in a module"
+                return name, type(module).__name__, reason
+    return None
+
+
+def _odd_name(name: str) -> str | None:
+    """What is wrong with a module's qualified name, if anything: it becomes part of code and of files."""
+    odd = next((c for c in name if not c.isprintable() or c in "\"'\\"), None)
+    if odd is None:
+        return None
+    return f"has {odd!r} in its name; names may have any printable characters but quotes and backslashes"
 
 
 def _obstacle(module: nn.Module, root: bool) -> str | None:
+    if isinstance(module, AveragedModel):
+        return "is not followed; its .module computes the same"
     if isinstance(module, torch.jit.ScriptModule):
         return "is TorchScript, which cannot be traced; give the Python module that it was made of"
     if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():  # type: ignore[misc]
@@ -51,6 +81,12 @@ def _obstacle(module: nn.Module, root: bool) -> str | None:
     for parameter in module.parameters(recurse=False):
         if parameter.dtype != torch.float32:
             return f"has parameters of {parameter.dtype}; convert the model by .float()"
+    for name, parameter in module.named_parameters(recurse=False):
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+            return (
+                f"has a hook on the gradient of its {name}, which would be trained without it; remove it, and register "
+                "one on the prepared model's own parameter"
+            )
     return _replaced(module, root)
 
 

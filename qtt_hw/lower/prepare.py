@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
-from qtt_hw.errors import CalibrationWarning
+from qtt_hw.errors import CalibrationWarning, DropoutWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge
 from qtt_hw.lower.calibrate import balance, calibrate_stages
@@ -21,7 +22,7 @@ from qtt_hw.lower.integer import exact_arithmetic, full_precision, input_integer
 from qtt_hw.lower.kinds.add import AddStage
 from qtt_hw.lower.kinds.contraction import ContractionStage
 from qtt_hw.lower.stage import Stage, Stream
-from qtt_hw.lower.walk import walk
+from qtt_hw.lower.walk import require_format, walk
 from qtt_hw.nn.planar import with_depth
 from qtt_hw.quant import BatchNorm, PowerOfTwoQuantizer, QuantConfig
 from qtt_hw.quant.incremental import IncrementalQuantizer
@@ -34,7 +35,7 @@ CHUNK = 32
 #: Values of the largest stage's output that are held at a time; fewer samples go together where they are more.
 STREAM_VALUES = 1 << 26
 
-#: Fewer samples than these give a batch norm statistics that cost accuracy.
+#: Fewer samples than these give scales, and statistics of batch norm, that cost accuracy.
 FEW_SAMPLES = 64
 
 VOXELS = Format(bits=1, signed=False, frac=0)
@@ -109,12 +110,12 @@ class PreparedModel(nn.Module):
         Warns
         -----
         CalibrationWarning
-            When statistics are taken from few samples, or all weights of a layer round to 0.
+            When scales or statistics are taken from few samples, or all weights of a layer round to 0.
         """
         if self.scales_frozen or self.statistics_frozen:
             raise ValueError("calibrate comes before freeze_scales and freeze_statistics")
         given = self._batches(batches)
-        self._warn_of_few(given, "calibrate", estimate_statistics)
+        self._warn_of_few(given, "calibrate", estimate_statistics, scales=True)
         balance(self.stage_list, self.gauges)
         if self.floating:
             for stage in self.contractions:
@@ -132,11 +133,16 @@ class PreparedModel(nn.Module):
     def _norms(self) -> list[BatchNorm]:
         return [module for module in self.modules() if isinstance(module, BatchNorm)]
 
-    def _warn_of_few(self, batches: Sequence[Tensor], what: str, every: bool) -> None:
+    def _warn_of_few(self, batches: Sequence[Tensor], what: str, every: bool, scales: bool) -> None:
         samples = sum(len(batch) for batch in batches)
-        if samples < FEW_SAMPLES and any(every or not norm.has_statistics for norm in self._norms):
+        taken = []
+        if scales and not self.floating:
+            taken.append("scales")
+        if any(every or not norm.has_statistics for norm in self._norms):
+            taken.append("batch norm's statistics")
+        if samples < FEW_SAMPLES and taken:
             warnings.warn(
-                f"{what}: batch norm's statistics are taken from {samples} samples; give {FEW_SAMPLES} or more",
+                f"{what}: {' and '.join(taken)} are taken from {samples} samples; give {FEW_SAMPLES} or more",
                 CalibrationWarning,
                 stacklevel=3,
             )
@@ -195,7 +201,7 @@ class PreparedModel(nn.Module):
             raise ValueError("freeze_scales, which quantises the weights left, comes before freeze_statistics")
         if batches is not None:
             given = self._batches(batches)
-            self._warn_of_few(given, "freeze_statistics", every=True)
+            self._warn_of_few(given, "freeze_statistics", every=True, scales=False)
             with torch.no_grad(), exact_arithmetic(self.phase.device):
                 calibrate_stages(self.stage_list, self.input, given, scales=False, statistics=True)
         for stage in self.stage_list:
@@ -311,6 +317,8 @@ class PreparedModel(nn.Module):
     def _checked(self, x: Tensor) -> Tensor:
         """The inputs with a depth axis; raises ValueError where the shape is not the model's."""
         d, h, w, c = self.input.shape
+        if not isinstance(x, Tensor):
+            raise ValueError(f"inputs are tensors [N, {c}, {d}, {h}, {w}], got a {type(x).__name__}")
         x = with_depth(x)
         if x.ndim != 5 or tuple(x.shape[1:]) != (c, d, h, w):
             raise ValueError(f"input of shape {list(x.shape)} given, the model takes [N, {c}, {d}, {h}, {w}]")
@@ -318,7 +326,9 @@ class PreparedModel(nn.Module):
 
     def _batches(self, batches: Iterable[Any]) -> list[Tensor]:
         """The inputs of batches that may carry labels."""
-        found = [self._checked(batch[0] if isinstance(batch, tuple | list) else batch) for batch in batches]
+        if not isinstance(batches, Iterable):
+            raise ValueError(f"batches of inputs are needed, as a list or a DataLoader, got a {type(batches).__name__}")
+        found = [self._checked(batch[0] if isinstance(batch, tuple | list) and batch else batch) for batch in batches]
         if not found:
             raise ValueError("at least one batch of inputs is needed")
         return found
@@ -339,6 +349,9 @@ def prepare(
 ) -> PreparedModel:
     """The PreparedModel of a PyTorch model: copies of its weights in quantised stages.
 
+    Weights, biases and batch norms without requires_grad are not trained in it either. Dropout, which computes nothing
+    in evaluation, is left out, also in training.
+
     Parameters
     ----------
     model : nn.Module
@@ -354,14 +367,25 @@ def prepare(
     ------
     ValueError
         On the first layer that cannot be lowered, with its name and what there is instead.
+
+    Warns
+    -----
+    DropoutWarning
+        Naming the layers of dropout that are left out.
     """
     config = QuantConfig() if config is None else config
+    require_format(input_format)
+    if not isinstance(config, QuantConfig):
+        raise ValueError(f"the configuration must be a qtt_hw.QuantConfig, got a {type(config).__name__}")
 
     def refuse(name: str, kind: str, reason: str | None) -> None:
         if reason is not None:
             raise ValueError(f"{name} ({kind}) {reason}" if name else f"the model {reason}")
 
     lowering = walk(model, example, input_format, refuse, config.tt_form)
+    dropped = [name for name, layer in model.named_modules() if isinstance(layer, _DropoutNd) and layer.p > 0]
+    if dropped:
+        warnings.warn(f"{', '.join(dropped)}: the prepared model trains without dropout", DropoutWarning, stacklevel=2)
     stages = lowering.network.build(config, input_format)
     _, c, d, h, w = with_depth(example).shape
     return PreparedModel(stages, lowering.network.gauges, config, Edge((d, h, w, c), input_format))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import linecache
 import os
+import re
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,8 +22,10 @@ from qtt_hw.lower.hooks import Report, has_forward_hooks, hook_tables, watched, 
 from qtt_hw.lower.in_place import InPlaceProxy
 from qtt_hw.lower.layers import is_layer
 
-__all__ = ["Traced", "evaluated", "trace", "undisturbed"]
+__all__ = ["FAILURES", "Traced", "evaluated", "trace", "undisturbed"]
 
+#: What ends a user's code: one that ends the program has not run either.
+FAILURES = (Exception, SystemExit)
 #: Where lines of code are not the user's: PyTorch, this package, and the standard library.
 _PACKAGES = tuple(str(Path(file).parent) + os.sep for file in (torch.__file__, Path(__file__).parent))
 _LIBRARY = str(Path(os.__file__).parent) + os.sep
@@ -69,7 +73,7 @@ def undisturbed() -> Iterator[None]:
         yield
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     """Of what an error says, with its type where that says more."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
@@ -77,7 +81,7 @@ def _first_line(error: Exception) -> str:
     return lines[0] if isinstance(error, RuntimeError | ValueError) else f"{type(error).__name__}: {lines[0]}"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The first line of what an error says, behind the line of the user's that it came from, if there is one."""
     frames = ((frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__))
     own = [(file, line) for file, line in frames if _is_users(file)]
@@ -114,7 +118,7 @@ def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tens
         memo |= {id(v): v.detach() for v in vars(module).values() if isinstance(v, Tensor) and v.grad_fn is not None}
     try:
         model = copy.deepcopy(model, memo).eval()
-    except Exception as error:  # whatever the model holds
+    except FAILURES as error:  # whatever the model holds
         raise ValueError(f"{name}: cannot be copied: {_first_line(error)}") from None
     found: list[tuple[str, str, str]] = []  # told once the model has run: who is told may raise
     try:
@@ -124,9 +128,9 @@ def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tens
             if has_forward_hooks(model):  # which may do something to a single sample, or to several, alone
                 model(x.repeat(2, *(1 for _ in x.shape[1:])) if len(x) == 1 else x[:1].clone())
                 for other in others:
-                    with suppress(Exception):  # a hook, or a forward, that watches for such values and ends the run
+                    with suppress(*FAILURES):  # a hook, or a forward, that watches for such values and ends the run
                         model(other.clone())
-    except Exception as error:  # of the user's forward
+    except FAILURES as error:  # of the user's forward
         raise ValueError(f"{name}: does not run on an example of shape {list(x.shape)}: {_reason(error)}") from None
     for hook in found:
         report(*hook)
@@ -144,17 +148,38 @@ def trace(model: nn.Module, x: Tensor) -> Traced:
     """
     name = type(model).__name__
     try:
-        module = fx.GraphModule(model, _Tracer().trace(model))
+        module = fx.GraphModule(model, _graph(model))
         shapes = _Shapes(module)
         shapes.run(x.clone())
-    except Exception as error:  # of the user's forward
+    except FAILURES as error:  # of the user's forward
         raise ValueError(f"{name}: forward cannot be traced: {_reason(error)}{_hint(error)}") from None
     return Traced(model, module, shapes.shapes)
 
 
-def _hint(error: Exception) -> str:
+def _graph(model: nn.Module) -> fx.Graph:
+    """The calls of forward, whose arguments behind the first have their defaults, where they have plain ones."""
+    arguments = list(inspect.signature(model.forward).parameters.values())[1:]
+    plain = (bool, int, float, str, type(None))
+    defaults = {a.name: a.default for a in arguments if isinstance(a.default, plain)}
+    graph: fx.Graph = _Tracer().trace(model, defaults or None)
+    for node in [node for node in graph.nodes if node.op == "placeholder"][1:]:
+        if re.sub(r"_\d+$", "", str(node.target)) in defaults:
+            _erase(graph, node)
+    return graph
+
+
+def _erase(graph: fx.Graph, node: fx.Node) -> None:
+    """Take out a node and what is asserted of it."""
+    for user in list(node.users):
+        _erase(graph, user)
+    graph.erase_node(node)
+
+
+def _hint(error: BaseException) -> str:
     """What an error of torch.fx means, where it is one."""
     text = str(error)
+    if "not installed as a submodule" in text:
+        return "; layers in a Python list are not the model's: keep them in an nn.ModuleList or nn.ModuleDict"
     if isinstance(error, fx.proxy.TraceError) or "Proxy" in text or "symbolic" in text:
         return "; while tracing, Python does not know a tensor's values nor its shape"
     return ""

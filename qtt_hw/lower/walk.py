@@ -17,11 +17,11 @@ from qtt_hw.lower.kinds.flatten import flatten_stream
 from qtt_hw.lower.layers import FUNCTIONS, JOINS, MADE_OF, is_layer, lower_layer
 from qtt_hw.lower.lowering import Lowering
 from qtt_hw.lower.obstacles import Shared, obstacles, shared_tensors
-from qtt_hw.lower.trace import Traced, evaluated, trace, undisturbed
+from qtt_hw.lower.trace import FAILURES, Traced, evaluated, trace, undisturbed
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.planar import is_planar, with_depth, without_depth
 
-__all__ = ["Visit", "walk"]
+__all__ = ["Visit", "require_format", "walk"]
 
 #: Called with a layer's qualified name, its type, and why it cannot be lowered (None when it can).
 Visit = Callable[[str, str, str | None], None]
@@ -181,9 +181,12 @@ class _Walk:
     def operands(self, node: fx.Node) -> tuple[Value, Value]:
         """What an addition adds."""
         given = dict(node.kwargs)
-        if given.pop("alpha", 1) != 1:
+        alpha = given.pop("alpha", 1)
+        if len(node.args) == 3:  # torch.add(a, alpha, b), an old form
+            alpha = node.args[1]
+        if alpha != 1:
             raise Unsupported(
-                f"has alpha={node.kwargs['alpha']}, which is not supported; a layer before it of as many times the "
+                f"has alpha={alpha}, which is not supported; a layer before it of as many times the "
                 "weights and bias computes the same"
             )
         operands = [operand for operand in (*node.args, *given.values()) if isinstance(operand, fx.Node)]
@@ -213,6 +216,15 @@ class _Walk:
             self.visit("", "model", f"ends with a volume of {volume}; end it with nn.Flatten() and nn.Linear")
         if last.unfit_for_logits is not None:
             self.visit(last.source, "model", last.unfit_for_logits)
+
+
+def require_format(fmt: object) -> None:
+    """Raise ValueError unless an input format is one."""
+    if not isinstance(fmt, Format):
+        raise ValueError(
+            f"the input format must be a qtt_hw.fixedpoint.Format, as Format(8, True, 7) for images, got a "
+            f"{type(fmt).__name__}"
+        )
 
 
 def walk(
@@ -315,7 +327,7 @@ def _compare(model: nn.Module, lowering: Lowering, x: Tensor, planar: bool, visi
                 return
         if difference <= float((expected - outputs(dtype, x * (1 + MOVED))).abs().max()):
             return
-    except Exception as error:  # of the user's forward
+    except FAILURES as error:  # of the user's forward
         visit("", "model", f"does not run in {dtype}, to be compared with its layers: {' '.join(str(error).split())}")
         return
     visit(

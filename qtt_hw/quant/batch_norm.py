@@ -33,30 +33,43 @@ class BatchNorm(nn.Module):
     ----------
     joined : bool
         Whether the batch is that of all processes, as `qtt_hw.nn.joined_batch_norm` describes.
+    trained : bool
+        Whether the running statistics are known to be of data, whatever they are.
     """
 
+    num_batches_tracked: Tensor
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float | None = 0.1) -> None:
         super().__init__()
-        self.eps, self.momentum, self.joined = eps, momentum, False
+        self.eps, self.momentum, self.joined, self.trained = eps, momentum, False, False
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
+        if momentum is None:
+            self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.int64))
+
+    def _share(self) -> float:
+        """By how much the running statistics move to the batch's; without a momentum they are the mean of batches."""
+        if self.momentum is not None:
+            return self.momentum
+        self.num_batches_tracked += 1
+        return 1 / int(self.num_batches_tracked)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised by the batch's own statistics, which also move the running ones, or in eval mode by those."""
         parameters = self.running_mean, self.running_var, self.weight, self.bias
+        share = self._share() if self.training else 0.0
         if self.joined and self.training:
-            return joined_batch_norm(x, *parameters, self.momentum, self.eps)
-        return F.batch_norm(x, *parameters, self.training, self.momentum, self.eps)
+            return joined_batch_norm(x, *parameters, share, self.eps)
+        return F.batch_norm(x, *parameters, self.training, share, self.eps)
 
     @property
     def has_statistics(self) -> bool:
-        """Whether the running statistics are other than the zeros and ones that they begin with."""
-        return bool((self.running_mean != 0).any()) or bool((self.running_var != 1).any())
+        """Whether the running statistics are of data: known to be, or not the zeros and ones that they begin with."""
+        return self.trained or bool((self.running_mean != 0).any()) or bool((self.running_var != 1).any())
 
     @torch.no_grad()
     def set_statistics(self, mean: Tensor, var: Tensor) -> None:
@@ -130,7 +143,7 @@ class RoundedBatchNorm(BatchNorm):
     eps, momentum : float
     """
 
-    def __init__(self, channels: int, bits: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(self, channels: int, bits: int, eps: float = 1e-5, momentum: float | None = 0.1) -> None:
         super().__init__(channels, eps, momentum)
         self.step = 2.0 ** (1 - bits)
 
@@ -147,8 +160,9 @@ class RoundedBatchNorm(BatchNorm):
             var, mean = torch.var_mean(x, [axis for axis in range(x.ndim) if axis != 1], unbiased=False)
             count = x.numel() // x.shape[1]
         with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * (count / max(count - 1, 1)), self.momentum)
+            share = self._share()
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(var * (count / max(count - 1, 1)), share)
         sigma = self._rounded((var + self.eps).sqrt()).clamp(min=self.step)
         slope = self._rounded(self.weight) / sigma
         intercept = self._rounded(self.bias) - slope * self._rounded(mean)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from functools import partial
 
 from torch import Tensor, nn
 
+from qtt_hw.errors import DropoutWarning
 from qtt_hw.graph import InputSpec
 from qtt_hw.lower.prepare import PreparedModel, prepare
 from qtt_hw.training.batches import Batches
@@ -23,12 +25,16 @@ CALIBRATION_EPOCH, STATISTICS_EPOCH = 1 << 20, (1 << 20) + 1
 def prepare_model(model: nn.Module, spec: InputSpec, how: QuantSection) -> PreparedModel:
     """The prepared model of a float network for a run's input format and bit widths; scales are not set yet.
 
+    A float phase's dropout is not the quantised one's, which is nothing to warn of: it is short, and starts trained.
+
     Raises
     ------
     ValueError
         Naming the first layer that cannot be lowered and what to use instead.
     """
-    return prepare(model, example_input(spec), how.quantisation, spec.edge.format)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DropoutWarning)
+        return prepare(model, example_input(spec), how.quantisation, spec.edge.format)
 
 
 def load_prepared(prepared: PreparedModel, state: Mapping[str, Tensor]) -> PreparedModel:

@@ -78,6 +78,7 @@ class ContractionStage(Stage):
     output_quantizer : ActivationQuantizer
         Unsigned behind a ReLU.
     bias : float tensor, [channels], optional
+        A parameter without requires_grad is not trained.
     batch_norm : BatchNorm, optional
     modes : (int, int)
         Sizes of the channel modes that are carried along, in front of and behind those that are contracted.
@@ -99,7 +100,8 @@ class ContractionStage(Stage):
         super().__init__(place, (*window.out_positions(place.shape), lead * int(weight.shape[0]) * trail))
         self.window, self.batch_norm = window, batch_norm
         self.lead, self.trail = lead, trail
-        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+        fixed = isinstance(bias, nn.Parameter) and not bias.requires_grad
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone(), requires_grad=not fixed)
         self.weight_quantizer = quantizer
         self.weight = nn.Parameter(weight.detach().clone(), requires_grad=quantizer.trains_weight)
         if bool(weight.detach().any()):  # a layer that begins with zeros is filled by training, and calibrated then
@@ -123,6 +125,15 @@ class ContractionStage(Stage):
     def float_weights(self) -> list[Tensor]:
         """What the quantised weight is made of."""
         return [self.weight]
+
+    def fix_weight(self) -> None:
+        """Leave the weight, or what stands in for it, out of training, as that of a layer without requires_grad.
+
+        Its scale is the quantisation's own, and goes on being learned.
+        """
+        standing_in = (p for name, p in self.weight_quantizer.named_parameters() if name != "log2_scale")
+        for tensor in (*self.float_weights, *standing_in):
+            tensor.requires_grad_(False)
 
     def warn_of_zeros(self) -> None:
         """Warn where every weight rounds to 0 though not all are 0."""

@@ -40,6 +40,8 @@ class ContractionDraft(NormDraft):
         Sizes of the channel modes that are carried along.
     cores : sequence of float tensor, [r, c, s, r']
         Of a tensor train that is merged: their product is the weight.
+    trained : bool
+        Whether training moves the weight.
     """
 
     window: Window
@@ -50,6 +52,7 @@ class ContractionDraft(NormDraft):
     lead: int = 1
     trail: int = 1
     cores: Sequence[Tensor] = ()
+    trained: bool = True
 
     @property
     def out_shape(self) -> Shape:
@@ -57,6 +60,12 @@ class ContractionDraft(NormDraft):
         return (*self.window.out_positions(self.in_shape), channels)
 
     def build(self, setting: Setting) -> ContractionStage:
+        stage = self._stage(setting)
+        if not self.trained:
+            stage.fix_weight()
+        return stage
+
+    def _stage(self, setting: Setting) -> ContractionStage:
         config, fixed = setting.config, setting.config.scales == "fixed"
         weight_bits = config.layer_weight_bits(self.layer == 0, self.layer == setting.layers - 1)
         norm, bias = self._affine(setting)
@@ -81,14 +90,16 @@ class ContractionDraft(NormDraft):
         source, bias = self.batch_norm, self.bias
         if source is None:
             return None, bias
-        momentum = 0.1 if source.momentum is None else source.momentum
         channels = self.out_shape[3]
         norm = (
-            RoundedBatchNorm(channels, setting.config.activation_bits, source.eps, momentum)
+            RoundedBatchNorm(channels, setting.config.activation_bits, source.eps, source.momentum)
             if setting.config.scales == "fixed"
-            else BatchNorm(channels, source.eps, momentum)
+            else BatchNorm(channels, source.eps, source.momentum)
         )
         norm.load_state_dict({name: getattr(source, name).detach() for name in norm.state_dict()})
+        norm.trained = source.num_batches_tracked is not None and int(source.num_batches_tracked) > 0
+        norm.weight.requires_grad_(source.weight.requires_grad)
+        norm.bias.requires_grad_(source.bias.requires_grad)
         # The statistics are of the sums without the bias; the shift is batch norm's own. Where there are none yet they
         # stay so, to be estimated.
         if bias is not None and norm.has_statistics:
@@ -112,7 +123,9 @@ def contraction(
     lowering: Lowering, name: str, source: str, x: Value, window: Window, weight: Tensor, **more: Any
 ) -> Value:
     """A contraction; unless it is an intermediate one, it ends a layer, whose batch norm and ReLU may join it."""
-    draft = ContractionDraft(place(name, source, x), window, weight.detach(), lowering.network.layers, **more)
+    trained = source not in lowering.fixed
+    index = lowering.network.layers
+    draft = ContractionDraft(place(name, source, x), window, weight.detach(), index, trained=trained, **more)
     if not draft.intermediate:
         lowering.network.layers += 1
     return lowering.append(draft, Value("", x.shape, flat=x.flat, norm_target=draft, relu_target=draft))

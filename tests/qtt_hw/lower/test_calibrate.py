@@ -222,7 +222,7 @@ def test_a_single_sample_does_not_cost_what_was_trained() -> None:
 
 def test_few_samples_for_statistics_are_warned_of() -> None:
     net = trained()
-    text = "^calibrate: batch norm's statistics are taken from 5 samples; give 64 or more$"
+    text = "^calibrate: scales and batch norm's statistics are taken from 5 samples; give 64 or more$"
     with pytest.warns(CalibrationWarning, match=text) as caught:
         prepare(net, samples(1, 0), input_format=VOXELS).calibrate([samples(3, 0), samples(2, 1)])
     assert caught[0].filename == __file__
@@ -230,8 +230,10 @@ def test_few_samples_for_statistics_are_warned_of() -> None:
     model = prepare(net.eval(), samples(1, 0), input_format=VOXELS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model.calibrate([samples(5, 0)])  # all have statistics, which stay
+        model.calibrate([samples(64, 0)])
         model.calibrate([samples(40, 0), samples(24, 1)], estimate_statistics=True)
+    with pytest.warns(CalibrationWarning, match="^calibrate: scales are taken from 5 samples; give 64 or more$"):
+        model.calibrate([samples(5, 0)])  # all have statistics, which stay
     with pytest.warns(CalibrationWarning, match=text):
         model.calibrate([samples(5, 0)], estimate_statistics=True)
     with pytest.warns(
@@ -242,7 +244,7 @@ def test_few_samples_for_statistics_are_warned_of() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.freeze_statistics()
-        prepare(bare, samples(1, 0), input_format=VOXELS).calibrate([samples(1, 0)], estimate_statistics=True)
+        prepare(bare, samples(1, 0), input_format=VOXELS).calibrate([samples(64, 0)], estimate_statistics=True)
 
 
 CODEBOOKS: list[Literal["dqc", "sqc", "inq", "kmeans"]] = ["dqc", "sqc", "inq", "kmeans"]
@@ -274,7 +276,7 @@ def test_weights_that_all_round_to_zero_are_warned_of(tt_form: Literal["streamed
         with torch.no_grad():
             for parameter in layer.parameters():
                 parameter.mul_(factor)
-        prepare(net, samples(1, 0), QuantConfig(tt_form=tt_form), VOXELS).calibrate([samples(4, 0)])
+        prepare(net, samples(1, 0), QuantConfig(tt_form=tt_form), VOXELS).calibrate([samples(64, 0)])
 
     with pytest.warns(CalibrationWarning, match="^0.*: all its weights round to 0 at the least scale; ") as caught:
         calibrated(1e-9)
@@ -283,3 +285,13 @@ def test_weights_that_all_round_to_zero_are_warned_of(tt_form: Literal["streamed
         warnings.simplefilter("error")
         calibrated(1.0)
         calibrated(0.0)
+
+
+def test_statistics_of_batches_are_kept_though_they_are_zeros_and_ones() -> None:
+    net = nn.Sequential(nn.Conv3d(2, 3, 6), nn.BatchNorm3d(3), nn.Flatten(), nn.Linear(3, 2)).eval()
+    net[1].num_batches_tracked.fill_(1)
+    model = prepare(net, samples(1, 0), input_format=VOXELS)
+    model.calibrate([samples(64, 0)])
+    norm = contractions(model)[0].batch_norm
+    assert norm.has_statistics
+    assert torch.equal(norm.running_mean, -net[0].bias) and torch.equal(norm.running_var, torch.ones(3))

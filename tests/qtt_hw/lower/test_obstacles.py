@@ -335,3 +335,40 @@ def test_results_that_a_module_remembers_are_no_obstacle() -> None:
     net = Remembers()
     net(EXAMPLE)
     assert net.last.grad_fn is not None and refused(net) == []
+
+
+def test_a_module_that_holds_what_it_is_part_of_is_refused() -> None:
+    net = network(nn.Sequential(nn.Conv3d(2, 2, 1)))
+    net[1].parent = net
+    reason = "holds {} as its {}, which it is part of; keep that elsewhere than in a module"
+    assert refused(net) == [("1", reason.format("the whole model", "parent"))]
+    del net[1].parent
+    net[1][0].around = net[1]
+    assert refused(net) == [("1.0", reason.format("1 (Sequential)", "around"))]
+    del net[1][0].around
+    assert refused(net) == []
+
+
+@pytest.mark.parametrize("register", ["register_hook", "register_post_accumulate_grad_hook"])
+def test_hooks_on_gradients_of_parameters_are_refused(register: str) -> None:
+    net = network()
+    handle = getattr(net[4].weight, register)(lambda gradient: None)
+    ((name, reason),) = refused(net)
+    assert name == "4" and reason.startswith("has a hook on the gradient of its weight, which would be trained without")
+    handle.remove()
+    assert refused(net) == []
+
+
+def test_an_averaged_model_is_refused_with_what_computes_the_same() -> None:
+    averaged = torch.optim.swa_utils.AveragedModel(network())
+    assert refused(averaged) == [("", "is not followed; its .module computes the same")]
+    assert refused(averaged.module) == []
+
+
+@pytest.mark.parametrize(("odd", "shown"), [("a'b", "a'b"), ('a"b', 'a"b'), ("a\nb", "a\\nb"), ("a\0b", "a\\x00b")])
+def test_names_that_cannot_be_part_of_code_are_refused(odd: str, shown: str) -> None:
+    net = nn.Sequential()
+    net.add_module(odd, nn.Conv3d(2, 3, 2))
+    ((name, reason),) = refused(net)
+    assert name == shown and reason.startswith("has ") and "\n" not in name + reason
+    assert reason.endswith("in its name; names may have any printable characters but quotes and backslashes")

@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from qtt_hw.errors import DropoutWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import golden
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.lower.freeze import freeze
 from qtt_hw.lower.kinds.contraction import ContractionStage
 from qtt_hw.lower.prepare import PreparedModel, prepare
-from qtt_hw.nn import ConvBlock, TTLinear
+from qtt_hw.nn import ConvBlock, QTTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig
 
 VOXELS = Format(1, False, 0)
@@ -268,6 +269,14 @@ def test_batches_may_carry_labels_and_must_not_be_missing() -> None:
     assert torch.equal(one.eval()(x), two.eval()(x))
     with pytest.raises(ValueError, match="at least one batch"):
         one.calibrate([])
+    takes = r"^inputs are tensors \[N, 1, 8, 8, 8\], got a "
+    for batch, kind in (({"x": x}, "dict"), (x.numpy(), "ndarray"), ((), "tuple"), (None, "NoneType")):
+        with pytest.raises(ValueError, match=takes + kind):
+            one.calibrate([batch])
+        with pytest.raises(ValueError, match=takes + kind):
+            two.eval()(batch)
+    with pytest.raises(ValueError, match="^batches of inputs are needed, as a list or a DataLoader, got a NoneType$"):
+        one.calibrate(None)  # type: ignore[arg-type]
 
 
 def test_evaluation_does_not_depend_on_the_batch() -> None:
@@ -294,6 +303,75 @@ def test_freezing_needs_the_models_own_input() -> None:
         freeze(model, input_spec((8, 8, 8, 1), block=2), name="net")
     with pytest.raises(ValueError, match="2 labels for 3 logits"):
         freeze(model, input_spec((8, 8, 8, 1)), ("a", "b"))
+    for labels in (None, "abc", (1, 2, 3)):
+        with pytest.raises(ValueError, match=r"^net: labels are a sequence of class names, \(\) for none, got "):
+            freeze(model, input_spec((8, 8, 8, 1)), labels, "net")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="^net: label 'b' is given to two classes$"):
+        freeze(model, input_spec((8, 8, 8, 1)), ("a", "b", "b"), "net")
+    with pytest.raises(
+        ValueError, match="^net: what is frozen is a prepared model, got a Sequential; prepare it first$"
+    ):
+        freeze(network(), input_spec((8, 8, 8, 1)), (), "net")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="^net: how samples become inputs is said by an InputSpec, got a NoneType$"):
+        freeze(model, None, (), "net")  # type: ignore[arg-type]
     graph = freeze(model, input_spec((8, 8, 8, 1)), ("a", "b", "c"), "net")
     assert (graph.name, graph.labels) == ("net", ("a", "b", "c"))
     assert [node.source for node in graph.nodes if node.name.startswith("1.conv")] == ["1.conv"] * 5
+
+
+@pytest.mark.parametrize("config", [QuantConfig(weight_bits=4), QuantConfig(weight_bits=4, tt_form="merged")])
+def test_what_is_not_to_be_trained_is_not(config: QuantConfig) -> None:
+    net = nn.Sequential(
+        nn.Conv3d(1, 2, 1), nn.BatchNorm3d(2), QTTConv3d(2, 2, (2,), (2,), 2, 2, bias=True), nn.Flatten()
+    ).append(nn.Linear(2 * 343, 3))
+    for tensor in (net[0].weight, net[1].bias, net[2].spatial, net[2].cores[0], net[4].bias):
+        tensor.requires_grad_(False)
+    model = prepare(net, samples(1), config)
+    kept = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    first, train = model.contractions[0], [s for s in model.contractions if s.source == "2"]
+    assert not first.weight.requires_grad and first.batch_norm.weight.requires_grad
+    assert not first.batch_norm.bias.requires_grad
+    assert not any(weight.requires_grad for stage in train for weight in stage.float_weights)
+    assert train[-1].bias.requires_grad
+    assert model.contractions[-1].weight.requires_grad and not model.contractions[-1].bias.requires_grad
+    model.calibrate([samples()])
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    model.train()
+    nn.functional.cross_entropy(model(samples()), torch.arange(8) % 3).backward()
+    torch.optim.SGD(model.parameters(), 1.0).step()
+    assert all(torch.equal(before[name], model.get_parameter(name)) for name in kept)
+    net[2].cores[0].requires_grad_(True)
+    with pytest.raises(ValueError, match=r"^2 \(QTTConv3d\) has cores of which only some have requires_grad"):
+        prepare(net, samples(1), config)
+
+
+def test_centroids_stand_in_for_a_weight_that_is_not_trained() -> None:
+    net = nn.Sequential(nn.Conv3d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 216, 3))
+    net[0].weight.requires_grad_(False)
+    first, second = prepare(net, samples(1), QuantConfig(codebook="kmeans", weight_bits=3)).contractions
+    assert not first.weight_quantizer.centroids.requires_grad and second.weight_quantizer.centroids.requires_grad
+
+
+def test_dropout_that_is_left_out_is_warned_of() -> None:
+    net = nn.Sequential(
+        nn.Conv3d(1, 2, 8), nn.Dropout3d(0.2), nn.Dropout(0.0), nn.Flatten(), nn.Dropout(), nn.Linear(2, 2)
+    )
+    with pytest.warns(DropoutWarning, match="^1, 4: the prepared model trains without dropout$") as caught:
+        prepare(net, samples(1))
+    assert len(caught) == 1 and caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("scales", ["learned", "fixed"])
+def test_without_a_momentum_running_statistics_are_the_mean_over_batches(scales: str) -> None:
+    net = nn.Sequential(
+        nn.Conv3d(1, 2, 4, bias=False), nn.BatchNorm3d(2, momentum=None), nn.Flatten(), nn.Linear(250, 2)
+    )
+    for seed in range(3):
+        net.train()(samples(8, seed))
+    model = prepare(net.eval(), samples(1), QuantConfig(scales=scales, activation_bits=8))  # type: ignore[arg-type]
+    model.calibrate([samples(8, 3)])
+    norm, x = model.contractions[0].batch_norm, torch.randn(8, 2, 5, 5, 5)
+    before = norm.running_mean.clone()
+    norm.train()(x)
+    assert torch.allclose(norm.running_mean, 0.75 * before + 0.25 * x.mean((0, 2, 3, 4)), atol=1e-6)
+    assert int(norm.num_batches_tracked) == 4

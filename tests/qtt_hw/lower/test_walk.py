@@ -133,7 +133,14 @@ def test_a_model_that_does_not_run_on_the_example_is_refused_in_one_line() -> No
 
 
 class TwoInputs(Net):
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, *y: Tensor) -> Tensor:
+        return super().forward(x)
+
+
+class Options(Net):
+    def forward(self, x: Tensor, y: Tensor | None = None, double: bool = False, *, times: int = 1) -> Tensor:
+        if double or times > 1 or y is not None:
+            x = x * 2
         return super().forward(x)
 
 
@@ -145,13 +152,34 @@ class TwoOutputs(Net):
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        (TwoInputs, r"^y \(input\) is a second input; a network takes one$"),
+        (TwoInputs, r"^\*y \(input\) is a second input; a network takes one$"),
         (TwoOutputs, r"^output \(output\) is not a single result; return the logits alone$"),
     ],
 )
 def test_one_input_and_one_output(kind: type[Net], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         prepare(kind(lambda net, x: x), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
+
+
+def test_arguments_that_nobody_gives_have_their_defaults() -> None:
+    model = prepare(Options(lambda net, x: x), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
+    assert [stage.name for stage in model.stages] == ["conv", "head"]
+
+
+def test_layers_in_a_list_are_told_of_nn_modulelist() -> None:
+    hidden = [nn.Conv3d(2, 2, 1)]
+    with pytest.raises(ValueError, match=r"keep them in an nn.ModuleList or nn.ModuleDict$"):
+        prepare(Net(lambda net, x: hidden[0](x)), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
+
+
+@pytest.mark.filterwarnings("ignore:This overload of add")
+def test_alpha_by_position_is_named() -> None:
+    (row,) = [
+        row
+        for row in check(Net(lambda net, x: torch.add(x, 2, net.second(x))), torch.zeros(1, 1, 2, 2, 2), IMAGE)
+        if not row.supported
+    ]
+    assert row.layer == "add" and row.instead.startswith("has alpha=2, which is not supported")
 
 
 def test_a_lone_layer_is_a_network() -> None:
@@ -247,3 +275,29 @@ def test_what_is_no_model_or_example_is_refused_in_one_line(model, example, text
         prepare(model, example)
     (row,) = check(model, example)
     assert not row.supported and "\n" not in row.instead
+
+
+@pytest.mark.parametrize("ends", [0, 1, 2])  # in the first run, in the trace, in the comparison
+def test_a_forward_that_ends_the_program_is_refused_in_one_line(ends: int) -> None:
+    runs = []
+
+    def ended(net: nn.Module, x: Tensor) -> Tensor:
+        runs.append(x)
+        if len(runs) > ends:
+            raise SystemExit(0)
+        return x
+
+    rows = check(Net(ended), torch.zeros(1, 1, 2, 2, 2), IMAGE)
+    assert not rows[-1].supported and rows[-1].instead.endswith("SystemExit: 0" if ends < 2 else "with its layers: 0")
+    assert len(runs) == ends + 1
+
+
+def test_what_is_no_input_format_or_configuration_is_refused_in_one_line() -> None:
+    net, example = nn.Conv3d(1, 3, 2), torch.zeros(1, 1, 2, 2, 2)
+    for call in (check, lambda net, example, fmt: prepare(net, example, None, fmt)):
+        with pytest.raises(
+            ValueError, match=r"^the input format must be a qtt_hw.fixedpoint.Format, .* got a NoneType$"
+        ):
+            call(net, example, None)
+    with pytest.raises(ValueError, match="^the configuration must be a qtt_hw.QuantConfig, got a dict$"):
+        prepare(net, example, {"weight_bits": 4}, IMAGE)  # type: ignore[arg-type]
