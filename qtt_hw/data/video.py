@@ -52,8 +52,8 @@ def _decode(path: Path) -> Iterator[Any]:
                 skipped += packet.is_discard
                 for frame in packet.decode():
                     if packet.is_corrupt or frame.is_corrupt or complaint() is not None:
-                        said = f": {complaint()}" if complaint() is not None else ""
-                        raise Unusable(f"{path}: a damaged video: frame {frames} cannot be decoded whole{said}")
+                        why = f": {complaint()}" if complaint() is not None else ""
+                        raise Unusable(f"{path}: a damaged video: frame {frames} cannot be decoded whole{why}")
                     last = frame.time if frame.time is not None else last
                     yield frame
                     frames += 1
