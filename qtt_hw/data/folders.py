@@ -93,7 +93,7 @@ class _Reader:
         self.labels, self._given = labels, axes
         self._remedy = f"say which behind the folder: {folder},axes={{axes}}"
         self.shape: tuple[int, ...] = ()
-        self.axes, self.dtype = "", ""
+        self.axes, self.dtype, self._first = "", "", ""
 
     def read(self, folder: Path) -> Samples:
         """The volumes of a folder of class folders."""
@@ -118,7 +118,9 @@ class _Reader:
             raise ValueError(f"{path}: shape {found}, expected one volume [D, H, W] or [D, H, W, C], or what axes say")
         if not self.shape:
             self.axes = sample_axes(array.shape, self._given, str(path), self._remedy)
-            self.shape, self.dtype = array.shape, str(array.dtype)
+            self.shape, self.dtype, self._first = array.shape, str(array.dtype), str(path)
         if array.shape != self.shape:
             raise ValueError(f"{path}: shape {list(array.shape)}, the first volume has {list(self.shape)}")
+        if (str(array.dtype) == "bool") != (self.dtype == "bool"):
+            raise ValueError(f"{path}: holds {array.dtype}, {self._first} {self.dtype}: convert all to one of them")
         return in_order(as_bytes(np.array(array), str(path))[None], self.axes)

@@ -82,7 +82,7 @@ def _doubts(splits: Splits, values: tuple[int, int]) -> list[str]:
             found.append(f"no {part} sample of {_listed(missing)}")
     for part in ("validation", "test"):
         greatest = int(splits[part].x.max()) if splits[part].x.size else 0
-        if values[1] <= 1 < greatest:
+        if splits[part].x.size and (values[1] <= 1 < greatest or greatest <= 1 < values[1]):
             found.append(f"{part} values reach {greatest}, those of training {values[1]}")
     if "validation" not in splits.held_out:  # what was held out has none
         seen = set(sample_digests(splits.train.x))

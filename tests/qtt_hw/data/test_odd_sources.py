@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from qtt_hw.data import load
+from qtt_hw.data import load, summarise
 from qtt_hw.data.arrays import from_mapping
 
 X = np.random.default_rng(0).integers(0, 2, (60, 5, 5, 5)).astype(np.uint8)
@@ -102,3 +102,20 @@ def test_mesh_folders_note_what_they_do_not_read(tmp_path: Path) -> None:
     splits = load(f"{tmp_path},edge=8,padding=0", validation=2, test=2)
     assert splits.labels == ("chair", "lamp") and len(splits.train) + 4 == 8
     assert splits.notes == ("not read: empty/ (no train/*.off), lamp/Test/",)
+
+
+@pytest.mark.parametrize(("train", "test"), [(1, 255), (255, 1)])
+def test_parts_of_other_ranges_are_noted_in_both_directions(tmp_path: Path, train: int, test: int) -> None:
+    np.savez(tmp_path / "r.npz", x=X * train, y=Y, x_test=(1 - X[:9]) * test, y_test=Y[:9])
+    notes = summarise(load(tmp_path / "r.npz")).notes
+    assert f"test values reach {test}, those of training {train}" in notes
+
+
+def test_bools_beside_bytes_in_a_folder_are_refused(tmp_path: Path) -> None:
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(6):
+            volume = X[number] if label == "a" else X[number].astype(bool)
+            np.save(tmp_path / label / f"{number}.npy", volume)
+    with pytest.raises(ValueError, match=r"b/0\.npy: holds bool, .*a/0\.npy uint8: convert all to one of them$"):
+        load(tmp_path)
