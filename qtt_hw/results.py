@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ from qtt_hw.errors import named
 from qtt_hw.files import write_file
 from qtt_hw.locks import Busy, locked
 from qtt_hw.process import run_command
+from qtt_hw.progress import silent
 from qtt_hw.reading import read_toml
 from qtt_hw.training.config import Config, config_from, load_config
+from qtt_hw.training.progress import progress_bar
 from qtt_hw.training.sections import Seed
 from rtl_gen.identifiers import file_name
 
@@ -228,7 +231,8 @@ class _Queue:
             self.note(f"{name}: {', '.join(wanted)}")
             start = None if entry.start is None else self.runs / f"{entry.start}-seed{seed}"
             begun = time.strftime("%Y-%m-%d")
-            train(config, splits, folder, start=start, progress=self.progress)
+            with progress_bar() if self.progress else nullcontext(silent) as bar:
+                train(config, splits, folder, start=start, progress=bar)
             for kind in wanted:
                 row = _row(kind, folder, config, splits, entry.test) | {
                     "date": begun,
