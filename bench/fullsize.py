@@ -72,7 +72,7 @@ def proven(
             yield {"paths": before.chosen_paths, **figures(before), "rom_bits": before.rom_bits, "seconds": seconds}
             return
         along = config.with_paths(before.chosen_paths)
-        timed("calibrate", lambda: train(along, splits, folder / "run", progress=False))
+        timed("calibrate", lambda: train(along, splits, folder / "run"))
         freeze_run(folder / "run", folder / "model.qtt")
         graph = load(folder / "model.qtt")
         after = timed("fold", lambda: plan(graph, device, fps=fps))

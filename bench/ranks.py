@@ -64,11 +64,15 @@ def measure(run: Path, data: str, device: str, trials: int, steps: int, storage:
     found: dict[str, ParetoSet] = {}
     with progress_bar() as bar:
         for by in costs:
+
+            def told(step: str, done: float = 0, total: float = 0, text: str = "", by: str = by) -> None:
+                bar(f"{step} by {by}", done, total, text)
+
             found[by] = search.front(
                 trials,
                 by=by,
                 storage=open_storage(storage),
-                progress=lambda done, of, by=by: bar(f"ranks by {by}", done, of, ""),  # type: ignore[misc]
+                progress=told,
             )
     dense = search.cost(network)
     result = TrainResult.model_validate_json(store.result.read_text(encoding="utf-8"))

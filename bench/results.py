@@ -11,6 +11,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from bench.rows import append_row, commit, is_missing, kinds_of, row_of
 from qtt_hw.data import Splits
 from qtt_hw.locks import Busy, locked
 from qtt_hw.process import run_command
+from qtt_hw.progress import silent
 from qtt_hw.training.config import Config
+from qtt_hw.training.progress import progress_bar
 
 __all__ = ["main", "run_queue"]
 
@@ -130,7 +133,8 @@ class _Queue:
             self.note(f"{name}: {', '.join(wanted)}")
             start = None if entry.start is None else self.runs / f"{entry.start}-seed{seed}"
             begun = time.strftime("%Y-%m-%d")
-            train(config, splits, folder, start=start, progress=self.progress)
+            with progress_bar() if self.progress else nullcontext(silent) as bar:
+                train(config, splits, folder, start=start, progress=bar)
             for kind in wanted:
                 row = row_of(kind, folder, config, splits, entry.test) | {
                     "date": begun,

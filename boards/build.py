@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict
 
 from boards.board import Board
 from boards.place import Placer, pack, place
-from boards.step import Progress
 from boards.synthesis import synthesise
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.folders import BITSTREAM, folder_writer
+from qtt_hw.progress import Progress, silent
 from rtl_gen.families import device as find_device
 from rtl_gen.families import family_of
 from rtl_gen.identifiers import file_name
@@ -84,7 +84,7 @@ def build(
     frequency_mhz: float | None = None,
     seed: int = 1,
     placer: Placer = "heap",
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> BuildResult:
     """Make the bitstream of a BUILD folder for a board; it and its logs stand in BUILD/BOARD when all went well.
 
@@ -99,7 +99,7 @@ def build(
         Of the placer.
     placer : "heap" or "static"
         The latter for designs that fill the block RAM, at some cost in clock; see `boards.place.Placer`.
-    progress : callable, optional
+    progress : Progress
 
     Raises
     ------
@@ -164,7 +164,7 @@ def measure(
     speed: int = 6,
     synth_arguments: str = "",
     work: Path | str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """fmax and cells of one module placed alone, without pads: paths from its inputs and to its outputs do not count.
 
@@ -186,7 +186,7 @@ def measure(
         More options of the synthesis pass.
     work : Path or str, optional
         Folder that keeps scripts, logs, netlist and report; by default nothing is kept.
-    progress : callable, optional
+    progress : Progress
 
     Returns
     -------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,13 +10,11 @@ from numpy.typing import NDArray
 
 from boards.board import Board
 from boards.link import bytes_of
+from qtt_hw.progress import Progress, silent
 from rtl_gen.manifest import Manifest
 from rtl_gen.words import limbs, pack, unpack
 
 __all__ = ["Answers", "Driver", "Line"]
-
-#: Called with the number of samples that are answered.
-Progress = Callable[[int], None]
 
 
 class Line(Protocol):
@@ -78,13 +75,14 @@ class Driver:
         self._patience = 1.0 + 2 * (sending + computing + answering)
         self._line.send_break()
 
-    def run(self, x: NDArray, *, progress: Progress | None = None) -> Answers:
+    def run(self, x: NDArray, *, progress: Progress = silent) -> Answers:
         """Answers to preprocessed samples.
 
         Parameters
         ----------
         x : integer array, [N, D, H, W, C]
-        progress : callable, optional
+        progress : Progress
+            Told how many samples are answered.
 
         Raises
         ------
@@ -98,8 +96,7 @@ class Driver:
                 self._line.write(self.encode(x[number]))
             if number >= self._ahead:
                 received.append(self._answer(number - self._ahead))
-                if progress is not None:
-                    progress(len(received))
+                progress("board", len(received), len(x))
         words = np.array(received, dtype=np.uint32).reshape(len(x), output.words, limbs(output.bits))
         values = unpack(words.reshape(-1, limbs(output.bits)), 1, output.value_bits, True).reshape(len(x), output.words)
         return Answers(values[:, :-1], values[:, -1], words)

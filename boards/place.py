@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from boards.step import Progress, run_step
+from boards.step import run_step
+from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Device, Family, Tool, family_of
 
 __all__ = ["CriticalPath", "Placement", "Placer", "pack", "place"]
@@ -116,7 +117,7 @@ def place(
     seed: int = 1,
     placer: Placer = "heap",
     constraints: Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Placement:
     """Place and route work/netlist.json; the result is left in work/placed.config, the report in work/report.json.
 
@@ -134,7 +135,7 @@ def place(
     placer : "heap" or "static"
     constraints : Path, optional
         LPF file; without it the top is placed out of context, with no pads.
-    progress : callable, optional
+    progress : Progress
 
     Raises
     ------
@@ -157,7 +158,12 @@ def place(
         arguments += ["--lpf", os.path.relpath(constraints, work), "--textcfg", "placed.config"]
     log = work / "nextpnr.log"
     try:
-        run_step("nextpnr", [*command, *arguments], log, cwd=work, progress=progress, notable=_notable)
+        run_step(
+            *("place and route", "nextpnr", [*command, *arguments], log),
+            cwd=work,
+            progress=progress,
+            notable=_notable,
+        )
     except ValueError:
         over = _overflow(log.read_text(encoding="utf-8"), family)
         if over is None:
@@ -173,10 +179,11 @@ def place(
     return Placement(fmax, used, paths)
 
 
-def pack(work: Path, bitstream: Path, family: Family, *, progress: Progress | None = None) -> None:
+def pack(work: Path, bitstream: Path, family: Family, *, progress: Progress = silent) -> None:
     """Write the bitstream of work/placed.config."""
     tool = family.pack
     run_step(
+        "bitstream",
         tool.name,
         [*_command(tool), "placed.config", "packed.bit"],
         work / f"{tool.name}.log",

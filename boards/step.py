@@ -1,4 +1,4 @@
-"""One step of a tool flow: a program in a child process, its output in a log file, its progress as lines of text."""
+"""One step of a tool flow: a program in a child process, its output in a log file, its progress told."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qtt_hw.children import running
+from qtt_hw.progress import Progress, silent
 
-__all__ = ["Progress", "run_step"]
-
-#: Called with one line of text: the step and what it does now.
-Progress = Callable[[str], None]
+__all__ = ["run_step"]
 
 
 def run_step(
-    name: str,
+    step: str,
+    program: str,
     arguments: Sequence[str],
     log: Path,
     *,
     cwd: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     notable: Callable[[str], str | None] = lambda line: None,
 ) -> str:
     """Run a program to its end and return what it printed, standard error included.
 
     Parameters
     ----------
-    name : str
-        Of the step, for progress and errors.
+    step : str
+        Its name for people, which progress is told by.
+    program : str
+        The program's name, for errors.
     arguments : sequence of str
-        Program and arguments.
+        What is run: the program and its arguments.
     log : Path
         Where the output is kept, written while the program runs.
     cwd : Path
         Working directory.
-    progress : callable, optional
-        Called for each notable line.
+    progress : Progress
+        Told of the start and of each notable line.
     notable : callable
         What to report of a line of output, or None.
 
@@ -46,8 +47,7 @@ def run_step(
     ValueError
         When the program fails: its first error line.
     """
-    if progress is not None:
-        progress(f"{name}: starts")
+    progress(step, text=f"{program} starts")
     lines: list[str] = []
     with (
         log.open("w", encoding="utf-8") as kept,
@@ -66,11 +66,10 @@ def run_step(
         for line in child.stdout:
             kept.write(line)
             lines.append(line)
-            text = notable(line.rstrip()) if progress is not None else None
-            if text and progress is not None:
-                progress(f"{name}: {text}")
+            if text := notable(line.rstrip()):
+                progress(step, text=text)
         code = child.wait()
     if code != 0:
         found = [line.strip() for line in lines if "ERROR" in line] or [line.strip() for line in lines[-1:]]
-        raise ValueError(f"{name} failed: {found[0] if found else f'exit code {code}'}")
+        raise ValueError(f"{program} failed: {found[0] if found else f'exit code {code}'}")
     return "".join(lines)

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from boards.step import Progress, run_step
+from boards.step import run_step
+from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Family
 
 __all__ = ["library_folder", "synthesise"]
@@ -49,7 +50,7 @@ def synthesise(
     family: Family,
     *,
     arguments: str = "",
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, int]:
     """Cells by type of the netlist that the family's synthesis makes of `top`; the netlist is left in work.
 
@@ -64,7 +65,7 @@ def synthesise(
     family : Family
     arguments : str
         More options of the family's pass.
-    progress : callable, optional
+    progress : Progress
     """
     _package()
     for source in sources:
@@ -87,6 +88,7 @@ def synthesise(
             link.unlink(missing_ok=True)
             link.symlink_to(source.resolve())
         run_step(
+            "synthesis",
             "yosys",
             [sys.executable, "-c", _CHILD, "yosys.ys"],
             work / "yosys.log",

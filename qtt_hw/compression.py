@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,11 +28,11 @@ from qtt_hw.folders import COMPRESSION, claim
 from qtt_hw.graph.file import load
 from qtt_hw.locks import locked
 from qtt_hw.nn import zoo
+from qtt_hw.progress import Progress, part_of, silent
 from qtt_hw.rank.study import open_storage
 from qtt_hw.training import TrainResult, float_model, train
 from qtt_hw.training.config import Config, load_config
 from qtt_hw.training.network import build_model
-from qtt_hw.training.phase import Progress
 from qtt_hw.training.rank_search import Point, RankSearch
 from qtt_hw.training.sections import CompressSection, ModelConfig, Optimisation, QuantSection
 from rtl_gen.families import Device
@@ -42,9 +42,6 @@ from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.prediction import Mean
 
 __all__ = ["CompressResult", "compress", "configuration"]
-
-#: Told of progress: the step, how much of how much, and a word about it.
-Show = Callable[[str, int, int, str], None]
 
 
 class CompressResult(BaseModel):
@@ -119,7 +116,7 @@ def compress(
     steps: int = 50,
     attempts: int = 2,
     storage: str | Path | None = None,
-    progress: Show = lambda step, done, total, text: None,
+    progress: Progress = silent,
 ) -> CompressResult:
     """Compress a dense network until it fits a device with as few cycles as a drop in accuracy allows.
 
@@ -140,7 +137,7 @@ def compress(
         too large.
     storage : path or URL, optional
         Of the rank search's study; a journal file in `out` unless given.
-    progress : callable, optional
+    progress : Progress
 
     Raises
     ------
@@ -159,7 +156,7 @@ def compress(
         data = config.data.load(data)
         config = config.with_data(data)
     untrained = build_model(config, config.data.input_spec(data), len(data.labels), 0).eval()
-    RankSearch(untrained, config, data, chosen, planning=lambda text: progress("plan", 0, 0, text)).check()
+    RankSearch(untrained, config, data, chosen).check(progress=part_of(progress, "plan"))
     shared = open_storage(storage)
     claim(folder, COMPRESSION, "is not empty and holds no compression; use a new folder")
     with locked(folder / ".compress.lock", folder):
@@ -177,31 +174,24 @@ class _Task:
     folder: Path
     device: Device
     drop: float
-    show: Show
+    progress: Progress
 
-    def progress(self, label: str) -> Progress:
-        """That of one training."""
-        return lambda phase, step, of, text: self.show(f"{label} {phase}", step, of, text)
+    def training(self, label: str) -> Progress:
+        """What one training tells: its steps, under a label of their own."""
+
+        def told(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
+            self.progress(f"{label}, {step}", done, total, text)
+
+        return told
 
     def run(self, trials: int, steps: int, attempts: int, storage: BaseStorage | None) -> CompressResult:
         """Train the dense network, search ranks, and finish points of the front until one is accurate enough."""
         config, folder = self.config, self.folder
         dense_config = config.changed(config.name, {}, without=["compress", "tune", "quant"])
-        dense = train(dense_config, self.data, folder / "dense", progress=self.progress("dense"))
+        dense = train(dense_config, self.data, folder / "dense", progress=self.training("dense"))
         network = float_model(folder / "dense")
-        amount = (0, trials)
-
-        def counted(done: int, of: int) -> None:
-            nonlocal amount
-            amount = done, of
-            self.show("ranks", done, of, "")
-
-        search = RankSearch(
-            *(network, config, self.data, self.device),
-            steps=steps,
-            planning=lambda text: self.show("ranks", amount[0], amount[1], f"plan: {text}"),
-        )
-        front = search.front(trials, storage=storage, progress=counted)
+        search = RankSearch(network, config, self.data, self.device, steps=steps)
+        front = search.front(trials, storage=storage, progress=self.progress)
         candidates = _allowed(front.points, dense.validation_accuracy, self.drop)
         if not candidates:
             name = self.device.name
@@ -216,7 +206,7 @@ class _Task:
         result = result.model_copy(
             update={
                 "dense_parameters": dense.parameters,
-                "dense_cycles": search.cost(network).cycles,
+                "dense_cycles": search.cost(network, progress=part_of(self.progress, "plan")).cycles,
                 "trials": front.trials,
                 "front": front.points,
             }
@@ -233,10 +223,10 @@ class _Task:
             how = config.model_copy(update={"compress": None, "tune": None, "quant": config.quant or QuantSection()})
         run = folder / str(point.number)
         label = f"trial {point.number}"
-        trained = train(how, self.data, run, start=folder / "dense", progress=self.progress(label))
+        trained = train(how, self.data, run, start=folder / "dense", progress=self.training(label))
         freeze_run(run, folder / "model.qtt")
         graph = load(folder / "model.qtt")
-        plan = make_plan(graph, self.device, progress=lambda text: self.show("plan", 0, 0, text))
+        plan = make_plan(graph, self.device, progress=part_of(self.progress, "plan"))
         save_plan(plan, folder / "plan.json")
         drop = round(100.0 * (dense_accuracy - trained.validation_accuracy), 4)
         return CompressResult(

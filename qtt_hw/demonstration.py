@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,20 +18,15 @@ from qtt_hw.files import write_file
 from qtt_hw.flow import build, cosim, emit, freeze_run, plan
 from qtt_hw.folders import DEMONSTRATION, claim
 from qtt_hw.locks import locked
+from qtt_hw.progress import Progress, part_of, silent
 from rtl_gen.prediction import Mean, Prediction
 
-__all__ = ["BOARD", "DEVICE", "DemoResult", "Progress", "demo"]
+__all__ = ["BOARD", "DEVICE", "DemoResult", "demo"]
 
 DEVICE, BOARD, DATA = "ecp5-85f", "ulx3s-85f", "solids"
 CONFIG = "voxtt-tiny.toml"
 
 Result = TypeVar("Result", bound=BaseModel)
-
-
-class Progress(Protocol):
-    """Told of progress: the step, how much of how much (0 of 0 where that is not known), and a word about it."""
-
-    def __call__(self, step: str, done: int = 0, total: int = 0, text: str = "") -> None: ...
 
 
 class DemoResult(BaseModel):
@@ -94,8 +89,8 @@ def _sources_digest() -> str:
 class _Steps:
     """Results of finished steps as JSON files, each valid for what it was made from."""
 
-    def __init__(self, folder: Path, show: Progress) -> None:
-        self.folder, self.show = folder, show
+    def __init__(self, folder: Path, progress: Progress) -> None:
+        self.folder, self.progress = folder, progress
         self.seconds: dict[str, float] = {}
         self._key = _sources_digest()
 
@@ -122,7 +117,7 @@ class _Steps:
                 return result
         except (OSError, ValueError, KeyError, TypeError):
             pass  # not there, or not ours: made anew
-        self.show(name)
+        self.progress(name)
         started = time.monotonic()
         result = work()
         self.seconds[name] = round(time.monotonic() - started, 1)
@@ -141,7 +136,7 @@ def _file_digest(path: Path) -> str:
 
 
 def demo(
-    folder: str | Path = "demo", *, progress: Progress | None = None, note: Callable[[str], None] | None = None
+    folder: str | Path = "demo", *, progress: Progress = silent, note: Callable[[str], None] | None = None
 ) -> DemoResult:
     """Train, freeze, evaluate, plan, emit, simulate and build on generated solids; nothing is downloaded.
 
@@ -149,7 +144,7 @@ def demo(
     ----------
     folder : path
         Everything is kept here; a second call goes on where the first stopped.
-    progress : callable, optional
+    progress : Progress
     note : callable, optional
         Told in one line what data was read.
 
@@ -164,7 +159,7 @@ def demo(
         return _demo(folder, progress, note)
 
 
-def _demo(folder: Path, progress: Progress | None, note: Callable[[str], None] | None) -> DemoResult:
+def _demo(folder: Path, progress: Progress, note: Callable[[str], None] | None) -> DemoResult:
     from boards.build import BuildResult
     from qtt_hw.evaluation import EvalResult, evaluate
     from qtt_hw.flow import FreezeResult
@@ -173,12 +168,8 @@ def _demo(folder: Path, progress: Progress | None, note: Callable[[str], None] |
     from rtl_gen.plan.plan import Plan, rate_of, save_plan
     from sim.cosim import CosimResult
 
-    def silent(step: str, done: int = 0, total: int = 0, text: str = "") -> None:
-        return
-
-    show: Progress = progress or silent
     (folder / "steps").mkdir(exist_ok=True)
-    steps = _Steps(folder / "steps", show)
+    steps = _Steps(folder / "steps", progress)
     model, plan_file, design = folder / "model.qtt", folder / "plan.json", folder / "build"
 
     with as_file(files("qtt_hw") / "configs" / CONFIG) as path:
@@ -188,22 +179,10 @@ def _demo(folder: Path, progress: Progress | None, note: Callable[[str], None] |
     if note is not None:
         note(f"data: {dataset}")
 
-    def training(phase: str, step: int, steps: int, text: str) -> None:
-        show(f"train {phase}", step, steps, text)
-
     def planned() -> Plan:
-        result = plan(model, DEVICE, progress=lambda text: show("plan", text=text))
+        result = plan(model, DEVICE, progress=part_of(progress, "plan"))
         save_plan(result, plan_file)
         return result
-
-    def evaluated(done: int) -> None:
-        show("eval", done, len(splits.test))
-
-    def simulated_samples(done: int) -> None:
-        show("cosim", done, len(splits.test))
-
-    def building(text: str) -> None:
-        show("build", text=text)
 
     run = folder / "run"
     # A run that another version of this project trained stays as it is: its own folder knows how to go on.
@@ -211,23 +190,23 @@ def _demo(folder: Path, progress: Progress | None, note: Callable[[str], None] |
         "train",
         TrainResult,
         config.model_dump_json(),
-        lambda: train(config, splits, run, progress=training),
+        lambda: train(config, splits, run, progress=progress),
         writes=lambda _: run / "result.json",
     )
     frozen = steps.run("freeze", FreezeResult, "", lambda: freeze_run(run, model), writes=lambda _: model)
-    found = steps.run("eval", EvalResult, frozen.digest, lambda: evaluate(model, splits, progress=evaluated))
+    found = steps.run("eval", EvalResult, frozen.digest, lambda: evaluate(model, splits, progress=progress))
     chosen = steps.run("plan", Plan, DEVICE, planned, writes=lambda _: plan_file)
     steps.run(
         "emit", Manifest, "", lambda: emit(model, design, chosen, taps=True), writes=lambda _: design / "design.v"
     )
-    simulated = steps.run("cosim", CosimResult, "", lambda: cosim(design, splits, progress=simulated_samples))
+    simulated = steps.run("cosim", CosimResult, "", lambda: cosim(design, splits, progress=progress))
     if not simulated.equal:
         raise ValueError(f"{design}: the simulation differs from the model: {simulated.first_difference}")
     built = steps.run(
         "build",
         BuildResult,
         BOARD,
-        lambda: build(design, BOARD, progress=building),
+        lambda: build(design, BOARD, progress=part_of(progress, "build")),
         writes=lambda result: Path(result.bitstream),
     )
     return DemoResult(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from qtt_hw.data import load as load_data
 from qtt_hw.graph import Graph, InputSpec, golden
 from qtt_hw.graph.file import load as load_model
 from qtt_hw.graph.preprocess import check_values, preprocess
+from qtt_hw.progress import Progress, silent
 
 __all__ = ["EvalResult", "accuracy", "evaluate", "evaluate_streams", "logits", "predictions", "samples_of"]
 
@@ -36,21 +38,18 @@ class EvalResult(BaseModel):
     samples_unseen: int | None = None
 
 
-def logits(graph: Graph, x: NDArray[np.uint8], *, progress: Callable[[int], None] | None = None) -> NDArray[np.int64]:
+def logits(graph: Graph, x: NDArray[np.uint8], *, progress: Progress = silent) -> NDArray[np.int64]:
     """The integer logits, int64 [N, classes], of raw samples uint8 [N, D, H, W, C]."""
     last = graph.nodes[-1].name
     found = np.empty((len(x), math.prod(graph.output.shape)), dtype=np.int64)
     for start in range(0, len(x), CHUNK):
         part = slice(start, start + CHUNK)
         found[part] = golden.run(graph, preprocess(graph.input, x[part]))[last].reshape(len(x[part]), -1)
-        if progress is not None:
-            progress(min(start + CHUNK, len(x)))
+        progress("eval", min(start + CHUNK, len(x)), len(x))
     return found
 
 
-def predictions(
-    graph: Graph, x: NDArray[np.uint8], *, progress: Callable[[int], None] | None = None
-) -> NDArray[np.int64]:
+def predictions(graph: Graph, x: NDArray[np.uint8], *, progress: Progress = silent) -> NDArray[np.int64]:
     """The class of the greatest logit, the lowest index in a tie, int64 [N], of raw samples uint8 [N, D, H, W, C]."""
     return np.asarray(logits(graph, x, progress=progress).argmax(axis=1))
 
@@ -132,7 +131,7 @@ def evaluate(
     splits: Splits | str | Path,
     split: str = "test",
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = silent,
 ) -> EvalResult:
     """Accuracy on one split of a data set whose labels are the model's.
 
@@ -142,8 +141,8 @@ def evaluate(
     splits : Splits or a source that `qtt_hw.data.load` knows
     split : str
         train, validation or test; for the test also the accuracy without samples that stand in the training set too.
-    progress : callable, optional
-        Called with the number of samples done.
+    progress : Progress
+        Told how many samples are done.
     """
     if not isinstance(graph, Graph):
         graph = load_model(graph)
@@ -165,12 +164,19 @@ def evaluate(
     )
 
 
+def _of_several(
+    progress: Progress, before: int, models: int, step: str, done: float = 0, total: float = 0, text: str = ""
+) -> None:
+    """Tell how far a model is as how far all are that read the same samples, some of them done before it."""
+    progress(step, before * total + done, models * total, text)
+
+
 def evaluate_streams(
     graphs: Sequence[Graph | str | Path],
     data: Sequence[Splits | str | Path],
     split: str = "test",
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = silent,
 ) -> EvalResult:
     """Accuracy of several models together, each on its own view of the same samples: their logits are averaged.
 
@@ -183,8 +189,8 @@ def evaluate_streams(
     data : sequence of Splits or source
         One a model, with the same samples in the same order.
     split : str
-    progress : callable, optional
-        Called with the number of samples done, of all models together.
+    progress : Progress
+        Told how many samples are done, of all models together.
     """
     if len(graphs) != len(data) or not graphs:
         raise ValueError(f"{len(graphs)} models and {len(data)} data sources: give one source for each model")
@@ -193,21 +199,14 @@ def evaluate_streams(
     y = splits[0][split].y
     finest = max(graph.output.format.frac for graph in loaded)
     total = np.zeros((len(y), math.prod(loaded[0].output.shape)), dtype=np.int64)
-    done = 0
-    for graph, one in zip(loaded, splits, strict=True):
+    for before, (graph, one) in enumerate(zip(loaded, splits, strict=True)):
         samples = one[split]
         if graph.output.shape != loaded[0].output.shape:
             raise ValueError(f"{graph.name}: has other classes than {loaded[0].name}")
         if one.labels != splits[0].labels or not np.array_equal(samples.y, y):
             raise ValueError(f"{one.name}: its {split} samples are not those of {splits[0].name}, class by class")
-        before = done
-
-        def report(count: int, before: int = before) -> None:
-            if progress is not None:
-                progress(before + count)
-
-        total += logits(graph, samples.x, progress=report) << (finest - graph.output.format.frac)
-        done += len(y)
+        of_all = partial(_of_several, progress, before, len(graphs))
+        total += logits(graph, samples.x, progress=of_all) << (finest - graph.output.format.frac)
     return EvalResult(
         model=" + ".join(graph.name for graph in loaded),
         data=" + ".join(one.name for one in splits),

@@ -5,7 +5,7 @@ Each returns a typed result, which is what the command line prints with --json.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +16,7 @@ from qtt_hw.evaluation import samples_of
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load
 from qtt_hw.graph.preprocess import preprocess
+from qtt_hw.progress import Progress, silent
 
 if TYPE_CHECKING:
     from boards.build import BuildResult
@@ -89,7 +90,7 @@ def plan(
     input_shape: ChannelsFirst | None = None,
     classes: int | None = None,
     lanes: LaneKind = "shift",
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> Plan:
     """The fastest folding that fits a device, or the cheapest that reaches a frame rate.
 
@@ -110,8 +111,7 @@ def plan(
     lanes : "shift", "dsp" or "logic"
         With a model: what forms the products of codebooks' weights. Multipliers take the place of the plan's shifts to
         compare the two, whether they fit the device or not.
-    progress : callable, optional
-        Called with one line of text now and then.
+    progress : Progress
 
     Raises
     ------
@@ -136,8 +136,7 @@ def plan(
         if lanes != "shift":
             raise ValueError(f"lanes {lanes}: is for a model.qtt, a configuration is planned with shifts")
         config = model if isinstance(model, Config) else load_config(model)
-        if progress is not None:
-            progress("network: its graph, before training")
+        progress("network", text="its graph, before training")
         before = untrained(config, data, input_shape, classes)
 
         def with_bits(name: str, bits: int) -> tuple[Graph, Alternatives]:
@@ -167,7 +166,7 @@ def emit(
     plan: Plan | str | Path | None = None,
     *,
     taps: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> Manifest:
     """Write the BUILD folder of a model: Verilog, primitives, the model itself, the plan and a manifest.
 
@@ -180,8 +179,7 @@ def emit(
         Without one, the fastest for the default device.
     taps : bool
         Bring out every stage's output for comparison.
-    progress : callable, optional
-        Called with one line of text now and then.
+    progress : Progress
     """
     from rtl_gen.emit import emit as write
 
@@ -198,7 +196,7 @@ def cosim(
     stalls: bool = False,
     seed: int = 0,
     vcd: str | Path | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = silent,
 ) -> CosimResult:
     """Simulate a BUILD on the first samples of a split and compare every word with the golden model.
 
@@ -219,8 +217,8 @@ def cosim(
         Of the stalls.
     vcd : path, optional
         Waveform of the cycles around the first difference, or of the first cycles where there is none.
-    progress : callable, optional
-        Called with the number of samples that have come out.
+    progress : Progress
+        Told how many samples have come out.
     """
     from rtl_gen.manifest import Manifest
     from sim.cosim import cosim as simulate
@@ -243,7 +241,7 @@ def build(
     frequency_mhz: float | None = None,
     seed: int = 1,
     placer: Placer = "heap",
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> BuildResult:
     """Synthesise, place and route a BUILD for a board and write its bitstream into the folder.
 
@@ -259,8 +257,7 @@ def build(
         Of the placer.
     placer : "heap" or "static"
         The latter for designs that fill the block RAM.
-    progress : callable, optional
-        Called with one line of text now and then.
+    progress : Progress
     """
     import boards
     from boards.build import build as synthesise

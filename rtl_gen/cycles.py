@@ -19,6 +19,7 @@ import numpy as np
 from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
+from qtt_hw.progress import Progress, silent
 from rtl_gen.compiled import load_library
 from rtl_gen.fifo import fifo_latency
 from rtl_gen.kinds import Spec
@@ -211,7 +212,7 @@ class Model(Network[int]):
         """Those that are done; where every word is recorded, the words."""
         return int(self.units.count_records(self.links[-1]))
 
-    def progress(self, inferences: int) -> float:
+    def passed(self, inferences: int) -> float:
         """Inferences that have passed, each link counted up to so many and alike."""
         passed = [self.units.count_taken(i) / n for i, n in zip(self.links, self.words, strict=True)]
         return sum(min(p, inferences) for p in passed) / len(passed)
@@ -256,7 +257,7 @@ def predict(
     *,
     classes: int,
     topology: Topology | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress = silent,
 ) -> Prediction:
     """The end of every inference of a network that ends in an argmax over `classes` logits.
 
@@ -270,9 +271,9 @@ def predict(
     classes : int
     topology : Topology, optional
         Without one the stages are a chain.
-    progress : callable of float, optional
-        Told every few hundredths of a second how many inferences have passed, on average over the network; four or
-        five are enough for most.
+    progress : Progress
+        Told every few hundredths of a second how many inferences have passed, on average over the network; how many
+        there will be is not known, four or five are enough for most.
 
     Raises
     ------
@@ -283,7 +284,7 @@ def predict(
     return predict_by(Model(specs, in_lanes, topology, classes=classes), progress)
 
 
-def predict_by(model: Model, progress: Callable[[float], None] | None = None) -> Prediction:
+def predict_by(model: Model, progress: Progress = silent) -> Prediction:
     """`predict` by a model of no run yet."""
     return find_period(Inferences(model, progress))
 
@@ -295,7 +296,7 @@ class Inferences:
     what becomes of an inference does not depend on those after it.
     """
 
-    def __init__(self, model: Model, progress: Callable[[float], None] | None = None):
+    def __init__(self, model: Model, progress: Progress = silent):
         self.model, self.progress, self.offered = model, progress, 0
         self._tries = False
 
@@ -303,8 +304,8 @@ class Inferences:
         model, self.offered = self.model, self.offered + 1
         model.offer(self.offered)
         while model.go_on():
-            if self.progress is not None:
-                self.progress(model.progress(self.offered))
+            passed = model.passed(self.offered)
+            self.progress("prediction of cycles", passed, text=f"{passed:.1f} inferences")
         if model.inferences() < self.offered:
             raise ValueError(f"the schedule stops at {model.refusing()}: its buffers are too small")
         return int(model.records(model.links[-1])[-1]) - int(model.units.first_taken(model.links[0]))

@@ -12,12 +12,13 @@ bisection, between the first depth and what the FIFO ever holds when it has no e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
+from qtt_hw.progress import Progress, silent
 from rtl_gen.cycles import Inferences, Model, predict_by
 from rtl_gen.kinds import Spec
 from rtl_gen.period import NotPeriodic
@@ -195,7 +196,7 @@ def fifo_depths(
     *,
     classes: int,
     hints: Depths | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
 ) -> list[FifoDepth]:
     """The depths of the FIFO of every sum, in the order of the stages.
 
@@ -209,7 +210,7 @@ def fifo_depths(
     classes : int
     hints : mapping of Reader to int, optional
         Depths at full rate as they may be: where they are, that is found sooner.
-    progress : callable of (int, int), optional
+    progress : Progress
         Told how many of how many sums are done.
 
     Raises
@@ -227,6 +228,5 @@ def fifo_depths(
         leasts[reader] = least = _least(network, leasts, reader)
         fulls[reader], last = full, _ = _full(network, fulls, reader, least, last, (hints or {}).get(reader))
         found.append(FifoDepth(reader, least, full))
-        if progress is not None:
-            progress(done + 1, len(readers))
+        progress("depths of FIFOs", done + 1, len(readers))
     return found

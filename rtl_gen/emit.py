@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from amaranth.back import verilog
@@ -18,6 +17,7 @@ from qtt_hw.files import write_file
 from qtt_hw.folders import BUILD, folder_writer, refuse_foreign
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load, save
+from qtt_hw.progress import Progress, silent
 from rtl_gen.argmax import output_layout
 from rtl_gen.families import device as find_device
 from rtl_gen.initial_values import in_initial_statements
@@ -98,7 +98,7 @@ def emit(
     plan: Plan | str | Path | None = None,
     *,
     taps: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> Manifest:
     """Write the BUILD folder of a model; returns its manifest.
 
@@ -111,8 +111,7 @@ def emit(
         Without one, the fastest plan for the default device. What follows from its foldings is computed anew.
     taps : bool
         Bring out every stage's output for comparison.
-    progress : callable, optional
-        Told what is being done, one line at a time.
+    progress : Progress
 
     Raises
     ------
@@ -131,8 +130,7 @@ def emit(
         plan = verified(graph, given, str(where), progress)
     specs, topology = hardware_of(graph, plan, where)
     top = Top(specs, plan.input_lanes, topology, taps=taps)
-    if progress is not None:
-        progress("Verilog")
+    progress("Verilog")
 
     with folder_writer(build, BUILD) as partial:
         (partial / DESIGN).write_text(verilog_of(top), encoding="utf-8")

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from boards.board import Board
-from boards.host import Driver, Progress
+from boards.host import Driver
 from boards.link import BREAK_BITS
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.graph.file import load
+from qtt_hw.progress import Progress, silent
 from rtl_gen.manifest import Manifest
 from sim.batch import FLAGS
 from sim.channel import how, said, speaking
@@ -127,7 +128,7 @@ def simulate_board(
     *,
     clock_mhz: float | None = None,
     skew: float = 1.0,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> BoardResult:
     """Send samples through a simulated board with the host driver and compare with the golden model.
 
@@ -140,7 +141,8 @@ def simulate_board(
     clock_mhz : float, optional
     skew : float
         As for SimulatedLine.
-    progress : callable, optional
+    progress : Progress
+        Told how many samples are answered.
     """
     started = time.monotonic()
     build = Path(build)

@@ -12,7 +12,7 @@ from typing import Any
 
 from qtt_hw.children import running
 from sim.compile import digest, kept, wrapped_sources
-from sim.job import Job, Outcome, Progress
+from sim.job import Completed, Job, Outcome
 from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
 from sim.toolchain import environment, first_error, package_folder
 from sim.work import work_folder
@@ -29,7 +29,7 @@ BUILD_ARGUMENTS = ["-O3", "--x-assign", "fast", "--noassert"]
 _BENCH = "sim.cocotb_bench"
 
 
-def run_cocotb(job: Job, *, vcd: Path | None = None, progress: Progress | None = None) -> Outcome:
+def run_cocotb(job: Job, completed: Completed, vcd: Path | None = None) -> Outcome:
     """Every sample of a job in cocotb; `vcd` shows the whole run.
 
     Raises
@@ -44,7 +44,7 @@ def run_cocotb(job: Job, *, vcd: Path | None = None, progress: Progress | None =
     with work_folder("run") as folder:
         job.save(folder)
         (folder / TOP).symlink_to(simulator)
-        lines = _child(["test", str(folder), *(["waves"] if waves else [])], folder, progress)
+        lines = _child(["test", str(folder), *(["waves"] if waves else [])], folder, completed)
         reason = first_error("".join(lines))
         if not (folder / COUNTS).is_file() or not (folder / "outcome.json").is_file():
             raise ValueError(f"{job.build}: cocotb did not finish: {reason}")
@@ -63,7 +63,7 @@ def _compile(job: Job, work: Path, waves: bool) -> Path:
     (work / SOURCES).write_text(json.dumps(files), encoding="utf-8")
     kind = "cocotb-trace" if waves else "cocotb"
     seed_objects(kind, work / "obj")
-    lines = _child(["compile", str(work), *(["waves"] if waves else [])], work, None)
+    lines = _child(["compile", str(work), *(["waves"] if waves else [])], work)
     if not (work / "obj" / TOP).is_file():
         reason = first_error("".join(lines)).replace(f"{work}/", "")
         raise ValueError(f"{job.build}: Verilator could not compile the design: {reason}")
@@ -71,7 +71,7 @@ def _compile(job: Job, work: Path, waves: bool) -> Path:
     return work / "obj" / TOP
 
 
-def _child(arguments: list[str], work: Path, progress: Progress | None) -> list[str]:
+def _child(arguments: list[str], work: Path, completed: Completed = lambda samples: None) -> list[str]:
     """Run this module as a program in a work folder and return the lines that it printed."""
     env = environment(work)
     root = str(Path(__file__).parent.parent)
@@ -85,8 +85,8 @@ def _child(arguments: list[str], work: Path, progress: Progress | None) -> list[
         assert child.stdout is not None
         for line in child.stdout:
             lines.append(line)
-            if progress is not None and line.startswith(SAMPLES_DONE):
-                progress(int(line.removeprefix(SAMPLES_DONE)))
+            if line.startswith(SAMPLES_DONE):
+                completed(int(line.removeprefix(SAMPLES_DONE)))
     return lines
 
 

@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict, computed_field
 
 from qtt_hw.children import Children
 from qtt_hw.graph.file import digest_of, load
+from qtt_hw.progress import Progress, silent
 from rtl_gen.manifest import Manifest
 from rtl_gen.prediction import Mean, Prediction
 from sim.batch import compile_batch, run_batch
 from sim.cocotb_run import run_cocotb
 from sim.icarus import compile_icarus, run_icarus
-from sim.job import Job, Outcome, Progress
+from sim.job import Completed, Job, Outcome
 from sim.rules import End
 from sim.scoreboard import FirstDifference
 from sim.stalls import pattern, patterns_of_seed
@@ -135,7 +136,7 @@ def cosim(
     stalls: bool | tuple[str, str] = False,
     seed: int = 0,
     vcd: Path | str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     run_length: int = RUN_LENGTH,
     processes: int | None = None,
 ) -> CosimResult:
@@ -156,7 +157,8 @@ def cosim(
     vcd : Path or str, optional
         Waveform of the first run that is not equal, or of the first run: with the verilator engine of the cycles around
         the first difference, or of the first cycles; with the others of all of it.
-    progress : callable, optional
+    progress : Progress
+        Told how many samples have come out.
     run_length : int
         Samples that go back to back, from one reset.
     processes : int, optional
@@ -179,22 +181,22 @@ def cosim(
     job = _job(Path(build), x, stalls, seed)
     runs = _runs(job, run_length)
     waves = None if vcd is None else Path(vcd)
-    told: Progress = progress or (lambda samples: None)
+    progress("cosim", text="compiling")
     if engine == "verilator":
         executable = compile_batch(job.build, job.manifest)
-        found = _at_once(runs, lambda run, children: run_batch(run, executable, children), processes, told)
+        found = _at_once(runs, lambda run, children: run_batch(run, executable, children), processes, progress)
         if waves is not None:
             _batch_vcd(*_first_unequal(runs, found), waves)
     elif engine == "icarus":
         program = compile_icarus(job.build, job.manifest)
-        found = _at_once(runs, lambda run, children: run_icarus(run, program, children), processes, told)
+        found = _at_once(runs, lambda run, children: run_icarus(run, program, children), processes, progress)
         if waves is not None:
             for _ in run_icarus(_first_unequal(runs, found)[0], program, Children(), vcd=waves):
                 pass
     elif engine == "cocotb":
-        found = _in_turn(runs, lambda run, vcd, show: run_cocotb(run, vcd=vcd, progress=show), waves, told)
+        found = _in_turn(runs, run_cocotb, waves, progress)
     else:
-        found = _in_turn(runs, lambda run, vcd, show: run_stepping(run, vcd=vcd, progress=show), waves, told)
+        found = _in_turn(runs, run_stepping, waves, progress)
     outcomes = list(zip(runs, found, strict=True))
     return _result(job, outcomes, min(run_length, len(x)), engine, bool(stalls), time.monotonic() - started)
 
@@ -242,13 +244,13 @@ def _at_once(
     progress: Progress,
 ) -> list[Outcome]:
     """What comes of runs in simulators that are processes of their own, several at a time."""
-    done = [0] * len(runs)
+    done, total = [0] * len(runs), sum(len(run.x) for run in runs)
     children = Children()
 
     def one(number: int) -> Outcome:
         def count_samples(samples: int) -> None:
             done[number] = samples
-            progress(sum(done))
+            progress("cosim", sum(done), total)
 
         return outcome(runs[number], simulate(runs[number], children), count_samples)
 
@@ -261,16 +263,23 @@ def _at_once(
 
 
 def _in_turn(
-    runs: Sequence[Job], simulate: Callable[[Job, Path | None, Progress], Outcome], vcd: Path | None, progress: Progress
+    runs: Sequence[Job],
+    simulate: Callable[[Job, Completed, Path | None], Outcome],
+    vcd: Path | None,
+    progress: Progress,
 ) -> list[Outcome]:
     """What comes of runs one after the other."""
+    total = sum(len(run.x) for run in runs)
 
     def one(run: Job) -> Outcome:
-        return simulate(run, vcd if len(runs) == 1 else None, lambda samples: progress(run.first + samples))
+        def count_samples(samples: int) -> None:
+            progress("cosim", run.first + samples, total)
+
+        return simulate(run, count_samples, vcd if len(runs) == 1 else None)
 
     found = [one(run) for run in runs]
     if vcd is not None and len(runs) > 1:
-        simulate(_first_unequal(runs, found)[0], vcd, lambda samples: None)
+        simulate(_first_unequal(runs, found)[0], lambda samples: None, vcd)
     return found
 
 

@@ -19,10 +19,10 @@ from sim.rules import End
 from sim.scoreboard import FirstDifference, Scoreboard
 from sim.stalls import Stalls, pattern
 
-__all__ = ["Job", "Outcome", "Progress"]
+__all__ = ["Completed", "Job", "Outcome"]
 
-#: Called with the number of samples that have come out so far.
-Progress = Callable[[int], None]
+#: An engine's: called with the number of a job's samples that have come out so far.
+Completed = Callable[[int], None]
 
 
 @dataclass(frozen=True)

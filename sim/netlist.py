@@ -6,10 +6,10 @@ import re
 import shutil
 from pathlib import Path
 
-from boards.step import Progress
 from boards.synthesis import library_folder, synthesise
 from qtt_hw.files import scratch_folder
 from qtt_hw.folders import NETLIST, folder_writer
+from qtt_hw.progress import Progress, silent
 from rtl_gen.families import ECP5
 from rtl_gen.manifest import NAME, Manifest, Sources
 from sim.ecp5_blocks import block_ram, multiplier
@@ -23,7 +23,7 @@ _BLOCKS = {"DP16KD": block_ram, "MULT18X18D": multiplier}
 _WITHIN = {"CCU2C": ("LUT4", "LUT2")}
 
 
-def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress | None = None) -> Path:
+def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress = silent) -> Path:
     """Synthesise a BUILD for ECP5 and write the netlist's own BUILD folder, which `cosim` takes like any other.
 
     Parameters
@@ -32,7 +32,7 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress |
         Folder that `qtt emit` wrote, with taps or without.
     folder : path
         To be created; an earlier netlist folder is replaced, anything else is refused.
-    progress : callable, optional
+    progress : Progress
 
     Returns
     -------

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rtl_gen.manifest import Manifest
 from rtl_gen.words import limbs, pack, unpack
 from sim.compile import digest, kept, wrapped_sources
-from sim.job import Job, Outcome, Progress
+from sim.job import Completed, Job, Outcome
 from sim.pyverilator_shim import build_model, open_model
 from sim.rules import DRAIN, STATUSES, End
 from sim.work import work_folder
@@ -180,17 +180,17 @@ class Stepper:
         model.eval()
 
 
-def run_stepping(job: Job, *, vcd: Path | None = None, progress: Progress | None = None) -> Outcome:
+def run_stepping(job: Job, completed: Completed, vcd: Path | None = None) -> Outcome:
     """Every sample of a job, stepped; `vcd` shows the whole run."""
     if vcd is not None:
         with work_folder("run") as folder:
-            found = _stepped(job, folder / "waves.vcd", progress)
+            found = _stepped(job, folder / "waves.vcd", completed)
             shutil.copyfile(folder / "waves.vcd", vcd)
             return found
-    return _stepped(job, None, progress)
+    return _stepped(job, None, completed)
 
 
-def _stepped(job: Job, vcd: Path | None, progress: Progress | None) -> Outcome:
+def _stepped(job: Job, vcd: Path | None, completed: Completed) -> Outcome:
     stepper = open(job.build)
     scoreboard = job.scoreboard()
     source, sink = job.source.walk(2 * job.seed + 1), job.sink.walk(2 * job.seed + 2)
@@ -217,8 +217,7 @@ def _stepped(job: Job, vcd: Path | None, progress: Progress | None) -> Outcome:
                     scoreboard.tap(number - 1, words, cycles)
                     continue
                 scoreboard.output(words, cycles)
-                if progress is not None:
-                    progress(min(scoreboard.completed, len(job.x)))
+                completed(min(scoreboard.completed, len(job.x)))
     if vcd is not None:
         stepper.stop_trace()
     end = End(STATUSES[stepper.peek("status")], *(stepper.peek(name) for name in ("cycle", "last", "taken")))

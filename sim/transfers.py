@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.job import Job, Outcome, Progress
+from sim.job import Completed, Job, Outcome
 from sim.rules import End
 
 __all__ = ["OUTPUT", "STARTS", "TAPS", "Stretch", "outcome"]
@@ -34,7 +34,7 @@ class Stretch:
     cycles: NDArray[np.uint64]
 
 
-def outcome(job: Job, items: Iterable[Stretch | End], progress: Progress) -> Outcome:
+def outcome(job: Job, items: Iterable[Stretch | End], completed: Completed) -> Outcome:
     """Every transfer of a run against the golden model; the last item is the End."""
     scoreboard = job.scoreboard()
     starts: list[int] = []
@@ -46,7 +46,7 @@ def outcome(job: Job, items: Iterable[Stretch | End], progress: Progress) -> Out
             starts += [int(cycle) for cycle in item.cycles]
         elif item.stream == OUTPUT:
             scoreboard.output(item.words, item.cycles)
-            progress(min(scoreboard.completed, len(job.x)))
+            completed(min(scoreboard.completed, len(job.x)))
         else:
             scoreboard.tap(item.stream - TAPS, item.words, item.cycles)
     assert end is not None, "an engine's last word is how the run ended"

@@ -22,7 +22,6 @@ from qtt_hw.cli.show import (
     report,
     rows_table,
     shape,
-    steps_of,
     within,
 )
 
@@ -110,7 +109,7 @@ def plan(
             input_shape=given,
             classes=classes,
             lanes=lanes,
-            progress=steps_of(show, "plan"),
+            progress=show,
         )
         if output is not None:
             save_plan(result, output)
@@ -184,7 +183,7 @@ def emit(
 
     with progress() as show:
         show("emit")
-        result = run(model, output, plan, taps=taps, progress=steps_of(show, "emit"))
+        result = run(model, output, plan, taps=taps, progress=show)
     taken = cycles(result.predicted.mean, result.predicted.intervals)
     rows = [
         ("folder", output),
@@ -248,8 +247,7 @@ def cosim(
         there = len(splits[split])
         if count is not None and count > there:
             raise ValueError(f"--samples {count}: the {split} split has {there}; give 1 to {there}, or all")
-        total = count or there
-        show("cosim", text="compiling")
+        show("cosim")
         result = run(
             build,
             splits,
@@ -259,7 +257,7 @@ def cosim(
             stalls=stalls,
             seed=seed,
             vcd=vcd,
-            progress=lambda done: show("cosim", done, total),
+            progress=show,
         )
     difference = None if result.first_difference is None else str(result.first_difference)
     taken = cycles(result.cycles, result.intervals)
@@ -310,7 +308,7 @@ def build(
             frequency_mhz=frequency,
             seed=seed,
             placer=placer,
-            progress=lambda text: show("build", text=text),
+            progress=show,
         )
     table = Table(title=f"{build} on {result.board}", title_justify="left", box=box.SIMPLE)
     for name in ("", "built", "planned"):

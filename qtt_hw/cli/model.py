@@ -93,14 +93,10 @@ def train(
     if seed is not None:
         loaded = loaded.with_seed(seed)
     with progress(shown=is_first()) as show:
-
-        def training(phase: str, step: int, steps: int, text: str) -> None:
-            show(f"train {phase}", step, steps, text)
-
         show("data", text=data)
         splits = loaded.data.load(data)
         read = data_read(splits) if is_first() else None
-        result = run(loaded.with_data(splits), splits, out, start=start, accelerator=accelerator, progress=training)
+        result = run(loaded.with_data(splits), splits, out, start=start, accelerator=accelerator, progress=show)
     if not is_first():  # of torchrun's processes one prints
         return
     rows: list[tuple[str, object]] = [
@@ -221,16 +217,13 @@ def evaluate(
         show("data", text=data)
         splits = samples_of(graph, data, split)
         read = data_read(splits)
-        total = len(splits[split])
         if also is None or also_data is None:
-            result = run(graph, splits, split, progress=lambda done: show("eval", done, total))
+            result = run(graph, splits, split, progress=show)
         else:
             second = load(also)
             others = samples_of(second, also_data, split)
             data_read(others)
-            result = evaluate_streams(
-                [graph, second], [splits, others], split, progress=lambda done: show("eval", done, 2 * total)
-            )
+            result = evaluate_streams([graph, second], [splits, others], split, progress=show)
     rows: list[tuple[str, object]] = [
         ("accuracy", f"{result.accuracy:.4f} of {number(result.samples)} {result.split} samples"),
     ]

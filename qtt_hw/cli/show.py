@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 from rich import box
@@ -20,13 +20,13 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from qtt_hw.errors import short
+from qtt_hw.progress import Progress, amount, in_words, silent
 from qtt_hw.window import MOST_VALUES
 
 if TYPE_CHECKING:
     from qtt_hw.data import DataSummary, Splits
 
 __all__ = [
-    "Show",
     "cycles",
     "data_read",
     "example",
@@ -37,7 +37,6 @@ __all__ = [
     "report",
     "rows_table",
     "shape",
-    "steps_of",
     "within",
 ]
 
@@ -48,24 +47,18 @@ LONGEST = 16
 LONG = 2.0
 
 
-class Show(Protocol):
-    """Told of progress: the step, how much of how much (0 of 0 where that is not known), and a word about it."""
-
-    def __call__(self, step: str, done: int = 0, total: int = 0, text: str = "") -> None: ...
-
-
 def example(*lines: str) -> str:
     """An epilog of a verb's help."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 @contextlib.contextmanager
-def progress(*, shown: bool = True) -> Iterator[Show]:
+def progress(*, shown: bool = True) -> Iterator[Progress]:
     """A bar on stderr per step, or off a terminal a line per long step; other output goes to stderr meanwhile."""
     console = Console(stderr=True)
     with contextlib.redirect_stdout(sys.stderr):
         if not shown:
-            yield lambda step, done=0, total=0, text="": None
+            yield silent
             return
         if not console.is_terminal:
             lines = _Lines()
@@ -96,13 +89,12 @@ class _Bars:
         # A line that wraps would leave its remains on the screen.
         self._room = max(console.width - 75, 20)
 
-    def __call__(self, step: str, done: int = 0, total: int = 0, text: str = "") -> None:
+    def __call__(self, step: str, done: float = 0, total: float = 0, text: str = "") -> None:
         if step not in self._tasks:
             self.finish()
             self._tasks[step] = self._bar.add_task(step, total=None, text="", amount="")
-        amount = f"{done}/{total}" if total else ""
-        task = self._tasks[step]
-        self._bar.update(task, total=total or None, completed=done, text=text[: self._room], amount=amount)
+        task, how_much = self._tasks[step], amount(done, total)
+        self._bar.update(task, total=total or None, completed=done, text=text[: self._room], amount=how_much)
 
     def finish(self) -> None:
         for task in self._bar.tasks:
@@ -115,24 +107,23 @@ class _Lines:
     """A line when a step has taken two seconds, whatever it is busy with then, and one at its end."""
 
     def __init__(self) -> None:
-        self._step, self._amount, self._text, self._started = "", "", "", time.monotonic()
+        self._step, self._done, self._total, self._text, self._started = "", 0.0, 0.0, "", time.monotonic()
         self._timer: threading.Timer | None = None
 
-    def __call__(self, step: str, done: int = 0, total: int = 0, text: str = "") -> None:
+    def __call__(self, step: str, done: float = 0, total: float = 0, text: str = "") -> None:
         if step != self._step:
             self.finish()
-            self._step, self._amount, self._started = step, "", time.monotonic()
+            self._step, self._done, self._total, self._started = step, 0.0, 0.0, time.monotonic()
             if 0 < LONG < math.inf:
                 self._timer = threading.Timer(LONG, self._tell)
                 self._timer.daemon = True
                 self._timer.start()
         if total:
-            self._amount = f"{done}/{total} "
+            self._done, self._total = done, total
         self._text = text
 
     def _tell(self) -> None:
-        line = f"{self._step}: {self._amount}{self._text}".rstrip(": ")
-        print(f"{line} ...", file=sys.stderr, flush=True)
+        print(in_words(self._step, self._done, self._total, self._text), "...", file=sys.stderr, flush=True)
 
     def stop(self) -> None:
         """No line for a step that has not taken long yet."""
@@ -143,18 +134,8 @@ class _Lines:
         self.stop()
         seconds = time.monotonic() - self._started
         if self._step and seconds >= LONG:
-            print(f"{self._step}: {self._amount}in {seconds:.0f} s", file=sys.stderr, flush=True)
+            print(in_words(self._step, self._done, self._total, f"in {seconds:.0f} s"), file=sys.stderr, flush=True)
         self._step = ""
-
-
-def steps_of(show: Show, otherwise: str) -> Callable[[str], None]:
-    """What is told of lines "STEP: what about it": each of its steps, and `otherwise` for a line that names none."""
-
-    def told(line: str) -> None:
-        step, colon, text = line.partition(": ")
-        show(step if colon else otherwise, text=text if colon else line)
-
-    return told
 
 
 def report(result: BaseModel, json: bool, *tables: Table, data: DataSummary | None = None) -> None:

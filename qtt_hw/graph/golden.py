@@ -8,13 +8,13 @@ round. Requantisation is int64.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qtt_hw.fixedpoint import IntArray
 from qtt_hw.graph.graph import INPUT, Graph
+from qtt_hw.progress import Progress, silent
 
 __all__ = ["run"]
 
@@ -28,7 +28,7 @@ def run(
     *,
     intermediates: bool = False,
     batch: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = silent,
 ) -> dict[str, IntArray]:
     """Every requested edge of the graph on a batch of preprocessed inputs.
 
@@ -41,8 +41,8 @@ def run(
         Keep every stage's output; otherwise only the last one's.
     batch : int, optional
         Samples taken through the network together; as many as keep its largest stream at about 2**24 values.
-    progress : callable, optional
-        Called with the number of samples done after each batch.
+    progress : Progress
+        Told after each batch how many samples are done.
 
     Returns
     -------
@@ -75,6 +75,5 @@ def run(
                     values.pop(name)
             if node.name in pieces:
                 pieces[node.name].append(values[node.name])
-        if progress is not None:
-            progress(min(start + batch, len(x)))
+        progress("golden model", min(start + batch, len(x)), len(x))
     return {name: np.concatenate(parts) if parts else np.empty((0,), np.int64) for name, parts in pieces.items()}

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from qtt_hw.files import append_lines
 from qtt_hw.locks import locked
+from qtt_hw.progress import Progress, silent
 
 __all__ = ["Found", "Searched", "Values", "open_storage", "search"]
 
@@ -191,7 +192,7 @@ def search(
     first: Sequence[Mapping[str, int]] = (),
     storage: BaseStorage | None = None,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
 ) -> Searched:
     """Evaluate ranks until the study has so many trials, and give those that no other beats.
 
@@ -214,8 +215,8 @@ def search(
     storage : BaseStorage, optional
         Of `open_storage`; memory when left out.
     seed : int
-    progress : callable, optional
-        Told (trials done, trials wanted) after each.
+    progress : Progress
+        Told after each trial how many are done.
     """
     if not space:
         raise ValueError(f"study {name}: there is no rank to choose")
@@ -250,7 +251,7 @@ def _evaluated(
     evaluate: Callable[[dict[str, int]], Sequence[float] | Values],
     trials: int,
     first: Sequence[Mapping[str, int]],
-    progress: Callable[[int, int], None] | None,
+    progress: Progress,
 ) -> Searched:
     """The study after so many trials."""
 
@@ -280,7 +281,6 @@ def _evaluated(
     # One that was cut off stays as if it ran: by now it does not.
     while done() < trials or enqueue(TrialState.COMPLETE, TrialState.WAITING):
         study.optimize(objective, n_trials=1)
-        if progress is not None:
-            progress(min(done(), trials), trials)
+        progress("ranks", min(done(), trials), trials)
     best = study.best_trials or trials_in(TrialState.COMPLETE)
     return Searched(tuple(sorted(map(_found, best), key=lambda found: found.number)), done())

@@ -18,6 +18,7 @@ from qtt_hw.lc.algorithm import LCModel
 from qtt_hw.lower.prepare import PreparedModel
 from qtt_hw.nn.tt_conv import TTConvNd
 from qtt_hw.nn.tucker_conv import TuckerConv
+from qtt_hw.progress import Progress, silent
 from qtt_hw.training.batches import Batches, derived_seed
 from qtt_hw.training.compressed import PenalisedByLC, described, network_of, rebuilt, under_compression
 from qtt_hw.training.compressed import milestones as c_steps
@@ -29,9 +30,8 @@ from qtt_hw.training.environment import reproducible
 from qtt_hw.training.measure import accuracy
 from qtt_hw.training.network import build_model
 from qtt_hw.training.penalty import Penalised
-from qtt_hw.training.phase import Phase, Progress
+from qtt_hw.training.phase import Phase
 from qtt_hw.training.processes import Processes, started
-from qtt_hw.training.progress import progress_bar
 from qtt_hw.training.quantized import calibrate, milestones, prepare_model, scale_parameters
 from qtt_hw.training.result import PhaseResult, TrainResult, versions
 from qtt_hw.training.run import float_model
@@ -49,7 +49,7 @@ def train(
     *,
     start: str | Path | None = None,
     accelerator: str = "cpu",
-    progress: Progress | bool = True,
+    progress: Progress = silent,
 ) -> TrainResult:
     """Train what a configuration describes into the folder `out`, or go on from where that folder stands.
 
@@ -74,8 +74,8 @@ def train(
         A finished run of the same network: its float model, and its teachers, take the place of training them; its
         compressed network too, if it was compressed as this configuration says.
     accelerator : "cpu" or "cuda"
-    progress : bool or callable
-        True draws a progress bar on stderr.
+    progress : Progress
+        Told of every step, on each process; `qtt_hw.training.progress.progress_bar` draws bars on stderr.
 
     Raises
     ------
@@ -97,10 +97,7 @@ def train(
     origin = None if start is None else RunStore(Path(start))
     with started(accelerator) as processes:
         run = _Run(config, splits, RunStore(Path(out), processes), processes, origin)
-        if progress is True and processes.first:
-            with progress_bar() as bar:
-                return run.go(bar)
-        return run.go(None if isinstance(progress, bool) else progress)
+        return run.go(progress)
 
 
 def _float_activations(config: Config) -> bool:
@@ -135,7 +132,7 @@ class _Run:
         if not self.names:
             raise ValueError(f"{config.name}: has no [quant] section, so there is nothing to train from {origin}")
 
-    def go(self, progress: Progress | None) -> TrainResult:
+    def go(self, progress: Progress) -> TrainResult:
         config = self.config
         description = run_description(config, self.splits, self.spec) | {"start": self._origin_digest()}
         if self.processes.several:
@@ -144,7 +141,7 @@ class _Run:
         with self.store.held():
             return self._go(description, progress)
 
-    def _go(self, description: dict[str, Any], progress: Progress | None) -> TrainResult:
+    def _go(self, description: dict[str, Any], progress: Progress) -> TrainResult:
         """What `go` does once the folder is this process's."""
         config, store = self.config, self.store
         resumed = store.begin(description, {"folder": str(config.folder.resolve())})

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from qtt_hw.data import Samples
+from qtt_hw.progress import Progress, silent
 from qtt_hw.training.average import Average
 from qtt_hw.training.batches import Batches, derived_seed
 from qtt_hw.training.checkpoint import optimizer_state, restore_optimizer
@@ -21,13 +22,7 @@ from qtt_hw.training.sections import Optimisation
 from qtt_hw.training.stop import Interrupted, StopSignals
 from qtt_hw.training.store import RunStore
 
-__all__ = ["Milestone", "Phase", "Progress"]
-
-
-class Progress(Protocol):
-    """Told about every step; must not change anything that training depends on."""
-
-    def __call__(self, phase: str, step: int, steps: int, text: str) -> None: ...
+__all__ = ["Milestone", "Phase"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ class Phase:
         context: dict[str, Any],
         resume: tuple[dict[str, Tensor], dict[str, Any]] | None,
         stop: StopSignals,
-        progress: Progress | None,
+        progress: Progress = silent,
     ) -> dict[str, Any]:
         """Optimise to the end, and leave the selected model in the store.
 
@@ -98,7 +93,8 @@ class Phase:
         resume : (tensors, counters), optional
             Of this phase's checkpoint.
         stop : StopSignals
-        progress : Progress, optional
+        progress : Progress
+            Told of every step.
 
         Returns
         -------
@@ -183,8 +179,7 @@ class Phase:
             counters["loss"] += value
             counters["correct"] += int(correct)
             counters["seen"] += self.batches.size
-            if progress is not None:
-                progress(self.name, step + 1, self.steps, f"loss {counters['loss'] / (index + 1):.3f}")
+            progress(f"train: {self.name}", step + 1, self.steps, f"loss {counters['loss'] / (index + 1):.3f}")
             received = processes.stopped_by(stop.received)
             if index == per_epoch - 1:
                 with average.applied(model):

@@ -9,16 +9,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from qtt_hw.training.phase import Progress
+from qtt_hw.progress import Progress
 
 __all__ = ["progress_bar"]
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """One line per phase: steps done, time, and the phase's own text."""
+    """A bar per step: how much is done, time, and the step's own text."""
     columns = (
-        TextColumn("{task.description:>10}"),
+        TextColumn("{task.description:>16}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -28,9 +28,9 @@ def progress_bar() -> Iterator[Progress]:
     with Bar(*columns, console=Console(stderr=True), refresh_per_second=2) as bar:
         tasks: dict[str, TaskID] = {}
 
-        def show(phase: str, step: int, steps: int, text: str) -> None:
-            if phase not in tasks:
-                tasks[phase] = bar.add_task(phase, total=steps, text="")
-            bar.update(tasks[phase], completed=step, text=text)
+        def show(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=None, text="")
+            bar.update(tasks[step], total=total or None, completed=done, text=text)
 
         yield show

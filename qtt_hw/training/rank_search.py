@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -21,6 +21,7 @@ from torch import nn
 from qtt_hw.data import Splits
 from qtt_hw.graph import InputSpec
 from qtt_hw.nn.memory import channels_last
+from qtt_hw.progress import Progress, in_words, silent
 from qtt_hw.rank.study import Found, Values, search
 from qtt_hw.training.batches import Batches, derived_seed
 from qtt_hw.training.compressed import compressible, layers_of, train_kind
@@ -125,8 +126,6 @@ class RankSearch:
     steps : int
         Of training after ranks are cut, before the accuracy is taken.
     lr : float
-    planning : callable, optional
-        Told what the planner does, one line at a time.
     """
 
     network: nn.Module
@@ -135,7 +134,6 @@ class RankSearch:
     device: Device
     steps: int = 50
     lr: float = 1e-3
-    planning: Callable[[str], None] | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -202,7 +200,7 @@ class RankSearch:
             optimizer.step()
         return accuracy(network.eval(), self.splits.validation, self.spec, cpu)
 
-    def cost(self, network: nn.Module) -> Cost:
+    def cost(self, network: nn.Module, *, progress: Progress = silent) -> Cost:
         """Cycles and block RAMs by the planner, and multiplications.
 
         Raises
@@ -213,16 +211,16 @@ class RankSearch:
         how = self.config.quant or QuantSection()
         graph = untrained_graph(network, self.spec, self.splits.labels, how, self.config.name)
         try:
-            plan = make_plan(graph, self.device, progress=self.planning)
+            plan = make_plan(graph, self.device, progress=progress)
         except DoesNotFit:
             return Cost(None, None, graph.macs())
         return Cost(number_of(plan.cycles), plan.brams, graph.macs())
 
-    def check(self) -> None:
+    def check(self, *, progress: Progress = silent) -> None:
         """Raise ValueError when nothing can be compressed, a layer is not there, or the network cannot be lowered."""
         if not self.layers:
             raise ValueError(f"{self.config.model.name}: has nothing to compress: no convolution behind its first")
-        self.cost(self.network)
+        self.cost(self.network, progress=progress)
 
     def identity(self, by: str) -> str:
         """The name of the study: its trials are looked up by it, so it tells apart whatever would change a value."""
@@ -243,7 +241,7 @@ class RankSearch:
         *,
         by: Literal["cycles", "macs"] = "cycles",
         storage: BaseStorage | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = silent,
     ) -> ParetoSet:
         """The points that no other beats in accuracy and in what it costs.
 
@@ -257,15 +255,26 @@ class RankSearch:
         storage : optional
             Of the study, so that it is resumed and shared: see `qtt_hw.rank.study`. Another network, training, device
             or number of steps is another study.
-        progress : callable, optional
+        progress : Progress
+            Told how many trials are done, and what the planner does for the one that is made.
         """
         known: dict[tuple[tuple[str, tuple[int, ...]], ...], Values] = {}
+
+        made = 0
+
+        def counted(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
+            nonlocal made
+            made = int(done)
+            progress(step, done, total, text)
+
+        def planning(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
+            progress("ranks", made, trials, f"plan: {in_words(step, done, total, text)}")
 
         def evaluate(numbers: dict[str, int]) -> Values:
             ranks = self.ranks(numbers)
             key = tuple(sorted(ranks.items()))
             if key not in known:
-                known[key] = self._values(self.compressed(ranks), by)
+                known[key] = self._values(self.compressed(ranks), by, planning)
             return known[key]
 
         whole = {key: 1 for key in self.space}
@@ -279,7 +288,7 @@ class RankSearch:
             first=[whole, half],
             storage=storage,
             seed=self.config.train.seed,
-            progress=progress,
+            progress=counted,
         )
         points: dict[str, Point] = {}
         for item in found.best:
@@ -288,9 +297,9 @@ class RankSearch:
         order = sorted(points.values(), key=lambda p: (p.cycles is None, p.cycles or p.macs, p.parameters))
         return ParetoSet(tuple(order), found.trials)
 
-    def _values(self, network: nn.Module, by: str) -> Values:
+    def _values(self, network: nn.Module, by: str, progress: Progress) -> Values:
         """Accuracy and the logarithm of each cost; what does not fit costs as if one multiplier did everything."""
-        cost = self.cost(network)
+        cost = self.cost(network, progress=progress)
         accuracy = self.tuned(network)
         if by == "macs":
             return Values((accuracy, math.log10(cost.macs)))

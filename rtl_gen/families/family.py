@@ -147,7 +147,7 @@ class Tool:
     Parameters
     ----------
     name : str
-        In progress and errors.
+        In errors and of the log.
     package : str
         The package on PyPI that brings it.
     module, function : str

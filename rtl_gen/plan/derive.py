@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from qtt_hw.graph import Graph
+from qtt_hw.progress import Progress, silent
 from rtl_gen.cycles import predict
 from rtl_gen.depths import FifoDepth, fifo_depths
 from rtl_gen.families import Resources
@@ -39,7 +40,7 @@ def derived(
     clock_mhz: float,
     paths: Sequence[PathPlan] = (),
     fifos: Mapping[tuple[str, int], int] | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> Plan:
     """The plan file's content for the given stages.
 
@@ -53,19 +54,13 @@ def derived(
     paths : sequence of PathPlan
     fifos : mapping, optional
         Depths as they may be, by the name of the sum and its input: where they are, that is found sooner.
-    progress : callable, optional
-        Told what is being done, one line at a time.
+    progress : Progress
 
     Raises
     ------
     ValueError
         When the network hangs, naming the stage, or its intervals do not repeat.
     """
-
-    def say(text: str) -> None:
-        if progress is not None:
-            progress(text)
-
     topology, classes = Topology.of(graph), math.prod(graph.output.shape)
     lanes = input_lanes(graph, specs, topology)
     numbers = {spec.node.name: number for number, spec in enumerate(specs)}
@@ -73,17 +68,17 @@ def derived(
         *(specs, lanes, topology),
         classes=classes,
         hints={Reader(numbers[name], k): depth for (name, k), depth in (fifos or {}).items() if name in numbers},
-        progress=lambda done, sums: say(f"depths of FIFOs: {done} of {sums}"),
+        progress=progress,
     )
     topology = topology.with_fifos({depth.reader: depth.full for depth in depths})
     plans = [_fifo_plan(graph, specs, lanes, topology, depth) for depth in depths]
-    say("prediction of cycles: the first inference")
+    progress("prediction of cycles", text="the first inference")
     try:
         prediction = predict(
             *(specs, lanes),
             classes=classes,
             topology=topology,
-            progress=lambda inferences: say(f"prediction of cycles: {inferences:.1f} inferences"),
+            progress=progress,
         )
     except NotPeriodic as error:
         raise ValueError(f"{graph.name}: {error}") from None

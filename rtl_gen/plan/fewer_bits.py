@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from qtt_hw.graph import INPUT, Graph, Node
+from qtt_hw.progress import Progress, silent
 from rtl_gen.families import DEVICES, Device
 from rtl_gen.plan.problem import Alternatives
 from rtl_gen.plan.search import DoesNotFit, fits, plan
@@ -28,14 +29,14 @@ class FewerBits:
     cycles : int or None
         That a frame rate asks for; None where any number would do.
     clock_mhz : float
-    progress : callable, optional
+    progress : Progress
     """
 
     with_bits: Callable[[str, int], tuple[Graph, Alternatives]]
     device: Device
     cycles: int | None
     clock_mhz: float
-    progress: Callable[[str], None] | None = None
+    progress: Progress = silent
 
     def that_fit(self, graph: Graph, alternatives: Alternatives) -> list[str]:
         """Of a graph that does not fit: what would, in words; empty where bits are not what is in the way."""
@@ -57,8 +58,7 @@ class FewerBits:
         low = LEAST - 1
         while high - low > 1:
             bits = (low + high) // 2
-            if self.progress is not None:
-                self.progress(f"it does not fit; trying {name} = {bits}")
+            self.progress("fewer bits", text=f"it does not fit; trying {name} = {bits}")
             if fits(*self._arguments(name, bits), self.cycles):
                 low = bits
             else:

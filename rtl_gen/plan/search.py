@@ -11,10 +11,11 @@ search is done again with that much kept free.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from qtt_hw.graph import INPUT, Graph
+from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Device, Resources, family_of
 from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds import Folding, Spec, kind_of, spec_of
@@ -34,9 +35,7 @@ ATTEMPTS = 4
 FIFO_MARGIN = 1.5
 
 
-def _fastest(
-    problem: Problem, device: Device, reserved: Resources, progress: Callable[[str], None] | None
-) -> Solution | None:
+def _fastest(problem: Problem, device: Device, reserved: Resources, progress: Progress) -> Solution | None:
     """Bisect the cycles, by ratio, to within half a percent."""
     budget = budget_of(device, reserved)
     best = solve(problem.items, problem.upper, budget)
@@ -45,8 +44,7 @@ def _fastest(
     low, high = problem.graph.input.edge.positions // 64 + 1, slowest(best)
     while low < high * 0.995:
         middle = int(math.sqrt(low * high))
-        if progress is not None:
-            progress(f"search: between {low} and {high} cycles")
+        progress("search", text=f"between {low} and {high} cycles")
         found = solve(problem.items, middle, budget)
         if found is None:
             low = max(middle, low + 1)
@@ -110,7 +108,7 @@ def plan(
     fps: float | None = None,
     clock_mhz: float = 100.0,
     alternatives: Alternatives | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress = silent,
 ) -> Plan:
     """The fastest plan that fits the device, or the cheapest that reaches `fps` frames a second at `clock_mhz`.
 
@@ -123,16 +121,14 @@ def plan(
     alternatives : mapping, optional
         Layers whose path is free, before training: the plan then names the chosen path of each and what every other
         would cost. Without it only the folding is chosen.
-    progress : callable, optional
-        Told what is being done, one line at a time.
+    progress : Progress
 
     Raises
     ------
     DoesNotFit
         By how much, and the nearest plan that does.
     """
-    if progress is not None:
-        progress("search: the foldings of every stage")
+    progress("search", text="the foldings of every stage")
     problem = Problem.of(graph, alternatives or {}, family_of(device))
     reserved = _expected_fifos(problem)
     target = None if fps is None else most_cycles(clock_mhz, fps)
@@ -179,7 +175,7 @@ def _planned(
     reserved: Resources,
     fps: float | None,
     clock_mhz: float,
-    progress: Callable[[str], None] | None,
+    progress: Progress,
 ) -> Plan:
     """A plan whose stages leave `reserved` of the device to the FIFOs."""
     if fps is not None:

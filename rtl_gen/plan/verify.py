@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from qtt_hw.graph import Graph
+from qtt_hw.progress import Progress, silent
 from rtl_gen.families import device, family_of
 from rtl_gen.plan.derive import derived
 from rtl_gen.plan.limits import usable
@@ -17,7 +18,7 @@ __all__ = ["verified"]
 NOT_IN_VERSION_1 = ("version", "predicted", "luts", "link_luts")
 
 
-def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Callable[[str], None] | None = None) -> Plan:
+def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Progress = silent) -> Plan:
     """The plan of a model with everything derived as it is computed from its choices.
 
     Choices are the device, its clock, and every stage's folding. The lanes of the input, the FIFOs with their depths,
@@ -29,7 +30,7 @@ def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Callab
     plan : Plan
     where : str
         What messages name: the plan's file.
-    progress : callable, optional
+    progress : Progress
 
     Raises
     ------

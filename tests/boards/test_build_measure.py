@@ -27,8 +27,8 @@ def block(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("placer", get_args(Placer))
 def test_measure_of_a_multiply_accumulate(block: Path, tmp_path: Path, placer: Placer) -> None:
-    said: list[str] = []
-    result = measure([block], "block", placer=placer, work=tmp_path / "work", progress=said.append)
+    told: set[str] = set()
+    result = measure([block], "block", placer=placer, work=tmp_path / "work", progress=lambda step, **_: told.add(step))
     assert (result["dsps"], result["brams"], result["ffs"]) == (1, 0, 72)
     assert result["luts"] >= 36
     path = result["critical_path"]
@@ -36,7 +36,7 @@ def test_measure_of_a_multiply_accumulate(block: Path, tmp_path: Path, placer: P
     assert result["fmax_mhz"] == pytest.approx(1000 / path["total_ns"], rel=1e-2)
     assert 50 < result["fmax_mhz"] < 200, "an unregistered multiplier"
     assert path["start"] and path["end"]
-    assert any(line.startswith("yosys: ") for line in said) and any(line.startswith("nextpnr: ") for line in said)
+    assert told == {"synthesis", "place and route"}
     assert (tmp_path / "work" / "report.json").is_file()
     log = (tmp_path / "work" / "nextpnr.log").read_text(encoding="utf-8")
     assert ("router2" in log) == (placer == "static") and result["placer"] == placer

@@ -133,10 +133,10 @@ def test_a_run_goes_on_from_its_checkpoint(copied: Path) -> None:
     assert (state["phase"], state["counters"]["step"]) == (1, 2)
     config = config_from(store.description()["config"], "run.json", copied.parent / "small.toml")
     solids = load_data("solids:8", classes=3, per_class=12)
-    before = train(config, solids, copied, progress=False)
+    before = train(config, solids, copied)
     assert before.phases["quantized"].epochs == 1, "read from result.json"
     store.result.unlink()
-    after = train(config, solids, copied, progress=False)
+    after = train(config, solids, copied)
     timeless = {"seconds": 0.0}
     for name, phase in before.phases.items():
         assert after.phases[name].model_copy(update=timeless) == phase.model_copy(update=timeless)

@@ -581,15 +581,14 @@ def test_a_step_that_takes_long_is_named_while_it_lasts(
     monkeypatch.setattr(show.threading, "Timer", _Timer)
     monkeypatch.setattr(_Timer, "started", [])
     with pytest.raises(ValueError, match="broken"), show.progress() as step:
-        told = show.steps_of(step, "plan")
-        told("search: between 17 and 99 cycles")
+        step("search", text="between 17 and 99 cycles")
         (search,) = _Timer.started
-        told("search: between 17 and 40 cycles")
+        step("search", text="between 17 and 40 cycles")
         assert (search.seconds, search.daemon) == (2.0, True) and _Timer.started == [search]
         search.action()
-        told("depths of FIFOs: 1 of 3")
+        step("depths of FIFOs", 1, 3)
         assert search.cancelled
-        told("something")
+        step("Verilog")
         raise ValueError("broken")
     assert all(timer.cancelled for timer in _Timer.started) and len(_Timer.started) == 3
     assert capsys.readouterr().err.splitlines() == ["search: between 17 and 40 cycles ..."]

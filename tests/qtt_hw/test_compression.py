@@ -79,7 +79,7 @@ def test_a_user_s_network_becomes_a_model_and_a_plan(
     out, told = tmp_path / "out", set()
     small = Device("small", 28, 9, 24288)
     arguments = {"device": small, "max_accuracy_drop": 60.0, "trials": 2, "steps": 3}
-    found = compress(source, "solids:8", out, **arguments, progress=lambda step, *rest: told.add(step))  # type: ignore[arg-type]
+    found = compress(source, "solids:8", out, **arguments, progress=lambda step, *rest, **words: told.add(step))  # type: ignore[arg-type]
     assert found.met and found.dense_cycles is not None and found.cycles < found.dense_cycles
     assert found.ranks and found.parameters < found.dense_parameters
     assert found.drop == pytest.approx(100 * (found.dense_accuracy - found.accuracy), abs=1e-3)
@@ -87,7 +87,7 @@ def test_a_user_s_network_becomes_a_model_and_a_plan(
     assert plan.cycles == found.cycles and graph.weight_bytes == found.weight_bytes
     trains = {stage.name.rsplit(".", 1)[0] for stage in graph.nodes if stage.name.endswith(".d")}
     assert trains == set(found.ranks)
-    assert {"dense float", "ranks"} <= told
+    assert {"dense, train: float", "ranks", "plan"} <= told
     assert {step.split(" ")[-1] for step in told if step.startswith("trial")} == {"compress", "tune", "quantized"}
     front = json.loads((out / "front.json").read_text())
     assert len(front["points"]) == len(found.front) and (out / "front.png").stat().st_size > 1000
@@ -195,7 +195,7 @@ def test_refusals(source: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="run: exists and is a training run, not a compression; choose another name$"):
         compress(source, "solids:8", tmp_path / "run")
     with pytest.raises(ValueError, match="busy: exists and is a compression, not a training run; choose another name$"):
-        train(load_config(source), "solids:8", tmp_path / "busy", progress=False)
+        train(load_config(source), "solids:8", tmp_path / "busy")
     assert sorted(
         path.name for path in tmp_path.rglob("*") if path.is_file() and path.parent.name in ("busy", "run")
     ) == [

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from qtt_hw.demonstration import _Steps, demo
 from qtt_hw.folders import DEMONSTRATION, MARKER, claim
 from qtt_hw.locks import Busy, locked
+from qtt_hw.progress import silent
 from qtt_hw.training import load_config
 
 
@@ -26,7 +27,7 @@ class Calls:
         self.folder, self.made = folder, list[str]()
 
     def run(self, first: str = "a", second: str = "b") -> tuple[int, int]:
-        steps = _Steps(self.folder, lambda step, done=0, total=0, text="": None)
+        steps = _Steps(self.folder, silent)
         file = self.folder / "file"
 
         def one() -> Counted:

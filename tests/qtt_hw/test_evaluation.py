@@ -28,10 +28,10 @@ TEST = Samples(np.concatenate([X, 0 * X[:1], 0 * X[:1]]), np.array([0, 1, 2, 0, 
 
 
 def test_predictions_take_the_lowest_of_equal_logits() -> None:
-    told: list[int] = []
+    told: list[tuple[object, ...]] = []
     many = np.concatenate([TEST.x] * 7)
-    assert predictions(graph(), many, progress=told.append).tolist() == [0, 1, 2, 3, 0, 0] * 7
-    assert told == [32, 42]
+    assert predictions(graph(), many, progress=lambda *report: told.append(report)).tolist() == [0, 1, 2, 3, 0, 0] * 7
+    assert told == [("eval", 32, 42), ("eval", 42, 42)]
     assert accuracy(graph(), TEST) == accuracy(graph(), TEST, SPEC) == 4 / 6
     with pytest.raises(ValueError, match="g: takes .* the samples were given with"):
         accuracy(graph(), TEST, input_spec((1, 1, 4, 1)))
@@ -69,7 +69,9 @@ def test_streams_are_averaged_on_the_finer_scale() -> None:
     # The first one's logits of 1 are worth four of the second's, so that it decides wherever it says anything.
     first, second = scaled(0, (0, 1, 2, 3)), scaled(2, (3, 2, 1, 0))
     alone = evaluate(first, splits).accuracy
-    found = evaluate_streams([first, second], [splits, splits])
+    told: list[tuple[object, ...]] = []
+    found = evaluate_streams([first, second], [splits, splits], progress=lambda *report: told.append(report[:3]))
+    assert told == [("eval", 6, 12), ("eval", 12, 12)]
     assert (found.accuracy, found.samples, found.model) == (alone, 6, "g0 + g2")
     assert found.weight_bytes == first.weight_bytes + second.weight_bytes
     turned = evaluate_streams([scaled(2, (0, 1, 2, 3)), scaled(0, (3, 2, 1, 0))], [splits, splits])

@@ -16,10 +16,10 @@ FAST = replace(boards.load("ulx3s-85f"), baud=12_500_000)
 
 def test_the_board_answers_as_the_golden_model_does(small_build: Any) -> None:
     x = small_build.samples(12)
-    done: list[int] = []
-    result = simulate_board(small_build(), FAST, x, progress=done.append)
+    told: list[tuple[object, ...]] = []
+    result = simulate_board(small_build(), FAST, x, progress=lambda *report: told.append(report))
     assert result.equal and result.samples == 12
-    assert done == list(range(1, 13))
+    assert told == [("board", done, 12) for done in range(1, 13)]
     # six words of two bytes there and three of three back, ten bits each, overlapping
     assert 12 * 6 * 2 * 10 * 8 <= result.simulated_cycles < 12 * 6 * 2 * 10 * 8 * 2
 

@@ -7,12 +7,12 @@ from sim.cosim import cosim
 
 
 def test_cocotb_agrees_with_the_batch_harness(small_build: Any) -> None:
-    done: list[int] = []
+    told: list[tuple[object, ...]] = []
     x = small_build.samples(30)
-    result = cosim(small_build(), x, engine="cocotb", progress=done.append)
+    result = cosim(small_build(), x, engine="cocotb", progress=lambda *report, **_: told.append(report))
     assert result.equal and result.engine == "cocotb"
     assert (result.cycles, result.latency, result.cycles_equal) == (9, 8, True)
-    assert done and done[-1] == 30
+    assert told[-1] == ("cosim", 30, 30)
 
 
 @pytest.mark.parametrize("stalls", [("sparse", "none"), ("bursty", "mostly"), ("mostly", "bursty")])

@@ -18,14 +18,16 @@ from sim.cosim import _job, _runs, cosim
 
 
 def test_a_sound_design_is_equal_and_its_cycles_are_as_predicted(small_build: Any) -> None:
-    done: list[int] = []
-    result = cosim(small_build(), small_build.samples(20), processes=2, progress=done.append)
+    told: list[tuple[object, ...]] = []
+    result = cosim(
+        small_build(), small_build.samples(20), processes=2, progress=lambda *report, **_: told.append(report)
+    )
     assert result.equal and result.first_difference is None and result.failure is None
     assert (result.samples, result.engine, result.stalls) == (20, "verilator", False)
     assert (result.cycles, result.latency) == (9, 8)
     assert (result.predicted_cycles, result.predicted_latency) == (9, 8)
     assert result.cycles_equal is True
-    assert done[-1] == 20
+    assert told[0] == ("cosim",) and told[-1] == ("cosim", 20, 20)
 
 
 def test_up_to_128_samples_are_one_run_whatever_the_processors(small_build: Any) -> None:

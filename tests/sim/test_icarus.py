@@ -17,12 +17,12 @@ pytestmark = pytest.mark.skipif(not available(), reason="Icarus Verilog is missi
 
 
 def test_it_agrees_with_the_batch_harness(small_build: Any) -> None:
-    done: list[int] = []
+    told: list[tuple[object, ...]] = []
     x = small_build.samples(150)
-    result = cosim(small_build(), x, engine="icarus", progress=done.append)
+    result = cosim(small_build(), x, engine="icarus", progress=lambda *report, **_: told.append(report))
     assert result.equal and result.engine == "icarus"
     assert (result.cycles, result.latency, result.cycles_equal) == (9, 8, True)
-    assert (result.runs, result.run_length, done[-1]) == (2, 128, 150)
+    assert (result.runs, result.run_length, told[-1]) == (2, 128, ("cosim", 150, 150))
 
 
 @pytest.mark.parametrize("stalls", [("sparse", "none"), ("bursty", "mostly"), ("mostly", "bursty")])

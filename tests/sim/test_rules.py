@@ -41,8 +41,13 @@ def test_a_broken_rule_is_found(small_build: Any, engine: Engine) -> None:
 def test_what_a_design_prints_is_not_mixed_with_what_it_computes(
     small_build: Any, engine: Engine, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    done: list[int] = []
-    result = cosim(small_build(chatty=True), small_build.samples(3), engine=engine, progress=done.append)
+    told: list[tuple[object, ...]] = []
+    result = cosim(
+        small_build(chatty=True),
+        small_build.samples(3),
+        engine=engine,
+        progress=lambda *report, **_: told.append(report),
+    )
     assert result.equal and result.cycles_equal
-    assert done[-1] == 3
+    assert told[-1] == ("cosim", 3, 3)
     assert capfd.readouterr().out == ""

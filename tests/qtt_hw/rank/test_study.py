@@ -55,9 +55,9 @@ def test_a_study_goes_on_where_it_stands(tmp_path: Path, kind: str) -> None:
     told: list[dict[str, int]] = []
     run(where, 4, told)  # type: ignore[arg-type]
     assert len(told) == 4
-    reports: list[tuple[int, int]] = []
-    found = run(where, 7, told, progress=lambda done, of: reports.append((done, of)))  # type: ignore[arg-type]
-    assert len(told) <= 7 and [done for done, _ in reports] == [5, 6, 7]
+    reports: list[tuple[object, ...]] = []
+    found = run(where, 7, told, progress=lambda *report: reports.append(report))  # type: ignore[arg-type]
+    assert len(told) <= 7 and reports == [("ranks", done, 7) for done in (5, 6, 7)]
     assert run(where, 7, told) == found and len(reports) == 3  # type: ignore[arg-type]
 
 

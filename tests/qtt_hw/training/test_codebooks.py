@@ -27,7 +27,7 @@ class Killed(BaseException):
 def start(config: Config, solids: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished float run to start from."""
     run = tmp_path_factory.mktemp("float") / "run"
-    train(config.changed("small", {"train": {"epochs": 1}}, without=("quant", "teacher")), solids, run, progress=False)
+    train(config.changed("small", {"train": {"epochs": 1}}, without=("quant", "teacher")), solids, run)
     return run
 
 
@@ -44,7 +44,7 @@ def test_crossings_are_in_the_log_and_in_the_result(
 ) -> None:
     # A rate at which largest weights do cross powers of two.
     how = coded(config, codebook="dqc", weight_bits=4, zero=True, gradient="straight", lr=0.1, epochs=2)
-    result = train(how, solids, tmp_path / "run", start=start, progress=False)
+    result = train(how, solids, tmp_path / "run", start=start)
     found = result.phases["quantized"].crossings
     lines = log_of(tmp_path / "run")
     assert found is not None and lines[-1]["crossings"] == found and sum(found.values()) > 0
@@ -60,15 +60,15 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
     config: Config, solids: Splits, start: Path, tmp_path: Path, codebook: str
 ) -> None:
     how = coded(config, codebook=codebook, epochs=2)
-    train(how, solids, tmp_path / "whole", start=start, progress=False)
+    train(how, solids, tmp_path / "whole", start=start)
 
-    def kill(phase: str, step: int, steps: int, text: str) -> None:
-        if step == steps - 3:
+    def kill(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
+        if done == total - 3:
             raise Killed
 
     with pytest.raises(Killed):
         train(how, solids, tmp_path / "cut", start=start, progress=kill)
-    train(how, solids, tmp_path / "cut", start=start, progress=False)
+    train(how, solids, tmp_path / "cut", start=start)
     ours, theirs = (RunStore(tmp_path / name).load_model("quantized")[0] for name in ("cut", "whole"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 

@@ -62,7 +62,7 @@ def config(tmp_path_factory: pytest.TempPathFactory, solids: Splits) -> Config:
 @pytest.fixture(scope="module")
 def whole(config: Config, solids: Splits, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainResult]:
     folder = tmp_path_factory.mktemp("run") / "whole"
-    return folder, train(config, solids, folder, progress=False)
+    return folder, train(config, solids, folder)
 
 
 def test_every_phase(whole: tuple[Path, TrainResult], config: Config, solids: Splits) -> None:
@@ -91,13 +91,13 @@ def test_killed_in_an_l_step_it_ends_the_same(
     class Killed(BaseException):
         pass
 
-    def progress(phase: str, step: int, steps: int, text: str) -> None:
-        if phase == "compress" and step == steps // 2 + 1:
+    def progress(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
+        if step == "train: compress" and done == total // 2 + 1:
             raise Killed
 
     with pytest.raises(Killed):
         train(config, solids, tmp_path / "run", progress=progress)
-    train(config, solids, tmp_path / "run", progress=False)
+    train(config, solids, tmp_path / "run")
     for phase in ("compress", "compressed", "tune", "quantized"):
         ours, theirs = (RunStore(folder).load_model(phase)[0] for folder in (tmp_path / "run", whole[0]))
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs), phase
@@ -106,7 +106,7 @@ def test_killed_in_an_l_step_it_ends_the_same(
 def test_a_quantised_run_starts_from_the_compressed_network(
     whole: tuple[Path, TrainResult], config: Config, solids: Splits, tmp_path: Path
 ) -> None:
-    same = train(config, solids, tmp_path / "same", start=whole[0], progress=False)
+    same = train(config, solids, tmp_path / "same", start=whole[0])
     assert list(same.phases) == ["quantized"]
     ours, theirs = frozen_graph(tmp_path / "same"), frozen_graph(whole[0])
     x = preprocess(ours.input, solids.validation.x[:8])
@@ -116,9 +116,9 @@ def test_a_quantised_run_starts_from_the_compressed_network(
 
 def test_compression_starts_from_a_float_run(config: Config, solids: Splits, tmp_path: Path) -> None:
     dense = config.changed("dense", {"train": {"epochs": 1, "batch": 8}}, without=["compress", "tune", "quant"])
-    train(dense, solids, tmp_path / "dense", progress=False)
+    train(dense, solids, tmp_path / "dense")
     ours = config.changed("ours", {"train": {"epochs": 1, "batch": 8}})
-    result = train(ours, solids, tmp_path / "run", start=tmp_path / "dense", progress=False)
+    result = train(ours, solids, tmp_path / "run", start=tmp_path / "dense")
     assert list(result.phases) == ["compress", "tune", "quantized"]
     with pytest.raises(ValueError, match="holds no finished float model to start from"):
         train(ours.changed("o", {"compress": {"mu": 0.5}}), solids, tmp_path / "o", start=tmp_path / "run")
@@ -126,7 +126,7 @@ def test_compression_starts_from_a_float_run(config: Config, solids: Splits, tmp
 
 def test_without_tuning_the_last_c_step_s_network_is_quantised(config: Config, solids: Splits, tmp_path: Path) -> None:
     plain = config.changed("plain", {"compress": {"epochs": 2, "pairs": 1}}, without=["tune"])
-    result = train(plain, solids, tmp_path / "run", progress=False)
+    result = train(plain, solids, tmp_path / "run")
     assert list(result.phases) == ["float", "compress", "quantized"]
     assert len(frozen_graph(tmp_path / "run").nodes) > len(frozen_graph(tmp_path / "run").labels)
 
@@ -134,10 +134,10 @@ def test_without_tuning_the_last_c_step_s_network_is_quantised(config: Config, s
 def test_nothing_to_compress_is_told_before_training(config: Config, solids: Splits, tmp_path: Path) -> None:
     other = config.changed("other", {"compress": {"layers": ["gone"]}})
     with pytest.raises(ValueError, match="compress: the network has no layer 'gone'"):
-        train(other, solids, tmp_path / "run", progress=False)
+        train(other, solids, tmp_path / "run")
     many = config.changed("many", {"train": {"epochs": 1}, "compress": {"pairs": 1000, "growth": 1.0}})
     with pytest.raises(ValueError, match="compress: 1000 pairs need as many steps, 4 epochs have"):
-        train(many, solids, tmp_path / "run", progress=False)
+        train(many, solids, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match=r"tune trains what compress has made"):
         config.changed("bad", {}, without=["compress"])

@@ -118,7 +118,7 @@ def short(config: Config) -> Config:
 
 
 def test_a_run_is_drawn_when_it_ends(short: Config, solids: Splits, tmp_path: Path) -> None:
-    train(short, solids, tmp_path / "run", progress=False)
+    train(short, solids, tmp_path / "run")
     drawn = (tmp_path / "run" / "curves.png").read_bytes()
     assert plot_curves(tmp_path / "run").read_bytes() == drawn
     refuse_foreign(tmp_path / "run", RUN)
@@ -131,7 +131,7 @@ def test_without_matplotlib_nothing_is_drawn_and_nothing_fails(
     short: Config, solids: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    train(short, solids, tmp_path / "run", progress=False)
+    train(short, solids, tmp_path / "run")
     assert (tmp_path / "run" / "result.json").exists() and not (tmp_path / "run" / "curves.png").exists()
     with pytest.raises(ImportError):
         plot_curves(tmp_path / "run")
@@ -140,12 +140,12 @@ def test_without_matplotlib_nothing_is_drawn_and_nothing_fails(
 def test_a_run_of_no_epochs_or_with_a_changed_log_ends_without_curves(
     short: Config, solids: Splits, tmp_path: Path
 ) -> None:
-    train(short.changed("none", {"train": {"epochs": 0}}), solids, tmp_path / "none", progress=False)
+    train(short.changed("none", {"train": {"epochs": 0}}), solids, tmp_path / "none")
     assert (tmp_path / "none" / "result.json").exists() and not (tmp_path / "none" / "curves.png").exists()
-    train(short, solids, tmp_path / "run", progress=False)
+    train(short, solids, tmp_path / "run")
     log = tmp_path / "run" / "log.jsonl"
     log.write_text("#" + log.read_text()[1:])
     for name in ("result.json", "curves.png"):
         (tmp_path / "run" / name).unlink()
-    train(short, solids, tmp_path / "run", progress=False)
+    train(short, solids, tmp_path / "run")
     assert (tmp_path / "run" / "result.json").exists() and not (tmp_path / "run" / "curves.png").exists()

@@ -21,6 +21,7 @@ import torch
 from qtt_hw.data import Splits
 from qtt_hw.folders import BUILD, COMPRESSION, DEMONSTRATION, MARKER, claim
 from qtt_hw.locks import Busy
+from qtt_hw.progress import Progress
 from qtt_hw.training import Interrupted, train
 from qtt_hw.training.checkpoint import load_tensors
 from qtt_hw.training.config import Config
@@ -33,12 +34,12 @@ class Killed(BaseException):
     """Ends training as a kill does: nothing that handles errors runs."""
 
 
-def at(phase: str, step: int, act: Callable[[], None]) -> Callable[[str, int, int, str], None]:
-    def progress(now: str, done: int, steps: int, text: str) -> None:
-        if (now, done) == (phase, step):
+def at(phase: str, at_step: int, act: Callable[[], None]) -> Progress:
+    def told(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
+        if (step, done) == (f"train: {phase}", at_step):
             act()
 
-    return progress
+    return told
 
 
 def kill() -> None:
@@ -63,7 +64,7 @@ def sealed(solids: Splits) -> Splits:
 @pytest.fixture(scope="module")
 def whole(config: Config, sealed: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("whole") / "run"
-    train(config, sealed, run, progress=False)
+    train(config, sealed, run)
     return run
 
 
@@ -111,7 +112,7 @@ def test_killed_in_the_middle_of_an_epoch_of_each_phase(
     for phase, step in POINTS:
         with pytest.raises(Killed):
             train(config, sealed, run, progress=at(phase, step, kill))
-    train(config, sealed, run, progress=False)
+    train(config, sealed, run)
     assert_same(run, whole)
 
 
@@ -122,7 +123,7 @@ def test_killed_beside_checkpoints_and_milestones(
     run = tmp_path / "run"
     with pytest.raises(Killed):
         train(config, sealed, run, progress=at("quantized", step, kill))
-    train(config, sealed, run, progress=False)
+    train(config, sealed, run)
     assert_same(run, whole)
 
 
@@ -139,9 +140,9 @@ def test_killed_between_an_epochs_log_line_and_its_checkpoint(
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(RunStore, "append_log", append_and_die)
-        train(config, sealed, run, progress=False)
+        train(config, sealed, run)
     assert len(log_of(run)) == 4
-    train(config, sealed, run, progress=False)
+    train(config, sealed, run)
     assert_same(run, whole)
 
 
@@ -149,8 +150,8 @@ CHILD = """
 import os, signal, sys
 from qtt_hw.data import load
 from qtt_hw.training import train
-def progress(phase, step, steps, text):
-    if (phase, step) == ("quantized", 15):
+def progress(step, done, total, text):
+    if (step, done) == ("train: quantized", 15):
         os.kill(os.getpid(), signal.SIGKILL)
 train(sys.argv[1], load("solids:8", classes=3, per_class=20), sys.argv[2], progress=progress)
 """
@@ -160,7 +161,7 @@ def test_kill_9_of_another_process(config: Config, sealed: Splits, whole: Path, 
     run = tmp_path / "run"
     child = subprocess.run([sys.executable, "-c", CHILD, str(config.source), str(run)], capture_output=True)
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-    train(config, sealed, run, progress=False)
+    train(config, sealed, run)
     assert_same(run, whole)
 
 
@@ -172,7 +173,7 @@ def test_of_two_in_one_folder_the_second_is_refused_and_the_first_goes_on(
 
     def second() -> None:
         with pytest.raises(Busy) as busy:
-            train(config, sealed, run, progress=False)
+            train(config, sealed, run)
         refused.append(str(busy.value))
 
     train(config, sealed, run, progress=at("float", 7, second))
@@ -187,12 +188,12 @@ def test_a_folder_of_another_kind_is_refused(config: Config, sealed: Splits, tmp
         claim(tmp_path / kind.name, kind, "")
         message = f"^{tmp_path / kind.name}: exists and is {kind.title}, not a training run; choose another name$"
         with pytest.raises(ValueError, match=message):
-            train(config, sealed, tmp_path / kind.name, progress=False)
+            train(config, sealed, tmp_path / kind.name)
     (tmp_path / "mine").mkdir()
     for text in ('["mine"]', '{"version": 1}'):
         (tmp_path / "mine" / "run.json").write_text(text)
         with pytest.raises(ValueError, match="mine: is not empty and holds no run; use a new folder"):
-            train(config, sealed, tmp_path / "mine", progress=False)
+            train(config, sealed, tmp_path / "mine")
         with pytest.raises(ValueError, match=r"mine/run.json: is not what qtt train writes"):
             RunStore(tmp_path / "mine").description()
 
@@ -204,7 +205,7 @@ def test_a_run_from_before_there_were_markers_goes_on(
     with pytest.raises(Killed):
         train(config, sealed, run, progress=at("quantized", 13, kill))
     (run / MARKER).unlink()
-    train(config, sealed, run, progress=False)
+    train(config, sealed, run)
     assert_same(run, whole)
 
 
@@ -220,7 +221,7 @@ def test_a_log_line_that_was_cut_in_the_middle_is_written_again(
         stream.write('{"phase": "flo')
     store.append_log({"phase": "float"})
     assert len(log_of(run)) == lines + 1
-    train(config, sealed, run, progress=False)
+    train(config, sealed, run)
     assert_same(run, whole)
 
 
@@ -232,7 +233,7 @@ def test_a_checkpoint_with_another_bit_is_not_gone_on_from(config: Config, seale
     content[-7] ^= 1
     RunStore(run).checkpoint.write_bytes(content)
     with pytest.raises(ValueError, match=r"checkpoint.safetensors: its content does not match its digest"):
-        train(config, sealed, run, progress=False)
+        train(config, sealed, run)
 
 
 ALLOCATOR = """
@@ -247,7 +248,7 @@ def faults():
         for _ in range(20):
             torch.ones(8 << 20)  # 32 MiB: by default mapped anew each time
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-train(sys.argv[1], load("solids:8", classes=3, per_class=20), sys.argv[2], progress=False)
+train(sys.argv[1], load("solids:8", classes=3, per_class=20), sys.argv[2])
 after = faults()
 keep_freed_memory()
 print(after, faults())
@@ -276,7 +277,7 @@ def test_signals_leave_a_checkpoint_of_that_very_step(
     assert stopped.value.number == number
     metadata = load_tensors(RunStore(run).checkpoint)[1]
     assert metadata["phase"] == 1 and metadata["counters"]["step"] == 3
-    train(config, sealed, run, progress=False)
+    train(config, sealed, run)
     assert_same(run, whole)
 
 
@@ -293,18 +294,18 @@ def test_resuming_refuses_another_configuration_or_data(
     config: Config, sealed: Splits, solids: Splits, whole: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=r"run: was started with another config.train.seed \(0, now 1\)"):
-        train(config.with_seed(1), sealed, whole, progress=False)
+        train(config.with_seed(1), sealed, whole)
     fewer = Splits(solids.train, solids.train, solids.test, solids.labels, solids.name)
     with pytest.raises(ValueError, match="was started with another data_digest.validation"):
-        train(config, fewer, whole, progress=False)
+        train(config, fewer, whole)
     (tmp_path / "a").write_text("b")
     with pytest.raises(ValueError, match="is not empty and holds no run"):
-        train(config, sealed, tmp_path, progress=False)
+        train(config, sealed, tmp_path)
 
 
 def test_another_seed_gives_other_weights(config: Config, sealed: Splits, whole: Path, tmp_path: Path) -> None:
     other = config.with_seed(1).model_copy(update={"quant": None, "teacher": None})
-    train(other, sealed, tmp_path / "run", progress=False)
+    train(other, sealed, tmp_path / "run")
     ours, theirs = RunStore(tmp_path / "run").load_model("float")[0], RunStore(whole).load_model("float")[0]
     assert not torch.equal(ours["features.block1.conv.weight"], theirs["features.block1.conv.weight"])
 
@@ -312,21 +313,21 @@ def test_another_seed_gives_other_weights(config: Config, sealed: Splits, whole:
 def test_start_takes_the_float_models_of_another_run(
     config: Config, sealed: Splits, whole: Path, tmp_path: Path
 ) -> None:
-    result = train(config, sealed, tmp_path / "same", start=whole, progress=False)
+    result = train(config, sealed, tmp_path / "same", start=whole)
     assert list(result.phases) == ["quantized"]
     ours, theirs = RunStore(tmp_path / "same").load_model("quantized")[0], RunStore(whole).load_model("quantized")[0]
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     wider = config.model_copy(update={"model": config.model.model_copy(update={"args": {"widths": [4, 8]}})})
     with pytest.raises(ValueError, match="holds another network"):
-        train(wider, sealed, tmp_path / "other", start=whole, progress=False)
+        train(wider, sealed, tmp_path / "other", start=whole)
     with pytest.raises(ValueError, match="holds no run.json"):
-        train(config, sealed, tmp_path / "none", start=tmp_path, progress=False)
+        train(config, sealed, tmp_path / "none", start=tmp_path)
 
 
 def test_autocast_changes_the_float_phases_alone(config: Config, sealed: Splits, whole: Path, tmp_path: Path) -> None:
     half = config.model_copy(update={"train": config.train.model_copy(update={"autocast": True})})
-    train(half, sealed, tmp_path / "half", progress=False)
-    train(half, sealed, tmp_path / "started", start=whole, progress=False)
+    train(half, sealed, tmp_path / "half")
+    train(half, sealed, tmp_path / "started", start=whole)
     ours, theirs = RunStore(tmp_path / "half"), RunStore(whole)
     for phase in ("teacher", "float"):
         found, before = ours.load_model(phase)[0], theirs.load_model(phase)[0]
@@ -340,7 +341,7 @@ def test_no_epochs_of_quantised_training_is_calibration_alone(
 ) -> None:
     assert config.quant is not None
     plain = config.model_copy(update={"quant": config.quant.model_copy(update={"epochs": 0})})
-    result = train(plain, sealed, tmp_path / "run", start=whole, progress=False)
+    result = train(plain, sealed, tmp_path / "run", start=whole)
     assert result.phases["quantized"].epoch == -1
     assert RunStore(tmp_path / "run").load_model("quantized")[0]["phase"].tolist() == [1, 1, 1]
 
@@ -348,7 +349,7 @@ def test_no_epochs_of_quantised_training_is_calibration_alone(
 def test_an_infinite_loss_is_an_error(config: Config, sealed: Splits, tmp_path: Path) -> None:
     wild = config.train.model_copy(update={"lr": 1e30, "optimizer": "sgd", "warmup": 0.0})
     with pytest.raises(ValueError, match=r"float: the loss is not finite in epoch 0, step \d; lower lr 1e\+30"):
-        train(config.model_copy(update={"train": wild, "teacher": None}), sealed, tmp_path / "run", progress=False)
+        train(config.model_copy(update={"train": wild, "teacher": None}), sealed, tmp_path / "run")
 
 
 def test_accelerator(config: Config, sealed: Splits, tmp_path: Path) -> None:

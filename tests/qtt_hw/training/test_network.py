@@ -126,13 +126,13 @@ def test_an_unsupported_layer_is_found_before_the_first_epoch(config: Config, so
     model = ModelConfig(name="net.py:Net", args={"activation": "GELU"})
     bad = config.model_copy(update={"model": model, "source": tmp_path / "c.toml", "teacher": None})
 
-    def never(phase: str, step: int, steps: int, text: str) -> None:
+    def never(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
         raise AssertionError("trained")
 
     with pytest.raises(ValueError, match="net.py:Net: act .*GELU.*nn.ReLU in its place would be another network"):
         train(bad, solids, tmp_path / "run", progress=never)
     good = bad.model_copy(update={"model": ModelConfig(name="net.py:Net")})
-    assert train(good, solids, tmp_path / "good", progress=False).phases["quantized"].epochs == 4
+    assert train(good, solids, tmp_path / "good").phases["quantized"].epochs == 4
 
 
 def test_modes_may_stand_in_another_order() -> None:
@@ -186,7 +186,7 @@ def test_a_2d_network_is_trained_on_samples_of_depth_one(config: Config, tmp_pat
         }
     )
     splits = load(tmp_path / "own.npz")
-    result = train(planar, splits, tmp_path / "run", progress=False)
+    result = train(planar, splits, tmp_path / "run")
     assert result.phases["quantized"].epochs == 4
     graph = load_model(freeze_run(tmp_path / "run", tmp_path / "model.qtt"))
     assert graph.input.sample_shape == (1, 6, 6, 1) and any(isinstance(node, Add) for node in graph.nodes)

@@ -45,7 +45,7 @@ def store(folder: Path) -> RunStore:
 @pytest.mark.parametrize("autocast", [False, True])
 def test_random_layers_resume_to_the_same_bits(solids: Splits, tmp_path: Path, autocast: bool) -> None:
     whole = phase(solids, autocast=autocast)
-    whole.run(store(tmp_path / "a"), {}, None, StopSignals(), None)
+    whole.run(store(tmp_path / "a"), {}, None, StopSignals())
 
     def kill(name: str, step: int, steps: int, text: str) -> None:
         if step == 5:
@@ -58,7 +58,7 @@ def test_random_layers_resume_to_the_same_bits(solids: Splits, tmp_path: Path, a
     assert metadata["counters"]["step"] == 4
     torch.manual_seed(123)
     resumed = phase(solids, autocast=autocast)
-    resumed.run(killed, {}, (tensors, metadata["counters"]), StopSignals(), None)
+    resumed.run(killed, {}, (tensors, metadata["counters"]), StopSignals())
     assert torch.equal(resumed.model[2].weight, whole.model[2].weight)
 
 
@@ -74,7 +74,7 @@ def test_autocast_is_for_layers_in_training_alone(solids: Splits, tmp_path: Path
         return Loss()(x, scores, y)
 
     made.loss = loss
-    made.run(store(tmp_path / "a"), {}, None, StopSignals(), None)
+    made.run(store(tmp_path / "a"), {}, None, StopSignals())
     assert seen == {True: {torch.bfloat16 if autocast else torch.float32}, False: {torch.float32}}
     assert losses == {(torch.float32, torch.float32)}
     assert made.model[2].weight.dtype == torch.float32
@@ -90,8 +90,9 @@ def test_a_milestone_happens_once_before_its_step_and_restarts_the_average(solid
         with torch.no_grad():
             made.model[2].weight.fill_(100.0)
 
-    def progress(name: str, step: int, total: int, text: str) -> None:
-        steps[0] = step
+    def progress(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
+        assert (step, total) == ("train: p", 9)
+        steps[0] = int(done)
 
     made.milestones = (Milestone(8, act),)
     made.run(store(tmp_path / "a"), {}, None, StopSignals(), progress)
@@ -116,7 +117,7 @@ def test_which_epoch_is_kept(
     made = phase(solids, select=select)
     if milestone is not None:
         made.milestones = (Milestone(milestone, lambda: None),)
-    result = made.run(store(tmp_path / "a"), {}, None, StopSignals(), None)
+    result = made.run(store(tmp_path / "a"), {}, None, StopSignals())
     assert result["epoch"] == expected
     assert RunStore(tmp_path / "a").load_model("p")[1]["epoch"] == expected
 
@@ -124,7 +125,7 @@ def test_which_epoch_is_kept(
 def test_no_epochs_keep_the_model_as_it_is(solids: Splits, tmp_path: Path) -> None:
     made = phase(solids)
     made.how = TrainConfig(epochs=0)
-    assert made.run(store(tmp_path / "a"), {}, None, StopSignals(), None)["epoch"] == -1
+    assert made.run(store(tmp_path / "a"), {}, None, StopSignals())["epoch"] == -1
     assert torch.equal(RunStore(tmp_path / "a").load_model("p")[0]["2.weight"], network()[2].weight)
 
 
@@ -132,6 +133,6 @@ def test_gradients_are_clipped(solids: Splits, tmp_path: Path) -> None:
     moved = []
     for index, clip in enumerate((None, 1e-6)):
         made = phase(solids, optimizer="sgd", momentum=0.0, clip=clip)
-        made.run(store(tmp_path / str(index)), {}, None, StopSignals(), None)
+        made.run(store(tmp_path / str(index)), {}, None, StopSignals())
         moved.append(float((made.model[2].weight - network()[2].weight).detach().norm()))
     assert moved[0] > 1e-3 and moved[1] < 1e-6

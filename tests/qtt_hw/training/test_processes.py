@@ -103,7 +103,7 @@ with started("cpu") as together:
             phase = Phase(
                 name, model, how, batches, splits.validation, loss, scales=scales, scale_lr=1e-2, processes=processes
             )
-            result = phase.run(RunStore(own, processes), {}, None, StopSignals(), None)
+            result = phase.run(RunStore(own, processes), {}, None, StopSignals())
             models.append((phase.model, result))
         (alone, before), (ours, after) = models
         for key in ("validation_accuracy", "epoch", "parameters"):
@@ -234,7 +234,7 @@ def test_a_run_of_two_is_stopped_and_goes_on_to_the_same_bits(longer: Path, tmp_
 
     # One process does not go on with what two began.
     with pytest.raises(ValueError, match=r"cut: was started with another processes \(2, now null\); use a new folder"):
-        qtt_hw.train(longer, SOURCE, cut.folder, progress=False)
+        qtt_hw.train(longer, SOURCE, cut.folder)
 
     running = train(torchrun, longer, cut.folder)
     _, errors = running.communicate(timeout=120)

@@ -39,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, solids: Splits) -> tuple[n
     (folder / "dense.toml").write_text(TOML)
     config = load_config(folder / "dense.toml")
     float_only = config.changed("float", {}, without=["quant"])
-    train(float_only, solids, folder / "run", progress=False)
+    train(float_only, solids, folder / "run")
     return float_model(folder / "run"), config
 
 
@@ -76,7 +76,16 @@ def test_the_front(trained: tuple[nn.Module, Config], solids: Splits, tmp_path: 
     search = searching(trained, solids)
     before = {name: value.clone() for name, value in search.network.state_dict().items()}
     storage = open_storage(tmp_path / "study")
-    front = search.front(6, storage=storage)
+    told: list[tuple[str, float, float, str]] = []
+
+    def tell(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
+        told.append((step, done, total, text))
+
+    front = search.front(6, storage=storage, progress=tell)
+    assert {(step, total) for step, _, total, _ in told} == {("ranks", 6)}
+    assert [done for _, done, _, text in told if not text] == [1, 2, 3, 4, 5, 6]
+    counts = [done for _, done, _, text in told if text.startswith("plan: search: between")]
+    assert counts == sorted(counts) and counts[0] == 0 and counts[-1] > 0  # what is planned keeps the count
     points = front.points
     assert points and front.trials == 6 and [p.cycles for p in points] == sorted(p.cycles or 0 for p in points)
     assert len({repr(point.ranks) for point in points}) == len(points)

@@ -23,7 +23,7 @@ MODELS = Path(__file__).parents[3] / "models"
 @pytest.fixture(scope="module")
 def run(config: Config, solids: Splits, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainResult]:
     folder = tmp_path_factory.mktemp("run") / "run"
-    return folder, train(config, solids, folder, progress=False)
+    return folder, train(config, solids, folder)
 
 
 def test_frozen_model_is_the_validated_model(
@@ -56,7 +56,7 @@ def test_unfinished_and_foreign_folders(config: Config, solids: Splits, tmp_path
     with pytest.raises(ValueError, match="holds no run.json"):
         load_run(tmp_path)
 
-    def stop(phase: str, step: int, steps: int, text: str) -> None:
+    def stop(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
         raise Interrupted(tmp_path, 15)
 
     with pytest.raises(Interrupted):
@@ -66,7 +66,7 @@ def test_unfinished_and_foreign_folders(config: Config, solids: Splits, tmp_path
     with pytest.raises(ValueError, match="holds no float model yet"):
         float_model(tmp_path / "run")
     plain = config.model_copy(update={"quant": None, "teacher": None})
-    train(plain, solids, tmp_path / "float", progress=False)
+    train(plain, solids, tmp_path / "float")
     with pytest.raises(ValueError, match=r"without a \[quant\] section"):
         load_run(tmp_path / "float")
 
@@ -76,9 +76,7 @@ def test_a_finished_run_as_teacher(
 ) -> None:
     assert config.teacher is not None
     teacher = type(config.teacher)(run=str(run[0]), weight=1.0)
-    result = train(
-        config.model_copy(update={"teacher": teacher, "quant": None}), solids, tmp_path / "run", progress=False
-    )
+    result = train(config.model_copy(update={"teacher": teacher, "quant": None}), solids, tmp_path / "run")
     assert list(result.phases) == ["float"]
     assert not torch.equal(
         float_model(tmp_path / "run").state_dict()["features.block1.conv.weight"],
@@ -89,7 +87,7 @@ def test_a_finished_run_as_teacher(
 def test_a_run_on_signed_voxels(config: Config, solids: Splits, tmp_path: Path) -> None:
     """{-1, +1} at the input, from training to the golden model: the run remembers how its input was made."""
     changed = config.changed("signed", {"data": {"format": "signed-voxels"}}, without=["teacher"])
-    train(changed, solids, tmp_path / "run", progress=False)
+    train(changed, solids, tmp_path / "run")
     graph = frozen_graph(tmp_path / "run")
     assert (graph.input.gain, graph.input.offset) == (2, 1)
     x = preprocess(graph.input, solids.test.x)
