@@ -66,7 +66,7 @@ def _digest(text: str, tensors: Tensors) -> str:
 def save(graph: Graph, path: str | os.PathLike[str]) -> str:
     """Write a graph as a model file: integer tensors, formats, preprocessing and labels, and a digest of them all.
 
-    The file is written in one step, so it is whole or absent; the same graph gives the same bytes.
+    The file is written in one step, so it is whole or absent; the same graph gives the same digest.
 
     Parameters
     ----------

@@ -41,9 +41,10 @@ VOXELS = Format(bits=1, signed=False, frac=0)
 
 
 class PreparedModel(nn.Module):
-    """Stages named as the Graph's nodes: fake quantisation in training, integer arithmetic in evaluation.
+    """Logits [N, classes] of float [N, C, D, H, W]: fake quantisation in training, integer arithmetic in evaluation.
 
-    Inputs have axes [N, C, D, H, W]; those of depth 1 may be given as [N, C, H, W].
+    `prepare` makes it. Its stages are named as the nodes of the Graph that `freeze` makes of it. Inputs of depth 1 may
+    be given as [N, C, H, W]; inputs and logits are integers * 2**-frac.
 
     Phases, in this order: `calibrate`; training with learned scales and batch statistics; `freeze_scales`;
     `freeze_statistics`, after which training's forward values are evaluation's, to the bit. They are part of the state.
@@ -54,10 +55,35 @@ class PreparedModel(nn.Module):
     stages : sequence of Stage
         In topological order, the network's output last.
     gauges : sequence of Gauge
-        Between stages of one tensor train.
+        Pairs of neighbouring stages of one tensor train, between which a factor can be moved to balance their weights.
     config : QuantConfig
     edge : Edge
         Input shape (D, H, W, C) and format.
+
+    Raises
+    ------
+    ValueError
+        When a phase is out of order, in its method; on input before `calibrate`, or of another shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> import qtt_hw
+    >>> x = (torch.rand(64, 1, 4, 4, 4) < 0.5).float()
+    >>> net = nn.Sequential(nn.Conv3d(1, 2, 3), nn.BatchNorm3d(2), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+    >>> prepared = qtt_hw.prepare(net, x[:1])
+    >>> prepared.freeze_scales()
+    Traceback (most recent call last):
+        ...
+    ValueError: the prepared model has no scales yet; call calibrate on some inputs first
+    >>> prepared.calibrate([x])  # then it is trained as any module is
+    >>> prepared.freeze_scales()
+    >>> prepared.freeze_statistics([x])
+    >>> bool((prepared.train()(x) == prepared.eval()(x)).all())
+    True
+    >>> {name: integers.dtype for name, integers in prepared.forward_all(x).items()}
+    {'0': torch.int64, '4': torch.int64}
     """
 
     phase: Tensor
@@ -337,7 +363,7 @@ class PreparedModel(nn.Module):
 def prepare(
     model: nn.Module, example: Tensor, config: QuantConfig | None = None, input_format: Format = VOXELS
 ) -> PreparedModel:
-    """The PreparedModel of a PyTorch model: copies of its weights in quantised stages.
+    """The PreparedModel of a PyTorch model: copies of its float weights in quantised stages, to be calibrated.
 
     Parameters
     ----------
@@ -346,13 +372,40 @@ def prepare(
     example : float tensor, [N, C, D, H, W] or [N, C, H, W]
         Any input of the right shape.
     config : QuantConfig, optional
+        4-bit weights and 8-bit activations unless given.
     input_format : Format
         Of the inputs: unsigned 1 bit for voxels, signed 8 bits with frac 7 for images.
+
+    Returns
+    -------
+    PreparedModel
+        To be calibrated, trained further if wanted, and frozen.
 
     Raises
     ------
     ValueError
         On the first layer that cannot be lowered, with its name and what there is instead.
+
+    References
+    ----------
+    Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", doi
+    10.1109/CVPR.2018.00286, for training with fake quantisation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> import qtt_hw
+    >>> net = nn.Sequential(nn.Conv3d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2))
+    >>> example = torch.zeros(1, 1, 4, 4, 4)
+    >>> prepared = qtt_hw.prepare(net, example, qtt_hw.QuantConfig(weight_bits=4, activation_bits=8))
+    >>> [stage.name for stage in prepared.stage_list]
+    ['0', '3']
+    >>> net[1] = nn.GELU()
+    >>> qtt_hw.prepare(net, example)
+    Traceback (most recent call last):
+        ...
+    ValueError: 1 (GELU) is not supported; nn.ReLU in its place would be another network, to be trained as such
     """
     config = QuantConfig() if config is None else config
 
