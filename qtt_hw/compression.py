@@ -118,16 +118,22 @@ def compress(
     storage: str | Path | None = None,
     progress: Progress = silent,
 ) -> CompressResult:
-    """Compress a dense network until it fits a device with as few cycles as a drop in accuracy allows.
+    """Compress a dense network to integer tensor trains with as few cycles on a device as a drop in accuracy allows.
+
+    Trains the dense network, searches ranks for the device, trains under them by learning-compression, quantises,
+    freezes and plans, which takes from minutes to days. What `out` holds already is not done again.
 
     Parameters
     ----------
     source : path, name or Config
         A configuration (its [train] section trains the dense network; [compress], [tune] and [quant] may say how it
         goes on), a zoo network, or `file.py:Net`, any nn.Module that `qtt check` accepts.
-    data : Splits or source
+    data : Splits or a source that `qtt_hw.data.load` knows
+        Training and validation samples are used; test samples are not touched.
     out : path
+        Folder of all that is written: model.qtt, plan.json and the steps towards them.
     device : Device or str
+        The FPGA.
     max_accuracy_drop : float
         In points of validation accuracy, from the dense float network to the integer one.
     trials, steps : int
@@ -139,11 +145,39 @@ def compress(
         Of the rank search's study; a journal file in `out` unless given.
     progress : Progress
 
+    Returns
+    -------
+    CompressResult
+        With the paths `model` and `plan`; the accuracies, their `drop` in points and whether it is `met`; `cycles`
+        beside `dense_cycles`, `weight_bytes`, and the `ranks` by layer.
+
     Raises
     ------
     ValueError
         One line: nothing to compress, an unknown device, a storage that cannot be opened, that nothing fits, or a
         folder of something else; `Busy` where another process works in it.
+
+    References
+    ----------
+    Carreira-Perpinan, "Model compression as constrained optimization, with application to neural nets",
+    arXiv:1707.01209, for learning-compression.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> result = qtt_hw.compress("net.py:Net", "own.npz", "own", device="ecp5-25f")  # doctest: +SKIP
+    >>> print(f"{result.cycles} cycles, dense {result.dense_cycles}; {result.drop} points lost")  # doctest: +SKIP
+
+    Arguments are checked before anything is trained:
+
+    >>> qtt_hw.compress("lenet", "own.npz", "own", max_accuracy_drop=-1.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: max_accuracy_drop must be at least 0, got -1
+    >>> qtt_hw.compress("lenett", "own.npz", "own")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: lenett: neither a .toml nor file.py:Net nor in the zoo, voxtt, ...
     """
     chosen = find_device(device) if isinstance(device, str) else device
     if not max_accuracy_drop >= 0:

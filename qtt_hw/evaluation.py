@@ -133,12 +133,13 @@ def evaluate(
     *,
     progress: Progress = silent,
 ) -> EvalResult:
-    """Accuracy on one split of a data set whose labels are the model's.
+    """The share of a split's samples, uint8 [N, D, H, W, C], that the golden integer model puts into their class.
 
     Parameters
     ----------
     graph : Graph or path of a model.qtt
     splits : Splits or a source that `qtt_hw.data.load` knows
+        Its classes must be the model's.
     split : str
         train, validation or test; for the test also the accuracy without samples that stand in the training set too.
     progress : Progress

@@ -67,6 +67,27 @@ class Format:
         Fractional bits; may be negative.
     narrow : bool
         Symmetric range: -(2**(bits-1) - 1) is the minimum instead of -2**(bits-1). Used by weights.
+
+    Raises
+    ------
+    ValueError
+        When a signed format has one bit, an unsigned one is narrow, or `bits` or `frac` is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import qtt_hw
+    >>> pixels = qtt_hw.Format(bits=8, signed=True, frac=7)
+    >>> pixels.minimum, pixels.maximum
+    (-128, 127)
+    >>> pixels.saturate(np.array([-200, 3, 200])).tolist()
+    [-128, 3, 127]
+    >>> qtt_hw.Format(bits=4, signed=True, frac=3, narrow=True).minimum
+    -7
+    >>> qtt_hw.Format(bits=1, signed=True, frac=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: a signed format needs at least 2 bits, got 1
     """
 
     bits: int
@@ -86,12 +107,14 @@ class Format:
 
     @property
     def minimum(self) -> int:
+        """The least integer."""
         if not self.signed:
             return 0
         return -(1 << (self.bits - 1)) + int(self.narrow)
 
     @property
     def maximum(self) -> int:
+        """The greatest integer."""
         return (1 << (self.bits - int(self.signed))) - 1
 
     def saturate(self, integers: Any) -> Any:

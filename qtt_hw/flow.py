@@ -63,7 +63,38 @@ class CheckResult(BaseModel):
 
 
 def freeze_run(run: str | Path, output: str | Path) -> FreezeResult:
-    """Write the integer model of a finished training run as a model file."""
+    """Write the integer model of a finished training run as a model file.
+
+    Parameters
+    ----------
+    run : path
+        Folder that `train` wrote, with a [quant] section in its configuration.
+    output : path
+        The model file; it is written in one step.
+
+    Returns
+    -------
+    FreezeResult
+        With its `name`, `digest`, `weight_bytes`, `file_bytes`, `stages` and `macs`, the multiplications an inference.
+
+    Raises
+    ------
+    ValueError
+        One line that names the folder: it holds no run, none that has ended, or none that was quantised.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> result = qtt_hw.freeze_run("models/voxtt-modelnet10-run", "own.qtt")
+    >>> result.stages, result.macs, result.weight_bytes
+    (21, 5577888, 12929)
+    >>> result.digest == qtt_hw.digest_of("models/voxtt-modelnet10.qtt")
+    True
+    >>> qtt_hw.freeze_run("models", "other.qtt")
+    Traceback (most recent call last):
+        ...
+    ValueError: models: holds no run.json; expected a folder that qtt train wrote
+    """
     from qtt_hw.training import freeze_run as write
 
     output = Path(output)
@@ -92,7 +123,9 @@ def plan(
     lanes: LaneKind = "shift",
     progress: Progress = silent,
 ) -> Plan:
-    """The fastest folding that fits a device, or the cheapest that reaches a frame rate.
+    """The fastest folding that fits a device, or the cheapest that reaches a frame rate, with cycles and costs.
+
+    A stage's folding says how many of its input and output channels are worked on in one cycle.
 
     Parameters
     ----------
@@ -105,6 +138,7 @@ def plan(
     fps : float, optional
         Frames a second at `clock_mhz`.
     clock_mhz : float
+        In MHz.
     data, input_shape, classes : optional
         Only for a configuration: the data set, or the network's input shape (C, D, H, W) and number of classes. A
         configuration with options for generated solids needs neither.
@@ -113,11 +147,37 @@ def plan(
         compare the two, whether they fit the device or not.
     progress : Progress
 
+    Returns
+    -------
+    Plan
+        With `cycles`, the mean between two inferences; `frames_per_second`; `dsps`, `brams` and `luts`; and by stage
+        its folding. `emit` takes it; `rtl_gen.plan.plan.save_plan` writes it to a file.
+
     Raises
     ------
     DoesNotFit
         By how much, the stage that is in the way, and what fits instead: the fastest plan for a frame rate, a larger
-        device, fewer bits of weights or activations.
+        device, fewer bits of weights or activations. It is a ValueError.
+    ValueError
+        When the rate, the clock, the device, the model or the configuration is not one.
+
+    References
+    ----------
+    Umuroglu et al., "FINN: A framework for fast, scalable binarized neural network inference", doi
+    10.1145/3020078.3021744, for streams of stages that are folded to one rate.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> plan = qtt_hw.plan("models/voxtt-modelnet10.qtt", "ecp5-85f", fps=1000)
+    >>> print(f"{plan.cycles} cycles, {plan.dsps} DSP, {plan.brams} block RAM")
+    98304 cycles, 61 DSP, 33 block RAM
+    >>> plan.frames_per_second >= 1000
+    True
+    >>> qtt_hw.plan("models/voxtt-modelnet10.qtt", "ecp5-12f", fps=100_000)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    rtl_gen.plan.refusal.DoesNotFit: voxtt-modelnet10: 100000 frames a second at 100 MHz does not fit ecp5-12f ...
     """
     from rtl_gen.families import device as find_device
     from rtl_gen.plan.fewer_bits import FewerBits, narrowed
@@ -168,7 +228,7 @@ def emit(
     taps: bool = False,
     progress: Progress = silent,
 ) -> Manifest:
-    """Write the BUILD folder of a model: Verilog, primitives, the model itself, the plan and a manifest.
+    """Write the BUILD folder of a model: Verilog whose outputs are its integers, the model, the plan and a manifest.
 
     Parameters
     ----------
@@ -198,19 +258,22 @@ def cosim(
     vcd: str | Path | None = None,
     progress: Progress = silent,
 ) -> CosimResult:
-    """Simulate a BUILD on the first samples of a split and compare every word with the golden model.
+    """Simulate a BUILD on the first samples of a split and compare every integer that comes out with the golden model.
 
-    Samples go back to back in runs of `sim.cosim.RUN_LENGTH`, each from a reset of its own.
+    With taps, every stage's output is compared, else the logits and the class. Samples go back to back in runs of 128,
+    each from a reset of its own; the cycle in which each inference ends is compared with the predicted one.
 
     Parameters
     ----------
     build : path
         Folder that `emit` wrote.
-    data : Splits or source
+    data : Splits or a source that `qtt_hw.data.load` knows
     samples : int, optional
         The whole split unless given.
     split : str
+        train, validation or test.
     engine : "verilator", "icarus", "cocotb" or "pyverilator"
+        Verilator compiles the design first, which takes seconds to minutes, and is then the fastest.
     stalls : bool
         Random stalls of source and sink.
     seed : int
@@ -245,6 +308,8 @@ def build(
 ) -> BuildResult:
     """Synthesise, place and route a BUILD for a board and write its bitstream into the folder.
 
+    Takes minutes; what it writes stands in BUILD/BOARD.
+
     Parameters
     ----------
     build : path
@@ -252,7 +317,7 @@ def build(
     board : str
         A board's name or `file.py:Board`.
     frequency_mhz : float, optional
-        Clock of the design; the board's own unless given.
+        Clock of the design in MHz; the board's own unless given.
     seed : int
         Of the placer.
     placer : "heap" or "static"
@@ -267,7 +332,7 @@ def build(
 
 
 def check_source(source: str | Path, input_shape: Sequence[int] | None = None) -> CheckResult:
-    """Which layers of a network can be lowered.
+    """Which layers of a network, named by its source, can be lowered to integer stages; `check` takes a module.
 
     Parameters
     ----------
@@ -275,6 +340,27 @@ def check_source(source: str | Path, input_shape: Sequence[int] | None = None) -
         `file.py:Net`, a zoo name, or a training configuration.
     input_shape : (C, D, H, W), optional
         Of the network's input, after preprocessing; a zoo network has its own.
+
+    Returns
+    -------
+    CheckResult
+        `supported`, whether all can, and `layers`: a Row for each, as `check` gives it.
+
+    Raises
+    ------
+    ValueError
+        One line that names the source: it is not known, cannot be imported, or needs an input shape.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> result = qtt_hw.check_source("lenet")
+    >>> result.supported, [row.type for row in result.layers][:3]
+    (True, ['Conv2d', 'ReLU', 'MaxPool2d'])
+    >>> qtt_hw.check_source("lenett")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: lenett: neither file.py:Net nor a .toml nor in the zoo, voxtt, ...
     """
     import torch
 

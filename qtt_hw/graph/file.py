@@ -62,12 +62,35 @@ def _digest(text: str, tensors: Tensors) -> str:
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> str:
-    """Write the graph to `path` in one step and return its digest.
+    """Write a graph as a model file: integer tensors, formats, preprocessing and labels, and a digest of them all.
+
+    The file is written in one step, so it is whole or absent; the same graph gives the same digest.
+
+    Parameters
+    ----------
+    graph : Graph
+    path : path
+        Conventionally `NAME.qtt`.
+
+    Returns
+    -------
+    str
+        The digest, as `digest_of` reads it.
 
     Raises
     ------
     ValueError
-        When the graph's stages or its input do not fit together.
+        When the graph's stages or its input do not fit together, or the file would be too large.
+    OSError
+        When the file cannot be written.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> graph = qtt_hw.load("models/lenet-mnist.qtt")
+    >>> digest = qtt_hw.save(graph, "copy.qtt")
+    >>> digest == qtt_hw.digest_of("models/lenet-mnist.qtt")
+    True
     """
     path = Path(path)
     spec = graph.input
@@ -158,7 +181,33 @@ def _built(record: Record, tensors: Tensors) -> Node:
 
 
 def load(path: str | os.PathLike[str]) -> Graph:
-    """The Graph of a model file; every check passes or a ValueError names the file on one line."""
+    """The Graph of a model file, after a check of its digest, of every number in it and of every stage.
+
+    Parameters
+    ----------
+    path : path
+        What `save`, `freeze_run` or `qtt freeze` wrote.
+
+    Returns
+    -------
+    Graph
+
+    Raises
+    ------
+    ValueError
+        One line that names the file: it cannot be read, is no model file, was changed, or its stages do not fit.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> graph = qtt_hw.load("models/voxtt-modelnet10.qtt")
+    >>> graph.input.sample_shape, len(graph.nodes), graph.labels[:3]
+    ((30, 30, 30, 1), 21, ('bathtub', 'bed', 'chair'))
+    >>> qtt_hw.load("nothing.qtt")
+    Traceback (most recent call last):
+        ...
+    ValueError: nothing.qtt: No such file or directory
+    """
     path = Path(path)
     text, tensors, _ = _read(path)
     with named(path):
@@ -171,5 +220,33 @@ def load(path: str | os.PathLike[str]) -> Graph:
 
 
 def digest_of(path: str | os.PathLike[str]) -> str:
-    """The sha256 digest of a model file, verified against its content, as hexadecimal digits."""
+    """The sha256 digest of a model file, verified against its content, as 64 hexadecimal digits.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        One line that names the file: it cannot be read, is no model file, or its content has another digest.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import qtt_hw
+    >>> len(qtt_hw.digest_of("models/lenet-mnist.qtt"))
+    64
+    >>> content = bytearray(Path("models/lenet-mnist.qtt").read_bytes())
+    >>> content[-1] ^= 1
+    >>> _ = Path("changed.qtt").write_bytes(content)
+    >>> qtt_hw.digest_of("changed.qtt")
+    Traceback (most recent call last):
+        ...
+    ValueError: changed.qtt: its content does not match its digest; the file was changed or damaged
+    """
     return _read(Path(path))[2]

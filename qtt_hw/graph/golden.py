@@ -30,13 +30,15 @@ def run(
     batch: int | None = None,
     progress: Progress = silent,
 ) -> dict[str, IntArray]:
-    """Every requested edge of the graph on a batch of preprocessed inputs.
+    """The golden model: the integers int64 [N, D, H, W, C] that a graph's stages compute of preprocessed inputs.
+
+    Logits are integers too: their values are integers * 2**-graph.output.format.frac.
 
     Parameters
     ----------
     graph : Graph
     x : integer array, [N, D, H, W, C]
-        In the input edge's format.
+        In the input edge's format, as `preprocess` makes them.
     intermediates : bool
         Keep every stage's output; otherwise only the last one's.
     batch : int, optional
@@ -53,6 +55,20 @@ def run(
     ------
     ValueError
         When shape or values do not fit the input edge.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import qtt_hw
+    >>> graph = qtt_hw.load("models/lenet-mnist.qtt")
+    >>> images = np.zeros((2, 1, 28, 28, 1), dtype=np.uint8)
+    >>> stages = qtt_hw.run(graph, qtt_hw.preprocess(graph.input, images), intermediates=True)
+    >>> stages["conv1"].shape, stages["linear2"].shape, stages["linear2"].dtype
+    ((2, 1, 24, 24, 20), (2, 1, 1, 1, 10), dtype('int64'))
+    >>> qtt_hw.run(graph, images / 2)
+    Traceback (most recent call last):
+        ...
+    ValueError: input of dtype float64 given, lenet-4-a8 takes integers
     """
     edge = graph.input.edge
     if x.ndim != 5 or tuple(x.shape[1:]) != edge.shape:

@@ -20,12 +20,12 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class InputSpec:
-    """How a sample becomes the input edge.
+    """How a raw sample of bytes [D, H, W, C] becomes the integers of a graph's input; `input_spec` makes it.
 
     Parameters
     ----------
     edge : Edge
-        Shape and format after preprocessing.
+        Shape (D', H', W', C') and integer format after preprocessing.
     sample_shape : tuple of int, (D, H, W, C)
         Shape of a raw sample of unsigned bytes.
     block : int
@@ -36,6 +36,15 @@ class InputSpec:
         Subtracted from every raw value: 128 for images, 0 for voxels.
     gain : int
         That raw values are multiplied by beforehand: 2, with offset 1, makes voxels {-1, +1}.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> spec = qtt_hw.load("models/voxtt-modelnet10.qtt").input
+    >>> spec.sample_shape, spec.block, spec.edge.shape
+    ((30, 30, 30, 1), 2, (15, 15, 15, 8))
+    >>> spec == qtt_hw.input_spec((30, 30, 30, 1), block=2)
+    True
     """
 
     edge: Edge
@@ -47,16 +56,40 @@ class InputSpec:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A validated integer network.
+    """A validated integer network: stages that compute integers [D, H, W, C] from those of earlier stages.
+
+    `freeze` makes it of a prepared model and `load` of a file; `run` computes it.
 
     Parameters
     ----------
     name : str
     input : InputSpec
+        How a raw sample becomes the first stage's input.
     nodes : tuple of Node
-        In topological order; the last one's output is the logits, [1, 1, 1, classes].
+        The stages in topological order; the last one's output is the logits, [1, 1, 1, classes].
     labels : tuple of str
         Class names, by index.
+
+    Raises
+    ------
+    ValueError
+        Naming the first stage that does not fit what it reads, or that nothing reads; when there are no stages, or
+        not as many labels as logits.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> graph = qtt_hw.load("models/lenet-mnist.qtt")
+    >>> [node.name for node in graph.nodes]
+    ['conv1', 'pool1', 'conv2', 'pool2', 'linear1', 'linear2']
+    >>> graph.edges["conv1"].shape, graph.output.shape
+    ((1, 24, 24, 20), (1, 1, 1, 10))
+    >>> graph.macs(), graph.weight_bytes
+    (2293000, 218734)
+    >>> qtt_hw.Graph("empty", graph.input, ())
+    Traceback (most recent call last):
+        ...
+    ValueError: the graph has no stages
     """
 
     name: str
@@ -91,23 +124,26 @@ class Graph:
         return edges
 
     def input_of(self, node: Node) -> Edge:
+        """Shape and format of what a node reads first."""
         return self.edges[node.inputs[0]]
 
     @property
     def output(self) -> Edge:
+        """Shape and format of the logits."""
         return self.edges[self.nodes[-1].name]
 
     @property
     def weight_bits(self) -> int:
-        """All that is stored, at its own width: weights, m, b, shifts."""
+        """Of all that is stored, each at its own width: weights, and the m, b and shifts of requantisers."""
         return sum(node.stored_bits for node in self.nodes)
 
     @property
     def weight_bytes(self) -> int:
+        """`weight_bits` packed without gaps, in bytes."""
         return -(-self.weight_bits // 8)
 
     def inputs_of(self, node: Node) -> tuple[Edge, ...]:
-        """What a node reads."""
+        """Shape and format of each of the streams that a node reads."""
         return tuple(self.edges[name] for name in node.inputs)
 
     def macs(self) -> int:

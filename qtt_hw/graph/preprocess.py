@@ -38,10 +38,28 @@ def input_spec(
     gain : int
         That raw values are multiplied by beforehand.
 
+    Returns
+    -------
+    InputSpec
+        For `preprocess`, `freeze` and a Graph.
+
     Raises
     ------
     ValueError
         When a size is below 1, the offset is not 0 to 255, or the gain is not 1 to 64.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> qtt_hw.input_spec((30, 30, 30, 1), block=2).edge.shape  # voxels
+    (15, 15, 15, 8)
+    >>> spec = qtt_hw.input_spec((1, 28, 28, 1), offset=128, format=qtt_hw.Format(8, signed=True, frac=7))  # images
+    >>> spec.edge.shape, spec.edge.format.minimum
+    ((1, 28, 28, 1), -128)
+    >>> qtt_hw.input_spec((28, 28, 1))
+    Traceback (most recent call last):
+        ...
+    ValueError: a sample's shape must be four sizes (D, H, W, C) of at least 1, got [28, 28, 1]
     """
     shape = tuple(int(size) for size in sample_shape)
     if len(shape) != 4 or min(shape) < 1:
@@ -75,8 +93,8 @@ def check_values(spec: InputSpec, raw: NDArray) -> None:
 def preprocess(spec: InputSpec, raw: NDArray) -> NDArray:
     """raw * gain - offset with every block of positions moved to channels: uint8 or int16, [N, D', H', W', bd*bh*bw*C].
 
-    Where the block does not divide an axis, integer zeros (after the offset) are appended to it, so that they act
-    like a convolution's padding.
+    A block has bd x bh x bw positions: the spec's `block` along every axis, but 1 along D where D is 1. Where it does
+    not divide an axis, zeros are appended to that axis after the offset, so that they act like a convolution's padding.
 
     Parameters
     ----------
@@ -85,12 +103,30 @@ def preprocess(spec: InputSpec, raw: NDArray) -> NDArray:
 
     Returns
     -------
-    uint8 array for unsigned formats of at most 8 bits, else int16; channel = ((bd * b + bh) * b + bw) * C + c
+    uint8 array for unsigned formats of at most 8 bits, else int16
+        The place (d, h, w) within its block and channel c become channel ((d * bh + h) * bw + w) * C + c.
 
     Raises
     ------
     ValueError
         When dtype, shape or values do not fit the spec.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import qtt_hw
+    >>> raw = np.zeros((1, 2, 2, 4), dtype=bool)
+    >>> raw[0, 0, 1, 2] = True
+    >>> spec = qtt_hw.input_spec((2, 2, 4, 1), block=2)
+    >>> x = qtt_hw.preprocess(spec, raw)
+    >>> x.shape, x.dtype
+    ((1, 1, 1, 2, 8), dtype('uint8'))
+    >>> x[0, 0, 0].tolist()
+    [[0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0, 0, 0]]
+    >>> qtt_hw.preprocess(spec, raw.astype(float))
+    Traceback (most recent call last):
+        ...
+    ValueError: raw samples must be uint8 or bool, got float64
     """
     d, h, w, c = spec.sample_shape
     if raw.dtype == np.bool_:

@@ -28,12 +28,16 @@ class Row(BaseModel):
 
 
 def check(model: nn.Module, example: Tensor, input_format: Format = VOXELS) -> list[Row]:
-    """One Row a layer in the order they run, and rows with an empty or special name for faults of the whole model.
+    """Which layers of a model can be lowered to integer stages: one Row a layer, in the order they run.
+
+    Faults of the whole model have rows too, whose layer is empty or not a layer's name.
 
     Parameters
     ----------
     model : nn.Module
+        Left as it is.
     example : float tensor, [N, C, D, H, W] or [N, C, H, W]
+        Any input of the right shape.
     input_format : Format
 
     Raises

@@ -12,7 +12,7 @@ __all__ = ["freeze"]
 
 
 def freeze(prepared: PreparedModel, spec: InputSpec, labels: Sequence[str] = (), name: str = "model") -> Graph:
-    """The Graph whose golden run equals prepared.eval(), stage by stage.
+    """The integer Graph whose golden run equals prepared.eval() at every stage, to the last bit.
 
     Parameters
     ----------
@@ -23,6 +23,11 @@ def freeze(prepared: PreparedModel, spec: InputSpec, labels: Sequence[str] = (),
     labels : sequence of str
         Class names by index, or none.
     name : str
+        Of the graph.
+
+    Returns
+    -------
+    Graph
 
     Raises
     ------

@@ -42,9 +42,10 @@ VOXELS = Format(bits=1, signed=False, frac=0)
 
 
 class PreparedModel(nn.Module):
-    """Stages named as the Graph's nodes: fake quantisation in training, integer arithmetic in evaluation.
+    """Logits [N, classes] of float [N, C, D, H, W]: fake quantisation in training, integer arithmetic in evaluation.
 
-    Inputs have axes [N, C, D, H, W]; those of depth 1 may be given as [N, C, H, W].
+    `prepare` makes it. Its stages are named as the nodes of the Graph that `freeze` makes of it. Inputs of depth 1 may
+    be given as [N, C, H, W]; inputs and logits are integers * 2**-frac.
 
     Phases, in this order: `calibrate`; training with learned scales and batch statistics; `freeze_scales`;
     `freeze_statistics`, after which training's forward values are evaluation's, to the bit. They are part of the state.
@@ -55,10 +56,35 @@ class PreparedModel(nn.Module):
     stages : sequence of Stage
         In topological order, the network's output last.
     gauges : sequence of Gauge
-        Between stages of one tensor train.
+        Pairs of neighbouring stages of one tensor train, between which a factor can be moved to balance their weights.
     config : QuantConfig
     edge : Edge
         Input shape (D, H, W, C) and format.
+
+    Raises
+    ------
+    ValueError
+        When a phase is out of order, in its method; on input before `calibrate`, or of another shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> import qtt_hw
+    >>> x = (torch.rand(64, 1, 4, 4, 4) < 0.5).float()
+    >>> net = nn.Sequential(nn.Conv3d(1, 2, 3), nn.BatchNorm3d(2), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+    >>> prepared = qtt_hw.prepare(net, x[:1])
+    >>> prepared.freeze_scales()
+    Traceback (most recent call last):
+        ...
+    ValueError: the prepared model has no scales yet; call calibrate on some inputs first
+    >>> prepared.calibrate([x])  # then it is trained as any module is
+    >>> prepared.freeze_scales()
+    >>> prepared.freeze_statistics([x])
+    >>> bool((prepared.train()(x) == prepared.eval()(x)).all())
+    True
+    >>> {name: integers.dtype for name, integers in prepared.forward_all(x).items()}
+    {'0': torch.int64, '4': torch.int64}
     """
 
     phase: Tensor
@@ -347,7 +373,7 @@ class PreparedModel(nn.Module):
 def prepare(
     model: nn.Module, example: Tensor, config: QuantConfig | None = None, input_format: Format = VOXELS
 ) -> PreparedModel:
-    """The PreparedModel of a PyTorch model: copies of its weights in quantised stages.
+    """The PreparedModel of a PyTorch model: copies of its float weights in quantised stages, to be calibrated.
 
     Weights, biases and batch norms without requires_grad are not trained in it either. Dropout, which computes nothing
     in evaluation, is left out, also in training.
@@ -360,8 +386,14 @@ def prepare(
         Any input of the right shape; for a model with forward hooks one like those of training, since hooks that
         change what is computed are refused where they do so on it, on random inputs or on the format's extremes.
     config : QuantConfig, optional
+        4-bit weights and 8-bit activations unless given.
     input_format : Format
         Of the inputs: unsigned 1 bit for voxels, signed 8 bits with frac 7 for images.
+
+    Returns
+    -------
+    PreparedModel
+        To be calibrated, trained further if wanted, and frozen.
 
     Raises
     ------

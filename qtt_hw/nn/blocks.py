@@ -13,16 +13,35 @@ __all__ = ["ConvBlock"]
 
 
 class ConvBlock(nn.Sequential):
-    """relu(batch_norm(conv(x))) with members `conv`, `norm` and `relu`.
+    """relu(batch_norm(conv(x))) of float [N, C, D, H, W]; the convolution is dense or a tensor train, without bias.
+
+    Its members are `conv`, `norm` and `relu`.
 
     Parameters
     ----------
     in_channels, out_channels : int
     kernel_size : int or (int, int, int)
+        Along D, H, W.
     ranks : int or sequence of 4 int, optional
         A TTConv3d of these ranks; a dense Conv3d when left out.
     stride : int or (int, int, int)
     padding : int, (int, int, int) or "same"
+        On both sides of each axis; "same" keeps the size and needs stride 1.
+
+    Raises
+    ------
+    ValueError
+        When no tensor train of these sizes has the ranks, or a size is below 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import qtt_hw
+    >>> block = qtt_hw.ConvBlock(8, 16, 3, ranks=4, stride=2, padding=1)
+    >>> block(torch.zeros(1, 8, 6, 6, 6)).shape
+    torch.Size([1, 16, 3, 3, 3])
+    >>> type(block.conv).__name__, type(qtt_hw.ConvBlock(8, 16, 3).conv).__name__
+    ('TTConv3d', 'Conv3d')
     """
 
     def __init__(

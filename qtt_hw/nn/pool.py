@@ -74,7 +74,33 @@ def _size(x: Tensor) -> Triple:
 
 
 class PairMaxPool3d(PairPool3d):
-    """The maximum over the valid taps."""
+    """The maximum over the valid taps of float [N, C, D, H, W], by channel; padding is never one of the values.
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int, int)
+        Along D, H, W.
+    stride : int or (int, int, int), optional
+        The kernel's unless given.
+    padding : int, (int, int, int), three pairs or "same"
+        Pairs are (before, after), along D, H, W. "same" gives ceil(size / stride) outputs, an odd place of padding
+        behind: TensorFlow's SAME.
+
+    Raises
+    ------
+    ValueError
+        When a size is below 1, or padding so wide that a window could lie in it wholly; on input of other axes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import qtt_hw
+    >>> x = torch.arange(5.0).reshape(1, 1, 1, 1, 5)
+    >>> qtt_hw.PairMaxPool3d((1, 1, 2), padding="same")(x).flatten().tolist()
+    [1.0, 3.0, 4.0]
+    >>> qtt_hw.PairMaxPool3d((1, 1, 2), padding=((0, 0), (0, 0), (1, 0)))(x).flatten().tolist()
+    [0.0, 2.0, 4.0]
+    """
 
     kind = "max"
 
@@ -83,7 +109,31 @@ class PairMaxPool3d(PairPool3d):
 
 
 class PairAvgPool3d(PairPool3d):
-    """The mean over the valid taps."""
+    """The mean over the valid taps of float [N, C, D, H, W], by channel; padding is not counted in the divisor.
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int, int)
+        Along D, H, W.
+    stride : int or (int, int, int), optional
+        The kernel's unless given.
+    padding : int, (int, int, int), three pairs or "same"
+        Pairs are (before, after), along D, H, W. "same" gives ceil(size / stride) outputs, an odd place of padding
+        behind: TensorFlow's SAME.
+
+    Raises
+    ------
+    ValueError
+        When a size is below 1, or padding so wide that a window could lie in it wholly; on input of other axes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import qtt_hw
+    >>> x = torch.arange(5.0).reshape(1, 1, 1, 1, 5)
+    >>> qtt_hw.PairAvgPool3d((1, 1, 2), padding="same")(x).flatten().tolist()
+    [0.5, 2.5, 4.0]
+    """
 
     kind = "average"
 

@@ -20,10 +20,11 @@ __all__ = ["QTTConv3d"]
 
 
 class QTTConv3d(nn.Module):
-    """Conv3d with W[(s1, s2, ...), (c1, c2, ...), k] = G0[k, :] G1[:, c1, s1, :] G2[:, c2, s2, :] ...
+    """Conv3d of float [N, C, D, H, W] whose kernel is a tensor train of the taps and of factors of the channels.
 
-    The format of QTTNet: core 0 holds the taps k, raster over (kd, kh, kw), the others pair a factor of the input
-    channels with one of the output channels, the most significant first. The float forward pass composes the kernel
+    W[(s1, s2, ...), (c1, c2, ...), k] = G0[k, :] G1[:, c1, s1, :] G2[:, c2, s2, :] ..., the format of QTTNet: core 0
+    holds the taps k, raster over (kd, kh, kw), the others pair a factor of the input
+    channels with one of the output channels, the most significant first. In float, `forward` composes the kernel
     and convolves once, which is the same function as any order of contraction and on most machines the fastest.
     Prepared, it is contracted step by step along `path` with every intermediate quantised, or merged into a dense
     kernel: see `QuantConfig.tt_form`.
@@ -42,14 +43,39 @@ class QTTConv3d(nn.Module):
         A bias per output channel; leave it out before batch norm.
     path : ContractionPath or str, optional
         Which cores are contracted together, in order: "0 1-3", or backward "2-3 1 0"; "best" for the grouping of
-        fewest multiplications. Core by core from the end that needs fewer when left out.
+        fewest multiplications. When left out, core by core, from the end that needs fewer multiplications.
     redundant_ranks : bool
         Let ranks exceed what their modes can use, as some published networks do.
+
+    Raises
+    ------
+    ValueError
+        When the modes do not pair up or do not multiply to the channels, a rank is above its bound, or the path does
+        not cover the cores.
+
+    Warns
+    -----
+    UserWarning
+        When the cores have more parameters than the dense kernel.
 
     References
     ----------
     Lee, Wang, Wang, Yang, Liu, Li, Xu, Wen, "QTTNet: Quantized tensor train neural networks for 3D object and video
     recognition", Neural Networks 141 (2021).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import qtt_hw
+    >>> layer = qtt_hw.QTTConv3d(8, 16, (2, 4), (4, 4), ranks=4, padding=1)
+    >>> layer(torch.zeros(1, 8, 5, 5, 5)).shape
+    torch.Size([1, 16, 5, 5, 5])
+    >>> sum(p.numel() for p in layer.parameters()), layer.composed_kernel().numel()
+    (300, 3456)
+    >>> qtt_hw.QTTConv3d(8, 16, (2, 2), (4, 4), ranks=4)
+    Traceback (most recent call last):
+        ...
+    ValueError: in_modes [2, 2] multiply to 4, not to 8 channels
     """
 
     def __init__(

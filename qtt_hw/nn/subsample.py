@@ -31,13 +31,34 @@ def subsample(x: Tensor, stride: Sequence[int], before: int, channels: int) -> T
 class Subsample(nn.Module):
     """Every stride-th position along every axis, and channels of zeros on both sides: [N, C, ...] to [N, C', ...].
 
-    The parameter-free shortcut (option A) of "Deep Residual Learning for Image Recognition", doi 10.1109/CVPR.2016.90.
+    The shortcut without parameters of residual networks, where a block has more channels and fewer positions.
 
     Parameters
     ----------
     in_channels, out_channels : int
-        out_channels at least in_channels; an odd channel of zeros comes last.
+        out_channels at least in_channels; half of the new channels stand in front, an odd one more stands last.
     stride : int
+        Along every axis of positions, however many there are.
+
+    Raises
+    ------
+    ValueError
+        When out_channels is less than in_channels, or a number below 1; on input of another number of channels.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun, "Deep residual learning for image recognition", doi 10.1109/CVPR.2016.90, option A.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import qtt_hw
+    >>> x = torch.arange(1.0, 5.0).reshape(1, 1, 1, 1, 4)
+    >>> y = qtt_hw.Subsample(1, 3, stride=2)(x)
+    >>> y.shape
+    torch.Size([1, 3, 1, 1, 2])
+    >>> y.flatten(2)[0].tolist()
+    [[0.0, 0.0], [1.0, 3.0], [0.0, 0.0]]
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:

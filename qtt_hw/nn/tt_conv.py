@@ -242,49 +242,116 @@ class TTConvNd(nn.Module):
 
 
 class TTConv3d(TTConvNd):
-    """Conv3d with the kernel W[s,c,i,j,k] = sum over ranks of out[s,.] w[.,.,k] h[.,.,j] d[.,.,i] in[.,c].
+    """Conv3d of float [N, C, D, H, W] with W[s,c,i,j,k] = sum of out[s,.] w[.,.,k] h[.,.,j] d[.,.,i] in[.,c].
 
-    With both ends it runs as five convolutions: 1x1x1, Kx1x1, 1xKx1, 1x1xK, 1x1x1, each axis' stride and padding at its
-    own stage.
+    The sum is over the ranks, written as dots. With both ends it runs as five convolutions: 1x1x1, Kx1x1, 1xKx1, 1x1xK,
+    1x1x1, each axis' stride and padding at its own stage. A trained dense layer becomes one by `TTConv3d.from_dense`.
 
     Parameters
     ----------
     in_channels, out_channels : int
     kernel_size : int or (int, int, int)
+        Along D, H, W.
     ranks : int or sequence of 4 int
-        Channels between the five stages; without an end, that one's are the layer's own.
+        Channels between the five stages. Where an end is left out, its rank is the layer's own number of channels.
     stride : int or (int, int, int)
     padding : int, (int, int, int) or "same"
+        On both sides of each axis; "same" keeps the size and needs stride 1.
     bias : bool
         A bias per output channel; leave it out before batch norm.
     ends : (bool, bool)
-        Whether the pointwise stages are there; without one its rank is the number of channels.
+        Whether the pointwise stages, first and last, are there.
     redundant_ranks : bool
         Let ranks exceed what a tensor train over these modes can use.
+
+    Raises
+    ------
+    ValueError
+        When a rank is above the largest that is of use, with those; when padding is "same" and a stride is not 1; when
+        an end is left out at another rank than its channels.
+
+    Warns
+    -----
+    UserWarning
+        When the cores have more parameters than the dense kernel.
+
+    References
+    ----------
+    Oseledets, "Tensor-train decomposition", SIAM Journal on Scientific Computing 33 (2011), doi 10.1137/090752286.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import qtt_hw
+    >>> layer = qtt_hw.TTConv3d(8, 12, 3, ranks=4, padding=1)
+    >>> layer(torch.zeros(1, 8, 6, 6, 6)).shape
+    torch.Size([1, 12, 6, 6, 6])
+    >>> sum(p.numel() for p in layer.parameters()), layer.composed_kernel().numel()
+    (224, 2592)
+
+    From a trained dense layer, by upper bounds on the ranks or by relative error; at full ranks nothing is lost:
+
+    >>> dense = torch.nn.Conv3d(4, 4, 3, padding=1)
+    >>> qtt_hw.TTConv3d.from_dense(dense, ranks=2).relative_error > 0.1
+    True
+    >>> qtt_hw.TTConv3d.from_dense(dense, ranks=(4, 12, 12, 4)).relative_error < 1e-6
+    True
     """
 
     axes = (0, 1, 2)
 
 
 class TTConv2d(TTConvNd):
-    """Conv2d with the kernel W[s,c,j,k] = sum over ranks of out[s,.] w[.,.,k] h[.,.,j] in[.,c].
+    """Conv2d of float [N, C, H, W] with the kernel W[s,c,j,k] = sum of out[s,.] w[.,.,k] h[.,.,j] in[.,c].
 
-    With both ends it runs as four convolutions: 1x1, Kx1, 1xK, 1x1, each axis' stride and padding at its own stage.
+    The sum is over the ranks, written as dots. With both ends it runs as four convolutions: 1x1, Kx1, 1xK, 1x1, each
+    axis' stride and padding at its own stage. A trained dense layer becomes one by `TTConv2d.from_dense`.
 
     Parameters
     ----------
     in_channels, out_channels : int
     kernel_size : int or (int, int)
+        Along H, W.
     ranks : int or sequence of 3 int
-        Channels between the four stages; without an end, that one's are the layer's own.
+        Channels between the four stages. Where an end is left out, its rank is the layer's own number of channels.
     stride : int or (int, int)
     padding : int, (int, int) or "same"
+        On both sides of each axis; "same" keeps the size and needs stride 1.
     bias : bool
         A bias per output channel; leave it out before batch norm.
     ends : (bool, bool)
-        Whether the pointwise stages are there; without one its rank is the number of channels.
+        Whether the pointwise stages, first and last, are there.
     redundant_ranks : bool
         Let ranks exceed what a tensor train over these modes can use.
+
+    Raises
+    ------
+    ValueError
+        When a rank is above the largest that is of use, with those; when padding is "same" and a stride is not 1; when
+        an end is left out at another rank than its channels.
+
+    Warns
+    -----
+    UserWarning
+        When the cores have more parameters than the dense kernel.
+
+    References
+    ----------
+    Oseledets, "Tensor-train decomposition", SIAM Journal on Scientific Computing 33 (2011), doi 10.1137/090752286.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import qtt_hw
+    >>> layer = qtt_hw.TTConv2d(8, 12, 3, ranks=4, stride=2, padding=1)
+    >>> layer(torch.zeros(1, 8, 6, 6)).shape
+    torch.Size([1, 12, 3, 3])
+    >>> layer.stages
+    ('in', 'h', 'w', 'out')
+    >>> qtt_hw.TTConv2d(8, 12, 3, ranks=30)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: TTConv2d(8, 12): ranks: 30 is above 24, ...; the largest of all are [8, 24, 12]
     """
 
     axes = (1, 2)

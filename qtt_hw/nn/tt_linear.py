@@ -20,6 +20,9 @@ __all__ = ["TTLinear"]
 class TTLinear(nn.Module):
     """y[(s0, s1, ...)] = sum over (c0, c1, ...) of G0[:, c0, s0, :] G1[:, c1, s1, :] ... x[(c0, c1, ...)] + bias.
 
+    A linear layer from float [N, in_features] to [N, out_features], the products of the modes, whose weight is a
+    TT-matrix. A trained dense layer becomes one by `TTLinear.from_dense`.
+
     Parameters
     ----------
     in_modes, out_modes : sequence of int, [d]
@@ -30,9 +33,37 @@ class TTLinear(nn.Module):
         A bias per output; leave it out before batch norm.
     path : ContractionPath or str, optional
         Which cores are contracted together, in order: "0 1-2", or backward "2 0-1"; "best" for the grouping of fewest
-        multiplications. Core by core from the end that needs fewer when left out.
+        multiplications. When left out, core by core, from the end that needs fewer multiplications.
     redundant_ranks : bool
         Let ranks exceed what their modes can use.
+
+    Raises
+    ------
+    ValueError
+        When the modes do not pair up, a rank is above the largest that is of use, or the path does not cover the cores.
+
+    Warns
+    -----
+    UserWarning
+        When the cores have more parameters than the dense weight.
+
+    References
+    ----------
+    Novikov, Podoprikhin, Osokin, Vetrov, "Tensorizing neural networks", NeurIPS 2015, arXiv:1509.06569.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import qtt_hw
+    >>> layer = qtt_hw.TTLinear((4, 8), (4, 4), ranks=2)
+    >>> layer(torch.zeros(1, 32)).shape
+    torch.Size([1, 16])
+    >>> sum(core.numel() for core in layer.cores), layer.in_features * layer.out_features
+    (96, 512)
+    >>> qtt_hw.TTLinear((4, 8), (4, 4), ranks=40)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: TTLinear((4, 8), (4, 4)): ranks: 40 is above 16, ...; the largest of all are [16]
     """
 
     def __init__(

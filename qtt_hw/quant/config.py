@@ -17,7 +17,9 @@ Switch = Annotated[bool, Field(strict=True)]
 
 
 class QuantConfig(BaseModel):
-    """Bit widths, 2 to 8, of logits to 16; weights are signed and narrow, activations signed, or unsigned after ReLU.
+    """How a network is quantised: bit widths from 2 to 8, of logits to 16, and how weights and scales are found.
+
+    Weights are signed and narrow (-7 to 7 at 4 bits), activations signed, or unsigned after ReLU.
 
     Parameters
     ----------
@@ -36,9 +38,10 @@ class QuantConfig(BaseModel):
         own arithmetic; or its cores quantised and merged from the first on, each product quantised again, into the
         kernel of one dense convolution, as QTTNet was published.
     scales : "learned" or "fixed"
-        Powers of two, one a tensor, learned in training; or QTTNet's: k bits have k - 1 fractional bits everywhere,
-        and batch norm's own quantities are rounded to that step too. The clip of activations and the bound on sigma
-        that the published quantisers lack are added, since integers of k bits need them. Logits keep a learned scale.
+        Powers of two, one for each tensor, learned in training; or QTTNet's: k bits have k - 1 fractional bits
+        everywhere, and batch norm's own quantities are rounded to that step too. The clip of activations and the bound
+        on sigma that the published quantisers lack are added, since integers of k bits need them. Logits keep a
+        learned scale.
     codebook : "dqc", "sqc", "inq" or "kmeans", optional
         Weights as codes of `weight_bits` bits instead: powers of two below the layer's largest weight, found anew in
         every forward pass (dqc) or at calibration (sqc), or taken in portions (inq); or 2**weight_bits trained values
@@ -50,6 +53,32 @@ class QuantConfig(BaseModel):
     activations : "quantized" or "float"
         Float leaves everything but the weights in float, batch norm included, as DQC was published: to be trained and
         evaluated, not frozen.
+
+    Raises
+    ------
+    ValueError
+        One line, for a width out of range, an option that there is not, or options that exclude each other.
+
+    References
+    ----------
+    QTTNet: Lee, Wang, Wang, Yang, Liu, Li, Xu, Wen, "QTTNet: Quantized tensor train neural networks for 3D object and
+    video recognition", Neural Networks 141 (2021).
+    dqc, sqc: Rao et al., Acta Automatica Sinica 45 (2019), doi 10.16383/j.aas.c180554.
+    inq: Zhou et al., "Incremental network quantization: towards lossless CNNs with low-precision weights", ICLR 2017,
+    arXiv:1702.03044.
+    kmeans: Han et al., "Deep compression: compressing deep neural networks with pruning, trained quantization and
+    Huffman coding", ICLR 2016, arXiv:1510.00149.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> config = qtt_hw.QuantConfig(weight_bits=4, activation_bits=8, last_weight_bits=8)
+    >>> config.weight_bits, config.layer_weight_bits(first=False, last=True), config.logit_bits
+    (4, 8, 16)
+    >>> qtt_hw.QuantConfig(weight_bits=9)
+    Traceback (most recent call last):
+        ...
+    ValueError: quantisation: weight_bits: Input should be less than or equal to 8, got 9
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -51,7 +51,9 @@ def train(
     accelerator: str = "cpu",
     progress: Progress = silent,
 ) -> TrainResult:
-    """Train what a configuration describes into the folder `out`, or go on from where that folder stands.
+    """Train the network that a configuration describes into the folder `out`, or go on from where that folder stands.
+
+    Float first, with a teacher or compressed where the configuration says so, then through the quantisation.
 
     The folder gets its training curves, `curves.png`, where matplotlib is installed.
 
@@ -77,12 +79,46 @@ def train(
     progress : Progress
         Told of every step, on each process; `qtt_hw.training.progress.progress_bar` draws bars on stderr.
 
+    Returns
+    -------
+    TrainResult
+        What `out`/result.json holds: `phases` with the validation accuracy of each, parameters, samples, seconds. The
+        folder is what `freeze_run` takes.
+
     Raises
     ------
     Interrupted
         On SIGINT or SIGTERM, after a checkpoint.
     ValueError
         One line naming the file, the key or the layer; `Busy` where another process trains in `out`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import qtt_hw
+    >>> configuration = '''
+    ... [model]
+    ... name = "voxtt"
+    ... args = { widths = [4, 4], strides = [2, 2], dense = true }
+    ... [data]
+    ... options = { edge = 8, classes = 2, per_class = 60 }
+    ... [train]
+    ... epochs = 1
+    ... threads = 1
+    ... [quant]
+    ... weight_bits = 4
+    ... epochs = 1
+    ... '''
+    >>> _ = Path("small.toml").write_text(configuration)
+    >>> result = qtt_hw.train("small.toml", "solids", "run", progress=False)
+    >>> list(result.phases), result.train_samples, result.validation_samples
+    (['float', 'quantized'], 108, 12)
+    >>> qtt_hw.freeze_run("run", "small.qtt").name
+    'small'
+    >>> qtt_hw.train("small.toml", "solids", "run", accelerator="tpu")
+    Traceback (most recent call last):
+        ...
+    ValueError: accelerator must be cpu or cuda, got 'tpu'
     """
     if not isinstance(config, Config):
         config = load_config(config)
