@@ -142,8 +142,38 @@ def evaluate(
         Its classes must be the model's.
     split : str
         train, validation or test; for the test also the accuracy without samples that stand in the training set too.
-    progress : Progress
-        Told how many samples are done.
+    progress : callable, optional
+        Called with the number of samples done.
+
+    Returns
+    -------
+    EvalResult
+        With `accuracy` from 0 to 1, `samples`, `weight_bytes`, and of the test split `accuracy_unseen`.
+
+    Raises
+    ------
+    ValueError
+        One line that names the data set or the model file: other sizes, other classes, no samples, not a model.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> qtt_hw.evaluate("models/lenet-mnist.qtt", "mnist").accuracy  # doctest: +SKIP
+    0.9943
+
+    On your own data, here 20 images of noise, in which the network sees no more than chance does:
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    >>> y = np.arange(20) % 10
+    >>> np.savez("noise.npz", x=x, y=y, x_test=x, y_test=y, labels=list("0123456789"))
+    >>> result = qtt_hw.evaluate("models/lenet-mnist.qtt", "noise.npz")
+    >>> result.samples, result.accuracy, result.weight_bytes
+    (20, 0.1, 218734)
+    >>> qtt_hw.evaluate("models/voxtt-modelnet10.qtt", "noise.npz")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: noise.npz: its samples are [1, 28, 28, 1] (D, H, W, C), voxtt-modelnet10 takes [30, 30, 30, 1]
     """
     if not isinstance(graph, Graph):
         graph = load_model(graph)

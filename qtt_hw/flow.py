@@ -239,7 +239,45 @@ def emit(
         Without one, the fastest for the default device.
     taps : bool
         Bring out every stage's output for comparison.
-    progress : Progress
+    progress : callable, optional
+        Called with one line of text now and then.
+
+    Returns
+    -------
+    Manifest
+        What the folder holds: files, ports, taps, and the predicted cycle in which every inference ends.
+
+    Raises
+    ------
+    ValueError
+        When the folder holds something else, or the plan is of another model; nothing is written then.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from torch import nn
+    >>> import qtt_hw
+    >>> raw = np.random.default_rng(0).random((40, 4, 4, 4)) < 0.5
+    >>> x = torch.from_numpy(raw).float()[:, None]
+    >>> prepared = qtt_hw.prepare(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), x[:1])
+    >>> prepared.calibrate([x])
+    >>> graph = qtt_hw.freeze(prepared.eval(), qtt_hw.input_spec((4, 4, 4, 1)), name="own")
+    >>> manifest = qtt_hw.emit(graph, "own-build", qtt_hw.plan(graph, "ecp5-25f"))
+    >>> manifest.top, manifest.sources.simulation
+    ('qtt_top', ('design.v', 'primitives_sim.v'))
+    >>> manifest.input.words, manifest.output.words  # a voxel a word; two logits, then the class
+    (64, 3)
+
+    A folder with anything else in it is left as it is:
+
+    >>> from pathlib import Path
+    >>> Path("notes").mkdir()
+    >>> _ = Path("notes", "own.txt").write_text("mine")
+    >>> qtt_hw.emit(graph, "notes")
+    Traceback (most recent call last):
+        ...
+    ValueError: notes: exists and is not a BUILD folder; choose another name
     """
     from rtl_gen.emit import emit as write
 
@@ -280,8 +318,42 @@ def cosim(
         Of the stalls.
     vcd : path, optional
         Waveform of the cycles around the first difference, or of the first cycles where there is none.
-    progress : Progress
-        Told how many samples have come out.
+    progress : callable, optional
+        Called with the number of samples that have come out.
+
+    Returns
+    -------
+    CosimResult
+        With `equal`, the `first_difference` by stage, index and cycle, `cycles`, `latency`, and what was predicted.
+
+    Raises
+    ------
+    ValueError
+        One line that names the folder, the data set, the option or the simulator that is not what is needed; not when
+        integers differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from torch import nn
+    >>> import qtt_hw
+    >>> raw = np.random.default_rng(0).random((40, 4, 4, 4)) < 0.5
+    >>> x = torch.from_numpy(raw).float()[:, None]
+    >>> prepared = qtt_hw.prepare(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), x[:1])
+    >>> prepared.calibrate([x])
+    >>> graph = qtt_hw.freeze(prepared.eval(), qtt_hw.input_spec((4, 4, 4, 1)), name="own")
+    >>> _ = qtt_hw.emit(graph, "own-build", taps=True)
+    >>> np.savez("own.npz", x=raw, y=np.arange(40) % 2, x_test=raw, y_test=np.arange(40) % 2)
+    >>> result = qtt_hw.cosim("own-build", "own.npz", samples=4)
+    >>> result.equal, result.samples, result.first_difference
+    (True, 4, None)
+    >>> result.cycles == result.predicted_cycles and result.latency == result.predicted_latency
+    True
+    >>> qtt_hw.cosim("own-build", "own.npz", samples=50)
+    Traceback (most recent call last):
+        ...
+    ValueError: samples must be 1 to 40, the size of the test split, got 50
     """
     from rtl_gen.manifest import Manifest
     from sim.cosim import cosim as simulate
@@ -322,7 +394,36 @@ def build(
         Of the placer.
     placer : "heap" or "static"
         The latter for designs that fill the block RAM.
-    progress : Progress
+    progress : callable, optional
+        Called with one line of text now and then.
+
+    Returns
+    -------
+    BuildResult
+        With `bitstream`, its path; `fmax_mhz`, `meets_timing`; `luts`, `ffs`, `dsps`, `brams` used and `predicted`.
+
+    Raises
+    ------
+    ValueError
+        One line: no such board, no BUILD, a design that does not fit, or a tool that is missing or fails.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> result = qtt_hw.build("own-build", "ulx3s-85f")  # doctest: +SKIP
+    >>> print(f"{result.fmax_mhz} MHz, {result.luts} LUT, {result.predicted.luts} predicted")  # doctest: +SKIP
+    127.65 MHz, 14609 LUT, 14845 predicted
+
+    The folder is one that `emit` wrote, the board one that is known, or your own as `file.py:Board`:
+
+    >>> qtt_hw.build("own-build", "ulx3s-85f")
+    Traceback (most recent call last):
+        ...
+    ValueError: own-build/manifest.json: there is no manifest; make the folder with `qtt emit`
+    >>> qtt_hw.build("own-build", "no-board")
+    Traceback (most recent call last):
+        ...
+    ValueError: board 'no-board' is not known; known are ulx3s-85f, or FILE.py:NAME
     """
     import boards
     from boards.build import build as synthesise

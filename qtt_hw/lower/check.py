@@ -39,11 +39,25 @@ def check(model: nn.Module, example: Tensor, input_format: Format = VOXELS) -> l
     example : float tensor, [N, C, D, H, W] or [N, C, H, W]
         Any input of the right shape.
     input_format : Format
+        Of the inputs: unsigned 1 bit for voxels, signed 8 bits with frac 7 for images.
 
-    Raises
-    ------
-    ValueError
-        When the input format is none.
+    Returns
+    -------
+    list of Row
+        With `layer`, `type`, `supported` and, where it is not, `instead`: why, and what there is instead.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> import qtt_hw
+    >>> net = nn.Sequential(nn.Conv3d(1, 2, 3, padding=1), nn.GELU(), nn.Flatten(), nn.Linear(128, 2))
+    >>> for row in qtt_hw.check(net, torch.zeros(1, 1, 4, 4, 4)):
+    ...     print(row.layer, row.type, "ok" if row.supported else row.instead)
+    0 Conv3d ok
+    1 GELU is not supported; nn.ReLU in its place would be another network, to be trained as such
+    2 Flatten ok
+    3 Linear ok
     """
     require_format(input_format)
     rows: list[Row] = []

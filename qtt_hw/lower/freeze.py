@@ -32,8 +32,41 @@ def freeze(prepared: PreparedModel, spec: InputSpec, labels: Sequence[str] = (),
     Raises
     ------
     ValueError
-        When the model is not calibrated, the input spec is another one, two labels are the same, or a stage's integers
-        do not fit.
+        When the model is not calibrated, its activations are float, the input spec is another one, or a stage's
+        integers do not fit.
+
+    References
+    ----------
+    Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", doi
+    10.1109/CVPR.2018.00286, for integer inference that is trained with fake quantisation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from torch import nn
+    >>> import qtt_hw
+    >>> raw = np.random.default_rng(0).random((64, 4, 4, 4)) < 0.5
+    >>> spec = qtt_hw.input_spec((4, 4, 4, 1))
+    >>> x = torch.from_numpy(qtt_hw.preprocess(spec, raw)).float().permute(0, 4, 1, 2, 3)
+    >>> net = nn.Sequential(nn.Conv3d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2))
+    >>> prepared = qtt_hw.prepare(net, x[:1])
+    >>> prepared.calibrate([x])
+    >>> prepared = prepared.eval()
+    >>> graph = qtt_hw.freeze(prepared, spec, ["thin", "thick"], "own")
+    >>> [node.name for node in graph.nodes]
+    ['0', '3']
+
+    Equal, logit by logit:
+
+    >>> integers = qtt_hw.run(graph, qtt_hw.preprocess(spec, raw))["3"]
+    >>> values = torch.from_numpy(integers).flatten(1) * 2.0**-graph.output.format.frac
+    >>> bool((prepared(x) == values).all())
+    True
+    >>> qtt_hw.freeze(qtt_hw.prepare(net, x[:1]), spec, name="own")
+    Traceback (most recent call last):
+        ...
+    ValueError: own: calibrate the prepared model before freezing it
     """
     if not isinstance(prepared, PreparedModel):
         raise ValueError(

@@ -375,16 +375,12 @@ def prepare(
 ) -> PreparedModel:
     """The PreparedModel of a PyTorch model: copies of its float weights in quantised stages, to be calibrated.
 
-    Weights, biases and batch norms without requires_grad are not trained in it either. Dropout, which computes nothing
-    in evaluation, is left out, also in training.
-
     Parameters
     ----------
     model : nn.Module
         Left as it is.
     example : float tensor, [N, C, D, H, W] or [N, C, H, W]
-        Any input of the right shape; for a model with forward hooks one like those of training, since hooks that
-        change what is computed are refused where they do so on it, on random inputs or on the format's extremes.
+        Any input of the right shape.
     config : QuantConfig, optional
         4-bit weights and 8-bit activations unless given.
     input_format : Format
@@ -400,10 +396,26 @@ def prepare(
     ValueError
         On the first layer that cannot be lowered, with its name and what there is instead.
 
-    Warns
-    -----
-    DropoutWarning
-        Naming the layers of dropout that are left out.
+    References
+    ----------
+    Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", doi
+    10.1109/CVPR.2018.00286, for training with fake quantisation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> import qtt_hw
+    >>> net = nn.Sequential(nn.Conv3d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2))
+    >>> example = torch.zeros(1, 1, 4, 4, 4)
+    >>> prepared = qtt_hw.prepare(net, example, qtt_hw.QuantConfig(weight_bits=4, activation_bits=8))
+    >>> [stage.name for stage in prepared.stage_list]
+    ['0', '3']
+    >>> net[1] = nn.GELU()
+    >>> qtt_hw.prepare(net, example)
+    Traceback (most recent call last):
+        ...
+    ValueError: 1 (GELU) is not supported; nn.ReLU in its place would be another network, to be trained as such
     """
     config = QuantConfig() if config is None else config
     require_format(input_format)

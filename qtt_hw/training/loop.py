@@ -110,7 +110,7 @@ def train(
     ... epochs = 1
     ... '''
     >>> _ = Path("small.toml").write_text(configuration)
-    >>> result = qtt_hw.train("small.toml", "solids", "run", progress=False)
+    >>> result = qtt_hw.train("small.toml", "solids", "run")
     >>> list(result.phases), result.train_samples, result.validation_samples
     (['float', 'quantized'], 108, 12)
     >>> qtt_hw.freeze_run("run", "small.qtt").name
