@@ -46,7 +46,7 @@ class Plain(nn.Sequential):
         super().__init__(nn.Conv3d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 27, 2))
 class Bent(nn.Sequential):
     def __init__(self):
-        super().__init__(nn.Conv3d(1, 4, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(4 * 27, 2))
+        super().__init__(nn.Conv3d(1, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 27, 2))
 """
 
 
@@ -326,7 +326,7 @@ def test_training_is_refused_before_it_begins(qtt: Qtt, config: Path, net: Path,
     bent.write_text('[model]\nname = "net.py:Bent"\n[quant]\n')
     np.savez(tmp_path / "own.npz", x=np.random.default_rng(0).integers(0, 2, (40, 5, 5, 5), np.uint8), y=[0, 1] * 20)
     line = qtt.refuses("train", bent, "--data", tmp_path / "own.npz", "--out", run)
-    assert "net.py:Bent: 1 (Sigmoid)" in line
+    assert "net.py:Bent: 1 (Tanh)" in line
     assert "accelerator must be cpu or cuda" in qtt.refuses(
         "train", config, "--data", "solids", "--out", tmp_path / "x", "--accelerator", "tpu"
     )
@@ -380,7 +380,7 @@ def test_check_names_what_cannot_be_lowered(qtt: Qtt, net: Path) -> None:
     found = json.loads(ran.out)
     assert found["supported"] is False
     assert [row["layer"] for row in found["layers"] if not row["supported"]] == ["1"]
-    assert ran.err.startswith(f"qtt: {net}:Bent: 1 (Sigmoid) ") and ran.err.count("\n") == 1
+    assert ran.err.startswith(f"qtt: {net}:Bent: 1 (Tanh) ") and ran.err.count("\n") == 1
 
 
 ODD = """
