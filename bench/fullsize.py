@@ -29,6 +29,7 @@ from qtt_hw.training import load_config, train
 from qtt_hw.training.config import Config
 from qtt_hw.training.result import versions
 from rtl_gen.emit import TOP
+from rtl_gen.families import family_named
 from rtl_gen.plan.plan import rate_of
 from rtl_gen.plan.search import DoesNotFit
 from rtl_gen.prediction import number_of
@@ -95,7 +96,8 @@ def proven(
         }
         yield row
         if place:
-            files = [folder / "plain" / name for name in emit(graph, folder / "plain", after).sources.ecp5]
+            sources = emit(graph, folder / "plain", after).sources.of(family_named(after.family))
+            files = [folder / "plain" / name for name in sources]
             placed = timed("place", lambda: measure(files, TOP, device=device, frequency_mhz=100, placer="static"))
             names = ("placer", "critical_path", "fmax_mhz", "luts", "ffs", "dsps", "brams")
             rate = round(rate_of(placed["fmax_mhz"], after.cycles), 2)

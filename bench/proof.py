@@ -29,7 +29,7 @@ from qtt_hw.process import run_command
 from qtt_hw.training.result import versions
 from rtl_gen.emit import TOP
 from rtl_gen.families import device as find_device
-from rtl_gen.families import family_of
+from rtl_gen.families import family_named
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.lanes import with_lanes
 from rtl_gen.plan.plan import Plan
@@ -55,8 +55,9 @@ def synthesised(graph: Graph, chosen: Plan, folder: Path, placed: bool) -> dict[
     manifest = emit(graph, folder / "plain", chosen)
     work = folder / "synthesis"
     work.mkdir()
-    sources = [folder / "plain" / name for name in manifest.sources.ecp5]
-    cells = synthesise(sources, TOP, work, family_of(find_device(chosen.device)))
+    family = family_named(chosen.family)
+    sources = [folder / "plain" / name for name in manifest.sources.of(family)]
+    cells = synthesise(sources, TOP, work, family)
     netlist = json.loads((work / "netlist.json").read_text(encoding="utf-8"))["modules"][TOP]["cells"]
     dsps = [name for name, cell in netlist.items() if cell["type"] == "MULT18X18D"]
     row: dict[str, Any] = {

@@ -16,6 +16,7 @@ from boards.board import Board
 from boards.place import Placer, pack, place
 from boards.synthesis import synthesise
 from boards.top import TOP, BoardTop, board_verilog
+from qtt_hw.errors import named
 from qtt_hw.folders import BITSTREAM, folder_writer
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import device as find_device
@@ -117,8 +118,9 @@ def build(
     with folder_writer(final, BITSTREAM) as work:
         (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
         (work / "board.lpf").write_text(board.constraints, encoding="utf-8")
-        sources = [folder / name for name in manifest.sources.ecp5]
         family = family_of(find_device(board.device))
+        with named(folder):
+            sources = [folder / name for name in manifest.sources.of(family)]
         synthesise([*sources, work / "board_top.v"], TOP, work, family, progress=progress)
         placed = place(
             work,

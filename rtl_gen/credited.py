@@ -8,7 +8,6 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from amaranth.hdl import Module, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -19,13 +18,7 @@ from rtl_gen.reduce import shape_of
 if TYPE_CHECKING:
     from rtl_gen.kinds.spec import Spec
 
-__all__ = ["CreditedUnit", "add_credited"]
-
-
-def add_credited(spec: Spec, units: Any, inputs: Sequence[int], output: int) -> None:
-    """The recurrence of cycles of a `CreditedUnit`, between links of `rtl_gen.cycles`."""
-    links = np.array(inputs, dtype=np.int64)
-    units.add_credited(output, spec.folding.queue, spec.latency, len(links), links)
+__all__ = ["CreditedUnit"]
 
 
 def _all(conditions: Sequence[Value]) -> Value:

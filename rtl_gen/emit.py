@@ -46,7 +46,7 @@ def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
         version=versions.MANIFEST.written,
         name=graph.name,
         top=TOP,
-        sources=Sources(simulation=(DESIGN, "primitives_sim.v"), ecp5=(DESIGN, "primitives_ecp5.v")),
+        sources=Sources.made({target: (DESIGN, _primitives(target)) for target in ("simulation", plan.family)}),
         model=MODEL,
         digest=digest,
         plan=PLAN,
@@ -74,6 +74,11 @@ def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
         ),
         predicted=plan.predicted,
     )
+
+
+def _primitives(target: str) -> str:
+    """The file of a family's primitives, or of how they behave in simulation."""
+    return f"primitives_{'sim' if target == 'simulation' else target}.v"
 
 
 def _plain_names(text: str) -> str:
@@ -134,8 +139,9 @@ def emit(
 
     with folder_writer(build, BUILD) as partial:
         (partial / DESIGN).write_text(verilog_of(top), encoding="utf-8")
-        for target in ("sim", "ecp5"):
-            shutil.copyfile(PRIMITIVES / f"multiplier_{target}.v", partial / f"primitives_{target}.v")
+        multiplier = top.family.multiplier
+        for target, file in (("simulation", multiplier.simulation), (top.family.name, multiplier.verilog)):
+            shutil.copyfile(PRIMITIVES / file, partial / _primitives(target))
         save(graph, partial / MODEL)
         save_plan(plan, partial / PLAN)
         manifest = _manifest(graph, plan, top, digest_of(partial / MODEL))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -10,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from qtt_hw.reading import read_json
 from qtt_hw.versions import MANIFEST
 from qtt_hw.window import MOST_CHANNELS, MOST_VALUES
+from rtl_gen.families import Family, family_named
 from rtl_gen.prediction import Prediction
 
 __all__ = ["InputPort", "Manifest", "OutputPort", "Sources", "Tap"]
@@ -37,11 +39,40 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Sources(_Strict):
-    """Verilog files by target, in the folder."""
+#: Verilog files of the folder.
+Files = Annotated[tuple[PlainName, ...], Field(max_length=100)]
 
-    simulation: tuple[PlainName, ...] = Field(min_length=1, max_length=100)
-    ecp5: tuple[PlainName, ...] = Field(default=(), max_length=100)
+
+class Sources(BaseModel):
+    """Verilog files in the folder: those of a simulation, and by the name of an FPGA family those of a synthesis."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Files]
+
+    simulation: Files = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name in self.model_extra or {}:
+            family_named(name)
+        return self
+
+    @classmethod
+    def made(cls, targets: Mapping[str, Sequence[str]]) -> Self:
+        """By target, as `targets` gives them back."""
+        return cls.model_validate(targets)
+
+    @property
+    def targets(self) -> dict[str, tuple[str, ...]]:
+        """All of them, by "simulation" or the family's name."""
+        return {"simulation": self.simulation, **(self.model_extra or {})}
+
+    def of(self, family: Family) -> tuple[str, ...]:
+        """What is synthesised for a family; raises ValueError where the design is not of it."""
+        files = self.targets.get(family.name, ())
+        if not files:
+            raise ValueError(f"holds no sources for {family.name}; plan it for a device of that family")
+        return files
 
 
 class InputPort(_Strict):
@@ -118,10 +149,11 @@ class Manifest(_Strict):
             raise ValueError(f"{path}: there is no manifest; make the folder with `qtt emit`")
         manifest = read_json(path, Manifest)
         sources = manifest.sources
-        for target, names in (("simulation", sources.simulation), ("ecp5", sources.ecp5)):
+        for target, names in sources.targets.items():
             if len(set(names)) < len(names):
                 raise ValueError(f"{path}: sources.{target}: names a file twice")
-        for name in dict.fromkeys((*sources.simulation, *sources.ecp5, manifest.model, manifest.plan)):
+        of_designs = (name for names in sources.targets.values() for name in names)
+        for name in dict.fromkeys((*of_designs, manifest.model, manifest.plan)):
             file = build / name
             if not file.is_file():
                 raise ValueError(f"{path}: names {name}, which is not there")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Module, unsigned
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Module
+from amaranth.lib import wiring
 
+from rtl_gen.gathering import GatheringUnit
 from rtl_gen.memory import Ram
 from rtl_gen.output import StageOutput
 from rtl_gen.reduce import delay
@@ -23,35 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["RingUnit"]
 
 
-class RingUnit(wiring.Component):
-    """A stage of a ring as a stream component.
+class RingUnit(GatheringUnit):
+    """A stage of a ring as a stream component."""
 
-    Parameters
-    ----------
-    spec : RingSpec
-    in_lanes : int
-        Values in an input word; divides the stage's `in_width`.
-
-    Members
-    -------
-    i0 : In(stream)
-        `in_lanes` values of the input format, the lowest channel in the low bits.
-    o : Out(stream)
-        `spec.folding.lanes` values of the output format.
-    """
-
-    def __init__(self, spec: RingSpec, in_lanes: int):
-        if spec.in_width % in_lanes:
-            raise ValueError(
-                f"stage {spec.node.name}: words of {in_lanes} values cannot be gathered to words of {spec.in_width}"
-            )
-        self.spec, self.in_lanes = spec, in_lanes
-        super().__init__(
-            {
-                "i0": In(stream.Signature(unsigned(in_lanes * spec.x.format.bits))),
-                "o": Out(stream.Signature(unsigned(spec.folding.lanes * spec.out.format.bits))),
-            }
-        )
+    spec: RingSpec
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from rtl_gen.accumulation import Accumulation, accumulate_latency
+from rtl_gen.gathering import GatheringUnit
 from rtl_gen.memory import Ram
 from rtl_gen.output import StageOutput
 from rtl_gen.reduce import delay, shape_of
@@ -131,39 +132,15 @@ class PlaceWalker(wiring.Component):
         return found
 
 
-class RowPool(wiring.Component):
-    """A pool without a ring as a stream component, with the ports of `rtl_gen.ring_unit.RingUnit`.
+class RowPool(GatheringUnit):
+    """A pool without a ring as a stream component.
 
     Timing: a word that completes a result is accepted two cycles after the credit that it needs is freed, or later,
     and no sooner after the word that completed the result before than a result has output words. Other words are always
     accepted. The first output word is pushed `spec.latency` cycles after the word that completes its result.
-
-    Parameters
-    ----------
-    spec : RowPoolSpec
-    in_lanes : int
-        Values in an input word; divides the stage's `in_width`.
-
-    Members
-    -------
-    i0 : In(stream)
-        `in_lanes` values of the input format, the lowest channel in the low bits.
-    o : Out(stream)
-        `spec.folding.lanes` values of the output format.
     """
 
-    def __init__(self, spec: RowPoolSpec, in_lanes: int):
-        if spec.in_width % in_lanes:
-            raise ValueError(
-                f"stage {spec.node.name}: words of {in_lanes} values cannot be gathered to words of {spec.in_width}"
-            )
-        self.spec, self.in_lanes = spec, in_lanes
-        super().__init__(
-            {
-                "i0": In(stream.Signature(unsigned(in_lanes * spec.x.format.bits))),
-                "o": Out(stream.Signature(unsigned(spec.folding.lanes * spec.out.format.bits))),
-            }
-        )
+    spec: RowPoolSpec
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

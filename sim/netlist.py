@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from boards.synthesis import library_folder, synthesise
+from qtt_hw.errors import named
 from qtt_hw.files import scratch_folder
 from qtt_hw.folders import NETLIST, folder_writer
 from qtt_hw.progress import Progress, silent
@@ -42,13 +43,14 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress =
     build, folder = Path(build), Path(folder)
     manifest = Manifest.load(build)
     with folder_writer(folder, NETLIST) as whole, scratch_folder(folder) as work:
-        sources = [build / source for source in manifest.sources.ecp5]
+        with named(build):
+            sources = [build / source for source in manifest.sources.of(ECP5)]
         cells = synthesise(sources, manifest.top, work, ECP5, progress=progress)
         (work / "netlist.v").replace(whole / "netlist.v")
         (whole / "cells.v").write_text(models(set(cells) - {"$scopeinfo"}), encoding="utf-8")
         for part in (manifest.model, manifest.plan):
             shutil.copyfile(build / part, whole / part)
-        changed = manifest.model_copy(update={"sources": Sources(simulation=("netlist.v", "cells.v"))})
+        changed = manifest.model_copy(update={"sources": Sources.made({"simulation": ("netlist.v", "cells.v")})})
         (whole / NAME).write_text(changed.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, Final
 
 from numpy.typing import NDArray
@@ -95,16 +96,16 @@ class WindowRecord(Strict):
         return Window(self.kernel, self.stride, self.padding)
 
 
-class Record(Strict):
+class Record(Strict, ABC):
     """A node's JSON; a kind's own has its `kind` and what else it is made of."""
 
     name: Name
     inputs: tuple[Name, ...]
     source: Annotated[str, Field(max_length=4096)]
 
+    @abstractmethod
     def build(self, tensors: Tensors) -> Any:
         """The node; takes its integers out of `tensors`, ValueError when one is missing or of another type."""
-        raise NotImplementedError
 
 
 def take(tensors: Tensors, name: str, types: tuple[str, ...], axes: int = 1, most: int = MOST_CHANNELS) -> IntArray:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.lazy import LazyModuleMixin
-from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 from torch.optim.swa_utils import AveragedModel
 
 from qtt_hw.lower.layers import is_layer
+from qtt_hw.nn.dense import parametrised
 
 __all__ = ["Shared", "obstacles", "shared_tensors"]
 
@@ -65,12 +65,9 @@ def _obstacle(module: nn.Module, root: bool) -> str | None:
         return "is TorchScript, which cannot be traced; give the Python module that it was made of"
     if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():  # type: ignore[misc]
         return "has no weights before its first input; run the model on one"
-    if parametrize.is_parametrized(module):
-        tensor = next(iter(module.parametrizations))  # type: ignore[arg-type]
-        return (
-            f"has a parametrised {tensor}, which would be trained without it; bake it in by "
-            f'torch.nn.utils.parametrize.remove_parametrizations(layer, "{tensor}", leave_parametrized=True)'
-        )
+    computed = parametrised(module)
+    if computed is not None:
+        return f"has a parametrised {computed[0]}, which would be trained without it; bake it in by {computed[1]}"
     for hook in module._forward_pre_hooks.values():
         remove = _removal(hook)
         if remove is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from torch.nn.utils import parametrize
 
-__all__ = ["require_dense"]
+__all__ = ["parametrised", "require_dense"]
 
 #: What stands for each kind of dense layer.
 _DECOMPOSED = {nn.Linear: "TTLinear", nn.Conv2d: "TTConv2d", nn.Conv3d: "TTConv3d"}
@@ -42,14 +42,20 @@ def require_dense(layer: object, made: str, *kinds: type[nn.Module]) -> None:
         raise ValueError(f"only a {wanted} with groups=1, dilation=1 and padding_mode='zeros' becomes a {made}")
 
 
+def parametrised(layer: nn.Module) -> tuple[str, str] | None:
+    """The first tensor of a module that a parametrisation computes, and the call that bakes it in; None without one."""
+    if not parametrize.is_parametrized(layer):
+        return None
+    tensor = next(iter(layer.parametrizations))  # type: ignore[arg-type]
+    call = f'torch.nn.utils.parametrize.remove_parametrizations(layer, "{tensor}", leave_parametrized=True)'
+    return tensor, call
+
+
 def _otherwise(layer: nn.Module, kind: type[nn.Module]) -> str | None:
     """Why a layer does not compute what its kind does with its weight and bias, if it does not."""
-    if parametrize.is_parametrized(layer):
-        tensor = next(iter(layer.parametrizations))  # type: ignore[arg-type]
-        return (
-            f"has a parametrised {tensor}; bake it in by "
-            f'torch.nn.utils.parametrize.remove_parametrizations(layer, "{tensor}", leave_parametrized=True)'
-        )
+    found = parametrised(layer)
+    if found is not None:
+        return f"has a parametrised {found[0]}; bake it in by {found[1]}"
     for tensor in ("weight", "bias"):
         if getattr(layer, tensor) is not None and not isinstance(getattr(layer, tensor), nn.Parameter):
             return f"has a {tensor} computed from other tensors; bake it in, as by torch.nn.utils.remove_weight_norm"

@@ -4,50 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, Value, signed
 
 from qtt_hw.fixedpoint import bits_for_range
 from qtt_hw.graph import Add, Edge
-from rtl_gen.credited import CreditedUnit, add_credited
+from rtl_gen.credited import CreditedUnit
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import Choice, JoinChoices, divisors
-from rtl_gen.kinds.spec import SPARE_WORDS, Folding, Kind, Spec
+from rtl_gen.kinds.credited import CreditedSpec
+from rtl_gen.kinds.spec import Kind
 from rtl_gen.reduce import delay
 from rtl_gen.requantizer import RequantizeUnit, latency_of
 
 __all__ = ["ADD", "AddSpec", "AddUnit"]
 
 
-class AddSpec(Spec):
-    """A sum, of whose folding only `lanes` and `queue` are free: `simd` and `pe` equal `lanes`; there is no ring."""
+class AddSpec(CreditedSpec):
+    """A sum."""
 
     node: Add
-
-    def check(self) -> None:
-        folding, lanes = self.folding, self.folding.lanes
-        if lanes < 1 or self.out.channels % lanes:
-            raise self.refuse(f"lanes {lanes} does not divide {self.out.channels}")
-        if (folding.simd, folding.pe, folding.carry, folding.ring) != (lanes, lanes, 1, 0):
-            raise self.refuse(f"a sum has simd and pe {lanes} like its lanes, carry 1 and ring 0")
-        if folding.queue < 1:
-            raise self.refuse(f"a queue of {folding.queue} words cannot hold one result")
-
-    def deepest(self) -> dict[str, int]:
-        return {"queue": 2 * (self.latency + 3) + SPARE_WORDS}
-
-    @property
-    def in_width(self) -> int:
-        return self.folding.lanes
-
-    @property
-    def in_words(self) -> int:
-        return self.out_words
-
-    @property
-    def cycles(self) -> int:
-        return self.out_words
+    kind = "sum"
 
     @cached_property
     def sums(self) -> tuple[int, int]:
@@ -71,15 +48,12 @@ class AddSpec(Spec):
     def unit(self, in_lanes: int) -> AddUnit:
         return AddUnit(self)
 
-    def recurrence(self, units: Any, inputs: Sequence[int], output: int, in_lanes: int) -> None:
-        add_credited(self, units, inputs, output)
-
 
 def _choices(node: Add, inputs: Sequence[Edge], streams: Sequence[int], family: Family) -> JoinChoices:
     made = inputs[0].channels
     found = {}
     for lanes in divisors(made):
-        folding = Folding(simd=lanes, pe=lanes, lanes=lanes, ring=0, queue=16)
+        folding = AddSpec.of_lanes(lanes)
         spec = AddSpec(node, inputs, folding, family)
         found[lanes] = Choice(folding, spec.cycles, spec.resources())
     return JoinChoices(found, streams, made, inputs[0].positions * made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -57,9 +58,9 @@ class _PoolSpec(WindowSpec):
             return min(fmt.minimum * most, 0), fmt.maximum * most
         return fmt.minimum, fmt.maximum
 
+    @abstractmethod
     def row_counts(self) -> Sequence[int]:
         """Valid taps of each row of an average."""
-        raise NotImplementedError
 
     @cached_property
     def requant(self) -> Requantizer | None:  # type: ignore[override]

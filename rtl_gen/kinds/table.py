@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, Value
 
 from qtt_hw.graph import Edge, Table
-from rtl_gen.credited import CreditedUnit, add_credited
+from rtl_gen.credited import CreditedUnit
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, Widths, divisors
+from rtl_gen.kinds.credited import CreditedSpec
 from rtl_gen.kinds.permutation import table_luts
-from rtl_gen.kinds.spec import SPARE_WORDS, Folding, Kind, Spec
+from rtl_gen.kinds.spec import Folding, Kind
 from rtl_gen.memory import Rom
 from rtl_gen.reduce import delay
 
 __all__ = ["TABLE", "TableSpec", "TableUnit"]
 
 
-class TableSpec(Spec):
-    """A table, of whose folding only `lanes` and `queue` are free: `simd` and `pe` equal `lanes`; there is no ring."""
+class TableSpec(CreditedSpec):
+    """A table: a ROM for each lane."""
 
     node: Table
-
-    def check(self) -> None:
-        folding, lanes = self.folding, self.folding.lanes
-        if lanes < 1 or self.out.channels % lanes:
-            raise self.refuse(f"lanes {lanes} does not divide {self.out.channels}")
-        if (folding.simd, folding.pe, folding.carry, folding.ring) != (lanes, lanes, 1, 0):
-            raise self.refuse(f"a table has simd and pe {lanes} like its lanes, carry 1 and ring 0")
-        if folding.queue < 1:
-            raise self.refuse(f"a queue of {folding.queue} words cannot hold one result")
-
-    def deepest(self) -> dict[str, int]:
-        return {"queue": 2 * (self.latency + 3) + SPARE_WORDS}
-
-    @property
-    def in_width(self) -> int:
-        return self.folding.lanes
-
-    @property
-    def in_words(self) -> int:
-        return self.out_words
-
-    @property
-    def cycles(self) -> int:
-        return self.out_words
+    kind = "table"
 
     @property
     def latency(self) -> int:
@@ -65,9 +42,6 @@ class TableSpec(Spec):
 
     def unit(self, in_lanes: int) -> TableUnit:
         return TableUnit(self)
-
-    def recurrence(self, units: Any, inputs: Sequence[int], output: int, in_lanes: int) -> None:
-        add_credited(self, units, inputs, output)
 
 
 class TableUnit(CreditedUnit):
@@ -102,7 +76,7 @@ class TableChoices(StageChoices):
 
     def _choices(self, width: int, behind: Lanes) -> Iterator[Choice]:
         if width in behind:
-            folding = Folding(simd=width, pe=width, lanes=width, ring=0, queue=16)
+            folding = TableSpec.of_lanes(width)
             spec = self.spec(folding)
             yield Choice(folding, spec.cycles, spec.resources())
 
