@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from qtt_hw.demonstration import demo
     from qtt_hw.evaluation import evaluate
     from qtt_hw.fixedpoint import Format
-    from qtt_hw.flow import build, check_source, cosim, emit, freeze_run, plan
+    from qtt_hw.flow import build, cosim, emit, plan
+    from qtt_hw.freezing import check_source, freeze_run
     from qtt_hw.graph.file import digest_of, load, save
     from qtt_hw.graph.golden import run
     from qtt_hw.graph.graph import Graph, InputSpec
@@ -79,7 +80,7 @@ _HOME = {
     "TTLinear": "qtt_hw.nn",
     "build": "qtt_hw.flow",
     "check": "qtt_hw.lower.check",
-    "check_source": "qtt_hw.flow",
+    "check_source": "qtt_hw.freezing",
     "compress": "qtt_hw.compression",
     "cosim": "qtt_hw.flow",
     "demo": "qtt_hw.demonstration",
@@ -87,7 +88,7 @@ _HOME = {
     "emit": "qtt_hw.flow",
     "evaluate": "qtt_hw.evaluation",
     "freeze": "qtt_hw.lower.freeze",
-    "freeze_run": "qtt_hw.flow",
+    "freeze_run": "qtt_hw.freezing",
     "input_spec": "qtt_hw.graph.preprocess",
     "load": "qtt_hw.graph.file",
     "plan": "qtt_hw.flow",

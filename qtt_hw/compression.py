@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.data import Splits
 from qtt_hw.files import write_file
-from qtt_hw.flow import freeze_run
 from qtt_hw.folders import COMPRESSION, claim
+from qtt_hw.freezing import freeze_run
 from qtt_hw.graph.file import load
 from qtt_hw.locks import locked
 from qtt_hw.nn import zoo

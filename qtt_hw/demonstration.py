@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.data import DataSummary, summarise
 from qtt_hw.files import write_file
-from qtt_hw.flow import build, cosim, emit, freeze_run, plan
+from qtt_hw.flow import build, cosim, emit, plan
 from qtt_hw.folders import DEMONSTRATION, claim
+from qtt_hw.freezing import freeze_run
 from qtt_hw.locks import locked
 from qtt_hw.progress import Progress, part_of, silent
 from rtl_gen.prediction import Mean, Prediction
@@ -187,7 +188,7 @@ def demo(
 def _demo(folder: Path, progress: Progress, note: Callable[[str], None] | None) -> DemoResult:
     from boards.build import BuildResult
     from qtt_hw.evaluation import EvalResult, evaluate
-    from qtt_hw.flow import FreezeResult
+    from qtt_hw.freezing import FreezeResult
     from qtt_hw.training import TrainResult, load_config, train
     from rtl_gen.manifest import Manifest
     from rtl_gen.plan.plan import Plan, rate_of, save_plan

@@ -177,7 +177,7 @@ def freeze(
     json: Json = False,
 ) -> None:
     """Write the integer model of a training run as one file."""
-    from qtt_hw.flow import freeze_run
+    from qtt_hw.freezing import freeze_run
     from qtt_hw.graph.file import is_model
 
     file_to_write(output, "-o", "a model file", is_model)
@@ -241,7 +241,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Which layers can be lowered, and for each that cannot, what there is instead; fails if there is one."""
-    from qtt_hw.flow import check_source
+    from qtt_hw.freezing import check_source
 
     given = shape(input)
     with progress() as show:

@@ -9,7 +9,7 @@ import pytest
 
 import boards
 from qtt_hw.data import load
-from qtt_hw.flow import check_source
+from qtt_hw.freezing import check_source
 from qtt_hw.user_code import call, load_module, load_name, running
 
 DATACLASSES = """from __future__ import annotations
