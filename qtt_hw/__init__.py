@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from qtt_hw.graph.preprocess import input_spec, preprocess
     from qtt_hw.lower.check import check
     from qtt_hw.lower.freeze import freeze
-    from qtt_hw.lower.prepare import PreparedModel, prepare
+    from qtt_hw.lower.prepare import prepare
+    from qtt_hw.lower.prepared import PreparedModel
     from qtt_hw.nn import ConvBlock, PairAvgPool3d, PairMaxPool3d, QTTConv3d, Subsample, TTConv2d, TTConv3d, TTLinear
     from qtt_hw.quant import QuantConfig
     from qtt_hw.training import train
@@ -71,7 +72,7 @@ _HOME = {
     "InputSpec": "qtt_hw.graph.graph",
     "PairAvgPool3d": "qtt_hw.nn",
     "PairMaxPool3d": "qtt_hw.nn",
-    "PreparedModel": "qtt_hw.lower.prepare",
+    "PreparedModel": "qtt_hw.lower.prepared",
     "QTTConv3d": "qtt_hw.nn",
     "QuantConfig": "qtt_hw.quant",
     "Subsample": "qtt_hw.nn",

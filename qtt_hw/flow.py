@@ -30,8 +30,6 @@ __all__ = ["build", "cosim", "emit", "plan"]
 
 #: Input shape (C, D, H, W) of a network.
 ChannelsFirst = tuple[int, int, int, int]
-#: Frames a second, and MHz, that can be asked for.
-RATES, CLOCKS = (1e-6, 1e9), (1e-3, 1e4)
 
 
 def plan(
@@ -105,6 +103,7 @@ def plan(
     from rtl_gen.families import device as find_device
     from rtl_gen.plan.fewer_bits import FewerBits, narrowed
     from rtl_gen.plan.lanes import with_lanes
+    from rtl_gen.plan.plan import CLOCKS, RATES
     from rtl_gen.plan.search import DoesNotFit
     from rtl_gen.plan.search import plan as search
 

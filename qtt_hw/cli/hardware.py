@@ -81,9 +81,8 @@ def plan(
     where roundings happen, so train with the plan (qtt train --plan); the trained model is then planned anew from its
     file, for the folding.
     """
-    from qtt_hw.flow import CLOCKS, RATES
     from qtt_hw.flow import plan as run
-    from rtl_gen.plan.plan import is_plan, save_plan
+    from rtl_gen.plan.plan import CLOCKS, RATES, is_plan, save_plan
 
     if output is not None:
         file_to_write(output, "-o", "a plan", is_plan)
@@ -296,8 +295,8 @@ def build(
     json: Json = False,
 ) -> None:
     """Synthesise, place and route for a board, and write the bitstream. No silicon was at hand to run it on."""
-    from qtt_hw.flow import CLOCKS
     from qtt_hw.flow import build as run
+    from rtl_gen.plan.plan import CLOCKS
 
     within("--frequency", frequency, *CLOCKS)
     with progress() as show:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qtt_hw.graph import Graph, InputSpec
 from qtt_hw.lower.execute import formats
-from qtt_hw.lower.prepare import PreparedModel
+from qtt_hw.lower.prepared import PreparedModel
 
 __all__ = ["freeze"]
 

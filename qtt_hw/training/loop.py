@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from qtt_hw.data import Splits
 from qtt_hw.errors import named
 from qtt_hw.lc.algorithm import LCModel
-from qtt_hw.lower.prepare import PreparedModel
+from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.nn.tt_conv import TTConvNd
 from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.progress import Progress, silent

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from qtt_hw.lower.prepare import PreparedModel
+from qtt_hw.lower.prepared import PreparedModel
 
 __all__ = ["Penalised", "weights_of"]
 

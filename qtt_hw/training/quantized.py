@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from qtt_hw.errors import DropoutWarning
 from qtt_hw.graph import InputSpec
-from qtt_hw.lower.prepare import PreparedModel, prepare
+from qtt_hw.lower.prepare import prepare
+from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.training.batches import Batches
 from qtt_hw.training.network import example_input
 from qtt_hw.training.phase import Milestone

@@ -13,7 +13,7 @@ from qtt_hw.graph import Graph, InputSpec
 from qtt_hw.graph import file as model_file
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.lower.freeze import freeze
-from qtt_hw.lower.prepare import PreparedModel
+from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.training.compressed import rebuilt
 from qtt_hw.training.config import Config, config_from
 from qtt_hw.training.network import build_model

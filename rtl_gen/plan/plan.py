@@ -22,6 +22,8 @@ from rtl_gen.prediction import Mean, Prediction, number_of
 from rtl_gen.topology import SOURCE, Topology, compatible
 
 __all__ = [
+    "CLOCKS",
+    "RATES",
     "FifoPlan",
     "PathPlan",
     "Plan",
@@ -37,6 +39,9 @@ __all__ = [
 
 #: Products that a stage of a plan may form in a step: five times the multipliers of the largest FPGA there is.
 MOST_PRODUCTS = 1 << 16
+
+#: Frames a second, and MHz, that can be asked for.
+RATES, CLOCKS = (1e-6, 1e9), (1e-3, 1e4)
 
 #: How many there are of something that is counted.
 Count = Annotated[int, Field(ge=0, le=1 << 60, strict=True)]
@@ -148,7 +153,7 @@ class Plan(BaseModel):
     model: str
     device: str
     family: str = ECP5.name
-    clock_mhz: float = Field(ge=1e-3, le=1e4, strict=True)
+    clock_mhz: float = Field(ge=CLOCKS[0], le=CLOCKS[1], strict=True)
     input_lanes: int = Field(ge=1, le=MOST_CHANNELS, strict=True)
     predicted: Prediction
     bottleneck: str

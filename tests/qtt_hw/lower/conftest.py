@@ -11,7 +11,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Graph, golden
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.lower.freeze import freeze
-from qtt_hw.lower.prepare import PreparedModel
+from qtt_hw.lower.prepared import PreparedModel
 
 
 def _disturb(model: nn.Module) -> None:

@@ -12,7 +12,8 @@ from qtt_hw.errors import CalibrationWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.calibrate import balance
 from qtt_hw.lower.kinds.contraction import ContractionStage
-from qtt_hw.lower.prepare import PreparedModel, prepare
+from qtt_hw.lower.prepare import prepare
+from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.nn import ConvBlock, QTTConv3d, TTConv3d, TTLinear
 from qtt_hw.nn.contraction import contract
 from qtt_hw.quant import QuantConfig

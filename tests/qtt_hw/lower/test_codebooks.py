@@ -15,7 +15,8 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Contraction, file, golden
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.lower.freeze import freeze
-from qtt_hw.lower.prepare import PreparedModel, prepare
+from qtt_hw.lower.prepare import prepare
+from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear
 from qtt_hw.nn.resnet import ResNet
 from qtt_hw.quant import QuantConfig

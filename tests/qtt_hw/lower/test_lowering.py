@@ -6,7 +6,8 @@ from torch import nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.kinds.contraction import ContractionStage
-from qtt_hw.lower.prepare import PreparedModel, prepare
+from qtt_hw.lower.prepare import prepare
+from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.nn import TTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig
 

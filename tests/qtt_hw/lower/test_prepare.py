@@ -16,7 +16,8 @@ from qtt_hw.graph import golden
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.lower.freeze import freeze
 from qtt_hw.lower.kinds.contraction import ContractionStage
-from qtt_hw.lower.prepare import PreparedModel, prepare
+from qtt_hw.lower.prepare import prepare
+from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.nn import ConvBlock, QTTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig
 

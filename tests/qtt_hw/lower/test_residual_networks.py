@@ -13,7 +13,8 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT, Add
 from qtt_hw.lower.kinds.add import AddStage
 from qtt_hw.lower.kinds.subsample import SubsampleStage
-from qtt_hw.lower.prepare import PreparedModel, prepare
+from qtt_hw.lower.prepare import prepare
+from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.nn import Subsample, TTConv3d
 from qtt_hw.quant import QuantConfig
 from qtt_hw.quant.fake import best_frac

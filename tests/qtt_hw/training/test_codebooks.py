@@ -79,7 +79,7 @@ def test_inq_takes_its_portions_evenly_until_scales_are_frozen(
     how = coded(config, codebook="inq", epochs=6, freeze_scales=0.5)
     shares: dict[int, float] = {}
 
-    from qtt_hw.lower.prepare import PreparedModel
+    from qtt_hw.lower.prepared import PreparedModel
 
     original = PreparedModel.quantize_portion
 

@@ -7,7 +7,8 @@ from torch import nn
 from qtt_hw.fixedpoint import Format, quantize
 from qtt_hw.graph import Contraction
 from qtt_hw.lower.kinds.merged import MergedStage
-from qtt_hw.lower.prepare import PreparedModel, prepare
+from qtt_hw.lower.prepare import prepare
+from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.nn import QTTConv3d
 from qtt_hw.quant import QuantConfig
 

@@ -9,7 +9,8 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Table
 from qtt_hw.lower.check import check
 from qtt_hw.lower.kinds.table import TableStage
-from qtt_hw.lower.prepare import PreparedModel, prepare
+from qtt_hw.lower.prepare import prepare
+from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.quant import QuantConfig
 
 IMAGE = Format(8, True, 7)
