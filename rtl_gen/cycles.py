@@ -208,11 +208,11 @@ class Model(Network[int]):
         return self.inferences() == inferences
 
     def inferences(self) -> int:
-        """Those that are done; where every word is recorded, the words."""
+        """How many inferences have come out; where every word is recorded, how many words."""
         return int(self.units.count_records(self.links[-1]))
 
     def progress(self, inferences: int) -> float:
-        """Inferences that have passed, each link counted up to so many and alike."""
+        """How many inferences have passed, on average over the links, of which each counts up to so many."""
         passed = [self.units.count_taken(i) / n for i, n in zip(self.links, self.words, strict=True)]
         return sum(min(p, inferences) for p in passed) / len(passed)
 
@@ -284,7 +284,7 @@ def predict(
 
 
 def predict_by(model: Model, progress: Callable[[float], None] | None = None) -> Prediction:
-    """`predict` by a model of no run yet."""
+    """As `predict`, with a model that has not run yet."""
     return find_period(Inferences(model, progress))
 
 

@@ -90,9 +90,9 @@ class Shared:
 
 
 def shared_tensors(model: nn.Module) -> dict[str, list[Shared]]:
-    """By module, the parameters and buffers whose memory an earlier one's lies in too.
+    """By module name, its parameters and buffers that share memory with those of a module before it.
 
-    A module under two names is no other module, and has the first one.
+    A module that is reached by two names counts once, under the first.
     """
     spans = [
         (*_span(tensor), order, name, own)
@@ -103,15 +103,15 @@ def shared_tensors(model: nn.Module) -> dict[str, list[Shared]]:
         )
         if tensor.numel()
     ]
-    found: dict[str, list[Shared]] = {}
+    by_module: dict[str, list[Shared]] = {}
     open_: list[tuple[int, int, int, str, str]] = []
     for span in sorted(spans):
         open_ = [other for other in open_ if other[1] > span[0]]
         for other in open_:
             first, second = sorted((other, span), key=lambda s: s[2])
-            found.setdefault(second[3], []).append(Shared(second[4], first[3], first[4]))
+            by_module.setdefault(second[3], []).append(Shared(second[4], first[3], first[4]))
         open_.append(span)
-    return found
+    return by_module
 
 
 def _span(tensor: Tensor) -> tuple[int, int]:

@@ -23,11 +23,10 @@ class QTTConv3d(nn.Module):
     """Conv3d of float [N, C, D, H, W] whose kernel is a tensor train of the taps and of factors of the channels.
 
     W[(s1, s2, ...), (c1, c2, ...), k] = G0[k, :] G1[:, c1, s1, :] G2[:, c2, s2, :] ..., the format of QTTNet: core 0
-    holds the taps k, raster over (kd, kh, kw), the others pair a factor of the input
-    channels with one of the output channels, the most significant first. In float, `forward` composes the kernel
-    and convolves once, which is the same function as any order of contraction and on most machines the fastest.
-    Prepared, it is contracted step by step along `path` with every intermediate quantised, or merged into a dense
-    kernel: see `QuantConfig.tt_form`.
+    holds the taps k, raster over (kd, kh, kw), the others pair a factor of the input channels with one of the output
+    channels, the most significant first. In float, `forward` composes the kernel and convolves once, which is the same
+    function as any order of contraction and on most machines the fastest. Prepared, it is contracted step by step along
+    `path` with every intermediate quantised, or merged into a dense kernel: see `QuantConfig.tt_form`.
 
     Parameters
     ----------

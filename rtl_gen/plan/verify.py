@@ -38,12 +38,12 @@ def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Callab
     if plan.model != graph.name:
         raise ValueError(f"{where}: model: it is a plan of {plan.model}, not of {graph.name}")
     specs, _ = hardware_of(graph, plan, where)
-    found = derived(graph, specs, plan.device, plan.clock_mhz, fifos=plan.fifo_depths, progress=progress)
+    computed = derived(graph, specs, plan.device, plan.clock_mhz, fifos=plan.fifo_depths, progress=progress)
     left_out = NOT_IN_VERSION_1 if plan.version == 1 else ()
-    for field, given, wanted in _differences(plan, found):
+    for field, given, wanted in _differences(plan, computed):
         if field.split(".")[-1] not in left_out and field.split(".")[0] not in (*left_out, "paths"):
             raise ValueError(_differs(where, field, given, wanted))
-    return found
+    return computed
 
 
 def _differs(where: str, field: str, given: object, wanted: object) -> str:

@@ -111,7 +111,7 @@ class ContractionDraft(NormDraft):
 def contraction(
     lowering: Lowering, name: str, source: str, x: Value, window: Window, weight: Tensor, **more: Any
 ) -> Value:
-    """A contraction; unless it is an intermediate one, it ends a layer, whose batch norm and ReLU may join it."""
+    """Append a contraction; one that is not `intermediate` ends a layer, so batch norm and ReLU may join it."""
     draft = ContractionDraft(place(name, source, x), window, weight.detach(), lowering.network.layers, **more)
     if not draft.intermediate:
         lowering.network.layers += 1
