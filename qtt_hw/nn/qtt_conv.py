@@ -217,6 +217,23 @@ class QTTConv3d(nn.Module):
         """The TT-SVD of a convolution's kernel, by upper bounds on the ranks or by relative error.
 
         The error made is the result's `relative_error`.
+
+        Parameters
+        ----------
+        conv : nn.Conv3d
+            With groups=1 and dilation=1; left as it is.
+        in_modes, out_modes : sequence of int, [d]
+            Factors of its channel counts.
+        ranks : int or sequence of d int, optional
+            Upper bounds: of each rank, or of all.
+        eps : float, optional
+            Bound on ||W - TT|| / ||W||, in place of ranks.
+
+        Raises
+        ------
+        ValueError
+            When the layer is no such convolution, the modes do not multiply to its channels, or both bounds or none
+            are given.
         """
         require_dense(conv, "QTTConv3d", nn.Conv3d)
         if math.prod(in_modes) != conv.in_channels or math.prod(out_modes) != conv.out_channels:

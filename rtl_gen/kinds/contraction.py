@@ -149,7 +149,7 @@ class ContractionSpec(RingSpec):
 
     @property
     def multipliers(self) -> int:  # type: ignore[override]
-        """Multipliers of a step's products: none where lanes shift, several each where weights are wider than a block's."""
+        """Multipliers of a step's products: none where lanes shift, several for each weight wider than a block's."""
         if self.folding.multiplier == "shift":
             return 0
         return self.products * (pieces(self.weight_bits, self.family) if self.folding.multiplier == "dsp" else 1)
