@@ -105,13 +105,13 @@ class Accumulation:
 
     @cached_property
     def places(self) -> tuple[tuple[Place, ...], ...]:
-        """Of every input position, along D, H and W."""
+        """The Place of every input position on its axis, for D, H and W."""
         open_h, open_w = self._extents
         words = self.geometry.words
         offsets = (0, open_w * words if open_h > 1 else 0, words if open_w > 1 else 0)
         classes = [self._classes(axis) for axis in range(3)]
         rows = (len(classes[1]) * len(classes[2]), len(classes[2]), 1)
-        found = []
+        by_axis = []
         for window, offset, counts, row in zip(self.geometry.axes, offsets, classes, rows, strict=True):
             places = []
             firsts = [window.first(o) for o in range(window.out_size)]
@@ -126,8 +126,8 @@ class Accumulation:
                         row=counts.index(window.count(o)) * row,
                     )
                 )
-            found.append(tuple(places))
-        return tuple(found)
+            by_axis.append(tuple(places))
+        return tuple(by_axis)
 
     def cycles(self, result_words: int) -> int:
         """Least number of cycles between two inferences: a word a cycle, and results `result_words` cycles apart.

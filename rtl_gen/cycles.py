@@ -209,7 +209,7 @@ class Model(Network[int]):
         return self.inferences() == inferences
 
     def inferences(self) -> int:
-        """Those that are done; where every word is recorded, the words."""
+        """How many inferences have come out; where every word is recorded, how many words."""
         return int(self.units.count_records(self.links[-1]))
 
     def passed(self, inferences: int) -> float:

@@ -80,16 +80,16 @@ def short_inputs(specs: Sequence[Spec], in_lanes: int, topology: Topology, class
     model = network.model(endless)
     model.run(INFERENCES)
     held = {reader: model.units.most_held(fifo) * model.lanes[reader] for reader, fifo in model.fifos.items()}
-    found = [max((Reader(number, 1), Reader(number, 0)), key=held.__getitem__) for number in network.sums]
-    if network.model(dict.fromkeys(found)).run(INFERENCES):
-        return found
+    readers = [max((Reader(number, 1), Reader(number, 0)), key=held.__getitem__) for number in network.sums]
+    if network.model(dict.fromkeys(readers)).run(INFERENCES):
+        return readers
 
     def serves(reader: Reader) -> bool:
         """Whether the sum does with a FIFO at this input, all others having theirs at both."""
         other = Reader(reader.stage, 1 - reader.input)
         return network.model({one: None for one in endless if one != other}).run(INFERENCES)
 
-    return [reader if serves(reader) else Reader(reader.stage, 1 - reader.input) for reader in found]
+    return [reader if serves(reader) else Reader(reader.stage, 1 - reader.input) for reader in readers]
 
 
 def _least(network: _Network, depths: Depths, reader: Reader) -> int:
@@ -223,10 +223,10 @@ def fifo_depths(
     leasts: dict[Reader, int | None] = dict.fromkeys(readers)
     fulls: dict[Reader, int | None] = dict.fromkeys(readers)
     last = _predicted(network, fulls)
-    found = []
+    depths = []
     for done, reader in enumerate(readers):
         leasts[reader] = least = _least(network, leasts, reader)
         fulls[reader], last = full, _ = _full(network, fulls, reader, least, last, (hints or {}).get(reader))
-        found.append(FifoDepth(reader, least, full))
+        depths.append(FifoDepth(reader, least, full))
         progress("depths of FIFOs", done + 1, len(readers))
-    return found
+    return depths

@@ -26,7 +26,7 @@ def fifo_latency(depth: int, family: Family) -> int:
 
 
 def fifo_resources(depth: int, width: int, family: Family) -> Resources:
-    """Of a FIFO of so many words: its memory, and behind a block RAM the queue that it is read into."""
+    """Resources of a FIFO of so many words: its memory, and behind a block RAM the queue that it is read into."""
     counter, memory = ceil_log2(depth + 1), family.memory
     if memory.uses_block(depth):
         return Resources(brams=memory.blocks(depth, width), luts=18 + 12 * counter + memory.luts(BEHIND_RAM, width))

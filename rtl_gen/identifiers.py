@@ -59,12 +59,12 @@ def identifiers(names: Sequence[str]) -> list[str]:
     names : sequence of str
         In the order of the stages.
     """
-    taken, found = _Taken(RESERVED), list[str]()
+    taken, legal = _Taken(RESERVED), list[str]()
     for name in names:
         chosen = next(candidate for candidate in _candidates(name) if taken.free(candidate))
         taken.add(chosen)
-        found.append(chosen)
-    return found
+        legal.append(chosen)
+    return legal
 
 
 def _candidates(name: str) -> Iterator[str]:

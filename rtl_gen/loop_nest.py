@@ -170,5 +170,5 @@ class Groups:
 
 
 def summed(values: Sequence[Value]) -> Value:
-    """Their sum, a zero if there are none."""
+    """The sum of some values; 0 if there are none."""
     return sum(values[1:], values[0]) if values else Const(0, 1)

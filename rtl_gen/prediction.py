@@ -63,7 +63,7 @@ class Prediction(BaseModel):
     ) -> Annotated[
         Fraction, PlainSerializer(lambda m: {"numerator": m.numerator, "denominator": m.denominator}, when_used="json")
     ]:
-        """Of the intervals; in JSON {"numerator": n, "denominator": d}."""
+        """The mean of the intervals, in cycles; in JSON {"numerator": n, "denominator": d}."""
         return Fraction(sum(self.intervals), len(self.intervals))
 
     @property

@@ -62,5 +62,5 @@ def unpack(words: NDArray[np.uint32], lanes: int, lane_bits: int, signed: bool) 
             value = words[:, limb].astype(np.uint64)
             integers[:, lane] |= value << np.uint64(offset) if offset >= 0 else value >> np.uint64(-offset)
     integers &= np.uint64((1 << lane_bits) - 1)
-    found = integers.astype(np.int64)
-    return found - ((found >> (lane_bits - 1)) << lane_bits) if signed else found
+    values = integers.astype(np.int64)
+    return values - ((values >> (lane_bits - 1)) << lane_bits) if signed else values

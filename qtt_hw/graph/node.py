@@ -38,10 +38,12 @@ class Edge:
 
     @property
     def positions(self) -> int:
+        """D * H * W."""
         return math.prod(self.shape[:3])
 
     @property
     def channels(self) -> int:
+        """C."""
         return self.shape[3]
 
 
@@ -72,7 +74,7 @@ class Node(ABC):
 
     @abstractmethod
     def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
-        """The stage's integers, int64 [N, D, H, W, C], of those of its inputs, with what each of them carries."""
+        """The stage's output integers, int64 [N, D, H, W, C], from the integers and the edge of each input."""
 
     def macs(self, *inputs: Edge) -> int:
         """Multiplications of one inference with inputs that exist: padded taps are not counted."""
@@ -80,7 +82,7 @@ class Node(ABC):
 
     @property
     def stored_bits(self) -> int:
-        """All that is stored, at its own width: weights, m, b, shifts."""
+        """Of all that is stored, each at its own width: weights, and a requantiser's m, b and shift."""
         return 0
 
     @property

@@ -44,7 +44,7 @@ Small = Annotated[int, Field(ge=-1024, le=1024)]
 
 
 class Strict(BaseModel):
-    """A record without fields that it does not know."""
+    """A record that refuses fields which it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

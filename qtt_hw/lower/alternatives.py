@@ -39,18 +39,18 @@ def path_alternatives(
     """
     free = (TTLinear,) if config.tt_form == "merged" else (QTTConv3d, TTLinear)
     layers = dict(model.named_modules())
-    found: dict[str, dict[str, tuple[Contraction, ...]]] = {}
+    by_layer: dict[str, dict[str, tuple[Contraction, ...]]] = {}
     for name in dict.fromkeys(node.source for node in graph.nodes):
         layer = layers.get(name)
         if isinstance(layer, free):
             stages = [node for node in graph.nodes if node.source == name and isinstance(node, Contraction)]
             x = graph.input_of(stages[0]).format
-            found[name] = {
+            by_layer[name] = {
                 str(ordered): tuple(_stages(turned, path, stages, x, config))
                 for path in paths(layer.train_length)
                 for ordered, turned in _orders(layer, path, any_order)
             }
-    return found
+    return by_layer
 
 
 def _orders(

@@ -24,15 +24,15 @@ __all__ = ["Draft", "Gauge", "NetworkDraft", "NormDraft", "ScaledDraft", "Settin
 
 @dataclass(frozen=True)
 class Setting:
-    """What a draft is built under.
+    """What a draft is told of the whole network when it is built as a stage.
 
     Parameters
     ----------
     config : QuantConfig
     layers : int
-        With weights, in the whole network.
+        How many layers of the whole network have weights.
     last : bool
-        The network's output format is that of this stage.
+        Whether the network's output format is that of this stage.
     """
 
     config: QuantConfig = QuantConfig()
@@ -50,7 +50,7 @@ class Setting:
 
 @dataclass
 class Draft(ABC):
-    """A stage in the making."""
+    """A stage before it is built: what is known of it once its layer has been read."""
 
     place: Place
 
@@ -86,7 +86,7 @@ class Draft(ABC):
 
 @dataclass
 class ScaledDraft(Draft):
-    """One whose output has a scale of its own, and a clamp that a ReLU joins, which fills in `relu`."""
+    """A draft whose output has a scale of its own and a clamp; a ReLU behind it joins the clamp and fills in `relu`."""
 
     relu: bool = field(default=False, kw_only=True)
 
@@ -102,7 +102,7 @@ class ScaledDraft(Draft):
 
 @dataclass
 class NormDraft(ScaledDraft):
-    """One whose requantiser a batch norm joins, which fills in `batch_norm`."""
+    """A draft whose requantiser a batch norm behind it joins, which fills in `batch_norm`."""
 
     batch_norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | None = field(default=None, kw_only=True)
 
@@ -139,7 +139,7 @@ class NetworkDraft:
 
     @property
     def last(self) -> ScaledDraft | None:
-        """What the network's output format is of: nothing but pools and rearrangements follows it."""
+        """The draft whose output format is the network's: only pools and rearrangements follow, which keep it."""
         scaled = [draft for draft in self.drafts if isinstance(draft, ScaledDraft)]
         return scaled[-1] if scaled else None
 

@@ -85,8 +85,8 @@ def freeze(prepared: PreparedModel, spec: InputSpec, labels: Sequence[str] = (),
             f"the model takes {list(prepared.input.shape)} as {prepared.input.format}"
         )
     stages = prepared.stage_list
-    found = formats(stages, prepared.input.format)
-    nodes = tuple(stage.node(*(found[name] for name in stage.inputs)) for stage in stages)
+    edge_formats = formats(stages, prepared.input.format)
+    nodes = tuple(stage.node(*(edge_formats[name] for name in stage.inputs)) for stage in stages)
     graph = Graph(name, spec, nodes, tuple(labels))
     _ = graph.edges  # every stage's own checks, accumulator widths included
     return graph

@@ -22,12 +22,12 @@ _GLOBAL = {"_global_forward_pre_hooks": "forward pre-hook", "_global_forward_hoo
 
 
 def hook_tables(module: nn.Module) -> list[dict[int, Any]]:
-    """The tables of a module that hold hooks, and what is said of them."""
+    """The dictionaries of a module that hold its hooks, or options of hooks."""
     return [value for name, value in vars(module).items() if "_hooks" in name and isinstance(value, dict)]
 
 
 def has_forward_hooks(model: nn.Module) -> bool:
-    """Whether any is called when the model runs, those for every module included."""
+    """Whether any forward hook is called when the model runs, PyTorch's global hooks included."""
     owners = [(torch_modules, _GLOBAL), *((module, _FORWARD) for module in model.modules())]
     return any(getattr(owner, table) for owner, tables in owners for table in tables)
 
@@ -46,7 +46,7 @@ def _global_tables() -> list[dict[int, Any]]:
 
 @contextmanager
 def without_global_hooks() -> Iterator[None]:
-    """Nothing is called for every module meanwhile."""
+    """A context in which PyTorch's global hooks, called for every module, are switched off."""
     tables = [(table, table.copy()) for table in _global_tables()]
     try:
         for table, _ in tables:

@@ -85,7 +85,9 @@ def _written(node: fx.Node, module: nn.Module | None) -> fx.Node | None:
 
 
 def follow_writes(graph: fx.Graph, module_of: Callable[[fx.Node], nn.Module | None]) -> dict[fx.Node, str]:
-    """Let the later readers of what a call overwrites read the call; in place in the graph, which then is for reading.
+    """Rewire a traced graph: who reads an operand after a call has overwritten it in place, reads the call's result.
+
+    The graph itself is changed, and is then for reading only, not for running.
 
     Parameters
     ----------

@@ -39,13 +39,13 @@ def holding_dtype(bound: int, device: torch.device) -> torch.dtype:
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[None]:
-    """No autocast: the fake quantisers do their own rounding."""
+    """A context without autocast: the fake quantisers do their own rounding."""
     return torch.autocast(device.type, enabled=False)
 
 
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """No autocast, and no cuDNN, whose algorithms are not all sums of products."""
+    """A context without autocast, and without cuDNN, whose algorithms are not all sums of products."""
     with full_precision(device):
         if device.type == "cuda":
             with torch.backends.cudnn.flags(enabled=False):

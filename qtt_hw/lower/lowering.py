@@ -40,7 +40,7 @@ class Lowering:
         self.fixed: set[str] = set()
 
     def append(self, draft: Draft, like: Value) -> Value:
-        """Append a stage; its output, with what `like` says besides edge and shape."""
+        """Append a stage and return its output: the Value `like`, with the stage's own edge and shape."""
         name = draft.name
         if name in self.names:
             name = next(f"{name}_{i}" for i in range(1, 10**6) if f"{name}_{i}" not in self.names)
@@ -51,7 +51,7 @@ class Lowering:
         return replace(like, edge=name, shape=shape)
 
     def use_weights(self, name: str, module: nn.Module) -> None:
-        """The conditions on the weights of a layer, which become a stage's own; raises Unsupported."""
+        """Take a layer's weights for a stage; raises Unsupported on its second call, or if they are no nn.Parameter."""
         if name in self.used:
             raise Unsupported("is called twice, and shared weights are not supported; copies of it would train apart")
         self.used.add(name)
@@ -69,7 +69,7 @@ class Lowering:
 
 
 def place(name: str, source: str, *inputs: Value) -> Place:
-    """Where a stage of that name stands that reads these."""
+    """The Place of a stage of that name that reads these values."""
     return Place(name, tuple(x.edge for x in inputs), source, inputs[0].shape)
 
 
@@ -81,7 +81,7 @@ Joiner = Callable[[Lowering, str, Value, Value], Value]
 
 @dataclass(frozen=True)
 class Kind:
-    """What becomes stages of a kind, or joins them.
+    """The modules and calls that become stages of one kind, or that join earlier stages.
 
     Parameters
     ----------

@@ -141,17 +141,17 @@ def shared_tensors(model: nn.Module) -> dict[str, list[Shared]]:
                 holder = layer or name
                 full = f"{name}.{own}" if name else own
                 spans.append((*_span(tensor), holder, full.removeprefix(f"{holder}.")))
-    found: dict[str, list[Shared]] = {}
+    by_layer: dict[str, list[Shared]] = {}
     open_: list[tuple[int, int, str, str]] = []
     for span in sorted(spans):
         open_ = [other for other in open_ if other[1] > span[0]]
         for other in open_:
             (_, _, one, its), (_, _, another, own) = other, span
-            found.setdefault(another, []).append(Shared(own, one, its))
+            by_layer.setdefault(another, []).append(Shared(own, one, its))
             if one != another:
-                found.setdefault(one, []).append(Shared(its, another, own))
+                by_layer.setdefault(one, []).append(Shared(its, another, own))
         open_.append(span)
-    return found
+    return by_layer
 
 
 def _span(tensor: Tensor) -> tuple[int, int]:

@@ -76,7 +76,7 @@ class Stage(nn.Module, ABC):
         """Raise ValueError when inputs of the given formats cannot be computed on exactly."""
 
     def calibrate(self, batches: Sequence[Sequence[Stream]], *, scales: bool, statistics: bool) -> list[Tensor]:
-        """Set scales and statistics from the inputs' integers, batch by batch, where there are any; the outputs'.
+        """Set what scales and statistics the stage has from its inputs' integers; returns its output's, batch by batch.
 
         Parameters
         ----------

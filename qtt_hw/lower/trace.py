@@ -67,7 +67,7 @@ class _Shapes(fx.Interpreter):
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """No gradients, no hooks for every module, and nothing said of the model's own calls."""
+    """A context without gradients, without PyTorch's global hooks, and without warnings of the model's own calls."""
     with torch.no_grad(), without_global_hooks(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -120,9 +120,9 @@ def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tens
         model = copy.deepcopy(model, memo).eval()
     except FAILURES as error:  # whatever the model holds
         raise ValueError(f"{name}: cannot be copied: {_first_line(error)}") from None
-    found: list[tuple[str, str, str]] = []  # told once the model has run: who is told may raise
+    hooks: list[tuple[str, str, str]] = []  # told once the model has run: who is told may raise
     try:
-        with torch.no_grad(), warnings.catch_warnings(), watched(model, lambda *hook: found.append(hook)):
+        with torch.no_grad(), warnings.catch_warnings(), watched(model, lambda *hook: hooks.append(hook)):
             warnings.simplefilter("ignore")
             model(x.clone())
             if has_forward_hooks(model):  # which may do something to a single sample, or to several, alone
@@ -132,7 +132,7 @@ def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tens
                         model(other.clone())
     except FAILURES as error:  # of the user's forward
         raise ValueError(f"{name}: does not run on an example of shape {list(x.shape)}: {_reason(error)}") from None
-    for hook in found:
+    for hook in hooks:
         report(*hook)
     without_hooks(model)
     return model

@@ -54,7 +54,7 @@ class Value:
         return [c, d, h, w]
 
     def fork(self) -> Value:
-        """The same with several readers."""
+        """The same value, marked as one that several calls read."""
         return replace(self, forked=True)
 
     def unknown(self, shape: tuple[int, ...] | None) -> Value:

@@ -272,8 +272,8 @@ def walk(
         faults += 1
         visit(name, kind, reason)
 
-    for found in obstacles(model):
-        fault(*found)
+    for obstacle in obstacles(model):
+        fault(*obstacle)
     if faults:
         return lowering
     x = _random(example, input_format)
@@ -314,8 +314,8 @@ def _compare(model: nn.Module, lowering: Lowering, x: Tensor, planar: bool, visi
 
     def outputs(dtype: torch.dtype, inputs: Tensor) -> Tensor:
         copied = copy.deepcopy(model).to(dtype)
-        found: Tensor = copied(without_depth(inputs) if planar else inputs)
-        return found.flatten(1)
+        logits: Tensor = copied(without_depth(inputs) if planar else inputs)
+        return logits.flatten(1)
 
     try:
         for dtype in (torch.float32, torch.float64):

@@ -23,11 +23,10 @@ class QTTConv3d(nn.Module):
     """Conv3d of float [N, C, D, H, W] whose kernel is a tensor train of the taps and of factors of the channels.
 
     W[(s1, s2, ...), (c1, c2, ...), k] = G0[k, :] G1[:, c1, s1, :] G2[:, c2, s2, :] ..., the format of QTTNet: core 0
-    holds the taps k, raster over (kd, kh, kw), the others pair a factor of the input
-    channels with one of the output channels, the most significant first. In float, `forward` composes the kernel
-    and convolves once, which is the same function as any order of contraction and on most machines the fastest.
-    Prepared, it is contracted step by step along `path` with every intermediate quantised, or merged into a dense
-    kernel: see `QuantConfig.tt_form`.
+    holds the taps k, raster over (kd, kh, kw), the others pair a factor of the input channels with one of the output
+    channels, the most significant first. In float, `forward` composes the kernel and convolves once, which is the same
+    function as any order of contraction and on most machines the fastest. Prepared, it is contracted step by step along
+    `path` with every intermediate quantised, or merged into a dense kernel: see `QuantConfig.tt_form`.
 
     Parameters
     ----------
@@ -218,8 +217,26 @@ class QTTConv3d(nn.Module):
     ) -> QTTConv3d:
         """The TT-SVD of a convolution's kernel, by upper bounds on the ranks or by relative error.
 
-        The error made is the result's `relative_error`. Ranks above those that are of use are refused, or with
-        `redundant_ranks` taken for the greatest that are.
+        The error made is the result's `relative_error`.
+
+        Parameters
+        ----------
+        conv : nn.Conv3d
+            With groups=1 and dilation=1; left as it is.
+        in_modes, out_modes : sequence of int, [d]
+            Factors of its channel counts.
+        ranks : int or sequence of d int, optional
+            Upper bounds: of each rank, or of all.
+        eps : float, optional
+            Bound on ||W - TT|| / ||W||, in place of ranks.
+        redundant_ranks : bool
+            Whether ranks above those that are of use are taken for the greatest that are, not refused.
+
+        Raises
+        ------
+        ValueError
+            When the layer is no such convolution, the modes do not multiply to its channels, a rank is of no use, or
+            both bounds or none are given.
         """
         require_dense(conv, "QTTConv3d", nn.Conv3d)
         if math.prod(in_modes) != conv.in_channels or math.prod(out_modes) != conv.out_channels:

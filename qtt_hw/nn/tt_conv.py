@@ -192,10 +192,27 @@ class TTConvNd(nn.Module):
     ) -> Self:
         """The tensor train of a convolution's kernel, by upper bounds on the ranks or by relative error.
 
-        With `tucker`, ranks of the input and the output channels, it is the TT-Tucker decomposition, whose ranks may
-        then be left out: the core keeps its full ones. An end that is part of the next core has all of its channels,
-        whatever bound was given, see `qtt_hw.tt.ends`. The error made is the result's `relative_error`. Ranks above
-        those that are of use are refused, or with `redundant_ranks` taken for the greatest that are.
+        An end stage that saves nothing becomes part of the next core, and then has all of its channels, whatever bound
+        was given; see `qtt_hw.tt.ends`. The error made is the result's `relative_error`.
+
+        Parameters
+        ----------
+        conv : nn.Conv3d, or nn.Conv2d for a TTConv2d
+            With groups=1 and dilation=1; left as it is.
+        ranks : int or sequence of int, optional
+            Upper bounds: of each rank, or of all.
+        eps : float, optional
+            Bound on ||W - TT|| / ||W||, in place of ranks.
+        tucker : (int, int), optional
+            Ranks of the input and the output channels: then it is the TT-Tucker decomposition, and where `ranks` are
+            left out its core keeps its full ones.
+        redundant_ranks : bool
+            Whether ranks above those that are of use are taken for the greatest that are, not refused.
+
+        Raises
+        ------
+        ValueError
+            When the layer is no such convolution, a rank is of no use, or both bounds or none are given.
         """
         cls._require(conv)
         if not redundant_ranks:

@@ -165,8 +165,26 @@ class TTLinear(nn.Module):
     ) -> TTLinear:
         """The TT-SVD of a linear layer's weight, by upper bounds on the ranks or by relative error.
 
-        The error made is the result's `relative_error`. Ranks above those that are of use are refused, or with
-        `redundant_ranks` taken for the greatest that are.
+        The error made is the result's `relative_error`.
+
+        Parameters
+        ----------
+        linear : nn.Linear
+            Left as it is.
+        in_modes, out_modes : sequence of int, [d]
+            Factors of its input and output size.
+        ranks : int or sequence of d - 1 int, optional
+            Upper bounds: of each rank, or of all.
+        eps : float, optional
+            Bound on ||W - TT|| / ||W||, in place of ranks.
+        redundant_ranks : bool
+            Whether ranks above those that are of use are taken for the greatest that are, not refused.
+
+        Raises
+        ------
+        ValueError
+            When the layer is no nn.Linear, the modes do not multiply to its sizes, a rank is of no use, or both bounds
+            or none are given.
         """
         require_dense(linear, "TTLinear", nn.Linear)
         if math.prod(in_modes) != linear.in_features or math.prod(out_modes) != linear.out_features:

@@ -61,7 +61,7 @@ def beyond(values: Tensor, bits: int) -> str | None:
 
 
 class StraightThrough(torch.autograd.Function):
-    """exact, with the gradient handed to value."""
+    """Forward gives `exact`; backward hands its gradient to `value` as it is."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, exact: Tensor) -> Tensor:

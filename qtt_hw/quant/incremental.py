@@ -22,7 +22,9 @@ ZERO_BELOW = 0.5
 
 
 class IncrementalQuantizer(WeightQuantizer):
-    """2**(bits - 2) magnitudes and 0: one bit of a code is the zero's.
+    """INQ: weights become powers of two in portions, the largest first.
+
+    There are 2**(bits - 2) magnitudes, and 0, for which one bit of a code is spent.
 
     The greatest exponent is floor(log2(4/3 * max |w|)) at calibration. Weights that have been taken stay as they are;
     training computes with the others in float. Evaluation quantises all of them.

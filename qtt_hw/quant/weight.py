@@ -45,10 +45,10 @@ class WeightQuantizer(nn.Module, ABC):
 
     @abstractmethod
     def calibrate(self, weight: Tensor) -> None:
-        """Begin from this weight."""
+        """Set the scale, or what codes stand for, from this weight."""
 
     def stored_bits(self, count: int) -> int:
-        """Of so many weights."""
+        """Bits that so many weights take as they are stored."""
         return count * self.bits
 
     @property

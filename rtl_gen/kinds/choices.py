@@ -142,7 +142,7 @@ class StageChoices(ABC):
 
     @abstractmethod
     def shapes(self, width: int) -> Widths:
-        """What a width stands for."""
+        """The simd, carry, numbers of results and steps that belong to words of `width` values."""
 
     def lane_kinds(self) -> Iterable[LaneKind]:
         """How products may be formed."""
@@ -153,7 +153,7 @@ class StageChoices(ABC):
         """The hardware of a folding."""
 
     def more(self, width: int, behind: Lanes) -> Iterator[tuple[tuple[int, int, int, int], Iterator[Choice]]]:
-        """Choices without a ring, each with what they are known by."""
+        """Choices without a ring, each with the key under which they are remembered."""
         return iter(())
 
     def key(self) -> object:
@@ -172,13 +172,13 @@ class StageChoices(ABC):
         return readable(self.stream, width)
 
     def of(self, width: int, behind: Lanes) -> list[Choice]:
-        """For words of `width` values, when the readers of the output can take words of the widths `behind`."""
+        """The choices for words of `width` values, when readers of the output can take words of the widths `behind`."""
         if (width, behind) not in self._found:
             self._found[width, behind] = _undominated(list(self._choices(width, behind)))
         return self._found[width, behind]
 
     def costs(self, width: int, behind: Lanes) -> NDArray[np.int64]:
-        """Of the choices `of` the same widths: [choices, (cycles, dsps, brams, luts)]."""
+        """What the choices that `of` returns cost: int64 [choices, (cycles, dsps, brams, luts)]."""
         if (width, behind) not in self._costs:
             rows = [(c.cycles, c.resources.dsps, c.resources.brams, c.resources.luts) for c in self.of(width, behind)]
             self._costs[width, behind] = np.array(rows, dtype=np.int64).reshape(-1, 4)
@@ -199,9 +199,9 @@ class StageChoices(ABC):
                 draft = Folding(simd=simd, pe=pe, carry=carry, lanes=lanes, ring=ring, queue=_ENDLESS)
                 self._known[key] = list(self._ringed(geometry, draft))
             yield from self._known[key]
-        for key, found in self.more(width, behind):
+        for key, choices in self.more(width, behind):
             if key not in self._known:
-                self._known[key] = list(found)
+                self._known[key] = list(choices)
             yield from self._known[key]
 
     def _geometry(self, width: int) -> Geometry:

@@ -103,7 +103,7 @@ class ContractionSpec(RingSpec):
 
     @property
     def weight_bits(self) -> int:
-        """Of a weight's integer, which a codebook's codes stand for."""
+        """Bits of a weight's integer, which may be what a codebook's code stands for."""
         fmt = self.node.weight_format
         return integer_bits(fmt) if isinstance(fmt, Codebook) else fmt.bits
 
@@ -149,7 +149,7 @@ class ContractionSpec(RingSpec):
 
     @property
     def multipliers(self) -> int:  # type: ignore[override]
-        """Multipliers that form them: none where lanes shift, several each where weights are wider than a block's."""
+        """Multipliers of a step's products: none where lanes shift, several for each weight wider than a block's."""
         if self.folding.multiplier == "shift":
             return 0
         return self.products * (pieces(self.weight_bits, self.family) if self.folding.multiplier == "dsp" else 1)

@@ -40,8 +40,8 @@ def table_luts(table: tuple[int, ...]) -> int:
     names = np.where(parts == 0xFFFF, 1, np.where(parts == 0, 0, parts + 2))  # 0 and 1 are the constants
     while names.shape[1] > 1:
         pairs = np.stack([names[:, ::2].ravel(), names[:, 1::2].ravel()], axis=1)
-        found, places = np.unique(pairs, axis=0, return_inverse=True)
-        count += int(((found[:, 0] != found[:, 1]) & (found.max(axis=1) > 1)).sum())
+        distinct, places = np.unique(pairs, axis=0, return_inverse=True)
+        count += int(((distinct[:, 0] != distinct[:, 1]) & (distinct.max(axis=1) > 1)).sum())
         constant = (pairs[:, 0] == pairs[:, 1]) & (pairs[:, 0] < 2)
         names = np.where(constant, pairs[:, 0], places.ravel() + 2).reshape(len(names), -1)
     return count

@@ -93,7 +93,7 @@ class WindowSpec(Spec):
         """Choices by name, and what each must divide."""
 
     def channel_totals(self) -> tuple[tuple[str, int, int], ...]:
-        """Those of a stage that has as many outputs as inputs and no weights."""
+        """The `totals` of a stage that has as many outputs as inputs and no weights."""
         folding = self.folding
         made = self.out.channels
         return ("simd", folding.simd, self.x.channels), ("pe", folding.pe, made), ("carry", folding.carry, 1)
@@ -147,7 +147,7 @@ class WindowSpec(Spec):
         return multipliers_of(self.requant, *self.accumulator, self.family) * self.folding.lanes
 
     def output_resources(self) -> Resources:
-        """Of serialiser, requantiser and queue."""
+        """Resources of serialiser, requantiser and queue."""
         folding, memory, bits = self.folding, self.family.memory, self.accumulator_bits
         brams, luts = 0, memory.luts(folding.queue, folding.lanes * self.out.format.bits)
         if self.result_words > 1:
@@ -259,11 +259,11 @@ class RingSpec(WindowSpec):
 
     @property
     def control_luts(self) -> int:
-        """Of sequencer and walker, whatever their widths are."""
+        """LUTs of sequencer and walker, whatever their widths are."""
         return 300
 
     def reducer_resources(self) -> Resources:
-        """Of what takes the words of a step."""
+        """Resources of what takes the words of a step."""
         return Resources(luts=self.out_width * self.accumulator_bits * 2)
 
     def resources(self) -> Resources:

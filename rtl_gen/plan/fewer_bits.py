@@ -39,7 +39,7 @@ class FewerBits:
     progress: Progress = silent
 
     def that_fit(self, graph: Graph, alternatives: Alternatives) -> list[str]:
-        """Of a graph that does not fit: what would, in words; empty where bits are not what is in the way."""
+        """With how many bits a graph that does not fit would, in words; empty where bits are not what is in the way."""
         if fits(graph, self.device, alternatives, self.cycles):
             return []  # its stages fit: it is waits between them, or FIFOs
         if not fits(graph, DEVICES["none"], alternatives, self.cycles):

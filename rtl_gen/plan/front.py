@@ -52,7 +52,7 @@ class Budget:
         return int(self.dsps is not None), int(self.brams is not None)
 
     def price(self, resources: Resources) -> float:
-        """Of some resources, in the unit that `prices` give."""
+        """The price of some resources, in the unit that `prices` give."""
         d, b, t = self.prices
         return d * resources.dsps + b * resources.brams + t * resources.luts
 
@@ -101,7 +101,7 @@ class Front:
         return len(self.dsps)
 
     def prices(self, budget: Budget) -> NDArray[np.float64]:
-        """Of every point."""
+        """The price of every point, float64 [points]."""
         if budget.luts is None:
             return self.rest
         d, b, t = budget.prices
@@ -274,7 +274,7 @@ class _JoinStep:
         #: By what the sum reads, the first branch; by that and what this one reads, the second.
         self.first: dict[tuple[Lanes, ...], _Series] = {}
         self.second: dict[tuple[tuple[Lanes, ...], Lanes], _Series] = {}
-        found: list[tuple[Lanes, Front]] = []
+        wholes: list[tuple[Lanes, Front]] = []
         for reads, parts in starts.items():
             start = _pruned(parts, limits.budget) if parts else None
             if start is None:
@@ -282,8 +282,8 @@ class _JoinStep:
             self.first[reads] = first = _Series(block.branches[0], {reads[0]: start}, limits)
             for one, front in first.before.items():
                 self.second[reads, one] = second = _Series(block.branches[1], {reads[1]: front}, limits)
-                found += [(one & other, whole) for other, whole in second.before.items() if one & other]
-        self.before = _merged(found, limits.budget)
+                wholes += [(one & other, whole) for other, whole in second.before.items() if one & other]
+        self.before = _merged(wholes, limits.budget)
 
     def _added(self, choice: Choice, front: Front) -> Front:
         r = choice.resources
@@ -347,7 +347,7 @@ class Solution:
 
     @property
     def paths(self) -> dict[str, str]:
-        """Of the layers that have several, by name."""
+        """The chosen path of each layer that has several, by the layer's name."""
         return {name: text for name, (text, _) in self.taken.items() if text}
 
     @property

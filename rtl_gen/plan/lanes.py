@@ -35,9 +35,9 @@ def with_lanes(graph: Graph, plan: Plan, kind: LaneKind) -> Plan:
     stages, more = [], {"multipliers": 0, "dsps": 0, "luts": 0}
     for spec, stage in zip(stage_specs(graph, list(changed.items()), family), plan.stages, strict=True):
         cost = spec.resources()
-        found = {"multipliers": spec.multipliers, "dsps": cost.dsps, "luts": cost.luts}
-        stages.append(stage.model_copy(update={"folding": spec.folding, **found}))
+        costs = {"multipliers": spec.multipliers, "dsps": cost.dsps, "luts": cost.luts}
+        stages.append(stage.model_copy(update={"folding": spec.folding, **costs}))
         for name in more:
-            more[name] += found[name] - getattr(stage, name)
+            more[name] += costs[name] - getattr(stage, name)
     totals = {name: getattr(plan, name) + count for name, count in more.items()}
     return plan.model_copy(update={"stages": tuple(stages), **totals})

@@ -212,7 +212,7 @@ class Plan(BaseModel):
 
     @property
     def frames_per_second(self) -> float:
-        """At the plan's clock, by the mean of the intervals."""
+        """Frames a second at the plan's clock, by the mean of the intervals."""
         return rate_of(self.clock_mhz, self.cycles)
 
 

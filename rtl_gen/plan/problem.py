@@ -79,8 +79,8 @@ class Problem:
                 ranges[text] = range(len(entries), len(entries) + len(nodes))
                 entries += [(node, one.input_of(node), _stream(one, node.inputs[0])) for node in nodes]
             places.append((name, ranges))
-        found = choices_of(entries, family)
-        slots = [Slot(name, {t: tuple(found[i] for i in r) for t, r in ranges.items()}) for name, ranges in places]
+        choices = choices_of(entries, family)
+        slots = [Slot(name, {t: tuple(choices[i] for i in r) for t, r in ranges.items()}) for name, ranges in places]
         stages = {(name, t): [entries[i][0].name for i in r] for name, ranges in places for t, r in ranges.items()}
         items = _items(graph, nest(graph), {slot.name: slot for slot in slots}, family)
         return cls(graph, alternatives, family, items, tuple(slots), stages)
@@ -93,7 +93,7 @@ class Problem:
         return SLOWEST * max(*stages, *(x.positions * x.channels for x in sums), 1)
 
     def foldings(self, solution: Solution) -> dict[str, Folding]:
-        """By stage."""
+        """The folding of every stage in a solution, by the stage's name."""
         found: dict[str, Folding] = {}
         for name, (text, choices) in solution.taken.items():
             names = self.stages.get((name, text), [name])

@@ -74,12 +74,12 @@ def too_small(
 
 def _closest(problem: Problem, device: Device, reserved: Resources, cycles: int) -> Solution | None:
     """What fits the least multiple of the device, to within two percent; None when no folding is that fast."""
-    found = solve(problem.items, cycles, replace(budget_of(device), dsps=None, brams=None, luts=None))
-    if found is None:
+    closest = solve(problem.items, cycles, replace(budget_of(device), dsps=None, brams=None, luts=None))
+    if closest is None:
         return None
-    low, high = 1.0, max(shares_of(found.resources + reserved, device).values(), default=1.0)
+    low, high = 1.0, max(shares_of(closest.resources + reserved, device).values(), default=1.0)
     if high > FINE_MULTIPLE:
-        return found
+        return closest
     while high > low * 1.02:
         middle = math.sqrt(low * high)
         dsps, brams, luts = (b and math.ceil(b * middle) for b in (device.dsps, device.brams, device.luts))
@@ -87,13 +87,13 @@ def _closest(problem: Problem, device: Device, reserved: Resources, cycles: int)
         if other is None:
             low = middle
         else:
-            found, high = other, middle
-    return found
+            closest, high = other, middle
+    return closest
 
 
 def _slowest_stage(problem: Problem) -> tuple[str, int]:
     """The stage that takes most cycles where each has its fastest folding, along the best path; and how many."""
-    found = []
+    layers = []
     for slot in problem.slots:
         paths = []
         for text, stages in slot.paths.items():
@@ -107,8 +107,8 @@ def _slowest_stage(problem: Problem) -> tuple[str, int]:
                 for stage in stages
             ]
             paths.append(max(zip(least, names, strict=True)))
-        found.append(min(paths))
-    cycles, name = max(found)
+        layers.append(min(paths))
+    cycles, name = max(layers)
     return name, cycles
 
 
@@ -136,12 +136,12 @@ def _larger(
     for larger in DEVICES.values():
         if larger.dsps is None:
             continue
-        found = solve(problem.items, cycles, budget_of(larger, reserved))
-        if found is not None:
-            used = found.resources + reserved + family_of(larger).overhead
+        solution = solve(problem.items, cycles, budget_of(larger, reserved))
+        if solution is not None:
+            used = solution.resources + reserved + family_of(larger).overhead
             counts = (f"{getattr(used, name)} of {getattr(larger, name)} {name}" for name in usable(family_of(larger)))
             which = "it" if possible else "even the smallest folding does not fit, which"
-            yield f"{which} fits {larger.name}, at {slowest(found)} cycles or fewer, with {', '.join(counts)}"
+            yield f"{which} fits {larger.name}, at {slowest(solution)} cycles or fewer, with {', '.join(counts)}"
             return
     if nearest is None:
         yield "no known device holds it; --device none plans it without bounds"

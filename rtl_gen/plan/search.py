@@ -45,11 +45,11 @@ def _fastest(problem: Problem, device: Device, reserved: Resources, progress: Pr
     while low < high * 0.995:
         middle = int(math.sqrt(low * high))
         progress("search", text=f"between {low} and {high} cycles")
-        found = solve(problem.items, middle, budget)
-        if found is None:
+        solution = solve(problem.items, middle, budget)
+        if solution is None:
             low = max(middle, low + 1)
         else:
-            best, high = found, min(middle, slowest(found))
+            best, high = solution, min(middle, slowest(solution))
     return best
 
 
@@ -60,22 +60,22 @@ def _on_dsps(graph: Graph, foldings: Mapping[str, Folding], device: Device, rese
     def spec(name: str, folding: Folding) -> Spec:
         return spec_of(nodes[name], [graph.edges[n] for n in nodes[name].inputs], folding, family)
 
-    found = dict(foldings)
-    costs = {name: spec(name, folding).resources() for name, folding in found.items()}
-    for name in sorted(found, key=lambda name: costs[name].luts, reverse=True):
-        if found[name].multiplier != "logic" or spec(name, found[name]).never_on_dsps:
+    chosen = dict(foldings)
+    costs = {name: spec(name, folding).resources() for name, folding in chosen.items()}
+    for name in sorted(chosen, key=lambda name: costs[name].luts, reverse=True):
+        if chosen[name].multiplier != "logic" or spec(name, chosen[name]).never_on_dsps:
             continue
-        folding = found[name].model_copy(update={"multiplier": "dsp"})
+        folding = chosen[name].model_copy(update={"multiplier": "dsp"})
         trial = costs | {name: spec(name, folding).resources()}
         if max(shares_of(sum(trial.values(), reserved), device).values(), default=0.0) <= 1.0:
-            found[name], costs = folding, trial
-    return found
+            chosen[name], costs = folding, trial
+    return chosen
 
 
 def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Device) -> list[PathPlan]:
     """What each path of each layer would cost by itself at the plan's number of cycles."""
     free = replace(budget_of(device), dsps=None, brams=None, luts=None)
-    found = []
+    path_plans = []
     for slot in problem.slots:
         for text, stages in slot.paths.items():
             if not text:
@@ -86,7 +86,7 @@ def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Devic
                 bits += int(stage.node.weight.size) * stage.node.weight_format.bits
             alone = solve([Slot(slot.name, {text: stages})], cycles, free)
             cost = None if alone is None else alone.resources
-            found.append(
+            path_plans.append(
                 PathPlan(
                     layer=slot.name,
                     path=text,
@@ -98,7 +98,7 @@ def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Devic
                     luts=None if cost is None else cost.luts,
                 )
             )
-    return found
+    return path_plans
 
 
 def plan(
@@ -135,27 +135,27 @@ def plan(
     aim, nearest = fps, None
     for _ in range(ATTEMPTS):
         try:
-            found = _planned(problem, device, reserved, aim, clock_mhz, progress)
+            planned = _planned(problem, device, reserved, aim, clock_mhz, progress)
         except DoesNotFit:
             if nearest is None:
                 raise
             break
-        if max(shares_of(_total(found, device), device).values(), default=0.0) > 1.0:
-            beside = beside_stages(found)
+        if max(shares_of(_total(planned, device), device).values(), default=0.0) > 1.0:
+            beside = beside_stages(planned)
             reserved = Resources(brams=max(reserved.brams, beside.brams), luts=max(reserved.luts, beside.luts))
             continue
-        if aim is None or fps is None or target is None or found.frames_per_second >= fps:
-            return found
+        if aim is None or fps is None or target is None or planned.frames_per_second >= fps:
+            return planned
         # Stages that wait for each other take longer than the slowest by itself: aim as much higher.
-        nearest = found if nearest is None or found.cycles < nearest.cycles else nearest
-        aim *= max(float(found.cycles / target), 1.001)
+        nearest = planned if nearest is None or planned.cycles < nearest.cycles else nearest
+        aim *= max(float(planned.cycles / target), 1.001)
     if nearest is not None:
         raise DoesNotFit(
             f"{graph.name}: {fps:g} frames a second at {clock_mhz:g} MHz are not reached on {device.name}: the nearest "
             f"plan takes {number_of(nearest.cycles)} cycles, {nearest.frames_per_second:.1f} frames a second; its "
             f"busiest stage is {nearest.bottleneck}; ask for less{larger_than(device)}"
         )
-    largest = max(found.fifos, key=lambda fifo: (fifo.brams, fifo.luts))
+    largest = max(planned.fifos, key=lambda fifo: (fifo.brams, fifo.luts))
     raise DoesNotFit(
         f"{graph.name}: what stands between its stages takes {beside.brams} block RAMs and {beside.luts} LUTs, "
         f"which do not fit {device.name} beside its stages; most of it is {largest.brams} block RAMs and "

@@ -41,19 +41,19 @@ def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Progre
     if plan.model != graph.name:
         raise ValueError(f"{where}: model: it is a plan of {plan.model}, not of {graph.name}")
     specs, _ = hardware_of(graph, plan, where)
-    found = derived(graph, specs, plan.device, plan.clock_mhz, fifos=plan.fifo_depths, progress=progress)
+    computed = derived(graph, specs, plan.device, plan.clock_mhz, fifos=plan.fifo_depths, progress=progress)
     left_out = NOT_IN_VERSION_1 if plan.version == 1 else ()
-    for field, given, wanted in _differences(plan, found):
+    for field, given, wanted in _differences(plan, computed):
         if field.split(".")[-1] not in left_out and field.split(".")[0] not in (*left_out, "paths"):
             raise ValueError(_differs(where, field, given, wanted))
     target = device(plan.device)
     for name in usable(family_of(target)):
-        most, taken = getattr(target, name), getattr(found, name)
+        most, taken = getattr(target, name), getattr(computed, name)
         if most is not None and taken > most:
             raise ValueError(
                 f"{where}: device: it takes {taken} {name}, {plan.device} has {most}; plan again with qtt plan"
             )
-    return found
+    return computed
 
 
 def _differs(where: str, field: str, given: object, wanted: object) -> str:

@@ -76,7 +76,7 @@ class Add(Node):
 
 
 class AddRecord(Record):
-    """A sum, all of it in JSON."""
+    """The JSON of a sum, which has no tensors."""
 
     kind: Literal["add"] = "add"
     left: tuple[Small, Small]

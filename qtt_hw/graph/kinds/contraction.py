@@ -191,7 +191,7 @@ class Contraction(Node):
 
 
 class ContractionRecord(Record):
-    """Its integers are the tensors <name>.weight and, when affine, <name>.multiplier and <name>.offset.
+    """The JSON of a contraction; its integers are the tensors <name>.weight, and .multiplier and .offset if affine.
 
     With a codebook, <name>.weight holds codes. `carried` is (lead, trail), absent when both are 1.
     """

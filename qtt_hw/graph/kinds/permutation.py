@@ -16,7 +16,7 @@ __all__ = ["Permutation", "PermutationRecord"]
 
 @dataclass(frozen=True)
 class Permutation(Node):
-    """y[v, j] = x[v, order[j]]: a transposing buffer."""
+    """y[v, j] = x[v, order[j]]: the channels of every position v in another order."""
 
     tags = ("permutation",)
 
@@ -38,7 +38,7 @@ class Permutation(Node):
 
 
 class PermutationRecord(Record):
-    """Its order is the tensor <name>.order."""
+    """The JSON of a permutation, whose order is the tensor <name>.order."""
 
     kind: Literal["permutation"] = "permutation"
 

@@ -62,7 +62,7 @@ class Pool(Node):
 
 
 class PoolRecord(Record):
-    """A pool, all of it in JSON."""
+    """The JSON of a pool, which has no tensors."""
 
     kind: Literal["max", "average"]
     window: WindowRecord

@@ -38,7 +38,7 @@ class Reshape(Node):
 
 
 class ReshapeRecord(Record):
-    """A reshape, all of it in JSON."""
+    """The JSON of a reshape, which has no tensors."""
 
     kind: Literal["reshape"] = "reshape"
     shape: Quad

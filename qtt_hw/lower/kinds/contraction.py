@@ -67,7 +67,7 @@ def _equal(these: Sequence[Tensor], those: Sequence[Tensor]) -> bool:
 
 
 class ContractionStage(Stage):
-    """requantised contraction; batch norm or a bias is the requantiser's map, ReLU its unsigned lower bound.
+    """A requantised contraction: batch norm or a bias is folded into the requantiser, a ReLU is its lower bound 0.
 
     Parameters
     ----------
@@ -117,13 +117,13 @@ class ContractionStage(Stage):
     # Where the weight comes from
 
     def calibrate_weight(self) -> None:
-        """Set the scale of least error, or what a codebook begins with."""
+        """Set the weight's scale to that of least squared error, or its codebook to what it begins with."""
         with named(self.name):
             self.weight_quantizer.calibrate(self.weight)
 
     @property
     def float_weights(self) -> list[Tensor]:
-        """What the quantised weight is made of."""
+        """The float tensors that the quantised weight is made of."""
         return [self.weight]
 
     def fix_weight(self) -> None:
