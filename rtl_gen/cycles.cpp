@@ -380,7 +380,7 @@ struct Stage final : Unit {
         }
     }
 
-    // taken[j] = max(base[j], taken[j-1] + 1, last step of the position that releases its slot + 3)
+    // taken[j] = max(base[j], taken[j-1] + 1, last step of the position that releases its slot + 4)
     bool accept() {
         const int64_t before = i.taken.count();
         while (i.offered()) {
@@ -389,7 +389,7 @@ struct Stage final : Unit {
             if (released > 0) {
                 while (releaser.origin + shape.releases[releaser.index] < released) releaser.next(shape);
                 if (releaser.number >= finished.count()) break;
-                cycle = std::max(cycle, finished[releaser.number] + 3);
+                cycle = std::max(cycle, finished[releaser.number] + 4);
             }
             i.take(cycle);
             if (++part == shape.collect) {
@@ -404,7 +404,7 @@ struct Stage final : Unit {
     bool load() {
         const int64_t last = (at.origin + shape.needs[at.index]) * shape.collect - 1;
         if (last >= i.taken.count()) return false;
-        take = std::max(std::max(i.taken[last] + 1, take) + 1, finished.last());
+        take = std::max(std::max(i.taken[last] + 2, take) + 1, finished.last());
         start = take + 1;
         return true;
     }
@@ -440,7 +440,7 @@ struct Stage final : Unit {
 
     void tell(State& state) override {
         const int64_t end = finished.count();
-        state.cycles(finished, end - releasing, end - 1, i.taken.last() - 2);
+        state.cycles(finished, end - releasing, end - 1, i.taken.last() - 3);
         tell_freed(state, o, shape.queue, finished.last());
         state.cycle(take, finished.last() - 1);
         state.newest(finished);

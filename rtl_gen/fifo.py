@@ -7,10 +7,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
 from rtl_gen.memory import Ram
 from rtl_gen.output import OutputQueue
-from rtl_gen.reduce import delay
 
 __all__ = ["Fifo", "fifo_latency", "fifo_resources"]
 
@@ -18,11 +18,13 @@ __all__ = ["Fifo", "fifo_latency", "fifo_resources"]
 BEHIND_RAM = 16
 #: Cycles from a word's acceptance to its reading, when it goes through a block RAM.
 _WRITE = 2
+#: Cycles from there to its data: those of a memory in banks, so that more depth is never faster.
+_READ = 3
 
 
 def fifo_latency(depth: int, family: Family) -> int:
     """Cycles from a word's acceptance to the first in which it can be taken."""
-    return _WRITE + family.memory.read_latency + 2 if family.memory.uses_block(depth) else 2
+    return _WRITE + _READ + 2 if family.memory.uses_block(depth) else 2
 
 
 def fifo_resources(depth: int, width: int, family: Family) -> Resources:
@@ -30,8 +32,7 @@ def fifo_resources(depth: int, width: int, family: Family) -> Resources:
     counter, memory = ceil_log2(depth + 1), family.memory
     if memory.uses_block(depth):
         return Resources(brams=memory.blocks(depth, width), luts=18 + 12 * counter + memory.luts(BEHIND_RAM, width))
-    selection = width * (-(-depth // memory.lut_depth) - 1)
-    return Resources(luts=8 * counter + memory.luts(depth, width) + selection)
+    return Resources(luts=8 * counter + memory.luts(depth, width))
 
 
 class Fifo(wiring.Component):
@@ -72,7 +73,7 @@ class Fifo(wiring.Component):
 
     def _through_memory(self, m: Module, accepted: Value, queue: OutputQueue) -> None:
         """Words are written a cycle after they are accepted, and read as soon as the queue has room for them."""
-        m.submodules.memory = memory = Ram(self.depth, self.width, self.family)
+        m.submodules.memory = memory = Ram(self.depth, self.width, self.family, _READ)
         unread, unread_after = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
         room, room_after = Signal(range(BEHIND_RAM + 1), init=BEHIND_RAM), Signal(range(BEHIND_RAM + 1))
         some, fits, reads = Signal(), Signal(init=1), Signal()
@@ -80,7 +81,7 @@ class Fifo(wiring.Component):
             reads.eq(some & fits),
             unread_after.eq(unread + memory.write_enable - reads),
             room_after.eq(room - reads + queue.freed),
-            queue.push.eq(delay(m, reads, self.family.memory.read_latency, "reads")),
+            queue.push.eq(delay(m, reads, _READ, "reads")),
             queue.word.eq(memory.data),
         ]
         m.d.sync += [

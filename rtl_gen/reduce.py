@@ -15,6 +15,7 @@ from amaranth.utils import ceil_log2
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
+from rtl_gen.delay import delay
 from rtl_gen.families import Family
 from rtl_gen.multiplier import LaneKind, latency_of, multiply, pieces, split
 from rtl_gen.shifter import decode, integer_bits, shift_and_negate
@@ -25,15 +26,6 @@ __all__ = ["MacArray", "PoolReducer", "shape_of"]
 def shape_of(fmt: Format) -> Shape:
     """The Amaranth shape of an integer format."""
     return signed(fmt.bits) if fmt.signed else unsigned(fmt.bits)
-
-
-def delay(m: Module, value: Value, cycles: int, name: str) -> Value:
-    """`value` after some cycles."""
-    for index in range(cycles):
-        later = Signal.like(value, name=f"{name}_{index + 1}")
-        m.d.sync += later.eq(value)
-        value = later
-    return value
 
 
 class _Reducer(wiring.Component):
@@ -87,7 +79,8 @@ class MacArray(_Reducer):
         self.x_format, self.weight_format, self.kind = x, weight, kind
         self.simd, self.pe, self.carry = simd, pe, carry
         self.accumulator, self.family = accumulator, family
-        self.latency = latency_of(kind, family) + ceil_log2(simd) + 1
+        bits = integer_bits(weight) if isinstance(weight, Codebook) else weight.bits
+        self.latency = latency_of(kind, family, min(x.bits, bits)) + ceil_log2(simd) + 1
         stored = unsigned(weight.bits) if isinstance(weight, Codebook) else shape_of(weight)
         super().__init__(
             {

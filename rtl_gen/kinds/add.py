@@ -10,11 +10,11 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 from qtt_hw.fixedpoint import bits_for_range
 from qtt_hw.graph import Add, Edge
 from rtl_gen.credited import CreditedUnit
+from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import Choice, JoinChoices, divisors
 from rtl_gen.kinds.credited import CreditedSpec
 from rtl_gen.kinds.spec import Kind
-from rtl_gen.reduce import delay
 from rtl_gen.requantizer import RequantizeUnit, latency_of
 
 __all__ = ["ADD", "AddSpec", "AddUnit"]
@@ -38,7 +38,7 @@ class AddSpec(CreditedSpec):
     @property
     def latency(self) -> int:
         """Cycles from the taking of a word of each input to the push of their sum."""
-        return 1 + latency_of(self.node.requant, *self.sums, self.family)
+        return 1 + latency_of(self.node.requant, *self.sums, 1, self.family)
 
     def resources(self) -> Resources:
         lanes, bits, out = self.folding.lanes, self.sum_bits, self.out.format.bits

@@ -141,7 +141,8 @@ class ContractionSpec(RingSpec):
 
     @property
     def reduce_latency(self) -> int:
-        return latency_of(self.folding.multiplier, self.family) + ceil_log2(self.folding.simd) + 1
+        narrow = min(self.weight_bits, self.x.format.bits)
+        return latency_of(self.folding.multiplier, self.family, narrow) + ceil_log2(self.folding.simd) + 1
 
     @property
     def products(self) -> int:  # type: ignore[override]
@@ -196,7 +197,7 @@ class ContractionSpec(RingSpec):
     # Hardware
 
     def reducer(self, m: Module, sequencer: Sequencer) -> wiring.Component:
-        m.submodules.weights = weights = Rom(weight_words(self), self.rom_width, self.family)
+        m.submodules.weights = weights = Rom(weight_words(self), self.rom_width, self.family, self.read_latency)
         m.d.comb += weights.address.eq(sequencer.rom_address)
         array = MacArray(
             self.x.format,

@@ -109,7 +109,12 @@ class RowPoolSpec(_PoolSpec):
     @property
     def latency(self) -> int:
         """Cycles from the acceptance of a result's last word to the push of its first output word."""
-        return accumulate_latency(self.family) + self._requant_latency
+        return accumulate_latency(self.read_latency) + self._requant_latency
+
+    @cached_property
+    def read_latency(self) -> int:
+        """Cycles from a word's acceptance to the accumulator that it meets."""
+        return self.family.memory.read_latency(self.open_depth, self.out_width * self.open_bits)
 
     @property
     def dsps(self) -> int:  # type: ignore[override]
@@ -129,7 +134,7 @@ class RowPoolSpec(_PoolSpec):
 
     def resources(self) -> Resources:
         depth, width, memory = self.open_depth, self.out_width * self.open_bits, self.family.memory
-        bypasses = max(0, accumulate_latency(self.family) + 1 - self.geometry.words) if depth else 0
+        bypasses = max(0, accumulate_latency(self.read_latency) + 1 - self.geometry.words) if depth else 0
         luts = 175 + sum(a.size for a in self.geometry.axes) + bypasses * width + memory.luts(depth, width)
         luts += self.out_width * self.accumulator_bits * 2
         return Resources(brams=memory.blocks(depth, width), luts=luts) + self.output_resources()

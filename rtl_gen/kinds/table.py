@@ -8,13 +8,13 @@ from amaranth.hdl import Cat, Module, Signal, Value
 
 from qtt_hw.graph import Edge, Table
 from rtl_gen.credited import CreditedUnit
+from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, Widths, divisors
 from rtl_gen.kinds.credited import CreditedSpec
 from rtl_gen.kinds.permutation import table_luts
 from rtl_gen.kinds.spec import Folding, Kind
 from rtl_gen.memory import Rom
-from rtl_gen.reduce import delay
 
 __all__ = ["TABLE", "TableSpec", "TableUnit"]
 
@@ -27,7 +27,7 @@ class TableSpec(CreditedSpec):
 
     @property
     def latency(self) -> int:
-        return self.family.memory.read_latency
+        return self.family.memory.read_latency(len(self.words), self.out.format.bits)
 
     @property
     def words(self) -> list[int]:

@@ -19,7 +19,7 @@ from rtl_gen.kinds.spec import SPARE_WORDS, Spec
 from rtl_gen.loop_nest import GroupLevel, LoopShape
 from rtl_gen.requantizer import latency_of, multipliers_of, stored_bits
 from rtl_gen.ring_unit import RingUnit
-from rtl_gen.sequencer import Sequencer, data_latency
+from rtl_gen.sequencer import ADDRESS_LATENCY, Sequencer
 from rtl_gen.walker import WalkerShape
 
 __all__ = ["RingSpec", "WindowSpec"]
@@ -135,7 +135,15 @@ class WindowSpec(Spec):
     def _requant_latency(self) -> int:
         """Cycles from a result to its first word, by serialiser and requantiser."""
         serial = 0 if self.result_words == 1 else 1
-        return serial + (latency_of(self.requant, *self.accumulator, self.family) if self.requant else 0)
+        if self.requant is None:
+            return serial
+        return serial + latency_of(self.requant, *self.accumulator, self._rows, self.family)
+
+    @property
+    def _rows(self) -> int:
+        """Rows of an affine requantiser that each of its lanes keeps."""
+        rows = len(self.requant.multiplier or ()) if self.requant is not None else 0
+        return rows // self.folding.lanes if self.by_channel else rows
 
     # Cost
 
@@ -237,6 +245,13 @@ class RingSpec(WindowSpec):
 
     # Time
 
+    @cached_property
+    def read_latency(self) -> int:
+        """Cycles from the addresses of a step to its words: those of the slower of ring and ROM."""
+        memory = self.family.memory
+        ring = memory.read_latency(self.folding.ring, self.ring_width)
+        return max(ring, memory.read_latency(self.rom_depth, self.rom_width)) if self.rom_depth else ring
+
     @property
     def reduce_latency(self) -> int:
         """Cycles from a step's words to its result, where it is the last."""
@@ -245,7 +260,7 @@ class RingSpec(WindowSpec):
     @property
     def latency(self) -> int:
         """Cycles from the issue of a result's last step to the push of its first word."""
-        return data_latency(self.family) + self.reduce_latency + self._requant_latency
+        return ADDRESS_LATENCY + self.read_latency + self.reduce_latency + self._requant_latency
 
     # Cost
 
