@@ -98,15 +98,12 @@ class MemoryPrimitive:
         Depth from which a memory goes to block RAM rather than to LUTs.
     lut_depth : int
         Words of a LUT RAM cell.
-    output_register : bool
-        Whether a block RAM has a register at its output, which a register of ours behind it becomes.
     """
 
     cell: str
     shapes: tuple[tuple[int, int], ...]
     block_depth: int
     lut_depth: int
-    output_register: bool
 
     @property
     def deepest_block(self) -> int:
@@ -190,6 +187,8 @@ class Family:
         What the argmax, the link and the board's top level take.
     synthesis : str
         The pass of yosys that maps a design to the family's cells.
+    settings : tuple of str
+        NAME=VALUE of yosys' scratchpad while it does.
     models : str
         Folder of yosys' Verilog models of these cells.
     place, pack : Tool
@@ -206,6 +205,7 @@ class Family:
     lut_share: float
     overhead: Resources
     synthesis: str
+    settings: tuple[str, ...]
     models: str
     place: Tool
     pack: Tool
