@@ -3,7 +3,8 @@
 A `dsp` multiplier becomes an instance of the module `qtt_multiplier`, of which `primitives/` holds one Verilog model
 per target: behavioural for simulators, the DSP block with its registers on for an FPGA family. A `logic` multiplier
 adds shifted copies in LUTs, for operands so narrow that a DSP would be wasted. A `shift` lane, for weights that are
-powers of two, has no multiplier: see `rtl_gen.shifter`.
+powers of two, has no multiplier: see `rtl_gen.shifter`. A `packed` one forms two products with a `dsp` multiplier: see
+`rtl_gen.packing`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value, sign
 from amaranth.utils import ceil_log2
 
 from rtl_gen.families import Family
+from rtl_gen.packing import SPLIT_LATENCY
 
 __all__ = ["SHIFT_LATENCY", "LaneKind", "latency_of", "logic_latency", "multiply", "pieces", "split"]
 
@@ -22,7 +24,7 @@ __all__ = ["SHIFT_LATENCY", "LaneKind", "latency_of", "logic_latency", "multiply
 SHIFT_LATENCY = 3
 
 #: How a lane forms its products.
-LaneKind = Literal["dsp", "logic", "shift"]
+LaneKind = Literal["dsp", "packed", "logic", "shift"]
 
 
 def logic_latency(bits: int) -> int:
@@ -36,11 +38,14 @@ def logic_latency(bits: int) -> int:
 def latency_of(kind: LaneKind, family: Family, bits: int) -> int:
     """Cycles from operands to product, of which the narrow one has `bits` bits.
 
-    Behind a multiplier block stands a register, since the way from the block to an adder is long.
+    Behind a multiplier block stands a register, since the way from the block to an adder is long. Packed sums take a
+    cycle to be split.
     """
     if kind == "shift":
         return SHIFT_LATENCY
-    return logic_latency(bits) if kind == "logic" else family.multiplier.latency + 1
+    if kind == "logic":
+        return logic_latency(bits)
+    return family.multiplier.latency + 1 + (SPLIT_LATENCY if kind == "packed" else 0)
 
 
 def pieces(bits: int, family: Family) -> int:

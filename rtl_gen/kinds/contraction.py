@@ -20,6 +20,7 @@ from rtl_gen.kinds.windowed import RingSpec, _geometry
 from rtl_gen.loop_nest import GroupLevel
 from rtl_gen.memory import Rom
 from rtl_gen.multiplier import LaneKind, latency_of, pieces
+from rtl_gen.packing import Packing, packed_weights, packing_of
 from rtl_gen.reduce import MacArray
 from rtl_gen.sequencer import Sequencer
 from rtl_gen.shifter import integer_bits
@@ -67,6 +68,13 @@ class ContractionSpec(RingSpec):
         book = node.weight_format
         if folding.multiplier == "shift" and not isinstance(book, Codebook):
             raise self.refuse("lanes that shift need weights of a codebook")
+        if folding.multiplier == "packed" and (folding.pe % 2 or self.packing is None):
+            raise self.refuse("two products a multiplier need an even pe, and narrow weights and inputs")
+
+    @cached_property
+    def packing(self) -> Packing | None:
+        """How two weights can share a multiplier's operand."""
+        return packing_of(self.x.format, self.node.weight_format, self.family.multiplier.bits)
 
     @property
     def coded(self) -> bool:  # type: ignore[override]
@@ -151,13 +159,14 @@ class ContractionSpec(RingSpec):
     @property
     def multipliers(self) -> int:  # type: ignore[override]
         """Multipliers of a step's products: none where lanes shift, several for each weight wider than a block's."""
-        if self.folding.multiplier == "shift":
-            return 0
-        return self.products * (pieces(self.weight_bits, self.family) if self.folding.multiplier == "dsp" else 1)
+        kind = self.folding.multiplier
+        if kind in ("shift", "packed"):
+            return 0 if kind == "shift" else self.products // 2
+        return self.products * (pieces(self.weight_bits, self.family) if kind == "dsp" else 1)
 
     @property
     def dsps(self) -> int:  # type: ignore[override]
-        return self.requant_dsps + (self.multipliers if self.folding.multiplier == "dsp" else 0)
+        return self.requant_dsps + (self.multipliers if self.folding.multiplier in ("dsp", "packed") else 0)
 
     @property
     def rom_bits(self) -> int:  # type: ignore[override]
@@ -187,6 +196,10 @@ class ContractionSpec(RingSpec):
             luts += self.products * (negate + index * x.bits + (1 << index) - 1)
         elif isinstance(fmt, Codebook):
             luts += self.folding.pe * self.folding.simd * (3 * fmt.magnitudes * index // 4)
+        if kind == "packed" and self.packing is not None:
+            # Where a sum of packed products is split, the high one takes a carry chain.
+            sums = -(-self.folding.simd // (1 << self.packing.levels)) * self.out_width // 2
+            luts += sums * (self.weight_bits + x.bits + self.packing.levels + 1)
         if kind == "dsp" and self.multipliers > self.products:
             luts += self.products * (self.weight_bits + x.bits)  # where the products of a weight's pieces are added
         if kind == "logic":
@@ -216,7 +229,7 @@ class ContractionSpec(RingSpec):
 def weight_words(spec: ContractionSpec) -> list[int]:
     """ROM contents: word (out group, kd, kh, kw, input word) holds the weights of pe x simd lanes, input fastest.
 
-    A codebook's weights are there as codes.
+    A codebook's weights are there as codes, those of packed lanes as `rtl_gen.packing` says.
     """
     node, folding = spec.node, spec.folding
     fmt = node.weight_format
@@ -224,6 +237,8 @@ def weight_words(spec: ContractionSpec) -> list[int]:
     stored = fmt.encode(node.weight) if isinstance(fmt, Codebook) else node.weight
     words = []
     shaped = stored.reshape(-1, folding.pe, spec.window.taps, spec.inner, folding.simd)
+    if folding.multiplier == "packed":
+        shaped = packed_weights(shaped)
     for group in shaped:
         for lanes in group.transpose(1, 2, 0, 3).reshape(-1, folding.pe * folding.simd):
             word = 0
@@ -267,6 +282,8 @@ class ContractionChoices(StageChoices):
             yield "logic"
         else:
             yield "dsp"
+            if packing_of(x.format, node.weight_format, self.family.multiplier.bits) is not None:
+                yield "packed"
             if node.weight_format.bits * x.format.bits <= LOGIC_PRODUCT_BITS:
                 yield "logic"
 

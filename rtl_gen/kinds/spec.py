@@ -43,8 +43,8 @@ class Folding(BaseModel):
         Words of simd * carry inputs that the buffer holds; 0 accumulates, which a pool of disjoint windows can do.
     queue : int
         Words of `lanes` outputs that the output queue holds.
-    multiplier : "dsp", "logic" or "shift"
-        How products are formed; lanes that shift need weights of a codebook.
+    multiplier : "dsp", "packed", "logic" or "shift"
+        How products are formed: one or two a multiplier, in LUTs, or by shifts, which need weights of a codebook.
     carry : int
         Parallel carried indices, which share the weights; divides a contraction's `trail`.
     """

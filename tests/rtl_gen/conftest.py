@@ -18,6 +18,7 @@ from rtl_gen.families import ECP5
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.kinds.add import AddSpec
+from rtl_gen.packing import packing_of
 from rtl_gen.topology import SOURCE, Topology, compatible
 
 
@@ -126,6 +127,8 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
         else:
             weight_format = Format(draw(st.integers(2, 8)), True, 0, narrow=True)
             weight = rng.integers(weight_format.minimum, weight_format.maximum + 1, size=(made, *kernel, taken))
+            if pe % 2 == 0 and packing_of(fmt, weight_format, ECP5.multiplier.bits):
+                lanes_of += ["packed", "packed"]
         out = Format(draw(st.integers(2, 16)), draw(st.booleans()), 0)
         if draw(st.booleans()):
             requant = Requantizer(
