@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 
 from amaranth.hdl import Module, Value
@@ -13,30 +12,24 @@ from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Requantizer
 from qtt_hw.graph import Contraction, Edge
 from qtt_hw.window import Window
-from rtl_gen.families import Family, Resources
-from rtl_gen.kinds.choices import StageChoices, Widths, divisors
-from rtl_gen.kinds.spec import Folding, Kind
-from rtl_gen.kinds.windowed import RingSpec, _geometry
+from rtl_gen.families import Resources
+from rtl_gen.kinds.windowed import RingSpec
 from rtl_gen.loop_nest import GroupLevel
 from rtl_gen.memory import Rom
-from rtl_gen.multiplier import LaneKind, latency_of, pieces
+from rtl_gen.multiplier import latency_of, pieces
 from rtl_gen.packing import Packing, packed_weights, packing_of
 from rtl_gen.reduce import MacArray
 from rtl_gen.sequencer import Sequencer
 from rtl_gen.shifter import integer_bits
 
-__all__ = ["CONTRACTION", "ContractionSpec", "never_on_dsps", "weight_words"]
+__all__ = ["ContractionSpec", "never_on_dsps", "weight_words"]
 
-#: Widest product array of one stage that is considered.
-MOST_MULTIPLIERS = 1024
-#: A product of a weight of b bits and an input of c bits may be formed in LUTs up to this b * c.
-LOGIC_PRODUCT_BITS = 32
 #: Inputs, or weights, this narrow are always multiplied in LUTs: those weights are -1, 0 and 1.
 NARROW_BITS = 2
 
 
 @lru_cache(maxsize=1024)
-def _accumulator(node: Contraction, x: Edge) -> tuple[int, int]:
+def accumulator_of(node: Contraction, x: Edge) -> tuple[int, int]:
     return node.accumulator(x)
 
 
@@ -103,7 +96,7 @@ class ContractionSpec(RingSpec):
 
     @cached_property
     def accumulator(self) -> tuple[int, int]:  # type: ignore[override]
-        return _accumulator(self.node, self.x)
+        return accumulator_of(self.node, self.x)
 
     @property
     def requant(self) -> Requantizer:
@@ -252,55 +245,3 @@ def never_on_dsps(node: Contraction, x: Edge) -> bool:
     """Whether products are so simple that a multiplier block would be wasted on them, idle or not."""
     coded = isinstance(node.weight_format, Codebook)
     return coded or x.format.bits <= NARROW_BITS or node.weight_format.bits <= NARROW_BITS
-
-
-class ContractionChoices(StageChoices):
-    """Words of a divisor of the trail (one input a step), or of the whole trail times a divisor of `in_size`."""
-
-    node: Contraction
-
-    def word_widths(self) -> list[int]:
-        node = self.node
-        return [*divisors(node.trail), *(simd * node.trail for simd in divisors(node.in_size)[1:])]
-
-    def serial_cycles(self) -> int:
-        return self.node.macs(self.x)
-
-    def shapes(self, width: int) -> Widths:
-        node = self.node
-        carry = min(width, node.trail)
-        simd = width // carry
-        results = divisors(node.out_size) if carry == node.trail else [1]
-        results = [pe for pe in results if pe * width <= MOST_MULTIPLIERS]
-        return Widths(simd, carry, results, node.in_size // simd)
-
-    def lane_kinds(self) -> Iterator[LaneKind]:
-        node, x = self.node, self.x
-        if isinstance(node.weight_format, Codebook):
-            yield "shift"
-        elif never_on_dsps(node, x):
-            yield "logic"
-        else:
-            yield "dsp"
-            if packing_of(x.format, node.weight_format, self.family.multiplier.bits) is not None:
-                yield "packed"
-            if node.weight_format.bits * x.format.bits <= LOGIC_PRODUCT_BITS:
-                yield "logic"
-
-    def spec(self, folding: Folding) -> ContractionSpec:
-        return ContractionSpec(self.node, (self.x,), folding, self.family)
-
-    def key(self) -> object:
-        """Contractions that differ in their weights only have the same choices."""
-        node = self.node
-        sizes = (node.weight.shape, node.lead, node.trail)
-        return (node.window, *sizes, node.weight_format, node.requant, _accumulator(node, self.x))
-
-
-def _choices(node: Contraction, inputs: Sequence[Edge], streams: Sequence[int], family: Family) -> ContractionChoices:
-    return ContractionChoices(node, inputs[0], streams[0], family)
-
-
-CONTRACTION = Kind(
-    ContractionSpec, _choices, lambda node, x: int(_geometry(node.window, x.shape, x.channels).needs[0]) - 1
-)

@@ -19,7 +19,7 @@ from rtl_gen.families import Family, Resources
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, Widths, divisors
 from rtl_gen.kinds.spec import Folding, Kind
-from rtl_gen.kinds.windowed import RingSpec, WindowSpec, _geometry
+from rtl_gen.kinds.windowed import RingSpec, WindowSpec, geometry_of
 from rtl_gen.reduce import PoolReducer, shape_of
 from rtl_gen.row_pool import RowPool
 from rtl_gen.sequencer import Sequencer
@@ -190,4 +190,4 @@ def _choices(node: Pool, inputs: Sequence[Edge], streams: Sequence[int], family:
     return PoolChoices(node, inputs[0], streams[0], family)
 
 
-POOL = Kind(_spec, _choices, lambda node, x: int(_geometry(node.window, x.shape, x.channels).needs[0]) - 1)
+POOL = Kind(_spec, _choices, lambda node, x: int(geometry_of(node.window, x.shape, x.channels).needs[0]) - 1)

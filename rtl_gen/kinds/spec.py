@@ -47,6 +47,9 @@ class Folding(BaseModel):
         How products are formed: one or two a multiplier, in LUTs, or by shifts, which need weights of a codebook.
     carry : int
         Parallel carried indices, which share the weights; divides a contraction's `trail`.
+    unfold : int
+        Axes of a contraction's window whose taps are lanes, W first, then H, then D; simd is then all channels and
+        taps.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +61,7 @@ class Folding(BaseModel):
     queue: Count
     multiplier: LaneKind = "dsp"
     carry: Count = 1
+    unfold: Count = 0
 
 
 @lru_cache(maxsize=1024)

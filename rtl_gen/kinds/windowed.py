@@ -25,7 +25,7 @@ from rtl_gen.walker import WalkerShape
 __all__ = ["RingSpec", "WindowSpec"]
 
 #: Its tables are shared by the foldings of a width.
-_geometry = lru_cache(maxsize=256)(Geometry.of)
+geometry_of = lru_cache(maxsize=256)(Geometry.of)
 
 
 class WindowSpec(Spec):
@@ -51,7 +51,7 @@ class WindowSpec(Spec):
 
     @cached_property
     def geometry(self) -> Geometry:
-        return _geometry(self.window, self.x.shape, self.in_width)
+        return geometry_of(self.window, self.x.shape, self.in_width)
 
     # Words
 

@@ -30,6 +30,8 @@ def input_lanes(graph: Graph, specs: Sequence[Spec], topology: Topology) -> int:
         # A sum splits no words, which costs cycles.
         found &= frozenset(n for n in lanes if spec.in_width % n == 0) if not spec.gathers else lanes
     widest = max(spec.in_width for spec in readers)
+    if len(readers) == 1 and widest > graph.input.edge.channels:
+        found |= {widest}  # neighbouring positions in a word
     return max(lanes for lanes in found if lanes <= widest)
 
 

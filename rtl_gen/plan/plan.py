@@ -279,9 +279,12 @@ def hardware_of(graph: Graph, plan: Plan, where: object = "the plan") -> tuple[l
 
 def _check_words(graph: Graph, plan: Plan, specs: Sequence[Spec], topology: Topology) -> None:
     """Raise ValueError where a stage cannot take the words that it reads."""
-    channels = graph.input.edge.channels
-    if channels % plan.input_lanes:
-        raise ValueError(f"input_lanes {plan.input_lanes} does not divide the input's {channels} channels")
+    channels, row = graph.input.edge.channels, graph.input.edge.channels * graph.input.edge.shape[2]
+    if channels % plan.input_lanes and (plan.input_lanes % channels or row % plan.input_lanes):
+        raise ValueError(
+            f"input_lanes {plan.input_lanes} does not divide the input's {channels} channels, nor is it those of some "
+            f"positions that divide a row of {row} values"
+        )
     for spec, sources in zip(specs, topology.reads, strict=True):
         for source in sources:
             lanes = plan.input_lanes if source == SOURCE else specs[source].folding.lanes
