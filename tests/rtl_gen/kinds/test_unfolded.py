@@ -119,7 +119,7 @@ def test_neighbouring_positions_come_in_one_word() -> None:
 def test_what_cannot_be_is_refused(changes: dict[str, int], message: str) -> None:
     edge = Edge((1, 6, 6, 1), Format(8, False, 0))
     node = contraction(edge.shape, 2, Window((1, 3, 3)))
-    folding = Folding(simd=9, pe=2, lanes=1, ring=2, queue=16, unfold=2)
+    folding = Folding(simd=9, pe=2, lanes=2, ring=2, queue=16, unfold=2)
 
     def made(**given: int) -> Spec:
         return spec_of(node, (edge,), folding.model_copy(update=given), ECP5)
