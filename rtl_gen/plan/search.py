@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 from qtt_hw.graph import INPUT, Graph
 from qtt_hw.progress import Progress, silent
@@ -25,9 +26,11 @@ from rtl_gen.plan.limits import budget_of, shares_of, slowest
 from rtl_gen.plan.plan import PathPlan, Plan, most_cycles, stage_specs
 from rtl_gen.plan.problem import Alternatives, Problem, along
 from rtl_gen.plan.refusal import DoesNotFit, larger_than, too_small
+from rtl_gen.plan.swaps import Swaps
+from rtl_gen.plan.trim import Trim, trimmed
 from rtl_gen.prediction import number_of
 
-__all__ = ["Alternatives", "DoesNotFit", "along", "fits", "plan"]
+__all__ = ["Alternatives", "DoesNotFit", "along", "expected_fifos", "fits", "least_foldings", "plan"]
 
 #: Searches for a plan, each of which leaves room for the FIFOs of the one before.
 ATTEMPTS = 4
@@ -130,12 +133,12 @@ def plan(
     """
     progress("search", text="the foldings of every stage")
     problem = Problem.of(graph, alternatives or {}, family_of(device))
-    reserved = _expected_fifos(problem)
+    reserved = expected_fifos(problem)
     target = None if fps is None else most_cycles(clock_mhz, fps)
     aim, nearest = fps, None
     for _ in range(ATTEMPTS):
         try:
-            planned = _planned(problem, device, reserved, aim, clock_mhz, progress)
+            planned = _planned(problem, device, reserved, aim, target, clock_mhz, progress)
         except DoesNotFit:
             if nearest is None:
                 raise
@@ -174,10 +177,14 @@ def _planned(
     device: Device,
     reserved: Resources,
     fps: float | None,
+    target: int | None,
     clock_mhz: float,
     progress: Progress,
 ) -> Plan:
-    """A plan whose stages leave `reserved` of the device to the FIFOs."""
+    """A plan for `fps`, or the fastest, whose stages leave `reserved` of the device to the FIFOs.
+
+    It may take `target` cycles, which an `fps` higher than wanted asks for less than.
+    """
     if fps is not None:
         wanted = most_cycles(clock_mhz, fps)
         solution = solve(problem.items, wanted, budget_of(device, reserved))
@@ -193,14 +200,61 @@ def _planned(
         wanted = slowest(solution)
     chosen = solution.paths
     graph = along(problem.graph, problem.alternatives, chosen)
-    foldings = _on_dsps(graph, problem.foldings(solution), device, reserved)
-    family = family_of(device)
-    specs = stage_specs(graph, [(n.name, foldings[n.name]) for n in graph.nodes if not n.relabels], family)
     costs = _path_costs(problem, solution, wanted, device) if chosen else []
-    return derived(graph, specs, device.name, clock_mhz, costs, progress=progress)
+
+    def with_foldings(foldings: Mapping[str, Folding]) -> Plan:
+        specs = stage_specs(graph, [(n.name, foldings[n.name]) for n in graph.nodes if not n.relabels], problem.family)
+        return derived(graph, specs, device.name, clock_mhz, costs, progress=progress)
+
+    swaps, foldings, limit = least_foldings(problem, solution, device, reserved, target, progress)
+    found = with_foldings(foldings)
+    if swaps.topology.fifos and found.cycles > limit:  # FIFOs that end, after all
+        found = with_foldings(_on_dsps(graph, problem.foldings(solution), device, reserved))
+    return found
 
 
-def _expected_fifos(problem: Problem) -> Resources:
+def least_foldings(
+    problem: Problem,
+    solution: Solution,
+    device: Device,
+    reserved: Resources,
+    target: int | None,
+    progress: Progress = silent,
+) -> tuple[Swaps, dict[str, Folding], Fraction]:
+    """The foldings of a solution, on multiplier blocks as far as there are, and no stage larger than the rate needs.
+
+    Parameters
+    ----------
+    problem : Problem
+    solution : Solution
+    device : Device
+    reserved : Resources
+        Of the device, what FIFOs take.
+    target : int or None
+        Cycles that the network may take on average; if it takes more as found by the search, or without one, those.
+    progress : Progress
+
+    Returns
+    -------
+    swaps : Swaps
+    foldings : dict of str to Folding
+    limit : Fraction
+        The most cycles that the network may take.
+    """
+    graph = along(problem.graph, problem.alternatives, solution.paths)
+    foldings = _on_dsps(graph, problem.foldings(solution), device, reserved)
+    swaps = Swaps.of(graph, foldings, problem.family, problem.choices(solution.paths))
+    limit = max(swaps.mean(swaps.specs(foldings)), Fraction(target or 0))
+    trim = Trim(swaps, device, reserved)
+    while True:
+        foldings = trimmed(trim, foldings, limit, progress)
+        moved = _on_dsps(graph, foldings, device, reserved)  # blocks that have become free
+        if moved == foldings or not trim.holds(swaps.specs(moved), limit):
+            return swaps, foldings, limit
+        foldings = moved
+
+
+def expected_fifos(problem: Problem) -> Resources:
     """About what the FIFOs will take, before foldings and depths are known: what the windows of a branch hold back."""
     graph, total = problem.graph, Resources()
     lag: dict[str, float] = {INPUT: 0.0}  # of a stream behind the network's input, in parts of an inference
@@ -220,4 +274,4 @@ def fits(graph: Graph, device: Device, alternatives: Alternatives | None = None,
     """Whether some folding, along some of the free paths, fits the device, at so many cycles or however slow it is."""
     problem = Problem.of(graph, alternatives or {}, family_of(device))
     limit = problem.upper if cycles is None else cycles
-    return solve(problem.items, limit, budget_of(device, _expected_fifos(problem))) is not None
+    return solve(problem.items, limit, budget_of(device, expected_fifos(problem))) is not None
