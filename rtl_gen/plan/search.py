@@ -30,7 +30,7 @@ from rtl_gen.plan.swaps import Swaps
 from rtl_gen.plan.trim import Trim, trimmed
 from rtl_gen.prediction import number_of
 
-__all__ = ["Alternatives", "DoesNotFit", "along", "expected_fifos", "fits", "least_foldings", "plan"]
+__all__ = ["Alternatives", "DoesNotFit", "along", "expected_fifos", "fits", "least_foldings", "plan", "planned"]
 
 #: Searches for a plan, each of which leaves room for the FIFOs of the one before.
 ATTEMPTS = 4
@@ -133,32 +133,40 @@ def plan(
     """
     progress("search", text="the foldings of every stage")
     problem = Problem.of(graph, alternatives or {}, family_of(device))
+    return planned(problem, device, fps=fps, clock_mhz=clock_mhz, progress=progress)
+
+
+def planned(
+    problem: Problem, device: Device, *, fps: float | None, clock_mhz: float, progress: Progress = silent
+) -> Plan:
+    """`plan` of a problem, which keeps the foldings that it has worked out."""
+    graph = problem.graph
     reserved = expected_fifos(problem)
     target = None if fps is None else most_cycles(clock_mhz, fps)
     aim, nearest = fps, None
     for _ in range(ATTEMPTS):
         try:
-            planned = _planned(problem, device, reserved, aim, target, clock_mhz, progress)
+            found = _planned(problem, device, reserved, aim, target, clock_mhz, progress)
         except DoesNotFit:
             if nearest is None:
                 raise
             break
-        if max(shares_of(_total(planned, device), device).values(), default=0.0) > 1.0:
-            beside = beside_stages(planned)
+        if max(shares_of(_total(found, device), device).values(), default=0.0) > 1.0:
+            beside = beside_stages(found)
             reserved = Resources(brams=max(reserved.brams, beside.brams), luts=max(reserved.luts, beside.luts))
             continue
-        if aim is None or fps is None or target is None or planned.frames_per_second >= fps:
-            return planned
+        if aim is None or fps is None or target is None or found.frames_per_second >= fps:
+            return found
         # Stages that wait for each other take longer than the slowest by itself: aim as much higher.
-        nearest = planned if nearest is None or planned.cycles < nearest.cycles else nearest
-        aim *= max(float(planned.cycles / target), 1.001)
+        nearest = found if nearest is None or found.cycles < nearest.cycles else nearest
+        aim *= max(float(found.cycles / target), 1.001)
     if nearest is not None:
         raise DoesNotFit(
             f"{graph.name}: {fps:g} frames a second at {clock_mhz:g} MHz are not reached on {device.name}: the nearest "
             f"plan takes {number_of(nearest.cycles)} cycles, {nearest.frames_per_second:.1f} frames a second; its "
             f"busiest stage is {nearest.bottleneck}; ask for less{larger_than(device)}"
         )
-    largest = max(planned.fifos, key=lambda fifo: (fifo.brams, fifo.luts))
+    largest = max(found.fifos, key=lambda fifo: (fifo.brams, fifo.luts))
     raise DoesNotFit(
         f"{graph.name}: what stands between its stages takes {beside.brams} block RAMs and {beside.luts} LUTs, "
         f"which do not fit {device.name} beside its stages; most of it is {largest.brams} block RAMs and "

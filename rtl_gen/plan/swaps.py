@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from qtt_hw.graph import Graph, Node
@@ -12,7 +12,7 @@ from rtl_gen.cycles import predict
 from rtl_gen.depths import short_inputs
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds import Folding, Spec, kind_of, spec_of
-from rtl_gen.kinds.choices import JoinChoices, Lanes, StageChoices, readable
+from rtl_gen.kinds.choices import Choice, JoinChoices, Lanes, StageChoices, readable
 from rtl_gen.plan.derive import input_lanes
 from rtl_gen.plan.links import link_resources
 from rtl_gen.plan.problem import choices_of, stream_of
@@ -48,6 +48,8 @@ class Swaps:
     _choices: tuple[_Choices, ...]
     #: What has been built, by the stage's number and its folding, with what it takes.
     _built: dict[tuple[int, Folding], tuple[Spec, Resources]] = field(default_factory=dict)
+    #: What stands between stages, by the widths of all their words.
+    _links: dict[tuple[tuple[int, int], ...], Resources] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -111,37 +113,38 @@ class Swaps:
 
     # What may stand in
 
-    def of_stage(self, specs: Sequence[Spec], number: int) -> Iterator[Spec]:
+    def of_stage(self, specs: Sequence[Spec], number: int) -> Iterator[Choice]:
         """A stage at every other folding whose words its neighbours have and take; lanes of codes as they are."""
         choices, behind = self._choices[number], self._taken(specs, number)
         if isinstance(choices, JoinChoices):
             widths = [width for width in choices.choices if width in behind and self._has(specs, number, width)]
-            drafts = [choices.choices[width].folding for width in widths]
+            found = [choices.choices[width] for width in widths]
         else:
             widths = [width for width in choices.widths if self._has(specs, number, width)]
             # What is best depends on what is between them, too, which words as wide as a reader's do without.
             exact = {specs[r.stage].in_width for r in self.topology.readers[number] if r.stage < len(specs)}
             sets = [behind, *(frozenset({lanes}) for lanes in sorted(exact & behind))]
-            found = (choice.folding for width in widths for lanes in sets for choice in choices.of(width, lanes))
-            drafts = list(dict.fromkeys(found))
-        yield from self._others(specs[number], number, drafts)
+            found = [choice for width in widths for lanes in sets for choice in choices.of(width, lanes)]
+        yield from self._others(specs[number], number, found)
 
-    def whatever_words(self, specs: Sequence[Spec], number: int) -> Iterator[Spec]:
+    def whatever_words(self, specs: Sequence[Spec], number: int) -> Iterator[Choice]:
         """The same as if neighbours had and took words of any width."""
         choices = self._choices[number]
         if isinstance(choices, JoinChoices):
-            drafts = [choice.folding for choice in choices.choices.values()]
+            found = list(choices.choices.values())
         else:
             every = readable(choices.made, 1)
-            drafts = [choice.folding for width in choices.widths for choice in choices.of(width, every)]
-        yield from self._others(specs[number], number, drafts)
+            found = [choice for width in choices.widths for choice in choices.of(width, every)]
+        yield from self._others(specs[number], number, found)
 
-    def _others(self, present: Spec, number: int, drafts: Sequence[Folding]) -> Iterator[Spec]:
+    def _others(self, present: Spec, number: int, found: Sequence[Choice]) -> Iterator[Choice]:
         kind = present.folding.multiplier
-        for draft in drafts:
-            folding = draft.model_copy(update={"multiplier": kind}) if present.coded else draft
-            if folding != present.folding:
-                yield self.spec(number, folding)
+        for choice in dict.fromkeys(found):
+            if present.coded and choice.folding.multiplier != kind:
+                folding = choice.folding.model_copy(update={"multiplier": kind})
+                choice = replace(choice, folding=folding, resources=self.resources(number, folding))
+            if choice.folding != present.folding:
+                yield choice
 
     def _readable(self, specs: Sequence[Spec], reader: Reader, width: int) -> Lanes:
         """The widths that words may have for a stage that takes `width` values at a time."""
@@ -183,14 +186,21 @@ class Swaps:
 
     def links(self, specs: Sequence[Spec]) -> Resources:
         """What forks and changes of width between the stages take."""
-        return link_resources(specs, self.topology, input_lanes(self.graph, specs, self.topology))
+        key = tuple((spec.in_width, spec.folding.lanes) for spec in specs)
+        if key not in self._links:
+            lanes = input_lanes(self.graph, specs, self.topology)
+            self._links[key] = link_resources(specs, self.topology, lanes)
+        return self._links[key]
 
     def cost(self, specs: Sequence[Spec]) -> Resources:
         """What the stages and what is between them take, without FIFOs."""
         stages = (self.resources(number, spec.folding) for number, spec in enumerate(specs))
         return sum(stages, self.links(specs))
 
-    def mean(self, specs: Sequence[Spec]) -> Fraction:
-        """The predicted mean interval, in cycles; raises ValueError where the network hangs or has no period."""
+    def mean(self, specs: Sequence[Spec], topology: Topology | None = None) -> Fraction:
+        """The predicted mean interval, in cycles, with endless FIFOs or those of a topology.
+
+        Raises ValueError where the network hangs or has no period.
+        """
         lanes = input_lanes(self.graph, specs, self.topology)
-        return predict(specs, lanes, classes=self.classes, topology=self.topology).mean
+        return predict(specs, lanes, classes=self.classes, topology=topology or self.topology).mean

@@ -14,6 +14,7 @@ from fractions import Fraction
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Device, Resources
 from rtl_gen.kinds import Folding, Spec
+from rtl_gen.kinds.choices import Choice
 from rtl_gen.plan.limits import budget_of, shares_of
 from rtl_gen.plan.swaps import Swaps
 
@@ -69,7 +70,6 @@ class Trim:
         self.swaps, self.device, self.reserved = swaps, device, reserved
         self.budget = budget_of(device)
         self._known: dict[object, list[Exchange]] = {}
-        self._last: tuple[object, Resources] = (None, Resources())
 
     def better(self, specs: Sequence[Spec], number: int, limit: Fraction) -> list[Spec]:
         """What could take a stage's place and is not by itself too slow for `limit` cycles, the cheapest first.
@@ -80,28 +80,29 @@ class Trim:
         before = self.swaps.cost(specs)
         options = self.swaps.of_stage(specs, number)
         return [
-            o.spec for o in self._cheaper(specs, number, options) if o.spec.cycles <= limit and self._fits(before, o)
+            o.spec for o in self._cheaper(specs, number, options) if o.spec.cycles <= limit and self.fits(before, o)
         ]
 
-    def _cheaper(self, specs: Sequence[Spec], number: int, options: Iterable[Spec]) -> list[Exchange]:
+    def _cheaper(self, specs: Sequence[Spec], number: int, options: Iterable[Choice]) -> list[Exchange]:
         """Of the exchanges of one stage those that make the network cheaper, the cheapest first; they are remembered.
 
         What an exchange saves depends on the words of the neighbours alone.
         """
-        key = number, specs[number].folding, self.swaps.around(specs, number)
+        swaps, present = self.swaps, specs[number]
+        key = number, present.folding, swaps.around(specs, number)
         if key not in self._known:
-            found = [self.exchange(specs, spec, number) for spec in options]
+            most = self.budget.price(swaps.resources(number, present.folding) + swaps.links(specs))
+            worth = [choice for choice in options if self.budget.price(choice.resources) <= most]
+            found = [self.exchange(specs, swaps.spec(number, choice.folding), number) for choice in worth]
             self._known[key] = sorted((e for e in found if e.pays), key=lambda e: e.price)
         return self._known[key]
 
     def exchange(self, specs: Sequence[Spec], spec: Spec, number: int) -> Exchange:
         """What it changes to have another folding of one stage."""
         swaps, present = self.swaps, specs[number]
-        before = swaps.resources(number, present.folding) + self._links(specs)
-        after = swaps.resources(number, spec.folding)
+        before = swaps.resources(number, present.folding) + swaps.links(specs)
+        after = swaps.resources(number, spec.folding) + swaps.links([*specs[:number], spec, *specs[number + 1 :]])
         same = spec.folding.multiplier == present.folding.multiplier
-        if self.budget.price(after) <= self.budget.price(before):  # else no change of widths makes up for it
-            after += swaps.links([*specs[:number], spec, *specs[number + 1 :]])
         price = self.budget.price(after) - self.budget.price(before)
         return Exchange(spec, before, after, price, (same and price < -LEAST) or smaller(after, before))
 
@@ -114,17 +115,11 @@ class Trim:
         except ValueError:  # it hangs, or has no period
             return False
 
-    def _links(self, specs: Sequence[Spec]) -> Resources:
-        key = tuple(spec.folding for spec in specs)
-        if self._last[0] != key:
-            self._last = key, self.swaps.links(specs)
-        return self._last[1]
-
     def _within(self, after: Resources, before: Resources) -> bool:
         was, now = (shares_of(total + self.reserved, self.device) for total in (before, after))
         return all(share <= max(1.0, was[name]) for name, share in now.items())
 
-    def _fits(self, total: Resources, exchange: Exchange) -> bool:
+    def fits(self, total: Resources, exchange: Exchange) -> bool:
         """Whether a network of so many resources fits the device after an exchange."""
         one, other = exchange.after, exchange.before
         after = Resources(
