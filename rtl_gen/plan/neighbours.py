@@ -17,6 +17,7 @@ from rtl_gen.plan.front import Budget, Solution, solve
 from rtl_gen.plan.limits import budget_of, slowest
 from rtl_gen.plan.plan import Plan, rate_of, stage_specs
 from rtl_gen.plan.problem import Problem, along
+from rtl_gen.plan.refusal import slowest_stage
 from rtl_gen.plan.search import expected_fifos, least_foldings
 from rtl_gen.prediction import Mean
 
@@ -70,6 +71,8 @@ class Neighbours(BaseModel):
     budgets : tuple of "dsps", "brams" or "luts"
         Where the larger one does not fit: each by itself keeps the plan from being faster, in that one fits when the
         device has enough of it. Where no single one is enough, all that the larger one exceeds; empty where it fits.
+    fastest : str or None
+        Where no folding is faster on any device, the stage whose fastest folding, with its margins, is slowest.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,6 +80,7 @@ class Neighbours(BaseModel):
     smaller: Neighbour | None
     larger: Neighbour | None
     budgets: tuple[str, ...]
+    fastest: str | None = None
 
 
 def neighbours(problem: Problem, device: Device, plan: Plan, progress: Progress = silent) -> Neighbours:
@@ -92,7 +96,8 @@ def neighbours(problem: Problem, device: Device, plan: Plan, progress: Progress 
     """
     beside = _Beside(problem, device, plan, progress)
     larger, budgets = beside.larger()
-    return Neighbours(smaller=beside.smaller(), larger=larger, budgets=budgets)
+    fastest = slowest_stage(problem)[0] if larger is None else None
+    return Neighbours(smaller=beside.smaller(), larger=larger, budgets=budgets, fastest=fastest)
 
 
 @dataclass(frozen=True)
@@ -154,9 +159,14 @@ class _Beside:
             return None, ()
         made, solution, cycles = found
         names = [name for name in ("dsps", "brams", "luts") if getattr(self.budget, name) is not None]
-        alone = tuple(name for name in names if self._solve(cycles, replace(self.budget, **{name: None})))
+        alone = tuple(name for name in names if self._solve(cycles, self._without(name)))
         exceeded = (n for n in names if getattr(solution.resources, n) > getattr(self.budget, n))
         return made, alone or tuple(exceeded)
+
+    def _without(self, name: str) -> Budget:
+        """The budget with one of its limits taken away."""
+        limits = {n: None if n == name else getattr(self.budget, n) for n in ("dsps", "brams", "luts")}
+        return Budget(limits["dsps"], limits["brams"], limits["luts"], self.budget.prices)
 
     def _faster(self, budget: Budget, *, fits: bool) -> tuple[Neighbour, Solution, int] | None:
         """The cheapest plan that is faster by the event model, its solution, and the cycles that were searched for."""

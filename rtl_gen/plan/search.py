@@ -216,7 +216,8 @@ def _planned(
 
     swaps, foldings, limit = least_foldings(problem, solution, device, reserved, target, progress)
     found = with_foldings(foldings)
-    if swaps.topology.fifos and found.cycles > limit:  # FIFOs that end, after all
+    over = max(shares_of(_total(found, device), device).values(), default=0.0) > 1.0
+    if swaps.topology.fifos and (over or found.cycles > limit):  # by FIFOs, which are not counted before
         found = with_foldings(_on_dsps(graph, problem.foldings(solution), device, reserved))
     return found
 
