@@ -63,6 +63,9 @@ def plan(
         Literal["shift", "dsp", "logic"],
         typer.Option(help="Multipliers in place of the shifts of power-of-two weights, to compare."),
     ] = "shift",
+    no_neighbours: Annotated[
+        bool, typer.Option("--no-neighbours", help="Leave out the plans beside it, which take as long again to find.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Fold a network onto a device: multipliers, memories and the exact number of cycles.
@@ -99,6 +102,7 @@ def plan(
             input_shape=given,
             classes=classes,
             lanes=lanes,
+            neighbours=not no_neighbours,
             progress=show,
         )
         if output is not None:
