@@ -9,7 +9,7 @@ from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict
 
-from qtt_hw.progress import Progress, silent
+from qtt_hw.progress import Progress, part_of, silent
 from rtl_gen.families import Device, Resources
 from rtl_gen.kinds.choices import LEAST_RING_MARGIN
 from rtl_gen.plan.derive import beside_stages
@@ -125,7 +125,8 @@ class _Beside:
         """A solution as it would be planned."""
         device = self.device if fits else replace(self.device, brams=None, luts=None)
         reserved = self.reserved if fits else Resources()
-        swaps, foldings, _ = least_foldings(self.problem, solution, device, reserved, cycles, self.progress)
+        told = part_of(self.progress, "neighbours")
+        swaps, foldings, _ = least_foldings(self.problem, solution, device, reserved, cycles, told)
         specs = swaps.specs(foldings)
         fifos = Resources(brams=sum(f.brams for f in self.plan.fifos), luts=sum(f.luts for f in self.plan.fifos))
         total = swaps.cost(specs) + fifos + self.problem.family.overhead
@@ -214,7 +215,7 @@ class _Beside:
             low, step = high, step**2
         if found is None:
             return None
-        while low * FINE < high:
+        while low + 1 < high and low * FINE < high:
             middle = (low + high) // 2
             solution = self._solve(middle, self.budget)
             if solution is not None and self.budget.price(solution.resources) < price:

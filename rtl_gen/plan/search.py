@@ -34,6 +34,8 @@ __all__ = ["Alternatives", "DoesNotFit", "along", "expected_fifos", "fits", "lea
 
 #: Searches for a plan, each of which leaves room for the FIFOs of the one before.
 ATTEMPTS = 4
+#: Times that multiplier blocks which have become free are put to use.
+MOVES = 3
 #: What a FIFO at full rate is deeper than what the windows of the other branch hold back.
 FIFO_MARGIN = 1.5
 
@@ -70,7 +72,8 @@ def _on_dsps(graph: Graph, foldings: Mapping[str, Folding], device: Device, rese
             continue
         folding = chosen[name].model_copy(update={"multiplier": "dsp"})
         trial = costs | {name: spec(name, folding).resources()}
-        if max(shares_of(sum(trial.values(), reserved), device).values(), default=0.0) <= 1.0:
+        saves = trial[name].luts < costs[name].luts
+        if saves and max(shares_of(sum(trial.values(), reserved), device).values(), default=0.0) <= 1.0:
             chosen[name], costs = folding, trial
     return chosen
 
@@ -255,12 +258,13 @@ def least_foldings(
     swaps = Swaps.of(graph, foldings, problem.family, problem.choices(solution.paths))
     limit = max(swaps.mean(swaps.specs(foldings)), Fraction(target or 0))
     trim = Trim(swaps, device, reserved)
-    while True:
-        foldings = trimmed(trim, foldings, limit, progress)
+    foldings = trimmed(trim, foldings, limit, progress)
+    for _ in range(MOVES):
         moved = _on_dsps(graph, foldings, device, reserved)  # blocks that have become free
         if moved == foldings or not trim.holds(swaps.specs(moved), limit):
-            return swaps, foldings, limit
-        foldings = moved
+            break
+        foldings = trimmed(trim, moved, limit, progress)
+    return swaps, foldings, limit
 
 
 def expected_fifos(problem: Problem) -> Resources:
