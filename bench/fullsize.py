@@ -22,9 +22,10 @@ from typing import Any
 from bench.report import command, figures
 from bench.rows import append_row
 from boards.build import measure
-from qtt_hw.flow import cosim, emit, plan
+from qtt_hw.flow import cosim, emit
 from qtt_hw.freezing import freeze_run
 from qtt_hw.graph.file import load
+from qtt_hw.planning import plan
 from qtt_hw.process import run_command
 from qtt_hw.training import load_config, train
 from qtt_hw.training.config import Config

@@ -22,9 +22,10 @@ from bench.rows import append_row
 from boards.build import counts
 from boards.place import place
 from boards.synthesis import synthesise
-from qtt_hw.flow import cosim, emit, plan
+from qtt_hw.flow import cosim, emit
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load
+from qtt_hw.planning import plan
 from qtt_hw.process import run_command
 from qtt_hw.training.result import versions
 from rtl_gen.emit import TOP

@@ -136,7 +136,7 @@ class Geometry:
         """Valid taps of each output position."""
         return _taps(self.axes)
 
-    @property
+    @cached_property
     def total_taps(self) -> int:
         """Valid taps of all output positions."""
         return math.prod(sum(a.count(o) for o in range(a.out_size)) for a in self.axes)

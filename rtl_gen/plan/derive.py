@@ -15,6 +15,7 @@ from rtl_gen.kinds import Spec
 from rtl_gen.kinds.choices import readable
 from rtl_gen.period import NotPeriodic
 from rtl_gen.plan.links import link_resources
+from rtl_gen.plan.occupancy import busy
 from rtl_gen.plan.plan import FifoPlan, PathPlan, Plan, StagePlan
 from rtl_gen.topology import SOURCE, Reader, Topology
 
@@ -96,7 +97,7 @@ def derived(
         input_lanes=lanes,
         predicted=prediction,
         bottleneck=bottleneck.node.name,
-        utilization=round(float(bottleneck.cycles / prediction.mean), 6),
+        utilization=round(float(busy(bottleneck, prediction.mean)), 6),
         multipliers=sum(spec.multipliers for spec in specs),
         dsps=total.dsps,
         brams=total.brams,

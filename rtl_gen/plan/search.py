@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 from qtt_hw.graph import INPUT, Graph
 from qtt_hw.progress import Progress, silent
@@ -25,12 +26,16 @@ from rtl_gen.plan.limits import budget_of, shares_of, slowest
 from rtl_gen.plan.plan import PathPlan, Plan, most_cycles, stage_specs
 from rtl_gen.plan.problem import Alternatives, Problem, along
 from rtl_gen.plan.refusal import DoesNotFit, larger_than, too_small
+from rtl_gen.plan.swaps import Swaps
+from rtl_gen.plan.trim import Trim, trimmed
 from rtl_gen.prediction import number_of
 
-__all__ = ["Alternatives", "DoesNotFit", "along", "fits", "plan"]
+__all__ = ["Alternatives", "DoesNotFit", "along", "expected_fifos", "fits", "least_foldings", "plan", "planned"]
 
 #: Searches for a plan, each of which leaves room for the FIFOs of the one before.
 ATTEMPTS = 4
+#: Times that multiplier blocks which have become free are put to use.
+MOVES = 3
 #: What a FIFO at full rate is deeper than what the windows of the other branch hold back.
 FIFO_MARGIN = 1.5
 
@@ -67,7 +72,8 @@ def _on_dsps(graph: Graph, foldings: Mapping[str, Folding], device: Device, rese
             continue
         folding = chosen[name].model_copy(update={"multiplier": "dsp"})
         trial = costs | {name: spec(name, folding).resources()}
-        if max(shares_of(sum(trial.values(), reserved), device).values(), default=0.0) <= 1.0:
+        saves = trial[name].luts < costs[name].luts
+        if saves and max(shares_of(sum(trial.values(), reserved), device).values(), default=0.0) <= 1.0:
             chosen[name], costs = folding, trial
     return chosen
 
@@ -130,32 +136,40 @@ def plan(
     """
     progress("search", text="the foldings of every stage")
     problem = Problem.of(graph, alternatives or {}, family_of(device))
-    reserved = _expected_fifos(problem)
+    return planned(problem, device, fps=fps, clock_mhz=clock_mhz, progress=progress)
+
+
+def planned(
+    problem: Problem, device: Device, *, fps: float | None, clock_mhz: float, progress: Progress = silent
+) -> Plan:
+    """`plan` of a problem, which keeps the foldings that it has worked out."""
+    graph = problem.graph
+    reserved = expected_fifos(problem)
     target = None if fps is None else most_cycles(clock_mhz, fps)
     aim, nearest = fps, None
     for _ in range(ATTEMPTS):
         try:
-            planned = _planned(problem, device, reserved, aim, clock_mhz, progress)
+            found = _planned(problem, device, reserved, aim, target, clock_mhz, progress)
         except DoesNotFit:
             if nearest is None:
                 raise
             break
-        if max(shares_of(_total(planned, device), device).values(), default=0.0) > 1.0:
-            beside = beside_stages(planned)
+        if max(shares_of(_total(found, device), device).values(), default=0.0) > 1.0:
+            beside = beside_stages(found)
             reserved = Resources(brams=max(reserved.brams, beside.brams), luts=max(reserved.luts, beside.luts))
             continue
-        if aim is None or fps is None or target is None or planned.frames_per_second >= fps:
-            return planned
+        if aim is None or fps is None or target is None or found.frames_per_second >= fps:
+            return found
         # Stages that wait for each other take longer than the slowest by itself: aim as much higher.
-        nearest = planned if nearest is None or planned.cycles < nearest.cycles else nearest
-        aim *= max(float(planned.cycles / target), 1.001)
+        nearest = found if nearest is None or found.cycles < nearest.cycles else nearest
+        aim *= max(float(found.cycles / target), 1.001)
     if nearest is not None:
         raise DoesNotFit(
             f"{graph.name}: {fps:g} frames a second at {clock_mhz:g} MHz are not reached on {device.name}: the nearest "
             f"plan takes {number_of(nearest.cycles)} cycles, {nearest.frames_per_second:.1f} frames a second; its "
             f"busiest stage is {nearest.bottleneck}; ask for less{larger_than(device)}"
         )
-    largest = max(planned.fifos, key=lambda fifo: (fifo.brams, fifo.luts))
+    largest = max(found.fifos, key=lambda fifo: (fifo.brams, fifo.luts))
     raise DoesNotFit(
         f"{graph.name}: what stands between its stages takes {beside.brams} block RAMs and {beside.luts} LUTs, "
         f"which do not fit {device.name} beside its stages; most of it is {largest.brams} block RAMs and "
@@ -174,10 +188,14 @@ def _planned(
     device: Device,
     reserved: Resources,
     fps: float | None,
+    target: int | None,
     clock_mhz: float,
     progress: Progress,
 ) -> Plan:
-    """A plan whose stages leave `reserved` of the device to the FIFOs."""
+    """A plan for `fps`, or the fastest, whose stages leave `reserved` of the device to the FIFOs.
+
+    It may take `target` cycles, which an `fps` higher than wanted asks for less than.
+    """
     if fps is not None:
         wanted = most_cycles(clock_mhz, fps)
         solution = solve(problem.items, wanted, budget_of(device, reserved))
@@ -193,14 +211,63 @@ def _planned(
         wanted = slowest(solution)
     chosen = solution.paths
     graph = along(problem.graph, problem.alternatives, chosen)
-    foldings = _on_dsps(graph, problem.foldings(solution), device, reserved)
-    family = family_of(device)
-    specs = stage_specs(graph, [(n.name, foldings[n.name]) for n in graph.nodes if not n.relabels], family)
     costs = _path_costs(problem, solution, wanted, device) if chosen else []
-    return derived(graph, specs, device.name, clock_mhz, costs, progress=progress)
+
+    def with_foldings(foldings: Mapping[str, Folding]) -> Plan:
+        specs = stage_specs(graph, [(n.name, foldings[n.name]) for n in graph.nodes if not n.relabels], problem.family)
+        return derived(graph, specs, device.name, clock_mhz, costs, progress=progress)
+
+    swaps, foldings, limit = least_foldings(problem, solution, device, reserved, target, progress)
+    found = with_foldings(foldings)
+    over = max(shares_of(_total(found, device), device).values(), default=0.0) > 1.0
+    if swaps.topology.fifos and (over or found.cycles > limit):  # by FIFOs, which are not counted before
+        found = with_foldings(_on_dsps(graph, problem.foldings(solution), device, reserved))
+    return found
 
 
-def _expected_fifos(problem: Problem) -> Resources:
+def least_foldings(
+    problem: Problem,
+    solution: Solution,
+    device: Device,
+    reserved: Resources,
+    target: int | None,
+    progress: Progress = silent,
+) -> tuple[Swaps, dict[str, Folding], Fraction]:
+    """The foldings of a solution, on multiplier blocks as far as there are, and no stage larger than the rate needs.
+
+    Parameters
+    ----------
+    problem : Problem
+    solution : Solution
+    device : Device
+    reserved : Resources
+        Of the device, what FIFOs take.
+    target : int or None
+        Cycles that the network may take on average; if it takes more as found by the search, or without one, those.
+    progress : Progress
+
+    Returns
+    -------
+    swaps : Swaps
+    foldings : dict of str to Folding
+    limit : Fraction
+        The most cycles that the network may take.
+    """
+    graph = along(problem.graph, problem.alternatives, solution.paths)
+    foldings = _on_dsps(graph, problem.foldings(solution), device, reserved)
+    swaps = Swaps.of(graph, foldings, problem.family, problem.choices(solution.paths))
+    limit = max(swaps.mean(swaps.specs(foldings)), Fraction(target or 0))
+    trim = Trim(swaps, device, reserved)
+    foldings = trimmed(trim, foldings, limit, progress)
+    for _ in range(MOVES):
+        moved = _on_dsps(graph, foldings, device, reserved)  # blocks that have become free
+        if moved == foldings or not trim.holds(swaps.specs(moved), limit):
+            break
+        foldings = trimmed(trim, moved, limit, progress)
+    return swaps, foldings, limit
+
+
+def expected_fifos(problem: Problem) -> Resources:
     """About what the FIFOs will take, before foldings and depths are known: what the windows of a branch hold back."""
     graph, total = problem.graph, Resources()
     lag: dict[str, float] = {INPUT: 0.0}  # of a stream behind the network's input, in parts of an inference
@@ -220,4 +287,4 @@ def fits(graph: Graph, device: Device, alternatives: Alternatives | None = None,
     """Whether some folding, along some of the free paths, fits the device, at so many cycles or however slow it is."""
     problem = Problem.of(graph, alternatives or {}, family_of(device))
     limit = problem.upper if cycles is None else cycles
-    return solve(problem.items, limit, budget_of(device, _expected_fifos(problem))) is not None
+    return solve(problem.items, limit, budget_of(device, expected_fifos(problem))) is not None

@@ -7,9 +7,9 @@ import pytest
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
-from qtt_hw.flow import plan
 from qtt_hw.graph import INPUT, Contraction, Graph
 from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.planning import plan
 from qtt_hw.training.config import Config
 from qtt_hw.training.sections import ModelConfig, QuantSection
 from qtt_hw.window import Window

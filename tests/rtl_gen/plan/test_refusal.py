@@ -9,9 +9,9 @@ import pytest
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
-from qtt_hw.flow import plan
 from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Pool
 from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.planning import plan
 from qtt_hw.window import Window
 from rtl_gen.families import DEVICES, Device, device
 from rtl_gen.plan.fewer_bits import narrowed
