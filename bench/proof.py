@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from bench.report import command, figures
 from bench.rows import append_row
@@ -32,7 +32,7 @@ from rtl_gen.emit import TOP
 from rtl_gen.families import device as find_device
 from rtl_gen.families import family_named
 from rtl_gen.multiplier import LaneKind
-from rtl_gen.plan.lanes import with_lanes
+from rtl_gen.plan.lanes import CODE_LANES, with_lanes
 from rtl_gen.plan.plan import Plan
 from rtl_gen.prediction import number_of
 
@@ -119,9 +119,7 @@ def main() -> None:
     parser.add_argument("--fps", type=float, help="the least hardware for this rate at 100 MHz, not the fastest")
     parser.add_argument("--samples", type=int, default=100, help="in the batch harness")
     parser.add_argument("--stalled", type=int, default=3, help="samples in cocotb with random stalls")
-    parser.add_argument(
-        "--lanes", action="append", default=[], choices=get_args(LaneKind), help="to synthesise as well"
-    )
+    parser.add_argument("--lanes", action="append", default=[], choices=CODE_LANES, help="to synthesise as well")
     parser.add_argument("--place", action="store_true", help="place and route the plan, for fmax")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()

@@ -10,6 +10,11 @@ from rtl_gen.plan.front import Budget, Solution
 __all__ = ["budget_of", "shares_of", "slowest", "usable"]
 
 
+#: LUTs that a multiplier block is worth: less than those of any product that one can form in its place, so that blocks
+#: are used as far as there are, two products each where that goes. LUTs are for routing.
+MULTIPLIER_WORTH = 50
+
+
 def usable(family: Family) -> dict[str, float]:
     """Shares of a device that a plan may use."""
     return {"dsps": 1.0, "brams": 1.0, "luts": family.lut_share}
@@ -25,8 +30,9 @@ def budget_of(device: Device, reserved: Resources = Resources()) -> Budget:  # n
         limits[name] = None if budget is None else math.floor(budget * share) - getattr(taken, name)
     # Where a device has no bound, prices refer to the family's largest.
     largest = family.devices[-1]
-    prices = [1.0 / ((getattr(device, name) or getattr(largest, name)) * share) for name, share in shares.items()]
-    return Budget(limits["dsps"], limits["brams"], limits["luts"], (prices[0], prices[1], prices[2]))
+    prices = {name: 1.0 / ((getattr(device, name) or getattr(largest, name)) * share) for name, share in shares.items()}
+    dsp = min(prices["dsps"], MULTIPLIER_WORTH * prices["luts"])
+    return Budget(limits["dsps"], limits["brams"], limits["luts"], (dsp, prices["brams"], prices["luts"]))
 
 
 def shares_of(resources: Resources, device: Device) -> dict[str, float]:

@@ -55,7 +55,8 @@ def test_codebooks_are_shifted_and_the_dsps_go_to_others(planned):
 def test_multipliers_in_their_place_take_the_same_cycles(planned):
     graph = network()
     dsp = with_lanes(graph, planned, "dsp")
-    assert (dsp.cycles, dsp.latency, dsp.rom_bits) == (planned.cycles, planned.latency, planned.rom_bits)
+    assert (dsp.cycles, dsp.rom_bits) == (planned.cycles, planned.rom_bits)
+    assert abs(dsp.latency - planned.latency) <= 4  # two stages, a cycle or two each
     assert [s.folding.multiplier for s in dsp.stages][::2] == ["dsp", "dsp"]
     assert dsp.stages[1] == planned.stages[1]
     lanes = [s.folding.simd * s.folding.pe for s in dsp.stages]
