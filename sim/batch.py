@@ -9,10 +9,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from qtt_hw.children import Children
+from qtt_hw.children import Children, how
 from rtl_gen.manifest import Manifest
 from rtl_gen.words import limbs
-from sim.channel import how, said, speaking
+from sim.channel import said, speaking
 from sim.compile import digest, kept, wrapped_sources
 from sim.job import Job
 from sim.rules import DRAIN, STATUSES, End
