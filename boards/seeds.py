@@ -169,11 +169,11 @@ def place_seeds(
     check_seeds(first, count)
     if count > 1:
         prepare(family_of(device), work)
-    seeds, done, children = range(first, first + count), list[int](), Children()
+    seeds, ended, children = range(first, first + count), list[int](), Children()
 
     def one(seed: int) -> Placement | ValueError:
-        def tell(step: str, _: float = 0, total: float = 0, text: str = "") -> None:
-            progress(step, len(done), count, f"seed {seed}: {text}")
+        def tell(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
+            progress(step, len(ended), count, f"seed {seed}: {text}")
 
         folder = scratch / str(seed)
         folder.mkdir()
@@ -196,7 +196,7 @@ def place_seeds(
         except ValueError as error:
             return error
         finally:
-            done.append(seed)
+            ended.append(seed)
 
     placed, failures = dict[int, Placement](), dict[int, ValueError]()
     with scratch_folder(work / "seeds") as scratch:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from qtt_hw.children import Children, how
+from qtt_hw.children import Children, how, processors
 from rtl_gen.manifest import Manifest
 from rtl_gen.words import limbs
 from sim.channel import said, speaking
@@ -78,7 +78,7 @@ def compile_batch(build: Path, manifest: Manifest, *, trace: bool = False) -> Pa
         kind = "trace" if trace else "batch"
         seed_objects(kind, work / "obj", DEFINES)
         run_tool(generate, work, build, environ)
-        run_tool(["make", "-C", "obj", "-f", f"V{TOP}.mk", "-j2", *MAKE_FLAGS], work, build, environ)
+        run_tool(["make", "-C", "obj", "-f", f"V{TOP}.mk", f"-j{processors()}", *MAKE_FLAGS], work, build, environ)
         keep_objects(kind, work / "obj", DEFINES)
         return work / "obj" / f"V{TOP}"
 
