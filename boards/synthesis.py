@@ -13,7 +13,10 @@ from boards.step import run_step
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Family
 
-__all__ = ["library_folder", "synthesise"]
+__all__ = ["NETLIST", "library_folder", "synthesise"]
+
+#: The netlist's name in its work folder.
+NETLIST = "netlist.json"
 
 # pyosys ends the interpreter on an error and prints a lot, so it gets an interpreter of its own
 _CHILD = """
@@ -78,7 +81,7 @@ def synthesise(
         f"{family.synthesis} -top {top} {arguments}".rstrip(),
         "check -assert",
         "tee -q -o cells.json stat -json",
-        "write_json netlist.json",
+        f"write_json {NETLIST}",
         "splitnets",  # a bus of which one bit depends on another is a loop to some simulators
         "write_verilog -noattr netlist.v",
     ]
@@ -99,7 +102,7 @@ def synthesise(
     finally:
         for link in links:
             link.unlink(missing_ok=True)
-    netlist = work / "netlist.json"
+    netlist = work / NETLIST
     # Without the blanks that yosys writes: nextpnr does not get through more than about 50 MB.
     netlist.write_text(json.dumps(json.loads(netlist.read_text(encoding="utf-8")), separators=(",", ":")))
     report = json.loads((work / "cells.json").read_text(encoding="utf-8"))
