@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from boards.board import Board
-from boards.place import Placer, pack, place
+from boards.place import Placer, pack
+from boards.seeds import SeedResults, check_seeds, place_seeds
 from boards.synthesis import synthesise
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.errors import named
@@ -56,6 +57,10 @@ class BuildResult(BaseModel):
         Path.
     meets_timing : bool
         fmax is at least the clock.
+    seed : int
+        The one that was kept; all else here is its.
+    seeds : SeedResults
+        The fmax of every seed that was tried.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,6 +79,7 @@ class BuildResult(BaseModel):
     bitstream: str
     critical_path: tuple[str, ...]
     seed: int
+    seeds: SeedResults
     placer: Placer
     seconds: float
 
@@ -84,6 +90,7 @@ def build(
     *,
     frequency_mhz: float | None = None,
     seed: int = 1,
+    seeds: int = 1,
     placer: Placer = "heap",
     progress: Progress = silent,
 ) -> BuildResult:
@@ -96,8 +103,8 @@ def build(
     board : Board
     frequency_mhz : float, optional
         Clock of the design; the board's own when left out.
-    seed : int
-        Of the placer.
+    seed, seeds : int
+        The first seed of the placer, and from how many it is tried: side by side, and the fastest is kept.
     placer : "heap" or "static"
         The latter for designs that fill the block RAM, at some cost in clock; see `boards.place.Placer`.
     progress : Progress
@@ -105,9 +112,10 @@ def build(
     Raises
     ------
     ValueError
-        When the design does not fit, by how much; when a tool is missing or fails; when BUILD/BOARD holds anything
-        else than an earlier bitstream.
+        When the design does not fit, by how much; when a tool is missing or fails, nextpnr from every seed; when
+        BUILD/BOARD holds anything else than an earlier bitstream.
     """
+    check_seeds(seed, seeds)
     started = time.monotonic()
     folder = Path(build)
     manifest = Manifest.load(folder)
@@ -122,19 +130,22 @@ def build(
         with named(folder):
             sources = [folder / name for name in manifest.sources.of(family)]
         synthesise([*sources, work / "board_top.v"], TOP, work, family, progress=progress)
-        placed = place(
+        found = place_seeds(
             work,
             find_device(board.device),
+            first=seed,
+            count=seeds,
             package=board.package,
             speed=board.speed,
             frequency_mhz=clock,
-            seed=seed,
             placer=placer,
             constraints=work / "board.lpf",
             progress=progress,
         )
         pack(work, work / bitstream, family, progress=progress)
-        net = min(placed.fmax, key=lambda name: placed.fmax[name])
+        placed = found.best
+        net = placed.slowest
+        assert net is not None, "the board's top has registers"
         path = placed.paths.get(net)
         result = BuildResult(
             board=board.name,
@@ -147,7 +158,8 @@ def build(
             schedule=manifest.predicted,
             bitstream=str(final / bitstream),
             critical_path=path.steps if path is not None else (),
-            seed=seed,
+            seed=found.kept,
+            seeds=found.results,
             placer=placer,
             seconds=round(time.monotonic() - started, 1),
         )
@@ -162,6 +174,7 @@ def measure(
     device: str = "ecp5-85f",
     frequency_mhz: float = 200,
     seed: int = 1,
+    seeds: int = 1,
     placer: Placer = "heap",
     speed: int = 6,
     synth_arguments: str = "",
@@ -179,8 +192,8 @@ def measure(
         An ECP5 of `rtl_gen.families`.
     frequency_mhz : float
         What the placer aims at.
-    seed : int
-        Of the placer.
+    seed, seeds : int
+        The first seed of the placer, and from how many it is tried; the fastest is what is measured.
     placer : "heap" or "static"
     speed : int
         Speed grade.
@@ -195,8 +208,9 @@ def measure(
     dict
         fmax_mhz (of the slowest clock, None without a path between registers), clock, luts, ffs, dsps, brams,
         lut_rams, cells (by type, before packing), critical_path (total_ns, logic_ns, routing_ns, start, end,
-        steps) or None, device, frequency_mhz, seed, placer, seconds.
+        steps) or None, device, frequency_mhz, seed (the one kept), seeds (as `SeedResults`), placer, seconds.
     """
+    check_seeds(seed, seeds)
     started = time.monotonic()
     chosen = find_device(device)
     with tempfile.TemporaryDirectory(prefix="measure-") as temporary:
@@ -204,19 +218,21 @@ def measure(
         folder.mkdir(parents=True, exist_ok=True)
         files = [Path(name) for name in verilog_files]
         cells = synthesise(files, top, folder, family_of(chosen), arguments=synth_arguments, progress=progress)
-        placed = place(
+        found = place_seeds(
             folder,
             chosen,
+            first=seed,
+            count=seeds,
             speed=speed,
             frequency_mhz=frequency_mhz,
-            seed=seed,
             placer=placer,
             progress=progress,
         )
-    clock = min(placed.fmax, key=lambda net: placed.fmax[net]) if placed.fmax else None
+    placed = found.best
+    clock = placed.slowest
     path = placed.paths.get(clock) if clock is not None else None
     return {
-        "fmax_mhz": placed.fmax[clock] if clock is not None else None,
+        "fmax_mhz": placed.slowest_mhz,
         "clock": clock,
         **counts(placed.used),
         "lut_rams": placed.used.get("TRELLIS_RAMW", 0),
@@ -224,7 +240,8 @@ def measure(
         "critical_path": asdict(path) if path is not None else None,
         "device": device,
         "frequency_mhz": frequency_mhz,
-        "seed": seed,
+        "seed": found.kept,
+        "seeds": found.results.model_dump(mode="json"),
         "placer": placer,
         "seconds": round(time.monotonic() - started, 1),
     }

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from qtt_hw.children import running
+from qtt_hw.children import Start, how, running
 from qtt_hw.progress import Progress, silent
 
 __all__ = ["run_step"]
@@ -20,6 +20,7 @@ def run_step(
     log: Path,
     *,
     cwd: Path,
+    start: Start = running,
     progress: Progress = silent,
     notable: Callable[[str], str | None] = lambda line: None,
 ) -> str:
@@ -37,6 +38,8 @@ def run_step(
         Where the output is kept, written while the program runs.
     cwd : Path
         Working directory.
+    start : callable
+        As `qtt_hw.children.running`.
     progress : Progress
         Told of the start and of each notable line.
     notable : callable
@@ -45,13 +48,13 @@ def run_step(
     Raises
     ------
     ValueError
-        When the program fails: its first error line.
+        When the program fails: its first error line, or the signal that killed it.
     """
     progress(step, text=f"{program} starts")
     lines: list[str] = []
     with (
         log.open("w", encoding="utf-8") as kept,
-        running(
+        start(
             arguments,
             cwd=cwd,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -69,6 +72,8 @@ def run_step(
             if text := notable(line.rstrip()):
                 progress(step, text=text)
         code = child.wait()
+    if code < 0:
+        raise ValueError(f"{program} {how(code)}")
     if code != 0:
         found = [line.strip() for line in lines if "ERROR" in line] or [line.strip() for line in lines[-1:]]
         raise ValueError(f"{program} failed: {found[0] if found else f'exit code {code}'}")

@@ -16,8 +16,10 @@ from boards.step import run_step
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Family
 
-__all__ = ["library_folder", "netlist_verilog", "synthesise"]
+__all__ = ["NETLIST", "library_folder", "netlist_verilog", "synthesise"]
 
+#: The netlist's name in its work folder.
+NETLIST = "netlist.json"
 #: What is done to a family's netlist behind yosys, by its block RAM.
 _PASSES: dict[str, Callable[[dict[str, Any], str], object]] = {"DP16KD": absorb_registers}
 
@@ -85,7 +87,7 @@ def synthesise(
         *(f"read_verilog -sv {link.name}" for link in links),
         f"{family.synthesis} -top {top} {arguments}".rstrip(),
         "check -assert",
-        "write_json netlist.json",
+        f"write_json {NETLIST}",
     ]
     try:
         for link, source in zip(links, sources, strict=True):
@@ -95,7 +97,7 @@ def synthesise(
     finally:
         for link in links:
             link.unlink(missing_ok=True)
-    path = work / "netlist.json"
+    path = work / NETLIST
     netlist = json.loads(path.read_text(encoding="utf-8"))
     if family.memory.cell in _PASSES:
         _PASSES[family.memory.cell](netlist, top)
@@ -107,7 +109,7 @@ def synthesise(
 def netlist_verilog(work: Path, top: str, *, progress: Progress = silent) -> Path:
     """The netlist that `synthesise` left in work as Verilog, for simulators."""
     script = [
-        "read_json netlist.json",
+        f"read_json {NETLIST}",
         f"hierarchy -top {top}",
         "splitnets",  # a bus of which one bit depends on another is a loop to some simulators
         "write_verilog -noattr netlist.v",

@@ -12,14 +12,30 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["Children", "run", "running"]
+__all__ = ["Children", "Start", "how", "processors", "run", "running"]
 
 _WATCHER = 'read -r _; kill -KILL -"$1"'
+
+
+class Start(Protocol):
+    """What starts a child: `running`, or of several threads' children `Children.running`."""
+
+    def __call__(self, command: Sequence[str], **options: Any) -> AbstractContextManager[subprocess.Popen[Any]]: ...
+
+
+def processors() -> int:
+    """Processors that this process may use: so many children that compute are worth running at a time."""
+    return len(os.sched_getaffinity(0))
+
+
+def how(code: int) -> str:
+    """How a process ended, by its exit code."""
+    return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
 
 
 @contextmanager

@@ -180,6 +180,7 @@ def build(
     *,
     frequency_mhz: float | None = None,
     seed: int = 1,
+    seeds: int = 1,
     placer: Placer = "heap",
     progress: Progress = silent,
 ) -> BuildResult:
@@ -195,8 +196,9 @@ def build(
         A board's name or `file.py:Board`.
     frequency_mhz : float, optional
         Clock of the design in MHz; the board's own unless given.
-    seed : int
-        Of the placer.
+    seed, seeds : int
+        The first seed of the placer, and from how many it is tried: side by side, a process for each processor, and
+        the fastest is kept.
     placer : "heap" or "static"
         The latter for designs that fill the block RAM.
     progress : callable, optional
@@ -205,7 +207,8 @@ def build(
     Returns
     -------
     BuildResult
-        With `bitstream`, its path; `fmax_mhz`, `meets_timing`; `luts`, `ffs`, `dsps`, `brams` used and `predicted`.
+        With `bitstream`, its path; `fmax_mhz`, `meets_timing`; `luts`, `ffs`, `dsps`, `brams` used and `predicted`;
+        `seeds`, the fmax of each.
 
     Raises
     ------
@@ -234,4 +237,12 @@ def build(
     from boards.build import build as synthesise
 
     chosen = boards.load(board)
-    return synthesise(Path(build), chosen, frequency_mhz=frequency_mhz, seed=seed, placer=placer, progress=progress)
+    return synthesise(
+        Path(build),
+        chosen,
+        frequency_mhz=frequency_mhz,
+        seed=seed,
+        seeds=seeds,
+        placer=placer,
+        progress=progress,
+    )

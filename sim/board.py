@@ -18,11 +18,12 @@ from boards.board import Board
 from boards.host import Driver
 from boards.link import BREAK_BITS
 from boards.top import TOP, BoardTop, board_verilog
+from qtt_hw.children import how, processors
 from qtt_hw.graph.file import load
 from qtt_hw.progress import Progress, silent
 from rtl_gen.manifest import Manifest
 from sim.batch import FLAGS
-from sim.channel import how, said, speaking
+from sim.channel import said, speaking
 from sim.compile import kept, sources
 from sim.ecp5_blocks import pll
 from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
@@ -180,7 +181,7 @@ def _compile(build: Path, top: BoardTop) -> Path:
         seed_objects("batch", work / "obj")
         options = [*FLAGS, "-Wno-fatal", "-Wno-lint", "--top-module", TOP, "--Mdir", "obj"]
         run_tool(["verilator", "--cc", "--exe", *options, *map(str, files)], work, build, environ)
-        run_tool(["make", "-C", "obj", "-f", f"V{TOP}.mk", "-j2", *MAKE_FLAGS], work, build, environ)
+        run_tool(["make", "-C", "obj", "-f", f"V{TOP}.mk", f"-j{processors()}", *MAKE_FLAGS], work, build, environ)
         keep_objects("batch", work / "obj")
         return work / "obj" / f"V{TOP}"
 

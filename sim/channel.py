@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
-from qtt_hw.children import running
+from qtt_hw.children import Start, running
 
-__all__ = ["how", "said", "speaking"]
-
-
-class _Start(Protocol):
-    def __call__(self, command: Sequence[str], **options: Any) -> AbstractContextManager[subprocess.Popen[Any]]: ...
+__all__ = ["said", "speaking"]
 
 
 @contextmanager
@@ -23,7 +19,7 @@ def speaking(
     command: Callable[[int], Sequence[str]],
     log: Path,
     *,
-    start: _Start = running,
+    start: Start = running,
     stdin: int = subprocess.DEVNULL,
     cwd: Path | None = None,
 ) -> Iterator[tuple[subprocess.Popen[Any], BinaryIO]]:
@@ -53,11 +49,6 @@ def speaking(
             os.close(ours)  # the simulator has it: its end is the end of the channel
         yield process, channel
         channel.close()
-
-
-def how(code: int) -> str:
-    """How a process ended, by its exit code."""
-    return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
 
 
 def said(log: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from typing import Literal, get_args
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, computed_field
 
-from qtt_hw.children import Children
+from qtt_hw.children import Children, processors
 from qtt_hw.graph.file import digest_of, load
 from qtt_hw.progress import Progress, silent
 from rtl_gen.manifest import Manifest
@@ -254,7 +253,7 @@ def _at_once(
 
         return outcome(runs[number], simulate(runs[number], children), count_samples)
 
-    pool = ThreadPoolExecutor(min(processes or len(os.sched_getaffinity(0)), len(runs)))
+    pool = ThreadPoolExecutor(min(processes or processors(), len(runs)))
     try:
         return list(pool.map(one, range(len(runs))))
     finally:  # on an exception, of a run or by a signal, the others end at once

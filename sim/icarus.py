@@ -17,10 +17,10 @@ from typing import BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qtt_hw.children import Children
+from qtt_hw.children import Children, how
 from rtl_gen.manifest import Manifest
 from rtl_gen.words import limbs
-from sim.channel import how, said, speaking
+from sim.channel import said, speaking
 from sim.compile import digest, kept, sources
 from sim.job import Job
 from sim.rules import DRAIN, STATUSES, End

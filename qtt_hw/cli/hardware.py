@@ -25,6 +25,7 @@ from qtt_hw.cli.show import (
 )
 
 if TYPE_CHECKING:
+    from boards.seeds import SeedResults
     from sim.cosim import CosimResult
 
 __all__ = ["add_to"]
@@ -41,7 +42,7 @@ def add_to(app: typer.Typer) -> None:
             "qtt cosim build --data solids --samples 4 --engine cocotb --stalls",
         ),
     )(cosim)
-    app.command("build", epilog=example("qtt build build --board ulx3s-85f --json"))(build)
+    app.command("build", epilog=example("qtt build build --board ulx3s-85f --json", "qtt build build --seeds 8"))(build)
 
 
 def emit(
@@ -158,10 +159,22 @@ def cosim(
         raise typer.Exit(1)
 
 
+def _seeds_rows(found: SeedResults) -> list[tuple[str, object]]:
+    """Of several seeds the clocks reached, and what could not be placed."""
+    if len(found.tried) == 1:
+        return []
+    spread = f"{number(found.least_mhz, 1)} to {number(found.most_mhz, 1, 'MHz')}, median {number(found.median_mhz, 1)}"
+    rows: list[tuple[str, object]] = [("seeds", f"{len(found.tried)}, seed {found.kept} kept: {spread}")]
+    return rows + [(f"seed {each.seed}", each.failure) for each in found.failures]
+
+
 def build(
     build: Build,
     board: Annotated[str, typer.Option(metavar="NAME", help="A board, or file.py:Board.")] = "ulx3s-85f",
-    seed: Annotated[int, typer.Option(min=0, max=(1 << 31) - 1, help="Of the placer.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=(1 << 31) - 1, help="Of the placer; the first of --seeds.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1000, help="Place from N seeds side by side, and keep the fastest.")
+    ] = 1,
     placer: Annotated[
         Literal["heap", "static"], typer.Option(help="static places designs that fill the block RAM.")
     ] = "heap",
@@ -182,6 +195,7 @@ def build(
             board,
             frequency_mhz=frequency,
             seed=seed,
+            seeds=seeds,
             placer=placer,
             progress=show,
         )
@@ -199,6 +213,7 @@ def build(
     rows = [
         ("fmax", number(result.fmax_mhz, 1, "MHz")),
         ("clock", f"{result.clock_mhz:g} MHz, {'met' if result.meets_timing else 'NOT met'}"),
+        *_seeds_rows(result.seeds),
         ("bitstream", result.bitstream),
         ("time", number(result.seconds, 0, "s")),
     ]

@@ -11,14 +11,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pytest
 
+from boards.build import BuildResult, Counts
+from boards.seeds import SeedResult, SeedResults
+from qtt_hw import flow
 from qtt_hw.cli import main, show
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import save
+from rtl_gen.prediction import Prediction
 
 OPTIONS = "options = { edge = 8, classes = 3, per_class = 20 }\n"
 TOML = """
@@ -149,6 +153,8 @@ def test_help_lists_every_verb(qtt: Qtt) -> None:
         (["plan", "model.qtt", "--fps", "fast"], "--fps"),
         (["build", "b", "--seed", "-1"], "--seed"),
         (["build", "b", "--seed", "9" * 30], "--seed"),
+        (["build", "b", "--seeds", "0"], "--seeds"),
+        (["build", "b", "--seeds", "1001"], "--seeds"),
         (["cosim", "b", "--data", "solids", "--seed", "-1"], "--seed"),
         (["train", "c.toml", "--data", "solids", "--out", "r", "--seed", "-1"], "--seed"),
         (["train", "c.toml", "--data", "solids", "--out", "r", "--seed", str(1 << 32)], "--seed"),
@@ -508,6 +514,34 @@ def test_a_plan_of_another_model_is_refused(qtt: Qtt, qtt_file: Path, tmp_path: 
     plan.write_text("{")
     assert str(plan) in qtt.refuses("emit", qtt_file, "--plan", plan, "-o", tmp_path / "build")
     assert not (tmp_path / "build").exists()
+
+
+def test_a_build_says_what_its_seeds_came_to(qtt: Qtt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = [SeedResult(seed=seed, fmax_mhz=fmax) for seed, fmax in ((4, 101.5), (5, 120.25), (7, 99.0))]
+    failed = SeedResult(seed=6, fmax_mhz=None, failure="nextpnr failed: ERROR: no route")
+    counts = {"luts": 1, "ffs": 2, "dsps": 3, "brams": 4}
+    predicted = Counts(dsps=3, brams=4, luts=5)
+    given: list[dict[str, Any]] = []
+
+    def build(folder: Path, board: str, **options: Any) -> BuildResult:
+        given.append(options)
+        results = SeedResults(tried=(*tried[:2], failed, tried[2])[: options["seeds"]], kept=5)
+        clocks = {"clock_mhz": 100.0, "fmax_mhz": 120.25, "meets_timing": True}
+        schedule = Prediction(ends=(8,), intervals=(9,))
+        more = {"bitstream": "b.bit", "critical_path": (), "placer": "heap", "seconds": 1.0, "schedule": schedule}
+        both = {"board": board, "device": "ecp5-85f", "seed": 5, "seeds": results, "predicted": predicted}
+        return BuildResult.model_validate({**clocks, **counts, **more, **both})
+
+    monkeypatch.setattr(flow, "build", build)
+    ran = qtt("build", tmp_path, "--seed", 4, "--seeds", 4)
+    assert ran.code == 0 and (given[0]["seed"], given[0]["seeds"]) == (4, 4)
+    lines = [" ".join(line.split()) for line in ran.out.splitlines()]
+    assert "seeds 4, seed 5 kept: 99.0 to 120.2 MHz, median 101.5" in lines
+    assert "seed 6 nextpnr failed: ERROR: no route" in lines
+    found = qtt.json("build", tmp_path, "--seed", 4, "--seeds", 4)["seeds"]
+    assert (found["kept"], found["median_mhz"], found["least_mhz"], found["most_mhz"]) == (5, 101.5, 99.0, 120.25)
+    assert [each["fmax_mhz"] for each in found["tried"]] == [101.5, 120.25, None, 99.0]
+    assert "seeds" not in qtt("build", tmp_path).out and given[-1]["seeds"] == 1
 
 
 def test_a_folder_that_is_no_build_is_refused_and_kept(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Residual networks: every word equal to golden, every transfer in the predicted cycle, hangs included."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,7 @@ def run_top(case, topology, words, found, **options):
     return accepted, output, stages
 
 
+@pytest.mark.long
 @settings(max_examples=12, deadline=None)
 @given(st.data())
 def test_every_transfer_is_where_the_event_model_has_it(networks, words, data):

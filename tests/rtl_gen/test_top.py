@@ -18,7 +18,7 @@ def planned(network):
     return found, stage_specs(network, [(s.stage, s.folding) for s in found.stages], ECP5)
 
 
-@pytest.mark.parametrize("stalls", [(0.0, 0.0), (0.3, 0.5)])
+@pytest.mark.parametrize("stalls", [(0.0, 0.0), pytest.param((0.3, 0.5), marks=pytest.mark.long)])
 def test_logits_index_and_cycles(network, planned, words, stalls):
     found, specs = planned
     pack, unpack = words

@@ -42,6 +42,21 @@ def test_up_to_128_samples_are_one_run_whatever_the_processors(small_build: Any)
     assert (whole.runs, whole.simulated_cycles) == (1, 300 * 9 - 1 + 1000)
 
 
+@pytest.mark.parametrize("stalls", [False, True])
+@pytest.mark.parametrize(
+    "faults", [{"point": ((3, -2, 7), (-4, 1, 4))}, {"hang_at": 3}, {"late_at": 2}, {"repeat": True}, {"shift": 1}]
+)
+def test_what_is_found_is_the_same_on_any_number_of_processors(
+    small_build: Any, faults: dict[str, Any], stalls: bool
+) -> None:
+    """Every run has the fault; which one is the first to end must not matter."""
+    x = small_build.samples(31, seed=3)
+    found = [cosim(small_build(**faults), x, stalls=stalls, run_length=6, processes=count) for count in (1, 2, 5)]
+    one, *others = (result.model_dump(exclude={"seconds"}) for result in found)
+    assert others == [one, one] and one["runs"] == 6
+    assert not found[0].equal or found[0].first_cycle_difference is not None or (stalls and "late_at" in faults)
+
+
 def test_a_run_s_stalls_depend_on_the_seed_and_its_first_sample_alone(small_build: Any) -> None:
     def seeds(count: int, length: int, seed: int) -> dict[int, int]:
         job = _job(small_build(), small_build.samples(count), True, seed)

@@ -108,6 +108,7 @@ def cells_of(folder: Path) -> dict[str, int]:
     return found
 
 
+@pytest.mark.long
 def test_the_netlist_has_no_multiplier(tmp_path: Path) -> None:
     """Without a batch norm there is none at all; with multipliers in the lanes' place there is one a product."""
     cube = Window((2, 1, 2), (2, 1, 2))

@@ -87,6 +87,7 @@ def test_a_residual_network_s_netlist(tmp_path: Path) -> None:
     assert cosim(folder, x, stalls=True, seed=11).equal
 
 
+@pytest.mark.long
 def test_a_wrong_cell_is_found(small_build: Any, tmp_path: Path) -> None:
     folder = netlist_build(small_build(), tmp_path / "netlist")
     x = small_build.samples(20)
