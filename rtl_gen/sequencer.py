@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
@@ -137,20 +137,22 @@ class Sequencer(wiring.Component):
         """Whether the output has room for one more result, and whether it will in the next cycle.
 
         `stalls & credit` spends it; a word counts as freed from the second cycle after `freed` on. What is counted are
-        the words beyond one result, so that the sign says it; the counts of both cases are made side by side.
+        the words beyond one result, so that the sign says it. The next answer is compared for both cases beside the
+        sum, not behind it.
         """
         words, most = self.shape.result_words, self.shape.credits
         bits = ceil_log2(max(most - words, words) + 1) + 1
-        spare, freed, spends, credit_next = Signal(bits, init=most - words), Signal(), Signal(), Signal()
-        kept, left = Signal(bits), Signal(bits)
-        credit = ~spare[-1]
+        spare, freed, spends = Signal(signed(bits), init=most - words), Signal(), Signal()
+        kept, left, credit_next = Signal(), Signal(), Signal()
+        credit, size = ~spare[-1], spare[:-1]
         m.d.comb += [
             spends.eq(stalls & credit),
-            kept.eq(spare + freed),
-            left.eq(spare + Mux(freed, 1 - words, -words)),
-            credit_next.eq(~Mux(spends, left[-1], kept[-1])),
+            kept.eq(credit | (spare.all() & freed)),
+            left.eq(credit & Mux(freed, _at_least(size, words - 1), _at_least(size, words))),
+            credit_next.eq(Mux(spends, left, kept)),
         ]
-        m.d.sync += [freed.eq(self.freed), spare.eq(Mux(spends, left, kept))]
+        more = Mux(spends, Mux(freed, 1 - words, -words), freed)
+        m.d.sync += [freed.eq(self.freed), spare.eq((spare + more)[:bits].as_signed())]
         return credit, credit_next
 
     def _levels(self, m: Module, position: data.View) -> list[Level]:
@@ -226,3 +228,11 @@ class Sequencer(wiring.Component):
         m.d.sync += self.address.eq(Mux(reduced[-1], total, reduced))
 
         m.d.sync += [rom.eq(low + top), self.rom_address.eq(rom)]
+
+
+def _at_least(value: Value, least: int) -> Value:
+    """Whether an unsigned value is at least a constant that it can hold, as a function of its bits without a carry."""
+    found: Value = Const(1, 1)
+    for index in range(len(value)):
+        found = value[index] & found if least >> index & 1 else value[index] | found
+    return found
