@@ -11,6 +11,9 @@ from qtt_hw.fixedpoint import bits_for_range
 from qtt_hw.graph import Add, Edge
 from rtl_gen.credited import CreditedUnit
 from rtl_gen.delay import delay
+from rtl_gen.costs.arithmetic import requantizer
+from rtl_gen.costs.cells import adder
+from rtl_gen.costs.streams import credited, output_queue
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import Choice, JoinChoices, divisors
 from rtl_gen.kinds.credited import CreditedSpec
@@ -41,9 +44,11 @@ class AddSpec(CreditedSpec):
         return 1 + latency_of(self.node.requant, *self.sums, 1, self.family)
 
     def resources(self) -> Resources:
-        lanes, bits, out = self.folding.lanes, self.sum_bits, self.out.format.bits
-        queue = self.family.memory.luts(self.folding.queue, lanes * out)
-        return Resources(luts=40 + lanes * (2 * bits + out) + queue)
+        lanes, bits, queue = self.folding.lanes, self.sum_bits, self.folding.queue
+        zeros = self.node.left
+        added = Resources(luts=lanes * adder(bits - max(zeros)), ffs=lanes * (bits - min(zeros)) + 1)
+        rounded = requantizer(self.node.requant, *self.sums, lanes, 1, False, self.family)
+        return added + rounded + credited(queue) + output_queue(lanes * self.out.format.bits, queue, self.family)
 
     def unit(self, in_lanes: int) -> AddUnit:
         return AddUnit(self)

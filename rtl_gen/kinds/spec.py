@@ -153,7 +153,7 @@ class Spec(ABC):
 
     @abstractmethod
     def resources(self) -> Resources:
-        """Multipliers and block RAMs exactly, LUTs by an estimate fitted to synthesis results."""
+        """Multipliers and block RAMs exactly, flip-flops and LUTs by what `rtl_gen.costs` says of the stage's units."""
 
     # Hardware and its schedule
 
