@@ -9,7 +9,7 @@ from amaranth.utils import ceil_log2
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer, bits_for_range
-from rtl_gen.costs.cells import adder, counter, equals, rom
+from rtl_gen.costs.cells import adder, counter, equals, rom, varying
 from rtl_gen.families import Family, Resources
 from rtl_gen.multiplier import LaneKind, pieces
 from rtl_gen.multiplier import latency_of as product_latency
@@ -185,23 +185,26 @@ def requantizer(
     lane = Resources(ffs=2 + 2 * out.bits)
     product = bits_for_range(*requant.product_range(low, high))
     if not requant.affine:
-        half = requant.shift > 0
-        ffs = product - max(-requant.shift, 0) - (requant.shift - 1 if half else 0)
-        lane += Resources(luts=adder(product - requant.shift + 1) if half else 0, ffs=max(ffs, 0))
-        total = product
+        rounds, total = requant.shift > 0, product
+        kept = max(product - abs(requant.shift), 0)
+        lane += Resources(luts=adder(kept) if rounds else 0, ffs=kept)
     else:
         m_bits, b_bits = stored_bits(requant)
-        table = rom(rows, m_bits + b_bits, family)
+        stored = _stored(requant)
+        table = rom(rows, stored, family)
+        if table.brams:
+            table = rom(rows, m_bits + b_bits, family)
         read = family.memory.read_latency(rows, m_bits + b_bits)
-        constant = rows == 1
+        shift = max(requant.shift, 0)  # the bits below are dropped
         lane += table + Resources(ffs=read * acc)
         total = product + 1
         if scale_of(requant) is not None:
-            lane += Resources(luts=adder(total), ffs=total)
+            lane += Resources(luts=adder(total - scale_of(requant)), ffs=total - shift)
         else:
             place = family.multiplier.bits - 1
             sums = b_bits
-            lane += Resources(ffs=0 if constant else b_bits * product_latency("dsp", family, family.multiplier.bits))
+            late = product_latency("dsp", family, family.multiplier.bits)
+            lane += Resources(ffs=varying(_offsets(requant)) * late if rows > 1 else 0)
             count, factors = multipliers_of(requant, low, high, family), pieces(m_bits, family)
             for number in range(count):
                 index, inner = divmod(number, factors)
@@ -209,12 +212,29 @@ def requantizer(
                 f_bits = place if inner < factors - 1 else m_bits - inner * place
                 wide, left = a_bits + f_bits + 1, (index + inner) * place
                 sums = min(max(sums, wide + left) + 1, total)
-                lane += Resources(luts=adder(sums - left), ffs=wide * (1 + number) + sums)
+                dropped = shift if number == count - 1 else 0
+                lane += Resources(luts=adder(sums - left), ffs=wide * (1 + number) + max(sums - dropped, 0))
     shifted = max(total - max(requant.shift, 0), 1)
     over = max(shifted - out.bits, 0)
     # Two conjunctions of the bits above those that are kept, then a choice of three for each bit.
     lane += Resources(luts=2 * -(-over // 3) + SATURATION + out.bits)
     return shared + Resources(luts=lanes * lane.luts, ffs=lanes * lane.ffs, brams=lanes * lane.brams)
+
+
+@lru_cache(maxsize=1024)
+def _offsets(requant: Requantizer) -> tuple[int, ...]:
+    """The offsets as they are stored: with the rounding term, as many bits as the greatest has."""
+    assert requant.offset is not None
+    half, bits = (1 << (requant.shift - 1) if requant.shift > 0 else 0), stored_bits(requant)[1]
+    return tuple((b + half) & ((1 << bits) - 1) for b in requant.offset)
+
+
+@lru_cache(maxsize=1024)
+def _stored(requant: Requantizer) -> int:
+    """Bits of the rows that are not the same in all."""
+    assert requant.multiplier is not None
+    bits = stored_bits(requant)[0]
+    return varying(m & ((1 << bits) - 1) for m in requant.multiplier) + varying(_offsets(requant))
 
 
 #: Fitted: signs in a saturation.

@@ -21,15 +21,18 @@ def ring_writer(width: int, collect: int, ring: int, pointer: int) -> Resources:
     address, part = bits_for(max(ring - 1, 1)), ceil_log2(collect)
     ffs = width + part + 3 * pointer + 3 + 2 + address
     # Comparisons of the pointers by carry cells, an increment, an address that wraps.
-    wraps = 0 if ring & (ring - 1) == 0 else address
-    luts = 3 * equals_two(pointer) + counter(pointer) + counter(address) + wraps + equals(address) + 2 * part + 6
+    luts = 3 * _equal(pointer) + counter(pointer) + counter(address) + address + equals(address) + 2 * part + RING
     return Resources(luts=luts, ffs=ffs)
 
 
-def equals_two(bits: int) -> int:
-    """LUTs that compare two values: two bits of each a LUT, and their conjunction."""
+#: Fitted: what accepts words.
+RING = 8
+
+
+def _equal(bits: int) -> int:
+    """LUTs that compare two values: two bits of each a LUT, and their conjunction, which is made twice where it is deep."""
     pairs = -(-bits // 2)
-    return pairs + -(-(pairs - 1) // 3)
+    return pairs + 1 + (4 if pairs > 4 else 0)
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def walker(shape: WalkerShape, rows: bool) -> Resources:
     early_luts, early_ffs, flags = _early(geometry, ring, pointer)
     late_luts, late_ffs, _ = _late((geometry, shape.run, shape.tap_strides, rows))
     move_luts, move_ffs = _moves(geometry, ring)
+    need_bits, limit_bits = _counted(shape)
     volume = max(pointer - trailing_zeros(geometry.volume_words), 0)
     base = bits_for(max(ring, 2) - 1)
 
@@ -132,15 +136,21 @@ def walker(shape: WalkerShape, rows: bool) -> Resources:
     top_need, top_keep = volume or flags[0], volume or flags[1]
     terms = [bool(inner_need), bool(top_need), bool(inner_keep), bool(top_keep)]
     ffs = 3 + sum(2 * n + 1 for n in positions) + moving + early_ffs + late_ffs
-    ffs += pointer * sum(terms) + volume + move_ffs + 3 * base + 2
+    h, w = geometry.strides[1:]
+    # Of the terms of a volume's words: one below the planes, one of planes and volumes.
+    below = bits_for(max(geometry.axes[1].size * h, 1))
+    low_need, low_limit = (max(min(below, pointer) - trailing_zeros(w), 0) for _ in range(2))
+    tops = min(trailing_zeros(geometry.volume_words), trailing_zeros(geometry.strides[0]) if flags[0] else 1 << 10)
+    high = max(pointer - tops, 0)
+    ffs += low_need * terms[0] + high * terms[1] + low_limit * terms[2] + high * terms[3]
+    ffs += volume + move_ffs + 3 * base + 2
     descriptor = _descriptor(shape, rows)
-    ffs += descriptor.bits + pointer * (bool(inner_need or top_need) + bool(inner_keep or top_keep))
+    ffs += descriptor.bits + need_bits * (terms[0] or terms[1]) + limit_bits * (terms[2] or terms[3])
 
-    luts = sum(counter(n) + n + equals(n) + 2 for n in positions) + early_luts + late_luts + move_luts
-    luts += adder(pointer) * (
-        (flags[2] and flags[4]) + bool(volume and flags[0]) + (flags[3] and flags[5]) + bool(volume and flags[1])
-    )
-    luts += adder(pointer) * (bool(inner_need and top_need) + bool(inner_keep and top_keep))
+    luts = sum(counter(n) + equals(n) + 1 for n in positions) + early_luts + late_luts + move_luts
+    luts += adder(low_need) * (flags[2] and flags[4]) + adder(low_limit) * (flags[3] and flags[5])
+    luts += adder(high) * (bool(volume and flags[0]) + bool(volume and flags[1]))
+    luts += adder(high) * (bool(inner_need and top_need) + bool(inner_keep and top_keep))
     luts += counter(volume)
     wide = bits_for(2 * ring) + 1
     luts += 2 * adder(wide) + base + chosen(base, 3 if moving > 1 else 2) + WALKER
@@ -149,6 +159,12 @@ def walker(shape: WalkerShape, rows: bool) -> Resources:
 
 #: Fitted: enables and flags.
 WALKER = 6
+
+
+def _counted(shape: WalkerShape) -> tuple[int, int]:
+    """Bits of `need` and of `limit` that are not always the same: both count a position's words."""
+    words, pointer = trailing_zeros(shape.geometry.words), shape.pointer_bits
+    return max(pointer - words, 0), max(pointer - min(words, trailing_zeros(shape.ring)), 0)
 
 
 @lru_cache(maxsize=4096)
@@ -169,8 +185,9 @@ def gate(shape: WalkerShape, rows: bool) -> Resources:
     """A `rtl_gen.gate.Gate` without its walker."""
     descriptor = _descriptor(shape, rows)
     bits, pointer = descriptor.bits, shape.pointer_bits
-    ffs = 3 * bits + (1 + 2 + 2) * pointer + pointer + 6
-    luts = 4 * adder(pointer) + bits + 2 * pointer + GATE
+    need, limit = _counted(shape)
+    ffs = 3 * bits + 3 * need + 2 * limit + pointer + 6
+    luts = 4 * adder(need) + bits + need + limit + GATE
     return Resources(luts=luts, ffs=ffs)
 
 
@@ -182,15 +199,16 @@ GATE = 12
 def sequencer(shape: LoopShape, read_latency: int, rows: bool, address_latency: int) -> Resources:
     """A `rtl_gen.sequencer.Sequencer` without gate and walker."""
     walk, results = shape.walk, shape.results
-    ring, pointer = walk.ring, walk.pointer_bits
+    ring = walk.ring
     descriptor = _descriptor(walk, rows)
     late = address_latency + read_latency - 1
     address, wide = bits_for(max(ring - 1, 1)), bits_for(2 * ring)
     rom = bits_for(max(shape.rom_depth - 1, 1)) if shape.rom_depth else 0
     spare = ceil_log2(max(shape.credits - shape.result_words, shape.result_words) + 1) + 1
 
-    ffs = descriptor.bits + pointer  # the position at work
-    ffs += 7 + 4 + 2 * pointer + 1 + spare + 3 * late
+    limit = _counted(walk)[1]
+    ffs = descriptor.bits + limit  # the position at work
+    ffs += 7 + 4 + 2 * limit + 1 + spare + 3 * late
     if rows:
         ffs += (late + 1) * bits_for(len(walk.row_counts))
     levels_ffs, levels_luts, offsets = _levels(shape)
