@@ -137,10 +137,9 @@ def rom(depth: int, width: int, family: Family, latency: int | None = None, word
         banks = -(-depth // memory.bank(depth, width))
         ffs = delayed + (width + 2 * ceil_log2(banks) if banks > 1 else 0)
         return Resources(brams=memory.blocks(depth, width), luts=_selection(width, banks), ffs=ffs)
-    parts = -(-depth // 16)
-    # A function of the four low bits of the address for each part, and the parts' selection.
-    luts = width * parts + _selection(width, parts) if depth > 3 else width // 2
-    return Resources(luts=luts, ffs=2 * width + delayed)
+    # A function of the four low bits of the address for each part, which up to eight PFUMX and L6MUX21 select.
+    luts = width * max(depth / 16, 1) * (1 if depth <= 128 else 1.25) if depth > 3 else width / 2
+    return Resources(luts=round(luts), ffs=2 * width + delayed)
 
 
 def ram(depth: int, width: int, family: Family, latency: int | None = None) -> Resources:
@@ -166,4 +165,4 @@ def _selection(width: int, banks: int) -> int:
     """LUTs that select one of so many words: two for four, behind which is a PFUMX."""
     if banks <= 1:
         return 0
-    return width * (1 if banks == 2 else -(-banks // 2) + (banks > 4) * (-(-banks // 4) - 1) // 2)
+    return width * -(-banks // 2)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from amaranth.utils import bits_for, ceil_log2
 
-from rtl_gen.costs.cells import adder, chosen, columns, counter, equals, lookup, trailing_zeros, varying
+from rtl_gen.costs.cells import adder, chosen, columns, counter, equals, lookup, trailing_zeros
 from rtl_gen.families import Resources
 from rtl_gen.geometry import Geometry
 from rtl_gen.loop_nest import LoopShape
@@ -106,16 +106,13 @@ def _moves(geometry: Geometry, ring: int) -> tuple[int, int]:
     d = geometry.axes[0]
     moves[0].append((geometry.volume_words - d.first(d.out_size - 1) * geometry.strides[0]) % ring)
     several = any(a.out_size > 1 for a in geometry.axes)
+    # Bits that are alike with and without a ring's words less are one register.
+    taken: set[int] = set()
     for minus in (0, ring):
         rows = [[(n - minus) % (1 << bits) for n in row] for row in moves]
-        taken = [n for row in rows for n in row]
-        changes = varying(taken)
-        ffs += changes
-        for row in rows:
-            table = columns(row)
-            luts += len(table) if len(row) > 2 else 0
-        luts += changes if several else 0
-    return luts, ffs
+        taken |= columns([n for row in rows for n in row])
+        luts += sum(len(columns(row)) for row in rows if len(row) > 2)
+    return luts + (len(taken) if several else 0), ffs + len(taken)
 
 
 @lru_cache(maxsize=4096)
@@ -148,12 +145,20 @@ def walker(shape: WalkerShape, rows: bool) -> Resources:
     ffs += descriptor.bits + need_bits * (terms[0] or terms[1]) + limit_bits * (terms[2] or terms[3])
 
     luts = sum(counter(n) + equals(n) + 1 for n in positions) + early_luts + late_luts + move_luts
-    luts += adder(low_need) * (flags[2] and flags[4]) + adder(low_limit) * (flags[3] and flags[5])
-    luts += adder(high) * (bool(volume and flags[0]) + bool(volume and flags[1]))
-    luts += adder(high) * (bool(inner_need and top_need) + bool(inner_keep and top_keep))
+    # Terms whose bits do not overlap are joined, not added.
+    row = max(bits_for(max(geometry.axes[2].size * w - 1, 1)) - trailing_zeros(h), 0)
+    luts += adder(min(row and low_need - trailing_zeros(h) + trailing_zeros(w), low_need)) * (flags[2] and flags[4])
+    luts += adder(row and low_limit) * (flags[3] and flags[5]) + (low_limit if flags[3] or flags[5] else 0) // 2
+    plane = max(trailing_zeros(geometry.strides[0]), 0)
+    overlap = bool(volume) and bits_for(max(geometry.axes[0].size * geometry.strides[0] - 1, 1)) > trailing_zeros(
+        geometry.volume_words
+    )
+    luts += adder(high) * overlap * (flags[0] + flags[1])
+    if below > plane:
+        luts += adder(high) * (bool(inner_need and top_need) + bool(inner_keep and top_keep))
     luts += counter(volume)
     wide = bits_for(2 * ring) + 1
-    luts += 2 * adder(wide) + base + chosen(base, 3 if moving > 1 else 2) + WALKER
+    luts += 2 * adder(wide - trailing_zeros(geometry.words)) + base + chosen(base, min(moving, 3)) + WALKER
     return Resources(luts=luts, ffs=ffs)
 
 
@@ -227,7 +232,7 @@ def sequencer(shape: LoopShape, read_latency: int, rows: bool, address_latency: 
 
 
 #: Fitted: what starts, ends and issues steps.
-SEQUENCER = 40
+SEQUENCER = 12
 
 
 def _levels(shape: LoopShape) -> tuple[int, int, list[int]]:
@@ -247,20 +252,17 @@ def _levels(shape: LoopShape) -> tuple[int, int, list[int]]:
         found = [(walk.inner, shape.inner_stride, 1, 1), *found]
     ffs = luts = 0
     offsets = []
-    for steps, stride, rom_stride, start in found:
+    d, h, w = walk.geometry.axes
+    for (steps, stride, rom_stride, start), axis in zip(found, [w, h, d] if walk.merged else [None, w, h, d], strict=True):
         rest = bits_for(steps if steps > 1 else 1)
         value = max(bits_for(walk.ring) - trailing_zeros(stride), 0)
         rom = max(most - min(trailing_zeros(rom_stride), trailing_zeros(start)), 0)
         ffs += rest + 1 + value + rom
         offsets.append(trailing_zeros(stride) if steps > 1 else 64)
-        if steps > 1:
-            luts += _reloaded(rest) + adder(value) + _reloaded(rom)
+        varies = start and any(axis.first_tap(o) for o in range(axis.out_size)) if axis is not None else False
+        luts += adder(value) + adder(rom) + (2 * rom if varies else 0)
+        luts += counter(rest) + 2 * rest if steps > 1 else 1
     return ffs, luts, offsets
-
-
-def _reloaded(bits: int) -> int:
-    """LUTs of a register that steps, or starts again from one of two values: two, and the carry cells."""
-    return 2 * bits + (counter(bits) if bits > 4 else 0)
 
 
 def _groups(shape: LoopShape) -> tuple[int, int, list[int]]:
