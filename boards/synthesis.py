@@ -51,6 +51,14 @@ def _notable(line: str) -> str | None:
     return found.group(1) if found else None
 
 
+def _plain_names(text: str) -> str:
+    """Verilog without `$` in escaped names, which ABC9 of pyosys 0.69 confuses with its own: an assertion then fails."""
+    mark = "_s_"
+    while mark in text:
+        mark = f"_{mark}"
+    return re.sub(r"\\\S+", lambda found: found[0].replace("$", mark), text)
+
+
 def synthesise(
     sources: Sequence[Path],
     top: str,
@@ -79,22 +87,21 @@ def synthesise(
     for source in sources:
         if not source.is_file():
             raise ValueError(f"{source}: there is no such Verilog file")
-    # yosys takes no path with a quote or a line feed, so it gets the files under other names
-    links = [work / f"{n}-{re.sub(r'[^a-zA-Z0-9_.+-]', '_', source.name)}" for n, source in enumerate(sources)]
+    # yosys takes no path with a quote or a line feed, so it gets copies of the files under other names
+    copies = [work / f"{n}-{re.sub(r'[^a-zA-Z0-9_.+-]', '_', source.name)}" for n, source in enumerate(sources)]
     script = [
-        *(f"read_verilog -sv {link.name}" for link in links),
+        *(f"read_verilog -sv {copy.name}" for copy in copies),
         f"{family.synthesis} -top {top} {arguments}".rstrip(),
         "check -assert",
         "write_json netlist.json",
     ]
     try:
-        for link, source in zip(links, sources, strict=True):
-            link.unlink(missing_ok=True)
-            link.symlink_to(source.resolve())
+        for copy, source in zip(copies, sources, strict=True):
+            copy.write_text(_plain_names(source.read_text(encoding="utf-8")), encoding="utf-8")
         _run_yosys("yosys", script, work, progress, family.settings)
     finally:
-        for link in links:
-            link.unlink(missing_ok=True)
+        for copy in copies:
+            copy.unlink(missing_ok=True)
     path = work / "netlist.json"
     netlist = json.loads(path.read_text(encoding="utf-8"))
     if family.memory.cell in _PASSES:

@@ -54,12 +54,14 @@ def _tree(lanes: list[_Sum], levels: int) -> tuple[list[_Sum], int, int]:
 def logic_product(narrow: int, narrow_signed: bool, wide: int, wide_signed: bool) -> tuple[int, int]:
     """(LUTs, flip-flops) of a product in LUTs, without the registers of its operands; `rtl_gen.multiplier`."""
     if narrow == 1:
-        return wide, wide
-    # Level 1 adds two masked copies: a carry cell masks both, as it has inputs for the two bits of the narrow operand.
+        return 1, wide  # the bit resets the register
     terms = [_Sum(wide + i, i) for i in range(narrow)]
-    if narrow_signed:
-        terms[-1] = _Sum(wide + narrow, narrow - 1)
     luts = ffs = level = 0
+    if narrow_signed:
+        # The last copy is subtracted, where it is signed and there is something to subtract it from.
+        apart = narrow % 2 == 1 or not wide_signed
+        terms[-1] = _Sum(wide + narrow + narrow % 2, 0 if apart else narrow - 1)
+        luts += (adder(wide + narrow) if narrow % 2 else max(wide - 2, 0)) if apart else 0
     while len(terms) > 1:
         level += 1
         sums = []
@@ -140,7 +142,7 @@ def mac_array(
         narrow, wide = (x.bits, bits) if narrow_is_x else (bits, x.bits)
         signed = (x.signed, True) if narrow_is_x else (True, x.signed)
         lane_luts, lane_ffs = logic_product(narrow, signed[0], wide, signed[1])
-        lane = _Sum(x.bits + bits + 1)
+        lane = _Sum(wide if narrow == 1 else x.bits + bits + 1)
         if narrow > 1:
             ffs += simd * carry * x.bits + pe * simd * bits
     else:

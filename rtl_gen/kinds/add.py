@@ -43,12 +43,16 @@ class AddSpec(CreditedSpec):
         """Cycles from the taking of a word of each input to the push of their sum."""
         return 1 + latency_of(self.node.requant, *self.sums, 1, self.family)
 
-    def resources(self) -> Resources:
+    def parts(self) -> dict[str, Resources]:
         lanes, bits, queue = self.folding.lanes, self.sum_bits, self.folding.queue
         zeros = self.node.left
         added = Resources(luts=lanes * adder(bits - max(zeros)), ffs=lanes * (bits - min(zeros)) + 1)
         rounded = requantizer(self.node.requant, *self.sums, lanes, 1, False, self.family)
-        return added + rounded + credited(queue) + output_queue(lanes * self.out.format.bits, queue, self.family)
+        return {
+            "": added + credited(queue),
+            "requantizer": rounded,
+            "queue": output_queue(lanes * self.out.format.bits, queue, self.family),
+        }
 
     def unit(self, in_lanes: int) -> AddUnit:
         return AddUnit(self)

@@ -174,13 +174,13 @@ class ContractionSpec(RingSpec):
     def rom_bits(self) -> int:  # type: ignore[override]
         return int(self.node.weight.size) * self.node.weight_format.bits
 
-    def reducer_resources(self) -> Resources:
+    def reducer_parts(self) -> dict[str, Resources]:
         folding = self.folding
         array = mac_array(
             *(self.x.format, self.node.weight_format, folding.simd, folding.pe, folding.carry),
             *(self.accumulator_bits, folding.multiplier, self.family),
         )
-        return array + rom(self.rom_depth, self.rom_width, self.family, self.read_latency)
+        return {"reducer": array, "weights": rom(self.rom_depth, self.rom_width, self.family, self.read_latency)}
 
     # Hardware
 

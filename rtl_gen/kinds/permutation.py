@@ -50,9 +50,12 @@ class PermutationSpec(RingSpec):
     def order(self) -> tuple[int, ...]:
         return self.node.order
 
-    def reducer_resources(self) -> Resources:
-        order = Resources(luts=table_luts(self.node.order))
-        return pool_reducer(self.x.format, 1, self.x.format.bits, False) + order
+    def reducer_parts(self) -> dict[str, Resources]:
+        return {"reducer": pool_reducer(self.x.format, 1, self.x.format.bits, False)}
+
+    def parts(self) -> dict[str, Resources]:
+        found = super().parts()
+        return found | {"sequencer": found["sequencer"] + Resources(luts=table_luts(self.node.order))}
 
     def reducer(self, m: Module, sequencer: Sequencer) -> wiring.Component:
         return PoolReducer(self.x.format, lanes=1, kind="max", accumulator=shape_of(self.x.format))

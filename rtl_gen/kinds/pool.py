@@ -78,9 +78,9 @@ class PoolSpec(_PoolSpec, RingSpec):
     def row_counts(self) -> Sequence[int]:
         return self.walk.row_counts
 
-    def reducer_resources(self) -> Resources:
+    def reducer_parts(self) -> dict[str, Resources]:
         bits = self.accumulator_bits if self.averages else self.x.format.bits
-        return pool_reducer(self.x.format, self.folding.simd, bits, self.averages)
+        return {"reducer": pool_reducer(self.x.format, self.folding.simd, bits, self.averages)}
 
     def reducer(self, m: Module, sequencer: Sequencer) -> wiring.Component:
         return PoolReducer(
@@ -138,14 +138,14 @@ class RowPoolSpec(_PoolSpec):
             return self.x.format.bits
         return self.accumulator_bits - (not self.x.format.signed)
 
-    def resources(self) -> Resources:
+    def parts(self) -> dict[str, Resources]:
         sums = self.requant is not None
         rows = self.requant is not None and self.requant.affine
         pool = row_pool(
             *(self.accumulation, self.out_width, self.x.format.bits, self.open_bits, sums, rows),
             *(self.read_latency, self.result_words, self.folding.queue, self.family),
         )
-        return pool + self.output_resources()
+        return {"": pool, **self.output_parts()}
 
     def unit(self, in_lanes: int) -> wiring.Component:
         return RowPool(self, in_lanes)

@@ -35,13 +35,13 @@ class TableSpec(CreditedSpec):
         """The ROM's contents, unsigned."""
         return [entry & ((1 << self.out.format.bits) - 1) for entry in self.node.entries]
 
-    def resources(self) -> Resources:
+    def parts(self) -> dict[str, Resources]:
         lanes, bits, depth = self.folding.lanes, self.out.format.bits, len(self.words)
         table = rom(depth, bits, self.family)
         luts = table.luts if table.brams else table_luts(tuple(self.words))
         tables = Resources(brams=lanes * table.brams, luts=lanes * luts, ffs=lanes * table.ffs + self.latency)
         queue = self.folding.queue
-        return tables + credited(queue) + output_queue(lanes * bits, queue, self.family)
+        return {"": tables + credited(queue), "queue": output_queue(lanes * bits, queue, self.family)}
 
     def unit(self, in_lanes: int) -> TableUnit:
         return TableUnit(self)

@@ -158,15 +158,20 @@ class WindowSpec(Spec):
             return 0
         return multipliers_of(self.requant, *self.accumulator, self.family) * self.folding.lanes
 
-    def output_resources(self) -> Resources:
-        """Resources of serialiser, requantiser and queue."""
+    def output_parts(self) -> dict[str, Resources]:
+        """Costs of serialiser, requantiser and queue."""
         folding, out, requant = self.folding, self.out.format.bits, self.requant
         bits = self.accumulator_bits if requant is not None else self.x.format.bits
-        found = Resources(dsps=self.dsps) + serializer(bits, self.out_width, folding.lanes)
+        found = {
+            "output.serializer": serializer(bits, self.out_width, folding.lanes),
+            "output.queue": output_queue(folding.lanes * out, folding.queue, self.family),
+        }
         if requant is not None:
             words = self.out.channels // folding.lanes
-            found += requantizer(requant, *self.accumulator, folding.lanes, words, self.by_channel, self.family)
-        return found + output_queue(folding.lanes * out, folding.queue, self.family)
+            found["output.requantizer"] = requantizer(
+                requant, *self.accumulator, folding.lanes, words, self.by_channel, self.family
+            )
+        return found
 
 
 class RingSpec(WindowSpec):
@@ -268,16 +273,22 @@ class RingSpec(WindowSpec):
         return self.in_width * self.x.format.bits
 
     @abstractmethod
-    def reducer_resources(self) -> Resources:
-        """Resources of what takes the words of a step."""
+    def reducer_parts(self) -> dict[str, Resources]:
+        """Costs of what takes the words of a step, and of its memory."""
 
-    def resources(self) -> Resources:
+    def parts(self) -> dict[str, Resources]:
         ring, width, walk, latency = self.folding.ring, self.ring_width, self.walk, self.read_latency
         rows = self.requant is not None and not self.by_channel and self.requant.affine
-        control = sequencer(self.loop, latency, rows, ADDRESS_LATENCY) + gate(walk, rows) + walker(walk, rows)
-        # The words of the stage before are not known here: mostly single values.
-        buffer = ring_writer(width, self.in_width, ring, walk.pointer_bits) + ram(ring, width, self.family, latency)
-        return control + buffer + self.reducer_resources() + self.output_resources()
+        return {
+            # The words of the stage before are not known here: mostly single values.
+            "ring": ring_writer(width, self.in_width, ring, walk.pointer_bits),
+            "buffer": ram(ring, width, self.family, latency),
+            "sequencer": sequencer(self.loop, latency, rows, ADDRESS_LATENCY),
+            "sequencer.gate": gate(walk, rows),
+            "sequencer.gate.walker": walker(walk, rows),
+            **self.reducer_parts(),
+            **self.output_parts(),
+        }
 
     # Hardware
 

@@ -32,10 +32,10 @@ def with_lanes(graph: Graph, plan: Plan, kind: LaneKind) -> Plan:
         stage.stage: stage.folding.model_copy(update={"multiplier": kind}) if stage.stage in coded else stage.folding
         for stage in plan.stages
     }
-    stages, more = [], {"multipliers": 0, "dsps": 0, "luts": 0}
+    stages, more = [], {"multipliers": 0, "dsps": 0, "luts": 0, "ffs": 0}
     for spec, stage in zip(stage_specs(graph, list(changed.items()), family), plan.stages, strict=True):
         cost = spec.resources()
-        costs = {"multipliers": spec.multipliers, "dsps": cost.dsps, "luts": cost.luts}
+        costs = {"multipliers": spec.multipliers, "dsps": cost.dsps, "luts": cost.luts, "ffs": cost.ffs}
         stages.append(stage.model_copy(update={"folding": spec.folding, **costs}))
         for name in more:
             more[name] += costs[name] - getattr(stage, name)

@@ -14,8 +14,9 @@ from rtl_gen.plan.plan import Plan, hardware_of
 
 __all__ = ["verified"]
 
-#: What version 1 did not know, and what it estimated otherwise.
-NOT_IN_VERSION_1 = ("version", "predicted", "luts", "link_luts")
+#: What version 1 did not know, and what it and version 2 estimated otherwise or not at all.
+NOT_IN_VERSION_2 = ("version", "luts", "link_luts", "ffs", "link_ffs")
+NOT_IN_VERSION_1 = ("predicted", *NOT_IN_VERSION_2)
 
 
 def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Progress = silent) -> Plan:
@@ -42,7 +43,7 @@ def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Progre
         raise ValueError(f"{where}: model: it is a plan of {plan.model}, not of {graph.name}")
     specs, _ = hardware_of(graph, plan, where)
     computed = derived(graph, specs, plan.device, plan.clock_mhz, fifos=plan.fifo_depths, progress=progress)
-    left_out = NOT_IN_VERSION_1 if plan.version == 1 else ()
+    left_out = {1: NOT_IN_VERSION_1, 2: NOT_IN_VERSION_2}.get(plan.version, ())
     for field, given, wanted in _differences(plan, computed):
         if field.split(".")[-1] not in left_out and field.split(".")[0] not in (*left_out, "paths"):
             raise ValueError(_differs(where, field, given, wanted))
