@@ -90,9 +90,10 @@ def _shift_lane(x: Format, book: Codebook) -> tuple[int, int, int]:
     """(LUTs, flip-flops, flip-flops of the code's, which lanes of the same weight share) of a lane that shifts."""
     index = ceil_log2(book.magnitudes + int(book.zero))
     low = index - index // 2
-    luts = 2 * x.bits + 2 + 6 * int(x.signed) + index * x.bits + (1 << index) - 1
-    ffs = x.bits + 1 + x.bits + (1 << low) - 1 + x.bits + book.magnitudes
-    return luts, ffs, index + (index - low)
+    # Fitted: negation, then a level of selection for each bit of the index, each by twice as far.
+    luts = 3 * x.bits - 16 + 4 * int(x.signed) + index * (x.bits // 4 + 9) + (1 << index) - 1
+    ffs = x.bits + 1 + x.bits + (1 << low) + x.bits + book.magnitudes
+    return max(luts, x.bits), ffs, index + (index - low)
 
 
 @lru_cache(maxsize=8192)
