@@ -21,6 +21,10 @@ __all__ = ["library_folder", "netlist_verilog", "synthesise"]
 #: What is done to a family's netlist behind yosys, by its block RAM.
 _PASSES: dict[str, Callable[[dict[str, Any], str], object]] = {"DP16KD": absorb_registers}
 
+#: In place of each `$` of escaped names. ABC9 of pyosys 0.69 takes some designs apart and does not get them together
+#: again, which fails an assertion (rtlil.cc:3080, or :2861); which ones is a matter of their names, so others are tried.
+_MARKS = ("$", "_s_", "_t_", "_u_")
+
 # pyosys ends the interpreter on an error and prints a lot, so it gets an interpreter of its own
 _CHILD = """
 import sys
@@ -51,10 +55,9 @@ def _notable(line: str) -> str | None:
     return found.group(1) if found else None
 
 
-def _plain_names(text: str) -> str:
-    """Verilog without `$` in escaped names, which ABC9 of pyosys 0.69 confuses with its own: an assertion then fails."""
-    mark = "_s_"
-    while mark in text:
+def _renamed(text: str, mark: str) -> str:
+    """Verilog with other escaped names: a mark that the text does not have in place of each `$`."""
+    while mark != "$" and mark in text:
         mark = f"_{mark}"
     return re.sub(r"\\\S+", lambda found: found[0].replace("$", mark), text)
 
@@ -96,9 +99,15 @@ def synthesise(
         "write_json netlist.json",
     ]
     try:
-        for copy, source in zip(copies, sources, strict=True):
-            copy.write_text(_plain_names(source.read_text(encoding="utf-8")), encoding="utf-8")
-        _run_yosys("yosys", script, work, progress, family.settings)
+        for mark in _MARKS:
+            for copy, source in zip(copies, sources, strict=True):
+                copy.write_text(_renamed(source.read_text(encoding="utf-8"), mark), encoding="utf-8")
+            try:
+                _run_yosys("yosys", script, work, progress, family.settings)
+                break
+            except ValueError as error:
+                if "ERROR: Assert" not in str(error) or mark == _MARKS[-1]:
+                    raise
     finally:
         for copy in copies:
             copy.unlink(missing_ok=True)
