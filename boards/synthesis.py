@@ -23,6 +23,10 @@ NETLIST = "netlist.json"
 #: What is done to a family's netlist behind yosys, by its block RAM.
 _PASSES: dict[str, Callable[[dict[str, Any], str], object]] = {"DP16KD": absorb_registers}
 
+#: In place of each `$` of escaped names. ABC9 of pyosys 0.69 takes some designs apart and does not get them together
+#: again, which fails an assertion (rtlil.cc:3080, or :2861); which ones is a matter of their names, so others are tried.
+_MARKS = ("$", "_s_", "_t_", "_u_")
+
 # pyosys ends the interpreter on an error and prints a lot, so it gets an interpreter of its own
 _CHILD = """
 import sys
@@ -53,6 +57,13 @@ def _notable(line: str) -> str | None:
     return found.group(1) if found else None
 
 
+def _renamed(text: str, mark: str) -> str:
+    """Verilog with other escaped names: a mark that the text does not have in place of each `$`."""
+    while mark != "$" and mark in text:
+        mark = f"_{mark}"
+    return re.sub(r"\\\S+", lambda found: found[0].replace("$", mark), text)
+
+
 def synthesise(
     sources: Sequence[Path],
     top: str,
@@ -81,22 +92,27 @@ def synthesise(
     for source in sources:
         if not source.is_file():
             raise ValueError(f"{source}: there is no such Verilog file")
-    # yosys takes no path with a quote or a line feed, so it gets the files under other names
-    links = [work / f"{n}-{re.sub(r'[^a-zA-Z0-9_.+-]', '_', source.name)}" for n, source in enumerate(sources)]
+    # yosys takes no path with a quote or a line feed, so it gets copies of the files under other names
+    copies = [work / f"{n}-{re.sub(r'[^a-zA-Z0-9_.+-]', '_', source.name)}" for n, source in enumerate(sources)]
     script = [
-        *(f"read_verilog -sv {link.name}" for link in links),
+        *(f"read_verilog -sv {copy.name}" for copy in copies),
         f"{family.synthesis} -top {top} {arguments}".rstrip(),
         "check -assert",
         f"write_json {NETLIST}",
     ]
     try:
-        for link, source in zip(links, sources, strict=True):
-            link.unlink(missing_ok=True)
-            link.symlink_to(source.resolve())
-        _run_yosys("yosys", script, work, progress, family.settings)
+        for mark in _MARKS:
+            for copy, source in zip(copies, sources, strict=True):
+                copy.write_text(_renamed(source.read_text(encoding="utf-8"), mark), encoding="utf-8")
+            try:
+                _run_yosys("yosys", script, work, progress, family.settings)
+                break
+            except ValueError as error:
+                if "ERROR: Assert" not in str(error) or mark == _MARKS[-1]:
+                    raise
     finally:
-        for link in links:
-            link.unlink(missing_ok=True)
+        for copy in copies:
+            copy.unlink(missing_ok=True)
     path = work / NETLIST
     netlist = json.loads(path.read_text(encoding="utf-8"))
     if family.memory.cell in _PASSES:

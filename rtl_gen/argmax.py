@@ -7,9 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qtt_hw.fixedpoint import Format, bits_for_range
+from qtt_hw.graph import Edge
+from rtl_gen.costs.streams import argmax
+from rtl_gen.families import Resources
 from rtl_gen.reduce import shape_of
 
-__all__ = ["Argmax", "output_layout"]
+__all__ = ["Argmax", "argmax_resources", "output_layout"]
 
 
 def value_bits(logits: Format, classes: int) -> int:
@@ -20,6 +23,12 @@ def value_bits(logits: Format, classes: int) -> int:
 def output_layout(logits: Format, classes: int) -> data.StructLayout:
     """Words of the network's output: `value`, and `last` on the class index that ends an inference."""
     return data.StructLayout({"value": signed(value_bits(logits, classes)), "last": 1})
+
+
+def argmax_resources(logits: Edge) -> Resources:
+    """What the argmax of a network costs whose last stage puts out `logits`."""
+    classes = logits.positions * logits.channels
+    return argmax(logits.format.bits, value_bits(logits.format, classes), classes)
 
 
 class Argmax(wiring.Component):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import bits_for, ceil_log2
 
+from rtl_gen.costs.cells import adder, counter, equals, ram
+from rtl_gen.costs.streams import output_queue
 from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
 from rtl_gen.memory import Ram
@@ -29,10 +31,17 @@ def fifo_latency(depth: int, family: Family) -> int:
 
 def fifo_resources(depth: int, width: int, family: Family) -> Resources:
     """Resources of a FIFO of so many words: its memory, and behind a block RAM the queue that it is read into."""
-    counter, memory = ceil_log2(depth + 1), family.memory
-    if memory.uses_block(depth):
-        return Resources(brams=memory.blocks(depth, width), luts=18 + 12 * counter + memory.luts(BEHIND_RAM, width))
-    return Resources(luts=8 * counter + memory.luts(depth, width))
+    held = bits_for(depth)
+    count = Resources(luts=2 * adder(held) + equals(held) + 2, ffs=held + 1)
+    if not family.memory.uses_block(depth):
+        return count + output_queue(width, depth, family)
+    address, room = ceil_log2(max(depth, 2)), bits_for(BEHIND_RAM)
+    wraps = 0 if depth & (depth - 1) == 0 else 2 * (equals(address) + address)
+    more = Resources(
+        luts=2 * counter(address) + wraps + 2 * adder(held) + 2 * adder(room) + equals(held) + equals(room) + 3,
+        ffs=2 * address + 1 + width + held + 1 + room + 1 + _READ,
+    )
+    return count + more + ram(depth, width, family, _READ) + output_queue(width, BEHIND_RAM, family)
 
 
 class Fifo(wiring.Component):

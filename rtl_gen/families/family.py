@@ -9,14 +9,27 @@ __all__ = ["Device", "Family", "MemoryPrimitive", "MultiplierPrimitive", "Resour
 
 @dataclass(frozen=True)
 class Resources:
-    """Multipliers, block RAMs and LUT-like cells of a family (a carry cell counts as the LUTs that it is made of)."""
+    """What a netlist takes of an FPGA.
+
+    Attributes
+    ----------
+    dsps, brams : int
+        Multipliers and block RAMs.
+    luts : int
+        LUTs, and what is made of them: a carry cell of the ECP5 (CCU2C) is two, a LUT RAM (TRELLIS_DPR16X4) four, as
+        nextpnr counts both in TRELLIS_COMB. What the placer adds is not counted: cells that lead into and out of carry
+        chains, and TRELLIS_RAMW, one to each LUT RAM, which it counts apart.
+    ffs : int
+        Flip-flops of the fabric; registers of multipliers and block RAMs are none.
+    """
 
     dsps: int = 0
     brams: int = 0
     luts: int = 0
+    ffs: int = 0
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(self.dsps + other.dsps, self.brams + other.brams, self.luts + other.luts)
+        return Resources(self.dsps + other.dsps, self.brams + other.brams, self.luts + other.luts, self.ffs + other.ffs)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Requantizer
 from qtt_hw.graph import Contraction, Edge
 from qtt_hw.window import Window
+from rtl_gen.costs.arithmetic import mac_array
+from rtl_gen.costs.cells import rom
 from rtl_gen.families import Resources
 from rtl_gen.kinds.windowed import RingSpec
 from rtl_gen.loop_nest import GroupLevel
@@ -165,40 +167,13 @@ class ContractionSpec(RingSpec):
     def rom_bits(self) -> int:  # type: ignore[override]
         return int(self.node.weight.size) * self.node.weight_format.bits
 
-    def reducer_resources(self) -> Resources:
-        folding, bits, memory = self.folding, self.accumulator_bits, self.family.memory
-        product = self.weight_bits + self.x.format.bits
-        tree = sum(-(-folding.simd // 2 ** (i + 1)) * (product + i + 1) for i in range(ceil_log2(folding.simd)))
-        luts = self.out_width * (tree + bits + bits // 2) + self._lane_luts()
-        if not memory.uses_block(self.rom_depth):
-            luts += self.rom_width * -(-self.rom_depth // memory.lut_depth)
-        return Resources(brams=memory.blocks(self.rom_depth, self.rom_width), luts=luts)
-
-    def _lane_luts(self) -> int:
-        """Of what forms the products of a step: lanes that shift or multiply, and decoding of codes for the latter.
-
-        Of shift lanes measured by themselves: exact up to 4-bit codes of unsigned inputs, 5 % low at 5 bits.
-        """
-        fmt, x, kind = self.node.weight_format, self.x.format, self.folding.multiplier
-        luts, index = 0, 0
-        if isinstance(fmt, Codebook):
-            index = ceil_log2(fmt.magnitudes + int(fmt.zero))
-        if kind == "shift":
-            # Negation, then one level of selection a bit of the index, each by twice as far.
-            negate = 2 * x.bits + 2 + 6 * int(x.signed)
-            luts += self.products * (negate + index * x.bits + (1 << index) - 1)
-        elif isinstance(fmt, Codebook):
-            luts += self.folding.pe * self.folding.simd * (3 * fmt.magnitudes * index // 4)
-        if kind == "packed" and self.packing is not None:
-            # Where a sum of packed products is split, the high one takes a carry chain.
-            sums = -(-self.folding.simd // (1 << self.packing.levels)) * self.out_width // 2
-            luts += sums * (self.weight_bits + x.bits + self.packing.levels + 1)
-        if kind == "dsp" and self.multipliers > self.products:
-            luts += self.products * (self.weight_bits + x.bits)  # where the products of a weight's pieces are added
-        if kind == "logic":
-            narrow, wide = sorted((self.weight_bits, x.bits))
-            luts += self.products * (wide if narrow == 1 else (narrow - 1) * (wide + 3))
-        return luts
+    def reducer_parts(self) -> dict[str, Resources]:
+        folding = self.folding
+        array = mac_array(
+            *(self.x.format, self.node.weight_format, folding.simd, folding.pe, folding.carry),
+            *(self.accumulator_bits, folding.multiplier, self.family),
+        )
+        return {"reducer": array, "weights": rom(self.rom_depth, self.rom_width, self.family, self.read_latency)}
 
     # Hardware
 

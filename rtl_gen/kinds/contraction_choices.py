@@ -22,7 +22,7 @@ __all__ = ["CONTRACTION", "ContractionChoices"]
 #: Widest product array of one stage that is considered.
 MOST_MULTIPLIERS = 1024
 #: A product of a weight of b bits and an input of c bits may be formed in LUTs up to this b * c.
-LOGIC_PRODUCT_BITS = 32
+LOGIC_PRODUCT_BITS = 64
 #: Layers of so many channels or fewer may have lanes over kernel taps, whose words have so many bits at most.
 FIRST_CHANNELS, MOST_BITS = 16, 1024
 

@@ -15,6 +15,8 @@ from qtt_hw.fixedpoint import Requantizer, average_requantizer
 from qtt_hw.graph import Edge, Pool
 from qtt_hw.window import Window
 from rtl_gen.accumulation import Accumulation, accumulate_latency, are_disjoint
+from rtl_gen.costs.arithmetic import pool_reducer
+from rtl_gen.costs.row_pool import row_pool
 from rtl_gen.families import Family, Resources
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, Widths, divisors
@@ -76,6 +78,10 @@ class PoolSpec(_PoolSpec, RingSpec):
     def row_counts(self) -> Sequence[int]:
         return self.walk.row_counts
 
+    def reducer_parts(self) -> dict[str, Resources]:
+        bits = self.accumulator_bits if self.averages else self.x.format.bits
+        return {"reducer": pool_reducer(self.x.format, self.folding.simd, bits, self.averages)}
+
     def reducer(self, m: Module, sequencer: Sequencer) -> wiring.Component:
         return PoolReducer(
             self.x.format,
@@ -132,12 +138,14 @@ class RowPoolSpec(_PoolSpec):
             return self.x.format.bits
         return self.accumulator_bits - (not self.x.format.signed)
 
-    def resources(self) -> Resources:
-        depth, width, memory = self.open_depth, self.out_width * self.open_bits, self.family.memory
-        bypasses = max(0, accumulate_latency(self.read_latency) + 1 - self.geometry.words) if depth else 0
-        luts = 175 + sum(a.size for a in self.geometry.axes) + bypasses * width + memory.luts(depth, width)
-        luts += self.out_width * self.accumulator_bits * 2
-        return Resources(brams=memory.blocks(depth, width), luts=luts) + self.output_resources()
+    def parts(self) -> dict[str, Resources]:
+        sums = self.requant is not None
+        rows = self.requant is not None and self.requant.affine
+        pool = row_pool(
+            *(self.accumulation, self.out_width, self.x.format.bits, self.open_bits, sums, rows),
+            *(self.read_latency, self.result_words, self.folding.queue, self.family),
+        )
+        return {"": pool, **self.output_parts()}
 
     def unit(self, in_lanes: int) -> wiring.Component:
         return RowPool(self, in_lanes)

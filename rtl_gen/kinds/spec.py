@@ -156,8 +156,12 @@ class Spec(ABC):
         """Cycles from the last event that a result waits for to the push of its first word."""
 
     @abstractmethod
+    def parts(self) -> dict[str, Resources]:
+        """What each unit costs, by its submodule's path; what stands in none of them under the empty path."""
+
     def resources(self) -> Resources:
-        """Multipliers and block RAMs exactly, LUTs by an estimate fitted to synthesis results."""
+        """Multipliers and block RAMs exactly, flip-flops and LUTs by what `rtl_gen.costs` says of the stage's units."""
+        return sum(self.parts().values(), Resources(dsps=self.dsps))
 
     # Hardware and its schedule
 

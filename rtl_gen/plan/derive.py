@@ -102,7 +102,9 @@ def derived(
         dsps=total.dsps,
         brams=total.brams,
         luts=total.luts,
+        ffs=total.ffs,
         link_luts=links.luts,
+        link_ffs=links.ffs,
         rom_bits=sum(spec.rom_bits for spec in specs),
         stages=tuple(
             StagePlan(
@@ -113,6 +115,7 @@ def derived(
                 dsps=cost.dsps,
                 brams=cost.brams,
                 luts=cost.luts,
+                ffs=cost.ffs,
                 rom_bits=spec.rom_bits,
             )
             for spec, cost in zip(specs, each, strict=True)
@@ -123,12 +126,12 @@ def derived(
 
 
 def _of_fifos(fifos: Sequence[FifoPlan]) -> Resources:
-    return sum((Resources(brams=fifo.brams, luts=fifo.luts) for fifo in fifos), Resources())
+    return sum((Resources(brams=fifo.brams, luts=fifo.luts, ffs=fifo.ffs) for fifo in fifos), Resources())
 
 
 def beside_stages(plan: Plan) -> Resources:
     """What a plan has between its stages: FIFOs, forks and changes of width."""
-    return _of_fifos(plan.fifos) + Resources(luts=plan.link_luts)
+    return _of_fifos(plan.fifos) + Resources(luts=plan.link_luts, ffs=plan.link_ffs)
 
 
 def _fifo_plan(graph: Graph, specs: Sequence[Spec], in_lanes: int, topology: Topology, depth: FifoDepth) -> FifoPlan:
@@ -145,4 +148,5 @@ def _fifo_plan(graph: Graph, specs: Sequence[Spec], in_lanes: int, topology: Top
         width=width,
         brams=cost.brams,
         luts=cost.luts,
+        ffs=cost.ffs,
     )

@@ -17,7 +17,7 @@ MULTIPLIER_WORTH = 50
 
 def usable(family: Family) -> dict[str, float]:
     """Shares of a device that a plan may use."""
-    return {"dsps": 1.0, "brams": 1.0, "luts": family.lut_share}
+    return {"dsps": 1.0, "brams": 1.0, "luts": family.lut_share, "ffs": 1.0}
 
 
 def budget_of(device: Device, reserved: Resources = Resources()) -> Budget:  # noqa: B008 - immutable

@@ -61,6 +61,7 @@ class StagePlan(BaseModel):
     dsps: Count
     brams: Count
     luts: Count
+    ffs: Count = 0
     rom_bits: Count
 
 
@@ -79,7 +80,7 @@ class FifoPlan(BaseModel):
         The least depth at full rate, which is built.
     width : int
         Bits of a word.
-    brams, luts : int
+    brams, luts, ffs : int
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,6 +92,7 @@ class FifoPlan(BaseModel):
     width: Depth
     brams: Count
     luts: Count
+    ffs: Count = 0
 
 
 class PathPlan(BaseModel):
@@ -126,7 +128,8 @@ class Plan(BaseModel):
     Attributes
     ----------
     version : int
-        2 is written. Of version 1 the prediction's transient is not known.
+        3 is written. Before it LUTs were estimated otherwise, and flip-flops not at all; of version 1 the prediction's
+        transient is not known.
     device, family : str
         The FPGA whose budget it keeps, and the family for which it is: costs and latencies are that family's.
     predicted : Prediction
@@ -136,10 +139,10 @@ class Plan(BaseModel):
         occupancy (`rtl_gen.plan.occupancy`).
     multipliers : int
         That form the products of a cycle, of all stages together; lanes that shift have none.
-    dsps, brams, luts : int
-        Predicted MULT18X18D, DP16KD and LUT-like cells.
-    link_luts : int
-        Of `luts`, what forks, splitters and gatherers between the stages take; version 1 did not count them.
+    dsps, brams, luts, ffs : int
+        Predicted MULT18X18D, DP16KD, LUTs as `rtl_gen.families.Resources` counts them, and flip-flops.
+    link_luts, link_ffs : int
+        Of `luts` and `ffs`, what forks, splitters and gatherers between the stages take; version 1 did not count them.
     rom_bits : int
         Weights in ROM.
     fifos : tuple of FifoPlan
@@ -163,7 +166,9 @@ class Plan(BaseModel):
     dsps: Count
     brams: Count
     luts: Count
+    ffs: Count = 0
     link_luts: Count = 0
+    link_ffs: Count = 0
     rom_bits: Count
     stages: tuple[StagePlan, ...]
     fifos: tuple[FifoPlan, ...] = ()

@@ -154,9 +154,13 @@ def planned(
             if nearest is None:
                 raise
             break
-        if max(shares_of(_total(found, device), device).values(), default=0.0) > 1.0:
+        shares = shares_of(_total(found, device), device)
+        if max(shares.values(), default=0.0) > 1.0:
             beside = beside_stages(found)
-            reserved = Resources(brams=max(reserved.brams, beside.brams), luts=max(reserved.luts, beside.luts))
+            # The search does not count flip-flops. They go with LUTs: of these as many fewer.
+            fewer = math.ceil(found.luts * max(1.0 - 1.0 / shares["ffs"], 0.0)) if "ffs" in shares else 0
+            luts = max(reserved.luts + fewer, beside.luts)
+            reserved = Resources(brams=max(reserved.brams, beside.brams), luts=luts)
             continue
         if aim is None or fps is None or target is None or found.frames_per_second >= fps:
             return found
@@ -169,6 +173,11 @@ def planned(
             f"plan takes {number_of(nearest.cycles)} cycles, {nearest.frames_per_second:.1f} frames a second; its "
             f"busiest stage is {nearest.bottleneck}; ask for less{larger_than(device)}"
         )
+    if shares.get("ffs", 0.0) > 1.0:
+        raise DoesNotFit(
+            f"{graph.name}: it takes {found.ffs} flip-flops, {device.name} has {device.ffs}; "
+            f"ask for less, or use fewer activation bits{larger_than(device)}"
+        )
     largest = max(found.fifos, key=lambda fifo: (fifo.brams, fifo.luts))
     raise DoesNotFit(
         f"{graph.name}: what stands between its stages takes {beside.brams} block RAMs and {beside.luts} LUTs, "
@@ -180,7 +189,9 @@ def planned(
 def _total(found: Plan, device: Device) -> Resources:
     """What a plan uses beside the overhead."""
     overhead = family_of(device).overhead
-    return Resources(found.dsps - overhead.dsps, found.brams - overhead.brams, found.luts - overhead.luts)
+    return Resources(
+        *(getattr(found, name) - getattr(overhead, name) for name in ("dsps", "brams", "luts", "ffs")),
+    )
 
 
 def _planned(

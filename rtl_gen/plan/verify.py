@@ -14,8 +14,9 @@ from rtl_gen.plan.plan import Plan, hardware_of
 
 __all__ = ["verified"]
 
-#: What version 1 did not know, and what it estimated otherwise.
-NOT_IN_VERSION_1 = ("version", "predicted", "luts", "link_luts")
+#: What versions 1 and 2 estimated otherwise or not at all, wherever it stands; and what followed from other latencies.
+COSTS_OF_VERSION_3 = ("luts", "ffs", "link_luts", "link_ffs")
+TIMES_OF_VERSION_3 = ("version", "predicted", "cycles", "latency", "utilization", "fifos")
 
 
 def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Progress = silent) -> Plan:
@@ -42,9 +43,9 @@ def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Progre
         raise ValueError(f"{where}: model: it is a plan of {plan.model}, not of {graph.name}")
     specs, _ = hardware_of(graph, plan, where)
     computed = derived(graph, specs, plan.device, plan.clock_mhz, fifos=plan.fifo_depths, progress=progress)
-    left_out = NOT_IN_VERSION_1 if plan.version == 1 else ()
+    whole, costs = (("paths", *TIMES_OF_VERSION_3), COSTS_OF_VERSION_3) if plan.version < 3 else (("paths",), ())
     for field, given, wanted in _differences(plan, computed):
-        if field.split(".")[-1] not in left_out and field.split(".")[0] not in (*left_out, "paths"):
+        if field.split(".")[-1] not in costs and field.split(".")[0] not in whole:
             raise ValueError(_differs(where, field, given, wanted))
     target = device(plan.device)
     for name in usable(family_of(target)):

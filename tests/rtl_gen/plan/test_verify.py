@@ -37,9 +37,12 @@ FIELDS = {
     "brams": None,
     "luts": None,
     "link_luts": None,
+    "ffs": None,
+    "link_ffs": None,
     "rom_bits": None,
     "stages.0.cycles": None,
     "stages.0.luts": None,
+    "stages.0.ffs": None,
     "stages.2.rom_bits": None,
     "fifos.0.least": None,
     "fifos.0.depth": None,
@@ -79,16 +82,34 @@ def test_a_plan_as_it_was_made_is_what_it_says(residual, planned, tmp_path):
     assert (tmp_path / "build" / "plan.json").read_bytes() == (tmp_path / "plan.json").read_bytes()
 
 
-def test_a_plan_of_version_1_becomes_one_of_version_2(residual, planned, tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_plan_of_an_older_version_becomes_one_of_this(residual, planned, tmp_path, version):
+    """Its costs and times are not compared, what has not changed since is."""
     content = json.loads(planned.model_dump_json())
-    content |= {"version": 1, "luts": content["luts"] - content["link_luts"]}
-    del content["predicted"], content["link_luts"]
+    content |= {"version": version, "luts": content["luts"] + 5, "cycles": content["cycles"], "latency": 5}
+    del content["ffs"], content["link_ffs"]
+    for part in (*content["stages"], *content["fifos"]):
+        del part["ffs"]
+    content["predicted"]["latency"] = content["predicted"]["ends"][0]
+    if version == 1:
+        del content["predicted"], content["link_luts"]
+    else:
+        del content["latency"], content["predicted"]["latency"]
     path = tmp_path / "old.json"
     path.write_text(json.dumps(content))
     assert emit(residual, tmp_path / "build", path).predicted == planned.predicted
-    path.write_text(json.dumps(content | {"cycles": content["cycles"] + 1}))
-    with pytest.raises(ValueError, match=r"old\.json: cycles: the plan says \d+, of the model it is \d+"):
+    assert load_plan(tmp_path / "build" / "plan.json") == planned
+    path.write_text(json.dumps(content | {"dsps": content["dsps"] + 1}))
+    with pytest.raises(ValueError, match=r"old\.json: dsps: the plan says \d+, of the model it is \d+"):
         emit(residual, tmp_path / "other", path)
+
+
+def test_flip_flops_must_fit_the_device_too(residual, planned, monkeypatch):
+    monkeypatch.setattr(
+        "rtl_gen.plan.verify.device", lambda name: Device(name, dsps=100, brams=100, luts=100_000, ffs=9)
+    )
+    with pytest.raises(ValueError, match=rf"^the plan: device: it takes {planned.ffs} ffs, ecp5-25f has 9; plan again"):
+        verified(residual, planned)
 
 
 def test_a_plan_of_another_model_is_named(residual, planned, network, tmp_path):
