@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from qtt_hw.window import AxisWindow
 from rtl_gen.delay import delay
-from rtl_gen.families import Family, Resources
+from rtl_gen.families import Family
 from rtl_gen.memory import Ram
 from rtl_gen.output import OutputQueue
 
@@ -68,15 +68,6 @@ class UnfoldShape:
         """Whether an index is the last tap, padding included, of a window."""
         output, rest = divmod(index + 1 + self.axis.before - self.axis.kernel, self.axis.stride)
         return rest == 0 and 0 <= output < self.axis.out_size
-
-    def resources(self) -> Resources:
-        """By an estimate: the counters, the memory of earlier words or their registers, masks and the queue."""
-        memory, taps = self.family.memory, self.axis.kernel * self.width
-        blocks = memory.blocks(self.inner, self.history) if self.read_latency else 0
-        luts = 50 + self.history + memory.luts(QUEUE, taps)
-        if self.read_latency and not blocks:
-            luts += memory.luts(self.inner, self.history)
-        return Resources(brams=blocks, luts=luts)
 
 
 class Unfold(wiring.Component):

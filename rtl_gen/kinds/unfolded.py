@@ -19,6 +19,7 @@ from amaranth.lib.wiring import In, Out
 
 from qtt_hw.graph import Contraction, Edge
 from qtt_hw.window import Window
+from rtl_gen.costs.streams import unfold
 from rtl_gen.families import Resources
 from rtl_gen.kinds.contraction import ContractionSpec
 from rtl_gen.kinds.spec import Spec
@@ -141,8 +142,11 @@ class UnfoldedSpec(Spec):
     def result_words(self) -> int:
         return self.inner.result_words
 
-    def resources(self) -> Resources:
-        return sum((shape.resources() for shape in self.steps), self.inner.resources())
+    def parts(self) -> dict[str, Resources]:
+        if not self.steps:
+            return self.inner.parts()
+        front = {f"unfold_{number}": unfold(shape) for number, shape in enumerate(self.steps)}
+        return {**front, **{f"stage.{path}": cost for path, cost in self.inner.parts().items()}}
 
     # Hardware
 
