@@ -6,9 +6,9 @@ from functools import lru_cache
 
 from amaranth.utils import bits_for, ceil_log2
 
+from rtl_gen import unfold as unfolding
 from rtl_gen.costs.cells import adder, counter, distributed, equals, ram, table_luts
 from rtl_gen.families import Family, Resources
-from rtl_gen.unfold import QUEUE, UnfoldShape
 
 __all__ = ["argmax", "credited", "fork", "gatherer", "output_queue", "serializer", "splitter", "unfold"]
 
@@ -68,7 +68,7 @@ def argmax(logit: int, value: int, classes: int) -> Resources:
     return Resources(luts=luts, ffs=2 * index + logit + value + 1 + 3)
 
 
-def unfold(shape: UnfoldShape) -> Resources:
+def unfold(shape: unfolding.UnfoldShape) -> Resources:
     """A `rtl_gen.unfold.Unfold`."""
     index, word = bits_for(shape.steps - 1), ceil_log2(shape.inner)
     earlier, late = shape.axis.kernel - 1, shape.latency
@@ -76,7 +76,7 @@ def unfold(shape: UnfoldShape) -> Resources:
     completes = tuple(int(shape.completes(place)) for place in range(shape.steps))
     luts = counter(index) + index + equals(index) + counter(word) + equals(word) + adder(5) + 8
     luts += table_luts(completes) + earlier * shape.width + shape.width
-    cost = Resources(luts=luts, ffs=ffs) + output_queue(shape.axis.kernel * shape.width, QUEUE, shape.family)
+    cost = Resources(luts=luts, ffs=ffs) + output_queue(shape.axis.kernel * shape.width, unfolding.QUEUE, shape.family)
     if not shape.read_latency:
         return cost + Resources(ffs=(earlier * shape.inner + 1) * shape.width)
     return cost + Resources(ffs=late * (shape.width + word + 1)) + ram(shape.inner, shape.history, shape.family)
