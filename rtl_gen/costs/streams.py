@@ -39,13 +39,13 @@ def serializer(width: int, values: int, lanes: int) -> Resources:
 
 def fork(readers: int) -> Resources:
     """A `rtl_gen.fork.Fork`."""
-    return Resources(luts=7 * (readers - 1), ffs=readers)
+    return Resources(luts=6 * readers + 1, ffs=readers)
 
 
 def splitter(width: int, parts: int) -> Resources:
     """A `rtl_gen.stream.Splitter` to `parts` words of `width` bits."""
     left = bits_for(parts)
-    return Resources(luts=width * (parts - 1) + 3 * left + 6, ffs=width * parts + left + 2)
+    return Resources(luts=2 * width * (parts - 1) + 3 * left + 6, ffs=width * parts + left + 2)
 
 
 def gatherer(width: int, parts: int) -> Resources:
@@ -63,5 +63,5 @@ def credited(words: int) -> Resources:
 def argmax(logit: int, value: int, classes: int) -> Resources:
     """A `rtl_gen.argmax.Argmax` of logits of so many bits, whose output has `value` bits."""
     index = ceil_log2(max(classes, 2))
-    luts = adder(logit + 1) + value + counter(index) + 2 * equals(index) + index + 12
+    luts = adder(logit + 1) + 2 * value + counter(index) + 2 * equals(index) + 2 * index + 16
     return Resources(luts=luts, ffs=2 * index + logit + value + 1 + 3)
