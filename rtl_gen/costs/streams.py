@@ -33,8 +33,7 @@ def serializer(width: int, values: int, lanes: int) -> Resources:
     if words == 1:
         return Resources()
     left = bits_for(words)
-    # The last word's place only takes in.
-    return Resources(luts=(values - lanes) * width + 2 * left, ffs=values * width + left)
+    return Resources(luts=values * width + 2 * left, ffs=values * width + left)
 
 
 def fork(readers: int) -> Resources:
@@ -57,7 +56,7 @@ def gatherer(width: int, parts: int) -> Resources:
 def credited(words: int) -> Resources:
     """What a `rtl_gen.credited.CreditedUnit` counts, beside its queue of so many words."""
     count = bits_for(words)
-    return Resources(luts=adder(count) + count + equals(count + 1) + 4, ffs=count + 2)
+    return Resources(luts=adder(count) + equals(count + 1) + 4, ffs=count + 2)
 
 
 def argmax(logit: int, value: int, classes: int) -> Resources:

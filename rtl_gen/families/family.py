@@ -29,9 +29,7 @@ class Resources:
     ffs: int = 0
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(
-            self.dsps + other.dsps, self.brams + other.brams, self.luts + other.luts, self.ffs + other.ffs
-        )
+        return Resources(self.dsps + other.dsps, self.brams + other.brams, self.luts + other.luts, self.ffs + other.ffs)
 
 
 @dataclass(frozen=True)

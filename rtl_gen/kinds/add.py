@@ -9,11 +9,11 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 
 from qtt_hw.fixedpoint import bits_for_range
 from qtt_hw.graph import Add, Edge
-from rtl_gen.credited import CreditedUnit
-from rtl_gen.delay import delay
 from rtl_gen.costs.arithmetic import requantizer
 from rtl_gen.costs.cells import adder
 from rtl_gen.costs.streams import credited, output_queue
+from rtl_gen.credited import CreditedUnit
+from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import Choice, JoinChoices, divisors
 from rtl_gen.kinds.credited import CreditedSpec
@@ -44,7 +44,8 @@ class AddSpec(CreditedSpec):
         return 1 + latency_of(self.node.requant, *self.sums, 1, self.family)
 
     def parts(self) -> dict[str, Resources]:
-        lanes, bits, queue = self.folding.lanes, self.sum_bits, self.folding.queue
+        lanes, queue = self.folding.lanes, self.folding.queue
+        bits = self.sum_bits - (self.sums[0] >= 0)
         zeros = self.node.left
         added = Resources(luts=lanes * adder(bits - max(zeros)), ffs=lanes * (bits - min(zeros)) + 1)
         rounded = requantizer(self.node.requant, *self.sums, lanes, 1, False, self.family)

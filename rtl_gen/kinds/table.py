@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from amaranth.hdl import Cat, Module, Signal, Value
 
 from qtt_hw.graph import Edge, Table
-from rtl_gen.credited import CreditedUnit
-from rtl_gen.delay import delay
 from rtl_gen.costs.cells import rom, table_luts
 from rtl_gen.costs.streams import credited, output_queue
+from rtl_gen.credited import CreditedUnit
+from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, Widths, divisors
 from rtl_gen.kinds.credited import CreditedSpec

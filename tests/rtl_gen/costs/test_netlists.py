@@ -149,9 +149,7 @@ def test_a_unit_costs_what_its_netlist_does(name: str, tmp_path: Path) -> None:
     assert planned.ffs == pytest.approx(ffs, rel=most_ffs, abs=2)
 
 
-@pytest.mark.parametrize(
-    "name", [n if n == "pointwise" else pytest.param(n, marks=pytest.mark.long) for n in NETWORKS]
-)
+@pytest.mark.parametrize("name", [n if n == "pointwise" else pytest.param(n, marks=pytest.mark.long) for n in NETWORKS])
 def test_a_network_costs_what_its_netlist_does(name: str) -> None:
     graph = NETWORKS[name]()
     (cost,) = compared(name, graph, plan(graph, device("ecp5-85f"), fps=100))

@@ -105,7 +105,9 @@ def test_a_plan_of_an_older_version_becomes_one_of_this(residual, planned, tmp_p
 
 
 def test_flip_flops_must_fit_the_device_too(residual, planned, monkeypatch):
-    monkeypatch.setattr("rtl_gen.plan.verify.device", lambda name: Device(name, dsps=100, brams=100, luts=100_000, ffs=9))
+    monkeypatch.setattr(
+        "rtl_gen.plan.verify.device", lambda name: Device(name, dsps=100, brams=100, luts=100_000, ffs=9)
+    )
     with pytest.raises(ValueError, match=rf"^the plan: device: it takes {planned.ffs} ffs, ecp5-25f has 9; plan again"):
         verified(residual, planned)
 
