@@ -23,10 +23,6 @@ NETLIST = "netlist.json"
 #: What is done to a family's netlist behind yosys, by its block RAM.
 _PASSES: dict[str, Callable[[dict[str, Any], str], object]] = {"DP16KD": absorb_registers}
 
-#: In place of each `$` of escaped names. ABC9 of pyosys 0.69 takes some designs apart and does not get them together
-#: again, which fails an assertion (rtlil.cc:3080, or :2861); which ones is a matter of their names, so others are tried.
-_MARKS = ("$", "_s_", "_t_", "_u_")
-
 # pyosys ends the interpreter on an error and prints a lot, so it gets an interpreter of its own
 _CHILD = """
 import sys
@@ -57,11 +53,15 @@ def _notable(line: str) -> str | None:
     return found.group(1) if found else None
 
 
-def _renamed(text: str, mark: str) -> str:
-    """Verilog with other escaped names: a mark that the text does not have in place of each `$`."""
-    while mark != "$" and mark in text:
+def _without_indices(text: str) -> str:
+    """Verilog whose escaped names have no brackets: `\\x[1] ` becomes `\\x_at_1 `.
+
+    ABC9 of yosys calls bit 1 of a wire x the same, and takes one for the other: an assertion of rtlil.cc then fails.
+    """
+    mark = "_at_"
+    while mark in text:
         mark = f"_{mark}"
-    return re.sub(r"\\\S+", lambda found: found[0].replace("$", mark), text)
+    return re.sub(r"\\\S+", lambda found: found[0].replace("[", mark).replace("]", ""), text)
 
 
 def synthesise(
@@ -101,15 +101,9 @@ def synthesise(
         f"write_json {NETLIST}",
     ]
     try:
-        for mark in _MARKS:
-            for copy, source in zip(copies, sources, strict=True):
-                copy.write_text(_renamed(source.read_text(encoding="utf-8"), mark), encoding="utf-8")
-            try:
-                _run_yosys("yosys", script, work, progress, family.settings)
-                break
-            except ValueError as error:
-                if "ERROR: Assert" not in str(error) or mark == _MARKS[-1]:
-                    raise
+        for copy, source in zip(copies, sources, strict=True):
+            copy.write_text(_without_indices(source.read_text(encoding="utf-8")), encoding="utf-8")
+        _run_yosys("yosys", script, work, progress, family.settings)
     finally:
         for copy in copies:
             copy.unlink(missing_ok=True)

@@ -126,12 +126,10 @@ def mac_array(
         luts, ffs = luts + pairs * more, ffs + pairs * (simd * product + held)
         high = sums[0].bits - packing.place + 1
         luts, ffs = luts + pairs * len(sums) * adder(high), ffs + pairs * len(sums) * (packing.place + high)
-        totals = []
         for part in (packing.place, high):
-            total, more, held = _tree([_Sum(part)] * len(sums), levels - first)
+            _, more, held = _tree([_Sum(part)] * len(sums), levels - first)
             luts, ffs = luts + pairs * more, ffs + pairs * held
-            totals.append(total[0])
-        luts += pairs * sum(_accumulator(accumulator, total) for total in totals)
+        luts += results * _accumulator(accumulator)
         return Resources(luts=luts, ffs=ffs + results * accumulator)
     if kind == "shift":
         assert isinstance(weight, Codebook)
@@ -150,8 +148,8 @@ def mac_array(
         lane, count = _Sum(x.bits + bits + 1), pieces(bits, family)
         lane_luts = (count - 1) * adder(lane.bits)
         lane_ffs = lane.bits if count == 1 else sum(x.bits + family.multiplier.bits for _ in range(count))
-    (total,), tree_luts, tree_ffs = _tree([lane] * simd, levels)
-    luts += products * lane_luts + results * (tree_luts + _accumulator(accumulator, total))
+    _, tree_luts, tree_ffs = _tree([lane] * simd, levels)
+    luts += products * lane_luts + results * (tree_luts + _accumulator(accumulator))
     ffs += products * lane_ffs + results * (tree_ffs + accumulator)
     return Resources(luts=luts, ffs=ffs)
 
@@ -160,7 +158,7 @@ def mac_array(
 ARRAY = 2
 
 
-def _accumulator(bits: int, total: _Sum) -> int:
+def _accumulator(bits: int) -> int:
     """LUTs of an accumulator, which starts again from the sum at hand: a mask before each bit of the carry chain."""
     return adder(bits) + bits
 
@@ -185,8 +183,9 @@ def requantizer(
     if requant.affine and by_channel and words > 1:
         word = ceil_log2(words)
         shared += Resources(luts=counter(word) + equals(word) + (word if words & (words - 1) else 0), ffs=word)
-    lane = Resources(ffs=2 + 2 * out.bits)
-    product = bits_for_range(*requant.product_range(low, high))
+    positive = not requant.affine and low >= 0  # no sign, and nothing below
+    lane = Resources(ffs=2 - positive + 2 * out.bits)
+    product = bits_for_range(*requant.product_range(low, high)) - positive
     if not requant.affine:
         rounds, total = requant.shift > 0, product
         kept = max(product - abs(requant.shift), 0)
@@ -201,8 +200,9 @@ def requantizer(
         shift = max(requant.shift, 0)  # the bits below are dropped
         lane += table + Resources(ffs=read * acc)
         total = product + 1
-        if scale_of(requant) is not None:
-            lane += Resources(luts=adder(total - scale_of(requant)), ffs=total - shift)
+        scale = scale_of(requant)
+        if scale is not None:
+            lane += Resources(luts=adder(total - scale), ffs=total - shift)
         else:
             place = family.multiplier.bits - 1
             sums = b_bits
@@ -220,7 +220,7 @@ def requantizer(
     shifted = max(total - max(requant.shift, 0), 1)
     over = max(shifted - out.bits, 0)
     # Two conjunctions of the bits above those that are kept, then a choice of three for each bit.
-    lane += Resources(luts=2 * -(-over // 3) + SATURATION + out.bits)
+    lane += Resources(luts=(2 - positive) * -(-over // 3) + SATURATION + out.bits)
     return shared + Resources(luts=lanes * lane.luts, ffs=lanes * lane.ffs, brams=lanes * lane.brams)
 
 

@@ -37,11 +37,10 @@ def _equal(bits: int) -> int:
 
 @dataclass(frozen=True)
 class _Descriptor:
-    """Bits of a descriptor that are registers: of tables, by axis, and `once`; a bit that is always 1 is one for all."""
+    """Bits of a descriptor that are registers; all that are always 1 are one."""
 
     base: int
     tables: int
-    pointer: int
 
     @property
     def bits(self) -> int:
@@ -182,7 +181,7 @@ def _descriptor(shape: WalkerShape, rows: bool) -> _Descriptor:
             for i, a in enumerate(shape.geometry.axes)
         ]
         once = int(all(True in s for s in single) and sum(len(s) > 1 for s in single) > 1)
-    return _Descriptor(bits_for(max(shape.ring - 1, 1)), tables + once, shape.pointer_bits)
+    return _Descriptor(bits_for(max(shape.ring - 1, 1)), tables + once)
 
 
 @lru_cache(maxsize=4096)
@@ -203,7 +202,7 @@ GATE = 12
 @lru_cache(maxsize=4096)
 def sequencer(shape: LoopShape, read_latency: int, rows: bool, address_latency: int) -> Resources:
     """A `rtl_gen.sequencer.Sequencer` without gate and walker."""
-    walk, results = shape.walk, shape.results
+    walk = shape.walk
     ring = walk.ring
     descriptor = _descriptor(walk, rows)
     late = address_latency + read_latency - 1

@@ -30,7 +30,7 @@ def _walker(accumulation: Accumulation, rows: bool) -> Resources:
     row = bits_for(len(accumulation.row_counts) - 1) if rows and len(accumulation.row_counts) > 1 else 0
     address = bits_for(max(accumulation.depth - 1, 0)) if accumulation.depth else 0
     ffs += ceil_log2(geometry.words) + 2 * (3 + row) + 3 * address
-    luts += 3 + row + 2 * adder(address)
+    luts += 3 + row + adder(address)
     return Resources(luts=luts, ffs=ffs)
 
 
@@ -90,4 +90,4 @@ def row_pool(
 
 
 #: Fitted: what accepts words.
-ROW_POOL = 20
+ROW_POOL = 4

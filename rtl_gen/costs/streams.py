@@ -34,19 +34,18 @@ def serializer(width: int, values: int, lanes: int) -> Resources:
     if words == 1:
         return Resources()
     left = bits_for(words)
-    # The last word's place only takes in.
-    return Resources(luts=(values - lanes) * width + 2 * left, ffs=values * width + left)
+    return Resources(luts=values * width + 2 * left, ffs=values * width + left)
 
 
 def fork(readers: int) -> Resources:
     """A `rtl_gen.fork.Fork`."""
-    return Resources(luts=7 * (readers - 1), ffs=readers)
+    return Resources(luts=6 * readers + 1, ffs=readers)
 
 
 def splitter(width: int, parts: int) -> Resources:
     """A `rtl_gen.stream.Splitter` to `parts` words of `width` bits."""
     left = bits_for(parts)
-    return Resources(luts=width * (parts - 1) + 3 * left + 6, ffs=width * parts + left + 2)
+    return Resources(luts=2 * width * (parts - 1) + 3 * left + 6, ffs=width * parts + left + 2)
 
 
 def gatherer(width: int, parts: int) -> Resources:
@@ -58,13 +57,13 @@ def gatherer(width: int, parts: int) -> Resources:
 def credited(words: int) -> Resources:
     """What a `rtl_gen.credited.CreditedUnit` counts, beside its queue of so many words."""
     count = bits_for(words)
-    return Resources(luts=adder(count) + count + equals(count + 1) + 4, ffs=count + 2)
+    return Resources(luts=adder(count) + equals(count + 1) + 4, ffs=count + 2)
 
 
 def argmax(logit: int, value: int, classes: int) -> Resources:
     """A `rtl_gen.argmax.Argmax` of logits of so many bits, whose output has `value` bits."""
     index = ceil_log2(max(classes, 2))
-    luts = adder(logit + 1) + value + counter(index) + 2 * equals(index) + index + 12
+    luts = adder(logit + 1) + 2 * value + counter(index) + 2 * equals(index) + 2 * index + 16
     return Resources(luts=luts, ffs=2 * index + logit + value + 1 + 3)
 
 

@@ -44,7 +44,8 @@ class AddSpec(CreditedSpec):
         return 1 + latency_of(self.node.requant, *self.sums, 1, self.family)
 
     def parts(self) -> dict[str, Resources]:
-        lanes, bits, queue = self.folding.lanes, self.sum_bits, self.folding.queue
+        lanes, queue = self.folding.lanes, self.folding.queue
+        bits = self.sum_bits - (self.sums[0] >= 0)
         zeros = self.node.left
         added = Resources(luts=lanes * adder(bits - max(zeros)), ffs=lanes * (bits - min(zeros)) + 1)
         rounded = requantizer(self.node.requant, *self.sums, lanes, 1, False, self.family)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from amaranth.back import verilog
+from amaranth.hdl import signed
 from amaranth.lib import wiring
 
 from bench.costs import compared, counted
@@ -29,7 +30,7 @@ from rtl_gen.loop_nest import GroupLevel, LoopShape
 from rtl_gen.memory import Ram, Rom
 from rtl_gen.output import OutputQueue, Serializer
 from rtl_gen.plan.search import plan
-from rtl_gen.reduce import MacArray, PoolReducer, shape_of
+from rtl_gen.reduce import MacArray, PoolReducer
 from rtl_gen.requantizer import RequantizeUnit
 from rtl_gen.ring import RingWriter
 from rtl_gen.sequencer import ADDRESS_LATENCY, Sequencer
@@ -42,8 +43,8 @@ Unit = tuple[wiring.Component, Resources]
 
 
 def lanes(x: Format, weight: Format | Codebook, kind: str, simd: int = 4) -> Unit:
-    array = MacArray(x, weight, simd=simd, pe=2, accumulator=20, kind=kind, family=ECP5)  # type: ignore[arg-type]
-    return array, arithmetic.mac_array(x, weight, simd, 2, 1, 20, kind, ECP5)  # type: ignore[arg-type]
+    array = MacArray(x, weight, simd=simd, pe=2, accumulator=24, kind=kind, family=ECP5)  # type: ignore[arg-type]
+    return array, arithmetic.mac_array(x, weight, simd, 2, 1, 24, kind, ECP5)  # type: ignore[arg-type]
 
 
 def weights(bits: int) -> Format:
@@ -94,10 +95,10 @@ UNITS: dict[str, tuple[Callable[[], Unit], float, float]] = {
     "lanes of 4 x 8 bits in LUTs": (lambda: lanes(BYTES, weights(4), "logic"), 0.1, 0.02),
     "lanes of 8 x 8 bits in LUTs": (lambda: lanes(BYTES, weights(8), "logic"), 0.1, 0.02),
     "lanes of voxels": (lambda: lanes(Format(1, False, 0), weights(4), "logic"), 0.1, 0.02),
-    "lanes of shifts": (lambda: lanes(BYTES, Codebook.of_top(4, True, 0), "shift"), 0.1, 0.02),
+    "lanes of shifts": (lambda: lanes(BYTES, Codebook.of_top(4, True, 0), "shift"), 0.15, 0.02),
     "a pool's sums": (
         lambda: (
-            PoolReducer(BYTES, lanes=4, kind="sum", accumulator=shape_of(Format(13, True, 0))),
+            PoolReducer(BYTES, lanes=4, kind="sum", accumulator=signed(13)),
             arithmetic.pool_reducer(BYTES, 4, 13, True),
         ),
         0.1,
@@ -116,7 +117,7 @@ UNITS: dict[str, tuple[Callable[[], Unit], float, float]] = {
     "a sequencer of 1 x 1": (lambda: sequence(1, 8, 32), 0.25, 0.12),
     "a queue": (lambda: (OutputQueue(8, 32), streams.output_queue(8, 32, ECP5)), 0.1, 0.0),
     "a serialiser": (
-        lambda: (Serializer(shape_of(Format(20, True, 0)), values=8, lanes=2), streams.serializer(20, 8, 2)),
+        lambda: (Serializer(signed(20), values=8, lanes=2), streams.serializer(20, 8, 2)),
         0.1,
         0.0,
     ),
