@@ -309,7 +309,7 @@ struct Argmax final : Unit {
         while (i.offered() && !o.offered()) {
             i.take(std::max(i.next(), o.taken.last() + 1));
             o.offer(i.taken.last() + 1);
-            if (i.taken.count() % classes == 0) o.offer(i.taken.last() + 2);
+            if (i.taken.count() % classes == 0) o.offer(i.taken.last() + 4);
             moved = true;
         }
         return moved;
