@@ -51,7 +51,7 @@ class UnfoldShape:
     def read_latency(self) -> int:
         """Cycles from a step to the earlier words of its window: none where they stand in registers."""
         latency = self.family.memory.read_latency(self.inner, self.history)
-        return latency if self.inner > latency else 0
+        return latency if self.history and self.inner > latency else 0
 
     @property
     def latency(self) -> int:

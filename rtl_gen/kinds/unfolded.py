@@ -101,7 +101,8 @@ class UnfoldedSpec(Spec):
         x, window, found = self.inputs[0], self.node.window, []
         axes, width, inner = window.axes(x.shape), x.channels * x.format.bits, 1
         for axis in (_W, _H, _D)[: self.folding.unfold]:
-            if axis != _W or not _side_by_side(self.node, x):
+            given = axes[axis].kernel == axes[axis].stride == 1 and axes[axis].out_size == axes[axis].size
+            if not given and (axis != _W or not _side_by_side(self.node, x)):
                 found.append(UnfoldShape(axes[axis], inner, width, self.family))
             width *= axes[axis].kernel
             inner *= axes[axis].out_size
