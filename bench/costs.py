@@ -1,4 +1,4 @@
-"""What plans say that designs cost, beside what yosys makes of them: LUTs and flip-flops of whole networks, and of units.
+"""What plans say that designs cost, beside what yosys makes of them: LUTs and flip-flops of networks and of units.
 
     python -m bench.costs
     python -m bench.costs W1 resnet20-cifar10 --units

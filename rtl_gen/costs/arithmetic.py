@@ -9,7 +9,7 @@ from amaranth.utils import ceil_log2
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer, bits_for_range
-from rtl_gen.costs.cells import adder, counter, equals, rom, varying
+from rtl_gen.costs.cells import adder, columns, counter, equals, rom
 from rtl_gen.families import Family, Resources
 from rtl_gen.multiplier import LaneKind, pieces
 from rtl_gen.multiplier import latency_of as product_latency
@@ -90,10 +90,10 @@ def _shift_lane(x: Format, book: Codebook) -> tuple[int, int, int]:
     """(LUTs, flip-flops, flip-flops of the code's, which lanes of the same weight share) of a lane that shifts."""
     index = ceil_log2(book.magnitudes + int(book.zero))
     low = index - index // 2
-    # Fitted: negation, then a level of selection for each bit of the index, each by twice as far.
-    luts = 3 * x.bits - 16 + 4 * int(x.signed) + index * (x.bits // 4 + 9) + (1 << index) - 1
+    # Negation, then one level of selection a bit of the index, each by twice as far.
+    luts = 2 * x.bits + 2 + 6 * int(x.signed) + index * x.bits + (1 << index) - 1
     ffs = x.bits + 1 + x.bits + (1 << low) + x.bits + book.magnitudes
-    return max(luts, x.bits), ffs, index + (index - low)
+    return luts, ffs, index + (index - low)
 
 
 @lru_cache(maxsize=8192)
@@ -192,13 +192,13 @@ def requantizer(
         lane += Resources(luts=adder(kept) if rounds else 0, ffs=kept)
     else:
         m_bits, b_bits = stored_bits(requant)
-        stored = _stored(requant)
-        table = rom(rows, stored, family)
-        if table.brams:
-            table = rom(rows, m_bits + b_bits, family)
+        factors_stored, offsets_stored = _stored(requant)
+        table = rom(rows, m_bits + b_bits, family)
+        if not table.brams:
+            table = rom(rows, factors_stored + offsets_stored, family)
         read = family.memory.read_latency(rows, m_bits + b_bits)
         shift = max(requant.shift, 0)  # the bits below are dropped
-        lane += table + Resources(ffs=read * acc)
+        lane += Resources(ffs=read * acc)
         total = product + 1
         scale = scale_of(requant)
         if scale is not None:
@@ -207,7 +207,7 @@ def requantizer(
             place = family.multiplier.bits - 1
             sums = b_bits
             late = product_latency("dsp", family, family.multiplier.bits)
-            lane += Resources(ffs=varying(_offsets(requant)) * late if rows > 1 else 0)
+            table += Resources(ffs=offsets_stored * late if rows > 1 else 0)
             count, factors = multipliers_of(requant, low, high, family), pieces(m_bits, family)
             for number in range(count):
                 index, inner = divmod(number, factors)
@@ -217,6 +217,11 @@ def requantizer(
                 sums = min(max(sums, wide + left) + 1, total)
                 dropped = shift if number == count - 1 else 0
                 lane += Resources(luts=adder(sums - left), ffs=wide * (1 + number) + max(sums - dropped, 0))
+        if by_channel:
+            lane += table
+        else:  # all lanes read the same row, which is there once
+            shared += Resources(luts=table.luts, ffs=table.ffs)
+            lane += Resources(brams=table.brams)
     shifted = max(total - max(requant.shift, 0), 1)
     over = max(shifted - out.bits, 0)
     # Two conjunctions of the bits above those that are kept, then a choice of three for each bit.
@@ -233,11 +238,12 @@ def _offsets(requant: Requantizer) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _stored(requant: Requantizer) -> int:
-    """Bits of the rows that are not the same in all."""
+def _stored(requant: Requantizer) -> tuple[int, int]:
+    """Registers of a row's m and b: bits that are the same in all rows are none, those that are alike are one."""
     assert requant.multiplier is not None
     bits = stored_bits(requant)[0]
-    return varying(m & ((1 << bits) - 1) for m in requant.multiplier) + varying(_offsets(requant))
+    factors, offsets = columns([m & ((1 << bits) - 1) for m in requant.multiplier]), columns(_offsets(requant))
+    return len(factors - offsets), len(offsets)
 
 
 #: Fitted: signs in a saturation.

@@ -6,7 +6,7 @@ choose between four.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -25,7 +25,6 @@ __all__ = [
     "rom",
     "table_luts",
     "trailing_zeros",
-    "varying",
 ]
 
 #: Sums up to so many bits are made of LUTs instead of carry cells.
@@ -57,14 +56,6 @@ def chosen(bits: int, of: int) -> int:
 def trailing_zeros(value: int) -> int:
     """Low bits of a value that are 0; those of 0 are more than any register has."""
     return (value & -value).bit_length() - 1 if value else 1 << 10
-
-
-def varying(values: Iterable[int]) -> int:
-    """Bits that are not the same in all values: those of a register that takes them."""
-    every, some = -1, 0
-    for value in values:
-        every, some = every & value, some | value
-    return (some & ~every).bit_count()
 
 
 def columns(values: Sequence[int]) -> set[int]:
@@ -138,7 +129,7 @@ def rom(depth: int, width: int, family: Family, latency: int | None = None, word
         ffs = delayed + (width + 2 * ceil_log2(banks) if banks > 1 else 0)
         return Resources(brams=memory.blocks(depth, width), luts=_selection(width, banks), ffs=ffs)
     # A function of the four low bits of the address for each part, which up to eight PFUMX and L6MUX21 select.
-    luts = width * max(depth / 16, 1) * (1 if depth <= 128 else 1.25) if depth > 3 else width / 2
+    luts = width * max(depth / 16, 1) * (1 if depth <= 128 else 1.25) if depth > 2 else 0
     return Resources(luts=round(luts), ffs=2 * width + delayed)
 
 

@@ -30,7 +30,7 @@ RING = 8
 
 
 def _equal(bits: int) -> int:
-    """LUTs that compare two values: two bits of each a LUT, and their conjunction, which is made twice where it is deep."""
+    """LUTs that compare two values: two bits of each a LUT, and their conjunction; made twice where it is deep."""
     pairs = -(-bits // 2)
     return pairs + 1 + (4 if pairs > 4 else 0)
 

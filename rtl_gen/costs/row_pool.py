@@ -69,14 +69,15 @@ def row_pool(
     depth, words = accumulation.depth, accumulation.geometry.words
     latency, width, part = accumulate_latency(read), values * open_bits, ceil_log2(values)
     found = _walker(accumulation, rows)
-    each = adder(open_bits) + open_bits if sums else adder(bits + 1) + bits
+    # A maximum compares by carry cells, whose result chooses; a sum starts again from its first value.
+    each = adder(open_bits) + open_bits // 2 if sums else adder(bits) + bits
     found += Resources(luts=values * each, ffs=width + values * bits * read + part)
     # First, completed and the row, as late as the sum.
     row = bits_for(len(accumulation.row_counts) - 1) if rows and len(accumulation.row_counts) > 1 else 0
     found += Resources(ffs=read + latency + row * latency + 1, luts=2 * part + ROW_POOL)
     credits = bits_for(queue)
     wait = ceil_log2(result_words) if result_words > 2 else 0
-    found += Resources(luts=adder(credits + 1) + adder(credits) + 4 + 2 * wait, ffs=credits + 1 + wait)
+    found += Resources(luts=adder(credits) + 4 + 2 * wait, ffs=credits + 1 + wait)
     if not depth:
         return found
     address = bits_for(max(depth - 1, 0))
