@@ -124,7 +124,10 @@ def plan(
         ("latency", f"{number(result.latency)} cycles"),
         ("busiest stage", f"{result.bottleneck}, busy in {result.utilization:.1%} of the cycles"),
         ("multipliers", number(result.multipliers)),
-        ("DSP, block RAM, LUT", f"{number(result.dsps)}, {number(result.brams)}, {number(result.luts)}"),
+        (
+            "DSP, block RAM, LUT, flip-flop",
+            ", ".join(number(n) for n in (result.dsps, result.brams, result.luts, result.ffs)),
+        ),
         ("weights in ROM", number(result.rom_bits, unit="bits")),
     ]
     tables = [table, rows_table("whole network", rows)]
