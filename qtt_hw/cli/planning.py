@@ -144,7 +144,8 @@ def _rows(result: Plan, explanation: Explanation) -> Iterator[tuple[str, object]
     if explanation.occupancy is not None:
         yield "occupancy", f"{explanation.occupancy:.1%} of {number(explanation.lanes)} lanes x the cycles"
     yield "multipliers", number(result.multipliers)
-    yield "DSP, block RAM, LUT", f"{number(result.dsps)}, {number(result.brams)}, {number(result.luts)}"
+    counts = (result.dsps, result.brams, result.luts, result.ffs)
+    yield "DSP, block RAM, LUT, flip-flop", ", ".join(number(count) for count in counts)
     yield "weights in ROM", number(result.rom_bits, unit="bits")
 
 
