@@ -2,9 +2,9 @@
 
 `first` was written by the first version of each writer, `version-1` by the last that wrote version 1 of plans and
 manifests, `version-2-without-family` by one from before plans named their family, `present` when this test was made,
-`version-3` by the first that counted flip-flops. `model.qtt` holds a chain of two stages in `first` and a stage of every kind elsewhere, `run` a run of three epochs and
-`run.qtt` what was frozen from it then. Where a format gets a version, or a field, the files of before stay as they are
-and new ones are put beside them.
+`version-3` by the first that counted flip-flops. `model.qtt` holds a chain of two stages in `first` and a stage of
+every kind elsewhere, `run` a run of three epochs and `run.qtt` what was frozen from it then. Where a format gets a
+version, or a field, the files of before stay as they are and new ones are put beside them.
 """
 
 from __future__ import annotations
