@@ -25,9 +25,7 @@ LOG = "nextpnr.log"
 
 #: `heap` is nextpnr's own choice, with its first router; `static` the electrostatic placer, with its second router: for
 #: designs that fill the block RAM, which the former pair spreads too far to be routed. Where both do, the second
-#: router, which does not look at timing, costs clock. Of the options of `heap`, a higher timing weight or
-#: criticality exponent and a lower density gain nothing over three seeds of one stage; --tmg-ripup gains a hundredth in
-#: three times the time.
+#: router, which does not look at timing, costs clock.
 Placer = Literal["heap", "static"]
 _PLACERS: dict[Placer, tuple[str, ...]] = {
     "heap": ("--placer", "heap", "--router", "router1"),

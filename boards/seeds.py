@@ -1,7 +1,7 @@
 """A netlist placed and routed from several seeds side by side, and the best of them kept.
 
-The placer begins at random, and the clock that it reaches differs by a tenth and more between seeds: one placement says
-what its seed came to, several what a design is good for.
+The placer begins at random, and the clock that it reaches differs between seeds: one placement says what its seed came
+to, several what a design is good for.
 """
 
 from __future__ import annotations

@@ -71,9 +71,8 @@ def file_writer(path: Path) -> Iterator[BinaryIO]:
                 yield stream
             return
         _remove_given_up(target)
-        unfinished, descriptor = _begin(target, folder=False)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
+        with _begin(target, folder=False) as (unfinished, descriptor):
+            with os.fdopen(descriptor, "wb", closefd=False) as stream:
                 if target.exists():
                     os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
                 yield stream
@@ -81,8 +80,6 @@ def file_writer(path: Path) -> Iterator[BinaryIO]:
                 os.fsync(descriptor)
                 unfinished.replace(target)
             sync_names(target.parent)
-        finally:
-            unfinished.unlink(missing_ok=True)
 
 
 def append_lines(path: Path, text: str) -> None:
@@ -149,13 +146,8 @@ def scratch_folder(target: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(target))
     with naming(target):
         _remove_given_up(target)
-        folder, descriptor = _begin(target, folder=True)
-        try:
-            with naming(target, within=folder):
-                yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(descriptor)
+        with _begin(target, folder=True) as (folder, _), naming(target, within=folder):
+            yield folder
 
 
 def unfinished_name(target: Path) -> Path:
@@ -168,10 +160,28 @@ def is_unfinished(path: Path) -> bool:
     return _UNFINISHED.fullmatch(path.name) is not None
 
 
-def _begin(target: Path, folder: bool) -> tuple[Path, int]:
-    """A new file or folder beside the target, and its locked descriptor."""
+@contextmanager
+def _begin(target: Path, folder: bool) -> Iterator[tuple[Path, int]]:
+    """A new file or folder beside the target, and its locked descriptor; removed when the block ends.
+
+    A signal may raise between any two lines, so each is noted before it is made.
+    """
+    paths: list[Path] = []
+    descriptors: list[int] = []
+    try:
+        yield _locked(target, folder, paths, descriptors)
+    finally:
+        for path in paths:
+            _remove(path)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _locked(target: Path, folder: bool, paths: list[Path], descriptors: list[int]) -> tuple[Path, int]:
+    """Make a file or folder beside the target and lock it; add to the lists what the caller removes and closes."""
     for attempt in range(1, ATTEMPTS + 1):
         path = unfinished_name(target)
+        paths[:] = [path]
         if folder:
             path.mkdir()
         flags = os.O_RDONLY | os.O_DIRECTORY if folder else os.O_RDWR | os.O_CREAT | os.O_EXCL
@@ -181,10 +191,10 @@ def _begin(target: Path, folder: bool) -> tuple[Path, int]:
             if attempt == ATTEMPTS or not target.parent.is_dir():
                 raise
             continue  # taken for given up before it was locked
+        descriptors.append(descriptor)
         lock(descriptor, wait=True)
         if is_at(descriptor, path):
             return path, descriptor
-        os.close(descriptor)
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(target))
 
 

@@ -25,8 +25,8 @@ from sim.wrapper import RESET, SETTLE, TOP
 __all__ = ["FLAGS", "compile_batch", "run_batch"]
 
 SOURCE = Path(__file__).with_name("batch.cpp")
-#: Small files compile in parallel, and functions of up to a thousand statements in three quarters of the time that
-#: larger ones take (21 stages: 42 s of processor time for 52 to 66). Split into 200 they are no faster to compile.
+#: Small files compile in parallel, and functions of up to a thousand statements sooner than longer ones; what a model
+#: takes is `verilator_compile_seconds` of `python -m bench.pipeline`.
 _SPLIT = ("--output-split", "20000", "--output-split-cfuncs", "1000")
 FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", *_SPLIT)
 #: The harness has a handler of fatal errors of its own.

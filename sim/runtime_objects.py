@@ -15,8 +15,8 @@ from sim.toolchain import environment, verilator_root
 
 __all__ = ["MAKE_FLAGS", "keep_objects", "seed_objects"]
 
-#: Measured on networks of 13 and 21 stages: -O2, -Os and -O3 -march=native take half as long again to three times as
-#: long, and save less than that in 908 inferences, if anything.
+#: What -O2 and more take longer to compile, simulating some hundred inferences does not win back: compare both by the
+#: seconds that `python -m bench.pipeline` measures.
 MAKE_FLAGS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 _A_DAY = 86_400
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-__all__ = ["parametrised", "require_dense"]
+__all__ = ["paired_modes", "parametrised", "require_dense"]
 
 #: What stands for each kind of dense layer.
 _DECOMPOSED = {nn.Linear: "TTLinear", nn.Conv2d: "TTConv2d", nn.Conv3d: "TTConv3d"}
@@ -40,6 +45,17 @@ def require_dense(layer: object, made: str, *kinds: type[nn.Module]) -> None:
     assert isinstance(layer, nn.Conv2d | nn.Conv3d)
     if layer.groups != 1 or set(layer.dilation) != {1} or layer.padding_mode != "zeros":
         raise ValueError(f"only a {wanted} with groups=1, dilation=1 and padding_mode='zeros' becomes a {made}")
+
+
+def paired_modes(weight: Tensor, in_modes: Sequence[int], out_modes: Sequence[int]) -> NDArray[Any]:
+    """A weight [out, in, ...] as the tensor of which a tensor train is made: float64 [taps, c1 * s1, c2 * s2, ...].
+
+    Each mode of the inputs, c, is paired with one of the outputs, s; the taps are all axes behind the channels.
+    """
+    d = len(in_modes)
+    spread = weight.detach().to("cpu", torch.float64).numpy().reshape(*out_modes, *in_modes, -1)
+    pairs = spread.transpose([2 * d, *(axis for i in range(d) for axis in (d + i, i))])
+    return pairs.reshape(-1, *(c * s for c, s in zip(in_modes, out_modes, strict=True)))
 
 
 def parametrised(layer: nn.Module) -> tuple[str, str] | None:

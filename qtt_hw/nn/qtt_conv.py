@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from qtt_hw.nn.dense import require_dense
+from qtt_hw.nn.dense import paired_modes, require_dense
 from qtt_hw.nn.window import Pairs, Triple, flat_padding, padding_pairs, triple
 from qtt_hw.tt.chain import ChainStep, ContractionPath, best_path, contraction_steps, step_weight
 from qtt_hw.tt.shapes import check_ranks, full_ranks, inner_ranks, warn_if_larger
@@ -244,11 +244,7 @@ class QTTConv3d(nn.Module):
                 f"modes {list(in_modes)} and {list(out_modes)} do not multiply to "
                 f"{conv.in_channels} and {conv.out_channels} channels"
             )
-        d = len(in_modes)
-        weight = conv.weight.detach().to("cpu", torch.float64).numpy()
-        spread = weight.reshape(*out_modes, *in_modes, -1)
-        pairs = spread.transpose([2 * d, *(axis for i in range(d) for axis in (d + i, i))])
-        tensor = pairs.reshape(-1, *(c * s for c, s in zip(in_modes, out_modes, strict=True)))
+        tensor = paired_modes(conv.weight, in_modes, out_modes)
         if ranks is not None and not redundant_ranks:
             check_ranks(ranks, tensor.shape, f"QTTConv3d({list(in_modes)}, {list(out_modes)}): ranks")
         train = tt_svd(tensor, ranks, eps)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qtt_hw.nn.dense import require_dense
+from qtt_hw.nn.dense import paired_modes, require_dense
 from qtt_hw.tt.chain import ChainStep, ContractionPath, best_path, contraction_steps, step_weight
 from qtt_hw.tt.shapes import check_ranks, inner_ranks, warn_if_larger
 from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
@@ -192,10 +192,7 @@ class TTLinear(nn.Module):
                 f"modes {list(in_modes)} and {list(out_modes)} do not multiply to "
                 f"{linear.in_features} inputs and {linear.out_features} outputs"
             )
-        d = len(in_modes)
-        weight = linear.weight.detach().to("cpu", torch.float64).numpy().reshape(*out_modes, *in_modes)
-        pairs = weight.transpose([axis for i in range(d) for axis in (d + i, i)])
-        tensor = pairs.reshape([c * s for c, s in zip(in_modes, out_modes, strict=True)])
+        d, tensor = len(in_modes), paired_modes(linear.weight, in_modes, out_modes)[0]
         if d > 1 and ranks is not None and not redundant_ranks:
             check_ranks(ranks, tensor.shape, f"TTLinear({list(in_modes)}, {list(out_modes)}): ranks")
         train = tt_svd(tensor, ranks, eps) if d > 1 else [tensor[None, :, None]]

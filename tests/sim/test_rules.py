@@ -26,7 +26,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(
-    "engine", [pytest.param(engine, marks=[pytest.mark.long] if engine == "cocotb" else []) for engine in ENGINES]
+    "engine", [pytest.param(engine, marks=pytest.mark.long) if engine == "cocotb" else engine for engine in ENGINES]
 )
 def test_a_broken_rule_is_found(small_build: Any, engine: Engine) -> None:
     for mode, (rule, (count, stalls, said)) in enumerate(BROKEN.items()):
