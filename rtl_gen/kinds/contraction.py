@@ -75,10 +75,6 @@ class ContractionSpec(RingSpec):
     def coded(self) -> bool:  # type: ignore[override]
         return isinstance(self.node.weight_format, Codebook)
 
-    @property
-    def never_on_dsps(self) -> bool:  # type: ignore[override]
-        return never_on_dsps(self.node, self.x)
-
     # Words
 
     @property

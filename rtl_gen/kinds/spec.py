@@ -97,8 +97,6 @@ class Spec(ABC):
     multipliers: int = 0
     dsps: int = 0
     rom_bits: int = 0
-    #: Whether a multiplier block would be wasted on its products, idle or not.
-    never_on_dsps: bool = False
     #: Whether its weights are codes of a codebook.
     coded: bool = False
 

@@ -90,7 +90,7 @@ class UnfoldedSpec(Spec):
         made, edge = unfolded(node, self.inputs[0], folding.unfold)
         self.inner = ContractionSpec(made, (edge,), folding.model_copy(update={"unfold": 0}), self.family)
         self.products, self.multipliers, self.dsps = self.inner.products, self.inner.multipliers, self.inner.dsps
-        self.rom_bits, self.never_on_dsps, self.coded = self.inner.rom_bits, self.inner.never_on_dsps, self.inner.coded
+        self.rom_bits, self.coded = self.inner.rom_bits, self.inner.coded
 
     def deepest(self) -> dict[str, int]:
         return self.inner.deepest()

@@ -10,9 +10,9 @@ from rtl_gen.plan.front import Budget, Solution
 __all__ = ["budget_of", "shares_of", "slowest", "usable"]
 
 
-#: LUTs that a multiplier block is worth: less than those of any product that one can form in its place, so that blocks
+#: LUTs that a multiplier block is worth: somewhat less than a product of 4 x 8 bits takes in their place, so that blocks
 #: are used as far as there are, two products each where that goes. LUTs are for routing.
-MULTIPLIER_WORTH = 50
+MULTIPLIER_WORTH = 64
 
 
 def usable(family: Family) -> dict[str, float]:

@@ -19,7 +19,7 @@ from qtt_hw.graph import INPUT, Graph
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Device, Resources, family_of
 from rtl_gen.fifo import fifo_resources
-from rtl_gen.kinds import Folding, Spec, kind_of, spec_of
+from rtl_gen.kinds import Folding, kind_of
 from rtl_gen.plan.derive import beside_stages, derived
 from rtl_gen.plan.front import Slot, Solution, solve
 from rtl_gen.plan.limits import budget_of, shares_of, slowest
@@ -34,8 +34,6 @@ __all__ = ["Alternatives", "DoesNotFit", "along", "expected_fifos", "fits", "lea
 
 #: Searches for a plan, each of which leaves room for the FIFOs of the one before.
 ATTEMPTS = 4
-#: Times that multiplier blocks which have become free are put to use.
-MOVES = 3
 #: What a FIFO at full rate is deeper than what the windows of the other branch hold back.
 FIFO_MARGIN = 1.5
 
@@ -56,26 +54,6 @@ def _fastest(problem: Problem, device: Device, reserved: Resources, progress: Pr
         else:
             best, high = solution, min(middle, slowest(solution))
     return best
-
-
-def _on_dsps(graph: Graph, foldings: Mapping[str, Folding], device: Device, reserved: Resources) -> dict[str, Folding]:
-    """Products moved from LUTs to the DSPs that are left, the largest first: faster, and LUTs are for routing."""
-    nodes, family = {node.name: node for node in graph.nodes}, family_of(device)
-
-    def spec(name: str, folding: Folding) -> Spec:
-        return spec_of(nodes[name], [graph.edges[n] for n in nodes[name].inputs], folding, family)
-
-    chosen = dict(foldings)
-    costs = {name: spec(name, folding).resources() for name, folding in chosen.items()}
-    for name in sorted(chosen, key=lambda name: costs[name].luts, reverse=True):
-        if chosen[name].multiplier != "logic" or spec(name, chosen[name]).never_on_dsps:
-            continue
-        folding = chosen[name].model_copy(update={"multiplier": "dsp"})
-        trial = costs | {name: spec(name, folding).resources()}
-        saves = trial[name].luts < costs[name].luts
-        if saves and max(shares_of(sum(trial.values(), reserved), device).values(), default=0.0) <= 1.0:
-            chosen[name], costs = folding, trial
-    return chosen
 
 
 def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Device) -> list[PathPlan]:
@@ -232,7 +210,7 @@ def _planned(
     found = with_foldings(foldings)
     over = max(shares_of(_total(found, device), device).values(), default=0.0) > 1.0
     if swaps.topology.fifos and (over or found.cycles > limit):  # by FIFOs, which are not counted before
-        found = with_foldings(_on_dsps(graph, problem.foldings(solution), device, reserved))
+        found = with_foldings(problem.foldings(solution))
     return found
 
 
@@ -244,7 +222,7 @@ def least_foldings(
     target: int | None,
     progress: Progress = silent,
 ) -> tuple[Swaps, dict[str, Folding], Fraction]:
-    """The foldings of a solution, on multiplier blocks as far as there are, and no stage larger than the rate needs.
+    """The foldings of a solution, and no stage larger than the rate needs.
 
     Parameters
     ----------
@@ -265,17 +243,10 @@ def least_foldings(
         The most cycles that the network may take.
     """
     graph = along(problem.graph, problem.alternatives, solution.paths)
-    foldings = _on_dsps(graph, problem.foldings(solution), device, reserved)
+    foldings = problem.foldings(solution)
     swaps = Swaps.of(graph, foldings, problem.family, problem.choices(solution.paths))
     limit = max(swaps.mean(swaps.specs(foldings)), Fraction(target or 0))
-    trim = Trim(swaps, device, reserved)
-    foldings = trimmed(trim, foldings, limit, progress)
-    for _ in range(MOVES):
-        moved = _on_dsps(graph, foldings, device, reserved)  # blocks that have become free
-        if moved == foldings or not trim.holds(swaps.specs(moved), limit):
-            break
-        foldings = trimmed(trim, moved, limit, progress)
-    return swaps, foldings, limit
+    return swaps, trimmed(Trim(swaps, device, reserved), foldings, limit, progress), limit
 
 
 def expected_fifos(problem: Problem) -> Resources:

@@ -1,8 +1,8 @@
 """No stage larger than a rate needs: single foldings exchanged for cheaper ones while the rate is kept.
 
-The search (`rtl_gen.plan.front`) reckons with margins for stages that wait for each other, and products are moved to
-multiplier blocks after it. What is cheaper at the same rate is therefore looked for once more, stage by stage, with
-the event model in place of margins. At the end no stage can be exchanged for one that takes less of everything.
+The search (`rtl_gen.plan.front`) reckons with margins for stages that wait for each other. What is cheaper at the
+same rate is therefore looked for once more, stage by stage, with the event model in place of margins. At the end no
+stage can be exchanged for one that takes less of everything.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Exchange:
     price : float
         The difference by the prices of the device.
     pays : bool
-        Whether the network is cheaper by it, lanes being of the same kind, or takes less of everything.
+        Whether the network is cheaper by it.
     """
 
     spec: Spec
@@ -74,8 +74,7 @@ class Trim:
     def better(self, specs: Sequence[Spec], number: int, limit: Fraction) -> list[Spec]:
         """What could take a stage's place and is not by itself too slow for `limit` cycles, the cheapest first.
 
-        It takes less of the device by its prices (`Budget`), and fits it. Lanes are not moved from multiplier blocks
-        to LUTs for that, only where less of everything is taken: blocks that are left are better used.
+        It takes less of the device by its prices (`Budget`), and fits it.
         """
         before = self.swaps.cost(specs)
         options = self.swaps.of_stage(specs, number)
@@ -102,9 +101,8 @@ class Trim:
         swaps, present = self.swaps, specs[number]
         before = swaps.resources(number, present.folding) + swaps.links(specs)
         after = swaps.resources(number, spec.folding) + swaps.links([*specs[:number], spec, *specs[number + 1 :]])
-        same = spec.folding.multiplier == present.folding.multiplier
         price = self.budget.price(after) - self.budget.price(before)
-        return Exchange(spec, before, after, price, (same and price < -LEAST) or smaller(after, before))
+        return Exchange(spec, before, after, price, price < -LEAST)
 
     def holds(self, specs: Sequence[Spec], limit: Fraction) -> bool:
         """Whether words agree and the network takes at most so many cycles on average."""
