@@ -9,6 +9,7 @@ from boards.board import Board
 from boards.clock import divisor_of, pll_of
 from boards.link import Link, bytes_of
 from qtt_hw.errors import named
+from rtl_gen.families import device, family_of
 from rtl_gen.manifest import Manifest
 
 __all__ = ["BoardTop", "board_verilog", "receiver_queue"]
@@ -42,6 +43,7 @@ class BoardTop(Elaboratable):
             in_bits=self.in_bits,
             out_bits=self.out_bits,
             queue=receiver_queue(manifest, divisor),
+            family=family_of(device(board.device)),
         )
         # One a line: Amaranth names a signal after what it is assigned to.
         self.clk = Signal()

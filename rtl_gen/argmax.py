@@ -12,7 +12,7 @@ from rtl_gen.costs.streams import argmax
 from rtl_gen.families import Resources
 from rtl_gen.reduce import shape_of
 
-__all__ = ["Argmax", "argmax_resources", "output_layout"]
+__all__ = ["Argmax", "argmax_cycles", "argmax_resources", "output_layout"]
 
 
 def value_bits(logits: Format, classes: int) -> int:
@@ -29,6 +29,11 @@ def argmax_resources(logits: Edge) -> Resources:
     """What the argmax of a network costs whose last stage puts out `logits`."""
     classes = logits.positions * logits.channels
     return argmax(logits.format.bits, value_bits(logits.format, classes), classes)
+
+
+def argmax_cycles(classes: int) -> int:
+    """Cycles from an inference's first logit to the next one's, at the least: two a logit, and three for the class."""
+    return 2 * classes + 3
 
 
 class Argmax(wiring.Component):

@@ -10,8 +10,8 @@ from rtl_gen.plan.front import Budget, Solution
 __all__ = ["budget_of", "shares_of", "slowest", "usable"]
 
 
-#: LUTs that a multiplier block is worth: somewhat less than a product of 4 x 8 bits takes in their place, so that blocks
-#: are used as far as there are, two products each where that goes. LUTs are for routing.
+#: LUTs that a multiplier block is worth: somewhat less than a product of 4 x 8 bits takes in their place, so that
+#: blocks are used as far as there are, two products each where that goes. LUTs are for routing.
 MULTIPLIER_WORTH = 64
 
 

@@ -14,7 +14,7 @@ def busy(spec: Spec, interval: Fraction) -> Fraction:
     """The part of the mean interval in which a stage makes a step: its cycles / interval.
 
     `utilization` of a plan is that of its busiest stage. Of a stage that multiplies it equals the stage's `occupancy`,
-    since no step of a contraction is spent on padding.
+    since no step of a contraction is spent on padding, but where axes are unfolded: there padding is multiplied too.
     """
     return spec.cycles / interval
 

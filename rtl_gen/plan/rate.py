@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from rtl_gen.argmax import argmax_cycles
 from rtl_gen.kinds import Spec
 from rtl_gen.plan.swaps import Swaps
 from rtl_gen.prediction import Mean
@@ -23,7 +24,7 @@ class Limit(BaseModel):
     ----------
     kind : str
         "stage", a stage's steps; "input", the words of the network's input, one a cycle; "output" and "words", those
-        that a stage puts out and takes; "argmax", two cycles a logit and one for the class; "fifo", "ring" and "queue",
+        that a stage puts out and takes; "argmax", its cycles; "fifo", "ring" and "queue",
         the buffer that is waited for; "waits" of which none alone is the reason.
     stage : str or None
         Whose steps, words or buffer these are; None of the input, the argmax and of several.
@@ -55,7 +56,7 @@ def _needs(specs: Sequence[Spec], in_words: int, classes: int) -> Iterator[tuple
     for spec in specs:
         yield "output", spec.node.name, spec.out_words
         yield "words", spec.node.name, spec.in_words
-    yield "argmax", None, 2 * classes + 1
+    yield "argmax", None, argmax_cycles(classes)
 
 
 def limit_of(swaps: Swaps, specs: Sequence[Spec], input_lanes: int, topology: Topology, interval: Fraction) -> Limit:

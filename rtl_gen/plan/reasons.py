@@ -52,7 +52,7 @@ def reason(trim: Trim, specs: Sequence[Spec], number: int, interval: Fraction) -
     agreeing = [
         trim.exchange(specs, spec, number)
         for spec in slower_of(swaps.of_stage(specs, number))
-        if spec.cycles <= interval and spec.folding.multiplier == present.folding.multiplier
+        if spec.cycles <= interval
     ]
     if not agreeing:
         return "words of its neighbours"

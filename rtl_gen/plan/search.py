@@ -127,7 +127,7 @@ def planned(
     aim, nearest = fps, None
     for _ in range(ATTEMPTS):
         try:
-            found = _planned(problem, device, reserved, aim, target, clock_mhz, progress)
+            found, searched = _planned(problem, device, reserved, aim, target, clock_mhz, progress)
         except DoesNotFit:
             if nearest is None:
                 raise
@@ -135,16 +135,18 @@ def planned(
         shares = shares_of(_total(found, device), device)
         if max(shares.values(), default=0.0) > 1.0:
             beside = beside_stages(found)
-            # The search does not count flip-flops. They go with LUTs: of these as many fewer.
-            fewer = math.ceil(found.luts * max(1.0 - 1.0 / shares["ffs"], 0.0)) if "ffs" in shares else 0
-            luts = max(reserved.luts + fewer, beside.luts)
+            luts = max(reserved.luts, beside.luts)
+            if shares.get("ffs", 0.0) > 1.0 and device.luts is not None:
+                # The search does not count flip-flops. They go with LUTs: of these in proportion fewer are to be used.
+                luts = max(luts, math.ceil(found.luts * (1.0 / shares["luts"] - 1.0 / shares["ffs"])))
             reserved = Resources(brams=max(reserved.brams, beside.brams), luts=luts)
             continue
         if aim is None or fps is None or target is None or found.frames_per_second >= fps:
             return found
-        # Stages that wait for each other take longer than the slowest by itself: aim as much higher.
+        # Stages that wait for each other take longer than the slowest by itself: aim as much higher as what the search
+        # found, which has since been exchanged in part.
         nearest = found if nearest is None or found.cycles < nearest.cycles else nearest
-        aim *= max(float(found.cycles / target), 1.001)
+        aim *= max(float(max(searched, found.cycles) / target), 1.001)
     if nearest is not None:
         raise DoesNotFit(
             f"{graph.name}: {fps:g} frames a second at {clock_mhz:g} MHz are not reached on {device.name}: the nearest "
@@ -180,10 +182,11 @@ def _planned(
     target: int | None,
     clock_mhz: float,
     progress: Progress,
-) -> Plan:
+) -> tuple[Plan, Fraction]:
     """A plan for `fps`, or the fastest, whose stages leave `reserved` of the device to the FIFOs.
 
-    It may take `target` cycles, which an `fps` higher than wanted asks for less than.
+    It may take `target` cycles, which an `fps` higher than wanted asks for less than. With it comes what it may take:
+    more than the target where the foldings that the search found do.
     """
     if fps is not None:
         wanted = most_cycles(clock_mhz, fps)
@@ -211,7 +214,7 @@ def _planned(
     over = max(shares_of(_total(found, device), device).values(), default=0.0) > 1.0
     if swaps.topology.fifos and (over or found.cycles > limit):  # by FIFOs, which are not counted before
         found = with_foldings(problem.foldings(solution))
-    return found
+    return found, limit
 
 
 def least_foldings(

@@ -47,7 +47,7 @@ def planned() -> Plan:
 
 def test_codebooks_are_shifted_and_the_dsps_go_to_others(planned):
     kinds = [s.folding.multiplier for s in planned.stages]
-    assert (kinds[0], kinds[2]) == ("shift", "shift") and kinds[1] in ("dsp", "logic")
+    assert (kinds[0], kinds[2]) == ("shift", "shift") and kinds[1] == "packed"
     assert [s.multipliers for s in planned.stages][::2] == [0, 0]
     assert planned.dsps == planned.stages[1].dsps
 
@@ -97,13 +97,13 @@ def test_integers_wider_than_a_dsp_take_two(zero):
     assert planned.stages[0].folding.multiplier == "shift" and planned.dsps == 0
     dsp = with_lanes(only, planned, "dsp")
     assert dsp.dsps == 2 * planned.stages[0].folding.simd * planned.stages[0].folding.pe
-    assert (dsp.cycles, dsp.latency) == (planned.cycles, planned.latency)
+    assert dsp.cycles == planned.cycles and abs(dsp.latency - planned.latency) <= 4
 
 
 def test_what_cannot_be_built_is_named():
     with pytest.raises(ValueError, match="stage mix: lanes that shift need weights of a codebook"):
         spec(Format(4, True, 0, narrow=True), "shift")
-    with pytest.raises(ValueError, match="lanes are one of dsp, packed, logic, shift, got 'none'"):
+    with pytest.raises(ValueError, match="lanes are one of shift, dsp, logic, got 'none'"):
         with_lanes(network(), plan(network(), device("ecp5-25f")), "none")
 
 

@@ -31,8 +31,9 @@ def test_of_a_stage_and_of_all(which, request):
             assert one is None
             continue
         count = folding.simd * folding.pe * folding.carry
-        # No step is spent on padding, of which there is some.
-        assert one == busy(spec, found.cycles) == products / (count * found.cycles)
+        assert one == products / (count * found.cycles)
+        # There is some padding, on which no step is spent unless axes are unfolded.
+        assert one < busy(spec, found.cycles) if folding.unfold else one == busy(spec, found.cycles)
         lanes, useful = lanes + count, useful + products
     assert occupancy(specs, found.cycles) == useful / (lanes * found.cycles)
     assert useful == graph.macs()

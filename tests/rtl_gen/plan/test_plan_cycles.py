@@ -24,12 +24,12 @@ def written(tmp_path, found, **changes):
 
 def test_uneven_intervals_are_in_the_file_with_their_exact_mean(uneven, tmp_path):
     _, found = uneven
-    assert (found.predicted.intervals, found.cycles, found.latency) == ((12, 5, 11), Fraction(28, 3), 23)
+    assert (found.predicted.intervals, found.cycles, found.latency) == ((12, 7, 9), Fraction(28, 3), 26)
     path = written(tmp_path, found)
     content = json.loads(path.read_text())
-    assert content["version"] == 2
-    assert content["predicted"] == {"ends": [23], "intervals": [12, 5, 11], "mean": {"numerator": 28, "denominator": 3}}
-    assert (content["cycles"], content["latency"]) == (28 / 3, 23)
+    assert content["version"] == 3
+    assert content["predicted"] == {"ends": [26], "intervals": [12, 7, 9], "mean": {"numerator": 28, "denominator": 3}}
+    assert (content["cycles"], content["latency"]) == (28 / 3, 26)
     assert load_plan(path) == found
     assert json.loads(found.model_dump_json()) == content
 
