@@ -1,25 +1,22 @@
 """Stages and committed networks as placed hardware: cycles, occupancy, cells, and the clock over several seeds.
 
     python -m bench.datapath -o results/datapath.json
-    python -m bench.datapath W1 W2 W3 --seeds 3 -o results/datapath.json
+    python -m bench.datapath W1 W2 W3 -o results/datapath.json
 
 A workload is simulated first: equal to the golden model at every stage's output, in the predicted cycles; only then
-is it synthesised and placed, out of context, on an ECP5-85F of speed 6. Of W1 to W3, one stage each, the module is
-placed alone; the head that ends their network is simulated with it. A committed model is placed whole, as planned.
+is it synthesised and placed, on an ECP5-85F of speed 6. Of W1 to W3, one stage each, the module is placed alone, out of
+context; the head that ends their network is simulated with it. A committed model is placed whole, as planned, with the
+serial link and the pads of a board.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,11 +24,11 @@ from typing import Any
 
 import numpy as np
 
+import boards
 from bench.report import command
 from bench.rows import append_row, commit
-from boards.build import counts
-from boards.place import Placement, Placer, place
-from boards.synthesis import synthesise
+from boards.build import build, measure
+from boards.place import Placer
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec
 from qtt_hw.graph.file import load
@@ -40,14 +37,18 @@ from qtt_hw.window import Window
 from rtl_gen.emit import TOP, emit
 from rtl_gen.families import Family, device, family_of
 from rtl_gen.kinds import Folding, kind_of
+from rtl_gen.manifest import Manifest
 from rtl_gen.plan.derive import derived
-from rtl_gen.plan.plan import Plan, stage_specs
+from rtl_gen.plan.occupancy import occupancy
+from rtl_gen.plan.plan import Plan, hardware_of, stage_specs
 from rtl_gen.plan.search import plan
 from rtl_gen.prediction import number_of
 from sim.cosim import cosim
 
-#: What is placed: nextpnr is asked for this clock, which makes it try as hard at 150 MHz as at 200.
-DEVICE, AIM_MHZ = "ecp5-85f", 250
+DEVICE, BOARD = "ecp5-85f", "ulx3s-85f"
+#: The clock that nextpnr is asked for: of a module alone above what it reaches, so that it tries as hard at 150 MHz as
+#: at 200; of a whole design one that the board's PLL makes.
+MODULE_MHZ, WHOLE_MHZ = 250.0, 150.0
 #: Of the stages that W1 to W3 measure.
 STAGE = "stage"
 BYTES, WEIGHTS, LOGITS = Format(8, True, 4), Format(8, True, 6, narrow=True), Format(16, True, 0)
@@ -65,12 +66,15 @@ class Workload:
         Of the emitted Verilog.
     samples : int
         Simulated before anything is placed.
+    seeds : int
+        Of the placer, from 1 on: fewer for what takes an hour each.
     placer : "heap" or "static"
     """
 
     planned: Callable[[], tuple[Graph, Plan]]
     module: str = TOP
     samples: int = 4
+    seeds: int = 3
     placer: Placer = "heap"
 
 
@@ -117,22 +121,18 @@ WORKLOADS = {
     "W2": Workload(partial(_stage, (8, 8, 8, 8), 16, SAME_3D, 8, 4), MODULE),
     "W3": Workload(partial(_stage, (1, 1, 1, 256), 64, Window(), 16, 1), MODULE),
     "voxtt-modelnet10 at 1 000 frames a second": Workload(partial(_committed, "models/voxtt-modelnet10.qtt", 1000.0)),
-    "voxtt-modelnet10, fastest": Workload(partial(_committed, "models/voxtt-modelnet10.qtt", None), placer="static"),
+    "voxtt-modelnet10, fastest": Workload(partial(_committed, "models/voxtt-modelnet10.qtt", None), seeds=1),
+    "lenet-mnist at 1 000 frames a second": Workload(partial(_committed, "models/lenet-mnist.qtt", 1000.0)),
+    "resnet20-cifar10 at 500 frames a second": Workload(
+        partial(_committed, "models/resnet20-cifar10.qtt", 500.0), seeds=1
+    ),
 }
 
 
-def occupancy(graph: Graph, found: Plan) -> float:
-    """Useful products over all lanes times the interval."""
-    specs = stage_specs(graph, [(s.stage, s.folding) for s in found.stages], family_of(device(found.device)))
-    lanes = sum(spec.products for spec in specs)
-    return float(sum(spec.products * spec.cycles for spec in specs) / (lanes * found.predicted.mean))
-
-
-def measured(name: str, seeds: int) -> dict[str, Any]:
+def measured(name: str, seeds: int | None = None) -> dict[str, Any]:
     """The row of a workload; raises ValueError where the simulation is not equal."""
     workload = WORKLOADS[name]
     graph, chosen = workload.planned()
-    family = family_of(device(DEVICE))
     edge = graph.input.edge
     x = np.random.default_rng(1).integers(edge.format.minimum, edge.format.maximum + 1, (workload.samples, *edge.shape))
     with tempfile.TemporaryDirectory(prefix="datapath-") as temporary:
@@ -141,46 +141,46 @@ def measured(name: str, seeds: int) -> dict[str, Any]:
         result = cosim(folder / "taps", x)
         if not (result.equal and result.cycles_equal):
             raise ValueError(f"{name}: the simulation differs from the golden model, or its cycles from the prediction")
-        manifest = emit(graph, folder / "build", chosen)
-        sources = [folder / "build" / source for source in manifest.sources.of(family)]
-        netlist = folder / "netlist"
-        netlist.mkdir()
-        cells = synthesise(sources, workload.module, netlist, family)
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            placements = list(pool.map(partial(_placed, netlist, workload.placer), range(1, seeds + 1)))
-    clocks = [min(placement.fmax.values()) for placement in placements]
+        emit(graph, folder / "build", chosen)
+        tried = workload.seeds if seeds is None else seeds
+        placed = (_whole if workload.module == TOP else _module)(folder / "build", workload, tried)
     stage = next((s for s in chosen.stages if workload.module == f"{TOP}__{s.stage}"), None)
-    whole = chosen if stage is None else stage
-    clock = statistics.median(clocks)
+    specs = [s for s in hardware_of(graph, chosen)[0] if stage is None or s.node.name == stage.stage]
+    planned = chosen if stage is None else stage
     interval = chosen.predicted.mean
-    worst = placements[clocks.index(min(clocks))]
-    path = worst.paths[min(worst.fmax, key=lambda net: worst.fmax[net])]
     return {
         "workload": name,
         "device": f"{DEVICE}, speed 6",
         "cycles": number_of(interval),
-        "occupancy": round(occupancy(graph, chosen), 4) if stage is None else round(float(stage.cycles / interval), 4),
+        "occupancy": round(float(occupancy(specs, interval) or 0), 4),
         "equal": result.equal,
         "cycles_as_predicted": result.cycles_equal,
         "samples": workload.samples,
-        **counts(placements[0].used),
-        "cells": {cell: cells.get(cell, 0) for cell in ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF")},
-        "planned": {"luts": whole.luts, "dsps": whole.dsps, "brams": whole.brams},
+        "planned": {part: getattr(planned, part) for part in ("luts", "ffs", "dsps", "brams")},
         "placer": workload.placer,
-        "fmax_mhz": clocks,
-        "fmax_mhz_median": clock,
-        "inferences_per_second": round(float(clock * 1_000_000 / interval), 1),
-        "slowest_path": {"from": path.start, "to": path.end, "logic_ns": path.logic_ns, "routing_ns": path.routing_ns},
+        **placed,
+        "inferences_per_second": round(float(placed["seeds"]["median_mhz"] * 1_000_000 / interval), 1),
         "commit": commit(),
     }
 
 
-def _placed(netlist: Path, placer: Placer, seed: int) -> Placement:
-    """A synthesised module placed alone, in a folder of its own."""
-    folder = netlist.with_name(f"seed-{seed}")
-    folder.mkdir()
-    shutil.copyfile(netlist / "netlist.json", folder / "netlist.json")
-    return place(folder, device(DEVICE), frequency_mhz=AIM_MHZ, seed=seed, placer=placer)
+def _module(folder: Path, workload: Workload, seeds: int) -> dict[str, Any]:
+    """Of one module, placed alone."""
+    family = family_of(device(DEVICE))
+    sources = [folder / name for name in Manifest.load(folder).sources.of(family)]
+    found = measure(
+        sources, workload.module, device=DEVICE, frequency_mhz=MODULE_MHZ, seeds=seeds, placer=workload.placer
+    )
+    cells = {cell: found["cells"].get(cell, 0) for cell in ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF")}
+    names = ("luts", "ffs", "dsps", "brams", "seeds", "critical_path", "seconds")
+    return {name: found[name] for name in names} | {"cells": cells}
+
+
+def _whole(folder: Path, workload: Workload, seeds: int) -> dict[str, Any]:
+    """Of a whole design with the link, on the board."""
+    found = build(folder, boards.load(BOARD), frequency_mhz=WHOLE_MHZ, seeds=seeds, placer=workload.placer)
+    names = ("luts", "ffs", "dsps", "brams", "seeds", "critical_path", "seconds")
+    return {name: found.model_dump(mode="json")[name] for name in names} | {"board": BOARD}
 
 
 def main() -> None:
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument(
         "workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}; all when left out"
     )
-    parser.add_argument("--seeds", type=int, default=3, help="of the placer, from 1 on")
+    parser.add_argument("--seeds", type=int, help="of the placer, from 1 on; by default the workload's own number")
     parser.add_argument("-o", "--output", type=Path)
     given = parser.parse_args()
     unknown = [name for name in given.workloads if name not in WORKLOADS]
