@@ -32,16 +32,28 @@ def fifo_latency(depth: int, family: Family) -> int:
 def fifo_resources(depth: int, width: int, family: Family) -> Resources:
     """Resources of a FIFO of so many words: its memory, and behind a block RAM the queue that it is read into."""
     held = bits_for(depth)
-    count = Resources(luts=2 * adder(held) + equals(held) + 2, ffs=held + 1)
+    count = Resources(luts=_counted_luts(held), ffs=held + 1)
     if not family.memory.uses_block(depth):
         return count + output_queue(width, depth, family)
     address, room = ceil_log2(max(depth, 2)), bits_for(BEHIND_RAM)
     wraps = 0 if depth & (depth - 1) == 0 else 2 * (equals(address) + address)
     more = Resources(
-        luts=2 * counter(address) + wraps + 2 * adder(held) + 2 * adder(room) + equals(held) + equals(room) + 3,
+        luts=2 * counter(address) + wraps + _counted_luts(held) + _counted_luts(room),
         ffs=2 * address + 1 + width + held + 1 + room + 1 + _READ,
     )
     return count + more + ram(depth, width, family, _READ) + output_queue(width, BEHIND_RAM, family)
+
+
+def _counted_luts(bits: int) -> int:
+    """LUTs of `_counted`: the sum, what it adds, whether several are left, and what goes on."""
+    return adder(bits) + bits + equals(bits) + 4
+
+
+def _counted(m: Module, count: Signal, up: Value, down: Value) -> Value:
+    """Count, never below 0; whether anything will be left, found beside the sum and not behind it."""
+    several = count[1:].any()
+    m.d.sync += count.eq((count + Mux(up, Mux(down, 0, 1), Mux(down, -1, 0)))[: len(count)])
+    return up | several | (count[0] & ~down)
 
 
 class Fifo(wiring.Component):
@@ -68,9 +80,8 @@ class Fifo(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         accepted, leaves = self.i.valid & self.i.ready, self.o.valid & self.o.ready
-        held, following = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
-        m.d.comb += following.eq(held + accepted - leaves)
-        m.d.sync += [held.eq(following), self.i.ready.eq(following != self.depth)]
+        room = Signal(range(self.depth + 1), init=self.depth)
+        m.d.sync += self.i.ready.eq(_counted(m, room, up=leaves, down=accepted))
         deep = self.family.memory.uses_block(self.depth)
         m.submodules.queue = queue = OutputQueue(self.width, BEHIND_RAM if deep else self.depth)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
@@ -83,23 +94,18 @@ class Fifo(wiring.Component):
     def _through_memory(self, m: Module, accepted: Value, queue: OutputQueue) -> None:
         """Words are written a cycle after they are accepted, and read as soon as the queue has room for them."""
         m.submodules.memory = memory = Ram(self.depth, self.width, self.family, _READ)
-        unread, unread_after = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
-        room, room_after = Signal(range(BEHIND_RAM + 1), init=BEHIND_RAM), Signal(range(BEHIND_RAM + 1))
+        unread, room = Signal(range(self.depth + 1)), Signal(range(BEHIND_RAM + 1), init=BEHIND_RAM)
         some, fits, reads = Signal(), Signal(init=1), Signal()
         m.d.comb += [
             reads.eq(some & fits),
-            unread_after.eq(unread + memory.write_enable - reads),
-            room_after.eq(room - reads + queue.freed),
             queue.push.eq(delay(m, reads, _READ, "reads")),
             queue.word.eq(memory.data),
         ]
         m.d.sync += [
             memory.write_enable.eq(accepted),
             memory.write_data.eq(self.i.payload),
-            unread.eq(unread_after),
-            some.eq(unread_after != 0),
-            room.eq(room_after),
-            fits.eq(room_after != 0),
+            some.eq(_counted(m, unread, up=memory.write_enable, down=reads)),
+            fits.eq(_counted(m, room, up=queue.freed, down=reads)),
         ]
         for enable, address in ((memory.write_enable, memory.write_address), (reads, memory.address)):
             with m.If(enable):
