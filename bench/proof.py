@@ -105,7 +105,8 @@ def proven(
             row["stalled"] = simulated(folder / "build", data, stalled, stalls=True)
         cells = {"as planned": synthesised(graph, chosen, folder, placed)}
     for kind in lanes:
-        other = with_lanes(graph, chosen, kind)
+        # They may take more multipliers than the device has.
+        other = with_lanes(graph, chosen.model_copy(update={"device": "none"}), kind)
         with tempfile.TemporaryDirectory() as name:
             cells[f"lanes of {kind}"] = synthesised(graph, other, Path(name), False) | {"planned": figures(other)}
     return row | {"cells": cells}
