@@ -121,8 +121,8 @@ class _Beside:
         self.progress("neighbours", text=f"at {cycles} cycles")
         return solve(self.problem.items, cycles, budget)
 
-    def _finished(self, solution: Solution, cycles: int, *, fits: bool = True) -> Neighbour:
-        """A solution as it would be planned."""
+    def _finished(self, solution: Solution, cycles: int, *, fits: bool = True) -> Neighbour | None:
+        """A solution as it would be planned; None where its cycles are not known."""
         device = self.device if fits else replace(self.device, brams=None, luts=None)
         reserved = self.reserved if fits else Resources()
         told = part_of(self.progress, "neighbours")
@@ -131,6 +131,8 @@ class _Beside:
         fifos = Resources(brams=sum(f.brams for f in self.plan.fifos), luts=sum(f.luts for f in self.plan.fifos))
         total = swaps.cost(specs) + fifos + self.problem.family.overhead
         mean = swaps.mean(specs)
+        if mean is None:
+            return None
         return Neighbour(
             cycles=mean,
             frames_per_second=rate_of(self.plan.clock_mhz, mean),
@@ -178,7 +180,7 @@ class _Beside:
                 return None
             if self._by_itself(solution) < self.plan.cycles:
                 made = self._finished(solution, target, fits=fits)
-                if made.cycles < self.plan.cycles:
+                if made is not None and made.cycles < self.plan.cycles:
                     return made, solution, cycles
             cycles = min(slowest(solution) - 1, int(cycles / COARSE))
         return None
@@ -195,8 +197,9 @@ class _Beside:
                 return None
             solution, cycles = found
             made = self._finished(solution, cycles)
-            if made.cycles > self.plan.cycles and self._price(made) * FINE < self._price(self.plan):
-                return made
+            if made is not None and made.cycles > self.plan.cycles:
+                if self._price(made) * FINE < self._price(self.plan):
+                    return made
             low, price = cycles, self.budget.price(solution.resources)
         return None
 

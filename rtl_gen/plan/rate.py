@@ -78,7 +78,7 @@ def limit_of(swaps: Swaps, specs: Sequence[Spec], input_lanes: int, topology: To
     kind, stage, cycles = max(needs, key=lambda need: need[2])
     if cycles >= interval:
         return Limit.of(kind, stage, cycles, interval)
-    if topology.fifos and (mean := swaps.mean(specs)) < interval:
+    if topology.fifos and (mean := _mean(swaps, specs, interval)) < interval:
         return Limit.of("fifo", _narrowest(swaps, specs, topology, interval), mean, interval)
     for buffer in ("ring", "queue"):
         found = _waited_for(swaps, specs, buffer, interval)
@@ -87,10 +87,16 @@ def limit_of(swaps: Swaps, specs: Sequence[Spec], input_lanes: int, topology: To
     return Limit.of("waits", stage, cycles, interval)
 
 
+def _mean(swaps: Swaps, specs: Sequence[Spec], interval: Fraction, topology: Topology | None = None) -> Fraction:
+    """The mean of a network that may be faster; where none is known, that of the plan: it is not known to be faster."""
+    mean = swaps.mean(specs, topology)
+    return interval if mean is None else mean
+
+
 def _narrowest(swaps: Swaps, specs: Sequence[Spec], topology: Topology, interval: Fraction) -> str | None:
     """The sum whose FIFO alone, without end, makes the network faster."""
     for reader in topology.fifos:
-        if swaps.mean(specs, topology.with_fifos({**topology.fifos, reader: None})) < interval:
+        if _mean(swaps, specs, interval, topology.with_fifos({**topology.fifos, reader: None})) < interval:
             return specs[reader.stage].node.name
     return None
 
@@ -105,7 +111,7 @@ def _waited_for(
     numbers = [
         number for number, spec in enumerate(specs) if buffer in spec.deepest() and getattr(spec.folding, buffer)
     ]
-    mean_of = _with_deep(swaps, specs, buffer)
+    mean_of = _with_deep(swaps, specs, buffer, interval)
     mean = mean_of(numbers)
     if mean >= interval:
         return None
@@ -118,12 +124,14 @@ def _waited_for(
     return specs[numbers[0]].node.name, mean
 
 
-def _with_deep(swaps: Swaps, specs: Sequence[Spec], buffer: str) -> Callable[[Sequence[int]], Fraction]:
+def _with_deep(
+    swaps: Swaps, specs: Sequence[Spec], buffer: str, interval: Fraction
+) -> Callable[[Sequence[int]], Fraction]:
     def mean(numbers: Sequence[int]) -> Fraction:
         changed = list(specs)
         for number in numbers:
             most = specs[number].deepest()[buffer]
             changed[number] = swaps.spec(number, specs[number].folding.model_copy(update={buffer: most}))
-        return swaps.mean(changed)
+        return _mean(swaps, changed, interval)
 
     return mean

@@ -62,9 +62,8 @@ def reason(trim: Trim, specs: Sequence[Spec], number: int, interval: Fraction) -
     fitting = [exchange for exchange in paying if trim.fits(trim.swaps.cost(specs), exchange)]
     if not fitting:
         return f"slower: {_more(trim, paying[0])}, no room"
-    try:
-        mean = trim.swaps.mean([*specs[:number], fitting[0].spec, *specs[number + 1 :]])
-    except ValueError:  # it hangs, or has no period
+    mean = trim.swaps.mean([*specs[:number], fitting[0].spec, *specs[number + 1 :]])
+    if mean is None:
         return "slower: others wait"
     return f"slower: others wait, {_count(mean)}" if mean > interval else "a slower one would do"
 

@@ -248,7 +248,8 @@ def least_foldings(
     graph = along(problem.graph, problem.alternatives, solution.paths)
     foldings = problem.foldings(solution)
     swaps = Swaps.of(graph, foldings, problem.family, problem.choices(solution.paths))
-    limit = max(swaps.mean(swaps.specs(foldings)), Fraction(target or 0))
+    mean = swaps.mean(swaps.specs(foldings))
+    limit = max(Fraction(slowest(solution)) if mean is None else mean, Fraction(target or 0))
     return swaps, trimmed(Trim(swaps, device, reserved), foldings, limit, progress), limit
 
 

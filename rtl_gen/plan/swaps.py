@@ -197,10 +197,13 @@ class Swaps:
         stages = (self.resources(number, spec.folding) for number, spec in enumerate(specs))
         return sum(stages, self.links(specs))
 
-    def mean(self, specs: Sequence[Spec], topology: Topology | None = None) -> Fraction:
+    def mean(self, specs: Sequence[Spec], topology: Topology | None = None) -> Fraction | None:
         """The predicted mean interval, in cycles, with endless FIFOs or those of a topology.
 
-        Raises ValueError where the network hangs or has no period.
+        None where the network hangs, or where no period is proven, as with FIFOs without end that never stop filling.
         """
         lanes = input_lanes(self.graph, specs, self.topology)
-        return predict(specs, lanes, classes=self.classes, topology=topology or self.topology).mean
+        try:
+            return predict(specs, lanes, classes=self.classes, topology=topology or self.topology).mean
+        except ValueError:
+            return None

@@ -108,10 +108,8 @@ class Trim:
         """Whether words agree and the network takes at most so many cycles on average."""
         if not self.swaps.agree(specs):
             return False
-        try:
-            return self.swaps.mean(specs) <= limit
-        except ValueError:  # it hangs, or has no period
-            return False
+        mean = self.swaps.mean(specs)
+        return mean is not None and mean <= limit
 
     def _within(self, after: Resources, before: Resources) -> bool:
         was, now = (shares_of(total + self.reserved, self.device) for total in (before, after))

@@ -9,10 +9,14 @@ from rtl_gen.cycles import predict
 from rtl_gen.depths import fifo_depths
 from rtl_gen.families import ECP5, device
 from rtl_gen.kinds import Folding
+from rtl_gen.period import NotPeriodic
+from rtl_gen.plan.explain import explained
 from rtl_gen.plan.plan import hardware_of
+from rtl_gen.plan.problem import Problem
 from rtl_gen.plan.rate import limit_of
 from rtl_gen.plan.search import plan
 from rtl_gen.plan.swaps import Swaps
+from rtl_gen.plan.trim import Trim
 
 FORMAT, WEIGHTS = Format(4, True, 0), Format(3, True, 0, narrow=True)
 
@@ -74,3 +78,21 @@ def test_a_fifo_that_is_waited_for(residual):
     swaps = Swaps.of(residual, {s.stage: s.folding for s in found.stages}, ECP5)
     named = limit_of(swaps, specs, found.input_lanes, shallow, mean)
     assert (named.kind, named.stage) == ("fifo", "sum") and named.cycles < mean
+
+
+def test_what_has_no_period_is_not_known_to_be_faster(residual, monkeypatch):
+    """With FIFOs that have no end, networks may never come to one, while the plan has one."""
+    found = plan(residual, device("ecp5-12f"))
+    specs, topology = hardware_of(residual, found)
+    swaps = Swaps.of(residual, {s.stage: s.folding for s in found.stages}, ECP5)
+
+    def endless(*_, **__):
+        raise NotPeriodic([0, 5, 11])
+
+    monkeypatch.setattr("rtl_gen.plan.swaps.predict", endless)
+    assert swaps.mean(specs) is None and not Trim(swaps, device("ecp5-12f")).holds(specs, found.cycles)
+    named = limit_of(swaps, specs, found.input_lanes, topology, found.cycles + 1)
+    assert named.kind == "waits"
+    again = plan(residual, device("ecp5-12f"))
+    assert again.luts >= found.luts
+    assert explained(Problem.of(residual, {}, ECP5), device("ecp5-12f"), again).neighbours.larger is None
