@@ -44,7 +44,7 @@ def absorb_registers(netlist: dict[str, Any], top: str) -> int:
     gone = 0
     for memory in [cell for cell in cells.values() if cell["type"] == _MEMORY]:
         for sides in _ports(memory):
-            registers = _registers(memory, sides, cells, readers)
+            registers = _registers(memory, sides, cells, readers) if _reads_always(memory, sides) else None
             if registers is None:
                 continue
             for side in sides:
@@ -61,6 +61,12 @@ def _ports(memory: Cell) -> Iterator[str]:
     """Sides whose outputs move together: both where a port is 36 bits wide, which uses the pins of both."""
     wide = any(int(memory["parameters"][f"DATA_WIDTH_{side}"], 2) == 36 for side in "AB")
     yield from ("BA",) if wide else ("A", "B")
+
+
+def _reads_always(memory: Cell, sides: str) -> bool:
+    """Whether a memory's read, at the first side, has no enable and no side a reset: the registers would share them."""
+    pins = memory["connections"]
+    return pins[f"CE{sides[0]}"] == ["1"] and all(pins[f"RST{side}"] == ["0"] for side in sides)
 
 
 def _registers(

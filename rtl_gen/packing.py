@@ -57,7 +57,10 @@ class Packing:
 
 
 def packing_of(x: Format, weight: Format | Codebook, bits: int) -> Packing | None:
-    """How two weights share an operand of `bits` signed bits; None where not even one product would fit.
+    """How two weights share an operand of `bits` signed bits; None where they cannot.
+
+    They cannot where not even one product would fit, and where the weights are codes, have no sign, or use the least
+    integer of their bits, which less one has no place.
 
     Parameters
     ----------
@@ -67,8 +70,8 @@ def packing_of(x: Format, weight: Format | Codebook, bits: int) -> Packing | Non
     bits : int
         Of a multiplier's operand.
     """
-    if isinstance(weight, Codebook) or weight.minimum == -(1 << (weight.bits - 1)):
-        return None  # the least weight less one has no place
+    if isinstance(weight, Codebook) or not weight.signed or weight.minimum == -(1 << (weight.bits - 1)):
+        return None
     place = bits - weight.bits
     largest = max(-x.minimum, x.maximum) * max(-weight.minimum, weight.maximum)
     products = ((1 << (place - 1)) - 1) // largest

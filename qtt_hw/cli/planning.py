@@ -155,7 +155,7 @@ _LIMITS = {
     "input": "the words of the input, one a cycle",
     "output": "the words that {stage} puts out, one a cycle",
     "words": "the words that {stage} reads, one a cycle",
-    "argmax": "the argmax, two cycles a logit",
+    "argmax": "the argmax, two cycles a logit and three more",
     "fifo": "a wait for the FIFO before {stage}",
     "ring": "a wait for the ring of {stage}",
     "queue": "a wait for the output queue of {stage}",
@@ -174,12 +174,12 @@ def _limit(limit: Limit) -> str:
 
 
 #: Budgets of a device.
-_BUDGETS = {"dsps": "multipliers", "brams": "block RAM", "luts": "LUTs"}
+_BUDGETS = {"dsps": "multipliers", "brams": "block RAM", "luts": "LUTs", "ffs": "flip-flops"}
 
 
 def _budgets(beside: Neighbours) -> str:
     if beside.larger is None:
-        return f"no folding of {beside.fastest} is faster"
+        return "no plan that is faster was found"
     if beside.larger.fits:
         return "the next larger plan fits the device"
     names = [_BUDGETS[name] for name in beside.budgets]

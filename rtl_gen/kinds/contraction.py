@@ -39,6 +39,7 @@ class ContractionSpec(RingSpec):
     """A contraction; a ring word holds simd x carry consecutive channels, value (s, t) at s * carry + t."""
 
     node: Contraction
+    weighs = True
     by_channel = True
 
     @property

@@ -36,8 +36,6 @@ class PermutationSpec(RingSpec):
             raise self.refuse(f"a permutation's pe {folding.pe} must equal its simd {folding.simd}")
         if folding.simd != 1:
             raise self.refuse(f"a permutation moves one channel a cycle, not {folding.simd}")
-        if folding.multiplier == "shift":
-            raise self.refuse("lanes that shift need weights of a codebook")
 
     @property
     def accumulator(self) -> tuple[int, int]:

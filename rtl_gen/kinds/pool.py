@@ -49,8 +49,6 @@ class _PoolSpec(WindowSpec):
         folding = self.folding
         if folding.pe != folding.simd:
             raise self.refuse(f"a pool's pe {folding.pe} must equal its simd {folding.simd}")
-        if folding.multiplier == "shift":
-            raise self.refuse("lanes that shift need weights of a codebook")
 
     @cached_property
     def accumulator(self) -> tuple[int, int]:  # type: ignore[override]

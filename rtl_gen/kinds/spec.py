@@ -99,10 +99,16 @@ class Spec(ABC):
     rom_bits: int = 0
     #: Whether its weights are codes of a codebook.
     coded: bool = False
+    #: Whether it multiplies by weights: then two products can share a multiplier, and axes can be unfolded.
+    weighs: ClassVar[bool] = False
 
     def __init__(self, node: Node, inputs: Sequence[Edge], folding: Folding, family: Family):
         self.node, self.inputs, self.folding, self.family = node, tuple(inputs), folding, family
         self.out = _output(node, self.inputs)
+        if not self.weighs and (folding.unfold or folding.multiplier != "dsp"):
+            raise self.refuse(
+                f"it has no weights: unfold {folding.unfold} and lanes of {folding.multiplier} mean nothing"
+            )
         self.check()
 
     def refuse(self, reason: str) -> ValueError:

@@ -77,6 +77,7 @@ class UnfoldedSpec(Spec):
     """
 
     node: Contraction
+    weighs = True
 
     def check(self) -> None:
         node, folding = self.node, self.folding

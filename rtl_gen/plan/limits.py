@@ -7,7 +7,7 @@ import math
 from rtl_gen.families import Device, Family, Resources, family_of
 from rtl_gen.plan.front import Budget, Solution
 
-__all__ = ["budget_of", "shares_of", "slowest", "usable"]
+__all__ = ["budget_of", "shares_of", "shares_of_all", "slowest", "usable"]
 
 
 #: LUTs that a multiplier block is worth: somewhat less than a product of 4 x 8 bits takes in their place, so that
@@ -36,14 +36,18 @@ def budget_of(device: Device, reserved: Resources = Resources()) -> Budget:  # n
 
 
 def shares_of(resources: Resources, device: Device) -> dict[str, float]:
-    """Share of each budget that is used, relative to what is usable; above 1 does not fit."""
-    family = family_of(device)
-    total = resources + family.overhead
+    """Share of each budget that is used, with the overhead, relative to what is usable; above 1 does not fit."""
+    return shares_of_all(resources + family_of(device).overhead, device)
+
+
+def shares_of_all(total: Resources, device: Device) -> dict[str, float]:
+    """As `shares_of`, of resources among which the overhead is."""
     shares = {}
-    for name, share in usable(family).items():
+    for name, share in usable(family_of(device)).items():
         budget = getattr(device, name)
         if budget is not None:
-            shares[name] = getattr(total, name) / (budget * share)
+            taken = getattr(total, name)
+            shares[name] = taken / (budget * share) if budget else math.inf if taken else 0.0
     return shares
 
 

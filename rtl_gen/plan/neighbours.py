@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.progress import Progress, part_of, silent
 from rtl_gen.families import Device, Resources
+from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds.choices import LEAST_RING_MARGIN
 from rtl_gen.plan.derive import beside_stages
 from rtl_gen.plan.front import Budget, Solution, solve
-from rtl_gen.plan.limits import budget_of, slowest
+from rtl_gen.plan.limits import budget_of, shares_of, shares_of_all, slowest
 from rtl_gen.plan.plan import Plan, rate_of, stage_specs
 from rtl_gen.plan.problem import Problem, along
-from rtl_gen.plan.refusal import slowest_stage
 from rtl_gen.plan.search import expected_fifos, least_foldings
 from rtl_gen.prediction import Mean
 
@@ -42,7 +42,7 @@ class Neighbour(BaseModel):
         The mean interval by the event model; where there are sums, with FIFOs that lose no cycle.
     frames_per_second : float
         At the plan's clock.
-    multipliers, dsps, brams, luts : int
+    multipliers, dsps, brams, luts, ffs : int
         As of a plan; FIFOs are counted as the plan has them.
     fits : bool
         Whether the plan's device holds it.
@@ -56,6 +56,7 @@ class Neighbour(BaseModel):
     dsps: int
     brams: int
     luts: int
+    ffs: int
     fits: bool
 
 
@@ -67,12 +68,10 @@ class Neighbours(BaseModel):
     smaller : Neighbour or None
         The fastest plan that takes less of the device; None where nothing does.
     larger : Neighbour or None
-        The cheapest plan that is faster: one that fits, where there is one; None where no folding is faster.
-    budgets : tuple of "dsps", "brams" or "luts"
+        The cheapest plan that is faster: one that fits, where there is one; None where none was found.
+    budgets : tuple of "dsps", "brams", "luts" or "ffs"
         Where the larger one does not fit: each by itself keeps the plan from being faster, in that one fits when the
         device has enough of it. Where no single one is enough, all that the larger one exceeds; empty where it fits.
-    fastest : str or None
-        Where no folding is faster on any device, the stage whose fastest folding, with its margins, is slowest.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,7 +79,6 @@ class Neighbours(BaseModel):
     smaller: Neighbour | None
     larger: Neighbour | None
     budgets: tuple[str, ...]
-    fastest: str | None = None
 
 
 def neighbours(problem: Problem, device: Device, plan: Plan, progress: Progress = silent) -> Neighbours:
@@ -96,8 +94,7 @@ def neighbours(problem: Problem, device: Device, plan: Plan, progress: Progress 
     """
     beside = _Beside(problem, device, plan, progress)
     larger, budgets = beside.larger()
-    fastest = slowest_stage(problem)[0] if larger is None else None
-    return Neighbours(smaller=beside.smaller(), larger=larger, budgets=budgets, fastest=fastest)
+    return Neighbours(smaller=beside.smaller(), larger=larger, budgets=budgets)
 
 
 @dataclass(frozen=True)
@@ -121,15 +118,16 @@ class _Beside:
         self.progress("neighbours", text=f"at {cycles} cycles")
         return solve(self.problem.items, cycles, budget)
 
-    def _finished(self, solution: Solution, cycles: int, *, fits: bool = True) -> Neighbour | None:
+    def _finished(self, solution: Solution, cycles: int, *, bounded: bool = True) -> Neighbour | None:
         """A solution as it would be planned; None where its cycles are not known."""
-        device = self.device if fits else replace(self.device, brams=None, luts=None)
-        reserved = self.reserved if fits else Resources()
+        device = self.device if bounded else replace(self.device, brams=None, luts=None)
+        reserved = self.reserved if bounded else Resources()
         told = part_of(self.progress, "neighbours")
         swaps, foldings, _ = least_foldings(self.problem, solution, device, reserved, cycles, told)
         specs = swaps.specs(foldings)
-        fifos = Resources(brams=sum(f.brams for f in self.plan.fifos), luts=sum(f.luts for f in self.plan.fifos))
-        total = swaps.cost(specs) + fifos + self.problem.family.overhead
+        fifos = sum((fifo_resources(f.depth, f.width, self.problem.family) for f in self.plan.fifos), Resources())
+        used = swaps.cost(specs) + fifos
+        total = used + self.problem.family.overhead
         mean = swaps.mean(specs)
         if mean is None:
             return None
@@ -140,7 +138,8 @@ class _Beside:
             dsps=total.dsps,
             brams=total.brams,
             luts=total.luts,
-            fits=fits,
+            ffs=total.ffs,
+            fits=max(shares_of(used, self.device).values(), default=0.0) <= 1.0,
         )
 
     def _by_itself(self, solution: Solution) -> int:
@@ -154,24 +153,32 @@ class _Beside:
 
     def larger(self) -> tuple[Neighbour | None, tuple[str, ...]]:
         """The cheapest plan that is faster, and the budgets that it does not fit."""
-        found = self._faster(self.budget, fits=True)
+        found = self._faster(self.budget, bounded=True)
         if found is not None:
-            return found[0], ()
-        found = self._faster(replace(self.budget, dsps=None, brams=None, luts=None), fits=False)
+            made = found[0]
+            return made, () if made.fits else self._exceeded(made)
+        found = self._faster(replace(self.budget, dsps=None, brams=None, luts=None), bounded=False)
         if found is None:
             return None, ()
         made, solution, cycles = found
+        if made.fits:
+            return made, ()
         names = [name for name in ("dsps", "brams", "luts") if getattr(self.budget, name) is not None]
         alone = tuple(name for name in names if self._solve(cycles, self._without(name)))
-        exceeded = (n for n in names if getattr(solution.resources, n) > getattr(self.budget, n))
-        return made, alone or tuple(exceeded)
+        exceeded = tuple(n for n in names if getattr(solution.resources, n) > getattr(self.budget, n))
+        return made, alone or exceeded or self._exceeded(made)
+
+    def _exceeded(self, made: Neighbour) -> tuple[str, ...]:
+        """What of the device a plan takes more than there is."""
+        taken = Resources(made.dsps, made.brams, made.luts, made.ffs)
+        return tuple(name for name, share in shares_of_all(taken, self.device).items() if share > 1.0)
 
     def _without(self, name: str) -> Budget:
         """The budget with one of its limits taken away."""
         limits = {n: None if n == name else getattr(self.budget, n) for n in ("dsps", "brams", "luts")}
         return Budget(limits["dsps"], limits["brams"], limits["luts"], self.budget.prices)
 
-    def _faster(self, budget: Budget, *, fits: bool) -> tuple[Neighbour, Solution, int] | None:
+    def _faster(self, budget: Budget, *, bounded: bool) -> tuple[Neighbour, Solution, int] | None:
         """The cheapest plan that is faster by the event model, its solution, and the cycles that were searched for."""
         cycles, target = int(self.plan.cycles * Fraction(LEAST_RING_MARGIN)), math.ceil(self.plan.cycles) - 1
         for _ in range(MOST_PLANS):
@@ -179,7 +186,7 @@ class _Beside:
             if solution is None:
                 return None
             if self._by_itself(solution) < self.plan.cycles:
-                made = self._finished(solution, target, fits=fits)
+                made = self._finished(solution, target, bounded=bounded)
                 if made is not None and made.cycles < self.plan.cycles:
                     return made, solution, cycles
             cycles = min(slowest(solution) - 1, int(cycles / COARSE))

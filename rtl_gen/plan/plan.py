@@ -16,7 +16,7 @@ from qtt_hw.graph import Graph
 from qtt_hw.reading import read_json
 from qtt_hw.versions import PLAN
 from qtt_hw.window import MOST_CHANNELS
-from rtl_gen.families import ECP5, UNBOUNDED, Family, device, family_named, family_of
+from rtl_gen.families import ECP5, UNBOUNDED, Family, Resources, device, family_named, family_of
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.prediction import Mean, Prediction, number_of
 from rtl_gen.topology import SOURCE, Topology, compatible
@@ -207,6 +207,11 @@ class Plan(BaseModel):
         return self.predicted.latency
 
     @property
+    def resources(self) -> Resources:
+        """All that it takes, the overhead included."""
+        return Resources(self.dsps, self.brams, self.luts, self.ffs)
+
+    @property
     def chosen_paths(self) -> dict[str, str]:
         """The path by layer, where it was free to choose: what `qtt train --plan` takes over."""
         return {path.layer: path.path for path in self.paths if path.chosen}
@@ -285,11 +290,11 @@ def hardware_of(graph: Graph, plan: Plan, where: object = "the plan") -> tuple[l
 
 def _check_words(graph: Graph, plan: Plan, specs: Sequence[Spec], topology: Topology) -> None:
     """Raise ValueError where a stage cannot take the words that it reads."""
-    channels, row = graph.input.edge.channels, graph.input.edge.channels * graph.input.edge.shape[2]
-    if channels % plan.input_lanes and (plan.input_lanes % channels or row % plan.input_lanes):
+    channels, values = graph.input.edge.channels, graph.input.edge.channels * graph.input.edge.positions
+    if channels % plan.input_lanes and (plan.input_lanes % channels or values % plan.input_lanes):
         raise ValueError(
             f"input_lanes {plan.input_lanes} does not divide the input's {channels} channels, nor is it those of some "
-            f"positions that divide a row of {row} values"
+            f"positions that divide all {values} values"
         )
     for spec, sources in zip(specs, topology.reads, strict=True):
         for source in sources:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Literal
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from rtl_gen.argmax import argmax_cycles
 from rtl_gen.kinds import Spec
 from rtl_gen.plan.swaps import Swaps
+from rtl_gen.plan.waits import BUFFERS, mean_or, waited_for
 from rtl_gen.prediction import Mean
 from rtl_gen.topology import Topology
 
@@ -78,60 +79,19 @@ def limit_of(swaps: Swaps, specs: Sequence[Spec], input_lanes: int, topology: To
     kind, stage, cycles = max(needs, key=lambda need: need[2])
     if cycles >= interval:
         return Limit.of(kind, stage, cycles, interval)
-    if topology.fifos and (mean := _mean(swaps, specs, interval)) < interval:
+    if topology.fifos and (mean := mean_or(interval, swaps, specs)) < interval:
         return Limit.of("fifo", _narrowest(swaps, specs, topology, interval), mean, interval)
-    for buffer in ("ring", "queue"):
-        found = _waited_for(swaps, specs, buffer, interval)
+    for buffer in BUFFERS:
+        found = waited_for(swaps, specs, buffer, interval)
         if found is not None:
-            return Limit.of(buffer, found[0], found[1], interval)
+            number, faster = found
+            return Limit.of(buffer, None if number is None else specs[number].node.name, faster, interval)
     return Limit.of("waits", stage, cycles, interval)
-
-
-def _mean(swaps: Swaps, specs: Sequence[Spec], interval: Fraction, topology: Topology | None = None) -> Fraction:
-    """The mean of a network that may be faster; where none is known, that of the plan: it is not known to be faster."""
-    mean = swaps.mean(specs, topology)
-    return interval if mean is None else mean
 
 
 def _narrowest(swaps: Swaps, specs: Sequence[Spec], topology: Topology, interval: Fraction) -> str | None:
     """The sum whose FIFO alone, without end, makes the network faster."""
     for reader in topology.fifos:
-        if _mean(swaps, specs, interval, topology.with_fifos({**topology.fifos, reader: None})) < interval:
+        if mean_or(interval, swaps, specs, topology.with_fifos({**topology.fifos, reader: None})) < interval:
             return specs[reader.stage].node.name
     return None
-
-
-def _waited_for(
-    swaps: Swaps, specs: Sequence[Spec], buffer: str, interval: Fraction
-) -> tuple[str | None, Fraction] | None:
-    """The stage whose ring (or queue), as deep as it can be of use, makes the network faster, and how fast; by halves.
-
-    None where not even all of them do; no stage's name where it takes several.
-    """
-    numbers = [
-        number for number, spec in enumerate(specs) if buffer in spec.deepest() and getattr(spec.folding, buffer)
-    ]
-    mean_of = _with_deep(swaps, specs, buffer, interval)
-    mean = mean_of(numbers)
-    if mean >= interval:
-        return None
-    while len(numbers) > 1:
-        half = len(numbers) // 2
-        best, numbers_of_best = min((mean_of(part), part) for part in (numbers[:half], numbers[half:]))
-        if best >= interval:
-            return None, mean
-        mean, numbers = best, numbers_of_best
-    return specs[numbers[0]].node.name, mean
-
-
-def _with_deep(
-    swaps: Swaps, specs: Sequence[Spec], buffer: str, interval: Fraction
-) -> Callable[[Sequence[int]], Fraction]:
-    def mean(numbers: Sequence[int]) -> Fraction:
-        changed = list(specs)
-        for number in numbers:
-            most = specs[number].deepest()[buffer]
-            changed[number] = swaps.spec(number, specs[number].folding.model_copy(update={buffer: most}))
-        return _mean(swaps, changed, interval)
-
-    return mean

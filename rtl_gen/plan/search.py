@@ -22,12 +22,13 @@ from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds import Folding, kind_of
 from rtl_gen.plan.derive import beside_stages, derived
 from rtl_gen.plan.front import Slot, Solution, solve
-from rtl_gen.plan.limits import budget_of, shares_of, slowest
+from rtl_gen.plan.limits import budget_of, shares_of_all, slowest, usable
 from rtl_gen.plan.plan import PathPlan, Plan, most_cycles, stage_specs
 from rtl_gen.plan.problem import Alternatives, Problem, along
 from rtl_gen.plan.refusal import DoesNotFit, larger_than, too_small
 from rtl_gen.plan.swaps import Swaps
 from rtl_gen.plan.trim import Trim, trimmed
+from rtl_gen.plan.waits import deepened
 from rtl_gen.prediction import number_of
 
 __all__ = ["Alternatives", "DoesNotFit", "along", "expected_fifos", "fits", "least_foldings", "plan", "planned"]
@@ -121,25 +122,56 @@ def planned(
     problem: Problem, device: Device, *, fps: float | None, clock_mhz: float, progress: Progress = silent
 ) -> Plan:
     """`plan` of a problem, which keeps the foldings that it has worked out."""
+    try:
+        return _attempted(problem, device, fps, clock_mhz, progress)
+    except DoesNotFit:
+        found = None if fps is None else _slowed(problem, device, most_cycles(clock_mhz, fps), clock_mhz, progress)
+        if found is None:
+            raise
+        return found
+
+
+def _slowed(problem: Problem, device: Device, target: int, clock_mhz: float, progress: Progress) -> Plan | None:
+    """The fastest plan made smaller as far as `target` cycles allow; None where it takes more.
+
+    The search reckons with margins, so that it may miss what the fastest plan reaches by the event model.
+    """
+    try:
+        fastest = _attempted(problem, device, None, clock_mhz, progress)
+    except DoesNotFit:
+        return None
+    if fastest.cycles > target:
+        return None
+    graph = along(problem.graph, problem.alternatives, fastest.chosen_paths)
+    foldings = {stage.stage: stage.folding for stage in fastest.stages}
+    swaps = Swaps.of(graph, foldings, problem.family, problem.choices(fastest.chosen_paths))
+    less = trimmed(Trim(swaps, device, beside_stages(fastest)), foldings, Fraction(target), progress)
+    specs = stage_specs(graph, [(stage.stage, less[stage.stage]) for stage in fastest.stages], problem.family)
+    found = derived(graph, specs, device.name, clock_mhz, fastest.paths, progress=progress)
+    return found if found.cycles <= target and _fits(found, device) else fastest
+
+
+def _attempted(problem: Problem, device: Device, fps: float | None, clock_mhz: float, progress: Progress) -> Plan:
+    """What the search finds, done again where FIFOs or flip-flops do not fit, or where stages wait for each other."""
     graph = problem.graph
     reserved = expected_fifos(problem)
     target = None if fps is None else most_cycles(clock_mhz, fps)
-    aim, nearest = fps, None
+    aim, nearest, within = fps, None, device
     for _ in range(ATTEMPTS):
         try:
-            found, searched = _planned(problem, device, reserved, aim, target, clock_mhz, progress)
+            found, searched = _planned(problem, within, reserved, aim, target, clock_mhz, progress)
         except DoesNotFit:
-            if nearest is None:
+            if nearest is None and within is device:
                 raise
             break
-        shares = shares_of(_total(found, device), device)
+        shares = shares_of_all(found.resources, device)
         if max(shares.values(), default=0.0) > 1.0:
             beside = beside_stages(found)
-            luts = max(reserved.luts, beside.luts)
-            if shares.get("ffs", 0.0) > 1.0 and device.luts is not None:
-                # The search does not count flip-flops. They go with LUTs: of these in proportion fewer are to be used.
-                luts = max(luts, math.ceil(found.luts * (1.0 / shares["luts"] - 1.0 / shares["ffs"])))
-            reserved = Resources(brams=max(reserved.brams, beside.brams), luts=luts)
+            reserved = Resources(brams=max(reserved.brams, beside.brams), luts=max(reserved.luts, beside.luts))
+            if shares.get("ffs", 0.0) > 1.0 and within.luts is not None:
+                # The search does not count flip-flops. They go with LUTs: of these in proportion fewer may be used.
+                fewer = found.luts / shares["ffs"] / usable(problem.family)["luts"]
+                within = replace(device, luts=min(within.luts, math.floor(fewer)))
             continue
         if aim is None or fps is None or target is None or found.frames_per_second >= fps:
             return found
@@ -158,20 +190,20 @@ def planned(
             f"{graph.name}: it takes {found.ffs} flip-flops, {device.name} has {device.ffs}; "
             f"ask for less, or use fewer activation bits{larger_than(device)}"
         )
-    largest = max(found.fifos, key=lambda fifo: (fifo.brams, fifo.luts))
+    largest = max(found.fifos, key=lambda fifo: (fifo.brams, fifo.luts), default=None)
+    most = (
+        ""
+        if largest is None
+        else (f"; most of it is {largest.brams} block RAMs and {largest.luts} LUTs at {largest.stage}")
+    )
     raise DoesNotFit(
         f"{graph.name}: what stands between its stages takes {beside.brams} block RAMs and {beside.luts} LUTs, "
-        f"which do not fit {device.name} beside its stages; most of it is {largest.brams} block RAMs and "
-        f"{largest.luts} LUTs at {largest.stage}; use fewer activation bits{larger_than(device)}"
+        f"which do not fit {device.name} beside its stages{most}; use fewer activation bits{larger_than(device)}"
     )
 
 
-def _total(found: Plan, device: Device) -> Resources:
-    """What a plan uses beside the overhead."""
-    overhead = family_of(device).overhead
-    return Resources(
-        *(getattr(found, name) - getattr(overhead, name) for name in ("dsps", "brams", "luts", "ffs")),
-    )
+def _fits(found: Plan, device: Device) -> bool:
+    return max(shares_of_all(found.resources, device).values(), default=0.0) <= 1.0
 
 
 def _planned(
@@ -211,8 +243,9 @@ def _planned(
 
     swaps, foldings, limit = least_foldings(problem, solution, device, reserved, target, progress)
     found = with_foldings(foldings)
-    over = max(shares_of(_total(found, device), device).values(), default=0.0) > 1.0
-    if swaps.topology.fifos and (over or found.cycles > limit):  # by FIFOs, which are not counted before
+    if swaps.topology.fifos and (
+        not _fits(found, device) or found.cycles > limit
+    ):  # by FIFOs, which are not counted before
         found = with_foldings(problem.foldings(solution))
     return found, limit
 
@@ -248,9 +281,12 @@ def least_foldings(
     graph = along(problem.graph, problem.alternatives, solution.paths)
     foldings = problem.foldings(solution)
     swaps = Swaps.of(graph, foldings, problem.family, problem.choices(solution.paths))
+    trim = Trim(swaps, device, reserved)
+    enough = max(spec.cycles for spec in swaps.specs(foldings))  # no deeper buffer makes a network faster
+    foldings = deepened(trim, foldings, Fraction(max(enough, target or 0)), progress)
     mean = swaps.mean(swaps.specs(foldings))
     limit = max(Fraction(slowest(solution)) if mean is None else mean, Fraction(target or 0))
-    return swaps, trimmed(Trim(swaps, device, reserved), foldings, limit, progress), limit
+    return swaps, trimmed(trim, foldings, limit, progress), limit
 
 
 def expected_fifos(problem: Problem) -> Resources:

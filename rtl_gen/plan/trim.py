@@ -122,6 +122,7 @@ class Trim:
             total.dsps + one.dsps - other.dsps,
             total.brams + one.brams - other.brams,
             total.luts + one.luts - other.luts,
+            total.ffs + one.ffs - other.ffs,
         )
         return self._within(after, total)
 

@@ -22,6 +22,7 @@ def register(d: int, q: int, **changes: Any) -> dict[str, Any]:
 
 def memory(widths: tuple[int, int] = (18, 18)) -> dict[str, Any]:
     pins: dict[str, list[Any]] = {"CLKA": [CLOCK], "CLKB": [CLOCK], "OCEA": ["0"], "OCEB": ["0"]}
+    pins |= {"CEA": ["1"], "CEB": ["1"], "RSTA": ["0"], "RSTB": ["0"]}
     pins |= {f"DOA{i}": [FIRST + i] for i in range(18)} | {f"DOB{i}": [FIRST + 18 + i] for i in range(18)}
     parameters = {f"DATA_WIDTH_{side}": f"{width:032b}" for side, width in zip("AB", widths, strict=True)}
     return {
@@ -83,9 +84,18 @@ def _changed(**changes: Any) -> Any:
     return change
 
 
+def _pin(name: str, value: Any) -> Any:
+    def change(cells: dict[str, Any]) -> None:
+        cells["memory"]["connections"][name] = [value]
+
+    return change
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        _pin("RSTB", 7),
+        _pin("CEB", 7),
         _read_elsewhere,
         _missing,
         _changed(pins={"CLK": [3]}),

@@ -438,7 +438,7 @@ def test_a_plan_of_a_configuration_is_that_of_its_model(qtt: Qtt, config: Path, 
     assert set(explanation) == {"lanes", "occupancy", "limit", "stages", "neighbours"}
     assert set(explanation["limit"]) == {"kind", "stage", "cycles", "share"}
     assert set(explanation["stages"][0]) == {"stage", "lanes", "occupancy", "busy", "reason"}
-    assert set(explanation["neighbours"]) == {"smaller", "larger", "budgets", "fastest"}
+    assert set(explanation["neighbours"]) == {"smaller", "larger", "budgets"}
     for name in ("cycles", "multipliers", "dsps", "brams", "luts", "utilization", "rom_bits"):
         assert name in before
     given = qtt.json("plan", config, "--input", "8,4,4,4", "--classes", "3")

@@ -25,6 +25,7 @@ def test_how_many_products_may_be_added() -> None:
     assert packing_of(Format(4, False, 0), Format(6, True, 0, narrow=True), 18) == Packing(12, 4)
     assert packing_of(UNSIGNED, Format(4, True, 0), 18) is None  # -8 less one has no place
     assert packing_of(UNSIGNED, Codebook.of_top(4, False, 0), 18) is None
+    assert packing_of(UNSIGNED, Format(4, False, 0), 18) is None  # operands extend the low weight's sign
 
 
 def split(packing: Packing, total: int) -> tuple[int, int]:

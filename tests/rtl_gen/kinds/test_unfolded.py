@@ -1,6 +1,7 @@
 """Lanes over kernel taps: the golden model's words in the event model's cycles, and what the planner makes of them."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
-from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec
+from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec, Pool, Reshape
 from qtt_hw.window import Window
 from rtl_gen.cycles import schedule
+from rtl_gen.emit import emit
 from rtl_gen.families import ECP5, device
 from rtl_gen.kinds import Folding, Spec, kind_of, spec_of
 from rtl_gen.kinds.unfolded import UnfoldedSpec, unfolded
+from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.search import plan
+from sim.cosim import cosim
+from sim.netlist import netlist_build
 from sim.stream import transfer
 
 NIBBLES = Format(4, True, 0, narrow=True)
@@ -49,7 +54,7 @@ def cases(draw: st.DrawFn) -> tuple[UnfoldedSpec, int]:
         lanes=lanes if geometry.least_taps >= pe // lanes else pe,
         ring=geometry.least_ring + draw(st.integers(0, 9)),
         queue=max(pe, draw(st.sampled_from([3, 16]))),
-        multiplier=draw(st.sampled_from(["dsp", "logic"])),
+        multiplier=draw(st.sampled_from(["dsp", "logic", "packed"] if pe > 1 else ["dsp", "logic"])),
         unfold=axes,
     )
     spec = spec_of(node, (edge,), folding, ECP5)
@@ -127,3 +132,43 @@ def test_what_cannot_be_is_refused(changes: dict[str, int], message: str) -> Non
     with pytest.raises(ValueError, match=f"^stage stage: {message}$"):
         made(**changes)
     assert made().cycles == 36
+
+
+@pytest.mark.parametrize("changes", [{"unfold": 2}, {"multiplier": "packed"}, {"multiplier": "logic"}])
+def test_what_has_no_weights_takes_none(changes: dict[str, object]) -> None:
+    edge = Edge((1, 4, 4, 2), Format(8, False, 0))
+    node = Pool("pool", (INPUT,), "pool", "max", Window((1, 2, 2), (1, 2, 2)))
+    folding = Folding(simd=2, pe=2, lanes=2, ring=0, queue=16)
+    spec_of(node, (edge,), folding, ECP5)
+    with pytest.raises(ValueError, match="^stage pool: it has no weights"):
+        spec_of(node, (edge,), folding.model_copy(update=changes), ECP5)
+
+
+def simulated(graph: Graph, tmp_path: Path) -> Plan:
+    """The fastest plan, whose RTL and netlist are equal to the golden model in the predicted cycles."""
+    found = plan(graph, device("ecp5-85f"))
+    emit(graph, tmp_path / "build", found, taps=True)
+    fmt = graph.input.edge.format
+    x = np.random.default_rng(3).integers(fmt.minimum, fmt.maximum + 1, (6, *graph.input.edge.shape))
+    folder = netlist_build(tmp_path / "build", tmp_path / "netlist")
+    for build in (tmp_path / "build", folder):
+        result = cosim(build, x)
+        assert result.equal and result.cycles_equal is True
+    return found
+
+
+@pytest.mark.long
+def test_a_network_of_unfolded_axes_from_the_plan_to_the_netlist(tmp_path: Path) -> None:
+    found = simulated(network((4, 4, 4, 2), Format(1, False, 0), 4, Window((2, 2, 2), (2, 2, 2))), tmp_path)
+    assert found.stages[0].folding.unfold and found.input_lanes > 2
+    assert found.stages[0].folding.multiplier in ("logic", "packed")
+
+
+@pytest.mark.long
+def test_a_flattened_input_comes_in_words_of_many_positions(tmp_path: Path) -> None:
+    """What a linear layer reads is a word of several rows."""
+    edge = Edge((1, 4, 4, 1), Format(4, False, 0))
+    linear = replace(contraction((1, 1, 1, 16), 4, Window()), name="linear", inputs=("flat",))
+    head = replace(contraction((1, 1, 1, 4), 2, Window()), name="head", inputs=("linear",))
+    nodes = (Reshape("flat", (INPUT,), "flat", (1, 1, 1, 16)), linear, head)
+    assert simulated(Graph("flat", InputSpec(edge, edge.shape), nodes), tmp_path).input_lanes > 4

@@ -26,7 +26,7 @@ def test_they_stand_on_both_sides(which, request):
     assert beside.smaller is not None and beside.larger is not None
     assert beside.smaller.cycles > found.cycles > beside.larger.cycles >= fastest.cycles
     assert price(beside.smaller, target) < price(found, target) < price(beside.larger, target)
-    assert beside.larger.fits and beside.smaller.fits and beside.budgets == () and beside.fastest is None
+    assert beside.larger.fits and beside.smaller.fits and beside.budgets == ()
     assert beside.larger.frames_per_second == pytest.approx(50e6 / float(beside.larger.cycles))
     # They are plans: asked for their rates, the search has some that are no dearer.
     for one in (beside.smaller, beside.larger):
@@ -48,12 +48,20 @@ def test_what_of_the_device_is_too_small_is_found_by_trying(network):
         planned(problem, target, fps=beside.larger.frames_per_second, clock_mhz=100.0)
 
 
-def test_where_no_folding_is_faster_a_stage_is_named(network):
+def test_on_a_device_without_bounds_there_is_nothing_faster(network):
     problem = Problem.of(network, {}, ECP5)
     found = planned(problem, device("none"), fps=None, clock_mhz=100.0)
     beside = neighbours(problem, device("none"), found)
     assert beside.larger is None and beside.budgets == ()
-    assert beside.fastest in {stage.stage for stage in found.stages}
+
+
+def test_flip_flops_keep_a_plan_from_being_faster(network):
+    problem = Problem.of(network, {}, ECP5)
+    found = planned(problem, device("ecp5-25f"), fps=5000, clock_mhz=100.0)
+    target = replace(device("ecp5-25f"), name="toy", ffs=found.ffs)
+    beside = neighbours(problem, target, found)
+    assert beside.larger is not None and not beside.larger.fits and beside.larger.ffs > found.ffs
+    assert beside.budgets == ("ffs",)
 
 
 def test_the_least_hardware_has_nothing_smaller(residual):
