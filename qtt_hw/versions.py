@@ -58,7 +58,8 @@ class FileFormat:
     @property
     def _known(self) -> str:
         word = "version" if len(self.versions) == 1 else "versions"
-        return f"{self.title} of {word} {' and '.join(map(str, self.versions))}"
+        *most, last = map(str, self.versions)
+        return f"{self.title} of {word} {', '.join(most)}{' and ' if most else ''}{last}"
 
 
 MODEL = FileFormat("model files", (1,))

@@ -2,7 +2,7 @@
 
 A descriptor says where in the ring the position's first valid tap lies, how many taps are valid on each axis, how
 many words must have arrived before it can start, and up to which there is room for more. All constants come from
-`Geometry`; the hardware only looks them up per axis and adds, a sum of two a cycle.
+`Geometry`; the hardware only looks them up per axis and adds, at most three a cycle.
 """
 
 from __future__ import annotations

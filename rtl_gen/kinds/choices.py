@@ -138,7 +138,7 @@ class StageChoices(ABC):
 
     @abstractmethod
     def word_widths(self) -> list[int]:
-        """Widths that a word can have; each belongs to one simd and carry."""
+        """Widths that a word can have; those of `shapes` belong to one simd and carry."""
 
     @abstractmethod
     def serial_cycles(self) -> int:

@@ -135,8 +135,7 @@ class Plan(BaseModel):
     predicted : Prediction
         The end of every inference.
     utilization : float
-        Part of the mean interval in which the busiest stage makes a step, which of a stage that multiplies is its
-        occupancy (`rtl_gen.plan.occupancy`).
+        Part of the mean interval in which the busiest stage makes a step (`rtl_gen.plan.occupancy.busy`).
     multipliers : int
         That form the products of a cycle, of all stages together; lanes that shift have none.
     dsps, brams, luts, ffs : int

@@ -82,7 +82,7 @@ def test_a_version_that_is_not_known_is_named(network, tmp_path, version):
     path = written(tmp_path, plan(network, device("ecp5-25f")))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": version}))
     with pytest.raises(
-        ValueError, match=r"plan\.json: version: .* is not known; plans of versions 1 and 2 and 3"
+        ValueError, match=r"plan\.json: version: .* is not known; plans of versions 1, 2 and 3"
     ) as refused:
         load_plan(path)
     assert repr(version) in str(refused.value)
