@@ -61,7 +61,7 @@ def test_a_model_computes_what_it_did(name: str) -> None:
         ("version-1", 1, (300,), (200,)),
         ("version-2-without-family", 2, (300,), (200,)),
         ("present", 2, (300,), (200,)),
-        ("version-3", 3, (304,), (200,)),
+        ("version-3", 3, (306,), (200,)),
     ],
 )
 def test_a_plan_is_still_that_of_its_model(name: str, version: int, ends: tuple, intervals: tuple) -> None:
