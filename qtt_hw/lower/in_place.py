@@ -8,8 +8,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from qtt_hw.lower.layers import PASSING
-from qtt_hw.nn.subsample import Subsample
+from qtt_hw.lower.layers import PASSING, VIEWING, VIEWING_CALLS
 
 __all__ = ["OPERATORS", "InPlaceProxy", "follow_writes"]
 
@@ -30,8 +29,6 @@ OPERATORS: dict[Callable[..., Any], str] = {
     operator.irshift: "rshift",
     operator.setitem: "setitem",
 }
-#: Layers that may put out a view of what they read.
-_VIEWING = (nn.Flatten, Subsample)
 
 
 class InPlaceProxy(fx.Proxy):
@@ -115,7 +112,8 @@ def follow_writes(graph: fx.Graph, module_of: Callable[[fx.Node], nn.Module | No
         target, source = _written(node, module), _operand(node)
         passes = isinstance(module, PASSING) and node.target != "contiguous"
         same = target or (source if passes else None)
-        shared = same or (source if isinstance(module, _VIEWING) or node.target == "contiguous" else None)
+        views = isinstance(module, VIEWING) or node.target in VIEWING_CALLS or node.target == "contiguous"
+        shared = same or (source if views else None)
         tensor[node] = node if same is None else tensor[same]
         memory[node] = node if shared is None else memory[shared]
         if target is None:

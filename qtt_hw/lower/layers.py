@@ -9,11 +9,24 @@ from typing import Any
 from torch import nn
 
 from qtt_hw.lower.kinds import KINDS
-from qtt_hw.lower.lowering import Handler, Joiner, Lowering
+from qtt_hw.lower.lowering import Caller, Handler, Joiner, Lowering
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.planar import FORMS, volumetric
 
-__all__ = ["FUNCTIONS", "JOINS", "MADE_OF", "PASSING", "TYPES", "is_layer", "layer_type", "lower_layer", "otherwise"]
+__all__ = [
+    "CALLS",
+    "FUNCTIONS",
+    "JOINS",
+    "MADE_OF",
+    "PASSING",
+    "TYPES",
+    "VIEWING",
+    "VIEWING_CALLS",
+    "is_layer",
+    "layer_type",
+    "lower_layer",
+    "otherwise",
+]
 
 _VOLUMETRIC: dict[type[nn.Module], Handler] = {
     layer: handler for kind in KINDS for layer, handler in kind.layers.items()
@@ -27,10 +40,15 @@ _WEIGHTED_3D = {layer for kind in KINDS if kind.weighted for layer in kind.layer
 WEIGHTED = (*_WEIGHTED_3D, *(planar for planar, (form, _) in FORMS.items() if form in _WEIGHTED_3D))
 #: Layers that put out what they read, itself, in evaluation.
 PASSING = tuple(layer for kind in KINDS if kind.passing for layer in kind.layers)
+#: Layers and calls that may put out a view of what they read.
+VIEWING = tuple(layer for kind in KINDS if kind.viewing for layer in kind.layers)
+VIEWING_CALLS = frozenset(call for kind in KINDS if kind.viewing for call in kind.calls)
 #: This project's layers.
 _OWN = tuple(layer for layer in TYPES if layer.__module__.startswith("qtt_hw."))
 #: By function or method, as torch.fx names it, the layer that a call of its arguments stands for.
 FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {call: made for kind in KINDS for call, made in kind.functions.items()}
+#: By function or method that stands for no layer, its lowering.
+CALLS: dict[Any, Caller] = {call: caller for kind in KINDS for call, caller in kind.calls.items()}
 #: By function of two results, its lowering.
 JOINS: dict[Any, Joiner] = {call: joiner for kind in KINDS for call, joiner in kind.joins.items()}
 
@@ -68,7 +86,6 @@ _OTHERWISE = {
     **dict.fromkeys(("FractionalMaxPool2d", "FractionalMaxPool3d"), _another("a max pool")),
     **dict.fromkeys(("LPPool2d", "LPPool3d"), _another("an average pool")),
     **dict.fromkeys(("ConvTranspose2d", "ConvTranspose3d"), _another("a convolution")),
-    "Unflatten": "a map is flattened once, before the first nn.Linear",
     **dict.fromkeys(("DataParallel", "DistributedDataParallel"), "its .module computes the same"),
 }
 

@@ -11,12 +11,13 @@ from torch import nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT
+from qtt_hw.lower.axes import Axes
 from qtt_hw.lower.draft import Draft, NetworkDraft
 from qtt_hw.lower.stage import Place
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.window import Shape
 
-__all__ = ["Handler", "Joiner", "Kind", "Lowering", "place"]
+__all__ = ["Call", "Caller", "Handler", "Joiner", "Kind", "Lowering", "place"]
 
 
 class Lowering:
@@ -29,18 +30,29 @@ class Lowering:
     input_format : Format
     tt_form : "streamed" or "merged"
         See `QuantConfig`.
+    planar : bool
+        The model reads [N, C, H, W].
     """
 
-    def __init__(self, shape: Shape, input_format: Format, tt_form: Literal["streamed", "merged"] = "streamed") -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        input_format: Format,
+        tt_form: Literal["streamed", "merged"] = "streamed",
+        planar: bool = False,
+    ) -> None:
         self.tt_form = tt_form
         self.network = NetworkDraft()
-        self.input = Value(INPUT, shape, nonnegative=not input_format.signed)
+        self.input = Value(INPUT, shape, nonnegative=not input_format.signed, axes=Axes.of(shape, 3 if planar else 4))
         self.names: set[str] = {INPUT}
         self.used: set[str] = set()
         self.fixed: set[str] = set()
 
-    def append(self, draft: Draft, like: Value) -> Value:
-        """Append a stage and return its output: the Value `like`, with the stage's own edge and shape."""
+    def append(self, draft: Draft, like: Value, axes: Axes | None = None) -> Value:
+        """Append a stage and return its output: the Value `like`, with the stage's own edge and shape.
+
+        Its axes are read as those of `like`, unless they are given.
+        """
         name = draft.name
         if name in self.names:
             name = next(f"{name}_{i}" for i in range(1, 10**6) if f"{name}_{i}" not in self.names)
@@ -48,7 +60,7 @@ class Lowering:
         shape = draft.out_shape  # checks the window
         self.names.add(name)
         self.network.drafts.append(draft)
-        return replace(like, edge=name, shape=shape)
+        return replace(like, edge=name, shape=shape, axes=like.axes.like(like.shape, shape) if axes is None else axes)
 
     def use_weights(self, name: str, module: nn.Module) -> None:
         """Take a layer's weights for a stage; raises Unsupported on its second call, or if they are no nn.Parameter."""
@@ -75,6 +87,30 @@ def place(name: str, source: str, *inputs: Value) -> Place:
 
 #: The result of a layer of that qualified name on a value; raises Unsupported, or ValueError where the input is wrong.
 Handler = Callable[[Lowering, str, Any, Value], Value]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a function or method on a value.
+
+    Parameters
+    ----------
+    args, kwargs
+        What it is given besides, with the tensors of the model's own among it.
+    made : tuple of int
+        The shape of its result on the example, the batch included.
+    read : tuple of int
+        That of what it reads.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    made: tuple[int, ...]
+    read: tuple[int, ...]
+
+
+#: The result of a call on a value; raises Unsupported.
+Caller = Callable[[Lowering, str, Call, Value], Value]
 #: The result of a function on two values; raises Unsupported.
 Joiner = Callable[[Lowering, str, Value, Value], Value]
 
@@ -88,16 +124,22 @@ class Kind:
     layers : mapping of nn.Module class to Handler
     functions : mapping of call to callable
         The layer that a function or method, as torch.fx names it, stands for, from its arguments by name and position.
+    calls : mapping of call to Caller
+        Functions and methods that stand for no layer.
     joins : mapping of call to Joiner
         Functions of two results.
     weighted : bool
         Its layers hold weights, which become a stage's own.
     passing : bool
         Its layers put out what they read, itself, in evaluation.
+    viewing : bool
+        Its layers and calls may put out a view of what they read.
     """
 
     layers: Mapping[type[nn.Module], Handler] = field(default_factory=dict)
     functions: Mapping[Any, Callable[..., nn.Module]] = field(default_factory=dict)
+    calls: Mapping[Any, Caller] = field(default_factory=dict)
     joins: Mapping[Any, Joiner] = field(default_factory=dict)
     weighted: bool = False
     passing: bool = False
+    viewing: bool = False

@@ -1,4 +1,8 @@
-"""A PyTorch model as a graph of calls, by torch.fx, and what it puts out on an example."""
+"""A PyTorch model as a graph of calls, by torch.fx, which runs on an example while it is traced.
+
+So sizes are numbers to forward, and what it does with them leaves no calls: `x.view(x.size(0), -1)` is one call, and an
+assertion of a shape none.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +36,112 @@ _LIBRARY = str(Path(os.__file__).parent) + os.sep
 
 
 class _Tracer(fx.Tracer):
-    """Enters every module that is not taken as a whole, and records what happens in place."""
+    """Enters every module that is not taken as a whole, records what happens in place, and runs every call.
+
+    Parameters
+    ----------
+    x : Tensor
+        The example, which calls that write in place may change.
+    defaults : dict
+        Of forward's arguments behind the first, by name.
+    """
+
+    def __init__(self, x: Tensor, defaults: dict[str, Any]) -> None:
+        super().__init__()
+        self.values: dict[fx.Node, Any] = {}
+        self._x, self.defaults, self._running = x, defaults, False
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return is_layer(m)
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
-        return InPlaceProxy(node, self)
+        return _Running(node, self)
+
+    def create_proxy(self, kind: str, target: Any, *args: Any, **kwargs: Any) -> fx.Proxy:
+        made: fx.Proxy = super().create_proxy(kind, target, *args, **kwargs)
+        if kind == "placeholder":
+            self.values[made.node] = self.defaults.get(_argument(made.node)) if self.values else self._x
+        else:
+            self.values[made.node] = self._run(made.node)
+        return made
+
+    def _run(self, node: fx.Node) -> Any:
+        """The result of a call on those of its operands."""
+        args: Any = fx.node.map_arg(node.args, self.values.__getitem__)
+        kwargs: Any = fx.node.map_arg(node.kwargs, self.values.__getitem__)
+        self._running = True
+        try:
+            match node.op:
+                case "call_module":
+                    return self.root.get_submodule(str(node.target)).forward(*args, **kwargs)
+                case "call_method":
+                    return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+                case "get_attr":
+                    owner, _, name = str(node.target).rpartition(".")
+                    return getattr(self.root.get_submodule(owner), name)
+                case _:
+                    return node.target(*args, **kwargs)  # type: ignore[operator]
+        finally:
+            self._running = False
+
+    # Of a layer that runs, nothing is recorded.
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        return forward(*args, **kwargs) if self._running else super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        return attr_val if self._running else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+
+class _Running(InPlaceProxy):
+    """A traced value that knows what it is on the example: all but the numbers in a tensor."""
+
+    @property
+    def _value(self) -> Any:
+        tracer: Any = self.tracer
+        return tracer.values[self.node]
+
+    def _known(self, name: str) -> Any:
+        value = self._value
+        return getattr(value, name) if isinstance(value, Tensor) else fx.proxy.Attribute(self, name)
+
+    def size(self, *args: Any, **kwargs: Any) -> Any:
+        return self._value.size(*args, **kwargs)
+
+    def stride(self, *args: Any, **kwargs: Any) -> Any:
+        return self._value.stride(*args, **kwargs)
+
+    def dim(self) -> int:
+        return int(self._value.dim())
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        return int(self._value.numel())
+
+    nelement = numel
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        traced: Any = self
+        return (traced[index] for index in range(len(self)))
+
+    def __bool__(self) -> bool:
+        value = self._value
+        return bool(super().__bool__() if isinstance(value, Tensor) else value)
+
+
+def _known(name: str) -> property:
+    def known(self: _Running) -> Any:
+        return self._known(name)
+
+    return property(known)
+
+
+for _name in ("shape", "ndim", "dtype", "device", "is_cuda", "layout", "requires_grad"):
+    setattr(_Running, _name, _known(_name))
 
 
 @dataclass(frozen=True)
@@ -48,21 +151,6 @@ class Traced:
     model: nn.Module
     module: fx.GraphModule
     shapes: dict[fx.Node, tuple[int, ...]]
-
-
-class _Shapes(fx.Interpreter):
-    """Runs the example through and keeps every call's output shape."""
-
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module)
-        self.extra_traceback = False
-        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        result = super().run_node(n)
-        if isinstance(result, Tensor):
-            self.shapes[n] = tuple(result.shape)
-        return result
 
 
 @contextmanager
@@ -148,22 +236,32 @@ def trace(model: nn.Module, x: Tensor) -> Traced:
     """
     name = type(model).__name__
     try:
-        module = fx.GraphModule(model, _graph(model))
-        shapes = _Shapes(module)
-        shapes.run(x.clone())
+        tracer = _Tracer(x.clone(), _defaults(model))
+        module = fx.GraphModule(model, _graph(model, tracer))
     except FAILURES as error:  # of the user's forward
         raise ValueError(f"{name}: forward cannot be traced: {_reason(error)}{_hint(error)}") from None
-    return Traced(model, module, shapes.shapes)
+    shapes = {node: tuple(value.shape) for node, value in tracer.values.items() if isinstance(value, Tensor)}
+    return Traced(model, module, shapes)
 
 
-def _graph(model: nn.Module) -> fx.Graph:
-    """The calls of forward, whose arguments behind the first have their defaults, where they have plain ones."""
+def _defaults(model: nn.Module) -> dict[str, Any]:
+    """Of forward's arguments behind the first, those with a plain default."""
     arguments = list(inspect.signature(model.forward).parameters.values())[1:]
     plain = (bool, int, float, str, type(None))
-    defaults = {a.name: a.default for a in arguments if isinstance(a.default, plain)}
-    graph: fx.Graph = _Tracer().trace(model, defaults or None)
+    return {a.name: a.default for a in arguments if isinstance(a.default, plain)}
+
+
+def _argument(node: fx.Node) -> str:
+    """The argument of forward that a placeholder stands for."""
+    return re.sub(r"_\d+$", "", str(node.target))
+
+
+def _graph(model: nn.Module, tracer: _Tracer) -> fx.Graph:
+    """The calls of forward, whose arguments behind the first have their defaults, where they have plain ones."""
+    defaults = tracer.defaults
+    graph: fx.Graph = tracer.trace(model, defaults or None)
     for node in [node for node in graph.nodes if node.op == "placeholder"][1:]:
-        if re.sub(r"_\d+$", "", str(node.target)) in defaults:
+        if _argument(node) in defaults:
             _erase(graph, node)
     return graph
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from qtt_hw.lower.axes import Axes
 from qtt_hw.lower.draft import NormDraft, ScaledDraft
 from qtt_hw.window import Shape
 
@@ -26,8 +27,8 @@ class Value:
         (D, H, W, C) of the stream.
     nonnegative : bool
         A ReLU changes nothing.
-    flat : bool
-        Behind a flatten that is not yet applied to the stream: the next linear layer reads it in the order C, D, H, W.
+    axes : Axes
+        How PyTorch's axes lie in the stream: what a view, a permutation or a flatten has made of them.
     norm_target : NormDraft, optional
         Whose requantiser a batch norm joins.
     relu_target : ScaledDraft, optional
@@ -41,17 +42,25 @@ class Value:
     edge: str
     shape: Shape
     nonnegative: bool = False
-    flat: bool = False
+    axes: Axes = field(default=None, kw_only=True)  # type: ignore[assignment]
     norm_target: NormDraft | None = None
     relu_target: ScaledDraft | None = None
     forked: bool = False
     blind: bool = False
 
+    def __post_init__(self) -> None:
+        if self.axes is None:
+            object.__setattr__(self, "axes", Axes.of(self.shape))
+
     @property
-    def channels_first(self) -> list[int]:
-        """The shape as PyTorch writes it, without the batch."""
-        d, h, w, c = self.shape
-        return [c, d, h, w]
+    def flat(self) -> bool:
+        """Whether it has one axis behind the batch."""
+        return len(self.axes) == 1
+
+    @property
+    def volume(self) -> bool:
+        """Whether its axes are C, D, H, W, or C, H, W."""
+        return self.axes.is_volume(self.shape)
 
     def fork(self) -> Value:
         """The same value, marked as one that several calls read."""
@@ -60,6 +69,6 @@ class Value:
     def unknown(self, shape: tuple[int, ...] | None) -> Value:
         """What to go on with behind a layer that could not be lowered: [N, C], with or without positions, if known."""
         if shape is None or len(shape) not in (2, 4, 5):
-            return Value(self.edge, self.shape, flat=self.flat, blind=True)
+            return Value(self.edge, self.shape, axes=self.axes, blind=True)
         d, h, w = (1,) * (5 - len(shape)) + shape[2:]
-        return Value(self.edge, (d, h, w, shape[1]), flat=len(shape) == 2, blind=True)
+        return Value(self.edge, (d, h, w, shape[1]), axes=Axes.of((d, h, w, shape[1]), len(shape) - 1), blind=True)

@@ -13,9 +13,9 @@ from torch import Tensor, fx, nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower import reference
 from qtt_hw.lower.in_place import OPERATORS, follow_writes
-from qtt_hw.lower.kinds.flatten import flatten_stream
-from qtt_hw.lower.layers import FUNCTIONS, JOINS, MADE_OF, is_layer, lower_layer
-from qtt_hw.lower.lowering import Lowering
+from qtt_hw.lower.kinds.rearrange import flatten_stream
+from qtt_hw.lower.layers import CALLS, FUNCTIONS, JOINS, MADE_OF, is_layer, lower_layer
+from qtt_hw.lower.lowering import Call, Lowering
 from qtt_hw.lower.obstacles import Shared, obstacles, shared_tensors
 from qtt_hw.lower.trace import FAILURES, Traced, evaluated, trace, undisturbed
 from qtt_hw.lower.value import Unsupported, Value
@@ -32,7 +32,6 @@ TOLERANCE = 1e-6
 MOVED = 1e-12
 
 _CONCAT = (torch.cat, torch.concat, torch.stack)
-_FLATTENING = "to flatten a map use torch.flatten(x, 1)"
 _LOGITS = "leave it out: the hardware puts out logits and their argmax"
 _NOTHING = "leave it out: it changes no value"
 #: What there is for a function that is not followed.
@@ -53,11 +52,9 @@ _OTHERWISE = {
     **dict.fromkeys((F.softmax, F.log_softmax, torch.softmax, torch.log_softmax, "softmax", "log_softmax"), _LOGITS),
     **dict.fromkeys((torch.argmax, "argmax"), _LOGITS),
     **dict.fromkeys((torch.clone, torch.detach, "clone", "detach", "float"), _NOTHING),
-    **dict.fromkeys(("view", "reshape", torch.reshape, "size", getattr), _FLATTENING),
     **dict.fromkeys(
         ("mean", torch.mean), "the mean over a map is, as nn.AdaptiveAvgPool2d(1) or nn.AdaptiveAvgPool3d(1)"
     ),
-    **dict.fromkeys(("squeeze", torch.squeeze), "2D layers take [N, C, 1, H, W] as [N, C, H, W] without one"),
 }
 
 
@@ -161,12 +158,38 @@ class _Walk:
             raise Unsupported("writes into out=, which is not followed; what it returns is")
         if node.op != "call_module" and node.target in JOINS:
             return JOINS[node.target](self.lowering, name, *self.operands(node))
+        if node.op != "call_module" and node.target in CALLS:
+            return self.called_on(name, node)
         module = _module_of(node, self.module)
         if len(node.all_input_nodes) != 1:
             raise Unsupported("reads several results; a layer reads one, an addition two")
         if node.op == "call_module":
             self.refuse_shared(name)
         return lower_layer(self.lowering, name, module, self.values[node.all_input_nodes[0]])
+
+    def called_on(self, name: str, node: fx.Node) -> Value:
+        """The value of a call that stands for no layer."""
+        operands = [operand for operand in node.all_input_nodes if operand.op != "get_attr"]
+        if len(operands) != 1:
+            raise Unsupported("reads several results; a layer reads one, an addition two")
+        (operand,) = operands
+        own = {n: self.tensor(n) for n in node.all_input_nodes if n.op == "get_attr"}
+        args: Any = fx.node.map_arg(node.args, own.get)
+        kwargs: Any = fx.node.map_arg(node.kwargs, own.get)
+        if node.args and node.args[0] is operand:
+            args = args[1:]
+        else:
+            kwargs = {key: value for key, value in kwargs.items() if key not in ("input", "self")}
+        x = self.values[operand]
+        if x.blind:
+            return x
+        call = Call(tuple(args), dict(kwargs), self.shapes[node], self.shapes[operand])
+        return CALLS[node.target](self.lowering, name, call, x)
+
+    def tensor(self, node: fx.Node) -> Any:
+        """A tensor of the model's own, by the call that reads it."""
+        owner, _, name = str(node.target).rpartition(".")
+        return getattr(self.module.get_submodule(owner), name)
 
     def refuse_shared(self, name: str) -> None:
         """Raise Unsupported for a layer that trains together with one that is called before it."""
@@ -209,9 +232,9 @@ class _Walk:
         if self.lowering.network.layers == 0 or last is None:
             self.visit("", "model", "has no layer with weights; add an nn.Linear")
             return
-        if logits.flat:
+        if logits.flat or logits.shape[:3] == (1, 1, 1):
             flatten_stream(self.lowering, "output", logits)
-        elif logits.shape[:3] != (1, 1, 1):
+        else:
             volume = list(logits.shape[:3])
             self.visit("", "model", f"ends with a volume of {volume}; end it with nn.Flatten() and nn.Linear")
         if last.unfit_for_logits is not None:
@@ -261,8 +284,8 @@ def walk(
         raise ValueError(f"the example must have axes [N, C, D, H, W] or [N, C, H, W], got {shape}")
     example = with_depth(example)
     _, c, d, h, w = example.shape
-    lowering = Lowering((d, h, w, c), input_format, tt_form)
     planar = is_planar(model)
+    lowering = Lowering((d, h, w, c), input_format, tt_form, planar)
     if is_layer(model):
         model = nn.Sequential(model)
     faults = 0

@@ -13,7 +13,7 @@ from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Add, Edge
 from qtt_hw.lower.draft import ScaledDraft, Setting
-from qtt_hw.lower.kinds.flatten import flatten_stream
+from qtt_hw.lower.kinds.rearrange import flatten_stream
 from qtt_hw.lower.lowering import Kind, Lowering, place
 from qtt_hw.lower.sampling import calibrate_output, sample
 from qtt_hw.lower.stage import Place, Stage, Stream
@@ -113,13 +113,17 @@ def _add(lowering: Lowering, name: str, a: Value, b: Value) -> Value:
             "adds a result to itself, which is not supported; a layer before it of twice the weights and bias "
             "computes the same"
         )
-    if a.flat and b.flat and a.shape != b.shape:
+    if a.axes.sizes != b.axes.sizes:
+        raise Unsupported(f"adds {list(b.axes.sizes)} to {list(a.axes.sizes)}; give both branches the same shape")
+    if (a.axes, a.shape) != (b.axes, b.shape) and a.flat:
         a, b = flatten_stream(lowering, f"{name}.left", a), flatten_stream(lowering, f"{name}.right", b)
-    if a.shape != b.shape or a.flat != b.flat:
-        raise Unsupported(f"adds {b.channels_first} to {a.channels_first}; give both branches the same shape")
+    if (a.axes, a.shape) != (b.axes, b.shape):
+        raise Unsupported(
+            f"adds {b.axes} of one volume to {a.axes} of another, which is not supported; in one order it is"
+        )
     nonnegative = a.nonnegative and b.nonnegative
     draft = AddDraft(place(name, name, a, b), nonnegative)
-    return lowering.append(draft, Value("", a.shape, nonnegative, a.flat, relu_target=draft))
+    return lowering.append(draft, Value("", a.shape, nonnegative, axes=a.axes, relu_target=draft))
 
 
 ADD = Kind(joins=dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _add))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from qtt_hw.lower.axes import C
 from qtt_hw.lower.lowering import Kind, Lowering
 from qtt_hw.lower.value import Unsupported, Value
 
@@ -21,7 +22,7 @@ def _norm(lowering: Lowering, name: str, layer: nn.BatchNorm1d | nn.BatchNorm2d 
         )
     if x.blind:
         return x
-    target = x.norm_target
+    target = x.norm_target if x.axes.is_whole(0, C, x.shape) else None
     if target is None:
         raise Unsupported(
             "does not directly follow a convolution or linear layer, which is not supported; right behind one it "

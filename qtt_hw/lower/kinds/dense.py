@@ -9,10 +9,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from qtt_hw.lower.axes import Axes, C
 from qtt_hw.lower.draft import NormDraft, Setting
 from qtt_hw.lower.kinds.contraction import ContractionStage
-from qtt_hw.lower.kinds.flatten import need_flat
 from qtt_hw.lower.kinds.merged import MergedStage
+from qtt_hw.lower.kinds.rearrange import need_flat, need_volume
 from qtt_hw.lower.lowering import Kind, Lowering, place
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.contraction import contract
@@ -120,15 +121,25 @@ class ContractionDraft(NormDraft):
 
 
 def contraction(
-    lowering: Lowering, name: str, source: str, x: Value, window: Window, weight: Tensor, **more: Any
+    lowering: Lowering,
+    name: str,
+    source: str,
+    x: Value,
+    window: Window,
+    weight: Tensor,
+    axes: Axes | None = None,
+    **more: Any,
 ) -> Value:
-    """A contraction; unless it is an intermediate one, it ends a layer, whose batch norm and ReLU may join it."""
+    """A contraction; unless it is an intermediate one, it ends a layer, whose batch norm and ReLU may join it.
+
+    `axes` are those of its result, where they are not read as those of x.
+    """
     trained = source not in lowering.fixed
     index = lowering.network.layers
     draft = ContractionDraft(place(name, source, x), window, weight.detach(), index, trained=trained, **more)
     if not draft.intermediate:
         lowering.network.layers += 1
-    return lowering.append(draft, Value("", x.shape, flat=x.flat, norm_target=draft, relu_target=draft))
+    return lowering.append(draft, Value("", x.shape, axes=x.axes, norm_target=draft, relu_target=draft), axes)
 
 
 def _conv(lowering: Lowering, name: str, layer: nn.Conv3d, x: Value) -> Value:
@@ -144,18 +155,26 @@ def _conv(lowering: Lowering, name: str, layer: nn.Conv3d, x: Value) -> Value:
         raise Unsupported(
             f"has padding_mode={layer.padding_mode!r}, which is not supported; 'zeros' would be another network"
         )
+    need_volume(x)
     kernel, stride = triple(layer.weight.shape[2:], "kernel"), triple(layer.stride, "stride")
     window = Window(kernel, stride, same_padding(kernel, stride, layer.padding))
     return contraction(lowering, name, name, x, window, layer.weight, bias=layer.bias)
 
 
 def _linear(lowering: Lowering, name: str, layer: nn.Linear, x: Value) -> Value:
-    need_flat("nn.Linear", x)
     d, h, w, c = x.shape
-    if layer.weight.shape[1] != d * h * w * c:
-        raise ValueError(f"takes {layer.weight.shape[1]} features, got {d * h * w * c}")
-    weight = layer.weight.detach().view(-1, c, d, h, w)
-    return contraction(lowering, name, name, x, Window((d, h, w)), weight, bias=layer.bias)
+    weight = layer.weight.detach()
+    made, features = weight.shape
+    if x.axes.sizes[-1] != features:
+        raise ValueError(f"takes {features} features, got {x.axes.sizes[-1]}")
+    if not x.flat and x.axes.is_whole(-1, C, x.shape):
+        axes = x.axes.with_channels(x.shape, made)
+        return contraction(lowering, name, name, x, Window(), weight.view(made, c, 1, 1, 1), axes, bias=layer.bias)
+    need_flat("nn.Linear", x)
+    weight = weight[:, x.axes.order(x.shape).argsort()].view(made, d, h, w, c)
+    weight = weight.permute(0, 4, 1, 2, 3).contiguous()
+    axes = Axes.of((1, 1, 1, made), 1)
+    return contraction(lowering, name, name, x, Window((d, h, w)), weight, axes, bias=layer.bias)
 
 
 DENSE = Kind({nn.Conv3d: _conv, nn.Linear: _linear}, weighted=True)

@@ -12,6 +12,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge, Pool
 from qtt_hw.lower.draft import Draft, Setting
 from qtt_hw.lower.integer import holding_dtype
+from qtt_hw.lower.kinds.rearrange import need_volume
 from qtt_hw.lower.lowering import Kind, Lowering, place
 from qtt_hw.lower.stage import Place, Stage, Stream
 from qtt_hw.lower.value import Unsupported, Value
@@ -77,6 +78,7 @@ class PoolDraft(Draft):
 
 
 def _pool(lowering: Lowering, name: str, kind: Literal["max", "average"], window: Window, x: Value) -> Value:
+    need_volume(x)
     y = lowering.append(PoolDraft(place(name, name, x), kind, window), replace(x, norm_target=None))
     return y if kind == "max" else replace(y, relu_target=None)
 

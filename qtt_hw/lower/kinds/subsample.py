@@ -11,9 +11,10 @@ from torch import Tensor
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import Contraction
 from qtt_hw.lower.draft import Draft, Setting
+from qtt_hw.lower.kinds.rearrange import need_volume
 from qtt_hw.lower.lowering import Kind, Lowering, place
 from qtt_hw.lower.stage import Place, Stage, Stream
-from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.lower.value import Value
 from qtt_hw.nn.subsample import Subsample, subsample
 from qtt_hw.window import Shape, Window
 
@@ -74,11 +75,10 @@ class SubsampleDraft(Draft):
 
 
 def _subsample(lowering: Lowering, name: str, layer: Subsample, x: Value) -> Value:
-    if x.flat and x.shape[:3] != (1, 1, 1) and not x.blind:
-        raise Unsupported("reads a flattened map, which is not supported; before the flatten it computes the same")
+    need_volume(x)
     d, h, w = (layer.stride if size > 1 else 1 for size in x.shape[:3])
     draft = SubsampleDraft(place(name, name, x), (d, h, w), layer.out_channels, layer.before)
     return lowering.append(draft, replace(x, norm_target=None))
 
 
-SUBSAMPLE = Kind({Subsample: _subsample})
+SUBSAMPLE = Kind({Subsample: _subsample}, viewing=True)

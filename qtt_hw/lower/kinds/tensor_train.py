@@ -8,7 +8,7 @@ import torch
 
 from qtt_hw.lower.draft import Gauge
 from qtt_hw.lower.kinds.dense import contraction
-from qtt_hw.lower.kinds.flatten import flatten_stream, need_flat
+from qtt_hw.lower.kinds.rearrange import flatten_stream, need_flat, need_volume
 from qtt_hw.lower.lowering import Kind, Lowering
 from qtt_hw.lower.value import Value
 from qtt_hw.nn.qtt_conv import QTTConv3d
@@ -21,6 +21,7 @@ __all__ = ["TENSOR_TRAIN"]
 
 
 def _tt_conv(lowering: Lowering, name: str, layer: TTConvNd, x: Value) -> Value:
+    need_volume(x)
     last = len(layer.stages) - 1
     for k, (stage, axis, core) in enumerate(zip(layer.stages, layer.stage_axes, layer.cores, strict=True)):
         kernel, stride, padding = [1, 1, 1], [1, 1, 1], [(0, 0)] * 3
@@ -43,6 +44,7 @@ def _gauge(lowering: Lowering, made: tuple[int, ...], out_axis: int, taken: tupl
 
 
 def _qtt_conv(lowering: Lowering, name: str, layer: QTTConv3d, x: Value) -> Value:
+    need_volume(x)
     window = Window(layer.kernel_size, layer.stride, layer.padding)
     if lowering.tt_form == "merged":
         cores = [core.detach() for core in layer.train_cores()]

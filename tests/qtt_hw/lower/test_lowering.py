@@ -129,8 +129,8 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
             ),
         ),
         (
-            nn.Flatten(2),
-            "0 (Flatten) flattens other axes than all but the batch, which is not supported; nn.Flatten() is",
+            nn.Flatten(0),
+            "0 (Flatten) joins the samples of a batch, which is not supported; nn.Flatten() is",
         ),
         (
             nn.Linear(4, 4),

@@ -357,9 +357,7 @@ def test_shortcuts_of_zeros_pass_values_and_relus_on(inputs, assert_equal) -> No
 
 def test_a_flattened_map_is_not_subsampled() -> None:
     net = nn.Sequential(nn.Conv3d(2, 4, 3), nn.Flatten(), Subsample(108, 120, 2))
-    with pytest.raises(
-        ValueError, match="reads a flattened map, which is not supported; before the flatten it computes the same"
-    ):
+    with pytest.raises(ValueError, match=r"2 \(Subsample\) reads \[N, CDHW\] of a volume, which is not supported; "):
         prepare(net, torch.zeros(1, 2, 5, 5, 5))
 
 

@@ -12,6 +12,9 @@ from qtt_hw.lower.check import check
 from qtt_hw.lower.prepare import prepare
 
 IMAGE = Format(8, True, 7)
+SECOND = (
+    "second (Conv3d) reads {} of a volume, which is not supported; [N, C, D, H, W] is, and [N, C, H, W] in 2D networks"
+)
 
 
 class Net(nn.Module):
@@ -49,11 +52,23 @@ def test_functional_relus_are_followed(middle: Callable[[nn.Module, Tensor], Ten
 def test_flattening_in_any_spelling() -> None:
     assert stages(lambda net, x: torch.flatten(x, start_dim=1).relu()) == ["conv", "head"]
     assert stages(lambda net, x: x.flatten(1)) == ["conv", "head"]
-    with pytest.raises(
-        ValueError,
-        match=r"^flatten \(flatten\) flattens other axes than all but the batch, which is not supported; nn.Flatten",
-    ):
-        stages(lambda net, x: x.flatten(2))
+    assert stages(lambda net, x: x.flatten(2)) == ["conv", "head"]
+    assert stages(lambda net, x: x.view(x.size(0), -1)) == ["conv", "head"]
+    assert stages(lambda net, x: x.reshape(-1, 16)) == ["conv", "head"]
+    with pytest.raises(ValueError, match=r"^flatten \(flatten\) joins the samples of a batch"):
+        stages(lambda net, x: x.flatten(0, 1).view(2, 2, 2, 2, 2))
+
+
+def test_sizes_are_numbers_and_leave_no_calls() -> None:
+    def middle(net: nn.Module, x: Tensor) -> Tensor:
+        n, c, *positions = x.shape
+        assert x.dim() == 5 and len(x) == n and x.size(1) == c == 2 and positions == [2, 2, 2]
+        if x.shape[2] != 2 or x.numel() != n * 16 or x.dtype != torch.float32:
+            raise ValueError("other sizes")
+        return [x for _ in range(n)][0]
+
+    assert stages(middle) == ["conv", "head"]
+    assert [row.layer for row in check(Net(middle), torch.zeros(2, 1, 2, 2, 2), IMAGE)] == ["conv", "flatten", "head"]
 
 
 @pytest.mark.parametrize(
@@ -93,11 +108,15 @@ def test_flattening_in_any_spelling() -> None:
         ),
         (lambda net, x: F.dropout(x), "dropout (dropout) is not followed; nn.Dropout is"),
         (lambda net, x: F.max_pool3d(x, 1), "max_pool3d (max_pool3d) is not followed; nn.MaxPool3d is"),
-        (lambda net, x: x.view(x.size(0), -1), "size (size) is not followed; to flatten a map use torch.flatten(x, 1)"),
         (
-            lambda net, x: x.reshape(-1, 16),
-            "reshape (reshape) is not followed; to flatten a map use torch.flatten(x, 1)",
+            lambda net, x: x.permute(0, 2, 1, 3, 4) + net.second(x),
+            (
+                "add (add) adds [N, C, D, H, W] of one volume to [N, D, C, H, W] of another, which is not supported; "
+                "in one order it is"
+            ),
         ),
+        (lambda net, x: net.second(x.transpose(1, 2)), SECOND.format("[N, D, C, H, W]")),
+        (lambda net, x: net.second(x.view(2, 2, 8, 1, 1)), SECOND.format("[N, C, DHW, 1, 1]")),
         (lambda net, x: x * net.scale, "scale (tensor) is a tensor used in forward; keep it inside a layer"),
         (
             lambda net, x: x * 2,
@@ -231,8 +250,6 @@ def test_nothing_is_drawn_from_torch_s_random_state() -> None:
     ("middle", "line", "reason"),
     [
         (lambda net, x: x if x.sum() > 0 else -x, "x if x.sum() > 0 else -x", "control flow"),
-        (lambda net, x: [x for _ in range(x.size(0))][0], "range(x.size(0))", "as an integer"),
-        (lambda net, x: x if len(x) else x, "if len(x)", "'len' is not supported"),
         (lambda net, x: _checked(x), 'raise TypeError("no tensor")', "TypeError: no tensor"),
     ],
 )
