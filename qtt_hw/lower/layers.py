@@ -81,8 +81,6 @@ _OTHERWISE = {
     **dict.fromkeys(
         ("Softmax", "LogSoftmax", "Softmax2d"), "leave it out: the hardware puts out logits and their argmax"
     ),
-    "AdaptiveMaxPool2d": "nn.MaxPool2d computes the same where its sizes divide the map",
-    "AdaptiveMaxPool3d": "nn.MaxPool3d computes the same where its sizes divide the map",
     **dict.fromkeys(("FractionalMaxPool2d", "FractionalMaxPool3d"), _another("a max pool")),
     **dict.fromkeys(("LPPool2d", "LPPool3d"), _another("an average pool")),
     **dict.fromkeys(("ConvTranspose2d", "ConvTranspose3d"), _another("a convolution")),

@@ -39,12 +39,6 @@ _OTHERWISE = {
     F.dropout: "nn.Dropout is",
     F.dropout2d: "nn.Dropout2d is",
     F.dropout3d: "nn.Dropout3d is",
-    F.max_pool2d: "nn.MaxPool2d is",
-    F.max_pool3d: "nn.MaxPool3d is",
-    F.avg_pool2d: "nn.AvgPool2d is",
-    F.avg_pool3d: "nn.AvgPool3d is",
-    F.adaptive_avg_pool2d: "nn.AdaptiveAvgPool2d(1) is",
-    F.adaptive_avg_pool3d: "nn.AdaptiveAvgPool3d(1) is",
     F.conv2d: "nn.Conv2d is",
     F.conv3d: "nn.Conv3d is",
     F.linear: "nn.Linear is",
@@ -52,9 +46,6 @@ _OTHERWISE = {
     **dict.fromkeys((F.softmax, F.log_softmax, torch.softmax, torch.log_softmax, "softmax", "log_softmax"), _LOGITS),
     **dict.fromkeys((torch.argmax, "argmax"), _LOGITS),
     **dict.fromkeys((torch.clone, torch.detach, "clone", "detach", "float"), _NOTHING),
-    **dict.fromkeys(
-        ("mean", torch.mean), "the mean over a map is, as nn.AdaptiveAvgPool2d(1) or nn.AdaptiveAvgPool3d(1)"
-    ),
 }
 
 

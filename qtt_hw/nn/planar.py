@@ -14,7 +14,7 @@ __all__ = ["FORMS", "is_planar", "squeezing_depth", "volumetric", "with_depth", 
 Model = TypeVar("Model", bound=nn.Module)
 
 #: Layers that run on [N, C, H, W] only.
-PLANAR = (nn.Conv2d, TTConv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+PLANAR = (nn.Conv2d, TTConv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 def is_planar(model: nn.Module) -> bool:
@@ -109,8 +109,12 @@ def _average_pool(layer: nn.AvgPool2d) -> nn.AvgPool3d:
     )
 
 
-def _global_pool(layer: nn.AdaptiveAvgPool2d) -> nn.AdaptiveAvgPool3d:
+def _adaptive_average(layer: nn.AdaptiveAvgPool2d) -> nn.AdaptiveAvgPool3d:
     return nn.AdaptiveAvgPool3d(_deep(1, layer.output_size))  # type: ignore[arg-type]
+
+
+def _adaptive_max(layer: nn.AdaptiveMaxPool2d) -> nn.AdaptiveMaxPool3d:
+    return nn.AdaptiveMaxPool3d(_deep(1, layer.output_size), layer.return_indices)  # type: ignore[arg-type]
 
 
 #: By 2D layer, the 3D one that it is, and how that is made.
@@ -118,5 +122,6 @@ FORMS: dict[type[nn.Module], tuple[type[nn.Module], Callable[[Any], nn.Module]]]
     nn.Conv2d: (nn.Conv3d, _convolution),
     nn.MaxPool2d: (nn.MaxPool3d, _max_pool),
     nn.AvgPool2d: (nn.AvgPool3d, _average_pool),
-    nn.AdaptiveAvgPool2d: (nn.AdaptiveAvgPool3d, _global_pool),
+    nn.AdaptiveAvgPool2d: (nn.AdaptiveAvgPool3d, _adaptive_average),
+    nn.AdaptiveMaxPool2d: (nn.AdaptiveMaxPool3d, _adaptive_max),
 }

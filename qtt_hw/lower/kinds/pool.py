@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge, Pool
+from qtt_hw.lower.axes import Axes, C, D, H, W
 from qtt_hw.lower.draft import Draft, Setting
 from qtt_hw.lower.integer import holding_dtype
-from qtt_hw.lower.kinds.rearrange import need_volume
-from qtt_hw.lower.lowering import Kind, Lowering, place
+from qtt_hw.lower.kinds.rearrange import axes_of, need_volume
+from qtt_hw.lower.lowering import Call, Kind, Lowering, place
 from qtt_hw.lower.stage import Place, Stage, Stream
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.pool import PairAvgPool3d, PairMaxPool3d, PairPool3d, pool_max, pool_sum
@@ -77,29 +80,44 @@ class PoolDraft(Draft):
         return PoolStage(self.place, self.kind, self.window)
 
 
-def _pool(lowering: Lowering, name: str, kind: Literal["max", "average"], window: Window, x: Value) -> Value:
-    need_volume(x)
-    y = lowering.append(PoolDraft(place(name, name, x), kind, window), replace(x, norm_target=None))
+def _pool(
+    lowering: Lowering,
+    name: str,
+    kind: Literal["max", "average"],
+    window: Window,
+    x: Value,
+    axes: Axes | None = None,
+) -> Value:
+    """A pool; `axes` are those of its result, where they are not read as a map's."""
+    if axes is None:
+        need_volume(x)
+    y = lowering.append(PoolDraft(place(name, name, x), kind, window), replace(x, norm_target=None), axes)
     return y if kind == "max" else replace(y, relu_target=None)
 
 
+def _behind(size: int, kernel: int, stride: int, before: int) -> int:
+    """Padding behind an axis that has a last window for what is left over, if that begins before the padding does."""
+    windows = -(-(size + 2 * before - kernel) // stride) + 1
+    if (windows - 1) * stride >= size + before:
+        windows -= 1
+    return max((windows - 1) * stride + kernel - size - before, 0)
+
+
 def _max(lowering: Lowering, name: str, layer: nn.MaxPool3d, x: Value) -> Value:
-    _need_floor(layer)
     if layer.return_indices:
         raise Unsupported("has return_indices=True, which is not supported; without it the maxima are the same")
     if triple(layer.dilation, "dilation") != (1, 1, 1):
         raise Unsupported(f"has dilation={layer.dilation}, which is not supported; dilation=1 would be another network")
-    return _pool(lowering, name, "max", _window(layer), x)
+    return _pool(lowering, name, "max", _window(layer, x), x)
 
 
 def _average(lowering: Lowering, name: str, layer: nn.AvgPool3d, x: Value) -> Value:
-    _need_floor(layer)
     if layer.divisor_override is not None:
         raise Unsupported(
             f"has divisor_override={layer.divisor_override}, which is not supported; without it, with the weights "
             "of the layer behind it scaled, it computes the same"
         )
-    window = _window(layer)
+    window = _window(layer, x)
     if layer.count_include_pad and any(before for before, _ in window.padding):
         raise Unsupported(
             "counts padding in the mean, which is not supported; count_include_pad=False would be another network"
@@ -111,28 +129,102 @@ def _pair(lowering: Lowering, name: str, layer: PairPool3d, x: Value) -> Value:
     return _pool(lowering, name, layer.kind, layer.window(x.shape[:3]), x)
 
 
-def _global(lowering: Lowering, name: str, layer: nn.AdaptiveAvgPool3d, x: Value) -> Value:
-    size = layer.output_size
-    if not all(n == 1 for n in (size if isinstance(size, tuple) else (size,))):
+def _adaptive(lowering: Lowering, name: str, kind: Literal["max", "average"], layer: nn.Module, x: Value) -> Value:
+    """A pool of so many windows an axis, which are alike where their number divides the map."""
+    if getattr(layer, "return_indices", False):
+        raise Unsupported("has return_indices=True, which is not supported; without it the maxima are the same")
+    need_volume(x)
+    given = layer.output_size
+    wanted = given if isinstance(given, tuple | list) else (given,) * 3
+    sizes = [size if made is None else int(made) for made, size in zip(wanted, x.shape[:3], strict=True)]
+    if any(made < 1 or size % made for made, size in zip(sizes, x.shape[:3], strict=True)):
         raise Unsupported(
-            f"has output size {size}, which is not supported; 1 is, and an average pool with a kernel computes the "
-            "same where the sizes divide the map"
+            f"has output size {given}, which is not supported, as it does not divide the map's {list(x.shape[:3])}; "
+            "windows of several sizes would be another kind of pool"
         )
-    d, h, w, _ = x.shape
-    return _pool(lowering, name, "average", Window((d, h, w), (d, h, w)), x)
+    kernel = tuple(size // made for made, size in zip(sizes, x.shape[:3], strict=True))
+    if kernel == (1, 1, 1):
+        return x
+    return _pool(lowering, name, kind, Window(kernel, kernel), x)  # type: ignore[arg-type]
 
 
-def _need_floor(layer: nn.MaxPool3d | nn.AvgPool3d) -> None:
-    if layer.ceil_mode:
-        raise Unsupported(
-            "has ceil_mode=True, which is not supported; ceil_mode=False computes the same only where the windows fit"
-        )
+def _adaptive_average(lowering: Lowering, name: str, layer: nn.AdaptiveAvgPool3d, x: Value) -> Value:
+    return _adaptive(lowering, name, "average", layer, x)
 
 
-def _window(layer: nn.MaxPool3d | nn.AvgPool3d) -> Window:
+def _adaptive_max(lowering: Lowering, name: str, layer: nn.AdaptiveMaxPool3d, x: Value) -> Value:
+    return _adaptive(lowering, name, "max", layer, x)
+
+
+def _window(layer: nn.MaxPool3d | nn.AvgPool3d, x: Value) -> Window:
     kernel = triple(layer.kernel_size, "kernel_size")
     stride = triple(layer.stride, "stride")
-    return Window(kernel, stride, same_padding(kernel, stride, layer.padding))
+    padding = same_padding(kernel, stride, layer.padding)
+    if not layer.ceil_mode:
+        return Window(kernel, stride, padding)
+    d, h, w = (
+        (before, _behind(size, taps, step, before))
+        for size, taps, step, (before, _) in zip(x.shape[:3], kernel, stride, padding, strict=True)
+    )
+    return Window(kernel, stride, (d, h, w))
+
+
+def _over(lowering: Lowering, name: str, kind: Literal["max", "average"], call: Call, x: Value) -> Value:
+    """The mean or the maximum over whole axes of the map."""
+    given = list(call.args)
+    dims = call.kwargs.get("dim", given.pop(0) if given else None)
+    keep = bool(call.kwargs.get("keepdim", given.pop(0) if given else False))
+    numbers = axes_of(dims, call)
+    parts = [part for number in numbers for part in x.axes.groups[number]]
+    if any(part.axis == C or part.size != x.shape[part.axis] for part in parts):
+        raise Unsupported(
+            f"takes a {kind} over axes of {x.axes} that are not just those of the map, which is not supported"
+        )
+    d, h, w = (x.shape[axis] if any(part.axis == axis for part in parts) else 1 for axis in (D, H, W))
+    axes = x.axes.without(numbers, keep)
+    if (d, h, w) == (1, 1, 1):
+        return replace(x, axes=axes)
+    return _pool(lowering, name, kind, Window((d, h, w), (d, h, w)), x, axes)
+
+
+def _mean(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
+    return _over(lowering, name, "average", call, x)
+
+
+def _amax(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
+    return _over(lowering, name, "max", call, x)
+
+
+def _as_max(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    *,
+    layer: type[nn.Module],
+) -> nn.Module:
+    return layer(kernel_size, stride or None, padding, dilation, return_indices, ceil_mode)
+
+
+def _as_average(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    *,
+    layer: type[nn.Module],
+) -> nn.Module:
+    return layer(kernel_size, stride or None, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def _as_adaptive(input: Any, output_size: Any, return_indices: bool = False, *, layer: type[nn.Module]) -> nn.Module:
+    return layer(output_size, True) if return_indices else layer(output_size)
 
 
 POOL = Kind(
@@ -141,6 +233,21 @@ POOL = Kind(
         nn.AvgPool3d: _average,
         PairMaxPool3d: _pair,
         PairAvgPool3d: _pair,
-        nn.AdaptiveAvgPool3d: _global,
-    }
+        nn.AdaptiveAvgPool3d: _adaptive_average,
+        nn.AdaptiveMaxPool3d: _adaptive_max,
+    },
+    {
+        F.max_pool2d: partial(_as_max, layer=nn.MaxPool2d),
+        F.max_pool3d: partial(_as_max, layer=nn.MaxPool3d),
+        F.avg_pool2d: partial(_as_average, layer=nn.AvgPool2d),
+        F.avg_pool3d: partial(_as_average, layer=nn.AvgPool3d),
+        F.adaptive_avg_pool2d: partial(_as_adaptive, layer=nn.AdaptiveAvgPool2d),
+        F.adaptive_avg_pool3d: partial(_as_adaptive, layer=nn.AdaptiveAvgPool3d),
+        F.adaptive_max_pool2d: partial(_as_adaptive, layer=nn.AdaptiveMaxPool2d),
+        F.adaptive_max_pool3d: partial(_as_adaptive, layer=nn.AdaptiveMaxPool3d),
+    },
+    calls={
+        **dict.fromkeys(("mean", torch.mean), _mean),
+        **dict.fromkeys(("amax", torch.amax), _amax),
+    },
 )

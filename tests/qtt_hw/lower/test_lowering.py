@@ -94,20 +94,6 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
             ),
         ),
         (
-            nn.MaxPool3d(2, ceil_mode=True),
-            (
-                "0 (MaxPool3d) has ceil_mode=True, which is not supported; ceil_mode=False computes the same only "
-                "where the windows fit"
-            ),
-        ),
-        (
-            nn.AvgPool3d(2, ceil_mode=True),
-            (
-                "0 (AvgPool3d) has ceil_mode=True, which is not supported; ceil_mode=False computes the same only "
-                "where the windows fit"
-            ),
-        ),
-        (
             nn.AvgPool3d(2, divisor_override=3),
             (
                 "0 (AvgPool3d) has divisor_override=3, which is not supported; without it, with the weights of the "
@@ -122,10 +108,10 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
             ),
         ),
         (
-            nn.AdaptiveAvgPool3d(2),
+            nn.AdaptiveAvgPool3d(3),
             (
-                "0 (AdaptiveAvgPool3d) has output size 2, which is not supported; 1 is, and an average pool with a "
-                "kernel computes the same where the sizes divide the map"
+                "0 (AdaptiveAvgPool3d) has output size 3, which is not supported, as it does not divide the map's "
+                "[4, 4, 4]; windows of several sizes would be another kind of pool"
             ),
         ),
         (

@@ -176,10 +176,7 @@ def test_flattened_maps_are_added_in_the_order_of_the_flattening(inputs, assert_
         ),
         (
             lambda net, x: x + net.one(x).mean((2, 3, 4), keepdim=True),
-            (
-                "mean (mean) is not followed; the mean over a map is, as nn.AdaptiveAvgPool2d(1) or "
-                "nn.AdaptiveAvgPool3d(1)"
-            ),
+            "add (add) adds [3, 1, 1, 1] to [3, 3, 4, 2]; give both branches the same shape",
         ),
         (
             lambda net, x: net.one(x) + net.two(x)[:, :1, :, :, :],

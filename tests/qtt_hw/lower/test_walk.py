@@ -107,7 +107,6 @@ def test_sizes_are_numbers_and_leave_no_calls() -> None:
             ),
         ),
         (lambda net, x: F.dropout(x), "dropout (dropout) is not followed; nn.Dropout is"),
-        (lambda net, x: F.max_pool3d(x, 1), "max_pool3d (max_pool3d) is not followed; nn.MaxPool3d is"),
         (
             lambda net, x: x.permute(0, 2, 1, 3, 4) + net.second(x),
             (
