@@ -46,6 +46,7 @@ class Lowering:
         self.input = Value(INPUT, shape, nonnegative=not input_format.signed, axes=Axes.of(shape, 3 if planar else 4))
         self.names: set[str] = {INPUT}
         self.used: set[str] = set()
+        self.taken: dict[int, str] = {}
         self.fixed: set[str] = set()
 
     def append(self, draft: Draft, like: Value, axes: Axes | None = None) -> Value:
@@ -69,6 +70,12 @@ class Lowering:
         self.used.add(name)
         for tensor in ("weight", "bias"):
             value = getattr(module, tensor, None)
+            if isinstance(value, nn.Parameter):
+                before = self.taken.setdefault(id(value), name)
+                if before != name:
+                    raise Unsupported(
+                        f"shares its {tensor} with {before}, which is not supported; a copy of it would train apart"
+                    )
             if isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter):
                 raise Unsupported(f"has a {tensor} that is no nn.Parameter; what computes it would not be trained")
         trained = {p.requires_grad for own, p in module.named_parameters() if own != "bias"}

@@ -67,8 +67,8 @@ class _Tracer(fx.Tracer):
 
     def _run(self, node: fx.Node) -> Any:
         """The result of a call on those of its operands."""
-        args: Any = fx.node.map_arg(node.args, self.values.__getitem__)
-        kwargs: Any = fx.node.map_arg(node.kwargs, self.values.__getitem__)
+        args: Any = fx.node.map_arg(node.args, self._value)
+        kwargs: Any = fx.node.map_arg(node.kwargs, self._value)
         self._running = True
         try:
             match node.op:
@@ -77,12 +77,21 @@ class _Tracer(fx.Tracer):
                 case "call_method":
                     return getattr(args[0], str(node.target))(*args[1:], **kwargs)
                 case "get_attr":
-                    owner, _, name = str(node.target).rpartition(".")
-                    return getattr(self.root.get_submodule(owner), name)
+                    return self._own(node)
                 case _:
                     return node.target(*args, **kwargs)  # type: ignore[operator]
         finally:
             self._running = False
+
+    def _value(self, node: fx.Node) -> Any:
+        """The result of a call, or a buffer of the model's own, whose reading is no call to torch.fx."""
+        if node not in self.values and node.op == "get_attr":
+            self.values[node] = self._own(node)
+        return self.values[node]
+
+    def _own(self, node: fx.Node) -> Any:
+        owner, _, name = str(node.target).rpartition(".")
+        return getattr(self.root.get_submodule(owner), name)
 
     # Of a layer that runs, nothing is recorded.
 

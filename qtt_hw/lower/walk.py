@@ -36,13 +36,6 @@ _LOGITS = "leave it out: the hardware puts out logits and their argmax"
 _NOTHING = "leave it out: it changes no value"
 #: What there is for a function that is not followed.
 _OTHERWISE = {
-    F.dropout: "nn.Dropout is",
-    F.dropout2d: "nn.Dropout2d is",
-    F.dropout3d: "nn.Dropout3d is",
-    F.conv2d: "nn.Conv2d is",
-    F.conv3d: "nn.Conv3d is",
-    F.linear: "nn.Linear is",
-    F.batch_norm: "nn.BatchNorm2d and nn.BatchNorm3d are",
     **dict.fromkeys((F.softmax, F.log_softmax, torch.softmax, torch.log_softmax, "softmax", "log_softmax"), _LOGITS),
     **dict.fromkeys((torch.argmax, "argmax"), _LOGITS),
     **dict.fromkeys((torch.clone, torch.detach, "clone", "detach", "float"), _NOTHING),
@@ -107,6 +100,8 @@ class _Walk:
             if node.op == "output":
                 self.end(node.args[0])
                 continue
+            if node.op == "get_attr" and all(user.target in CALLS for user in node.users):
+                continue  # what reads it takes it as a layer's own
             value = self.input(node) if node.op == "placeholder" else self.call(node)
             self.values[node] = value.fork() if len(node.users) > 1 else value
 

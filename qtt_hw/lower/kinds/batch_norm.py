@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import nn
 
 from qtt_hw.lower.axes import C
-from qtt_hw.lower.lowering import Kind, Lowering
+from qtt_hw.lower.lowering import Call, Kind, Lowering
 from qtt_hw.lower.value import Unsupported, Value
 
 __all__ = ["BATCH_NORM"]
@@ -41,4 +43,23 @@ def _norm(lowering: Lowering, name: str, layer: nn.BatchNorm1d | nn.BatchNorm2d 
     return x
 
 
-BATCH_NORM = Kind(dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _norm), weighted=True)
+def _call(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
+    names = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+    given = dict(zip(names, call.args, strict=False)) | dict(call.kwargs)
+    if given.get("training"):
+        raise Unsupported("normalises by the batch in evaluation, which is not supported: give training=self.training")
+    layer = nn.BatchNorm3d(x.shape[3], given.get("eps", 1e-5), given.get("momentum", 0.1), device="meta")
+    for tensor in ("weight", "bias"):
+        setattr(layer, tensor, given.get(tensor))
+    for tensor in ("running_mean", "running_var"):
+        layer.register_buffer(tensor, given[tensor])
+    layer.num_batches_tracked = torch.ones((), dtype=torch.int64)
+    lowering.use_weights(name, layer)
+    return _norm(lowering, name, layer, x)
+
+
+BATCH_NORM = Kind(
+    dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _norm),
+    calls={F.batch_norm: _call},
+    weighted=True,
+)

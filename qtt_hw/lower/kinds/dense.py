@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -14,9 +15,10 @@ from qtt_hw.lower.draft import NormDraft, Setting
 from qtt_hw.lower.kinds.contraction import ContractionStage
 from qtt_hw.lower.kinds.merged import MergedStage
 from qtt_hw.lower.kinds.rearrange import need_flat, need_volume
-from qtt_hw.lower.lowering import Kind, Lowering, place
+from qtt_hw.lower.lowering import Call, Kind, Lowering, place
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.contraction import contract
+from qtt_hw.nn.planar import volumetric
 from qtt_hw.nn.window import same_padding, triple
 from qtt_hw.quant import BatchNorm, RoundedBatchNorm, weight_quantizer
 from qtt_hw.window import Shape, Window
@@ -177,4 +179,41 @@ def _linear(lowering: Lowering, name: str, layer: nn.Linear, x: Value) -> Value:
     return contraction(lowering, name, name, x, Window((d, h, w)), weight, axes, bias=layer.bias)
 
 
-DENSE = Kind({nn.Conv3d: _conv, nn.Linear: _linear}, weighted=True)
+def _given(call: Call, names: Sequence[str]) -> dict[str, Any]:
+    """A call's arguments by name; raises Unsupported where the weight is no parameter of the model."""
+    given = dict(zip(names, call.args, strict=False)) | dict(call.kwargs)
+    for name in ("weight", "bias"):
+        tensor = given.get(name)
+        if not (isinstance(tensor, nn.Parameter) or (name == "bias" and tensor is None)):
+            raise Unsupported(f"has a {name} that is no nn.Parameter; what computes it would not be trained")
+    return given
+
+
+def _call_linear(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
+    given = _given(call, ("weight", "bias"))
+    layer: Any = nn.Linear(1, 1, device="meta")
+    layer.weight, layer.bias = given["weight"], given.get("bias")
+    lowering.use_weights(name, layer)
+    return _linear(lowering, name, layer, x)
+
+
+def _call_conv(lowering: Lowering, name: str, call: Call, x: Value, form: type[nn.Conv2d] | type[nn.Conv3d]) -> Value:
+    given = _given(call, ("weight", "bias", "stride", "padding", "dilation", "groups"))
+    weight, bias = given.pop("weight"), given.pop("bias", None)
+    made, taken, *kernel = weight.shape
+    groups = given.get("groups", 1)
+    layer = form(taken * groups, made, tuple(kernel), bias=bias is not None, device="meta", **given)
+    layer.weight, layer.bias = weight, bias
+    lowering.use_weights(name, layer)
+    return _conv(lowering, name, volumetric(layer), x)  # type: ignore[arg-type]
+
+
+DENSE = Kind(
+    {nn.Conv3d: _conv, nn.Linear: _linear},
+    calls={
+        F.linear: _call_linear,
+        F.conv2d: partial(_call_conv, form=nn.Conv2d),
+        F.conv3d: partial(_call_conv, form=nn.Conv3d),
+    },
+    weighted=True,
+)

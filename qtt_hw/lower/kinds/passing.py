@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+import torch.nn.functional as F
 from torch import nn
 
 from qtt_hw.lower.lowering import Kind, Lowering
-from qtt_hw.lower.value import Value
+from qtt_hw.lower.value import Unsupported, Value
 
 __all__ = ["PASSING"]
 
@@ -16,4 +20,18 @@ def _pass(lowering: Lowering, name: str, layer: nn.Module, x: Value) -> Value:
 
 _LAYERS: tuple[type[nn.Module], ...] = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
-PASSING = Kind(dict.fromkeys(_LAYERS, _pass), {"contiguous": nn.Identity}, passing=True)
+
+def _dropped(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> nn.Module:
+    if training:
+        raise Unsupported("drops in evaluation too, which is not supported; with training=self.training it is followed")
+    return nn.Identity()
+
+
+PASSING = Kind(
+    dict.fromkeys(_LAYERS, _pass),
+    {
+        "contiguous": nn.Identity,
+        **dict.fromkeys((F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.dropout), _dropped),
+    },
+    passing=True,
+)

@@ -106,7 +106,13 @@ def test_sizes_are_numbers_and_leave_no_calls() -> None:
                 "the same window are one with all the channels, and adding branches would be another network"
             ),
         ),
-        (lambda net, x: F.dropout(x), "dropout (dropout) is not followed; nn.Dropout is"),
+        (
+            lambda net, x: F.dropout(x),
+            (
+                "dropout (dropout) drops in evaluation too, which is not supported; with training=self.training it "
+                "is followed"
+            ),
+        ),
         (
             lambda net, x: x.permute(0, 2, 1, 3, 4) + net.second(x),
             (
