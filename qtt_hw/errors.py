@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pydantic import ValidationError
 
-__all__ = ["CalibrationWarning", "DropoutWarning", "named", "one_line", "short"]
+__all__ = ["CalibrationWarning", "DropoutWarning", "SoftmaxWarning", "named", "one_line", "short"]
 
 #: Characters of a value, and of a whole message, beyond which it is cut.
 LONGEST_VALUE, LONGEST_MESSAGE = 80, 600
@@ -15,6 +15,10 @@ LONGEST_VALUE, LONGEST_MESSAGE = 80, 600
 
 class CalibrationWarning(UserWarning):
     """Statistics are taken from too few samples, or a scale does not reach the values."""
+
+
+class SoftmaxWarning(UserWarning):
+    """A model's last call is left out: what it puts out is the logits'."""
 
 
 class DropoutWarning(UserWarning):

@@ -47,6 +47,8 @@ class Lowering:
         self.names: set[str] = {INPUT}
         self.used: set[str] = set()
         self.taken: dict[int, str] = {}
+        #: The softmax that ends the model, by its call's name, and what it computes of logits [N, classes].
+        self.softmax: tuple[str, Callable[[torch.Tensor], torch.Tensor]] | None = None
         self.fixed: set[str] = set()
 
     def append(self, draft: Draft, like: Value, axes: Axes | None = None) -> Value:

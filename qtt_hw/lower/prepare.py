@@ -7,7 +7,7 @@ import warnings
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from qtt_hw.errors import DropoutWarning
+from qtt_hw.errors import DropoutWarning, SoftmaxWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge
 from qtt_hw.lower.prepared import PreparedModel
@@ -81,6 +81,9 @@ def prepare(
     dropped = [name for name, layer in model.named_modules() if isinstance(layer, _DropoutNd) and layer.p > 0]
     if dropped:
         warnings.warn(f"{', '.join(dropped)}: the prepared model trains without dropout", DropoutWarning, stacklevel=2)
+    if lowering.softmax is not None:
+        name, _ = lowering.softmax
+        warnings.warn(f"{name} is left out: logits come out, and their argmax", SoftmaxWarning, stacklevel=2)
     stages = lowering.network.build(config, input_format)
     _, c, d, h, w = with_depth(example).shape
     return PreparedModel(stages, lowering.network.gauges, config, Edge((d, h, w, c), input_format))

@@ -173,6 +173,8 @@ def _linear(lowering: Lowering, name: str, layer: nn.Linear, x: Value) -> Value:
         axes = x.axes.with_channels(x.shape, made)
         return contraction(lowering, name, name, x, Window(), weight.view(made, c, 1, 1, 1), axes, bias=layer.bias)
     need_flat("nn.Linear", x)
+    if not x.flat:  # behind what is not followed
+        return x
     weight = weight[:, x.axes.order(x.shape).argsort()].view(made, d, h, w, c)
     weight = weight.permute(0, 4, 1, 2, 3).contiguous()
     axes = Axes.of((1, 1, 1, made), 1)

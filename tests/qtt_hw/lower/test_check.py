@@ -44,7 +44,7 @@ def test_layers_behind_an_unsupported_one_are_judged_on_their_own() -> None:
 
 
 def test_rows_say_what_to_use_instead() -> None:
-    found = check(nn.Sequential(nn.Flatten(), nn.Linear(64, 2), nn.Softmax(1)), torch.zeros(1, 1, 4, 4, 4))
+    found = check(nn.Sequential(nn.Flatten(), nn.Linear(64, 2), nn.Softmax(0)), torch.zeros(1, 1, 4, 4, 4))
     assert found[-1] == Row(
         layer="2",
         type="Softmax",

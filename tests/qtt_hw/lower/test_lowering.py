@@ -71,7 +71,7 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
                 "network, to be trained as such"
             ),
         ),
-        (nn.Softmax(1), "0 (Softmax) is not supported; leave it out: the hardware puts out logits and their argmax"),
+        (nn.Softmax(2), "0 (Softmax) is not supported; leave it out: the hardware puts out logits and their argmax"),
         (
             nn.Upsample(scale_factor=2),
             (

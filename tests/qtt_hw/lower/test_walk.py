@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from qtt_hw.errors import SoftmaxWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.check import check
 from qtt_hw.lower.prepare import prepare
@@ -323,3 +324,38 @@ def test_what_is_no_input_format_or_configuration_is_refused_in_one_line() -> No
             call(net, example, None)
     with pytest.raises(ValueError, match="^the configuration must be a qtt_hw.QuantConfig, got a dict$"):
         prepare(net, example, {"weight_bits": 4}, IMAGE)  # type: ignore[arg-type]
+
+
+class Ending(nn.Module):
+    """A head, and what the test does with its logits."""
+
+    def __init__(self, end: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.head, self.end = nn.Linear(8, 3), end
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.end(self.head(x.flatten(1)))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        nn.Softmax(1),
+        nn.LogSoftmax(dim=-1),
+        lambda x: F.softmax(x, 1),
+        lambda x: torch.log_softmax(x, dim=-1),
+        lambda x: x.softmax(1),
+    ],
+)
+def test_a_softmax_at_the_end_is_left_out_and_said(end: Callable[[Tensor], Tensor]) -> None:
+    with pytest.warns(SoftmaxWarning, match="is left out: logits come out, and their argmax"):
+        prepared = prepare(Ending(end), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
+    assert [stage.name for stage in prepared.stages] == ["head"]
+
+
+@pytest.mark.parametrize(
+    "end", [nn.Softmax(0), lambda x: F.softmax(x, 1) + x, lambda x: F.softmax(x, 1) * 1, lambda x: x.argmax(1)]
+)
+def test_another_softmax_is_not(end: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(ValueError, match="leave it out: the hardware puts out logits and their argmax"):
+        prepare(Ending(end), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
