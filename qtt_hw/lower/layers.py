@@ -96,12 +96,12 @@ _CONSTRUCTION = {
 
 
 def is_layer(module: nn.Module) -> bool:
-    """Whether a module is taken as a whole: PyTorch's own, this project's, and what is derived from those with weights.
+    """Whether a module is taken as a whole: PyTorch's own, this project's, and what computes as one of these.
 
-    A derived class that computes something else is then refused by its name, not by what it calls.
+    What is derived from one of PyTorch's and has a forward of its own is entered, and its calls are followed.
     """
     own = type(module).__module__.startswith(("torch.nn", "torch.ao.nn")) and not isinstance(module, nn.Sequential)
-    return own or isinstance(module, (*_OWN, *WEIGHTED)) or layer_type(module) is not None
+    return own or isinstance(module, _OWN) or layer_type(module) is not None
 
 
 def lower_layer(lowering: Lowering, name: str, module: nn.Module, x: Value) -> Value:

@@ -189,18 +189,36 @@ class Pointwise(nn.Conv3d):
         return self.weight.numel()
 
 
+class Own(nn.Conv3d):
+    """A layer whose forward is written out, with an activation of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv3d(x, self.weight, self.bias, self.stride, self.padding).relu()
+
+
+def test_a_class_of_this_project_s_that_changes_what_it_computes_is_refused_by_name() -> None:
+    reason = "is not supported; its class changes what TTConv3d computes; only TTConv3d itself is followed"
+    assert refused(network(Train(2, 2, 1, 2)))[0] == ("1", reason)
+
+
 @pytest.mark.parametrize(
-    ("layer", "base"),
+    ("layer", "name", "reason"),
     [
-        (Scaled(2, 2, 1), "Conv3d"),
-        (Standardised(2, 2, 1), "Conv3d"),
-        (Called(2, 2, 1), "Conv3d"),
-        (Train(2, 2, 1, 2), "TTConv3d"),
+        (Scaled(2, 2, 1), "1.mul", "is not followed"),
+        (Standardised(2, 2, 1), "1.weight", "is a tensor used in forward"),
+        (Called(2, 2, 1), "2", "follows a ReLU"),
     ],
 )
-def test_a_class_that_changes_what_a_layer_computes_is_refused_by_name(layer: nn.Module, base: str) -> None:
-    reason = f"is not supported; its class changes what {base} computes; only {base} itself is followed"
-    assert refused(network(layer))[0] == ("1", reason)
+def test_a_class_with_a_forward_of_its_own_is_judged_by_what_it_calls(layer: nn.Module, name: str, reason: str) -> None:
+    found, why = refused(network(layer))[0]
+    assert found == name and reason in why
+
+
+def test_a_class_whose_forward_calls_what_is_followed_is_followed() -> None:
+    net = nn.Sequential(Own(2, 3, 1), nn.Flatten(), nn.Linear(24, 3))
+    assert refused(net) == []
+    prepared = prepare(net, EXAMPLE, input_format=IMAGE)
+    assert [stage.name for stage in prepared.stages] == ["0.conv3d", "2"] and prepared.contractions[0].relu
 
 
 def test_a_class_that_only_constructs_a_layer_otherwise_is_that_layer() -> None:
