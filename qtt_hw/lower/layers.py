@@ -84,7 +84,7 @@ _OTHERWISE = {
     **dict.fromkeys(("FractionalMaxPool2d", "FractionalMaxPool3d"), _another("a max pool")),
     **dict.fromkeys(("LPPool2d", "LPPool3d"), _another("an average pool")),
     **dict.fromkeys(("ConvTranspose2d", "ConvTranspose3d"), _another("a convolution")),
-    **dict.fromkeys(("DataParallel", "DistributedDataParallel"), "its .module computes the same"),
+    **dict.fromkeys(("DataParallel", "DistributedDataParallel"), "within a network its .module computes the same"),
 }
 
 #: What a class may have of its own and compute as the one that it is derived from.

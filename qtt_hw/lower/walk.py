@@ -287,6 +287,8 @@ def walk(
     if not isinstance(example, Tensor) or example.ndim not in (4, 5) or min(example.shape) < 1:
         shape = list(example.shape) if isinstance(example, Tensor) else type(example).__name__
         raise ValueError(f"the example must have axes [N, C, D, H, W] or [N, C, H, W], got {shape}")
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        model = model.module
     example = with_depth(example)
     _, c, d, h, w = example.shape
     planar = is_planar(model)

@@ -359,3 +359,11 @@ def test_a_softmax_at_the_end_is_left_out_and_said(end: Callable[[Tensor], Tenso
 def test_another_softmax_is_not(end: Callable[[Tensor], Tensor]) -> None:
     with pytest.raises(ValueError, match="leave it out: the hardware puts out logits and their argmax"):
         prepare(Ending(end), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
+
+
+def test_a_model_for_several_devices_is_the_model_within() -> None:
+    net = nn.DataParallel(Net(lambda net, x: x))
+    rows = check(net, torch.zeros(2, 1, 2, 2, 2), IMAGE)
+    assert [row.layer for row in rows] == ["conv", "flatten", "head"] and all(row.supported for row in rows)
+    ((inner,),) = [[r for r in check(nn.Sequential(net), torch.zeros(2, 1, 2, 2, 2), IMAGE) if not r.supported]]
+    assert inner.layer == "0" and "its .module computes the same" in inner.instead
