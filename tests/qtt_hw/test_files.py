@@ -214,3 +214,15 @@ def interrupted(write: Callable[..., Any], target: Path, lines: int) -> bool:
         return not entered
     finally:
         sys.settrace(before)
+
+
+@pytest.mark.parametrize("write", [file_writer, scratch_folder])
+def test_another_s_file_of_the_same_name_is_left_alone(
+    tmp_path: Path, write: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = iter([tmp_path / "another", tmp_path / ".target.1-00000000.tmp"])
+    monkeypatch.setattr(qtt_hw.files, "unfinished_name", lambda target: next(given))
+    (tmp_path / "another").mkdir()
+    with pytest.raises(KeyboardInterrupt), write(tmp_path / "target"):
+        raise KeyboardInterrupt
+    assert names(tmp_path) == ["another"]
