@@ -182,11 +182,14 @@ def _locked(target: Path, folder: bool, paths: list[Path], descriptors: list[int
     for attempt in range(1, ATTEMPTS + 1):
         path = unfinished_name(target)
         paths[:] = [path]
-        if folder:
-            path.mkdir()
         flags = os.O_RDONLY | os.O_DIRECTORY if folder else os.O_RDWR | os.O_CREAT | os.O_EXCL
         try:
+            if folder:
+                path.mkdir()
             descriptor = os.open(path, flags, 0o666)
+        except FileExistsError:  # another's, which is not ours to remove
+            paths.clear()
+            continue
         except FileNotFoundError:
             if attempt == ATTEMPTS or not target.parent.is_dir():
                 raise

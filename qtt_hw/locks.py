@@ -47,13 +47,16 @@ def locked(path: Path, what: object, *, waiting: Callable[[str], None] | None = 
     OSError
         Naming the folder in which the lock's file cannot be made.
     """
-    descriptor = _acquire(path, what, waiting)
+    opened: list[int] = []  # noted at once: a signal may raise between any two lines
     try:
+        _acquire(path, what, waiting, opened)
         yield
     finally:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        os.close(descriptor)
+        for descriptor in opened:
+            with contextlib.suppress(OSError):
+                if lock(descriptor, wait=False) and is_at(descriptor, path):  # not where it is another's
+                    path.unlink()
+            os.close(descriptor)
 
 
 def lock(descriptor: int, *, wait: bool) -> bool:
@@ -108,28 +111,26 @@ def is_lock(path: Path) -> bool:
         return False
 
 
-def _acquire(path: Path, what: object, waiting: Callable[[str], None] | None) -> int:
+def _acquire(path: Path, what: object, waiting: Callable[[str], None] | None, opened: list[int]) -> None:
+    """Lock the file; its descriptors are added to what the caller closes."""
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            opened.append(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path.parent)) from error
-        try:
-            if not lock(descriptor, wait=False):
-                if waiting is None:
-                    raise Busy(f"{what}: {_holder(descriptor)} works on it")
-                waiting(f"{what}: waiting for {_holder(descriptor)}")
-                waiting = _silent
-                lock(descriptor, wait=True)
-            if is_at(descriptor, path):
-                os.ftruncate(descriptor, 0)
-                with contextlib.suppress(OSError):  # of a full disk, which keeps no lock from being one
-                    os.pwrite(descriptor, _description().encode(), 0)
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # of a file that its holder removed meanwhile
+        descriptor = opened[-1]
+        if not lock(descriptor, wait=False):
+            if waiting is None:
+                raise Busy(f"{what}: {_holder(descriptor)} works on it")
+            waiting(f"{what}: waiting for {_holder(descriptor)}")
+            waiting = _silent
+            lock(descriptor, wait=True)
+        if is_at(descriptor, path):
+            os.ftruncate(descriptor, 0)
+            with contextlib.suppress(OSError):  # of a full disk, which keeps no lock from being one
+                os.pwrite(descriptor, _description().encode(), 0)
+            return
+        os.close(opened.pop())  # of a file that its holder removed meanwhile
 
 
 def _silent(text: str) -> None:

@@ -11,13 +11,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 
 import qtt_hw.files
 from qtt_hw.files import append_lines, file_writer, is_unfinished, scratch_folder, write_file
+from tests.interrupts import interrupted
 
 KILLED = """
 import os, signal, sys
@@ -184,33 +184,20 @@ def test_a_folder_in_which_nothing_can_be_made_is_an_error_not_a_loop() -> None:
 @pytest.mark.parametrize("write", [file_writer, scratch_folder])
 def test_a_signal_before_any_line_leaves_nothing(tmp_path: Path, write: Callable[..., Any]) -> None:
     lines = 0
-    while interrupted(write, tmp_path / "target", lines):
+    while interrupted(qtt_hw.files, write(tmp_path / "target"), lines):
         assert names(tmp_path) == []
         lines += 1
     assert names(tmp_path) == []
     assert lines > 20
 
 
-def interrupted(write: Callable[..., Any], target: Path, lines: int) -> bool:
-    """Whether a signal after so many lines of `qtt_hw.files` came before the block; else one comes in the block."""
-    left = lines
-    entered = False
-
-    def trace(frame: FrameType, event: str, given: object) -> Any:
-        nonlocal left
-        if event == "line" and frame.f_code.co_filename == qtt_hw.files.__file__ and not entered:
-            left -= 1
-            if left < 0:
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        with write(target):
-            entered = True
-            raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        return not entered
-    finally:
-        sys.settrace(before)
+@pytest.mark.parametrize("write", [file_writer, scratch_folder])
+def test_another_s_file_of_the_same_name_is_left_alone(
+    tmp_path: Path, write: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = iter([tmp_path / "another", tmp_path / ".target.1-00000000.tmp"])
+    monkeypatch.setattr(qtt_hw.files, "unfinished_name", lambda target: next(given))
+    (tmp_path / "another").mkdir()
+    with pytest.raises(KeyboardInterrupt), write(tmp_path / "target"):
+        raise KeyboardInterrupt
+    assert names(tmp_path) == ["another"]

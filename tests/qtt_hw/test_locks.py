@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+import qtt_hw.locks
 from qtt_hw.locks import Busy, in_use, locked
+from tests.interrupts import interrupted
 
 HOLDER = """
 import sys, time
@@ -117,3 +119,12 @@ def test_a_folder_without_room_for_a_lock_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as error, locked(tmp_path / "none" / ".it.lock", "it"):
         pass
     assert error.value.filename == str(tmp_path / "none")
+
+
+def test_a_signal_before_any_line_leaves_no_lock(tmp_path: Path) -> None:
+    lines = 0
+    while interrupted(qtt_hw.locks, locked(tmp_path / ".x.lock", "x"), lines):
+        assert list(tmp_path.iterdir()) == []
+        lines += 1
+    assert list(tmp_path.iterdir()) == []
+    assert lines > 10

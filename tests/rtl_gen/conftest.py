@@ -113,8 +113,9 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
         assume(False)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     node: Node
-    lanes_of = ["dsp", "logic"]
+    lanes_of = ["dsp"]
     if kind == "contraction":
+        lanes_of = ["dsp", "logic"]
         pe = draw(st.sampled_from([1, 2, 3, 4, 6])) if carry == trail else 1
         lanes = draw(st.sampled_from(_divisors(pe * carry)))
         made, taken = pe * draw(st.integers(1, 3)), edge.channels // (lead * trail)
