@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["MOST_CHANNELS", "MOST_VALUES", "AxisWindow", "Shape", "Window", "check_size"]
@@ -27,7 +28,7 @@ def check_size(shape: Shape) -> None:
 
 @dataclass(frozen=True)
 class AxisWindow:
-    """The taps of output position o on an axis: inputs o * stride - before + k for k in [0, kernel), inside [0, size).
+    """The taps of output o on an axis: inputs o * stride - before + k * dilation, k in [0, kernel), inside [0, size).
 
     Parameters
     ----------
@@ -36,7 +37,9 @@ class AxisWindow:
     kernel, stride : int
         At least 1 each.
     before, after : int
-        Padding on each side; less than the kernel, so that no window lies wholly in padding.
+        Padding on each side; less than the kernel spans, and no window lies wholly in padding.
+    dilation : int
+        Inputs from one tap to the next.
     """
 
     size: int
@@ -44,49 +47,74 @@ class AxisWindow:
     stride: int = 1
     before: int = 0
     after: int = 0
+    dilation: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("size", "kernel", "stride"):
+        for name in ("size", "kernel", "stride", "dilation"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        kernel = f"kernel {self.kernel}" + (f" of dilation {self.dilation}" if self.dilation > 1 else "")
         for name in ("before", "after"):
-            if not 0 <= getattr(self, name) < self.kernel:
-                raise ValueError(
-                    f"padding {name} must be 0 to {self.kernel - 1} for kernel {self.kernel}, got {getattr(self, name)}"
-                )
-        if self.size + self.before + self.after < self.kernel:
-            raise ValueError(
-                f"kernel {self.kernel} is larger than the padded axis of {self.size + self.before + self.after}"
-            )
+            if not 0 <= getattr(self, name) < self.span:
+                raise ValueError(f"padding {name} must be 0 to {self.span - 1} for {kernel}, got {getattr(self, name)}")
+        padded = self.size + self.before + self.after
+        if padded < self.span:
+            raise ValueError(f"{kernel} is larger than the padded axis of {padded}")
+        if self.dilation > 1 and any(self.count(o) < 1 for o in range(self.out_size)):
+            raise ValueError(f"a window of {kernel} lies wholly in padding")
+
+    @property
+    def span(self) -> int:
+        """Inputs from the first tap to the last."""
+        return (self.kernel - 1) * self.dilation + 1
 
     @property
     def out_size(self) -> int:
-        return (self.size + self.before + self.after - self.kernel) // self.stride + 1
+        return (self.size + self.before + self.after - self.span) // self.stride + 1
 
     def first_tap(self, o: int) -> int:
         """The first kernel index of output o that falls on an input."""
-        return max(self.before - o * self.stride, 0)
+        return max(-((o * self.stride - self.before) // self.dilation), 0)
 
     def first(self, o: int) -> int:
         """The first input position of output o."""
-        return max(o * self.stride - self.before, 0)
+        return o * self.stride - self.before + self.first_tap(o) * self.dilation
 
     def last(self, o: int) -> int:
         """The last input position of output o."""
-        return min(o * self.stride - self.before + self.kernel, self.size) - 1
+        start = o * self.stride - self.before
+        return start + min(self.kernel - 1, (self.size - 1 - start) // self.dilation) * self.dilation
 
     def count(self, o: int) -> int:
         """The number of inputs that output o reads."""
-        return self.last(o) - self.first(o) + 1
+        return (self.last(o) - self.first(o)) // self.dilation + 1
+
+    def oldest(self, o: int) -> int:
+        """The first input position that output o or a later one reads: of dilated taps a later one may begin first."""
+        return self.first(o) if self.dilation == 1 else _oldest(self)[o]
+
+
+@lru_cache(maxsize=256)
+def _oldest(axis: AxisWindow) -> tuple[int, ...]:
+    found = [axis.first(o) for o in range(axis.out_size)]
+    for o in reversed(range(len(found) - 1)):
+        found[o] = min(found[o], found[o + 1])
+    return tuple(found)
 
 
 @dataclass(frozen=True)
 class Window:
-    """Kernel, stride and padding pair of the axes D, H, W."""
+    """Kernel, stride, padding pair and dilation of the axes D, H, W."""
 
     kernel: tuple[int, int, int] = (1, 1, 1)
     stride: tuple[int, int, int] = (1, 1, 1)
     padding: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0), (0, 0))
+    dilation: tuple[int, int, int] = (1, 1, 1)
+
+    def __post_init__(self) -> None:
+        # Of a single tap there is nothing to dilate, so that windows that are alike are equal.
+        plain = tuple(1 if k == 1 else d for k, d in zip(self.kernel, self.dilation, strict=True))
+        object.__setattr__(self, "dilation", plain)
 
     def axes(self, shape: Shape) -> tuple[AxisWindow, AxisWindow, AxisWindow]:
         """The three axis windows on an input of the given shape; raises ValueError naming the axis."""
@@ -94,7 +122,9 @@ class Window:
         for axis, name in enumerate("DHW"):
             before, after = self.padding[axis]
             try:
-                found.append(AxisWindow(shape[axis], self.kernel[axis], self.stride[axis], before, after))
+                found.append(
+                    AxisWindow(shape[axis], self.kernel[axis], self.stride[axis], before, after, self.dilation[axis])
+                )
             except ValueError as error:
                 raise ValueError(f"axis {name}: {error}") from None
         d, h, w = (size + sum(pair) for size, pair in zip(shape[:3], self.padding, strict=True))

@@ -27,7 +27,8 @@ def accumulate_latency(read_latency: int) -> int:
 
 def are_disjoint(axes: tuple[AxisWindow, AxisWindow, AxisWindow]) -> bool:
     """Whether no input belongs to two windows, as where the kernel is at most the stride, or the window is the map."""
-    return all(a.last(o) < a.first(o + 1) for a in axes for o in range(a.out_size - 1))
+    apart = all(a.last(o) < a.first(o + 1) for a in axes for o in range(a.out_size - 1))
+    return apart and all(axis.dilation == 1 for axis in axes)
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,10 @@ def _needs(axes: Axes) -> IntArray:
 def _keeps(axes: Axes) -> IntArray:
     """Oldest input position that this and every later output position of the volume still reads."""
     sd, sh, _ = _strides(axes)
-    d, h, w = _outer(*([a.first(o) for o in range(a.out_size)] for a in axes))
+    d, h, w = _outer(*([a.oldest(o) for o in range(a.out_size)] for a in axes))
     hold_d, hold_h, _ = _outer(*([_holds(a, o) for o in range(a.out_size)] for a in axes))
-    return _frozen(d * sd + (1 - hold_d) * (h * sh + (1 - hold_h) * w))
+    inside = h * sh + np.where(hold_h, axes[2].oldest(0), w)
+    return _frozen(d * sd + np.where(hold_d, axes[1].oldest(0) * sh + axes[2].oldest(0), inside))
 
 
 @lru_cache(maxsize=256)
@@ -71,8 +72,8 @@ def _taps(axes: Axes) -> IntArray:
 
 
 def _holds(axis: AxisWindow, o: int) -> bool:
-    """Whether the next output on this axis starts at the same input: then nothing inside it may be released."""
-    return o + 1 < axis.out_size and axis.first(o + 1) == axis.first(o)
+    """Whether a later output on this axis reads the oldest input, too: then all that it reads inside is kept."""
+    return o + 1 < axis.out_size and axis.oldest(o + 1) == axis.oldest(o)
 
 
 @lru_cache(maxsize=256)
@@ -106,6 +107,12 @@ class Geometry:
         return h.size * w.size * self.words, w.size * self.words, self.words
 
     @property
+    def tap_strides(self) -> tuple[int, int, int]:
+        """Ring words from one tap to the next along D, H, W."""
+        d, h, w = (axis.dilation * stride for axis, stride in zip(self.axes, self.strides, strict=True))
+        return d, h, w
+
+    @property
     def volume_words(self) -> int:
         return math.prod(a.size for a in self.axes) * self.words
 
@@ -119,7 +126,7 @@ class Geometry:
         return math.prod(self.out_shape)
 
     def holds(self, axis: int, o: int) -> bool:
-        """Whether output o + 1 on this axis starts at the same input as o."""
+        """Whether what output o + 1 and later ones on this axis read begins where that of o and later ones does."""
         return _holds(self.axes[axis], o)
 
     @cached_property

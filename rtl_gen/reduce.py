@@ -49,6 +49,8 @@ class _Reducer(wiring.Component):
 class MacArray(_Reducer):
     """o[p * carry + t] = sum over steps and s of weights[p * simd + s] * x[s * carry + t], for p < pe, t < carry.
 
+    Of groups o[t * pe + p] = sum of weights[(t * pe + p) * simd + s] * x[t * simd + s].
+
     Parameters
     ----------
     x : Format
@@ -56,7 +58,9 @@ class MacArray(_Reducer):
     weight : Format or Codebook
         Of the weights, which arrive as the codes of a codebook.
     simd, pe, carry : int
-        Parallel inputs of a sum, parallel results, and parallel carried indices, which share the weights.
+        Parallel inputs of a sum, parallel results, and parallel carried indices, which share the weights; or groups.
+    grouped : bool
+        `carry` are groups, which have weights of their own.
     accumulator : int
         Signed bits that hold every partial sum.
     kind : "dsp", "packed", "logic" or "shift"
@@ -73,6 +77,7 @@ class MacArray(_Reducer):
         simd: int,
         pe: int,
         carry: int = 1,
+        grouped: bool = False,
         accumulator: int,
         kind: LaneKind,
         family: Family,
@@ -83,7 +88,8 @@ class MacArray(_Reducer):
         if kind == "packed" and (pe % 2 or self.packing is None):
             raise ValueError(f"{weight} weights of {pe} results cannot share multipliers in pairs")
         self.x_format, self.weight_format, self.kind = x, weight, kind
-        self.simd, self.pe, self.carry = simd, pe, carry
+        self.simd, self.pe, self.carry, self.grouped = simd, pe, carry, grouped
+        self._own = pe * (carry if grouped else 1)  # results that have weights of their own
         self.accumulator, self.family = accumulator, family
         bits = integer_bits(weight) if isinstance(weight, Codebook) else weight.bits
         self.latency = latency_of(kind, family, min(x.bits, bits)) + ceil_log2(simd) + 1
@@ -91,7 +97,7 @@ class MacArray(_Reducer):
         super().__init__(
             {
                 "x": In(data.ArrayLayout(shape_of(x), simd * carry)),
-                "weights": In(data.ArrayLayout(stored, pe * simd)),
+                "weights": In(data.ArrayLayout(stored, self._own * simd)),
             },
             pe * carry,
             signed(accumulator),
@@ -100,12 +106,12 @@ class MacArray(_Reducer):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         flags = delay(m, Cat(self.valid, self.first, self.last), self.latency - 1, "flags")
-        weights = [self._weight(m, index) for index in range(self.pe * self.simd)]
+        weights = [self._weight(m, index) for index in range(self._own * self.simd)]
         for p in range(0, self.pe, 2 if self.packing else 1):
             for t in range(self.carry):
                 sums = (self._packed_sums if self.packing else self._sums)(m, platform, weights, p, t)
                 for number, total in enumerate(sums):
-                    result = (p + number) * self.carry + t
+                    result = self._result(p + number, t)
                     accumulator = Signal(signed(self.accumulator), name=f"accumulator_{result}")
                     with m.If(flags[0]):
                         m.d.sync += accumulator.eq(Mux(flags[1], 0, accumulator) + total)
@@ -113,11 +119,21 @@ class MacArray(_Reducer):
         m.d.sync += self.o_valid.eq(flags[0] & flags[2])
         return m
 
+    def _result(self, p: int, t: int) -> int:
+        return t * self.pe + p if self.grouped else p * self.carry + t
+
+    def _input(self, s: int, t: int) -> Value:
+        return self.x[t * self.simd + s if self.grouped else s * self.carry + t]
+
+    def _place(self, p: int, t: int, s: int) -> int:
+        """Of a lane's weight."""
+        return (self._result(p, t) if self.grouped else p) * self.simd + s
+
     def _sums(self, m: Module, platform: object, weights: Sequence[Value], p: int, t: int) -> list[Value]:
         """The sum of a step's products for one result."""
-        result = p * self.carry + t
+        result = self._result(p, t)
         lanes = [
-            self._product(m, platform, self.x[s * self.carry + t], weights[p * self.simd + s], f"lane_{result}_{s}")
+            self._product(m, platform, self._input(s, t), weights[self._place(p, t, s)], f"lane_{result}_{s}")
             for s in range(self.simd)
         ]
         return _tree(m, lanes, ceil_log2(self.simd), f"tree_{result}")
@@ -125,13 +141,11 @@ class MacArray(_Reducer):
     def _packed_sums(self, m: Module, platform: object, weights: Sequence[Value], p: int, t: int) -> list[Value]:
         """The sums of a step's products for two results, whose weights share an operand: p's is the low one."""
         assert self.packing is not None
-        result, levels = p * self.carry + t, min(self.packing.levels, ceil_log2(self.simd))
+        result, levels = self._result(p, t), min(self.packing.levels, ceil_log2(self.simd))
         lanes = []
         for s in range(self.simd):
-            operand = self.packing.operand(weights[p * self.simd + s], weights[(p + 1) * self.simd + s])
-            lanes.append(
-                multiply(m, platform, self.x[s * self.carry + t], operand, "dsp", f"lane_{result}_{s}", self.family)
-            )
+            operand = self.packing.operand(weights[self._place(p, t, s)], weights[self._place(p + 1, t, s)])
+            lanes.append(multiply(m, platform, self._input(s, t), operand, "dsp", f"lane_{result}_{s}", self.family))
         packed = _tree(m, lanes, levels, f"tree_{result}")
         pairs = [self.packing.split(m, value, f"part_{result}_{k}") for k, value in enumerate(packed)]
         more = ceil_log2(self.simd) - levels

@@ -158,7 +158,7 @@ class Sequencer(wiring.Component):
     def _levels(self, m: Module, position: data.View) -> list[Level]:
         """The loops over one result's steps, innermost first; D is last."""
         shape, walk = self.shape, self.shape.walk
-        plane_words, line_words, words = walk.geometry.strides
+        plane_words, line_words, words = walk.geometry.tap_strides
         tap_d, tap_h, tap_w = walk.tap_strides
         limits = (walk.ring, tap_d * walk.geometry.axes[0].kernel if shape.rom_depth else 1)
         run = (shape.inner_stride, 1) if walk.merged else (words, tap_w)

@@ -186,15 +186,19 @@ class Walker(wiring.Component):
             outputs, name = range(axis.out_size), "dhw"[i]
             words, ring = (geometry.words, self.shape.ring) if i == 0 else (0, 0)
             needs.append(self._table(m, early[i], [axis.last(o) * stride + words for o in outputs], f"need_{name}"))
-            keeps.append(self._table(m, early[i], [axis.first(o) * stride + ring for o in outputs], f"keep_{name}"))
+            keeps.append(self._table(m, early[i], [axis.oldest(o) * stride + ring for o in outputs], f"keep_{name}"))
             holds.append(self._table(m, early[i], [int(geometry.holds(i, o)) for o in outputs], f"hold_{name}"))
+        # What an inner axis keeps where it does not count.
+        line, place = (
+            axis.oldest(0) * stride for axis, stride in zip(geometry.axes[1:], geometry.strides[1:], strict=True)
+        )
         volume = Signal(bits)
         need, limit = ([Signal(bits, name=f"{name}_{part}") for part in range(2)] for name in ("need", "limit"))
         with m.If(self.advance):
             m.d.sync += [
                 need[0].eq(needs[1] + needs[2]),
                 need[1].eq(volume + needs[0]),
-                limit[0].eq(Mux(holds[0], 0, keeps[1] + Mux(holds[1], 0, keeps[2]))),
+                limit[0].eq(Mux(holds[0], line + place, keeps[1] + Mux(holds[1], place, keeps[2]))),
                 limit[1].eq(volume + keeps[0]),
             ]
             with m.If(ends_volume):

@@ -82,18 +82,20 @@ class CodebookRecord(Strict):
 
 
 class WindowRecord(Strict):
-    """Kernel, stride and padding of D, H, W."""
+    """Kernel, stride, padding and dilation of D, H, W; the latter is absent where it is 1."""
 
     kernel: Triple
     stride: Triple
     padding: tuple[Paddings, Paddings, Paddings]
+    dilation: Triple | None = None
 
     @staticmethod
     def of(window: Window) -> WindowRecord:
-        return WindowRecord(kernel=window.kernel, stride=window.stride, padding=window.padding)
+        dilation = window.dilation if window.dilation != (1, 1, 1) else None
+        return WindowRecord(kernel=window.kernel, stride=window.stride, padding=window.padding, dilation=dilation)
 
     def build(self) -> Window:
-        return Window(self.kernel, self.stride, self.padding)
+        return Window(self.kernel, self.stride, self.padding, self.dilation or (1, 1, 1))
 
 
 class Record(Strict, ABC):

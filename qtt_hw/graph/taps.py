@@ -27,5 +27,6 @@ def taps(x: NDArray, window: Window, fill: int) -> Iterator[tuple[tuple[int, int
     out = window.out_positions((x.shape[1], x.shape[2], x.shape[3], x.shape[4]))
     kd, kh, kw = (range(k) for k in window.kernel)
     for tap in product(kd, kh, kw):
-        axes = tuple(slice(k, k + (n - 1) * s + 1, s) for k, n, s in zip(tap, out, window.stride, strict=True))
+        starts = (k * dilation for k, dilation in zip(tap, window.dilation, strict=True))
+        axes = tuple(slice(k, k + (n - 1) * s + 1, s) for k, n, s in zip(starts, out, window.stride, strict=True))
         yield tap, padded[(slice(None), *axes)]

@@ -12,18 +12,20 @@ from qtt_hw.window import Window
 __all__ = ["contract"]
 
 
-def contract(x: Tensor, weight: Tensor, window: Window, lead: int = 1, trail: int = 1) -> Tensor:
+def contract(x: Tensor, weight: Tensor, window: Window, lead: int = 1, trail: int = 1, groups: int = 1) -> Tensor:
     """y[n, (lead, out, trail), v] = sum over taps, in of weight[out, in, taps] * x[n, (lead, in, trail), v'].
 
-    v' = v * stride + taps - before; computed in the dtype of x, as sums of products and nothing else.
+    v' = v * stride + taps * dilation - before; computed in the dtype of x, as sums of products and nothing else.
 
     Parameters
     ----------
-    x : float tensor, [N, lead * in * trail, D, H, W]
-    weight : float tensor, [out, in, kd, kh, kw]
+    x : float tensor, [N, lead * in * trail, D, H, W], or [N, groups * in, D, H, W]
+    weight : float tensor, [out, in, kd, kh, kw], or [groups * out, in, kd, kh, kw]
     window : Window
     lead, trail : int
         Sizes of the channel modes that are carried along.
+    groups : int
+        Of channels, each with weights of its own; where there are some, no modes are carried.
     """
     weight = weight.to(x.dtype)
     if window.kernel == (1, 1, 1) and window.stride != (1, 1, 1):
@@ -32,7 +34,7 @@ def contract(x: Tensor, weight: Tensor, window: Window, lead: int = 1, trail: in
         x = F.pad(x, flat_padding(window.padding))[:, :, ::d, ::h, ::w]
         x, window = x.contiguous(memory_format=torch.channels_last_3d), Window()
     if lead * trail == 1:
-        return _convolve(x, weight, window)
+        return _convolve(x, weight, window, groups)
     if window == Window():
         return _pointwise(x, weight, lead, trail)
     if weight.shape[1] == 1 and x.dtype == torch.float32:
@@ -81,4 +83,5 @@ def _convolve(x: Tensor, weight: Tensor, window: Window, groups: int = 1) -> Ten
         # One channel is both channels-last and not, by its strides. Taken as channels-last, oneDNN returns garbage
         # for a strided kernel with a single output along W (seen in PyTorch 2.13); these strides say that it is not.
         x = x.contiguous().flatten().view(x.shape)
-    return F.conv3d(x, weight.contiguous(memory_format=torch.channels_last_3d), None, window.stride, pads, 1, groups)
+    weight = weight.contiguous(memory_format=torch.channels_last_3d)
+    return F.conv3d(x, weight, None, window.stride, pads, window.dilation, groups)

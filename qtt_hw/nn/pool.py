@@ -18,9 +18,10 @@ def pool_max(x: Tensor, window: Window) -> Tensor:
     """The maximum over the valid taps of [N, C, D, H, W]."""
     alike = all(before == after <= k // 2 for (before, after), k in zip(window.padding, window.kernel, strict=True))
     if alike:  # what torch pads by itself
-        return F.max_pool3d(x, window.kernel, window.stride, [before for before, _ in window.padding])
+        pads = [before for before, _ in window.padding]
+        return F.max_pool3d(x, window.kernel, window.stride, pads, window.dilation)
     x = F.pad(x, flat_padding(window.padding), value=-torch.inf)
-    return F.max_pool3d(x, window.kernel, window.stride)
+    return F.max_pool3d(x, window.kernel, window.stride, 0, window.dilation)
 
 
 def pool_sum(x: Tensor, window: Window) -> Tensor:

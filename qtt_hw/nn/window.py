@@ -19,12 +19,15 @@ def triple(value: int | Sequence[int], name: str) -> Triple:
     return values[0], values[1], values[2]
 
 
-def same_padding(kernel: Triple, stride: Triple, padding: int | Sequence[int] | str) -> Pairs:
+def same_padding(
+    kernel: Triple, stride: Triple, padding: int | Sequence[int] | str, dilation: Triple = (1, 1, 1)
+) -> Pairs:
     """The padding pairs of PyTorch's `padding`: a number, three numbers, "valid" or "same" (which needs stride 1)."""
     if padding == "same":
         if stride != (1, 1, 1):
             raise ValueError(f"padding 'same' needs stride 1, got {stride}")
-        first, second, third = (((k - 1) // 2, k - 1 - (k - 1) // 2) for k in kernel)
+        totals = ((k - 1) * d for k, d in zip(kernel, dilation, strict=True))
+        first, second, third = ((total // 2, total - total // 2) for total in totals)
         return first, second, third
     if padding == "valid":
         padding = 0

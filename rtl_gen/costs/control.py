@@ -85,7 +85,7 @@ def _early(geometry: Geometry, ring: int, pointer: int) -> tuple[int, int, tuple
         outputs = range(window.out_size)
         words, more = (geometry.words, ring) if axis == 0 else (0, 0)
         need = tuple(window.last(o) * stride + words & mask for o in outputs)
-        keep = tuple(window.first(o) * stride + more & mask for o in outputs)
+        keep = tuple(window.oldest(o) * stride + more & mask for o in outputs)
         hold = tuple(int(geometry.holds(axis, o)) for o in outputs)
         here, bits = lookup((need, keep, hold))
         luts, ffs = luts + here, ffs + bits

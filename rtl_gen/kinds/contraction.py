@@ -36,7 +36,10 @@ def accumulator_of(node: Contraction, x: Edge) -> tuple[int, int]:
 
 
 class ContractionSpec(RingSpec):
-    """A contraction; a ring word holds simd x carry consecutive channels, value (s, t) at s * carry + t."""
+    """A contraction; a ring word holds simd x carry consecutive channels, value (s, t) at s * carry + t.
+
+    Of groups, `carry` are at work side by side, each as a whole; value s of the group t is then at t * simd + s.
+    """
 
     node: Contraction
     weighs = True
@@ -51,13 +54,17 @@ class ContractionSpec(RingSpec):
         return (
             ("simd", folding.simd, node.in_size),
             ("pe", folding.pe, node.out_size),
-            ("carry", folding.carry, node.trail),
+            ("carry", folding.carry, node.groups if node.groups > 1 else node.trail),
         )
 
     def check_lanes(self) -> None:
         node, folding = self.node, self.folding
-        if folding.carry < node.trail:
-            # A word, and a group of results, must be consecutive channels.
+        # A word, and a group of results, must be consecutive channels.
+        if node.groups > 1:
+            for what, value, whole in (("simd", folding.simd, node.in_size), ("pe", folding.pe, node.out_size)):
+                if value < whole and folding.carry > 1:
+                    raise self.refuse(f"{what} {value} is not the whole group's {whole}, so that carry must be 1")
+        elif folding.carry < node.trail:
             for what, value in (("simd", folding.simd), ("pe", folding.pe)):
                 if value > 1:
                     raise self.refuse(f"{what} {value} needs carry {node.trail}, not {folding.carry}")
@@ -84,7 +91,7 @@ class ContractionSpec(RingSpec):
 
     @property
     def out_width(self) -> int:
-        """Values in a result, (pe, carried index) with the latter fastest."""
+        """Values in a result, (pe, carried index) with the latter fastest, or (group, pe)."""
         return self.folding.pe * self.folding.carry
 
     @property
@@ -111,31 +118,43 @@ class ContractionSpec(RingSpec):
 
     @property
     def merged(self) -> bool:
-        return self.node.lead == 1 or self.window.kernel[2] == 1 or self.inner == 1
+        spread = self.node.lead > 1 or self.node.groups > 1 or self.window.dilation[2] > 1
+        return not spread or self.window.kernel[2] == 1 or self.inner == 1
 
     @property
     def _trail_words(self) -> int:
-        return self.node.trail // self.folding.carry
+        return 1 if self.node.groups > 1 else self.node.trail // self.folding.carry
 
     @property
     def inner_stride(self) -> int:
-        return self.geometry.words if self.inner == 1 else self._trail_words
+        return self.geometry.tap_strides[2] if self.inner == 1 else self._trail_words
 
     def levels(self) -> list[GroupLevel]:
-        rom_words = self.window.taps * self.inner
+        node, rom_words, results = self.node, self.window.taps * self.inner, self.node.out_size // self.folding.pe
         return [
             GroupLevel(self._trail_words, 1, 0),
-            GroupLevel(self.node.out_size // self.folding.pe, 0, rom_words),
-            GroupLevel(self.node.lead, self.inner * self._trail_words, 0),
+            GroupLevel(results, 0, rom_words),
+            GroupLevel(node.lead, self.inner * self._trail_words, 0),
+            GroupLevel(self._group_words, self.inner, results * rom_words),
         ]
 
     @property
+    def _group_words(self) -> int:
+        """Steps to all groups of a position."""
+        return self.node.groups // self.folding.carry if self.node.groups > 1 else 1
+
+    @property
     def rom_depth(self) -> int:  # type: ignore[override]
-        return self.node.out_size // self.folding.pe * self.window.taps * self.inner
+        return self._group_words * (self.node.out_size // self.folding.pe) * self.window.taps * self.inner
+
+    @property
+    def results_with_weights(self) -> int:
+        """Parallel results that have weights of their own: not those of carried indices."""
+        return self.folding.pe * (self.folding.carry if self.node.groups > 1 else 1)
 
     @property
     def rom_width(self) -> int:  # type: ignore[override]
-        return self.folding.pe * self.folding.simd * self.node.weight_format.bits
+        return self.results_with_weights * self.folding.simd * self.node.weight_format.bits
 
     # Time and cost
 
@@ -166,8 +185,9 @@ class ContractionSpec(RingSpec):
 
     def reducer_parts(self) -> dict[str, Resources]:
         folding = self.folding
+        own = self.results_with_weights
         array = mac_array(
-            *(self.x.format, self.node.weight_format, folding.simd, folding.pe, folding.carry),
+            *(self.x.format, self.node.weight_format, folding.simd, own, self.out_width // own),
             *(self.accumulator_bits, folding.multiplier, self.family),
         )
         return {"reducer": array, "weights": rom(self.rom_depth, self.rom_width, self.family, self.read_latency)}
@@ -183,6 +203,7 @@ class ContractionSpec(RingSpec):
             simd=self.folding.simd,
             pe=self.folding.pe,
             carry=self.folding.carry,
+            grouped=self.node.groups > 1,
             accumulator=self.accumulator_bits,
             kind=self.folding.multiplier,
             family=self.family,
@@ -194,6 +215,7 @@ class ContractionSpec(RingSpec):
 def weight_words(spec: ContractionSpec) -> list[int]:
     """ROM contents: word (out group, kd, kh, kw, input word) holds the weights of pe x simd lanes, input fastest.
 
+    Of groups the weights of carry x pe x simd lanes, so that out groups are of as many groups of channels.
     A codebook's weights are there as codes, those of packed lanes as `rtl_gen.packing` says.
     """
     node, folding = spec.node, spec.folding
@@ -201,11 +223,12 @@ def weight_words(spec: ContractionSpec) -> list[int]:
     bits = fmt.bits
     stored = fmt.encode(node.weight) if isinstance(fmt, Codebook) else node.weight
     words = []
-    shaped = stored.reshape(-1, folding.pe, spec.window.taps, spec.inner, folding.simd)
+    own = spec.results_with_weights
+    shaped = stored.reshape(-1, own, spec.window.taps, spec.inner, folding.simd)
     if folding.multiplier == "packed":
         shaped = packed_weights(shaped)
     for group in shaped:
-        for lanes in group.transpose(1, 2, 0, 3).reshape(-1, folding.pe * folding.simd):
+        for lanes in group.transpose(1, 2, 0, 3).reshape(-1, own * folding.simd):
             word = 0
             for position, value in enumerate(lanes):
                 word |= (int(value) & ((1 << bits) - 1)) << (position * bits)

@@ -30,6 +30,8 @@ FIRST_CHANNELS, MOST_BITS = 16, 1024
 class ContractionChoices(StageChoices):
     """Words of a divisor of the trail (one input a step), or of the whole trail times a divisor of `in_size`.
 
+    Of groups words of a divisor of `in_size`, or of whole groups.
+
     Where channels are few, also lanes over kernel taps, behind one to three unfolded axes.
     """
 
@@ -42,7 +44,10 @@ class ContractionChoices(StageChoices):
 
     def word_widths(self) -> list[int]:
         node = self.node
-        found = [*divisors(node.trail), *(simd * node.trail for simd in divisors(node.in_size)[1:])]
+        if node.groups > 1:
+            found = [*divisors(node.in_size), *(groups * node.in_size for groups in divisors(node.groups)[1:])]
+        else:
+            found = [*divisors(node.trail), *(simd * node.trail for simd in divisors(node.in_size)[1:])]
         return [*found, *(width for width in self._unfoldings if width not in found)]
 
     def serial_cycles(self) -> int:
@@ -50,9 +55,13 @@ class ContractionChoices(StageChoices):
 
     def shapes(self, width: int) -> Widths:
         node = self.node
-        carry = min(width, node.trail)
+        if node.groups > 1:
+            carry = max(width // node.in_size, 1)
+            results = divisors(node.out_size) if carry == 1 else [node.out_size]
+        else:
+            carry = min(width, node.trail)
+            results = divisors(node.out_size) if carry == node.trail else [1]
         simd = width // carry
-        results = divisors(node.out_size) if carry == node.trail else [1]
         results = [pe for pe in results if pe * width <= MOST_MULTIPLIERS]
         return Widths(simd, carry, results, node.in_size // simd)
 
@@ -82,10 +91,12 @@ class ContractionChoices(StageChoices):
     def _unfoldings(self) -> dict[int, list[int]]:
         """How many axes may be unfolded, by the width of the words that are then read."""
         node, found = self.node, dict[int, list[int]]()
-        if not self._unfolds or node.carried > 1 or node.in_size > FIRST_CHANNELS:
+        if not self._unfolds or node.parts > 1 or node.in_size > FIRST_CHANNELS:
             return found
         for axes in range(1, 4):
             kernel, sizes = node.window.kernel[3 - axes :], node.window.out_positions(self.x.shape)[3 - axes :]
+            if max(node.window.dilation[3 - axes :]) > 1:
+                break
             if kernel[0] > 1 < sizes[0] and math.prod(kernel) * node.in_size * self.x.format.bits <= MOST_BITS:
                 found.setdefault(reads_words_of(node, self.x), []).append(axes)
         return found
@@ -104,7 +115,7 @@ class ContractionChoices(StageChoices):
     def key(self) -> object:
         """Contractions that differ in their weights only have the same choices."""
         node = self.node
-        sizes = (node.weight.shape, node.lead, node.trail)
+        sizes = (node.weight.shape, node.lead, node.trail, node.groups)
         return (node.window, *sizes, node.weight_format, node.requant, accumulator_of(node, self.x))
 
 

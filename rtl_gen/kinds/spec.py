@@ -46,7 +46,7 @@ class Folding(BaseModel):
     multiplier : "dsp", "packed", "logic" or "shift"
         How products are formed: one or two a multiplier, in LUTs, or by shifts, which need weights of a codebook.
     carry : int
-        Parallel carried indices, which share the weights; divides a contraction's `trail`.
+        Parallel carried indices, which share the weights; divides a contraction's `trail`. Or parallel groups.
     unfold : int
         Axes of a contraction's window whose taps are lanes, W first, then H, then D; simd is then all channels and
         taps.

@@ -49,7 +49,7 @@ def unfolded(node: Contraction, x: Edge, axes: int) -> tuple[Contraction, Edge]:
     Parameters
     ----------
     node : Contraction
-        Without carried modes.
+        Without carried modes and groups.
     x : Edge
     axes : int
         1 for W, 2 for H and W, 3 for all.
@@ -57,11 +57,17 @@ def unfolded(node: Contraction, x: Edge, axes: int) -> tuple[Contraction, Edge]:
     kept = 3 - axes
     window, sizes = node.window, node.window.out_positions(x.shape)
     taps = window.kernel[kept:]
-    (kd, kh, kw), (sd, sh, sw), (pd, ph, pw) = (
-        (*of_axes[:kept], *[one] * axes)
-        for of_axes, one in ((window.kernel, 1), (window.stride, 1), (window.padding, (0, 0)))
+    rest = Window(
+        *(
+            (*of_axes[:kept], *[one] * axes)
+            for of_axes, one in (
+                (window.kernel, 1),
+                (window.stride, 1),
+                (window.padding, (0, 0)),
+                (window.dilation, 1),
+            )
+        )
     )
-    rest = Window((kd, kh, kw), (sd, sh, sw), (pd, ph, pw))
     weight = node.weight.reshape(node.out_size, *rest.kernel, math.prod(taps) * node.in_size)
     d, h, w = (*x.shape[:kept], *sizes[kept:])
     return replace(node, window=rest, weight=weight), Edge((d, h, w, math.prod(taps) * x.channels), x.format)
@@ -83,8 +89,10 @@ class UnfoldedSpec(Spec):
         node, folding = self.node, self.folding
         if not 1 <= folding.unfold <= 3:
             raise self.refuse(f"unfold is 1 (W), 2 (H, W) or 3 (D, H, W), not {folding.unfold}")
-        if node.carried > 1:
-            raise self.refuse("a contraction that carries modes is not unfolded")
+        if node.parts > 1:
+            raise self.refuse("a contraction that carries modes, or of groups, is not unfolded")
+        if max(node.window.dilation[3 - folding.unfold :]) > 1:
+            raise self.refuse("an axis of dilated taps is not unfolded")
         whole = node.in_size * math.prod(node.window.kernel[3 - folding.unfold :])
         if folding.simd != whole:
             raise self.refuse(f"simd {folding.simd} is not the {whole} channels and taps of {folding.unfold} axes")

@@ -220,7 +220,7 @@ class RingSpec(WindowSpec):
     @property
     def inner_stride(self) -> int:
         """Ring words from one inner step to the next."""
-        return self.geometry.words
+        return self.geometry.tap_strides[2]
 
     @property
     def order(self) -> tuple[int, ...]:

@@ -161,7 +161,7 @@ def _other_networks(graph: Graph, slow: set[str | None], dense: set[str | None])
     replaceable = [
         f"{node.name} ({node.weight.size} weights)"
         for node in contractions[1:]  # of what `qtt compress` takes by itself: convolutions, but the first
-        if node.name in dense and node.carried == 1 and sources.count(node.source) == 1
+        if node.name in dense and node.parts == 1 and sources.count(node.source) == 1
         if node.window.taps > 1 and node.window.kernel != graph.input_of(node).shape[:3]
         if node.weight.size >= LEAST_DENSE
     ]

@@ -86,27 +86,34 @@ def accumulated_cases(draw: st.DrawFn) -> Case:
 
 @st.composite
 def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
-    """Any supported stage on a few small volumes, or only contractions that carry modes on both sides."""
+    """Any supported stage on a few small volumes, or only contractions that carry modes on both sides.
+
+    Taps are dilated now and then, and channels fall into groups, of which several may be at work side by side.
+    """
     kinds = ["contraction", "contraction", "max", "average", "accumulated", "permutation"]
     kind = "contraction" if carried else draw(st.sampled_from(kinds))
     if kind == "accumulated":
         return draw(accumulated_cases())
     simd = 1 if kind == "permutation" else draw(st.integers(1, 3))
-    lead = trail = carry = 1
-    if carried or (kind == "contraction" and draw(st.booleans())):
+    lead = trail = carry = groups = 1
+    if kind == "contraction" and not carried and draw(st.integers(0, 3)) == 0:
+        groups = draw(st.integers(2, 6))
+        carry = draw(st.sampled_from(_divisors(groups)))
+    elif carried or (kind == "contraction" and draw(st.booleans())):
         least = 2 if carried else 1
         lead, trail = draw(st.integers(least, 3)), draw(st.integers(least, 4))
         carry = draw(st.sampled_from(_divisors(trail)))
         simd = simd if carry == trail else 1
     fmt = draw(formats)
-    edge = Edge(
-        (*draw(st.tuples(*[st.integers(1, 3 if carried else 5)] * 3)), lead * simd * draw(st.integers(1, 3)) * trail),
-        fmt,
-    )
+    several = 1 if groups > 1 < carry else draw(st.integers(1, 3))
+    channels = lead * groups * simd * several * trail
+    edge = Edge((*draw(st.tuples(*[st.integers(1, 3 if carried else 5)] * 3)), channels), fmt)
     kernel = draw(st.tuples(*[st.integers(1, 3)] * 3))
     stride = draw(st.tuples(*[st.integers(1, 3)] * 3))
-    padding = tuple((draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in kernel)
-    window = Window(kernel, stride, padding) if kind != "permutation" else Window()
+    dilation = draw(st.tuples(*[st.sampled_from([1, 1, 1, 2, 3])] * 3))
+    spans = [(k - 1) * apart + 1 for k, apart in zip(kernel, dilation, strict=True)]
+    padding = tuple((draw(st.integers(0, span - 1)), draw(st.integers(0, span - 1))) for span in spans)
+    window = Window(kernel, stride, padding, dilation) if kind != "permutation" else Window()
     try:
         geometry = Geometry.of(window, edge.shape, simd * carry)
     except ValueError:
@@ -116,9 +123,10 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
     lanes_of = ["dsp"]
     if kind == "contraction":
         lanes_of = ["dsp", "logic"]
-        pe = draw(st.sampled_from([1, 2, 3, 4, 6])) if carry == trail else 1
+        pe = draw(st.sampled_from([1, 2, 3, 4, 6])) if groups > 1 or carry == trail else 1
         lanes = draw(st.sampled_from(_divisors(pe * carry)))
-        made, taken = pe * draw(st.integers(1, 3)), edge.channels // (lead * trail)
+        made = groups * pe * (1 if groups > 1 < carry else draw(st.integers(1, 3)))
+        taken = edge.channels // (lead * groups * trail)
         channels = lead * made * trail
         weight_format: Format | Codebook
         if draw(st.booleans()):
@@ -140,7 +148,7 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
             )
         else:
             requant = Requantizer(out, draw(st.integers(-3, 10)))
-        node = Contraction("stage", (INPUT,), "stage", window, weight, weight_format, requant, lead, trail)
+        node = Contraction("stage", (INPUT,), "stage", window, weight, weight_format, requant, lead, trail, groups)
         try:
             node.output(edge)
         except ValueError:  # a multiplier and the sums of wide codes together are not exact

@@ -12,21 +12,29 @@ from rtl_gen.geometry import Geometry
 
 @st.composite
 def geometries(draw):
-    shape = draw(st.tuples(*[st.integers(1, 5)] * 3))
+    shape = draw(st.tuples(*[st.integers(1, 7)] * 3))
     kernel = draw(st.tuples(*[st.integers(1, 4)] * 3))
     stride = draw(st.tuples(*[st.integers(1, 4)] * 3))
-    padding = tuple((draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in kernel)
+    dilation = draw(st.tuples(*[st.sampled_from([1, 1, 2, 3])] * 3))
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    padding = tuple((draw(st.integers(0, span - 1)), draw(st.integers(0, span - 1))) for span in spans)
     words = draw(st.integers(1, 3))
     try:
-        return Geometry.of(Window(kernel, stride, padding), (*shape, words), 1)
+        return Geometry.of(Window(kernel, stride, padding, dilation), (*shape, words), 1)
     except ValueError:
         assume(False)
+
+
+def taps(axis, o):
+    """The inputs of an output on an axis, in order."""
+    places = (o * axis.stride - axis.before + k * axis.dilation for k in range(axis.kernel))
+    return [place for place in places if 0 <= place < axis.size]
 
 
 def reads(geometry):
     """For each output position the list of ring words that it reads."""
     sd, sh, sw = geometry.strides
-    axes = [[range(a.first(o), a.last(o) + 1) for o in range(a.out_size)] for a in geometry.axes]
+    axes = [[taps(axis, o) for o in range(axis.out_size)] for axis in geometry.axes]
     return [
         [d * sd + h * sh + w * sw + g for d in ds for h in hs for w in ws for g in range(geometry.words)]
         for ds, hs, ws in itertools.product(*axes)

@@ -1,4 +1,4 @@
-"""Windowed contractions: convolutions, linear layers and the steps of tensor trains."""
+"""Windowed contractions: convolutions, grouped ones too, linear layers and the steps of tensor trains."""
 
 from __future__ import annotations
 
@@ -40,18 +40,25 @@ class Contraction(Node):
     """A windowed contraction over the middle of the channel index, (lead, in, trail) with trail varying fastest.
 
     y[v, lead, out, trail] = requant(sum over taps, in of
-    weight[out, taps, in] * x[v * stride + taps - before, lead, in, trail])
+    weight[out, taps, in] * x[v * stride + taps * dilation - before, lead, in, trail])
+
+    Or, where channels fall into groups, over each of these with weights of its own, (group, in):
+
+    y[v, group, out] = requant(sum over taps, in of
+    weight[group, out, taps, in] * x[v * stride + taps * dilation - before, group, in])
 
     Parameters
     ----------
     window : Window
-    weight : int64 array, [out, kd, kh, kw, in]
+    weight : int64 array, [groups * out, kd, kh, kw, in]
     weight_format : Format or Codebook
         Narrow, or powers of two; its frac is the weights' own.
     requant : Requantizer
         Rows are output channels, all lead * out * trail of them.
     lead, trail : int
         Sizes of the channel modes that are carried along.
+    groups : int
+        Channels in so many groups, as many as there are in a depthwise convolution; no modes are carried then.
     """
 
     rescales = True
@@ -63,6 +70,7 @@ class Contraction(Node):
     requant: Requantizer
     lead: int = 1
     trail: int = 1
+    groups: int = 1
 
     # Not those of Node, which would call two of one name equal whatever their weights: caches keep nodes as keys.
     __eq__ = object.__eq__
@@ -75,8 +83,8 @@ class Contraction(Node):
 
     @property
     def out_size(self) -> int:
-        """Results per carried index."""
-        return int(self.weight.shape[0])
+        """Results per carried index, or per group."""
+        return int(self.weight.shape[0]) // self.groups
 
     @property
     def carried(self) -> int:
@@ -84,12 +92,17 @@ class Contraction(Node):
         return self.lead * self.trail
 
     @property
+    def parts(self) -> int:
+        """Contractions over channels of their own, per position: for each carried index, or each group."""
+        return self.carried * self.groups
+
+    @property
     def in_channels(self) -> int:
-        return self.carried * self.in_size
+        return self.parts * self.in_size
 
     @property
     def out_channels(self) -> int:
-        return self.carried * self.out_size
+        return self.parts * self.out_size
 
     def output(self, *inputs: Edge) -> Edge:
         (x,) = inputs
@@ -99,6 +112,10 @@ class Contraction(Node):
             raise ValueError(f"weight holds {self.weight.dtype}, not signed integers")
         if min(self.lead, self.trail) < 1:
             raise ValueError(f"lead {self.lead} and trail {self.trail} must be at least 1")
+        if self.groups < 1 or self.weight.shape[0] % self.groups:
+            raise ValueError(f"{self.groups} groups do not divide {self.weight.shape[0]} outputs")
+        if self.groups > 1 and self.carried > 1:
+            raise ValueError(f"{self.groups} groups cannot carry modes, lead {self.lead} and trail {self.trail}")
         if x.channels != self.in_channels:
             raise ValueError(f"expects {self.in_channels} channels, its input has {x.channels}")
         fmt = self.weight_format
@@ -118,7 +135,7 @@ class Contraction(Node):
         (x,) = inputs
         d, h, w = self.window.axes(x.shape)
         taps = math.prod(sum(axis.count(o) for o in range(axis.out_size)) for axis in (d, h, w))
-        return taps * self.in_size * self.out_size * self.carried
+        return taps * self.in_size * self.out_size * self.parts
 
     @property
     def stored_bits(self) -> int:
@@ -128,7 +145,7 @@ class Contraction(Node):
         return total
 
     def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
-        """Products are summed by a matrix product per tap, in a float format that holds every partial sum exactly."""
+        """Products are summed by matrix products per tap, in a float format that holds every partial sum exactly."""
         ((x, edge),) = streams
         low, high = self.accumulator(edge)
         dtype = np.float32 if max(-low, high) < 1 << 24 else np.float64
@@ -138,12 +155,23 @@ class Contraction(Node):
         modes = (*shape[:4], self.lead, self.in_size, self.trail)
         x = np.moveaxis(x.astype(dtype).reshape(modes), 5, 6).reshape(shape)
         for (kd, kh, kw), taken in taps(x, self.window, 0):
-            part = taken.reshape(-1, self.in_size) @ self.weight[:, kd, kh, kw].T.astype(dtype)
+            part = self._products(taken, self.weight[:, kd, kh, kw].astype(dtype))
             total = part if total is None else np.add(total, part, out=total)
         assert total is not None
         positions = (shape[0], *self.window.out_positions(edge.shape))
-        acc = np.moveaxis(total.reshape(*positions, self.lead, self.trail, self.out_size), 6, 5)
+        acc = np.moveaxis(total.reshape(*positions, self.lead, self.trail, self.out_size * self.groups), 6, 5)
         return self.requant(acc.reshape(*positions, self.out_channels).astype(np.int64))
+
+    def _products(self, x: NDArray, weight: NDArray) -> NDArray:
+        """Of a tap's inputs, those summed over last, and its weights [groups * out, in]."""
+        if self.groups == 1:
+            return x.reshape(-1, self.in_size) @ weight.T
+        x = x.reshape(-1, self.groups, self.in_size)
+        weight = weight.reshape(self.groups, self.out_size, self.in_size)
+        if self.in_size == 1:
+            found: NDArray = x * weight[:, :, 0]
+            return found
+        return (x.transpose(1, 0, 2) @ weight.transpose(0, 2, 1)).transpose(1, 0, 2)
 
     @property
     def weight_bits(self) -> int:
@@ -187,13 +215,14 @@ class Contraction(Node):
             shift=requant.shift,
             affine=requant.affine,
             carried=(self.lead, self.trail) if self.carried > 1 else None,
+            groups=self.groups if self.groups > 1 else None,
         )
 
 
 class ContractionRecord(Record):
     """The JSON of a contraction; its integers are the tensors <name>.weight, and .multiplier and .offset if affine.
 
-    With a codebook, <name>.weight holds codes. `carried` is (lead, trail), absent when both are 1.
+    With a codebook, <name>.weight holds codes. `carried` is (lead, trail), absent when both are 1; so is `groups`.
     """
 
     kind: Literal["contraction"] = "contraction"
@@ -203,6 +232,7 @@ class ContractionRecord(Record):
     shift: Small
     affine: bool
     carried: tuple[Size, Size] | None = None
+    groups: Size | None = None
 
     def build(self, tensors: Tensors) -> Contraction:
         fmt = self.weight_format.build()
@@ -213,7 +243,8 @@ class ContractionRecord(Record):
             b = tuple(take(tensors, f"{self.name}.offset", ("int32", "int64")).tolist())
         requant = Requantizer(self.out_format.build(), self.shift, m, b)
         window, carried = self.window.build(), self.carried or (1, 1)
-        return Contraction(self.name, self.inputs, self.source, window, weight, fmt, requant, *carried)
+        groups = self.groups or 1
+        return Contraction(self.name, self.inputs, self.source, window, weight, fmt, requant, *carried, groups)
 
 
 def _weight(tensors: Tensors, name: str, fmt: Format | Codebook) -> IntArray:

@@ -73,7 +73,7 @@ class ContractionStage(Stage):
     ----------
     place : Place
     window : Window
-    weight : float tensor, [out, in, kd, kh, kw]
+    weight : float tensor, [groups * out, in, kd, kh, kw]
     quantizer : WeightQuantizer
     output_quantizer : ActivationQuantizer
         Unsigned behind a ReLU.
@@ -82,6 +82,8 @@ class ContractionStage(Stage):
     batch_norm : BatchNorm, optional
     modes : (int, int)
         Sizes of the channel modes that are carried along, in front of and behind those that are contracted.
+    groups : int
+        Of channels, each with weights of its own.
     """
 
     def __init__(
@@ -95,11 +97,12 @@ class ContractionStage(Stage):
         bias: Tensor | None = None,
         batch_norm: BatchNorm | None = None,
         modes: tuple[int, int] = (1, 1),
+        groups: int = 1,
     ) -> None:
         lead, trail = modes
         super().__init__(place, (*window.out_positions(place.shape), lead * int(weight.shape[0]) * trail))
         self.window, self.batch_norm = window, batch_norm
-        self.lead, self.trail = lead, trail
+        self.lead, self.trail, self.groups = lead, trail, groups
         fixed = isinstance(bias, nn.Parameter) and not bias.requires_grad
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone(), requires_grad=not fixed)
         self.weight_quantizer = quantizer
@@ -230,7 +233,10 @@ class ContractionStage(Stage):
 
     def _sums(self, x: Tensor, kept: _Kept) -> Tensor:
         dtype = holding_dtype(kept.folded.bound, x.device)
-        return contract(x.to(dtype), kept.tensors["weight"].to(dtype), self.window, self.lead, self.trail)
+        return self._contracted(x.to(dtype), kept.tensors["weight"].to(dtype))
+
+    def _contracted(self, x: Tensor, weight: Tensor) -> Tensor:
+        return contract(x, weight, self.window, self.lead, self.trail, self.groups)
 
     def integers(self, *streams: Stream) -> Tensor:
         ((x, fmt),) = streams
@@ -239,7 +245,7 @@ class ContractionStage(Stage):
 
     def _normalised(self, x: Tensor, weight: Tensor) -> Tensor:
         """The contraction's sums after batch norm or bias, with gradients."""
-        acc = contract(x, weight, self.window, self.lead, self.trail)
+        acc = self._contracted(x, weight)
         if self.batch_norm is not None:
             found: Tensor = self.batch_norm(acc)
             return found
@@ -261,7 +267,7 @@ class ContractionStage(Stage):
         out = folded.requant.out
         # Values are integers scaled by powers of two: the same dtype holds them as exactly as the integers.
         dtype = holding_dtype(folded.bound, x.device)
-        acc = contract(x.to(dtype), weight, self.window, self.lead, self.trail)
+        acc = self._contracted(x.to(dtype), weight)
         with torch.no_grad():
             result = kept.requantize(acc * 2.0**acc_frac).mul_(2.0**-out.frac)
         map_ = self.affine(acc_frac, out)
@@ -314,4 +320,5 @@ class ContractionStage(Stage):
             folded.requant,
             self.lead,
             self.trail,
+            self.groups,
         )

@@ -41,6 +41,8 @@ class ContractionDraft(NormDraft):
         Within a tensor train.
     lead, trail : int
         Sizes of the channel modes that are carried along.
+    groups : int
+        Of channels, each with weights of its own.
     cores : sequence of float tensor, [r, c, s, r']
         Of a tensor train that is merged: their product is the weight.
     trained : bool
@@ -54,6 +56,7 @@ class ContractionDraft(NormDraft):
     intermediate: bool = False
     lead: int = 1
     trail: int = 1
+    groups: int = 1
     cores: Sequence[Tensor] = ()
     trained: bool = True
 
@@ -86,6 +89,7 @@ class ContractionDraft(NormDraft):
             bias=bias,
             batch_norm=norm,
             modes=(self.lead, self.trail),
+            groups=self.groups,
         )
 
     def _affine(self, setting: Setting) -> tuple[BatchNorm | None, Tensor | None]:
@@ -111,7 +115,7 @@ class ContractionDraft(NormDraft):
 
     def floats(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        y = contract(x, self.weight.to(x), self.window, self.lead, self.trail)
+        y = contract(x, self.weight.to(x), self.window, self.lead, self.trail, self.groups)
         if self.bias is not None:
             y = y + self.bias.to(x).view(-1, 1, 1, 1)
         norm = self.batch_norm
@@ -145,22 +149,15 @@ def contraction(
 
 
 def _conv(lowering: Lowering, name: str, layer: nn.Conv3d, x: Value) -> Value:
-    if layer.groups != 1:
-        raise Unsupported(f"has groups={layer.groups}, which is not supported; groups=1 would be another network")
-    if tuple(layer.dilation) != (1, 1, 1):
-        spread = tuple((k - 1) * d + 1 for k, d in zip(layer.weight.shape[2:], layer.dilation, strict=True))
-        raise Unsupported(
-            f"has dilation={tuple(layer.dilation)}, which is not supported; a kernel of {spread} (D, H, W) with "
-            "zeros between its taps computes the same until it is trained"
-        )
     if layer.padding_mode != "zeros":
         raise Unsupported(
             f"has padding_mode={layer.padding_mode!r}, which is not supported; 'zeros' would be another network"
         )
     need_volume(x)
     kernel, stride = triple(layer.weight.shape[2:], "kernel"), triple(layer.stride, "stride")
-    window = Window(kernel, stride, same_padding(kernel, stride, layer.padding))
-    return contraction(lowering, name, name, x, window, layer.weight, bias=layer.bias)
+    dilation = triple(layer.dilation, "dilation")
+    window = Window(kernel, stride, same_padding(kernel, stride, layer.padding, dilation), dilation)
+    return contraction(lowering, name, name, x, window, layer.weight, bias=layer.bias, groups=layer.groups)
 
 
 def _linear(lowering: Lowering, name: str, layer: nn.Linear, x: Value) -> Value:

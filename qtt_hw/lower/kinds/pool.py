@@ -20,7 +20,7 @@ from qtt_hw.lower.lowering import Call, Kind, Lowering, place
 from qtt_hw.lower.stage import Place, Stage, Stream
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.pool import PairAvgPool3d, PairMaxPool3d, PairPool3d, pool_max, pool_sum
-from qtt_hw.nn.window import same_padding, triple
+from qtt_hw.nn.window import Triple, same_padding, triple
 from qtt_hw.quant.fake import StraightThrough
 from qtt_hw.window import Shape, Window
 
@@ -95,20 +95,18 @@ def _pool(
     return y if kind == "max" else replace(y, relu_target=None)
 
 
-def _behind(size: int, kernel: int, stride: int, before: int) -> int:
+def _behind(size: int, span: int, stride: int, before: int) -> int:
     """Padding behind an axis that has a last window for what is left over, if that begins before the padding does."""
-    windows = -(-(size + 2 * before - kernel) // stride) + 1
+    windows = -(-(size + 2 * before - span) // stride) + 1
     if (windows - 1) * stride >= size + before:
         windows -= 1
-    return max((windows - 1) * stride + kernel - size - before, 0)
+    return max((windows - 1) * stride + span - size - before, 0)
 
 
 def _max(lowering: Lowering, name: str, layer: nn.MaxPool3d, x: Value) -> Value:
     if layer.return_indices:
         raise Unsupported("has return_indices=True, which is not supported; without it the maxima are the same")
-    if triple(layer.dilation, "dilation") != (1, 1, 1):
-        raise Unsupported(f"has dilation={layer.dilation}, which is not supported; dilation=1 would be another network")
-    return _pool(lowering, name, "max", _window(layer, x), x)
+    return _pool(lowering, name, "max", _window(layer, x, triple(layer.dilation, "dilation")), x)
 
 
 def _average(lowering: Lowering, name: str, layer: nn.AvgPool3d, x: Value) -> Value:
@@ -156,17 +154,18 @@ def _adaptive_max(lowering: Lowering, name: str, layer: nn.AdaptiveMaxPool3d, x:
     return _adaptive(lowering, name, "max", layer, x)
 
 
-def _window(layer: nn.MaxPool3d | nn.AvgPool3d, x: Value) -> Window:
+def _window(layer: nn.MaxPool3d | nn.AvgPool3d, x: Value, dilation: Triple = (1, 1, 1)) -> Window:
     kernel = triple(layer.kernel_size, "kernel_size")
     stride = triple(layer.stride, "stride")
     padding = same_padding(kernel, stride, layer.padding)
-    if not layer.ceil_mode:
-        return Window(kernel, stride, padding)
-    d, h, w = (
-        (before, _behind(size, taps, step, before))
-        for size, taps, step, (before, _) in zip(x.shape[:3], kernel, stride, padding, strict=True)
-    )
-    return Window(kernel, stride, (d, h, w))
+    if layer.ceil_mode:
+        spans = ((taps - 1) * apart + 1 for taps, apart in zip(kernel, dilation, strict=True))
+        d, h, w = (
+            (before, _behind(size, span, step, before))
+            for size, span, step, (before, _) in zip(x.shape[:3], spans, stride, padding, strict=True)
+        )
+        padding = d, h, w
+    return Window(kernel, stride, padding, dilation)
 
 
 def _over(lowering: Lowering, name: str, kind: Literal["max", "average"], call: Call, x: Value) -> Value:
