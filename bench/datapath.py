@@ -104,7 +104,11 @@ def _stage(shape: tuple[int, int, int, int], made: int, window: Window, simd: in
 def _folding(node: Contraction, x: Edge, simd: int, pe: int, family: Family) -> Folding:
     """The planner's folding of simd x pe multipliers that is slowed least by its buffer, and then the cheapest."""
     choices = kind_of(node).choices(node, (x,), (x.channels,), family).of(simd, frozenset((1,)))
-    found = [choice for choice in choices if choice.folding.pe == pe and choice.folding.multiplier == "dsp"]
+    found = [
+        choice
+        for choice in choices
+        if (choice.folding.simd, choice.folding.pe, choice.folding.multiplier) == (simd, pe, "dsp")
+    ]
     return min(found, key=lambda choice: (choice.cycles, choice.resources.luts)).folding
 
 

@@ -96,10 +96,9 @@ class OutputQueue(wiring.Component):
         # Beside the sum, not behind it: whether any word is left.
         several, one = Signal(), Signal()
         m.d.comb += [several.eq(level[1:].any()), one.eq(level[0] & ~several)]
-        m.d.sync += [
-            level.eq((level + Mux(self.push, Mux(self.freed, 0, 1), Mux(self.freed, -1, 0)))[: len(level)]),
-            occupied.eq(self.push | several | (one & ~self.freed)),
-        ]
+        m.d.sync += occupied.eq(self.push | several | (one & ~self.freed))
+        with m.If(self.push ^ self.freed):  # which comes late, and so decides whether to count, not in which direction
+            m.d.sync += level.eq((level + Mux(self.push, 1, -1))[: len(level)])
         with m.If(self.freed):
             m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1)]
         with m.Elif(self.o.ready):

@@ -105,17 +105,23 @@ class MacArray(_Reducer):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        flags = delay(m, Cat(self.valid, self.first, self.last), self.latency - 1, "flags")
+        before = delay(m, Cat(self.valid, self.first, self.last), self.latency - 2, "flags")
+        flags = delay(m, before, 1, "flags_late")
         weights = [self._weight(m, index) for index in range(self._own * self.simd)]
         for p in range(0, self.pe, 2 if self.packing else 1):
             for t in range(self.carry):
                 sums = (self._packed_sums if self.packing else self._sums)(m, platform, weights, p, t)
                 for number, total in enumerate(sums):
                     result = self._result(p + number, t)
-                    accumulator = Signal(signed(self.accumulator), name=f"accumulator_{result}")
+                    # What a step adds to is 0 before a result's first, so that no choice stands in front of the sum.
+                    accumulator, added = (
+                        Signal(signed(self.accumulator), name=f"{name}_{result}") for name in ("accumulator", "added")
+                    )
+                    m.d.comb += added.eq(accumulator + total)
                     with m.If(flags[0]):
-                        m.d.sync += accumulator.eq(Mux(flags[1], 0, accumulator) + total)
-                    m.d.comb += self.o[result].eq(accumulator)
+                        m.d.sync += [accumulator.eq(added), self.o[result].eq(added)]
+                    with m.If(before[1]):
+                        m.d.sync += accumulator.eq(0)
         m.d.sync += self.o_valid.eq(flags[0] & flags[2])
         return m
 

@@ -7,7 +7,7 @@ rounding term is added into the offset; saturation takes two steps, overflow fir
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -174,8 +174,10 @@ class RequantizeUnit(wiring.Component):
         if self.words == 1:
             return Const(0, 1)
         word = Signal(range(self.words))
+        # Without a carry chain, whose sums synthesis would otherwise read the rows by, and be late.
+        following = Cat(bit ^ word[:index].all() for index, bit in enumerate(word))
         with m.If(self.i_valid):
-            m.d.sync += word.eq(Mux(word == self.words - 1, 0, word + 1))
+            m.d.sync += word.eq(Mux(word == self.words - 1, 0, following))
         return word
 
 

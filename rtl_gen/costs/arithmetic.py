@@ -129,8 +129,8 @@ def mac_array(
         for part in (packing.place, high):
             _, more, held = _tree([_Sum(part)] * len(sums), levels - first)
             luts, ffs = luts + pairs * more, ffs + pairs * held
-        luts += results * _accumulator(accumulator)
-        return Resources(luts=luts, ffs=ffs + results * accumulator)
+        luts += results * adder(accumulator)
+        return Resources(luts=luts, ffs=ffs + results * 2 * accumulator)
     if kind == "shift":
         assert isinstance(weight, Codebook)
         lane_luts, lane_ffs, shared = _shift_lane(x, weight)
@@ -149,18 +149,13 @@ def mac_array(
         lane_luts = (count - 1) * adder(lane.bits)
         lane_ffs = lane.bits if count == 1 else sum(x.bits + family.multiplier.bits for _ in range(count))
     _, tree_luts, tree_ffs = _tree([lane] * simd, levels)
-    luts += products * lane_luts + results * (tree_luts + _accumulator(accumulator))
-    ffs += products * lane_ffs + results * (tree_ffs + accumulator)
+    luts += products * lane_luts + results * (tree_luts + adder(accumulator))
+    ffs += products * lane_ffs + results * (tree_ffs + 2 * accumulator)
     return Resources(luts=luts, ffs=ffs)
 
 
 #: Fitted: flags.
 ARRAY = 2
-
-
-def _accumulator(bits: int) -> int:
-    """LUTs of an accumulator, which starts again from the sum at hand: a mask before each bit of the carry chain."""
-    return adder(bits) + bits
 
 
 @lru_cache(maxsize=4096)

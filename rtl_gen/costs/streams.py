@@ -63,8 +63,8 @@ def credited(words: int) -> Resources:
 def argmax(logit: int, value: int, classes: int) -> Resources:
     """A `rtl_gen.argmax.Argmax` of logits of so many bits, whose output has `value` bits."""
     index = ceil_log2(max(classes, 2))
-    luts = adder(logit + 1) + 2 * value + counter(index) + 2 * equals(index) + 2 * index + 16
-    return Resources(luts=luts, ffs=2 * index + logit + value + 1 + 3)
+    luts = adder(logit + 1) + 2 * value + counter(index) + 2 * equals(index) + 2 * index + 6
+    return Resources(luts=luts, ffs=3 * index + logit + value + 8)
 
 
 def unfold(shape: unfolding.UnfoldShape) -> Resources:
