@@ -90,7 +90,10 @@ class AxisWindow:
         return (self.last(o) - self.first(o)) // self.dilation + 1
 
     def oldest(self, o: int) -> int:
-        """The first input position that output o or a later one reads: of dilated taps a later one may begin first."""
+        """The first input position that output o or a later one reads: of dilated taps a later one may begin first.
+
+        Of output 0 it is input 0, whether or not a tap falls on it.
+        """
         return self.first(o) if self.dilation == 1 else _oldest(self)[o]
 
 
@@ -99,7 +102,7 @@ def _oldest(axis: AxisWindow) -> tuple[int, ...]:
     found = [axis.first(o) for o in range(axis.out_size)]
     for o in reversed(range(len(found) - 1)):
         found[o] = min(found[o], found[o + 1])
-    return tuple(found)
+    return (0, *found[1:])
 
 
 @dataclass(frozen=True)

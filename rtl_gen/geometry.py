@@ -55,8 +55,7 @@ def _keeps(axes: Axes) -> IntArray:
     sd, sh, _ = _strides(axes)
     d, h, w = _outer(*([a.oldest(o) for o in range(a.out_size)] for a in axes))
     hold_d, hold_h, _ = _outer(*([_holds(a, o) for o in range(a.out_size)] for a in axes))
-    inside = h * sh + np.where(hold_h, axes[2].oldest(0), w)
-    return _frozen(d * sd + np.where(hold_d, axes[1].oldest(0) * sh + axes[2].oldest(0), inside))
+    return _frozen(d * sd + (1 - hold_d) * (h * sh + (1 - hold_h) * w))
 
 
 @lru_cache(maxsize=256)
@@ -72,7 +71,7 @@ def _taps(axes: Axes) -> IntArray:
 
 
 def _holds(axis: AxisWindow, o: int) -> bool:
-    """Whether a later output on this axis reads the oldest input, too: then all that it reads inside is kept."""
+    """Whether a later output on this axis reads the oldest input, too: then nothing inside it may be released."""
     return o + 1 < axis.out_size and axis.oldest(o + 1) == axis.oldest(o)
 
 

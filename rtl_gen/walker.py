@@ -188,17 +188,13 @@ class Walker(wiring.Component):
             needs.append(self._table(m, early[i], [axis.last(o) * stride + words for o in outputs], f"need_{name}"))
             keeps.append(self._table(m, early[i], [axis.oldest(o) * stride + ring for o in outputs], f"keep_{name}"))
             holds.append(self._table(m, early[i], [int(geometry.holds(i, o)) for o in outputs], f"hold_{name}"))
-        # What an inner axis keeps where it does not count.
-        line, place = (
-            axis.oldest(0) * stride for axis, stride in zip(geometry.axes[1:], geometry.strides[1:], strict=True)
-        )
         volume = Signal(bits)
         need, limit = ([Signal(bits, name=f"{name}_{part}") for part in range(2)] for name in ("need", "limit"))
         with m.If(self.advance):
             m.d.sync += [
                 need[0].eq(needs[1] + needs[2]),
                 need[1].eq(volume + needs[0]),
-                limit[0].eq(Mux(holds[0], line + place, keeps[1] + Mux(holds[1], place, keeps[2]))),
+                limit[0].eq(Mux(holds[0], 0, keeps[1] + Mux(holds[1], 0, keeps[2]))),
                 limit[1].eq(volume + keeps[0]),
             ]
             with m.If(ends_volume):
@@ -217,8 +213,10 @@ class Walker(wiring.Component):
         moves: list[list[int]] = []
         for i in range(3):
             first = [axes[i].first(o) * strides[i] for o in range(axes[i].out_size)]
+            if i == 0:  # and on to the next volume
+                first.append(geometry.volume_words + first[0])
             moves.append([(after - before) % ring for before, after in zip(first, first[1:], strict=False)])
-        moves[0].append((geometry.volume_words - axes[0].first(axes[0].out_size - 1) * strides[0]) % ring)
+        start = sum(axis.first(0) * stride for axis, stride in zip(axes, strides, strict=True)) % ring
         after_row, after_plane = Signal(), Signal()
         move, less = Signal(bits), Signal(bits)
         for signal, minus in ((move, 0), (less, ring)):
@@ -230,7 +228,7 @@ class Walker(wiring.Component):
             )
             with m.If(self.advance):
                 m.d.sync += signal.eq(Mux(ends.plane, d, Mux(ends.row, h, w)))
-        plane, line, here = (Signal(range(max(ring, 2)), name=n) for n in ("plane", "line", "here"))
+        plane, line, here = (Signal(range(max(ring, 2)), init=start, name=n) for n in ("plane", "line", "here"))
         origin = Mux(after_plane, plane, Mux(after_row, line, here))
         moved, wrapped, following = Signal(bits), Signal(bits), Signal.like(here)
         m.d.comb += [

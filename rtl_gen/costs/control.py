@@ -101,9 +101,9 @@ def _moves(geometry: Geometry, ring: int) -> tuple[int, int]:
     moves: list[list[int]] = []
     for axis, stride in zip(geometry.axes, geometry.strides, strict=True):
         first = [axis.first(o) * stride for o in range(axis.out_size)]
+        if not moves:  # and on to the next volume
+            first.append(geometry.volume_words + first[0])
         moves.append([(after - before) % ring for before, after in zip(first, first[1:], strict=False)])
-    d = geometry.axes[0]
-    moves[0].append((geometry.volume_words - d.first(d.out_size - 1) * geometry.strides[0]) % ring)
     several = any(a.out_size > 1 for a in geometry.axes)
     # Bits that are alike with and without a ring's words less are one register.
     taken: set[int] = set()

@@ -152,7 +152,7 @@ class Contraction(Node):
         total: NDArray | None = None
         # The channels summed over come last, so that every tap is one matrix product.
         shape = x.shape
-        modes = (*shape[:4], self.lead, self.in_size, self.trail)
+        modes = (*shape[:4], self.lead * self.groups, self.in_size, self.trail)
         x = np.moveaxis(x.astype(dtype).reshape(modes), 5, 6).reshape(shape)
         for (kd, kh, kw), taken in taps(x, self.window, 0):
             part = self._products(taken, self.weight[:, kd, kh, kw].astype(dtype))
