@@ -30,7 +30,7 @@ def test_layers_behind_an_unsupported_one_are_judged_on_their_own() -> None:
         nn.Conv3d(1, 2, 3, groups=1),
         nn.GELU(),
         nn.ReLU(),
-        nn.Conv3d(2, 4, 2, dilation=1, groups=2),
+        nn.Conv3d(2, 4, 2, padding_mode="circular"),
         nn.BatchNorm3d(4),
         nn.ReLU(),
         nn.MaxPool3d(1),

@@ -35,14 +35,10 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
     ("layer", "text"),
     [
         (
-            nn.Conv3d(2, 2, 3, groups=2),
-            "0 (Conv3d) has groups=2, which is not supported; groups=1 would be another network",
-        ),
-        (
-            nn.Conv3d(2, 2, 2, dilation=2),
+            nn.Conv3d(2, 2, 2, padding=3, dilation=2),
             (
-                "0 (Conv3d) has dilation=(2, 2, 2), which is not supported; a kernel of (3, 3, 3) (D, H, W) with "
-                "zeros between its taps computes the same until it is trained"
+                "0 (Conv3d) does not fit its input: axis D: padding before must be 0 to 2 for kernel 2 of dilation 2, "
+                "got 3; change the layer or the input size"
             ),
         ),
         (

@@ -93,10 +93,6 @@ def test_the_prepared_model_refuses_other_depths() -> None:
     ("layer", "text"),
     [
         (
-            nn.Conv2d(2, 2, 3, groups=2),
-            "0 (Conv2d) has groups=2, which is not supported; groups=1 would be another network",
-        ),
-        (
             nn.AvgPool2d(3, padding=1),
             (
                 "0 (AvgPool2d) counts padding in the mean, which is not supported; count_include_pad=False would "

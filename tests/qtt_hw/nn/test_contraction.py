@@ -54,6 +54,32 @@ def test_contraction_equals_the_golden_models(problem, dtype: torch.dtype, seed:
     assert torch.equal(plain(found.to(torch.int64)).permute(0, 2, 3, 4, 1), torch.from_numpy(expected))
 
 
+@given(st.data())
+def test_groups_and_dilated_taps_equal_the_golden_models(data: st.DataObject) -> None:
+    sizes = st.tuples(*[st.integers(1, 3)] * 3)
+    kernel, dilation, stride, more = (data.draw(sizes) for _ in range(4))
+    spans = [(k - 1) * apart + 1 for k, apart in zip(kernel, dilation, strict=True)]
+    padding = tuple((data.draw(st.integers(0, (span - 1) // 2)), (span - 1) // 2) for span in spans)
+    window = Window(kernel, stride, padding, dilation)
+    groups, taken, out = (data.draw(st.integers(1, 3)) for _ in range(3))
+    shape = (*(span + behind - 1 for span, behind in zip(spans, more, strict=True)), groups * taken)
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    x = rng.integers(-128, 128, (2, *shape))
+    weight = as_integers(rng.integers(-7, 8, (groups * out, *window.kernel, taken)))
+    plain = Requantizer(Format(16, True, 0), 0)
+    fmt = Format(4, True, 0, narrow=True)
+    node = Contraction("c", ("input",), "c", window, weight, fmt, plain, groups=groups)
+    expected = node.golden((x, Edge(shape, Format(8, True, 0))))
+    volume = torch.from_numpy(x).permute(0, 4, 1, 2, 3).float()
+    kernels = torch.from_numpy(weight.transpose(0, 4, 1, 2, 3).copy()).float()
+    found = contract(volume, kernels, window, groups=groups)
+    assert torch.equal(plain(found.to(torch.int64)).permute(0, 2, 3, 4, 1), torch.from_numpy(expected))
+    flat = [side for pair in reversed(padding) for side in pair]
+    padded = torch.nn.functional.pad(volume, flat)
+    torchs = torch.nn.functional.conv3d(padded, kernels, None, stride, 0, dilation, groups)
+    assert torch.equal(found, torchs)
+
+
 def test_one_channel_with_a_single_strided_output_along_w() -> None:
     """Read as channels-last, this convolution came back as garbage from oneDNN."""
     generator = torch.Generator().manual_seed(0)
