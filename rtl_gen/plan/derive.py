@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from qtt_hw.graph import Graph
 from qtt_hw.progress import Progress, silent
 from rtl_gen.cycles import predict
 from rtl_gen.depths import FifoDepth, fifo_depths
-from rtl_gen.families import Resources
+from rtl_gen.families import Resources, family_named
 from rtl_gen.fifo import fifo_resources
+from rtl_gen.host_queue import queue_resources
 from rtl_gen.kinds import Spec
 from rtl_gen.kinds.choices import readable
 from rtl_gen.period import NotPeriodic
@@ -87,12 +89,14 @@ def derived(
         raise ValueError(f"{graph.name}: {error}") from None
     each = [spec.resources() for spec in specs]
     links = link_resources(specs, topology, lanes)
-    total = sum(each, specs[0].family.overhead) + _of_fifos(plans) + links
+    family = specs[0].family
+    host = queue_resources(prediction, lanes * graph.input.edge.format.bits, clock_mhz, family)
+    total = sum(each, family.overhead) + _of_fifos(plans) + links + host
     bottleneck = max(specs, key=lambda spec: spec.cycles)
     return Plan(
         model=graph.name,
         device=device,
-        family=specs[0].family.name,
+        family=family.name,
         clock_mhz=clock_mhz,
         input_lanes=lanes,
         predicted=prediction,
@@ -130,8 +134,10 @@ def _of_fifos(fifos: Sequence[FifoPlan]) -> Resources:
 
 
 def beside_stages(plan: Plan) -> Resources:
-    """What a plan has between its stages: FIFOs, forks and changes of width."""
-    return _of_fifos(plan.fifos) + Resources(luts=plan.link_luts, ffs=plan.link_ffs)
+    """What a plan has between and before its stages: FIFOs, forks and changes of width, and a deep host's queue."""
+    overhead = family_named(plan.family).overhead
+    brams = plan.brams - overhead.brams - sum(stage.brams for stage in plan.stages)
+    return replace(_of_fifos(plan.fifos), brams=brams) + Resources(luts=plan.link_luts, ffs=plan.link_ffs)
 
 
 def _fifo_plan(graph: Graph, specs: Sequence[Spec], in_lanes: int, topology: Topology, depth: FifoDepth) -> FifoPlan:

@@ -197,8 +197,8 @@ def _attempted(problem: Problem, device: Device, fps: float | None, clock_mhz: f
         else (f"; most of it is {largest.brams} block RAMs and {largest.luts} LUTs at {largest.stage}")
     )
     raise DoesNotFit(
-        f"{graph.name}: what stands between its stages takes {beside.brams} block RAMs and {beside.luts} LUTs, "
-        f"which do not fit {device.name} beside its stages{most}; use fewer activation bits{larger_than(device)}"
+        f"{graph.name}: what stands between and before its stages takes {beside.brams} block RAMs and {beside.luts} "
+        f"LUTs, which do not fit {device.name} beside its stages{most}; use fewer activation bits{larger_than(device)}"
     )
 
 

@@ -198,7 +198,7 @@ def test_fifos_that_do_not_fit_beside_the_stages(monkeypatch: pytest.MonkeyPatch
     costs = (Resources(luts=n) for n in (10, *range(900, 1700, 100)))
     for module in ("search", "derive"):
         monkeypatch.setattr(f"rtl_gen.plan.{module}.fifo_resources", lambda depth, width, family: next(costs))
-    message = r"what stands between its stages takes 0 block RAMs and 16\d\d LUTs, which do not fit toy"
+    message = r"what stands between and before its stages takes 0 block RAMs and 16\d\d LUTs, which do not fit toy"
     with pytest.raises(ValueError, match=message):
         plan(identity(), replace(toy, luts=5600))
 
