@@ -14,8 +14,9 @@ from rtl_gen.plan.plan import Plan, hardware_of
 
 __all__ = ["verified"]
 
-#: What versions 1 and 2 estimated otherwise or not at all, wherever it stands; and what followed from other latencies.
-COSTS_OF_VERSION_3 = ("luts", "ffs", "link_luts", "link_ffs")
+#: What is estimated, wherever it stands: a plan says what was thought when it was made, and remains one.
+ESTIMATES = ("luts", "ffs", "link_luts", "link_ffs")
+#: What followed from other latencies before version 3.
 TIMES_OF_VERSION_3 = ("version", "predicted", "cycles", "latency", "utilization", "fifos")
 
 
@@ -37,15 +38,15 @@ def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Progre
     ------
     ValueError
         When the plan is of another model, does not fit its stages, or says anything else than what follows, with the
-        field and both values.
+        field and both values; LUTs and flip-flops, which are estimates, are computed anew.
     """
     if plan.model != graph.name:
         raise ValueError(f"{where}: model: it is a plan of {plan.model}, not of {graph.name}")
     specs, _ = hardware_of(graph, plan, where)
     computed = derived(graph, specs, plan.device, plan.clock_mhz, fifos=plan.fifo_depths, progress=progress)
-    whole, costs = (("paths", *TIMES_OF_VERSION_3), COSTS_OF_VERSION_3) if plan.version < 3 else (("paths",), ())
+    whole = ("paths", *(TIMES_OF_VERSION_3 if plan.version < 3 else ()))
     for field, given, wanted in _differences(plan, computed):
-        if field.split(".")[-1] not in costs and field.split(".")[0] not in whole:
+        if field.split(".")[-1] not in ESTIMATES and field.split(".")[0] not in whole:
             raise ValueError(_differs(where, field, given, wanted))
     target = device(plan.device)
     for name in usable(family_of(target)):
