@@ -1,16 +1,42 @@
-"""Batch norm: a part of the requantiser of the contraction before it."""
+"""Batch norm: a part of the requantiser of the contraction before it, or of a stage that does nothing else."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from qtt_hw.lower.axes import C
-from qtt_hw.lower.lowering import Call, Kind, Lowering
+from qtt_hw.lower.draft import Setting
+from qtt_hw.lower.kinds.contraction import ContractionStage
+from qtt_hw.lower.kinds.dense import ContractionDraft
+from qtt_hw.lower.kinds.rearrange import flatten_stream
+from qtt_hw.lower.lowering import Call, Kind, Lowering, place
 from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.quant import UniformQuantizer
+from qtt_hw.window import Window
 
 __all__ = ["BATCH_NORM"]
+
+#: Bits of a weight that is 1.
+ONE_BITS = 2
+
+
+@dataclass
+class NormalisationDraft(ContractionDraft):
+    """A batch norm that no requantiser takes in: a depthwise contraction, each channel times 1, then requantised."""
+
+    def _stage(self, setting: Setting) -> ContractionStage:
+        quantizer = UniformQuantizer(ONE_BITS)
+        quantizer.log2_scale.requires_grad_(False)
+        norm, _ = self._affine(setting)
+        return ContractionStage(
+            *(self.place, self.window, self.weight, quantizer, setting.output(not self.relu)),
+            batch_norm=norm,
+            groups=self.groups,
+        )
 
 
 def _norm(lowering: Lowering, name: str, layer: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, x: Value) -> Value:
@@ -24,23 +50,27 @@ def _norm(lowering: Lowering, name: str, layer: nn.BatchNorm1d | nn.BatchNorm2d 
         )
     if x.blind:
         return x
-    target = x.norm_target if x.axes.is_whole(0, C, x.shape) else None
-    if target is None:
+    if x.flat and not x.axes.is_whole(0, C, x.shape):
+        x = flatten_stream(lowering, f"{name}.input", x)
+    if not x.axes.is_whole(0, C, x.shape):
         raise Unsupported(
-            "does not directly follow a convolution or linear layer, which is not supported; right behind one it "
-            "would be another network"
+            f"normalises the first axis of {x.axes}, which is not supported, as it is not the channels; "
+            "where these are first, it computes the same"
         )
-    if target.batch_norm is not None:
-        raise Unsupported("follows another batch norm, which is not supported; with one it would be another network")
-    if target.relu:
-        raise Unsupported("follows a ReLU, which is not supported; before the ReLU it would be another network")
-    if x.forked:
-        raise Unsupported(
-            f"joins {target.source}, whose sums are read elsewhere too, which is not supported; before the fork it "
-            "would be another network"
-        )
-    target.batch_norm = layer
-    return x
+    channels = x.shape[3]
+    if layer.num_features != channels:
+        raise ValueError(f"has {layer.num_features} features for {channels} channels")
+    target = x.norm_target
+    if target is not None and target.batch_norm is None and not target.relu and not x.forked:
+        target.batch_norm = layer
+        return x
+    draft = NormalisationDraft(
+        *(place(name, name, x), Window(), torch.ones(channels, 1, 1, 1, 1), lowering.network.layers),
+        groups=channels,
+        trained=False,
+        batch_norm=layer,
+    )
+    return lowering.append(draft, replace(x, nonnegative=False, norm_target=None, relu_target=draft, forked=False))
 
 
 def _call(lowering: Lowering, name: str, call: Call, x: Value) -> Value:

@@ -1,4 +1,4 @@
-"""ReLU: the lower bound of the clamp of the contraction or sum before it."""
+"""ReLU: the lower bound of the clamp of the contraction or sum before it; where it cannot join one, a table."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from qtt_hw.lower.lowering import Kind, Lowering
-from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.lower.kinds.table import TableDraft, looked_up
+from qtt_hw.lower.lowering import Kind, Lowering, place
+from qtt_hw.lower.value import Value
 
 __all__ = ["RELU"]
 
@@ -17,17 +18,8 @@ __all__ = ["RELU"]
 def _relu(lowering: Lowering, name: str, layer: nn.Module, x: Value) -> Value:
     if x.nonnegative or x.blind:
         return x
-    if x.relu_target is None:
-        raise Unsupported(
-            "follows an average pool or the input, which is not supported; before the pool, right behind a layer, "
-            "it would be another network"
-        )
-    if x.forked:
-        target = x.relu_target.source
-        raise Unsupported(
-            f"joins {target}, whose output is read without it elsewhere, which is not supported; before the fork "
-            "it would be another network"
-        )
+    if x.relu_target is None or x.forked:  # nothing before it has a clamp, or its output is read without it elsewhere
+        return looked_up(lowering, x, TableDraft(place(name, name, x), F.relu, True, "ReLU"))
     # Maximum, flatten, permutation and subsampling commute with ReLU, so it moves back to the clamp.
     x.relu_target.relu = True
     return replace(x, nonnegative=True)

@@ -21,7 +21,7 @@ from qtt_hw.lower.value import Value
 from qtt_hw.quant import ActivationQuantizer
 from qtt_hw.window import Shape
 
-__all__ = ["TABLE", "TableDraft", "TableStage"]
+__all__ = ["TABLE", "TableDraft", "TableStage", "looked_up"]
 
 #: A function of single values, in their dtype.
 Function = Callable[[Tensor], Tensor]
@@ -124,7 +124,8 @@ class TableDraft(ScaledDraft):
         return y.relu() if self.relu else y
 
 
-def _looked_up(lowering: Lowering, name: str, x: Value, draft: TableDraft) -> Value:
+def looked_up(lowering: Lowering, x: Value, draft: TableDraft) -> Value:
+    """The value of a table that reads x."""
     like = replace(x, norm_target=None, relu_target=draft, nonnegative=draft.nonnegative, forked=False)
     return lowering.append(draft, like)
 
@@ -135,15 +136,15 @@ def _leaky_relu(lowering: Lowering, name: str, layer: nn.LeakyReLU, x: Value) ->
     def function(values: Tensor) -> Tensor:
         return F.leaky_relu(values, slope)
 
-    return _looked_up(lowering, name, x, TableDraft(place(name, name, x), function, slope <= 0.0, "LeakyReLU"))
+    return looked_up(lowering, x, TableDraft(place(name, name, x), function, slope <= 0.0, "LeakyReLU"))
 
 
 def _relu6(lowering: Lowering, name: str, layer: nn.ReLU6, x: Value) -> Value:
-    return _looked_up(lowering, name, x, TableDraft(place(name, name, x), F.relu6, True, "ReLU6"))
+    return looked_up(lowering, x, TableDraft(place(name, name, x), F.relu6, True, "ReLU6"))
 
 
 def _sigmoid(lowering: Lowering, name: str, layer: nn.Sigmoid, x: Value) -> Value:
-    return _looked_up(lowering, name, x, TableDraft(place(name, name, x), torch.sigmoid, True, "Sigmoid"))
+    return looked_up(lowering, x, TableDraft(place(name, name, x), torch.sigmoid, True, "Sigmoid"))
 
 
 def _as_leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> nn.Module:

@@ -76,20 +76,6 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
             ),
         ),
         (
-            nn.BatchNorm3d(2),
-            (
-                "0 (BatchNorm3d) does not directly follow a convolution or linear layer, which is not supported; "
-                "right behind one it would be another network"
-            ),
-        ),
-        (
-            nn.ReLU(),
-            (
-                "0 (ReLU) follows an average pool or the input, which is not supported; before the pool, right "
-                "behind a layer, it would be another network"
-            ),
-        ),
-        (
             nn.AvgPool3d(2, divisor_override=3),
             (
                 "0 (AvgPool3d) has divisor_override=3, which is not supported; without it, with the weights of the "
@@ -145,32 +131,10 @@ def two(*layers: nn.Module) -> tuple[nn.Module, ...]:
     ("layers", "text"),
     [
         (
-            two(nn.ReLU(), nn.BatchNorm3d(2)),
-            "2 (BatchNorm3d) follows a ReLU, which is not supported; before the ReLU it would be another network",
-        ),
-        (
-            two(nn.BatchNorm3d(2), nn.BatchNorm3d(2)),
-            "2 (BatchNorm3d) follows another batch norm, which is not supported; with one it would be another network",
-        ),
-        (
-            two(nn.MaxPool3d(1), nn.BatchNorm3d(2)),
-            (
-                "2 (BatchNorm3d) does not directly follow a convolution or linear layer, which is not supported; "
-                "right behind one it would be another network"
-            ),
-        ),
-        (
             two(nn.BatchNorm3d(2, affine=False)),
             (
                 "1 (BatchNorm3d) has no weight or no bias, which is not supported; affine=True computes the same "
                 "until it is trained"
-            ),
-        ),
-        (
-            two(nn.AvgPool3d(1), nn.ReLU()),
-            (
-                "2 (ReLU) follows an average pool or the input, which is not supported; before the pool, right "
-                "behind a layer, it would be another network"
             ),
         ),
         ((nn.MaxPool3d(2),), "the model has no layer with weights; add an nn.Linear"),

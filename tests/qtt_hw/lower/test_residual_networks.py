@@ -133,48 +133,6 @@ def test_flattened_maps_are_added_in_the_order_of_the_flattening(inputs, assert_
     ("middle", "text"),
     [
         (
-            lambda net, x: net.norm(x) + x,
-            (
-                "norm (BatchNorm3d) joins stem, whose sums are read elsewhere too, which is not supported; before "
-                "the fork it would be another network"
-            ),
-        ),
-        (
-            lambda net, x: net.norm(x) + net.other_norm(x),
-            (
-                "norm (BatchNorm3d) joins stem, whose sums are read elsewhere too, which is not supported; before "
-                "the fork it would be another network"
-            ),
-        ),
-        (
-            lambda net, x: net.relu(x) + x,
-            (
-                "relu (ReLU) joins stem, whose output is read without it elsewhere, which is not supported; before "
-                "the fork it would be another network"
-            ),
-        ),
-        (
-            lambda net, x: net.pool(x).relu() + x,
-            (
-                "relu (relu) joins stem, whose output is read without it elsewhere, which is not supported; before "
-                "the fork it would be another network"
-            ),
-        ),
-        (
-            lambda net, x: torch.relu(y := net.one(x) + x) + y,
-            (
-                "relu (relu) joins add, whose output is read without it elsewhere, which is not supported; before "
-                "the fork it would be another network"
-            ),
-        ),
-        (
-            lambda net, x: net.norm(net.one(x) + x),
-            (
-                "norm (BatchNorm3d) does not directly follow a convolution or linear layer, which is not "
-                "supported; right behind one it would be another network"
-            ),
-        ),
-        (
             lambda net, x: x + net.one(x).mean((2, 3, 4), keepdim=True),
             "add (add) adds [3, 1, 1, 1] to [3, 3, 4, 2]; give both branches the same shape",
         ),
