@@ -62,12 +62,16 @@ class _PoolSpec(WindowSpec):
     def row_counts(self) -> Sequence[int]:
         """Valid taps of each row of an average."""
 
+    def divisors(self) -> tuple[int, ...]:
+        """What each row's sums are divided by."""
+        return tuple(self.window.taps if self.node.counts_padding else count for count in self.row_counts())
+
     @cached_property
     def requant(self) -> Requantizer | None:  # type: ignore[override]
         if not self.averages:
             return None
         with named(f"stage {self.node.name}"):
-            return average_requantizer(self.x.format, tuple(self.row_counts()))
+            return average_requantizer(self.x.format, self.divisors())
 
 
 class PoolSpec(_PoolSpec, RingSpec):

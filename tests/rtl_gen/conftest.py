@@ -72,7 +72,8 @@ def accumulated_cases(draw: st.DrawFn) -> Case:
     window = Window(kernel, stride, padding)
     if draw(st.integers(0, 9)) == 0:  # the map, at any stride
         window = Window(edge.shape[:3])
-    node = Pool("stage", (INPUT,), "stage", draw(st.sampled_from(["max", "average"])), window)
+    kind = draw(st.sampled_from(["max", "average"]))
+    node = Pool("stage", (INPUT,), "stage", kind, window, kind == "average" and draw(st.booleans()))
     lanes = draw(st.sampled_from(_divisors(simd)))
     queue = max(simd // lanes, draw(st.sampled_from([1, 3, 16, 32])))
     try:
@@ -159,7 +160,7 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
     else:
         pe = simd
         lanes = draw(st.sampled_from(_divisors(simd)))
-        node = Pool("stage", (INPUT,), "stage", kind, window)
+        node = Pool("stage", (INPUT,), "stage", kind, window, kind == "average" and draw(st.booleans()))
     folding = Folding(
         simd=simd,
         pe=pe,

@@ -18,15 +18,26 @@ __all__ = ["Pool", "PoolRecord"]
 
 @dataclass(frozen=True)
 class Pool(Node):
-    """Maximum, or mean rounded half up, over the valid taps of a window, channel by channel."""
+    """Maximum, or mean rounded half up, over the valid taps of a window, channel by channel.
+
+    Parameters
+    ----------
+    kind : "max" or "average"
+    window : Window
+    counts_padding : bool
+        A mean is over all taps: those in padding are zeros.
+    """
 
     tags = ("max", "average")
 
     kind: Literal["max", "average"]
     window: Window
+    counts_padding: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.counts_padding and self.kind != "average":
+            raise ValueError(f"stage {self.name}: padding is counted in a mean, not in a maximum")
         if self.kind not in ("max", "average"):
             raise ValueError(f"stage {self.name}: a pool's kind is max or average, got {self.kind!r}")
 
@@ -35,7 +46,9 @@ class Pool(Node):
         return Edge((*self.window.out_positions(x.shape), x.channels), x.format)
 
     def tap_counts(self, x: Edge) -> tuple[int, ...]:
-        """The distinct numbers of valid taps, descending: the rows of an average's requantiser."""
+        """The distinct divisors of a mean, descending: the rows of an average's requantiser."""
+        if self.counts_padding:
+            return (self.window.taps,)
         d, h, w = ([a.count(o) for o in range(a.out_size)] for a in self.window.axes(x.shape))
         return tuple(sorted({i * j * k for i in set(d) for j in set(h) for k in set(w)}, reverse=True))
 
@@ -52,20 +65,31 @@ class Pool(Node):
             assert best is not None
             return best
         total = sum(taken for _, taken in taps(x, self.window, 0))
+        if self.counts_padding:
+            return np.asarray((2 * total + self.window.taps) // (2 * self.window.taps))
         d, h, w = (np.array([a.count(o) for o in range(a.out_size)]) for a in self.window.axes(edge.shape))
         count = (d[:, None, None] * h[:, None] * w)[..., None]
         return np.asarray((2 * total + count) // (2 * count))
 
     def record(self, tensors: Tensors) -> PoolRecord:
         window = WindowRecord.of(self.window)
-        return PoolRecord(name=self.name, inputs=self.inputs, source=self.source, kind=self.kind, window=window)
+        return PoolRecord(
+            name=self.name,
+            inputs=self.inputs,
+            source=self.source,
+            kind=self.kind,
+            window=window,
+            counts_padding=True if self.counts_padding else None,
+        )
 
 
 class PoolRecord(Record):
-    """The JSON of a pool, which has no tensors."""
+    """The JSON of a pool, which has no tensors; `counts_padding` is absent where it does not."""
 
     kind: Literal["max", "average"]
     window: WindowRecord
+    counts_padding: bool | None = None
 
     def build(self, tensors: Tensors) -> Pool:
-        return Pool(self.name, self.inputs, self.source, self.kind, self.window.build())
+        window, counts = self.window.build(), bool(self.counts_padding)
+        return Pool(self.name, self.inputs, self.source, self.kind, window, counts)

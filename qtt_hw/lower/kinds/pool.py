@@ -28,15 +28,18 @@ __all__ = ["POOL", "PoolDraft", "PoolStage"]
 
 
 class PoolStage(Stage):
-    """Maximum, or mean rounded half up, over the valid taps of a window."""
+    """Maximum, or mean rounded half up, over the valid taps of a window, or over all of them."""
 
     count: Tensor
 
-    def __init__(self, place: Place, kind: Literal["max", "average"], window: Window) -> None:
+    def __init__(
+        self, place: Place, kind: Literal["max", "average"], window: Window, counts_padding: bool = False
+    ) -> None:
         super().__init__(place, (*window.out_positions(place.shape), place.shape[3]))
-        self.kind, self.window = kind, window
+        self.kind, self.window, self.counts_padding = kind, window, counts_padding
         d, h, w = (torch.tensor([a.count(o) for o in range(a.out_size)]) for a in window.axes(place.shape))
-        self.register_buffer("count", d[:, None, None] * h[:, None] * w, persistent=False)
+        count = d[:, None, None] * h[:, None] * w
+        self.register_buffer("count", count.fill_(window.taps) if counts_padding else count, persistent=False)
 
     def integers(self, *streams: Stream) -> Tensor:
         ((x, fmt),) = streams
@@ -60,7 +63,7 @@ class PoolStage(Stage):
         return StraightThrough.apply(mean, result)
 
     def node(self, *formats: Format) -> Pool:
-        return Pool(self.name, self.inputs, self.source, self.kind, self.window)
+        return Pool(self.name, self.inputs, self.source, self.kind, self.window, self.counts_padding)
 
     def check(self, *formats: Format) -> None:
         if self.kind == "average":  # which may have no exact reciprocal in this format
@@ -71,13 +74,14 @@ class PoolStage(Stage):
 class PoolDraft(Draft):
     kind: Literal["max", "average"]
     window: Window
+    counts_padding: bool = False
 
     @property
     def out_shape(self) -> Shape:
         return (*self.window.out_positions(self.in_shape), self.in_shape[3])
 
     def build(self, setting: Setting) -> PoolStage:
-        return PoolStage(self.place, self.kind, self.window)
+        return PoolStage(self.place, self.kind, self.window, self.counts_padding)
 
 
 def _pool(
@@ -87,11 +91,13 @@ def _pool(
     window: Window,
     x: Value,
     axes: Axes | None = None,
+    counts_padding: bool = False,
 ) -> Value:
     """A pool; `axes` are those of its result, where they are not read as a map's."""
     if axes is None:
         need_volume(x)
-    y = lowering.append(PoolDraft(place(name, name, x), kind, window), replace(x, norm_target=None), axes)
+    draft = PoolDraft(place(name, name, x), kind, window, counts_padding)
+    y = lowering.append(draft, replace(x, norm_target=None), axes)
     return y if kind == "max" else replace(y, relu_target=None)
 
 
@@ -116,11 +122,13 @@ def _average(lowering: Lowering, name: str, layer: nn.AvgPool3d, x: Value) -> Va
             "of the layer behind it scaled, it computes the same"
         )
     window = _window(layer, x)
-    if layer.count_include_pad and any(before for before, _ in window.padding):
+    counts = layer.count_include_pad and any(before for before, _ in window.padding)
+    if counts and any(after > before for before, after in window.padding):
         raise Unsupported(
-            "counts padding in the mean, which is not supported; count_include_pad=False would be another network"
+            "counts padding in the mean but not what ceil_mode adds to it, which is not supported; without one of the "
+            "two it would be another network"
         )
-    return _pool(lowering, name, "average", window, x)
+    return _pool(lowering, name, "average", window, x, counts_padding=counts)
 
 
 def _pair(lowering: Lowering, name: str, layer: PairPool3d, x: Value) -> Value:

@@ -83,13 +83,6 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
             ),
         ),
         (
-            nn.AvgPool3d(3, padding=1),
-            (
-                "0 (AvgPool3d) counts padding in the mean, which is not supported; count_include_pad=False would "
-                "be another network"
-            ),
-        ),
-        (
             nn.AdaptiveAvgPool3d(3),
             (
                 "0 (AdaptiveAvgPool3d) has output size 3, which is not supported, as it does not divide the map's "

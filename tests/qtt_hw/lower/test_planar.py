@@ -93,13 +93,6 @@ def test_the_prepared_model_refuses_other_depths() -> None:
     ("layer", "text"),
     [
         (
-            nn.AvgPool2d(3, padding=1),
-            (
-                "0 (AvgPool2d) counts padding in the mean, which is not supported; count_include_pad=False would "
-                "be another network"
-            ),
-        ),
-        (
             nn.AdaptiveAvgPool2d(5),
             (
                 "0 (AdaptiveAvgPool2d) has output size (1, 5, 5), which is not supported, as it does not divide the "

@@ -28,6 +28,9 @@ class Net(nn.Module):
 
 SHAPE = (2, 4, 6, 2)
 FORMS = {
+    "mean that counts padding": lambda x: F.avg_pool3d(x, (1, 3, 3), 1, (0, 1, 1)),
+    "mean that counts some padding": lambda x: F.avg_pool3d(x, (1, 2, 3), (1, 2, 2), (0, 1, 1)),
+    "dilated maximum": lambda x: F.max_pool3d(x, (1, 2, 3), 1, (0, 0, 1), dilation=(1, 2, 2)),
     "mean of all": lambda x: x.mean((2, 3, 4)),
     "mean of one after the other": lambda x: torch.mean(x.mean(-1), dim=[2, 3]),
     "mean in time": lambda x: x.mean(2, keepdim=True),
@@ -64,11 +67,15 @@ def test_windows_are_those_of_pytorch(data: st.DataObject) -> None:
     if data.draw(st.booleans()):
         pool: nn.Module = nn.MaxPool3d(kernel, stride, padding, ceil_mode=ceil)
     else:
-        pool = nn.AvgPool3d(kernel, stride, padding, ceil_mode=ceil, count_include_pad=not any(padding))
+        pool = nn.AvgPool3d(kernel, stride, padding, ceil_mode=ceil, count_include_pad=data.draw(st.booleans()))
     sizes = data.draw(st.tuples(*[st.integers(1, 7)] * 3))
     try:
         features = pool(torch.zeros(1, 3, *sizes)).numel()
     except RuntimeError:
         assume(False)
-    prepared = prepare(Net(pool, features), torch.zeros(2, 2, *sizes), input_format=IMAGE)
+    try:
+        prepared = prepare(Net(pool, features), torch.zeros(2, 2, *sizes), input_format=IMAGE)
+    except ValueError as error:
+        assert ceil and "counts padding in the mean but not what ceil_mode adds to it" in str(error)
+        return
     assert [stage.name for stage in prepared.stages] == ["conv", "pool", "head"]
