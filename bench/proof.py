@@ -15,23 +15,21 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from bench.report import command, figures
 from bench.rows import append_row
-from boards.build import counts
-from boards.place import place
 from boards.synthesis import synthesise
-from qtt_hw.flow import cosim, emit, plan
+from qtt_hw.flow import cosim, emit
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load
+from qtt_hw.planning import plan
 from qtt_hw.process import run_command
 from qtt_hw.training.result import versions
 from rtl_gen.emit import TOP
-from rtl_gen.families import device as find_device
 from rtl_gen.families import family_named
 from rtl_gen.multiplier import LaneKind
-from rtl_gen.plan.lanes import with_lanes
+from rtl_gen.plan.lanes import CODE_LANES, with_lanes
 from rtl_gen.plan.plan import Plan
 from rtl_gen.prediction import number_of
 
@@ -50,8 +48,8 @@ def simulated(build: Path, data: str, samples: int, stalls: bool) -> dict[str, A
     return row | {"seconds": round(found.seconds, 1)}
 
 
-def synthesised(graph: Graph, chosen: Plan, folder: Path, placed: bool) -> dict[str, Any]:
-    """Cells of the accelerator alone, the multipliers of requantisers apart; packed and timed if it is placed."""
+def synthesised(graph: Graph, chosen: Plan, folder: Path) -> dict[str, Any]:
+    """Cells of the accelerator alone, the multipliers of requantisers apart."""
     manifest = emit(graph, folder / "plain", chosen)
     work = folder / "synthesis"
     work.mkdir()
@@ -69,9 +67,6 @@ def synthesised(graph: Graph, chosen: Plan, folder: Path, placed: bool) -> dict[
         "dsps": len(dsps),
         "dsps_of_lanes": sum(REQUANTIZER not in name for name in dsps),
     }
-    if placed:
-        result = place(work, find_device(chosen.device), frequency_mhz=chosen.clock_mhz)
-        row["placed"] = {"fmax_mhz": min(result.fmax.values()), **counts(result.used)}
     return row
 
 
@@ -83,7 +78,6 @@ def proven(
     samples: int,
     stalled: int,
     lanes: list[LaneKind],
-    placed: bool,
 ) -> dict[str, Any]:
     """The row: the plan, what was compared, and the cells by what forms the products."""
     graph = load(model)
@@ -102,11 +96,12 @@ def proven(
         }
         if stalled:
             row["stalled"] = simulated(folder / "build", data, stalled, stalls=True)
-        cells = {"as planned": synthesised(graph, chosen, folder, placed)}
+        cells = {"as planned": synthesised(graph, chosen, folder)}
     for kind in lanes:
-        other = with_lanes(graph, chosen, kind)
+        # They may take more multipliers than the device has.
+        other = with_lanes(graph, chosen.model_copy(update={"device": "none"}), kind)
         with tempfile.TemporaryDirectory() as name:
-            cells[f"lanes of {kind}"] = synthesised(graph, other, Path(name), False) | {"planned": figures(other)}
+            cells[f"lanes of {kind}"] = synthesised(graph, other, Path(name)) | {"planned": figures(other)}
     return row | {"cells": cells}
 
 
@@ -118,15 +113,10 @@ def main() -> None:
     parser.add_argument("--fps", type=float, help="the least hardware for this rate at 100 MHz, not the fastest")
     parser.add_argument("--samples", type=int, default=100, help="in the batch harness")
     parser.add_argument("--stalled", type=int, default=3, help="samples in cocotb with random stalls")
-    parser.add_argument(
-        "--lanes", action="append", default=[], choices=get_args(LaneKind), help="to synthesise as well"
-    )
-    parser.add_argument("--place", action="store_true", help="place and route the plan, for fmax")
+    parser.add_argument("--lanes", action="append", default=[], choices=CODE_LANES, help="to synthesise as well")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
-    row = proven(
-        given.model, given.data, given.device, given.fps, given.samples, given.stalled, given.lanes, given.place
-    )
+    row = proven(given.model, given.data, given.device, given.fps, given.samples, given.stalled, given.lanes)
     row |= {"command": command(given.output), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
     append_row(given.output, row, ("model", "device", "fps"))
     print(json.dumps(row, indent=1))

@@ -8,12 +8,13 @@ sets `overrun` until the next break.
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from boards.clock import LEAST_DIVISOR
+from rtl_gen.families import Family
+from rtl_gen.fifo import Fifo
 
 __all__ = ["BREAK_BITS", "Link", "UartReceiver", "UartTransmitter", "bytes_of"]
 
@@ -106,6 +107,8 @@ class Link(wiring.Component):
         Widths of the accelerator's input and output words.
     queue : int
         Bytes that the receiver holds while the accelerator pauses.
+    family : Family
+        Of the queue's memory.
 
     Members
     -------
@@ -120,11 +123,11 @@ class Link(wiring.Component):
         A byte was lost since the last break.
     """
 
-    def __init__(self, *, divisor: int, in_bits: int, out_bits: int, queue: int):
+    def __init__(self, *, divisor: int, in_bits: int, out_bits: int, queue: int, family: Family):
         if divisor < LEAST_DIVISOR:
             least = f"{LEAST_DIVISOR} are the least"
             raise ValueError(f"a bit of {divisor} clock cycles is too short for the link; {least}")
-        self.divisor, self.in_bits, self.out_bits, self.queue = divisor, in_bits, out_bits, queue
+        self.divisor, self.in_bits, self.out_bits, self.queue, self.family = divisor, in_bits, out_bits, queue, family
         super().__init__(
             {
                 "rx": In(1, init=1),
@@ -147,9 +150,10 @@ class Link(wiring.Component):
 
     def _inner(self, receiver: UartReceiver) -> Module:
         m = Module()
-        m.submodules.queue = queue = SyncFIFOBuffered(width=8, depth=self.queue)
-        m.d.comb += [queue.w_data.eq(receiver.byte), queue.w_en.eq(receiver.valid)]
-        with m.If(receiver.valid & ~queue.w_rdy):
+        # Of the byte of a narrow word no more is kept than the word.
+        m.submodules.queue = queue = Fifo(min(self.in_bits, 8), self.queue, self.family)
+        m.d.comb += [queue.i.payload.eq(receiver.byte), queue.i.valid.eq(receiver.valid)]
+        with m.If(receiver.valid & ~queue.i.ready):
             m.d.sync += self.overrun.eq(1)
 
         # Bytes to a word, low byte first.
@@ -158,12 +162,13 @@ class Link(wiring.Component):
         m.d.comb += [
             self.o.payload.eq(gathered),
             self.o.valid.eq(filled == count),
-            queue.r_en.eq(filled != count),
+            queue.o.ready.eq(filled != count),
         ]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += filled.eq(0)
-        with m.If(queue.r_en & queue.r_rdy):
-            m.d.sync += [gathered.eq(Cat(gathered[8:], queue.r_data)), filled.eq(filled + 1)]
+        with m.If(queue.o.valid & queue.o.ready):
+            byte = queue.o.payload | Const(0, 8)
+            m.d.sync += [gathered.eq(Cat(gathered[8:], byte)), filled.eq(filled + 1)]
 
         # A word to bytes.
         m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)

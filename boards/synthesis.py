@@ -6,17 +6,22 @@ import importlib.util
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from boards.output_registers import absorb_registers
 from boards.step import run_step
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Family
 
-__all__ = ["NETLIST", "library_folder", "synthesise"]
+__all__ = ["NETLIST", "library_folder", "netlist_verilog", "synthesise"]
 
 #: The netlist's name in its work folder.
 NETLIST = "netlist.json"
+#: What is done to a family's netlist behind yosys, by its block RAM.
+_PASSES: dict[str, Callable[[dict[str, Any], str], object]] = {"DP16KD": absorb_registers}
 
 # pyosys ends the interpreter on an error and prints a lot, so it gets an interpreter of its own
 _CHILD = """
@@ -24,6 +29,8 @@ import sys
 from pathlib import Path
 from pyosys import libyosys
 design = libyosys.Design()
+for setting in sys.argv[2:]:  # the shell's `scratchpad` refuses names with dots
+    design.scratchpad_set_string(*setting.split("=", 1))
 for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines():
     libyosys.run_pass(line, design)
 """
@@ -44,6 +51,17 @@ def library_folder(family: Family) -> Path:
 def _notable(line: str) -> str | None:
     found = re.match(r"\d+(?:\.\d+)?\. Executing (.*?)(?: pass)?[.( ]*$", line)
     return found.group(1) if found else None
+
+
+def _without_indices(text: str) -> str:
+    """Verilog whose escaped names have no brackets: `\\x[1] ` becomes `\\x_at_1 `.
+
+    ABC9 of yosys calls bit 1 of a wire x the same, and takes one for the other: an assertion of rtlil.cc then fails.
+    """
+    mark = "_at_"
+    while mark in text:
+        mark = f"_{mark}"
+    return re.sub(r"\\\S+", lambda found: found[0].replace("[", mark).replace("]", ""), text)
 
 
 def synthesise(
@@ -74,36 +92,51 @@ def synthesise(
     for source in sources:
         if not source.is_file():
             raise ValueError(f"{source}: there is no such Verilog file")
-    # yosys takes no path with a quote or a line feed, so it gets the files under other names
-    links = [work / f"{n}-{re.sub(r'[^a-zA-Z0-9_.+-]', '_', source.name)}" for n, source in enumerate(sources)]
+    # yosys takes no path with a quote or a line feed, so it gets copies of the files under other names
+    copies = [work / f"{n}-{re.sub(r'[^a-zA-Z0-9_.+-]', '_', source.name)}" for n, source in enumerate(sources)]
     script = [
-        *(f"read_verilog -sv {link.name}" for link in links),
+        *(f"read_verilog -sv {copy.name}" for copy in copies),
         f"{family.synthesis} -top {top} {arguments}".rstrip(),
         "check -assert",
-        "tee -q -o cells.json stat -json",
         f"write_json {NETLIST}",
+    ]
+    try:
+        for copy, source in zip(copies, sources, strict=True):
+            copy.write_text(_without_indices(source.read_text(encoding="utf-8")), encoding="utf-8")
+        _run_yosys("yosys", script, work, progress, family.settings)
+    finally:
+        for copy in copies:
+            copy.unlink(missing_ok=True)
+    path = work / NETLIST
+    netlist = json.loads(path.read_text(encoding="utf-8"))
+    if family.memory.cell in _PASSES:
+        _PASSES[family.memory.cell](netlist, top)
+    # Without the blanks that yosys writes: nextpnr does not get through more than about 50 MB.
+    path.write_text(json.dumps(netlist, separators=(",", ":")), encoding="utf-8")
+    return dict(sorted(Counter(cell["type"] for cell in netlist["modules"][top]["cells"].values()).items()))
+
+
+def netlist_verilog(work: Path, top: str, *, progress: Progress = silent) -> Path:
+    """The netlist that `synthesise` left in work as Verilog, for simulators."""
+    script = [
+        f"read_json {NETLIST}",
+        f"hierarchy -top {top}",
         "splitnets",  # a bus of which one bit depends on another is a loop to some simulators
         "write_verilog -noattr netlist.v",
     ]
-    (work / "yosys.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
-    try:
-        for link, source in zip(links, sources, strict=True):
-            link.unlink(missing_ok=True)
-            link.symlink_to(source.resolve())
-        run_step(
-            "synthesis",
-            "yosys",
-            [sys.executable, "-c", _CHILD, "yosys.ys"],
-            work / "yosys.log",
-            cwd=work,
-            progress=progress,
-            notable=_notable,
-        )
-    finally:
-        for link in links:
-            link.unlink(missing_ok=True)
-    netlist = work / NETLIST
-    # Without the blanks that yosys writes: nextpnr does not get through more than about 50 MB.
-    netlist.write_text(json.dumps(json.loads(netlist.read_text(encoding="utf-8")), separators=(",", ":")))
-    report = json.loads((work / "cells.json").read_text(encoding="utf-8"))
-    return {name: int(count) for name, count in sorted(report["design"]["num_cells_by_type"].items())}
+    _run_yosys("netlist", script, work, progress)
+    return work / "netlist.v"
+
+
+def _run_yosys(name: str, script: Sequence[str], work: Path, progress: Progress, settings: Sequence[str] = ()) -> None:
+    """Run passes in an interpreter of its own, in work, with values of the scratchpad set before."""
+    (work / f"{name}.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
+    run_step(
+        "synthesis",
+        "yosys",
+        [sys.executable, "-c", _CHILD, f"{name}.ys", *settings],
+        work / f"{name}.log",
+        cwd=work,
+        progress=progress,
+        notable=_notable,
+    )

@@ -9,22 +9,22 @@ from boards.board import Board
 from boards.clock import divisor_of, pll_of
 from boards.link import Link, bytes_of
 from qtt_hw.errors import named
+from rtl_gen.families import device, family_of
+from rtl_gen.host_queue import LARGEST, bytes_of_pause, queue_bytes
 from rtl_gen.manifest import Manifest
 
 __all__ = ["BoardTop", "board_verilog", "receiver_queue"]
 
 #: Name of the top module.
 TOP = "board_top"
-LARGEST_QUEUE = 16384
 
 
 def receiver_queue(manifest: Manifest, divisor: int) -> int:
-    """Bytes that arrive while the accelerator may pause, for one interval; raises ValueError when they are too many."""
-    pause = manifest.predicted.longest + manifest.predicted.latency
-    needed = pause // (10 * divisor) + 2
-    if needed > LARGEST_QUEUE:
-        raise ValueError(f"the link needs {needed} bytes of queue, {LARGEST_QUEUE} are the most; lower the baud rate")
-    return 1 << max(4, (needed - 1).bit_length())
+    """Depth of the queue for what comes while the accelerator may pause; raises ValueError when that is too much."""
+    needed = bytes_of_pause(manifest.predicted, divisor)
+    if needed > LARGEST:
+        raise ValueError(f"the link needs {needed} bytes of queue, {LARGEST} are the most; lower the baud rate")
+    return queue_bytes(needed)
 
 
 class BoardTop(Elaboratable):
@@ -42,6 +42,7 @@ class BoardTop(Elaboratable):
             in_bits=self.in_bits,
             out_bits=self.out_bits,
             queue=receiver_queue(manifest, divisor),
+            family=family_of(device(board.device)),
         )
         # One a line: Amaranth names a signal after what it is assigned to.
         self.clk = Signal()

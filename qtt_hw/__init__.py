@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qtt_hw.demonstration import demo
     from qtt_hw.evaluation import evaluate
     from qtt_hw.fixedpoint import Format
-    from qtt_hw.flow import build, cosim, emit, plan
+    from qtt_hw.flow import build, cosim, emit
     from qtt_hw.freezing import check_source, freeze_run
     from qtt_hw.graph.file import digest_of, load, save
     from qtt_hw.graph.golden import run
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qtt_hw.lower.prepare import prepare
     from qtt_hw.lower.prepared import PreparedModel
     from qtt_hw.nn import ConvBlock, PairAvgPool3d, PairMaxPool3d, QTTConv3d, Subsample, TTConv2d, TTConv3d, TTLinear
+    from qtt_hw.planning import explain_plan, plan
     from qtt_hw.quant import QuantConfig
     from qtt_hw.training import train
 
@@ -53,6 +54,7 @@ __all__ = [
     "digest_of",
     "emit",
     "evaluate",
+    "explain_plan",
     "freeze",
     "freeze_run",
     "input_spec",
@@ -88,11 +90,12 @@ _HOME = {
     "digest_of": "qtt_hw.graph.file",
     "emit": "qtt_hw.flow",
     "evaluate": "qtt_hw.evaluation",
+    "explain_plan": "qtt_hw.planning",
     "freeze": "qtt_hw.lower.freeze",
     "freeze_run": "qtt_hw.freezing",
     "input_spec": "qtt_hw.graph.preprocess",
     "load": "qtt_hw.graph.file",
-    "plan": "qtt_hw.flow",
+    "plan": "qtt_hw.planning",
     "prepare": "qtt_hw.lower.prepare",
     "preprocess": "qtt_hw.graph.preprocess",
     "run": "qtt_hw.graph.golden",

@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.data import DataSummary, summarise
 from qtt_hw.files import write_file
-from qtt_hw.flow import build, cosim, emit, plan
+from qtt_hw.flow import build, cosim, emit
 from qtt_hw.folders import DEMONSTRATION, claim
 from qtt_hw.freezing import freeze_run
 from qtt_hw.locks import locked
+from qtt_hw.planning import plan
 from qtt_hw.progress import Progress, part_of, silent
 from rtl_gen.prediction import Mean, Prediction
 

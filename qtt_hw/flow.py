@@ -1,4 +1,4 @@
-"""The verbs as Python functions on files or objects: what the command line calls, and a notebook can.
+"""The verbs from a model to a bitstream as functions on files or objects: for the command line and for notebooks.
 
 Each returns a typed result, which is what the command line prints with --json.
 """
@@ -18,128 +18,11 @@ from qtt_hw.progress import Progress, silent
 if TYPE_CHECKING:
     from boards.build import BuildResult
     from boards.place import Placer
-    from qtt_hw.training.config import Config
-    from rtl_gen.families import Device
     from rtl_gen.manifest import Manifest
-    from rtl_gen.multiplier import LaneKind
     from rtl_gen.plan.plan import Plan
-    from rtl_gen.plan.problem import Alternatives
     from sim.cosim import CosimResult
 
-__all__ = ["build", "cosim", "emit", "plan"]
-
-#: Input shape (C, D, H, W) of a network.
-ChannelsFirst = tuple[int, int, int, int]
-
-
-def plan(
-    model: Graph | Config | str | Path,
-    device: Device | str = "ecp5-85f",
-    *,
-    fps: float | None = None,
-    clock_mhz: float = 100.0,
-    data: Splits | str | Path | None = None,
-    input_shape: ChannelsFirst | None = None,
-    classes: int | None = None,
-    lanes: LaneKind = "shift",
-    progress: Progress = silent,
-) -> Plan:
-    """The fastest folding that fits a device, or the cheapest that reaches a frame rate, with cycles and costs.
-
-    A stage's folding says how many of its input and output channels are worked on in one cycle.
-
-    Parameters
-    ----------
-    model : Graph, path of a model.qtt, or a training configuration or its path
-        Of a configuration the untrained network is planned: its cycles, multipliers and memories are those of the
-        trained one. Then the path along which each QTTConv3d and TTLinear is contracted is chosen too; train with
-        the plan (`qtt train --plan`), since a path changes where roundings happen.
-    device : Device or str
-        The FPGA; "none" is unbounded.
-    fps : float, optional
-        Frames a second at `clock_mhz`.
-    clock_mhz : float
-        In MHz.
-    data, input_shape, classes : optional
-        Only for a configuration: the data set, or the network's input shape (C, D, H, W) and number of classes. A
-        configuration with options for generated solids needs neither.
-    lanes : "shift", "dsp" or "logic"
-        With a model: what forms the products of codebooks' weights. Multipliers take the place of the plan's shifts to
-        compare the two, whether they fit the device or not.
-    progress : Progress
-
-    Returns
-    -------
-    Plan
-        With `cycles`, the mean between two inferences; `frames_per_second`; `dsps`, `brams` and `luts`; and by stage
-        its folding. `emit` takes it; `rtl_gen.plan.plan.save_plan` writes it to a file.
-
-    Raises
-    ------
-    DoesNotFit
-        By how much, the stage that is in the way, and what fits instead: the fastest plan for a frame rate, a larger
-        device, fewer bits of weights or activations. It is a ValueError.
-    ValueError
-        When the rate, the clock, the device, the model or the configuration is not one.
-
-    References
-    ----------
-    Umuroglu et al., "FINN: A framework for fast, scalable binarized neural network inference", doi
-    10.1145/3020078.3021744, for streams of stages that are folded to one rate.
-
-    Examples
-    --------
-    >>> import qtt_hw
-    >>> plan = qtt_hw.plan("models/voxtt-modelnet10.qtt", "ecp5-85f", fps=1000)
-    >>> print(f"{plan.cycles} cycles, {plan.dsps} DSP, {plan.brams} block RAM")
-    98304 cycles, 61 DSP, 33 block RAM
-    >>> plan.frames_per_second >= 1000
-    True
-    >>> qtt_hw.plan("models/voxtt-modelnet10.qtt", "ecp5-12f", fps=100_000)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    rtl_gen.plan.refusal.DoesNotFit: voxtt-modelnet10: 100000 frames a second at 100 MHz does not fit ecp5-12f ...
-    """
-    from rtl_gen.families import device as find_device
-    from rtl_gen.plan.fewer_bits import FewerBits, narrowed
-    from rtl_gen.plan.lanes import with_lanes
-    from rtl_gen.plan.plan import CLOCKS, RATES
-    from rtl_gen.plan.search import DoesNotFit
-    from rtl_gen.plan.search import plan as search
-
-    for name, value, (least, most) in (("fps", fps, RATES), ("clock_mhz", clock_mhz, CLOCKS)):
-        if value is not None and not least <= value <= most:
-            raise ValueError(f"{name} must be from {least:g} to {most:g}, got {value:g}")
-    chosen = find_device(device) if isinstance(device, str) else device
-    if not isinstance(model, Graph) and (not isinstance(model, str | Path) or Path(model).suffix == ".toml"):
-        from qtt_hw.training.config import Config, load_config
-        from qtt_hw.training.untrained import untrained
-
-        if lanes != "shift":
-            raise ValueError(f"lanes {lanes}: is for a model.qtt, a configuration is planned with shifts")
-        config = model if isinstance(model, Config) else load_config(model)
-        progress("network", text="its graph, before training")
-        before = untrained(config, data, input_shape, classes)
-
-        def with_bits(name: str, bits: int) -> tuple[Graph, Alternatives]:
-            changes = {name: bits} | ({"intermediate_bits": bits} if name == "activation_bits" else {})
-            found = untrained(config.changed(config.name, {"quant": changes}), data, input_shape, classes)
-            return found.graph, found.alternatives
-
-        graph, alternatives = before.graph, before.alternatives
-    else:
-        graph, alternatives = model if isinstance(model, Graph) else load(model), {}
-
-        def with_bits(name: str, bits: int) -> tuple[Graph, Alternatives]:
-            return narrowed(graph, **{name.removesuffix("_bits") + "s": bits}), {}
-
-    try:
-        planned = search(graph, chosen, fps=fps, clock_mhz=clock_mhz, alternatives=alternatives, progress=progress)
-    except DoesNotFit as refusal:
-        fewer = FewerBits(with_bits, chosen, None if fps is None else int(clock_mhz * 1e6 / fps), clock_mhz, progress)
-        found = fewer.that_fit(graph, alternatives)
-        raise DoesNotFit("; ".join([str(refusal), *found])) from None
-    return planned if lanes == "shift" else with_lanes(graph, planned, lanes)
+__all__ = ["build", "cosim", "emit"]
 
 
 def emit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -14,6 +15,8 @@ __all__ = ["Terminated", "UsageError", "run_command"]
 
 #: Signals that end a process, besides SIGINT; where they were ignored from the start, as nohup does, they stay so.
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+#: What makes the main thread look for a signal that has arrived, and when after it, in seconds.
+_NUDGE, _NUDGES = signal.SIGURG, (0.05, 0.2, 1.0)
 
 
 class Terminated(BaseException):
@@ -81,16 +84,54 @@ def _ending_signals() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         raise Terminated(number)
 
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in _ENDING:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, end)
-    try:
+    if threading.current_thread() is not threading.main_thread():
         yield
+        return
+    before = {}
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, end)
+    try:
+        with _nudged():
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _nudged() -> Iterator[None]:
+    """While entered, the main thread does not sleep through a signal.
+
+    Python notes a signal and has its handler run by the main thread between two instructions. Where that thread is just
+    about to wait for a lock, a pipe or a child, or where another thread took the signal, it goes on waiting, however
+    long that takes. So a thread is told of every signal, and interrupts the wait.
+    """
+    told, tells = os.pipe()
+    os.set_blocking(tells, False)
+    done, main = threading.Event(), threading.main_thread().ident
+    assert main is not None
+
+    def nudge() -> None:
+        while number := os.read(told, 1):
+            for pause in _NUDGES if number[0] != _NUDGE else ():
+                if not done.wait(pause):
+                    signal.pthread_kill(main, _NUDGE)
+
+    watch = threading.Thread(target=nudge, name="signals", daemon=True)
+    handler, earlier = signal.signal(_NUDGE, lambda number, frame: None), -1
+    try:
+        earlier = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
+        watch.start()
+        yield
+    finally:
+        done.set()
+        signal.set_wakeup_fd(earlier)
+        os.close(tells)
+        if watch.ident is not None:
+            watch.join()
+        os.close(told)
+        signal.signal(_NUDGE, handler)
 
 
 @contextmanager

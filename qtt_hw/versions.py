@@ -58,12 +58,13 @@ class FileFormat:
     @property
     def _known(self) -> str:
         word = "version" if len(self.versions) == 1 else "versions"
-        return f"{self.title} of {word} {' and '.join(map(str, self.versions))}"
+        *most, last = map(str, self.versions)
+        return f"{self.title} of {word} {', '.join(most)}{' and ' if most else ''}{last}"
 
 
 MODEL = FileFormat("model files", (1,))
-#: Version 1 knew one interval and the latency, where intervals do not differ.
-PLAN = FileFormat("plans", (1, 2))
+#: Version 1 knew one interval and the latency, where intervals do not differ; until 2 costs were estimated otherwise.
+PLAN = FileFormat("plans", (1, 2, 3))
 #: Version 1 predicted as the plans of version 1 did.
 MANIFEST = FileFormat("manifests", (1, 2))
 #: The folder of a training run: run.json's is its log's and its result's too; checkpoint and models also say it.

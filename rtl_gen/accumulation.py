@@ -15,15 +15,14 @@ from functools import cached_property
 import numpy as np
 
 from qtt_hw.window import AxisWindow
-from rtl_gen.families import Family
 from rtl_gen.geometry import Geometry
 
 __all__ = ["Accumulation", "Place", "accumulate_latency", "are_disjoint"]
 
 
-def accumulate_latency(family: Family) -> int:
+def accumulate_latency(read_latency: int) -> int:
     """Cycles from a window's last word, when it is accepted, to its sum or maximum: a read, then the addition."""
-    return family.memory.read_latency + 1
+    return read_latency + 1
 
 
 def are_disjoint(axes: tuple[AxisWindow, AxisWindow, AxisWindow]) -> bool:

@@ -7,9 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qtt_hw.fixedpoint import Format, bits_for_range
+from qtt_hw.graph import Edge
+from rtl_gen.costs.streams import argmax
+from rtl_gen.families import Resources
 from rtl_gen.reduce import shape_of
 
-__all__ = ["Argmax", "output_layout"]
+__all__ = ["Argmax", "argmax_cycles", "argmax_resources", "output_layout"]
 
 
 def value_bits(logits: Format, classes: int) -> int:
@@ -22,10 +25,22 @@ def output_layout(logits: Format, classes: int) -> data.StructLayout:
     return data.StructLayout({"value": signed(value_bits(logits, classes)), "last": 1})
 
 
+def argmax_resources(logits: Edge) -> Resources:
+    """What the argmax of a network costs whose last stage puts out `logits`."""
+    classes = logits.positions * logits.channels
+    return argmax(logits.format.bits, value_bits(logits.format, classes), classes)
+
+
+def argmax_cycles(classes: int) -> int:
+    """Cycles from an inference's first logit to the next one's, at the least: two a logit, and three for the class."""
+    return 2 * classes + 3
+
+
 class Argmax(wiring.Component):
     """classes logits in; the same logits out, then a word with `last` set whose value is the argmax.
 
-    One word is on its way at a time: a logit is accepted once all before it have left.
+    One word is on its way at a time: a logit is accepted once all before it have left. The argmax stands at the output
+    from the fourth cycle after the last logit's acceptance on.
     """
 
     def __init__(self, logits: Format, classes: int):
@@ -39,12 +54,21 @@ class Argmax(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        index, best_index = Signal(range(max(self.classes, 2))), Signal(range(max(self.classes, 2)))
+        numbers = range(max(self.classes, 2))
+        index, number, best_index = (Signal(numbers, name=name) for name in ("index", "number", "best_index"))
         best = Signal.like(self.i.payload)
-        label_next = Signal()
+        first, better, label_next = Signal(), Signal(), Signal()
         accepted, leaves = self.i.valid & self.i.ready, self.o.valid & self.o.ready
+        free = ~self.o.valid | leaves
         last = index == self.classes - 1
-        better = (index == 0) | (self.i.payload > best)
+        # A logit is compared in the cycle after its acceptance, and becomes the best in the next, while it is at the
+        # output or gone.
+        compares, decides = Signal(), Signal()
+        m.d.sync += [compares.eq(accepted), decides.eq(compares)]
+        held = self.o.payload.value[: len(best)]
+        m.d.sync += better.eq(first | ((held.as_signed() if best.shape().signed else held) > best))
+        with m.If(decides & better):
+            m.d.sync += [best.eq(held), best_index.eq(number)]
         with m.If(accepted):
             m.d.sync += [
                 self.o.valid.eq(1),
@@ -52,13 +76,18 @@ class Argmax(wiring.Component):
                 self.o.payload.last.eq(0),
                 self.i.ready.eq(0),
                 label_next.eq(last),
+                first.eq(index == 0),
+                number.eq(index),
                 index.eq(Mux(last, 0, index + 1)),
             ]
-            with m.If(better):
-                m.d.sync += [best.eq(self.i.payload), best_index.eq(index)]
-        with m.Elif(leaves & label_next):
-            m.d.sync += [self.o.payload.value.eq(best_index), self.o.payload.last.eq(1), label_next.eq(0)]
+        with m.Elif(label_next & free & ~compares & ~decides):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.payload.value.eq(best_index),
+                self.o.payload.last.eq(1),
+                label_next.eq(0),
+            ]
         with m.Else():
             # Ready only with nothing on its way, decided a cycle ahead.
-            m.d.sync += [self.o.valid.eq(self.o.valid & ~leaves), self.i.ready.eq(~self.o.valid | leaves)]
+            m.d.sync += [self.o.valid.eq(self.o.valid & ~leaves), self.i.ready.eq(free & ~label_next)]
         return m

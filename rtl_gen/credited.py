@@ -79,18 +79,16 @@ class CreditedUnit(wiring.Component):
         m.submodules.queue = queue = OutputQueue(spec.folding.lanes * spec.out.format.bits, words)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
 
-        credits = Signal(range(words + 1), init=words)
-        remaining = Signal(range(words + 2))
-        credit = Signal(init=1)
-        freed = Signal()
+        # Counted are the credits beyond one, so that the sign says whether there is one.
+        spare, freed = Signal(range(-1, words), init=words - 1), Signal()
+        credit = ~spare[-1]
         fires = Signal()
         ports = self._ports
         m.d.comb += [
             *(port.ready.eq(_all([*(p.valid for p in ports if p is not port), credit])) for port in ports),
             fires.eq(_all([*(port.valid for port in ports), credit])),
-            remaining.eq(credits - fires + freed),
         ]
-        m.d.sync += [freed.eq(queue.freed), credits.eq(remaining), credit.eq(remaining != 0)]
+        m.d.sync += [freed.eq(queue.freed), spare.eq((spare + freed - fires)[: len(spare)].as_signed())]
 
         word, valid = self.results(m, fires)
         m.d.comb += [queue.word.eq(word), queue.push.eq(valid)]

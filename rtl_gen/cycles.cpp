@@ -309,7 +309,7 @@ struct Argmax final : Unit {
         while (i.offered() && !o.offered()) {
             i.take(std::max(i.next(), o.taken.last() + 1));
             o.offer(i.taken.last() + 1);
-            if (i.taken.count() % classes == 0) o.offer(i.taken.last() + 2);
+            if (i.taken.count() % classes == 0) o.offer(i.taken.last() + 4);
             moved = true;
         }
         return moved;
@@ -380,7 +380,7 @@ struct Stage final : Unit {
         }
     }
 
-    // taken[j] = max(base[j], taken[j-1] + 1, last step of the position that releases its slot + 3)
+    // taken[j] = max(base[j], taken[j-1] + 1, last step of the position that releases its slot + 4)
     bool accept() {
         const int64_t before = i.taken.count();
         while (i.offered()) {
@@ -389,7 +389,7 @@ struct Stage final : Unit {
             if (released > 0) {
                 while (releaser.origin + shape.releases[releaser.index] < released) releaser.next(shape);
                 if (releaser.number >= finished.count()) break;
-                cycle = std::max(cycle, finished[releaser.number] + 3);
+                cycle = std::max(cycle, finished[releaser.number] + 4);
             }
             i.take(cycle);
             if (++part == shape.collect) {
@@ -404,7 +404,7 @@ struct Stage final : Unit {
     bool load() {
         const int64_t last = (at.origin + shape.needs[at.index]) * shape.collect - 1;
         if (last >= i.taken.count()) return false;
-        take = std::max(std::max(i.taken[last] + 1, take) + 1, finished.last());
+        take = std::max(std::max(i.taken[last] + 2, take) + 1, finished.last());
         start = take + 1;
         return true;
     }
@@ -440,7 +440,7 @@ struct Stage final : Unit {
 
     void tell(State& state) override {
         const int64_t end = finished.count();
-        state.cycles(finished, end - releasing, end - 1, i.taken.last() - 2);
+        state.cycles(finished, end - releasing, end - 1, i.taken.last() - 3);
         tell_freed(state, o, shape.queue, finished.last());
         state.cycle(take, finished.last() - 1);
         state.newest(finished);
@@ -496,6 +496,47 @@ struct RowPool final : Unit {
     void tell(State& state) override {
         tell_freed(state, o, shape.queue, i.taken.last() - 1);
         state.cycle(completed, i.taken.last() + 1 - shape.words);
+    }
+};
+
+// Takes a word, or one of the padding behind a line, and makes one of those that end a window (rtl_gen.unfold.Unfold).
+struct Unfold final : Unit {
+    Link &i, &o;
+    int64_t size, inner, queue, latency;
+    std::vector<int64_t> completes;  // by index of a line
+    int64_t index = 0, word = 0;     // of the next step
+    Cycle last = -1;                 // step
+
+    Unfold(Link& i, Link& o, int64_t size, int64_t inner, int64_t queue, int64_t latency, std::vector<int64_t> completes)
+        : Unit({&i, &o}), i(i), o(o), size(size), inner(inner), queue(queue), latency(latency),
+          completes(std::move(completes)) {
+        o.keep(queue + 2);
+    }
+
+    // step[j] = max(base of the word that it takes, step[j-1] + 1, freed[the word that returns the credit] + 2)
+    bool advance() override {
+        for (bool moved = false;; moved = true) {
+            const bool takes = index < size;
+            if (takes && !i.offered()) return moved;
+            Cycle cycle = std::max(last + 1, takes ? i.next() : 0);
+            const int64_t leaving = awaited(o, 1, queue);
+            if (leaving >= 0) {
+                if (!is_freed(o, leaving)) return moved;
+                cycle = std::max(cycle, freed(o, leaving) + 2);
+            }
+            if (takes) i.take(cycle);
+            if (completes[index]) o.offer(cycle + latency + 2);
+            last = cycle;
+            if (++word == inner) {
+                word = 0;
+                if (++index == static_cast<int64_t>(completes.size())) index = 0;
+            }
+        }
+    }
+
+    void tell(State& state) override {
+        tell_freed(state, o, queue, last - 1);
+        state.cycle(last);
     }
 };
 
@@ -610,6 +651,12 @@ void add_stage(Model* model, int64_t i, int64_t o, int64_t collect, int64_t ring
     model->add<Stage>(model->link(i), model->link(o),
                       StageShape{collect, ring, volume, groups, words, queue, latency, {needs, needs + positions},
                                  {releases, releases + positions}, {steps, steps + positions}});
+}
+
+void add_unfold(Model* model, int64_t i, int64_t o, int64_t size, int64_t inner, int64_t queue, int64_t latency,
+                int64_t steps, const int64_t* completes) {
+    model->add<Unfold>(model->link(i), model->link(o), size, inner, queue, latency,
+                       std::vector<int64_t>{completes, completes + steps});
 }
 
 void add_row_pool(Model* model, int64_t i, int64_t o, int64_t collect, int64_t volume, int64_t groups, int64_t words,

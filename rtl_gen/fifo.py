@@ -5,12 +5,14 @@ from __future__ import annotations
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import bits_for, ceil_log2
 
+from rtl_gen.costs.cells import adder, counter, equals, ram
+from rtl_gen.costs.streams import output_queue
+from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
 from rtl_gen.memory import Ram
 from rtl_gen.output import OutputQueue
-from rtl_gen.reduce import delay
 
 __all__ = ["Fifo", "fifo_latency", "fifo_resources"]
 
@@ -18,20 +20,40 @@ __all__ = ["Fifo", "fifo_latency", "fifo_resources"]
 BEHIND_RAM = 16
 #: Cycles from a word's acceptance to its reading, when it goes through a block RAM.
 _WRITE = 2
+#: Cycles from there to its data: those of a memory in banks, so that more depth is never faster.
+_READ = 3
 
 
 def fifo_latency(depth: int, family: Family) -> int:
     """Cycles from a word's acceptance to the first in which it can be taken."""
-    return _WRITE + family.memory.read_latency + 2 if family.memory.uses_block(depth) else 2
+    return _WRITE + _READ + 2 if family.memory.uses_block(depth) else 2
 
 
 def fifo_resources(depth: int, width: int, family: Family) -> Resources:
     """Resources of a FIFO of so many words: its memory, and behind a block RAM the queue that it is read into."""
-    counter, memory = ceil_log2(depth + 1), family.memory
-    if memory.uses_block(depth):
-        return Resources(brams=memory.blocks(depth, width), luts=18 + 12 * counter + memory.luts(BEHIND_RAM, width))
-    selection = width * (-(-depth // memory.lut_depth) - 1)
-    return Resources(luts=8 * counter + memory.luts(depth, width) + selection)
+    held = bits_for(depth)
+    count = Resources(luts=_counted_luts(held), ffs=held + 1)
+    if not family.memory.uses_block(depth):
+        return count + output_queue(width, depth, family)
+    address, room = ceil_log2(max(depth, 2)), bits_for(BEHIND_RAM)
+    wraps = 0 if depth & (depth - 1) == 0 else 2 * (equals(address) + address)
+    more = Resources(
+        luts=2 * counter(address) + wraps + _counted_luts(held) + _counted_luts(room),
+        ffs=2 * address + 1 + width + held + 1 + room + 1 + _READ,
+    )
+    return count + more + ram(depth, width, family, _READ) + output_queue(width, BEHIND_RAM, family)
+
+
+def _counted_luts(bits: int) -> int:
+    """LUTs of `_counted`: the sum, what it adds, whether several are left, and what goes on."""
+    return adder(bits) + bits + equals(bits) + 4
+
+
+def _counted(m: Module, count: Signal, up: Value, down: Value) -> Value:
+    """Count, never below 0; whether anything will be left, found beside the sum and not behind it."""
+    several = count[1:].any()
+    m.d.sync += count.eq((count + Mux(up, Mux(down, 0, 1), Mux(down, -1, 0)))[: len(count)])
+    return up | several | (count[0] & ~down)
 
 
 class Fifo(wiring.Component):
@@ -58,9 +80,8 @@ class Fifo(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         accepted, leaves = self.i.valid & self.i.ready, self.o.valid & self.o.ready
-        held, following = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
-        m.d.comb += following.eq(held + accepted - leaves)
-        m.d.sync += [held.eq(following), self.i.ready.eq(following != self.depth)]
+        room = Signal(range(self.depth + 1), init=self.depth)
+        m.d.sync += self.i.ready.eq(_counted(m, room, up=leaves, down=accepted))
         deep = self.family.memory.uses_block(self.depth)
         m.submodules.queue = queue = OutputQueue(self.width, BEHIND_RAM if deep else self.depth)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
@@ -72,24 +93,19 @@ class Fifo(wiring.Component):
 
     def _through_memory(self, m: Module, accepted: Value, queue: OutputQueue) -> None:
         """Words are written a cycle after they are accepted, and read as soon as the queue has room for them."""
-        m.submodules.memory = memory = Ram(self.depth, self.width, self.family)
-        unread, unread_after = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
-        room, room_after = Signal(range(BEHIND_RAM + 1), init=BEHIND_RAM), Signal(range(BEHIND_RAM + 1))
+        m.submodules.memory = memory = Ram(self.depth, self.width, self.family, _READ)
+        unread, room = Signal(range(self.depth + 1)), Signal(range(BEHIND_RAM + 1), init=BEHIND_RAM)
         some, fits, reads = Signal(), Signal(init=1), Signal()
         m.d.comb += [
             reads.eq(some & fits),
-            unread_after.eq(unread + memory.write_enable - reads),
-            room_after.eq(room - reads + queue.freed),
-            queue.push.eq(delay(m, reads, self.family.memory.read_latency, "reads")),
+            queue.push.eq(delay(m, reads, _READ, "reads")),
             queue.word.eq(memory.data),
         ]
         m.d.sync += [
             memory.write_enable.eq(accepted),
             memory.write_data.eq(self.i.payload),
-            unread.eq(unread_after),
-            some.eq(unread_after != 0),
-            room.eq(room_after),
-            fits.eq(room_after != 0),
+            some.eq(_counted(m, unread, up=memory.write_enable, down=reads)),
+            fits.eq(_counted(m, room, up=queue.freed, down=reads)),
         ]
         for enable, address in ((memory.write_enable, memory.write_address), (reads, memory.address)):
             with m.If(enable):

@@ -59,6 +59,12 @@ def _keeps(axes: Axes) -> IntArray:
 
 
 @lru_cache(maxsize=256)
+def _counts(axes: Axes) -> tuple[list[int], ...]:
+    """Valid taps of each output, by axis."""
+    return tuple([a.count(o) for o in range(a.out_size)] for a in axes)
+
+
+@lru_cache(maxsize=256)
 def _taps(axes: Axes) -> IntArray:
     d, h, w = _outer(*([a.count(o) for o in range(a.out_size)] for a in axes))
     return _frozen(d * h * w)
@@ -136,15 +142,15 @@ class Geometry:
         """Valid taps of each output position."""
         return _taps(self.axes)
 
-    @property
+    @cached_property
     def total_taps(self) -> int:
         """Valid taps of all output positions."""
-        return math.prod(sum(a.count(o) for o in range(a.out_size)) for a in self.axes)
+        return math.prod(sum(counts) for counts in _counts(self.axes))
 
     @property
     def least_taps(self) -> int:
         """Valid taps of the output position that has fewest."""
-        return math.prod(min(a.count(o) for o in range(a.out_size)) for a in self.axes)
+        return math.prod(min(counts) for counts in _counts(self.axes))
 
     @property
     def least_ring(self) -> int:

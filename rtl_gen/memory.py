@@ -1,25 +1,50 @@
 """Memories with a registered address-to-data path: ROMs of constants and simple dual-port RAMs.
 
-Everything that stores words across cycles is one of these two.
+Everything that stores words across cycles is one of these two, but for queues. A memory deeper than one cell is made of
+banks; each has a register of its own, behind which one bank is selected, so that no selection follows a memory's slow
+read within a cycle. The register behind a block RAM has no reset, so that the block's own can take its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Array, Module, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from rtl_gen.delay import delay
 from rtl_gen.families import Family
 
 __all__ = ["Ram", "Rom"]
 
 
+def _address_bits(depth: int) -> int:
+    return max(ceil_log2(depth), 1)
+
+
+def _read_at(m: Module, address: Value, latency: int, least: int) -> Value:
+    """The address as late as makes a memory of `least` cycles one of `latency`."""
+    if latency < least:
+        raise ValueError(f"the memory takes {least} cycles, not {latency}")
+    return delay(m, address, latency - least, "address")
+
+
+def _selected(m: Module, banks: Sequence[Value], address: Value, bank: int, latency: int, data: Value) -> None:
+    """`data` a cycle after the banks' registers, which have the words of an address `latency` cycles ago."""
+    if len(banks) == 1:
+        m.d.comb += data.eq(banks[0])
+        return
+    number = delay(m, address[ceil_log2(bank) :], latency, "number")
+    held = Signal(len(data), reset_less=True)
+    m.d.sync += held.eq(Array(banks)[number])
+    m.d.comb += data.eq(held)
+
+
 class Rom(wiring.Component):
-    """data = words[address], the family's `read_latency` later.
+    """data = words[address], `latency` cycles later.
 
     Parameters
     ----------
@@ -28,42 +53,70 @@ class Rom(wiring.Component):
     width : int
         Bits of a word.
     family : Family
+    latency : int, optional
+        At least the family's `read_latency`, which it is when left out.
     """
 
-    def __init__(self, words: Sequence[int], width: int, family: Family):
+    def __init__(self, words: Sequence[int], width: int, family: Family, latency: int | None = None):
         self.words = list(words)
         self.width = width
         self.family = family
-        super().__init__({"address": In(unsigned(max(ceil_log2(len(self.words)), 1))), "data": Out(unsigned(width))})
+        self.least = family.memory.read_latency(len(self.words), width)
+        self.latency = self.least if latency is None else latency
+        super().__init__({"address": In(unsigned(_address_bits(len(self.words)))), "data": Out(unsigned(width))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        if len(self.words) == 1:
+        memory, depth = self.family.memory, len(self.words)
+        if depth == 1:
             m.d.comb += self.data.eq(self.words[0])
             return m
-        m.submodules.contents = memory = Memory(
-            shape=unsigned(self.width),
-            depth=len(self.words),
-            init=self.words,
-            attrs={"rom_style": "block" if self.family.memory.uses_block(len(self.words)) else "logic"},
-        )
-        port = memory.read_port()
-        m.d.comb += [port.addr.eq(self.address), port.en.eq(1)]
-        m.d.sync += self.data.eq(port.data)
+        block = memory.uses_block(depth)
+        bank = memory.bank(depth, self.width) if block else depth
+        address = _read_at(m, self.address, self.latency, self.least)
+        banks: list[Value] = []
+        for first in range(0, depth, bank):
+            words = self.words[first : first + bank]
+            contents = Memory(
+                shape=unsigned(self.width),
+                depth=len(words) if depth <= bank else bank,
+                init=words,
+                attrs={"rom_style": "block" if block else "logic"},
+            )
+            m.submodules[f"contents_{first // bank}" if depth > bank else "contents"] = contents
+            port = contents.read_port()
+            held = Signal(self.width, name=f"held_{first // bank}", reset_less=True)
+            m.d.comb += [port.addr.eq(address[: len(port.addr)]), port.en.eq(1)]
+            m.d.sync += held.eq(port.data)
+            banks.append(held)
+        _selected(m, banks, address, bank, 2, self.data)
         return m
 
 
 class Ram(wiring.Component):
-    """Simple dual port: data = contents[address], `read_latency` later; contents[write_address] = write_data.
+    """Simple dual port: data = contents[address], `latency` cycles later; contents[write_address] = write_data.
 
-    An address must not be read in the cycle in which it is written: the contents read are then undefined.
+    An address must not be read in the cycle in which it is written: the contents read are then undefined. With a
+    `latency` above the least the address is read so much later.
+
+    Parameters
+    ----------
+    depth : int
+        Words.
+    width : int
+        Bits of a word.
+    family : Family
+    latency : int, optional
+        At least the family's `read_latency`, which it is when left out.
     """
 
-    def __init__(self, depth: int, width: int, family: Family):
+    def __init__(self, depth: int, width: int, family: Family, latency: int | None = None):
         self.depth = depth
         self.width = width
         self.family = family
-        address = unsigned(max(ceil_log2(depth), 1))
+        self.least = family.memory.read_latency(depth, width)
+        self.latency = self.least if latency is None else latency
+        address = unsigned(_address_bits(depth))
         super().__init__(
             {
                 "address": In(address),
@@ -76,22 +129,33 @@ class Ram(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        style = "block" if self.family.memory.uses_block(self.depth) else "distributed"
-        m.submodules.contents = memory = Memory(
-            shape=unsigned(self.width),
-            depth=self.depth,
-            init=[],
-            attrs={"ram_style": style, "no_rw_check": 1},
-        )
-        read, write = memory.read_port(), memory.write_port()
-        fetched = Signal(self.width)
-        m.d.comb += [
-            read.addr.eq(self.address),
-            read.en.eq(1),
-            write.addr.eq(self.write_address),
-            write.data.eq(self.write_data),
-            write.en.eq(self.write_enable),
-            fetched.eq(read.data),
-        ]
-        m.d.sync += self.data.eq(fetched)
+        memory, depth = self.family.memory, self.depth
+        block, bank = memory.uses_block(depth), memory.bank(depth, self.width)
+        address = _read_at(m, self.address, self.latency, self.least)
+        banks: list[Value] = []
+        for number in range(-(-depth // bank)):
+            contents = Memory(
+                shape=unsigned(self.width),
+                depth=depth if depth <= bank else bank,
+                init=[],
+                attrs={"ram_style": "block" if block else "distributed", "no_rw_check": 1},
+            )
+            m.submodules[f"contents_{number}" if depth > bank else "contents"] = contents
+            read, write = contents.read_port(), contents.write_port()
+            here = Signal(name=f"here_{number}")
+            m.d.comb += [
+                here.eq(self.write_address[ceil_log2(bank) :] == number if depth > bank else 1),
+                read.addr.eq(address[: len(read.addr)]),
+                read.en.eq(1),
+                write.addr.eq(self.write_address[: len(write.addr)]),
+                write.data.eq(self.write_data),
+                write.en.eq(self.write_enable & here),
+            ]
+            word: Value = read.data
+            if block or depth <= bank:
+                held = Signal(self.width, name=f"held_{number}", reset_less=True)
+                m.d.sync += held.eq(read.data)
+                word = held
+            banks.append(word)
+        _selected(m, banks, address, bank, 2 if block else 1, self.data)
         return m

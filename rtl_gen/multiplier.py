@@ -3,7 +3,8 @@
 A `dsp` multiplier becomes an instance of the module `qtt_multiplier`, of which `primitives/` holds one Verilog model
 per target: behavioural for simulators, the DSP block with its registers on for an FPGA family. A `logic` multiplier
 adds shifted copies in LUTs, for operands so narrow that a DSP would be wasted. A `shift` lane, for weights that are
-powers of two, has no multiplier: see `rtl_gen.shifter`.
+powers of two, has no multiplier: see `rtl_gen.shifter`. A `packed` one forms two products with a `dsp` multiplier: see
+`rtl_gen.packing`.
 """
 
 from __future__ import annotations
@@ -12,21 +13,39 @@ from collections.abc import Sequence
 from typing import Literal
 
 from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value, signed
+from amaranth.utils import ceil_log2
 
 from rtl_gen.families import Family
+from rtl_gen.packing import SPLIT_LATENCY
 
-__all__ = ["LOGIC_LATENCY", "LaneKind", "latency_of", "multiply", "pieces", "split"]
+__all__ = ["SHIFT_LATENCY", "LaneKind", "latency_of", "logic_latency", "multiply", "pieces", "split"]
 
-#: Cycles from operands to product where it is formed in LUTs, by copies or by shifts.
-LOGIC_LATENCY = 3
+#: Cycles from an operand to its product where it is shifted.
+SHIFT_LATENCY = 3
 
 #: How a lane forms its products.
-LaneKind = Literal["dsp", "logic", "shift"]
+LaneKind = Literal["dsp", "packed", "logic", "shift"]
 
 
-def latency_of(kind: LaneKind, family: Family) -> int:
-    """Cycles from operands to product."""
-    return family.multiplier.latency if kind == "dsp" else LOGIC_LATENCY
+def logic_latency(bits: int) -> int:
+    """Cycles from operands to product in LUTs: the copies for the narrow operand's bits are added in pairs.
+
+    Of one bit there is one copy, or none; more bits than one wait in a register first.
+    """
+    return 1 if bits == 1 else 1 + ceil_log2(bits)
+
+
+def latency_of(kind: LaneKind, family: Family, bits: int) -> int:
+    """Cycles from operands to product, of which the narrow one has `bits` bits.
+
+    Behind a multiplier block stands a register, since the way from the block to an adder is long. Packed sums take a
+    cycle to be split.
+    """
+    if kind == "shift":
+        return SHIFT_LATENCY
+    if kind == "logic":
+        return logic_latency(bits)
+    return family.multiplier.latency + 1 + (SPLIT_LATENCY if kind == "packed" else 0)
 
 
 def pieces(bits: int, family: Family) -> int:
@@ -44,7 +63,7 @@ def split(value: Value, family: Family) -> Sequence[tuple[int, Value]]:
 def multiply(
     m: Module, platform: object, a: Value, b: Value, kind: Literal["dsp", "logic"], name: str, family: Family
 ) -> Signal:
-    """The signal a * b of `latency_of(kind, family)` cycles ago, signed, its logic added to `m`.
+    """The signal a * b of `latency_of` cycles ago, signed, its logic added to `m`.
 
     Parameters
     ----------
@@ -58,7 +77,7 @@ def multiply(
         Of the product and of the instance.
     family : Family
     """
-    product = Signal(signed(len(a) + len(b) + 1), name=name)
+    product = Signal(signed(len(a) + len(b) + 1), name=name, reset_less=True)
     if kind == "logic":
         _shift_and_add(m, a, b, product)
         return product
@@ -69,7 +88,8 @@ def multiply(
             raise ValueError(f"operand {operand} of {shape!r} does not fit a signed {bits}-bit multiplier")
     wide_a, wide_b = (Signal(signed(bits), name=f"{name}_{operand}") for operand in "ab")
     wide = Signal(signed(2 * bits), name=f"{name}_p")
-    m.d.comb += [wide_a.eq(a), wide_b.eq(b), product.eq(wide)]
+    m.d.comb += [wide_a.eq(a), wide_b.eq(b)]
+    m.d.sync += product.eq(wide)
     if platform is None:
         late: Value = wide_a * wide_b
         for age in range(1, family.multiplier.latency):
@@ -85,19 +105,27 @@ def multiply(
 
 
 def _shift_and_add(m: Module, a: Value, b: Value, product: Signal) -> None:
-    """One copy of the wide operand per bit of the narrow one: registered, then added in pairs, then together."""
-    operands = sorted((a, b), key=len)
-    narrow, wide = (Signal(value.shape(), name=f"{product.name}_{n}") for value, n in zip(operands, "nw", strict=True))
-    m.d.sync += [narrow.eq(operands[0]), wide.eq(operands[1])]
-    top = len(narrow) - 1
-    terms: list[Value] = []
-    for i in range(len(narrow)):
-        term = Mux(narrow[i], wide << i, 0)
-        terms.append(-term if narrow.shape().signed and i == top else term)
-    partial: list[Value] = []
-    for i in range(0, len(terms), 2):
-        total = terms[i] + terms[i + 1] if i + 1 < len(terms) else terms[i]
-        held = Signal(Value.cast(total).shape(), name=f"{product.name}_{i // 2}")
-        m.d.sync += held.eq(total)
-        partial.append(held)
-    m.d.sync += product.eq(sum(partial[1:], partial[0]))
+    """One copy of the wide operand per bit of the narrow one, added in pairs, a level a cycle."""
+    narrow, wide = sorted((a, b), key=len)
+    if len(narrow) == 1:
+        value = Mux(narrow[0], wide, 0)
+        m.d.sync += product.eq(-value if narrow.shape().signed else value)
+        return
+    bits, copied = (Signal(v.shape(), name=f"{product.name}_{n}") for v, n in ((narrow, "bits"), (wide, "copied")))
+    m.d.sync += [bits.eq(narrow), copied.eq(wide)]
+    top = len(bits) - 1
+    terms: list[Value] = [Mux(bits[i], copied << i, 0) for i in range(len(bits))]
+    if bits.shape().signed:
+        terms[top] = -terms[top]
+    level = 0
+    while len(terms) > 1:
+        level += 1
+        sums: list[Value] = []
+        for i in range(0, len(terms), 2):
+            pair = terms[i : i + 2]
+            total = pair[0] + pair[1] if len(pair) == 2 else pair[0]
+            last = len(terms) <= 2
+            held = product if last else Signal(Value.cast(total).shape(), name=f"{product.name}_{level}_{i // 2}")
+            m.d.sync += held.eq(total)
+            sums.append(held)
+        terms = sums

@@ -93,9 +93,12 @@ class OutputQueue(wiring.Component):
         for port, enable in ((write, self.push), (read, self.freed)):
             with m.If(enable):
                 m.d.sync += port.addr.eq(Mux(port.addr == self.depth - 1, 0, port.addr + 1))
-        following = Signal.like(level)
-        m.d.comb += following.eq(level + self.push - self.freed)
-        m.d.sync += [level.eq(following), occupied.eq(following != 0)]
+        # Beside the sum, not behind it: whether any word is left.
+        several, one = Signal(), Signal()
+        m.d.comb += [several.eq(level[1:].any()), one.eq(level[0] & ~several)]
+        m.d.sync += occupied.eq(self.push | several | (one & ~self.freed))
+        with m.If(self.push ^ self.freed):  # which comes late, and so decides whether to count, not in which direction
+            m.d.sync += level.eq((level + Mux(self.push, 1, -1))[: len(level)])
         with m.If(self.freed):
             m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1)]
         with m.Elif(self.o.ready):

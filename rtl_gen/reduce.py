@@ -6,6 +6,7 @@ last step of a result the result stands at the output for one cycle.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
@@ -15,8 +16,10 @@ from amaranth.utils import ceil_log2
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
+from rtl_gen.delay import delay
 from rtl_gen.families import Family
 from rtl_gen.multiplier import LaneKind, latency_of, multiply, pieces, split
+from rtl_gen.packing import packing_of
 from rtl_gen.shifter import decode, integer_bits, shift_and_negate
 
 __all__ = ["MacArray", "PoolReducer", "shape_of"]
@@ -25,15 +28,6 @@ __all__ = ["MacArray", "PoolReducer", "shape_of"]
 def shape_of(fmt: Format) -> Shape:
     """The Amaranth shape of an integer format."""
     return signed(fmt.bits) if fmt.signed else unsigned(fmt.bits)
-
-
-def delay(m: Module, value: Value, cycles: int, name: str) -> Value:
-    """`value` after some cycles."""
-    for index in range(cycles):
-        later = Signal.like(value, name=f"{name}_{index + 1}")
-        m.d.sync += later.eq(value)
-        value = later
-    return value
 
 
 class _Reducer(wiring.Component):
@@ -65,8 +59,9 @@ class MacArray(_Reducer):
         Parallel inputs of a sum, parallel results, and parallel carried indices, which share the weights.
     accumulator : int
         Signed bits that hold every partial sum.
-    kind : "dsp", "logic" or "shift"
-        How a product is formed; codes are decoded in front of a multiplier.
+    kind : "dsp", "packed", "logic" or "shift"
+        How a product is formed; codes are decoded in front of a multiplier, and packed weights arrive as
+        `rtl_gen.packing` stores them.
     family : Family
     """
 
@@ -84,10 +79,14 @@ class MacArray(_Reducer):
     ):
         if kind == "shift" and not isinstance(weight, Codebook):
             raise ValueError("lanes that shift need weights of a codebook")
+        self.packing = packing_of(x, weight, family.multiplier.bits) if kind == "packed" else None
+        if kind == "packed" and (pe % 2 or self.packing is None):
+            raise ValueError(f"{weight} weights of {pe} results cannot share multipliers in pairs")
         self.x_format, self.weight_format, self.kind = x, weight, kind
         self.simd, self.pe, self.carry = simd, pe, carry
         self.accumulator, self.family = accumulator, family
-        self.latency = latency_of(kind, family) + ceil_log2(simd) + 1
+        bits = integer_bits(weight) if isinstance(weight, Codebook) else weight.bits
+        self.latency = latency_of(kind, family, min(x.bits, bits)) + ceil_log2(simd) + 1
         stored = unsigned(weight.bits) if isinstance(weight, Codebook) else shape_of(weight)
         super().__init__(
             {
@@ -100,31 +99,49 @@ class MacArray(_Reducer):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        flags = delay(m, Cat(self.valid, self.first, self.last), self.latency - 1, "flags")
+        before = delay(m, Cat(self.valid, self.first, self.last), self.latency - 2, "flags")
+        flags = delay(m, before, 1, "flags_late")
         weights = [self._weight(m, index) for index in range(self.pe * self.simd)]
-        for result in range(self.pe * self.carry):
-            p, t = divmod(result, self.carry)
-            level: list[Value] = []
-            for s in range(self.simd):
-                x, weight = self.x[s * self.carry + t], weights[p * self.simd + s]
-                level.append(self._product(m, platform, x, weight, f"lane_{result}_{s}"))
-            depth = 0
-            while len(level) > 1:
-                depth += 1
-                sums: list[Value] = []
-                for index in range(0, len(level), 2):
-                    pair = level[index : index + 2]
-                    total = pair[0] + pair[1] if len(pair) == 2 else pair[0]
-                    held = Signal(Value.cast(total).shape(), name=f"tree_{result}_{depth}_{index // 2}")
-                    m.d.sync += held.eq(total)
-                    sums.append(held)
-                level = sums
-            accumulator = Signal(signed(self.accumulator), name=f"accumulator_{result}")
-            with m.If(flags[0]):
-                m.d.sync += accumulator.eq(Mux(flags[1], 0, accumulator) + level[0])
-            m.d.comb += self.o[result].eq(accumulator)
+        for p in range(0, self.pe, 2 if self.packing else 1):
+            for t in range(self.carry):
+                sums = (self._packed_sums if self.packing else self._sums)(m, platform, weights, p, t)
+                for number, total in enumerate(sums):
+                    result = (p + number) * self.carry + t
+                    # What a step adds to is 0 before a result's first, so that no choice stands in front of the sum.
+                    accumulator, added = (
+                        Signal(signed(self.accumulator), name=f"{name}_{result}") for name in ("accumulator", "added")
+                    )
+                    m.d.comb += added.eq(accumulator + total)
+                    with m.If(flags[0]):
+                        m.d.sync += [accumulator.eq(added), self.o[result].eq(added)]
+                    with m.If(before[1]):
+                        m.d.sync += accumulator.eq(0)
         m.d.sync += self.o_valid.eq(flags[0] & flags[2])
         return m
+
+    def _sums(self, m: Module, platform: object, weights: Sequence[Value], p: int, t: int) -> list[Value]:
+        """The sum of a step's products for one result."""
+        result = p * self.carry + t
+        lanes = [
+            self._product(m, platform, self.x[s * self.carry + t], weights[p * self.simd + s], f"lane_{result}_{s}")
+            for s in range(self.simd)
+        ]
+        return _tree(m, lanes, ceil_log2(self.simd), f"tree_{result}")
+
+    def _packed_sums(self, m: Module, platform: object, weights: Sequence[Value], p: int, t: int) -> list[Value]:
+        """The sums of a step's products for two results, whose weights share an operand: p's is the low one."""
+        assert self.packing is not None
+        result, levels = p * self.carry + t, min(self.packing.levels, ceil_log2(self.simd))
+        lanes = []
+        for s in range(self.simd):
+            operand = self.packing.operand(weights[p * self.simd + s], weights[(p + 1) * self.simd + s])
+            lanes.append(
+                multiply(m, platform, self.x[s * self.carry + t], operand, "dsp", f"lane_{result}_{s}", self.family)
+            )
+        packed = _tree(m, lanes, levels, f"tree_{result}")
+        pairs = [self.packing.split(m, value, f"part_{result}_{k}") for k, value in enumerate(packed)]
+        more = ceil_log2(self.simd) - levels
+        return [_tree(m, [pair[k] for pair in pairs], more, f"tree_{result}_{k}")[0] for k in range(2)]
 
     def _weight(self, m: Module, index: int) -> Value:
         """What a lane takes of a weight: a multiplier its integer, once for all carried indices."""
@@ -140,7 +157,8 @@ class MacArray(_Reducer):
             assert isinstance(self.weight_format, Codebook)
             return shift_and_negate(m, x, weight, self.weight_format, name)
         if self.kind == "logic" or pieces(len(weight), self.family) == 1:
-            return multiply(m, platform, x, weight, self.kind, name, self.family)
+            kind: Literal["dsp", "logic"] = "logic" if self.kind == "logic" else "dsp"
+            return multiply(m, platform, x, weight, kind, name, self.family)
         # The integers of the widest codes take several multipliers, whose products are added where they are used.
         product = Signal(signed(len(x) + len(weight) + 1), name=name)
         parts = [
@@ -149,6 +167,21 @@ class MacArray(_Reducer):
         ]
         m.d.comb += product.eq(sum(parts[1:], parts[0]))
         return product
+
+
+def _tree(m: Module, values: Sequence[Value], levels: int, name: str) -> list[Value]:
+    """Sums of 2**levels values each, added in pairs, a level a cycle."""
+    level = list(values)
+    for depth in range(1, levels + 1):
+        sums: list[Value] = []
+        for index in range(0, len(level), 2):
+            pair = level[index : index + 2]
+            total = pair[0] + pair[1] if len(pair) == 2 else pair[0]
+            held = Signal(Value.cast(total).shape(), name=f"{name}_{depth}_{index // 2}")
+            m.d.sync += held.eq(total)
+            sums.append(held)
+        level = sums
+    return level
 
 
 class PoolReducer(_Reducer):

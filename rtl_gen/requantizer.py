@@ -7,16 +7,18 @@ rounding term is added into the offset; saturation takes two steps, overflow fir
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from qtt_hw.fixedpoint import Requantizer, bits_for_range
+from rtl_gen.delay import delay
 from rtl_gen.families import Family
 from rtl_gen.memory import Rom
+from rtl_gen.multiplier import latency_of as product_latency
 from rtl_gen.multiplier import multiply, pieces, split
-from rtl_gen.reduce import delay, shape_of
+from rtl_gen.reduce import shape_of
 
 __all__ = ["RequantizeUnit", "latency_of", "multipliers_of"]
 
@@ -53,14 +55,20 @@ def multipliers_of(requant: Requantizer, low: int, high: int, family: Family) ->
     return pieces(bits_for_range(low, high), family) * pieces(_multiplier_bits(requant), family)
 
 
-def latency_of(requant: Requantizer, low: int, high: int, family: Family) -> int:
-    """Cycles from an accumulator to its output integer."""
+def _read_latency(requant: Requantizer, rows: int, family: Family) -> int:
+    """Cycles from the number of a row to m and b, where a lane keeps so many rows."""
+    return family.memory.read_latency(rows, sum(stored_bits(requant)))
+
+
+def latency_of(requant: Requantizer, low: int, high: int, rows: int, family: Family) -> int:
+    """Cycles from an accumulator to its output integer, where a lane of an affine one keeps so many rows."""
     if not requant.affine:
         return 3
-    read = family.memory.read_latency
+    read = _read_latency(requant, rows, family)
     if scale_of(requant) is not None:
         return read + 3
-    return read + family.multiplier.latency + multipliers_of(requant, low, high, family) + 2
+    product = product_latency("dsp", family, family.multiplier.bits)
+    return read + product + multipliers_of(requant, low, high, family) + 2
 
 
 class RequantizeUnit(wiring.Component):
@@ -86,8 +94,9 @@ class RequantizeUnit(wiring.Component):
         self.requant, self.low, self.high = requant, low, high
         self.lanes, self.words, self.by_channel = lanes, words, by_channel
         self.family = family
-        self.latency = latency_of(requant, low, high, family)
         rows = len(requant.multiplier or ()) or 1
+        self.rows = rows // lanes if by_channel else rows
+        self.latency = latency_of(requant, low, high, self.rows, family)
         super().__init__(
             {
                 "i": In(data.ArrayLayout(signed(bits_for_range(low, high)), lanes)),
@@ -139,7 +148,7 @@ class RequantizeUnit(wiring.Component):
             rom = Rom(words, m_bits + b_bits, self.family)
             m.submodules[f"rows_{lane}"] = rom
             m.d.comb += rom.address.eq(address)
-            acc = delay(m, self.i[lane], self.family.memory.read_latency, f"acc_{lane}")
+            acc = delay(m, self.i[lane], _read_latency(requant, self.rows, self.family), f"acc_{lane}")
             offset = rom.data[m_bits:].as_signed()
             if scale is not None:
                 whole = Signal(signed(total_bits + 1), name=f"sum_{lane}")
@@ -147,7 +156,7 @@ class RequantizeUnit(wiring.Component):
                 sums.append(whole)
                 continue
             factor = rom.data[:m_bits].as_signed()
-            total = delay(m, offset, self.family.multiplier.latency, f"b_{lane}")
+            total = delay(m, offset, product_latency("dsp", self.family, self.family.multiplier.bits), f"b_{lane}")
             for index, (a_low, a) in enumerate(split(acc, self.family)):
                 for inner, (f_low, f) in enumerate(split(factor, self.family)):
                     place = index * pieces(m_bits, self.family) + inner
@@ -165,8 +174,10 @@ class RequantizeUnit(wiring.Component):
         if self.words == 1:
             return Const(0, 1)
         word = Signal(range(self.words))
+        # Without a carry chain, whose sums synthesis would otherwise read the rows by, and be late.
+        following = Cat(bit ^ word[:index].all() for index, bit in enumerate(word))
         with m.If(self.i_valid):
-            m.d.sync += word.eq(Mux(word == self.words - 1, 0, word + 1))
+            m.d.sync += word.eq(Mux(word == self.words - 1, 0, following))
         return word
 
 

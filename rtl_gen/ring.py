@@ -18,7 +18,7 @@ class RingWriter(wiring.Component):
     """Accepts a word while the ring has room; `collect` narrow words make one ring word, the first in its low bits.
 
     Timing: a word accepted in cycle t counts in `written` from t + 1 and can be read with an address given in t + 2
-    or later; a slot released in `released` at t can be refilled by a word accepted in t + 1.
+    or later; a slot within `limit` at t can be refilled by a word accepted in t + 2.
 
     Parameters
     ----------
@@ -29,7 +29,12 @@ class RingWriter(wiring.Component):
     ring : int
         Capacity in ring words.
     pointer_bits : int
-        Width of `written` and `released`.
+        Width of `written` and `limit`.
+
+    Members
+    -------
+    limit : In
+        Words since reset up to which there is room: those that are released, and a ring of them more.
     """
 
     def __init__(self, *, width: int, collect: int, ring: int, pointer_bits: int):
@@ -43,7 +48,7 @@ class RingWriter(wiring.Component):
                 "write_address": Out(unsigned(max(ceil_log2(ring), 1))),
                 "write_data": Out(unsigned(width * collect)),
                 "written": Out(unsigned(pointer_bits)),
-                "released": In(unsigned(pointer_bits)),
+                "limit": In(unsigned(pointer_bits), init=ring),
             }
         )
 
@@ -66,16 +71,25 @@ class RingWriter(wiring.Component):
                     self.write_data.eq(Cat(self.write_data[self.width :], self.i.payload)),
                 ]
 
-        # Two comparisons side by side, then a choice: the adder is not in the path from `valid` to `ready`.
-        successor = Signal.like(self.written, init=1)
-        limit = Signal.like(self.written, init=self.ring)
-        m.d.comb += limit.eq(self.released + self.ring)
+        # Whether none, one or two words more would reach the limit are registers, so that `valid` only chooses.
+        successor, second = Signal.like(self.written, init=1), Signal.like(self.written, init=2)
+        reaches = [Signal(init=self.ring == words, name=f"reaches_{words}") for words in range(3)]
+        m.d.sync += [
+            flag.eq(n == self.limit) for flag, n in zip(reaches, (self.written, successor, second), strict=True)
+        ]
         m.d.sync += [
             self.write_enable.eq(complete),
-            self.i.ready.eq(Mux(complete, successor != limit, self.written != limit)),
+            # `write_enable`: one word more has come since these were compared.
+            self.i.ready.eq(
+                ~Mux(
+                    complete,
+                    Mux(self.write_enable, reaches[2], reaches[1]),
+                    Mux(self.write_enable, reaches[1], reaches[0]),
+                )
+            ),
         ]
         with m.If(complete):
-            m.d.sync += [self.written.eq(successor), successor.eq(successor + 1)]
+            m.d.sync += [self.written.eq(successor), successor.eq(second), second.eq(second + 1)]
         with m.If(self.write_enable):
             wrapped = self.write_address == self.ring - 1
             m.d.sync += self.write_address.eq(Mux(wrapped, 0, self.write_address + 1))

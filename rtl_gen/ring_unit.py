@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
+from rtl_gen.delay import delay
 from rtl_gen.gathering import GatheringUnit
 from rtl_gen.memory import Ram
 from rtl_gen.output import StageOutput
-from rtl_gen.reduce import delay
 from rtl_gen.ring import RingWriter
 from rtl_gen.sequencer import Sequencer
 
@@ -37,8 +37,8 @@ class RingUnit(GatheringUnit):
             ring=folding.ring,
             pointer_bits=spec.walk.pointer_bits,
         )
-        m.submodules.buffer = buffer = Ram(folding.ring, spec.ring_width, spec.family)
-        m.submodules.sequencer = sequencer = Sequencer(spec.loop, spec.family)
+        m.submodules.buffer = buffer = Ram(folding.ring, spec.ring_width, spec.family, spec.read_latency)
+        m.submodules.sequencer = sequencer = Sequencer(spec.loop, spec.read_latency)
         m.submodules.output = output = StageOutput(spec)
         wiring.connect(m, wiring.flipped(self.i0), ring.i)
         wiring.connect(m, output.o, wiring.flipped(self.o))
@@ -48,7 +48,7 @@ class RingUnit(GatheringUnit):
             buffer.write_data.eq(ring.write_data),
             buffer.address.eq(sequencer.address),
             sequencer.written.eq(ring.written),
-            ring.released.eq(sequencer.released),
+            ring.limit.eq(sequencer.limit),
             sequencer.freed.eq(output.freed),
         ]
 

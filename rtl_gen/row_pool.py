@@ -15,10 +15,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from rtl_gen.accumulation import Accumulation, accumulate_latency
+from rtl_gen.delay import delay
 from rtl_gen.gathering import GatheringUnit
 from rtl_gen.memory import Ram
 from rtl_gen.output import StageOutput
-from rtl_gen.reduce import delay, shape_of
+from rtl_gen.reduce import shape_of
 
 if TYPE_CHECKING:
     from rtl_gen.kinds.pool import RowPoolSpec
@@ -144,13 +145,13 @@ class RowPool(GatheringUnit):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec, read = self.spec, self.spec.family.memory.read_latency
+        spec, read = self.spec, self.spec.read_latency
         m.submodules.walker = walker = PlaceWalker(spec.accumulation)
         m.submodules.output = output = StageOutput(spec)
         wiring.connect(m, output.o, wiring.flipped(self.o))
         word, whole, completed = self._front(m, walker, output.freed)
 
-        # Two cycles after its acceptance a word meets its accumulator; in the third the sum or maximum is there.
+        # `read` cycles after its acceptance a word meets its accumulator; in the next the sum or maximum is there.
         taken, x_shape, shape = Signal(), shape_of(spec.x.format), self._shape()
         m.d.comb += taken.eq(whole & walker.place.inside)
         totals = [Signal(shape, name=f"total_{lane}") for lane in range(spec.out_width)]
@@ -169,8 +170,8 @@ class RowPool(GatheringUnit):
             else:
                 m.d.sync += total.eq(Mux(first, 0, old) + value)
         m.d.comb += [
-            output.i_valid.eq(delay(m, completed, accumulate_latency(spec.family), "completed")),
-            output.row.eq(delay(m, walker.place.row, accumulate_latency(spec.family), "row")),
+            output.i_valid.eq(delay(m, completed, accumulate_latency(read), "completed")),
+            output.row.eq(delay(m, walker.place.row, accumulate_latency(read), "row")),
         ]
         return m
 
@@ -233,12 +234,12 @@ class RowPool(GatheringUnit):
         return (free >= words) & (waits <= 1), Const(0, 1)
 
     def _memory(self, m: Module, address: Value, taken: Value, totals: Value) -> Value:
-        """Accumulators as they were before the word accepted two cycles ago; `totals` are those after it, a cycle late.
+        """Accumulators as before the word accepted `read_latency` ago; `totals` are those after it, a cycle late.
 
         Words that meet the same accumulator are a position's words apart. Where that is less than the way from reading
         an accumulator to writing it, the totals that are not yet read from the memory pass it by.
         """
-        spec, latency = self.spec, accumulate_latency(self.spec.family)
+        spec, latency = self.spec, accumulate_latency(self.spec.read_latency)
         if spec.open_depth == 0:
             return Const(0, len(totals))
         m.submodules.memory = memory = Ram(spec.open_depth, len(totals), spec.family)
@@ -256,5 +257,6 @@ class RowPool(GatheringUnit):
         for distance in reversed(range(spec.geometry.words, latency + 1)):
             same = Signal(name=f"same_{distance}")
             m.d.sync += same.eq(valids[1 + distance] & (addresses[1] == addresses[1 + distance]))
+            same = delay(m, same, spec.read_latency - 2, f"same_{distance}")
             olds = Mux(same, delay(m, totals, distance - 1, f"totals_{distance}"), olds)
         return olds

@@ -10,53 +10,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
+from amaranth.utils import bits_for, ceil_log2
 
-from rtl_gen.families import Family
+from rtl_gen.delay import delay
+from rtl_gen.gate import Gate
 from rtl_gen.loop_nest import Groups, Level, LoopShape, Start, summed
-from rtl_gen.reduce import delay
-from rtl_gen.walker import Walker
 
-__all__ = ["ADDRESS_LATENCY", "Sequencer", "data_latency"]
+__all__ = ["ADDRESS_LATENCY", "Sequencer"]
 
 #: Cycles from a step in the loop nest to its addresses, when it need not wait for credit; it is issued in the next one.
 ADDRESS_LATENCY = 3
 
 
-def data_latency(family: Family) -> int:
-    """Cycles from a step in the loop nest to the words that it reads."""
-    return ADDRESS_LATENCY + family.memory.read_latency
-
-
 class Sequencer(wiring.Component):
     """Steps of all positions, in order, for ever.
+
+    Parameters
+    ----------
+    shape : LoopShape
+    read_latency : int
+        Cycles from the addresses to the words.
 
     Members
     -------
     written : In
         Words in the ring since reset.
-    released : Out
-        Words that may be overwritten.
+    limit : Out
+        Words since reset up to which the ring has room.
     freed : In
         High in each cycle in which one output word leaves the output's memory.
     address, rom_address : Out
         `ADDRESS_LATENCY` cycles after the step.
     valid, first, last : Out
-        A step's words are at hand in this cycle; it is the first, the last of its result. `data_latency` after it.
+        A step's words are at hand in this cycle, `ADDRESS_LATENCY + read_latency` after it; it is its result's first,
+        last.
     row : Out
         The average's row, valid with `last`.
     """
 
-    def __init__(self, shape: LoopShape, family: Family):
-        self.shape, self.family = shape, family
+    def __init__(self, shape: LoopShape, read_latency: int):
+        self.shape, self.read_latency = shape, read_latency
         walk = shape.walk
         super().__init__(
             {
                 "written": In(unsigned(walk.pointer_bits)),
-                "released": Out(unsigned(walk.pointer_bits)),
+                "limit": Out(unsigned(walk.pointer_bits), init=walk.ring),
                 "freed": In(1),
                 "address": Out(unsigned(bits_for(walk.ring - 1))),
                 "rom_address": Out(unsigned(bits_for(max(shape.rom_depth - 1, 1)))),
@@ -67,116 +68,92 @@ class Sequencer(wiring.Component):
             }
         )
 
-    def _gate(self, m: Module, take: Value) -> tuple[data.View, Value]:
-        """The next position, and whether all its inputs have arrived; up to two behind it are held as well.
-
-        Positions move up whether or not their inputs are there, so that the comparison with what has been written ends
-        in a register; and because of the place between, the loop nest's decisions do not reach the walker.
-        """
-        walk = self.shape.walk
-        m.submodules.walker = walker = Walker(walk)
-        layout = walk.descriptor()
-        waiting, passed, behind, head = (Signal(layout, name=n) for n in ("waiting", "passed", "behind", "head"))
-        waiting_valid, behind_valid, head_valid, head_ready = Signal(), Signal(), Signal(), Signal()
-        fire = Signal()
-
-        def arrived(position: data.View) -> Value:
-            margin = Signal(walk.pointer_bits)
-            m.d.comb += margin.eq(self.written - position.need)
-            return ~margin[-1]
-
-        m.d.comb += [
-            fire.eq(waiting_valid & walker.valid & ~behind_valid),
-            walker.advance.eq(fire | ~waiting_valid),
-            # A finished position releases all that its successor does not keep.
-            passed.eq(waiting),
-            passed.keep.eq(walker.o.keep),
-        ]
-        with m.If(walker.valid & walker.advance):
-            m.d.sync += [waiting.eq(walker.o), waiting_valid.eq(1)]
-        m.d.sync += head_ready.eq(head_valid & arrived(head))
-        with m.If(take | ~head_valid):
-            m.d.sync += [
-                head.eq(Mux(behind_valid, behind, passed)),
-                head_valid.eq(behind_valid | fire),
-                head_ready.eq(Mux(behind_valid, arrived(behind), fire & arrived(waiting))),
-                behind_valid.eq(0),
-            ]
-        with m.Elif(fire):
-            m.d.sync += behind_valid.eq(1)
-        with m.If(fire):
-            m.d.sync += behind.eq(passed)
-        return data.View(layout, head), head_ready
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         shape, walk = self.shape, self.shape.walk
+        m.submodules.gate = gate = Gate(walk)
+        m.d.comb += gate.written.eq(self.written)
         # The step that waits for its credit, with the first sums of its addresses; `stalls` if it needs credit at all.
         pending, pending_first, stalls, stalls_last = Signal(), Signal(), Signal(), Signal()
-        credit = self._credit(m, stalls)
-        passes, issue = Signal(), Signal()
-        m.d.comb += [passes.eq(~stalls | credit), issue.eq(pending & passes)]
+        credit, credit_next = self._credit(m, stalls)
 
-        # The loop nest moves on whenever `pending` does. Whether this step is its result's last, and its position's,
-        # are registers: neither they nor the credit go through more than one function to the enables.
+        # The loop nest moves on whenever `pending` does: `passes` is ~stalls | credit, and `move` also where no step is
+        # at hand. Both enable everything, and so are registers. So is whether this step is its result's last, and its
+        # position's; `opens` is whether another position can take its place.
         active, completes, finishes, first = Signal(), Signal(), Signal(), Signal()
-        take, swap, move = Signal(), Signal(), Signal()
-        following, following_ready = self._gate(m, take)
+        passes, move, opens = Signal(init=1), Signal(init=1), Signal(init=1)
+        active_next, passes_next, completes_next, finishes_next = Signal(), Signal(), Signal(), Signal()
+        swap = Signal()
         current = Signal(walk.descriptor())
-        levels, groups = self._levels(m, following), Groups(m, shape)
+        levels, groups = self._levels(m, gate.o), Groups(m, shape)
+        ends = self._ends(levels, current)
         m.d.comb += [
-            swap.eq(following_ready & (~active | finishes)),
-            move.eq(passes | ~active),
-            take.eq(swap & move),
+            swap.eq(gate.ready & opens),
+            gate.take.eq(swap & move),
+            active_next.eq(Mux(move, swap | (active & ~finishes), active)),
+            passes_next.eq((passes & ~(active & completes)) | credit_next),
+            completes_next.eq(Mux(completes, current.once, ends)),
+            finishes_next.eq(Mux(completes, current.once & groups.last_but_one, ends & groups.last)),
         ]
+        m.d.sync += [active.eq(active_next), passes.eq(passes_next), move.eq(passes_next | ~active_next)]
         with m.If(move):
-            m.d.sync += [active.eq(swap | (active & ~finishes)), first.eq(swap | completes)]
+            m.d.sync += first.eq(swap | completes)
             with m.If(swap):
-                m.d.sync += [current.eq(following), completes.eq(following.once)]
-                m.d.sync += finishes.eq(following.once if shape.results == 1 else 0)
+                alone = gate.o.once if shape.results == 1 else Const(0, 1)
+                m.d.sync += [current.eq(gate.o), completes.eq(gate.o.once), finishes.eq(alone), opens.eq(alone)]
                 groups.load()
-                self._load(levels, following)
-            with m.Elif(completes):
-                m.d.sync += [completes.eq(current.once), finishes.eq(current.once & groups.last_but_one)]
-                groups.step()
-                self._load(levels, current)
+                self._load(levels, gate.o)
             with m.Else():
-                ends = self._ends(levels, current)
-                m.d.sync += [completes.eq(ends), finishes.eq(ends & groups.last)]
+                m.d.sync += [
+                    completes.eq(completes_next),
+                    finishes.eq(finishes_next),
+                    opens.eq(opens | finishes_next),
+                ]
+                with m.If(completes):
+                    groups.step()
                 self._step(m, levels, current)
-        kept, row = Signal.like(self.released), Signal.like(self.row)
+        kept, row = Signal.like(self.limit), Signal.like(self.row)
         with m.If(passes):
             m.d.sync += [
                 pending.eq(active),
                 pending_first.eq(first),
                 stalls.eq(active & completes),
                 stalls_last.eq(active & finishes),
-                kept.eq(current.keep),
+                kept.eq(current.limit),
                 row.eq(current.row),
             ]
         self._addresses(m, passes, current, levels, groups)
 
         # A position's words are released with its last step; the address pipeline and the ring delay what follows.
         with m.If(stalls_last & credit):
-            m.d.sync += self.released.eq(kept)
-        late = data_latency(self.family) - 1
+            m.d.sync += self.limit.eq(kept)
+        issue, late = pending & passes, ADDRESS_LATENCY + self.read_latency - 1
         flags = delay(m, Cat(issue, issue & pending_first, stalls & credit), late, "flags")
         m.d.comb += Cat(self.valid, self.first, self.last).eq(flags)
         m.d.comb += self.row.eq(delay(m, row, late, "row"))
         return m
 
-    def _credit(self, m: Module, stalls: Value) -> Value:
-        """Whether the output has room for one more result; a register. `stalls & credit` spends it.
+    def _credit(self, m: Module, stalls: Value) -> tuple[Value, Value]:
+        """Whether the output has room for one more result, and whether it will in the next cycle.
 
-        A word counts as freed from the second cycle after `freed` on.
+        `stalls & credit` spends it; a word counts as freed from the second cycle after `freed` on. What is counted are
+        the words beyond one result, so that the sign says it. The next answer is compared for both cases beside the
+        sum, not behind it.
         """
-        shape = self.shape
-        credits = Signal(range(shape.credits + 1), init=shape.credits)
-        credit = Signal(init=1)
-        freed, remaining = Signal(), Signal.like(credits)
-        m.d.comb += remaining.eq(credits - Mux(stalls & credit, shape.result_words, 0) + freed)
-        m.d.sync += [freed.eq(self.freed), credits.eq(remaining), credit.eq(remaining >= shape.result_words)]
-        return credit
+        words, most = self.shape.result_words, self.shape.credits
+        bits = ceil_log2(max(most - words, words) + 1) + 1
+        spare, freed, spends = Signal(signed(bits), init=most - words), Signal(), Signal()
+        kept, left, credit_next = Signal(), Signal(), Signal()
+        credit, size = ~spare[-1], spare[:-1]
+        m.d.comb += [
+            spends.eq(stalls & credit),
+            kept.eq(credit | (spare.all() & freed)),
+            left.eq(credit & Mux(freed, _at_least(size, words - 1), _at_least(size, words))),
+            credit_next.eq(Mux(spends, left, kept)),
+        ]
+        more = Mux(spends, Mux(freed, 1 - words, -words), freed)
+        m.d.sync += [freed.eq(self.freed), spare.eq((spare + more)[:bits].as_signed())]
+        return credit, credit_next
 
     def _levels(self, m: Module, position: data.View) -> list[Level]:
         """The loops over one result's steps, innermost first; D is last."""
@@ -209,11 +186,10 @@ class Sequencer(wiring.Component):
             level.load(start)
 
     def _step(self, m: Module, levels: Sequence[Level], position: data.View, at: int = 0) -> None:
-        """Level `at` steps; where it is at its last it starts again and those above step."""
-        level = levels[at]
-        if at == len(levels) - 1:
-            level.step()
+        """Level `at` steps; where it is at its last it starts again and those above step: all, at a result's last."""
+        if at == len(levels):
             return
+        level = levels[at]
         with m.If(~level.last):
             level.step()
         with m.Else():
@@ -252,3 +228,11 @@ class Sequencer(wiring.Component):
         m.d.sync += self.address.eq(Mux(reduced[-1], total, reduced))
 
         m.d.sync += [rom.eq(low + top), self.rom_address.eq(rom)]
+
+
+def _at_least(value: Value, least: int) -> Value:
+    """Whether an unsigned value is at least a constant that it can hold, as a function of its bits without a carry."""
+    found: Value = Const(1, 1)
+    for index in range(len(value)):
+        found = value[index] & found if least >> index & 1 else value[index] | found
+    return found

@@ -32,7 +32,7 @@ def decode(code: Value, book: Codebook) -> Value:
 
 
 def shift_and_negate(m: Module, x: Value, code: Value, book: Codebook, name: str) -> Signal:
-    """The signal x times the integer of `code` of `LOGIC_LATENCY` cycles ago, signed, its logic added to `m`.
+    """The signal x times the integer of `code` of `SHIFT_LATENCY` cycles ago, signed, its logic added to `m`.
 
     Negated, or made zero, in the first cycle, when it is narrowest; then shifted, by the index's low bits first.
 

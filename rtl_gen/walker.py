@@ -1,8 +1,8 @@
 """Walks the output positions of a window in raster order, for ever, one descriptor a cycle.
 
 A descriptor says where in the ring the position's first valid tap lies, how many taps are valid on each axis, how
-many words must have arrived before it can start, and how many are free once it is done. All constants come from
-`Geometry`; the hardware only looks them up per axis and adds.
+many words must have arrived before it can start, and up to which there is room for more. All constants come from
+`Geometry`; the hardware only looks them up per axis and adds, at most three a cycle.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
@@ -96,123 +97,188 @@ class WalkerShape:
                 "tap_w": unsigned(bits_for(taps[2] * self.tap_strides[2])),
                 "row": unsigned(bits_for(len(self.row_counts))),
                 "need": unsigned(self.pointer_bits),
-                "keep": unsigned(self.pointer_bits),
+                "limit": unsigned(self.pointer_bits),
             }
         )
+
+
+class _Ends(NamedTuple):
+    """Whether a position is its row's, plane's, volume's last."""
+
+    row: Signal
+    plane: Signal
+    volume: Signal
 
 
 class Walker(wiring.Component):
     """Descriptors in raster order; `rest_*` are step counts less one, `once_*` say that there is one step, and `once`
     that a result takes one step in all. Holds its output until `advance`.
 
-    `o.keep` is the oldest word that this and later positions read, so it is what the position before it releases.
+    `o.limit` is a ring beyond the oldest word that this and later positions read: what the position before it makes
+    room for when it is done.
     """
 
     def __init__(self, shape: WalkerShape):
         self.shape = shape
         super().__init__({"o": Out(shape.descriptor()), "valid": Out(1), "advance": In(1)})
 
-    def _lookup(self, m: Module, position: Value, values: Sequence[int], advance: Value, name: str) -> Value:
-        """A registered constant table indexed by position."""
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        shape = self.shape
+        valid = Signal(3)  # of the first tables, the second tables, and the output
+        m.d.comb += self.valid.eq(valid[2])
+        with m.If(self.advance):
+            m.d.sync += valid.eq((valid << 1) | 1)
+
+        early, late, ends = self._positions(m)
+        need, limit = self._words(m, early, valid[0] & ends.volume)
+        here = self._base(m, late, ends, valid[1])
+        tap, rest, once, row = self._tables(m, late)
+        with m.If(self.advance):
+            m.d.sync += [
+                self.o.base.eq(here),
+                self.o.need.eq(need[0] + need[1]),
+                self.o.limit.eq(limit[0] + limit[1]),
+                *(getattr(self.o, f"tap_{n}").eq(value) for n, value in zip("dhw", tap, strict=True)),
+                *(getattr(self.o, f"rest_{n}").eq(value) for n, value in zip("dhi", rest, strict=True)),
+                *(getattr(self.o, f"once_{n}").eq(value) for n, value in zip("dhi", once, strict=True)),
+                self.o.once.eq(once[0] & once[1] & once[2] if shape.merged else 0),
+                self.o.row.eq(row[0] + row[1] + row[2]),
+            ]
+        return m
+
+    def _positions(self, m: Module) -> tuple[list[Signal], list[Signal], _Ends]:
+        """Nested counters, W fastest: the position of the first tables, that of the second, and what ends with the
+        position whose first tables are at hand.
+        """
+        axes = self.shape.geometry.axes
+        early = [Signal(range(max(a.out_size, 2)), name=f"position_{n}") for a, n in zip(axes, "dhw", strict=True)]
+        late = [Signal.like(position, name=f"{position.name}_late") for position in early]
+        at_last = [Signal(init=a.out_size == 1, name=f"at_last_{n}") for a, n in zip(axes, "dhw", strict=True)]
+        ends = _Ends(*(Signal(name=f"ends_{n}") for n in ("row", "plane", "volume")))
+        carries = [at_last[2] & at_last[1], at_last[2], Const(1, 1)]
+        with m.If(self.advance):
+            m.d.sync += [
+                *(after.eq(before) for after, before in zip(late, early, strict=True)),
+                *(
+                    end.eq(carry)
+                    for end, carry in zip(ends, (carries[1], carries[0], carries[0] & at_last[0]), strict=True)
+                ),
+            ]
+            for position, last, carry, axis in zip(early, at_last, carries, axes, strict=True):
+                if axis.out_size > 1:
+                    with m.If(carry):
+                        m.d.sync += [
+                            position.eq(Mux(last, 0, position + 1)),
+                            last.eq((position == axis.out_size - 2) & ~last),
+                        ]
+        return early, late, ends
+
+    def _words(self, m: Module, early: Sequence[Signal], ends_volume: Value) -> tuple[list[Signal], list[Signal]]:
+        """The words that a position needs, and those up to which there is room while it is at work, each as two terms.
+
+        Tables a cycle before the others; an inner axis does not count where the next position on an outer one starts at
+        the same input.
+        """
+        geometry, bits = self.shape.geometry, self.shape.pointer_bits
+        needs, keeps, holds = [], [], []
+        for i, (axis, stride) in enumerate(zip(geometry.axes, geometry.strides, strict=True)):
+            outputs, name = range(axis.out_size), "dhw"[i]
+            words, ring = (geometry.words, self.shape.ring) if i == 0 else (0, 0)
+            needs.append(self._table(m, early[i], [axis.last(o) * stride + words for o in outputs], f"need_{name}"))
+            keeps.append(self._table(m, early[i], [axis.first(o) * stride + ring for o in outputs], f"keep_{name}"))
+            holds.append(self._table(m, early[i], [int(geometry.holds(i, o)) for o in outputs], f"hold_{name}"))
+        volume = Signal(bits)
+        need, limit = ([Signal(bits, name=f"{name}_{part}") for part in range(2)] for name in ("need", "limit"))
+        with m.If(self.advance):
+            m.d.sync += [
+                need[0].eq(needs[1] + needs[2]),
+                need[1].eq(volume + needs[0]),
+                limit[0].eq(Mux(holds[0], 0, keeps[1] + Mux(holds[1], 0, keeps[2]))),
+                limit[1].eq(volume + keeps[0]),
+            ]
+            with m.If(ends_volume):
+                m.d.sync += volume.eq(volume + geometry.volume_words % (1 << bits))
+        return need, limit
+
+    def _base(self, m: Module, late: Sequence[Signal], ends: _Ends, valid: Value) -> Signal:
+        """Ring address of the first word of the position whose second tables are at hand.
+
+        Those of the current plane's, row's and position's first words move on by constants, modulo the ring: with and
+        without a ring's words less, side by side.
+        """
+        shape, geometry = self.shape, self.shape.geometry
+        ring, axes, strides = shape.ring, geometry.axes, geometry.strides
+        bits = bits_for(2 * ring) + 1
+        moves: list[list[int]] = []
+        for i in range(3):
+            first = [axes[i].first(o) * strides[i] for o in range(axes[i].out_size)]
+            moves.append([(after - before) % ring for before, after in zip(first, first[1:], strict=False)])
+        moves[0].append((geometry.volume_words - axes[0].first(axes[0].out_size - 1) * strides[0]) % ring)
+        after_row, after_plane = Signal(), Signal()
+        move, less = Signal(bits), Signal(bits)
+        for signal, minus in ((move, 0), (less, ring)):
+            d, h, w = (
+                self._lookup(
+                    m, late[i], [(n - minus) % (1 << bits) for n in [*moves[i], *([0] if i else [])]], f"{n}_{minus}"
+                )
+                for i, n in enumerate(("move_d", "move_h", "move_w"))
+            )
+            with m.If(self.advance):
+                m.d.sync += signal.eq(Mux(ends.plane, d, Mux(ends.row, h, w)))
+        plane, line, here = (Signal(range(max(ring, 2)), name=n) for n in ("plane", "line", "here"))
+        origin = Mux(after_plane, plane, Mux(after_row, line, here))
+        moved, wrapped, following = Signal(bits), Signal(bits), Signal.like(here)
+        m.d.comb += [
+            moved.eq(origin + move),
+            wrapped.eq(origin + less),
+            following.eq(Mux(wrapped[-1], moved, wrapped)),
+        ]
+        with m.If(self.advance):
+            m.d.sync += [after_row.eq(ends.row), after_plane.eq(ends.plane)]
+            with m.If(valid):
+                m.d.sync += here.eq(following)
+                with m.If(after_row):
+                    m.d.sync += line.eq(following)
+                with m.If(after_plane):
+                    m.d.sync += plane.eq(following)
+        return here
+
+    def _tables(self, m: Module, late: Sequence[Signal]) -> tuple[list[Value], list[Value], list[Value], list[Value]]:
+        """The ROM's part of the first tap, steps less one, whether there is one, and part of the row, on each axis."""
+        shape, axes = self.shape, self.shape.geometry.axes
+        classes = [shape.row_classes(i) for i in range(3)]
+        weights = [len(classes[1]) * len(classes[2]), len(classes[2]), 1]
+        found: tuple[list[Value], ...] = ([], [], [], [])
+        for i, axis in enumerate(axes):
+            counts = [axis.count(o) for o in range(axis.out_size)]
+            steps = [n * (shape.run if i == 2 else 1) for n in counts]
+            columns = {
+                "tap": [axis.first_tap(o) * shape.tap_strides[i] for o in range(axis.out_size)],
+                "rest": [n - 1 for n in steps],
+                "once": [int(n == 1) for n in steps],
+                "row": [classes[i].index(n) * weights[i] for n in counts],
+            }
+            for tables, (name, values) in zip(found, columns.items(), strict=True):
+                tables.append(self._table(m, late[i], values, f"{name}_{'dhw'[i]}"))
+        return found  # type: ignore[return-value]
+
+    def _table(self, m: Module, position: Value, values: Sequence[int], name: str) -> Value:
+        """A constant table, registered."""
         if len(set(values)) == 1:
-            return Signal(bits_for(values[0]), init=values[0], name=name)  # never driven: a constant
+            return Const(values[0], bits_for(values[0]))
         found = Signal(bits_for(max(values)), name=name)
-        value = Signal.like(found, name=f"{name}_next")
+        with m.If(self.advance):
+            m.d.sync += found.eq(self._lookup(m, position, values, f"{name}_next"))
+        return found
+
+    def _lookup(self, m: Module, position: Value, values: Sequence[int], name: str) -> Value:
+        """A constant table."""
+        if len(set(values)) == 1:
+            return Const(values[0], bits_for(values[0]))
+        value = Signal(bits_for(max(values)), name=name)
         with m.Switch(position):
             for index, entry in enumerate(values):
                 with m.Case(index):
                     m.d.comb += value.eq(entry)
-        with m.If(advance):
-            m.d.sync += found.eq(value)
-        return found
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        shape, geometry = self.shape, self.shape.geometry
-        ring, modulus = shape.ring, 1 << shape.pointer_bits
-        axes, strides = geometry.axes, geometry.strides
-        step = Signal()
-        valid = Signal(2)  # of the table stage and of the output
-        m.d.comb += [step.eq(self.advance | ~valid[1]), self.valid.eq(valid[1])]
-        with m.If(step):
-            m.d.sync += valid.eq((valid << 1) | 1)
-
-        # Positions: nested counters, W fastest.
-        positions = [Signal(range(max(a.out_size, 2)), name=f"position_{n}") for a, n in zip(axes, "dhw", strict=True)]
-        at_last = [p == a.out_size - 1 for p, a in zip(positions, axes, strict=True)]
-        carry_h = at_last[2]
-        carry_d = carry_h & at_last[1]
-        for position, last, carry in ((positions[2], at_last[2], 1), (positions[1], at_last[1], carry_h)):
-            with m.If(step & carry):
-                m.d.sync += position.eq(Mux(last, 0, position + 1))
-        with m.If(step & carry_d):
-            m.d.sync += positions[0].eq(Mux(at_last[0], 0, positions[0] + 1))
-
-        # Tables, one registered lookup per axis and field.
-        def table(axis: int, field: str, values: Sequence[int]) -> Value:
-            return self._lookup(m, positions[axis], values, step, f"{field}_{'dhw'[axis]}")
-
-        per_axis = [range(a.out_size) for a in axes]
-        need = [table(i, "need", [axes[i].last(o) * strides[i] for o in per_axis[i]]) for i in range(3)]
-        keep = [table(i, "keep", [axes[i].first(o) * strides[i] for o in per_axis[i]]) for i in range(3)]
-        hold = [table(i, "hold", [int(geometry.holds(i, o)) for o in per_axis[i]]) for i in range(2)]
-        tap = [table(i, "tap", [axes[i].first_tap(o) * shape.tap_strides[i] for o in per_axis[i]]) for i in range(3)]
-        counts = [[axes[i].count(o) for o in per_axis[i]] for i in range(3)]
-        rest = [table(i, "rest", [n * (shape.run if i == 2 else 1) - 1 for n in counts[i]]) for i in range(3)]
-        once = [table(i, "once", [n * (shape.run if i == 2 else 1) == 1 for n in counts[i]]) for i in range(3)]
-        classes = [shape.row_classes(i) for i in range(3)]
-        weights = [len(classes[1]) * len(classes[2]), len(classes[2]), 1]
-        row = [table(i, "row", [classes[i].index(n) * weights[i] for n in counts[i]]) for i in range(3)]
-
-        # How far the window's first word moves on: to the next position of the row, row, plane or volume.
-        moves = []
-        for i in range(3):
-            first = [axes[i].first(o) * strides[i] for o in per_axis[i]]
-            moves.append([(after - before) % ring for before, after in zip(first, first[1:], strict=False)])
-        whole = (geometry.volume_words - axes[0].first(axes[0].out_size - 1) * strides[0]) % ring
-        move_d = table(0, "move", [*moves[0], whole])
-        move_h = table(1, "move", [*moves[1], 0])
-        move_w = table(2, "move", [*moves[2], 0])
-        ends_row, ends_plane, ends_volume = Signal(), Signal(), Signal()
-        with m.If(step):
-            m.d.sync += [ends_row.eq(carry_h), ends_plane.eq(carry_d), ends_volume.eq(carry_d & at_last[0])]
-
-        # Ring addresses of the current plane's, row's and position's first word; sums modulo the ring.
-        plane, line, here = (Signal(range(max(ring, 2)), name=n) for n in ("plane", "line", "here"))
-        origin = Mux(ends_plane, plane, Mux(ends_row, line, here))
-        move = Mux(ends_plane, move_d, Mux(ends_row, move_h, move_w))
-        moved, wrapped, following = Signal(range(2 * ring)), Signal(bits_for(2 * ring) + 1), Signal.like(here)
-        m.d.comb += [
-            moved.eq(origin + move),
-            wrapped.eq(origin + move - ring),
-            following.eq(Mux(wrapped[-1], moved, wrapped)),
-        ]
-        volume = Signal(shape.pointer_bits)
-        with m.If(step & valid[0]):
-            m.d.sync += here.eq(following)
-            with m.If(ends_row):
-                m.d.sync += line.eq(following)
-            with m.If(ends_plane):
-                m.d.sync += plane.eq(following)
-            with m.If(ends_volume):
-                m.d.sync += volume.eq(volume + geometry.volume_words % modulus)
-
-        kept = keep[0] + Mux(hold[0], 0, keep[1] + Mux(hold[1], 0, keep[2]))
-        with m.If(step):
-            m.d.sync += [
-                self.o.base.eq(here),
-                self.o.rest_d.eq(rest[0]),
-                self.o.rest_h.eq(rest[1]),
-                self.o.rest_i.eq(rest[2]),
-                self.o.once_d.eq(once[0]),
-                self.o.once_h.eq(once[1]),
-                self.o.once_i.eq(once[2]),
-                self.o.once.eq(once[0] & once[1] & once[2] if shape.merged else 0),
-                self.o.tap_d.eq(tap[0]),
-                self.o.tap_h.eq(tap[1]),
-                self.o.tap_w.eq(tap[2]),
-                self.o.row.eq(row[0] + row[1] + row[2]),
-                self.o.need.eq(volume + (need[0] + need[1] + need[2] + geometry.words)),
-                self.o.keep.eq(volume + kept),
-            ]
-        return m
+        return value

@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from boards.synthesis import library_folder, synthesise
+from boards.synthesis import library_folder, netlist_verilog, synthesise
 from qtt_hw.errors import named
 from qtt_hw.files import scratch_folder
 from qtt_hw.folders import NETLIST, folder_writer
@@ -46,7 +46,7 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress =
         with named(build):
             sources = [build / source for source in manifest.sources.of(ECP5)]
         cells = synthesise(sources, manifest.top, work, ECP5, progress=progress)
-        (work / "netlist.v").replace(whole / "netlist.v")
+        netlist_verilog(work, manifest.top, progress=progress).replace(whole / "netlist.v")
         (whole / "cells.v").write_text(models(set(cells) - {"$scopeinfo"}), encoding="utf-8")
         for part in (manifest.model, manifest.plan):
             shutil.copyfile(build / part, whole / part)

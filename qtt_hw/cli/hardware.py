@@ -1,4 +1,4 @@
-"""The verbs on hardware: plan, emit, cosim, build."""
+"""The verbs on hardware: emit, cosim, build."""
 
 from __future__ import annotations
 
@@ -21,13 +21,11 @@ from qtt_hw.cli.show import (
     progress,
     report,
     rows_table,
-    shape,
     within,
 )
 
 if TYPE_CHECKING:
     from boards.seeds import SeedResults
-    from rtl_gen.plan.plan import Plan
     from sim.cosim import CosimResult
 
 __all__ = ["add_to"]
@@ -36,13 +34,6 @@ Build = Annotated[Path, typer.Argument(metavar="BUILD", help="Folder that qtt em
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(
-        "plan",
-        epilog=example(
-            "qtt plan model.qtt --device ecp5-85f -o plan.json",
-            "qtt plan run.toml --input 8,15,15,15 --classes 10 --fps 1000",
-        ),
-    )(plan)
     app.command("emit", epilog=example("qtt emit model.qtt --plan plan.json --taps -o build"))(emit)
     app.command(
         "cosim",
@@ -52,121 +43,6 @@ def add_to(app: typer.Typer) -> None:
         ),
     )(cosim)
     app.command("build", epilog=example("qtt build build --board ulx3s-85f --json", "qtt build build --seeds 8"))(build)
-
-
-def plan(
-    model: Annotated[str, typer.Argument(metavar="MODEL.qtt|CONFIG.toml")],
-    device: Annotated[str, typer.Option(metavar="NAME", help="The FPGA; none is unbounded.")] = "ecp5-85f",
-    fps: Annotated[
-        float | None, typer.Option(help="The least hardware for these inferences a second, not the fastest.")
-    ] = None,
-    clock_mhz: Annotated[float, typer.Option("--clock-mhz", help="The clock that --fps counts on.")] = 100.0,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="The plan, as JSON.")] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="With a configuration: data to take shape and classes from.")
-    ] = None,
-    input: Annotated[
-        str | None, typer.Option(metavar="C,D,H,W", help="With a configuration, in place of data.")
-    ] = None,
-    classes: Annotated[int | None, typer.Option(min=2, max=1 << 16, help="With --input.")] = None,
-    lanes: Annotated[
-        Literal["shift", "dsp", "logic"],
-        typer.Option(help="Multipliers in place of the shifts of power-of-two weights, to compare."),
-    ] = "shift",
-    json: Json = False,
-) -> None:
-    """Fold a network onto a device: multipliers, memories and the exact number of cycles.
-
-    A configuration is planned before training, at the ranks that its compress section gives: then the path along which
-    each QTTConv3d and TTLinear is contracted is chosen too, for the fewest cycles that fit the device. A path changes
-    where roundings happen, so train with the plan (qtt train --plan); the trained model is then planned anew from its
-    file, for the folding.
-    """
-    from qtt_hw.flow import plan as run
-    from rtl_gen.plan.plan import CLOCKS, RATES, is_plan, save_plan
-
-    if output is not None:
-        file_to_write(output, "-o", "a plan", is_plan)
-    within("--fps", fps, *RATES)
-    within("--clock-mhz", clock_mhz, *CLOCKS)
-    given = shape(input)
-    with progress() as show:
-        show("plan")
-        splits = None
-        if data is not None:
-            from qtt_hw.training.config import load_config
-
-            if not model.endswith(".toml"):
-                raise ValueError(f"--data {data}: is for a configuration; {model} holds its own input and classes")
-            splits = load_config(model).data.load(data)
-            data_read(splits)
-        result = run(
-            model,
-            device,
-            fps=fps,
-            clock_mhz=clock_mhz,
-            data=splits,
-            input_shape=given,
-            classes=classes,
-            lanes=lanes,
-            progress=show,
-        )
-        if output is not None:
-            save_plan(result, output)
-    table = Table(title=f"{result.model} on {result.device}", title_justify="left", box=box.SIMPLE)
-    for name in ("stage", "cycles", "multipliers", "DSP", "block RAM", "LUT"):
-        table.add_column(name, justify="left" if name == "stage" else "right", overflow="fold")
-    for stage in result.stages:
-        counts = (stage.cycles, stage.multipliers, stage.dsps, stage.brams, stage.luts)
-        table.add_row(stage.stage, *(number(count) for count in counts))
-    rate, taken = number(result.frames_per_second), cycles(result.cycles, result.predicted.intervals)
-    rows = [
-        ("cycles", f"{taken} an inference, {rate} inferences/s at {result.clock_mhz:g} MHz"),
-        ("latency", f"{number(result.latency)} cycles"),
-        ("busiest stage", f"{result.bottleneck}, busy in {result.utilization:.1%} of the cycles"),
-        ("multipliers", number(result.multipliers)),
-        ("DSP, block RAM, LUT", f"{number(result.dsps)}, {number(result.brams)}, {number(result.luts)}"),
-        ("weights in ROM", number(result.rom_bits, unit="bits")),
-    ]
-    tables = [table, rows_table("whole network", rows)]
-    if result.fifos:
-        tables.insert(1, _fifos_table(result))
-    if result.paths:
-        tables.insert(0, _paths_table(result))
-    report(result, json, *tables)
-
-
-def _fifos_table(result: Plan) -> Table:
-    """Of each sum the FIFO on its short branch."""
-    table = Table(title="FIFOs before sums, in words", title_justify="left", box=box.SIMPLE)
-    for name in ("sum", "not to hang", "at full rate, as built", "bits a word", "block RAM", "LUT"):
-        table.add_column(name, justify="left" if name == "sum" else "right", overflow="fold")
-    for fifo in result.fifos:
-        counts = (fifo.least, fifo.depth, fifo.width, fifo.brams, fifo.luts)
-        table.add_row(fifo.stage, *(number(count) for count in counts))
-    return table
-
-
-#: Paths of a layer that are shown; all stand in the plan.
-SHOWN_PATHS = 5
-
-
-def _paths_table(result: Plan) -> Table:
-    """Of each layer the path chosen, those of fewest multiplications, and what each would cost by itself."""
-    table = Table(title="paths, each by itself, as fast as the plan", title_justify="left", box=box.SIMPLE)
-    for name in ("layer", "path", "multiplications", "weights in bits", "DSP", "block RAM", "LUT"):
-        table.add_column(name, justify="left" if name in ("layer", "path") else "right", overflow="fold")
-    for layer in dict.fromkeys(path.layer for path in result.paths):
-        of_layer = [path for path in result.paths if path.layer == layer]
-        of_layer.sort(key=lambda path: (not path.chosen, path.multiplications, path.rom_bits))
-        for path in of_layer[:SHOWN_PATHS]:
-            counts = (path.multiplications, path.rom_bits, path.dsps, path.brams, path.luts)
-            name = path.path + (" *" if path.chosen else "")
-            table.add_row(layer, name, *(number(count) for count in counts))
-            layer = ""
-        if len(of_layer) > SHOWN_PATHS:
-            table.add_row("", f"and {len(of_layer) - SHOWN_PATHS} more", *[""] * 5)
-    return table
 
 
 def emit(

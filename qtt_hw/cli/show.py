@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,9 @@ __all__ = [
 
 #: Digits of a size on the command line.
 LONGEST = 16
+
+#: Columns of tables that go to a file or a pipe.
+WIDTH = 100
 
 #: Seconds from which a step is worth a line where there is no terminal to draw on.
 LONG = 2.0
@@ -138,13 +142,25 @@ class _Lines:
         self._step = ""
 
 
-def report(result: BaseModel, json: bool, *tables: Table, data: DataSummary | None = None) -> None:
-    """Print the result: one object on one line, in which `dataset` says what data was read, or tables for people."""
+def report(
+    result: BaseModel,
+    json: bool,
+    *tables: Table,
+    data: DataSummary | None = None,
+    more: Mapping[str, BaseModel] | None = None,
+) -> None:
+    """Print the result: one object on one line, or tables for people.
+
+    In the object `dataset` says what data was read; what else there is stands under its own names.
+    """
     if json:
-        text = result.model_dump_json()
-        print(text if data is None else f'{text[:-1]},"dataset":{data.model_dump_json()}}}')
+        parts = [*(more or {}).items(), *([] if data is None else [("dataset", data)])]
+        text = result.model_dump_json()[:-1]
+        print(text + "".join(f',"{name}":{part.model_dump_json()}' for name, part in parts) + "}")
         return
-    console = Console(markup=False, emoji=False)  # names of files and layers stand as they are
+    # Names of files and layers stand as they are. Where nothing is drawn on, no terminal's width is kept to.
+    wide = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH
+    console = Console(markup=False, emoji=False, width=wide)
     for table in tables:
         console.print(table)
 

@@ -9,14 +9,27 @@ __all__ = ["Device", "Family", "MemoryPrimitive", "MultiplierPrimitive", "Resour
 
 @dataclass(frozen=True)
 class Resources:
-    """Multipliers, block RAMs and LUT-like cells of a family (a carry cell counts as the LUTs that it is made of)."""
+    """What a netlist takes of an FPGA.
+
+    Attributes
+    ----------
+    dsps, brams : int
+        Multipliers and block RAMs.
+    luts : int
+        LUTs, and what is made of them: a carry cell of the ECP5 (CCU2C) is two, a LUT RAM (TRELLIS_DPR16X4) four, as
+        nextpnr counts both in TRELLIS_COMB. What the placer adds is not counted: cells that lead into and out of carry
+        chains, and TRELLIS_RAMW, one to each LUT RAM, which it counts apart.
+    ffs : int
+        Flip-flops of the fabric; registers of multipliers and block RAMs are none.
+    """
 
     dsps: int = 0
     brams: int = 0
     luts: int = 0
+    ffs: int = 0
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(self.dsps + other.dsps, self.brams + other.brams, self.luts + other.luts)
+        return Resources(self.dsps + other.dsps, self.brams + other.brams, self.luts + other.luts, self.ffs + other.ffs)
 
 
 @dataclass(frozen=True)
@@ -98,15 +111,12 @@ class MemoryPrimitive:
         Depth from which a memory goes to block RAM rather than to LUTs.
     lut_depth : int
         Words of a LUT RAM cell.
-    read_latency : int
-        Cycles from an address to its data: the memory's own read and the register behind it.
     """
 
     cell: str
     shapes: tuple[tuple[int, int], ...]
     block_depth: int
     lut_depth: int
-    read_latency: int
 
     @property
     def deepest_block(self) -> int:
@@ -117,15 +127,22 @@ class MemoryPrimitive:
         """Whether a memory of this depth is put into block RAM."""
         return depth >= self.block_depth
 
-    def _shape(self, depth: int, width: int) -> tuple[int, int]:
-        """(blocks, words they hold) of the cheapest arrangement of block RAMs."""
-        options = [(-(-width // w) * -(-depth // d), -(-depth // d) * d) for w, d in self.shapes]
-        least = min(blocks for blocks, _ in options)
-        return least, max(words for blocks, words in options if blocks == least)
+    def _shape(self, depth: int, width: int) -> tuple[int, int, int]:
+        """(blocks, words they hold, words of a bank) of the cheapest arrangement of block RAMs in banks."""
+        options = [(-(-width // w) * -(-depth // d), -(-depth // d) * d, d) for w, d in self.shapes]
+        return min(options, key=lambda option: (option[0], -option[1], -option[2]))
 
     def blocks(self, depth: int, width: int) -> int:
         """Block RAMs of a memory; 0 when it lives in LUTs."""
         return self._shape(depth, width)[0] if width and self.uses_block(depth) else 0
+
+    def bank(self, depth: int, width: int) -> int:
+        """Words of each of a memory's banks, of which one is selected; at least `depth` where there is but one."""
+        return self._shape(depth, width)[2] if self.uses_block(depth) else self.lut_depth
+
+    def read_latency(self, depth: int, width: int) -> int:
+        """Cycles from an address to its data: the memory's own read, a register, and one where banks are selected."""
+        return 3 if self.uses_block(depth) and depth > self.bank(depth, width) else 2
 
     def capacity(self, least: int, width: int) -> int:
         """Words that a memory of at least `least` can have for the same cells: slack that costs nothing."""
@@ -137,7 +154,10 @@ class MemoryPrimitive:
 
     def luts(self, depth: int, width: int) -> int:
         """LUTs of a memory's LUT RAM cells; 0 when it lives in block RAM."""
-        return 0 if self.uses_block(depth) else -(-width // 4) * -(-depth // self.lut_depth) * 4
+        if self.uses_block(depth):
+            return 0
+        banks = -(-depth // self.lut_depth)
+        return -(-width // 4) * banks * 4 + width * (banks - 1)
 
 
 @dataclass(frozen=True)
@@ -180,6 +200,8 @@ class Family:
         What the argmax, the link and the board's top level take.
     synthesis : str
         The pass of yosys that maps a design to the family's cells.
+    settings : tuple of str
+        NAME=VALUE of yosys' scratchpad while it does.
     models : str
         Folder of yosys' Verilog models of these cells.
     place, pack : Tool
@@ -196,6 +218,7 @@ class Family:
     lut_share: float
     overhead: Resources
     synthesis: str
+    settings: tuple[str, ...]
     models: str
     place: Tool
     pack: Tool

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from qtt_hw.graph import Add, Contraction, Edge, Node, Permutation, Pool, Table
 from rtl_gen.families import Family
 from rtl_gen.kinds.add import ADD
-from rtl_gen.kinds.contraction import CONTRACTION
+from rtl_gen.kinds.contraction_choices import CONTRACTION
 from rtl_gen.kinds.permutation import PERMUTATION
 from rtl_gen.kinds.pool import POOL
 from rtl_gen.kinds.spec import Folding, Kind, Spec

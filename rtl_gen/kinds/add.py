@@ -9,12 +9,15 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 
 from qtt_hw.fixedpoint import bits_for_range
 from qtt_hw.graph import Add, Edge
+from rtl_gen.costs.arithmetic import requantizer
+from rtl_gen.costs.cells import adder
+from rtl_gen.costs.streams import credited, output_queue
 from rtl_gen.credited import CreditedUnit
+from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import Choice, JoinChoices, divisors
 from rtl_gen.kinds.credited import CreditedSpec
 from rtl_gen.kinds.spec import Kind
-from rtl_gen.reduce import delay
 from rtl_gen.requantizer import RequantizeUnit, latency_of
 
 __all__ = ["ADD", "AddSpec", "AddUnit"]
@@ -38,12 +41,19 @@ class AddSpec(CreditedSpec):
     @property
     def latency(self) -> int:
         """Cycles from the taking of a word of each input to the push of their sum."""
-        return 1 + latency_of(self.node.requant, *self.sums, self.family)
+        return 1 + latency_of(self.node.requant, *self.sums, 1, self.family)
 
-    def resources(self) -> Resources:
-        lanes, bits, out = self.folding.lanes, self.sum_bits, self.out.format.bits
-        queue = self.family.memory.luts(self.folding.queue, lanes * out)
-        return Resources(luts=40 + lanes * (2 * bits + out) + queue)
+    def parts(self) -> dict[str, Resources]:
+        lanes, queue = self.folding.lanes, self.folding.queue
+        bits = self.sum_bits - (self.sums[0] >= 0)
+        zeros = self.node.left
+        added = Resources(luts=lanes * adder(bits - max(zeros)), ffs=lanes * (bits - min(zeros)) + 1)
+        rounded = requantizer(self.node.requant, *self.sums, lanes, 1, False, self.family)
+        return {
+            "": added + credited(queue),
+            "requantizer": rounded,
+            "queue": output_queue(lanes * self.out.format.bits, queue, self.family),
+        }
 
     def unit(self, in_lanes: int) -> AddUnit:
         return AddUnit(self)

@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +45,11 @@ class Choice:
     folding: Folding
     cycles: int
     resources: Resources
+
+
+def queue_of(latency: int, result_words: int) -> int:
+    """Words of a queue that never keeps a stage of such a latency waiting."""
+    return max(16, 1 << ceil_log2(latency + 2 + result_words))
 
 
 def divisors(n: int) -> list[int]:
@@ -134,7 +138,7 @@ class StageChoices(ABC):
 
     @abstractmethod
     def word_widths(self) -> list[int]:
-        """Widths that a word can have; each belongs to one simd and carry."""
+        """Widths that a word can have; those of `shapes` belong to one simd and carry."""
 
     @abstractmethod
     def serial_cycles(self) -> int:
@@ -214,17 +218,18 @@ class StageChoices(ABC):
 
     def _ringed(self, geometry: Geometry, draft: Folding) -> Iterator[Choice]:
         """Kinds of lanes and ring sizes for given widths."""
-        kinds = list(self.lane_kinds())
+        kinds = [kind for kind in self.lane_kinds() if kind != "packed" or draft.pe % 2 == 0]
         spec = self.spec(draft.model_copy(update={"multiplier": kinds[0]}))
         assert isinstance(spec, RingSpec)
         rings = [(self.family.memory.capacity(words, spec.ring_width), delay) for words, delay in _rings(geometry)]
-        for kind, (ring, delay) in product(kinds, rings):
-            yield self.choice(draft.model_copy(update={"ring": ring, "multiplier": kind}), spec, delay)
+        for kind in kinds:
+            like = self.spec(draft.model_copy(update={"ring": rings[-1][0], "multiplier": kind}))
+            for ring, delay in rings:
+                yield self.choice(draft.model_copy(update={"ring": ring, "multiplier": kind}), like, delay)
 
     def choice(self, draft: Folding, like: Any, delay: float) -> Choice:
         """A draft with a queue for the latency of a spec of the same widths, slowed by a factor."""
-        queue = max(16, 1 << ceil_log2(like.latency + 2 + like.result_words))
-        folding = draft.model_copy(update={"queue": queue})
+        folding = draft.model_copy(update={"queue": queue_of(like.latency, like.result_words)})
         spec = self.spec(folding)
         return Choice(folding, int(spec.cycles * delay), spec.resources())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 
 from amaranth.hdl import Module, Value
@@ -13,29 +12,26 @@ from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Requantizer
 from qtt_hw.graph import Contraction, Edge
 from qtt_hw.window import Window
-from rtl_gen.families import Family, Resources
-from rtl_gen.kinds.choices import StageChoices, Widths, divisors
-from rtl_gen.kinds.spec import Folding, Kind
-from rtl_gen.kinds.windowed import RingSpec, _geometry
+from rtl_gen.costs.arithmetic import mac_array
+from rtl_gen.costs.cells import rom
+from rtl_gen.families import Resources
+from rtl_gen.kinds.windowed import RingSpec
 from rtl_gen.loop_nest import GroupLevel
 from rtl_gen.memory import Rom
-from rtl_gen.multiplier import LaneKind, latency_of, pieces
+from rtl_gen.multiplier import latency_of, pieces
+from rtl_gen.packing import Packing, packed_weights, packing_of
 from rtl_gen.reduce import MacArray
 from rtl_gen.sequencer import Sequencer
 from rtl_gen.shifter import integer_bits
 
-__all__ = ["CONTRACTION", "ContractionSpec", "never_on_dsps", "weight_words"]
+__all__ = ["ContractionSpec", "never_on_dsps", "weight_words"]
 
-#: Widest product array of one stage that is considered.
-MOST_MULTIPLIERS = 1024
-#: A product of a weight of b bits and an input of c bits may be formed in LUTs up to this b * c.
-LOGIC_PRODUCT_BITS = 32
 #: Inputs, or weights, this narrow are always multiplied in LUTs: those weights are -1, 0 and 1.
 NARROW_BITS = 2
 
 
 @lru_cache(maxsize=1024)
-def _accumulator(node: Contraction, x: Edge) -> tuple[int, int]:
+def accumulator_of(node: Contraction, x: Edge) -> tuple[int, int]:
     return node.accumulator(x)
 
 
@@ -43,6 +39,7 @@ class ContractionSpec(RingSpec):
     """A contraction; a ring word holds simd x carry consecutive channels, value (s, t) at s * carry + t."""
 
     node: Contraction
+    weighs = True
     by_channel = True
 
     @property
@@ -67,14 +64,17 @@ class ContractionSpec(RingSpec):
         book = node.weight_format
         if folding.multiplier == "shift" and not isinstance(book, Codebook):
             raise self.refuse("lanes that shift need weights of a codebook")
+        if folding.multiplier == "packed" and (folding.pe % 2 or self.packing is None):
+            raise self.refuse("two products a multiplier need an even pe, and narrow weights and inputs")
+
+    @cached_property
+    def packing(self) -> Packing | None:
+        """How two weights can share a multiplier's operand."""
+        return packing_of(self.x.format, self.node.weight_format, self.family.multiplier.bits)
 
     @property
     def coded(self) -> bool:  # type: ignore[override]
         return isinstance(self.node.weight_format, Codebook)
-
-    @property
-    def never_on_dsps(self) -> bool:  # type: ignore[override]
-        return never_on_dsps(self.node, self.x)
 
     # Words
 
@@ -95,7 +95,7 @@ class ContractionSpec(RingSpec):
 
     @cached_property
     def accumulator(self) -> tuple[int, int]:  # type: ignore[override]
-        return _accumulator(self.node, self.x)
+        return accumulator_of(self.node, self.x)
 
     @property
     def requant(self) -> Requantizer:
@@ -141,7 +141,8 @@ class ContractionSpec(RingSpec):
 
     @property
     def reduce_latency(self) -> int:
-        return latency_of(self.folding.multiplier, self.family) + ceil_log2(self.folding.simd) + 1
+        narrow = min(self.weight_bits, self.x.format.bits)
+        return latency_of(self.folding.multiplier, self.family, narrow) + ceil_log2(self.folding.simd) + 1
 
     @property
     def products(self) -> int:  # type: ignore[override]
@@ -150,53 +151,31 @@ class ContractionSpec(RingSpec):
     @property
     def multipliers(self) -> int:  # type: ignore[override]
         """Multipliers of a step's products: none where lanes shift, several for each weight wider than a block's."""
-        if self.folding.multiplier == "shift":
-            return 0
-        return self.products * (pieces(self.weight_bits, self.family) if self.folding.multiplier == "dsp" else 1)
+        kind = self.folding.multiplier
+        if kind in ("shift", "packed"):
+            return 0 if kind == "shift" else self.products // 2
+        return self.products * (pieces(self.weight_bits, self.family) if kind == "dsp" else 1)
 
     @property
     def dsps(self) -> int:  # type: ignore[override]
-        return self.requant_dsps + (self.multipliers if self.folding.multiplier == "dsp" else 0)
+        return self.requant_dsps + (self.multipliers if self.folding.multiplier in ("dsp", "packed") else 0)
 
     @property
     def rom_bits(self) -> int:  # type: ignore[override]
         return int(self.node.weight.size) * self.node.weight_format.bits
 
-    def reducer_resources(self) -> Resources:
-        folding, bits, memory = self.folding, self.accumulator_bits, self.family.memory
-        product = self.weight_bits + self.x.format.bits
-        tree = sum(-(-folding.simd // 2 ** (i + 1)) * (product + i + 1) for i in range(ceil_log2(folding.simd)))
-        luts = self.out_width * (tree + bits + bits // 2) + self._lane_luts()
-        if not memory.uses_block(self.rom_depth):
-            luts += self.rom_width * -(-self.rom_depth // memory.lut_depth)
-        return Resources(brams=memory.blocks(self.rom_depth, self.rom_width), luts=luts)
-
-    def _lane_luts(self) -> int:
-        """Of what forms the products of a step: lanes that shift or multiply, and decoding of codes for the latter.
-
-        Of shift lanes measured by themselves: exact up to 4-bit codes of unsigned inputs, 5 % low at 5 bits.
-        """
-        fmt, x, kind = self.node.weight_format, self.x.format, self.folding.multiplier
-        luts, index = 0, 0
-        if isinstance(fmt, Codebook):
-            index = ceil_log2(fmt.magnitudes + int(fmt.zero))
-        if kind == "shift":
-            # Negation, then one level of selection a bit of the index, each by twice as far.
-            negate = 2 * x.bits + 2 + 6 * int(x.signed)
-            luts += self.products * (negate + index * x.bits + (1 << index) - 1)
-        elif isinstance(fmt, Codebook):
-            luts += self.folding.pe * self.folding.simd * (3 * fmt.magnitudes * index // 4)
-        if kind == "dsp" and self.multipliers > self.products:
-            luts += self.products * (self.weight_bits + x.bits)  # where the products of a weight's pieces are added
-        if kind == "logic":
-            narrow, wide = sorted((self.weight_bits, x.bits))
-            luts += self.products * (wide if narrow == 1 else (narrow - 1) * (wide + 3))
-        return luts
+    def reducer_parts(self) -> dict[str, Resources]:
+        folding = self.folding
+        array = mac_array(
+            *(self.x.format, self.node.weight_format, folding.simd, folding.pe, folding.carry),
+            *(self.accumulator_bits, folding.multiplier, self.family),
+        )
+        return {"reducer": array, "weights": rom(self.rom_depth, self.rom_width, self.family, self.read_latency)}
 
     # Hardware
 
     def reducer(self, m: Module, sequencer: Sequencer) -> wiring.Component:
-        m.submodules.weights = weights = Rom(weight_words(self), self.rom_width, self.family)
+        m.submodules.weights = weights = Rom(weight_words(self), self.rom_width, self.family, self.read_latency)
         m.d.comb += weights.address.eq(sequencer.rom_address)
         array = MacArray(
             self.x.format,
@@ -215,7 +194,7 @@ class ContractionSpec(RingSpec):
 def weight_words(spec: ContractionSpec) -> list[int]:
     """ROM contents: word (out group, kd, kh, kw, input word) holds the weights of pe x simd lanes, input fastest.
 
-    A codebook's weights are there as codes.
+    A codebook's weights are there as codes, those of packed lanes as `rtl_gen.packing` says.
     """
     node, folding = spec.node, spec.folding
     fmt = node.weight_format
@@ -223,6 +202,8 @@ def weight_words(spec: ContractionSpec) -> list[int]:
     stored = fmt.encode(node.weight) if isinstance(fmt, Codebook) else node.weight
     words = []
     shaped = stored.reshape(-1, folding.pe, spec.window.taps, spec.inner, folding.simd)
+    if folding.multiplier == "packed":
+        shaped = packed_weights(shaped)
     for group in shaped:
         for lanes in group.transpose(1, 2, 0, 3).reshape(-1, folding.pe * folding.simd):
             word = 0
@@ -236,53 +217,3 @@ def never_on_dsps(node: Contraction, x: Edge) -> bool:
     """Whether products are so simple that a multiplier block would be wasted on them, idle or not."""
     coded = isinstance(node.weight_format, Codebook)
     return coded or x.format.bits <= NARROW_BITS or node.weight_format.bits <= NARROW_BITS
-
-
-class ContractionChoices(StageChoices):
-    """Words of a divisor of the trail (one input a step), or of the whole trail times a divisor of `in_size`."""
-
-    node: Contraction
-
-    def word_widths(self) -> list[int]:
-        node = self.node
-        return [*divisors(node.trail), *(simd * node.trail for simd in divisors(node.in_size)[1:])]
-
-    def serial_cycles(self) -> int:
-        return self.node.macs(self.x)
-
-    def shapes(self, width: int) -> Widths:
-        node = self.node
-        carry = min(width, node.trail)
-        simd = width // carry
-        results = divisors(node.out_size) if carry == node.trail else [1]
-        results = [pe for pe in results if pe * width <= MOST_MULTIPLIERS]
-        return Widths(simd, carry, results, node.in_size // simd)
-
-    def lane_kinds(self) -> Iterator[LaneKind]:
-        node, x = self.node, self.x
-        if isinstance(node.weight_format, Codebook):
-            yield "shift"
-        elif never_on_dsps(node, x):
-            yield "logic"
-        else:
-            yield "dsp"
-            if node.weight_format.bits * x.format.bits <= LOGIC_PRODUCT_BITS:
-                yield "logic"
-
-    def spec(self, folding: Folding) -> ContractionSpec:
-        return ContractionSpec(self.node, (self.x,), folding, self.family)
-
-    def key(self) -> object:
-        """Contractions that differ in their weights only have the same choices."""
-        node = self.node
-        sizes = (node.weight.shape, node.lead, node.trail)
-        return (node.window, *sizes, node.weight_format, node.requant, _accumulator(node, self.x))
-
-
-def _choices(node: Contraction, inputs: Sequence[Edge], streams: Sequence[int], family: Family) -> ContractionChoices:
-    return ContractionChoices(node, inputs[0], streams[0], family)
-
-
-CONTRACTION = Kind(
-    ContractionSpec, _choices, lambda node, x: int(_geometry(node.window, x.shape, x.channels).needs[0]) - 1
-)

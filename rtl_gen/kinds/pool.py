@@ -15,11 +15,13 @@ from qtt_hw.fixedpoint import Requantizer, average_requantizer
 from qtt_hw.graph import Edge, Pool
 from qtt_hw.window import Window
 from rtl_gen.accumulation import Accumulation, accumulate_latency, are_disjoint
+from rtl_gen.costs.arithmetic import pool_reducer
+from rtl_gen.costs.row_pool import row_pool
 from rtl_gen.families import Family, Resources
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, Widths, divisors
 from rtl_gen.kinds.spec import Folding, Kind
-from rtl_gen.kinds.windowed import RingSpec, WindowSpec, _geometry
+from rtl_gen.kinds.windowed import RingSpec, WindowSpec, geometry_of
 from rtl_gen.reduce import PoolReducer, shape_of
 from rtl_gen.row_pool import RowPool
 from rtl_gen.sequencer import Sequencer
@@ -47,8 +49,6 @@ class _PoolSpec(WindowSpec):
         folding = self.folding
         if folding.pe != folding.simd:
             raise self.refuse(f"a pool's pe {folding.pe} must equal its simd {folding.simd}")
-        if folding.multiplier == "shift":
-            raise self.refuse("lanes that shift need weights of a codebook")
 
     @cached_property
     def accumulator(self) -> tuple[int, int]:  # type: ignore[override]
@@ -75,6 +75,10 @@ class PoolSpec(_PoolSpec, RingSpec):
 
     def row_counts(self) -> Sequence[int]:
         return self.walk.row_counts
+
+    def reducer_parts(self) -> dict[str, Resources]:
+        bits = self.accumulator_bits if self.averages else self.x.format.bits
+        return {"reducer": pool_reducer(self.x.format, self.folding.simd, bits, self.averages)}
 
     def reducer(self, m: Module, sequencer: Sequencer) -> wiring.Component:
         return PoolReducer(
@@ -109,7 +113,12 @@ class RowPoolSpec(_PoolSpec):
     @property
     def latency(self) -> int:
         """Cycles from the acceptance of a result's last word to the push of its first output word."""
-        return accumulate_latency(self.family) + self._requant_latency
+        return accumulate_latency(self.read_latency) + self._requant_latency
+
+    @cached_property
+    def read_latency(self) -> int:
+        """Cycles from a word's acceptance to the accumulator that it meets."""
+        return self.family.memory.read_latency(self.open_depth, self.out_width * self.open_bits)
 
     @property
     def dsps(self) -> int:  # type: ignore[override]
@@ -127,12 +136,14 @@ class RowPoolSpec(_PoolSpec):
             return self.x.format.bits
         return self.accumulator_bits - (not self.x.format.signed)
 
-    def resources(self) -> Resources:
-        depth, width, memory = self.open_depth, self.out_width * self.open_bits, self.family.memory
-        bypasses = max(0, accumulate_latency(self.family) + 1 - self.geometry.words) if depth else 0
-        luts = 175 + sum(a.size for a in self.geometry.axes) + bypasses * width + memory.luts(depth, width)
-        luts += self.out_width * self.accumulator_bits * 2
-        return Resources(brams=memory.blocks(depth, width), luts=luts) + self.output_resources()
+    def parts(self) -> dict[str, Resources]:
+        sums = self.requant is not None
+        rows = self.requant is not None and self.requant.affine
+        pool = row_pool(
+            *(self.accumulation, self.out_width, self.x.format.bits, self.open_bits, sums, rows),
+            *(self.read_latency, self.result_words, self.folding.queue, self.family),
+        )
+        return {"": pool, **self.output_parts()}
 
     def unit(self, in_lanes: int) -> wiring.Component:
         return RowPool(self, in_lanes)
@@ -185,4 +196,4 @@ def _choices(node: Pool, inputs: Sequence[Edge], streams: Sequence[int], family:
     return PoolChoices(node, inputs[0], streams[0], family)
 
 
-POOL = Kind(_spec, _choices, lambda node, x: int(_geometry(node.window, x.shape, x.channels).needs[0]) - 1)
+POOL = Kind(_spec, _choices, lambda node, x: int(geometry_of(node.window, x.shape, x.channels).needs[0]) - 1)

@@ -43,10 +43,13 @@ class Folding(BaseModel):
         Words of simd * carry inputs that the buffer holds; 0 accumulates, which a pool of disjoint windows can do.
     queue : int
         Words of `lanes` outputs that the output queue holds.
-    multiplier : "dsp", "logic" or "shift"
-        How products are formed; lanes that shift need weights of a codebook.
+    multiplier : "dsp", "packed", "logic" or "shift"
+        How products are formed: one or two a multiplier, in LUTs, or by shifts, which need weights of a codebook.
     carry : int
         Parallel carried indices, which share the weights; divides a contraction's `trail`.
+    unfold : int
+        Axes of a contraction's window whose taps are lanes, W first, then H, then D; simd is then all channels and
+        taps.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +61,7 @@ class Folding(BaseModel):
     queue: Count
     multiplier: LaneKind = "dsp"
     carry: Count = 1
+    unfold: Count = 0
 
 
 @lru_cache(maxsize=1024)
@@ -93,14 +97,18 @@ class Spec(ABC):
     multipliers: int = 0
     dsps: int = 0
     rom_bits: int = 0
-    #: Whether a multiplier block would be wasted on its products, idle or not.
-    never_on_dsps: bool = False
     #: Whether its weights are codes of a codebook.
     coded: bool = False
+    #: Whether it multiplies by weights: then two products can share a multiplier, and axes can be unfolded.
+    weighs: ClassVar[bool] = False
 
     def __init__(self, node: Node, inputs: Sequence[Edge], folding: Folding, family: Family):
         self.node, self.inputs, self.folding, self.family = node, tuple(inputs), folding, family
         self.out = _output(node, self.inputs)
+        if not self.weighs and (folding.unfold or folding.multiplier != "dsp"):
+            raise self.refuse(
+                f"it has no weights: unfold {folding.unfold} and lanes of {folding.multiplier} mean nothing"
+            )
         self.check()
 
     def refuse(self, reason: str) -> ValueError:
@@ -152,8 +160,12 @@ class Spec(ABC):
         """Cycles from the last event that a result waits for to the push of its first word."""
 
     @abstractmethod
+    def parts(self) -> dict[str, Resources]:
+        """What each unit costs, by its submodule's path; what stands in none of them under the empty path."""
+
     def resources(self) -> Resources:
-        """Multipliers and block RAMs exactly, LUTs by an estimate fitted to synthesis results."""
+        """Multipliers and block RAMs exactly, flip-flops and LUTs by what `rtl_gen.costs` says of the stage's units."""
+        return sum(self.parts().values(), Resources(dsps=self.dsps))
 
     # Hardware and its schedule
 

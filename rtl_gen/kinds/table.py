@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from amaranth.hdl import Cat, Module, Signal, Value
 
 from qtt_hw.graph import Edge, Table
+from rtl_gen.costs.cells import rom, table_luts
+from rtl_gen.costs.streams import credited, output_queue
 from rtl_gen.credited import CreditedUnit
+from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, Widths, divisors
 from rtl_gen.kinds.credited import CreditedSpec
-from rtl_gen.kinds.permutation import table_luts
 from rtl_gen.kinds.spec import Folding, Kind
 from rtl_gen.memory import Rom
-from rtl_gen.reduce import delay
 
 __all__ = ["TABLE", "TableSpec", "TableUnit"]
 
@@ -27,18 +28,20 @@ class TableSpec(CreditedSpec):
 
     @property
     def latency(self) -> int:
-        return self.family.memory.read_latency
+        return self.family.memory.read_latency(len(self.words), self.out.format.bits)
 
     @property
     def words(self) -> list[int]:
         """The ROM's contents, unsigned."""
         return [entry & ((1 << self.out.format.bits) - 1) for entry in self.node.entries]
 
-    def resources(self) -> Resources:
-        lanes, bits, memory = self.folding.lanes, self.out.format.bits, self.family.memory
-        blocks = memory.blocks(len(self.words), bits)
-        luts = 0 if blocks else table_luts(tuple(self.words)) + bits
-        return Resources(brams=lanes * blocks, luts=40 + lanes * luts + memory.luts(self.folding.queue, lanes * bits))
+    def parts(self) -> dict[str, Resources]:
+        lanes, bits, depth = self.folding.lanes, self.out.format.bits, len(self.words)
+        table = rom(depth, bits, self.family)
+        luts = table.luts if table.brams else table_luts(tuple(self.words))
+        tables = Resources(brams=lanes * table.brams, luts=lanes * luts, ffs=lanes * table.ffs + self.latency)
+        queue = self.folding.queue
+        return {"": tables + credited(queue), "queue": output_queue(lanes * bits, queue, self.family)}
 
     def unit(self, in_lanes: int) -> TableUnit:
         return TableUnit(self)

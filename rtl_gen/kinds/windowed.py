@@ -13,19 +13,23 @@ from amaranth.lib import wiring
 from qtt_hw.fixedpoint import IntArray, Requantizer, bits_for_range
 from qtt_hw.graph import Edge
 from qtt_hw.window import Window
+from rtl_gen.costs.arithmetic import requantizer
+from rtl_gen.costs.cells import ram
+from rtl_gen.costs.control import gate, ring_writer, sequencer, walker
+from rtl_gen.costs.streams import output_queue, serializer
 from rtl_gen.families import Resources
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds.spec import SPARE_WORDS, Spec
 from rtl_gen.loop_nest import GroupLevel, LoopShape
-from rtl_gen.requantizer import latency_of, multipliers_of, stored_bits
+from rtl_gen.requantizer import latency_of, multipliers_of
 from rtl_gen.ring_unit import RingUnit
-from rtl_gen.sequencer import Sequencer, data_latency
+from rtl_gen.sequencer import ADDRESS_LATENCY, Sequencer
 from rtl_gen.walker import WalkerShape
 
 __all__ = ["RingSpec", "WindowSpec"]
 
 #: Its tables are shared by the foldings of a width.
-_geometry = lru_cache(maxsize=256)(Geometry.of)
+geometry_of = lru_cache(maxsize=256)(Geometry.of)
 
 
 class WindowSpec(Spec):
@@ -51,7 +55,7 @@ class WindowSpec(Spec):
 
     @cached_property
     def geometry(self) -> Geometry:
-        return _geometry(self.window, self.x.shape, self.in_width)
+        return geometry_of(self.window, self.x.shape, self.in_width)
 
     # Words
 
@@ -135,7 +139,15 @@ class WindowSpec(Spec):
     def _requant_latency(self) -> int:
         """Cycles from a result to its first word, by serialiser and requantiser."""
         serial = 0 if self.result_words == 1 else 1
-        return serial + (latency_of(self.requant, *self.accumulator, self.family) if self.requant else 0)
+        if self.requant is None:
+            return serial
+        return serial + latency_of(self.requant, *self.accumulator, self._rows, self.family)
+
+    @property
+    def _rows(self) -> int:
+        """Rows of an affine requantiser that each of its lanes keeps."""
+        rows = len(self.requant.multiplier or ()) if self.requant is not None else 0
+        return rows // self.folding.lanes if self.by_channel else rows
 
     # Cost
 
@@ -146,24 +158,20 @@ class WindowSpec(Spec):
             return 0
         return multipliers_of(self.requant, *self.accumulator, self.family) * self.folding.lanes
 
-    def output_resources(self) -> Resources:
-        """Resources of serialiser, requantiser and queue."""
-        folding, memory, bits = self.folding, self.family.memory, self.accumulator_bits
-        brams, luts = 0, memory.luts(folding.queue, folding.lanes * self.out.format.bits)
-        if self.result_words > 1:
-            luts += self.out_width * bits
-        requant = self.requant
+    def output_parts(self) -> dict[str, Resources]:
+        """Costs of serialiser, requantiser and queue."""
+        folding, out, requant = self.folding, self.out.format.bits, self.requant
+        bits = self.accumulator_bits if requant is not None else self.x.format.bits
+        found = {
+            "output.serializer": serializer(bits, self.out_width, folding.lanes),
+            "output.queue": output_queue(folding.lanes * out, folding.queue, self.family),
+        }
         if requant is not None:
-            wide = bits + 20 if requant.affine else bits
-            # An average has a handful of rows and almost no offsets.
-            luts += folding.lanes * ((3 if self.by_channel else 1) * wide + 2 * self.out.format.bits)
-            if requant.multiplier is not None:
-                rows, width = len(requant.multiplier), sum(stored_bits(requant))
-                depth = rows // folding.lanes if self.by_channel else rows
-                brams += folding.lanes * memory.blocks(depth, width)
-                if self.by_channel and requant.affine and not memory.uses_block(depth):
-                    luts += folding.lanes * 48 * -(-rows // (memory.lut_depth * folding.lanes))
-        return Resources(self.dsps, brams, luts)
+            words = self.out.channels // folding.lanes
+            found["output.requantizer"] = requantizer(
+                requant, *self.accumulator, folding.lanes, words, self.by_channel, self.family
+            )
+        return found
 
 
 class RingSpec(WindowSpec):
@@ -237,6 +245,13 @@ class RingSpec(WindowSpec):
 
     # Time
 
+    @cached_property
+    def read_latency(self) -> int:
+        """Cycles from the addresses of a step to its words: those of the slower of ring and ROM."""
+        memory = self.family.memory
+        ring = memory.read_latency(self.folding.ring, self.ring_width)
+        return max(ring, memory.read_latency(self.rom_depth, self.rom_width)) if self.rom_depth else ring
+
     @property
     def reduce_latency(self) -> int:
         """Cycles from a step's words to its result, where it is the last."""
@@ -245,7 +260,7 @@ class RingSpec(WindowSpec):
     @property
     def latency(self) -> int:
         """Cycles from the issue of a result's last step to the push of its first word."""
-        return data_latency(self.family) + self.reduce_latency + self._requant_latency
+        return ADDRESS_LATENCY + self.read_latency + self.reduce_latency + self._requant_latency
 
     # Cost
 
@@ -257,20 +272,23 @@ class RingSpec(WindowSpec):
     def ring_width(self) -> int:
         return self.in_width * self.x.format.bits
 
-    @property
-    def control_luts(self) -> int:
-        """LUTs of sequencer and walker, whatever their widths are."""
-        return 300
+    @abstractmethod
+    def reducer_parts(self) -> dict[str, Resources]:
+        """Costs of what takes the words of a step, and of its memory."""
 
-    def reducer_resources(self) -> Resources:
-        """Resources of what takes the words of a step."""
-        return Resources(luts=self.out_width * self.accumulator_bits * 2)
-
-    def resources(self) -> Resources:
-        ring, width, memory = self.folding.ring, self.ring_width, self.family.memory
-        luts = self.control_luts + 14 * self.walk.pointer_bits + sum(a.out_size for a in self.geometry.axes)
-        buffer = Resources(brams=memory.blocks(ring, width), luts=luts + memory.luts(ring, width))
-        return buffer + self.reducer_resources() + self.output_resources()
+    def parts(self) -> dict[str, Resources]:
+        ring, width, walk, latency = self.folding.ring, self.ring_width, self.walk, self.read_latency
+        rows = self.requant is not None and not self.by_channel and self.requant.affine
+        return {
+            # The words of the stage before are not known here: mostly single values.
+            "ring": ring_writer(width, self.in_width, ring, walk.pointer_bits),
+            "buffer": ram(ring, width, self.family, latency),
+            "sequencer": sequencer(self.loop, latency, rows, ADDRESS_LATENCY),
+            "sequencer.gate": gate(walk, rows),
+            "sequencer.gate.walker": walker(walk, rows),
+            **self.reducer_parts(),
+            **self.output_parts(),
+        }
 
     # Hardware
 

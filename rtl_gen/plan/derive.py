@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from qtt_hw.graph import Graph
 from qtt_hw.progress import Progress, silent
 from rtl_gen.cycles import predict
 from rtl_gen.depths import FifoDepth, fifo_depths
-from rtl_gen.families import Resources
+from rtl_gen.families import Resources, family_named
 from rtl_gen.fifo import fifo_resources
+from rtl_gen.host_queue import queue_resources
 from rtl_gen.kinds import Spec
 from rtl_gen.kinds.choices import readable
 from rtl_gen.period import NotPeriodic
 from rtl_gen.plan.links import link_resources
+from rtl_gen.plan.occupancy import busy
 from rtl_gen.plan.plan import FifoPlan, PathPlan, Plan, StagePlan
 from rtl_gen.topology import SOURCE, Reader, Topology
 
@@ -30,6 +33,8 @@ def input_lanes(graph: Graph, specs: Sequence[Spec], topology: Topology) -> int:
         # A sum splits no words, which costs cycles.
         found &= frozenset(n for n in lanes if spec.in_width % n == 0) if not spec.gathers else lanes
     widest = max(spec.in_width for spec in readers)
+    if len(readers) == 1 and widest > graph.input.edge.channels:
+        found |= {widest}  # neighbouring positions in a word
     return max(lanes for lanes in found if lanes <= widest)
 
 
@@ -84,22 +89,26 @@ def derived(
         raise ValueError(f"{graph.name}: {error}") from None
     each = [spec.resources() for spec in specs]
     links = link_resources(specs, topology, lanes)
-    total = sum(each, specs[0].family.overhead) + _of_fifos(plans) + links
+    family = specs[0].family
+    host = queue_resources(prediction, lanes * graph.input.edge.format.bits, clock_mhz, family)
+    total = sum(each, family.overhead) + _of_fifos(plans) + links + host
     bottleneck = max(specs, key=lambda spec: spec.cycles)
     return Plan(
         model=graph.name,
         device=device,
-        family=specs[0].family.name,
+        family=family.name,
         clock_mhz=clock_mhz,
         input_lanes=lanes,
         predicted=prediction,
         bottleneck=bottleneck.node.name,
-        utilization=round(float(bottleneck.cycles / prediction.mean), 6),
+        utilization=round(float(busy(bottleneck, prediction.mean)), 6),
         multipliers=sum(spec.multipliers for spec in specs),
         dsps=total.dsps,
         brams=total.brams,
         luts=total.luts,
+        ffs=total.ffs,
         link_luts=links.luts,
+        link_ffs=links.ffs,
         rom_bits=sum(spec.rom_bits for spec in specs),
         stages=tuple(
             StagePlan(
@@ -110,6 +119,7 @@ def derived(
                 dsps=cost.dsps,
                 brams=cost.brams,
                 luts=cost.luts,
+                ffs=cost.ffs,
                 rom_bits=spec.rom_bits,
             )
             for spec, cost in zip(specs, each, strict=True)
@@ -120,12 +130,14 @@ def derived(
 
 
 def _of_fifos(fifos: Sequence[FifoPlan]) -> Resources:
-    return sum((Resources(brams=fifo.brams, luts=fifo.luts) for fifo in fifos), Resources())
+    return sum((Resources(brams=fifo.brams, luts=fifo.luts, ffs=fifo.ffs) for fifo in fifos), Resources())
 
 
 def beside_stages(plan: Plan) -> Resources:
-    """What a plan has between its stages: FIFOs, forks and changes of width."""
-    return _of_fifos(plan.fifos) + Resources(luts=plan.link_luts)
+    """What a plan has between and before its stages: FIFOs, forks and changes of width, and a deep host's queue."""
+    overhead = family_named(plan.family).overhead
+    brams = plan.brams - overhead.brams - sum(stage.brams for stage in plan.stages)
+    return replace(_of_fifos(plan.fifos), brams=brams) + Resources(luts=plan.link_luts, ffs=plan.link_ffs)
 
 
 def _fifo_plan(graph: Graph, specs: Sequence[Spec], in_lanes: int, topology: Topology, depth: FifoDepth) -> FifoPlan:
@@ -142,4 +154,5 @@ def _fifo_plan(graph: Graph, specs: Sequence[Spec], in_lanes: int, topology: Top
         width=width,
         brams=cost.brams,
         luts=cost.luts,
+        ffs=cost.ffs,
     )

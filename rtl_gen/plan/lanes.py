@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from qtt_hw.graph import Graph
+from qtt_hw.progress import Progress, silent
 from rtl_gen.families import family_named
+from rtl_gen.kinds import Folding
+from rtl_gen.kinds.choices import queue_of
+from rtl_gen.kinds.windowed import WindowSpec
 from rtl_gen.multiplier import LaneKind
+from rtl_gen.plan.derive import derived
 from rtl_gen.plan.plan import Plan, stage_specs
 
-__all__ = ["with_lanes"]
+__all__ = ["CODE_LANES", "with_lanes"]
+
+#: Kinds of lanes that weights of a codebook can have.
+CODE_LANES: tuple[LaneKind, ...] = ("shift", "dsp", "logic")
 
 
-def with_lanes(graph: Graph, plan: Plan, kind: LaneKind) -> Plan:
-    """The plan with every codebook's products formed by lanes of this kind; it takes the same cycles.
+def with_lanes(graph: Graph, plan: Plan, kind: LaneKind, progress: Progress = silent) -> Plan:
+    """The plan with every codebook's products formed by lanes of this kind, and what follows from that.
 
     Parameters
     ----------
@@ -21,23 +27,25 @@ def with_lanes(graph: Graph, plan: Plan, kind: LaneKind) -> Plan:
         That the plan is for.
     plan : Plan
     kind : "shift", "dsp" or "logic"
-        Multipliers take the codes' integers, decoded beside them from the same ROM.
+        Multipliers take the codes' integers, decoded beside them from the same ROM. Their latencies differ by a few
+        cycles, for which queues are as long as they must be.
+    progress : Progress
     """
-    if kind not in get_args(LaneKind):
-        raise ValueError(f"lanes are one of {', '.join(get_args(LaneKind))}, got {kind!r}")
+    if kind not in CODE_LANES:
+        raise ValueError(f"lanes are one of {', '.join(CODE_LANES)}, got {kind!r}")
     family = family_named(plan.family)
     given = stage_specs(graph, [(stage.stage, stage.folding) for stage in plan.stages], family)
     coded = {spec.node.name for spec in given if spec.coded}
-    changed = {
-        stage.stage: stage.folding.model_copy(update={"multiplier": kind}) if stage.stage in coded else stage.folding
-        for stage in plan.stages
-    }
-    stages, more = [], {"multipliers": 0, "dsps": 0, "luts": 0}
-    for spec, stage in zip(stage_specs(graph, list(changed.items()), family), plan.stages, strict=True):
-        cost = spec.resources()
-        costs = {"multipliers": spec.multipliers, "dsps": cost.dsps, "luts": cost.luts}
-        stages.append(stage.model_copy(update={"folding": spec.folding, **costs}))
-        for name in more:
-            more[name] += costs[name] - getattr(stage, name)
-    totals = {name: getattr(plan, name) + count for name, count in more.items()}
-    return plan.model_copy(update={"stages": tuple(stages), **totals})
+
+    def changed(name: str, folding: Folding) -> Folding:
+        return folding.model_copy(update={"multiplier": kind}) if name in coded else folding
+
+    drafts = [(stage.stage, changed(stage.stage, stage.folding)) for stage in plan.stages]
+    foldings = []
+    for (name, folding), spec in zip(drafts, stage_specs(graph, drafts, family), strict=True):
+        if isinstance(spec, WindowSpec) and name in coded:
+            queue = max(folding.queue, queue_of(spec.latency, spec.result_words))
+            folding = folding.model_copy(update={"queue": queue})
+        foldings.append((name, folding))
+    specs = stage_specs(graph, foldings, family)
+    return derived(graph, specs, plan.device, plan.clock_mhz, plan.paths, plan.fifo_depths, progress)

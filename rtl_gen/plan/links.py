@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.utils import ceil_log2
-
+from rtl_gen.costs.streams import fork, gatherer, splitter
 from rtl_gen.families import Resources
 from rtl_gen.kinds import Spec
 from rtl_gen.network import Network, edge_at
@@ -23,19 +22,15 @@ class _Links(Network[None]):
         self.join(None, in_lanes)
         self.narrowed(Reader(len(specs), 0), 1)  # the argmax takes one logit at a time
 
-    def _add(self, luts: int) -> None:
-        self.total += Resources(luts=luts)
-
     def add_fork(self, stage: int, flow: None, lanes: int, readers: Sequence[Reader]) -> Sequence[None]:
-        self._add(7 * (len(readers) - 1))
+        self.total += fork(len(readers))
         return [None] * len(readers)
 
     def add_splitter(self, reader: Reader, flow: None, lanes: int, wanted: int) -> None:
-        parts = lanes // wanted
-        self._add(lanes * edge_at(self.specs, reader).format.bits + 3 * parts + 8)
+        self.total += splitter(wanted * edge_at(self.specs, reader).format.bits, lanes // wanted)
 
     def add_gatherer(self, reader: Reader, flow: None, lanes: int, wanted: int) -> None:
-        self._add(4 + 4 * ceil_log2(wanted // lanes))
+        self.total += gatherer(lanes * edge_at(self.specs, reader).format.bits, wanted // lanes)
 
     def add_fifo(self, reader: Reader, flow: None, lanes: int, depth: int | None) -> None:
         return
@@ -45,7 +40,7 @@ class _Links(Network[None]):
 
 
 def link_resources(specs: Sequence[Spec], topology: Topology, in_lanes: int) -> Resources:
-    """Of all forks, splitters and gatherers of a network; estimates fitted to what yosys makes of each alone.
+    """Of all forks, splitters and gatherers of a network.
 
     Parameters
     ----------

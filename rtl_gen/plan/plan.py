@@ -16,7 +16,7 @@ from qtt_hw.graph import Graph
 from qtt_hw.reading import read_json
 from qtt_hw.versions import PLAN
 from qtt_hw.window import MOST_CHANNELS
-from rtl_gen.families import ECP5, UNBOUNDED, Family, device, family_named, family_of
+from rtl_gen.families import ECP5, UNBOUNDED, Family, Resources, device, family_named, family_of
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.prediction import Mean, Prediction, number_of
 from rtl_gen.topology import SOURCE, Topology, compatible
@@ -61,6 +61,7 @@ class StagePlan(BaseModel):
     dsps: Count
     brams: Count
     luts: Count
+    ffs: Count = 0
     rom_bits: Count
 
 
@@ -79,7 +80,7 @@ class FifoPlan(BaseModel):
         The least depth at full rate, which is built.
     width : int
         Bits of a word.
-    brams, luts : int
+    brams, luts, ffs : int
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,6 +92,7 @@ class FifoPlan(BaseModel):
     width: Depth
     brams: Count
     luts: Count
+    ffs: Count = 0
 
 
 class PathPlan(BaseModel):
@@ -126,19 +128,20 @@ class Plan(BaseModel):
     Attributes
     ----------
     version : int
-        2 is written. Of version 1 the prediction's transient is not known.
+        3 is written. Before it LUTs were estimated otherwise, and flip-flops not at all; of version 1 the prediction's
+        transient is not known.
     device, family : str
         The FPGA whose budget it keeps, and the family for which it is: costs and latencies are that family's.
     predicted : Prediction
         The end of every inference.
     utilization : float
-        Part of the cycles in which the busiest stage multiplies.
+        Part of the mean interval in which the busiest stage makes a step (`rtl_gen.plan.occupancy.busy`).
     multipliers : int
         That form the products of a cycle, of all stages together; lanes that shift have none.
-    dsps, brams, luts : int
-        Predicted MULT18X18D, DP16KD and LUT-like cells.
-    link_luts : int
-        Of `luts`, what forks, splitters and gatherers between the stages take; version 1 did not count them.
+    dsps, brams, luts, ffs : int
+        Predicted MULT18X18D, DP16KD, LUTs as `rtl_gen.families.Resources` counts them, and flip-flops.
+    link_luts, link_ffs : int
+        Of `luts` and `ffs`, what forks, splitters and gatherers between the stages take; version 1 did not count them.
     rom_bits : int
         Weights in ROM.
     fifos : tuple of FifoPlan
@@ -162,7 +165,9 @@ class Plan(BaseModel):
     dsps: Count
     brams: Count
     luts: Count
+    ffs: Count = 0
     link_luts: Count = 0
+    link_ffs: Count = 0
     rom_bits: Count
     stages: tuple[StagePlan, ...]
     fifos: tuple[FifoPlan, ...] = ()
@@ -199,6 +204,11 @@ class Plan(BaseModel):
     def latency(self) -> int:
         """Cycles from the first input to the last output of the first inference."""
         return self.predicted.latency
+
+    @property
+    def resources(self) -> Resources:
+        """All that it takes, the overhead included."""
+        return Resources(self.dsps, self.brams, self.luts, self.ffs)
 
     @property
     def chosen_paths(self) -> dict[str, str]:
@@ -279,9 +289,12 @@ def hardware_of(graph: Graph, plan: Plan, where: object = "the plan") -> tuple[l
 
 def _check_words(graph: Graph, plan: Plan, specs: Sequence[Spec], topology: Topology) -> None:
     """Raise ValueError where a stage cannot take the words that it reads."""
-    channels = graph.input.edge.channels
-    if channels % plan.input_lanes:
-        raise ValueError(f"input_lanes {plan.input_lanes} does not divide the input's {channels} channels")
+    channels, values = graph.input.edge.channels, graph.input.edge.channels * graph.input.edge.positions
+    if channels % plan.input_lanes and (plan.input_lanes % channels or values % plan.input_lanes):
+        raise ValueError(
+            f"input_lanes {plan.input_lanes} does not divide the input's {channels} channels, nor is it those of some "
+            f"positions that divide all {values} values"
+        )
     for spec, sources in zip(specs, topology.reads, strict=True):
         for source in sources:
             lanes = plan.input_lanes if source == SOURCE else specs[source].folding.lanes

@@ -12,7 +12,7 @@ from rtl_gen.kinds.choices import JoinChoices, StageChoices
 from rtl_gen.plan.front import Items, Join, Slot, Solution
 from rtl_gen.plan.nest import Block, Series, nest, producer
 
-__all__ = ["Alternatives", "Problem", "along"]
+__all__ = ["Alternatives", "Problem", "along", "choices_of", "stream_of"]
 
 #: The stages of each path along which a layer can be contracted, by the layer's name and the path's text.
 Alternatives = Mapping[str, Mapping[str, Sequence[Node]]]
@@ -77,7 +77,7 @@ class Problem:
                 if text:
                     nodes = [n for n in one.nodes if _contracts(n, name)]
                 ranges[text] = range(len(entries), len(entries) + len(nodes))
-                entries += [(node, one.input_of(node), _stream(one, node.inputs[0])) for node in nodes]
+                entries += [(node, one.input_of(node), stream_of(one, node.inputs[0])) for node in nodes]
             places.append((name, ranges))
         choices = choices_of(entries, family)
         slots = [Slot(name, {t: tuple(choices[i] for i in r) for t, r in ranges.items()}) for name, ranges in places]
@@ -100,8 +100,16 @@ class Problem:
             found |= {stage: choice.folding for stage, choice in zip(names, choices, strict=True)}
         return found
 
+    def choices(self, paths: Mapping[str, str]) -> dict[str, StageChoices]:
+        """The choices of every stage with one input along these paths, by its name."""
+        found: dict[str, StageChoices] = {}
+        for slot in self.slots:
+            text = paths.get(slot.name, "")
+            found.update(zip(self.stages[slot.name, text], slot.paths[text], strict=True))
+        return found
 
-def _stream(graph: Graph, name: str) -> int:
+
+def stream_of(graph: Graph, name: str) -> int:
     """Channels of the stream that a name stands for."""
     return graph.edges[producer(graph, name)].channels
 
@@ -112,7 +120,7 @@ def _items(graph: Graph, series: Series, slots: Mapping[str, Slot], family: Fami
     for item in series:
         if isinstance(item, Block):
             node = item.join
-            inputs, streams = [graph.edges[n] for n in node.inputs], [_stream(graph, n) for n in node.inputs]
+            inputs, streams = [graph.edges[n] for n in node.inputs], [stream_of(graph, n) for n in node.inputs]
             first, second = (_items(graph, branch, slots, family) for branch in item.branches)
             choices = kind_of(node).choices(node, inputs, streams, family)
             assert isinstance(choices, JoinChoices)

@@ -13,7 +13,7 @@ from rtl_gen.plan.front import Solution, solve
 from rtl_gen.plan.limits import budget_of, shares_of, slowest, usable
 from rtl_gen.plan.problem import Problem
 
-__all__ = ["DoesNotFit", "larger_than", "too_small"]
+__all__ = ["DoesNotFit", "larger_than", "slowest_stage", "too_small"]
 
 #: Beyond this multiple of a device by how much it is too small is not searched to the last percent.
 FINE_MULTIPLE = 3.0
@@ -47,7 +47,7 @@ def too_small(
     rated, parts = cycles < problem.upper, list[str]()
     slow, dense = set[str | None](), set[str | None]()  # where fewer positions, and where fewer weights, would help
     if closest is None:
-        stage, least = _slowest_stage(problem)
+        stage, least = slowest_stage(problem)
         reason = f"no folding is that fast: {cycles} cycles are wanted"
         if least > cycles:  # otherwise it is the widths of several stages' words that do not agree at such a speed
             reason += f", stage {stage} takes {least} or more"
@@ -91,7 +91,7 @@ def _closest(problem: Problem, device: Device, reserved: Resources, cycles: int)
     return closest
 
 
-def _slowest_stage(problem: Problem) -> tuple[str, int]:
+def slowest_stage(problem: Problem) -> tuple[str, int]:
     """The stage that takes most cycles where each has its fastest folding, along the best path; and how many."""
     layers = []
     for slot in problem.slots:

@@ -13,21 +13,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 from qtt_hw.graph import INPUT, Graph
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Device, Resources, family_of
 from rtl_gen.fifo import fifo_resources
-from rtl_gen.kinds import Folding, Spec, kind_of, spec_of
+from rtl_gen.kinds import Folding, kind_of
 from rtl_gen.plan.derive import beside_stages, derived
 from rtl_gen.plan.front import Slot, Solution, solve
-from rtl_gen.plan.limits import budget_of, shares_of, slowest
+from rtl_gen.plan.limits import budget_of, shares_of_all, slowest, usable
 from rtl_gen.plan.plan import PathPlan, Plan, most_cycles, stage_specs
 from rtl_gen.plan.problem import Alternatives, Problem, along
 from rtl_gen.plan.refusal import DoesNotFit, larger_than, too_small
+from rtl_gen.plan.swaps import Swaps
+from rtl_gen.plan.trim import Trim, trimmed
+from rtl_gen.plan.waits import deepened
 from rtl_gen.prediction import number_of
 
-__all__ = ["Alternatives", "DoesNotFit", "along", "fits", "plan"]
+__all__ = ["Alternatives", "DoesNotFit", "along", "expected_fifos", "fits", "least_foldings", "plan", "planned"]
 
 #: Searches for a plan, each of which leaves room for the FIFOs of the one before.
 ATTEMPTS = 4
@@ -51,25 +55,6 @@ def _fastest(problem: Problem, device: Device, reserved: Resources, progress: Pr
         else:
             best, high = solution, min(middle, slowest(solution))
     return best
-
-
-def _on_dsps(graph: Graph, foldings: Mapping[str, Folding], device: Device, reserved: Resources) -> dict[str, Folding]:
-    """Products moved from LUTs to the DSPs that are left, the largest first: faster, and LUTs are for routing."""
-    nodes, family = {node.name: node for node in graph.nodes}, family_of(device)
-
-    def spec(name: str, folding: Folding) -> Spec:
-        return spec_of(nodes[name], [graph.edges[n] for n in nodes[name].inputs], folding, family)
-
-    chosen = dict(foldings)
-    costs = {name: spec(name, folding).resources() for name, folding in chosen.items()}
-    for name in sorted(chosen, key=lambda name: costs[name].luts, reverse=True):
-        if chosen[name].multiplier != "logic" or spec(name, chosen[name]).never_on_dsps:
-            continue
-        folding = chosen[name].model_copy(update={"multiplier": "dsp"})
-        trial = costs | {name: spec(name, folding).resources()}
-        if max(shares_of(sum(trial.values(), reserved), device).values(), default=0.0) <= 1.0:
-            chosen[name], costs = folding, trial
-    return chosen
 
 
 def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Device) -> list[PathPlan]:
@@ -130,43 +115,95 @@ def plan(
     """
     progress("search", text="the foldings of every stage")
     problem = Problem.of(graph, alternatives or {}, family_of(device))
-    reserved = _expected_fifos(problem)
+    return planned(problem, device, fps=fps, clock_mhz=clock_mhz, progress=progress)
+
+
+def planned(
+    problem: Problem, device: Device, *, fps: float | None, clock_mhz: float, progress: Progress = silent
+) -> Plan:
+    """`plan` of a problem, which keeps the foldings that it has worked out."""
+    try:
+        return _attempted(problem, device, fps, clock_mhz, progress)
+    except DoesNotFit:
+        found = None if fps is None else _slowed(problem, device, most_cycles(clock_mhz, fps), clock_mhz, progress)
+        if found is None:
+            raise
+        return found
+
+
+def _slowed(problem: Problem, device: Device, target: int, clock_mhz: float, progress: Progress) -> Plan | None:
+    """The fastest plan made smaller as far as `target` cycles allow; None where it takes more.
+
+    The search reckons with margins, so that it may miss what the fastest plan reaches by the event model.
+    """
+    try:
+        fastest = _attempted(problem, device, None, clock_mhz, progress)
+    except DoesNotFit:
+        return None
+    if fastest.cycles > target:
+        return None
+    graph = along(problem.graph, problem.alternatives, fastest.chosen_paths)
+    foldings = {stage.stage: stage.folding for stage in fastest.stages}
+    swaps = Swaps.of(graph, foldings, problem.family, problem.choices(fastest.chosen_paths))
+    less = trimmed(Trim(swaps, device, beside_stages(fastest)), foldings, Fraction(target), progress)
+    specs = stage_specs(graph, [(stage.stage, less[stage.stage]) for stage in fastest.stages], problem.family)
+    found = derived(graph, specs, device.name, clock_mhz, fastest.paths, progress=progress)
+    return found if found.cycles <= target and _fits(found, device) else fastest
+
+
+def _attempted(problem: Problem, device: Device, fps: float | None, clock_mhz: float, progress: Progress) -> Plan:
+    """What the search finds, done again where FIFOs or flip-flops do not fit, or where stages wait for each other."""
+    graph = problem.graph
+    reserved = expected_fifos(problem)
     target = None if fps is None else most_cycles(clock_mhz, fps)
-    aim, nearest = fps, None
+    aim, nearest, within = fps, None, device
     for _ in range(ATTEMPTS):
         try:
-            planned = _planned(problem, device, reserved, aim, clock_mhz, progress)
+            found, searched = _planned(problem, within, reserved, aim, target, clock_mhz, progress)
         except DoesNotFit:
-            if nearest is None:
+            if nearest is None and within is device:
                 raise
             break
-        if max(shares_of(_total(planned, device), device).values(), default=0.0) > 1.0:
-            beside = beside_stages(planned)
+        shares = shares_of_all(found.resources, device)
+        if max(shares.values(), default=0.0) > 1.0:
+            beside = beside_stages(found)
             reserved = Resources(brams=max(reserved.brams, beside.brams), luts=max(reserved.luts, beside.luts))
+            if shares.get("ffs", 0.0) > 1.0 and within.luts is not None:
+                # The search does not count flip-flops. They go with LUTs: of these in proportion fewer may be used.
+                fewer = found.luts / shares["ffs"] / usable(problem.family)["luts"]
+                within = replace(device, luts=min(within.luts, math.floor(fewer)))
             continue
-        if aim is None or fps is None or target is None or planned.frames_per_second >= fps:
-            return planned
-        # Stages that wait for each other take longer than the slowest by itself: aim as much higher.
-        nearest = planned if nearest is None or planned.cycles < nearest.cycles else nearest
-        aim *= max(float(planned.cycles / target), 1.001)
+        if aim is None or fps is None or target is None or found.frames_per_second >= fps:
+            return found
+        # Stages that wait for each other take longer than the slowest by itself: aim as much higher as what the search
+        # found, which has since been exchanged in part.
+        nearest = found if nearest is None or found.cycles < nearest.cycles else nearest
+        aim *= max(float(max(searched, found.cycles) / target), 1.001)
     if nearest is not None:
         raise DoesNotFit(
             f"{graph.name}: {fps:g} frames a second at {clock_mhz:g} MHz are not reached on {device.name}: the nearest "
             f"plan takes {number_of(nearest.cycles)} cycles, {nearest.frames_per_second:.1f} frames a second; its "
             f"busiest stage is {nearest.bottleneck}; ask for less{larger_than(device)}"
         )
-    largest = max(planned.fifos, key=lambda fifo: (fifo.brams, fifo.luts))
+    if shares.get("ffs", 0.0) > 1.0:
+        raise DoesNotFit(
+            f"{graph.name}: it takes {found.ffs} flip-flops, {device.name} has {device.ffs}; "
+            f"ask for less, or use fewer activation bits{larger_than(device)}"
+        )
+    largest = max(found.fifos, key=lambda fifo: (fifo.brams, fifo.luts), default=None)
+    most = (
+        ""
+        if largest is None
+        else (f"; most of it is {largest.brams} block RAMs and {largest.luts} LUTs at {largest.stage}")
+    )
     raise DoesNotFit(
-        f"{graph.name}: what stands between its stages takes {beside.brams} block RAMs and {beside.luts} LUTs, "
-        f"which do not fit {device.name} beside its stages; most of it is {largest.brams} block RAMs and "
-        f"{largest.luts} LUTs at {largest.stage}; use fewer activation bits{larger_than(device)}"
+        f"{graph.name}: what stands between and before its stages takes {beside.brams} block RAMs and {beside.luts} "
+        f"LUTs, which do not fit {device.name} beside its stages{most}; use fewer activation bits{larger_than(device)}"
     )
 
 
-def _total(found: Plan, device: Device) -> Resources:
-    """What a plan uses beside the overhead."""
-    overhead = family_of(device).overhead
-    return Resources(found.dsps - overhead.dsps, found.brams - overhead.brams, found.luts - overhead.luts)
+def _fits(found: Plan, device: Device) -> bool:
+    return max(shares_of_all(found.resources, device).values(), default=0.0) <= 1.0
 
 
 def _planned(
@@ -174,10 +211,15 @@ def _planned(
     device: Device,
     reserved: Resources,
     fps: float | None,
+    target: int | None,
     clock_mhz: float,
     progress: Progress,
-) -> Plan:
-    """A plan whose stages leave `reserved` of the device to the FIFOs."""
+) -> tuple[Plan, Fraction]:
+    """A plan for `fps`, or the fastest, whose stages leave `reserved` of the device to the FIFOs.
+
+    It may take `target` cycles, which an `fps` higher than wanted asks for less than. With it comes what it may take:
+    more than the target where the foldings that the search found do.
+    """
     if fps is not None:
         wanted = most_cycles(clock_mhz, fps)
         solution = solve(problem.items, wanted, budget_of(device, reserved))
@@ -193,14 +235,61 @@ def _planned(
         wanted = slowest(solution)
     chosen = solution.paths
     graph = along(problem.graph, problem.alternatives, chosen)
-    foldings = _on_dsps(graph, problem.foldings(solution), device, reserved)
-    family = family_of(device)
-    specs = stage_specs(graph, [(n.name, foldings[n.name]) for n in graph.nodes if not n.relabels], family)
     costs = _path_costs(problem, solution, wanted, device) if chosen else []
-    return derived(graph, specs, device.name, clock_mhz, costs, progress=progress)
+
+    def with_foldings(foldings: Mapping[str, Folding]) -> Plan:
+        specs = stage_specs(graph, [(n.name, foldings[n.name]) for n in graph.nodes if not n.relabels], problem.family)
+        return derived(graph, specs, device.name, clock_mhz, costs, progress=progress)
+
+    swaps, foldings, limit = least_foldings(problem, solution, device, reserved, target, progress)
+    found = with_foldings(foldings)
+    if swaps.topology.fifos and (
+        not _fits(found, device) or found.cycles > limit
+    ):  # by FIFOs, which are not counted before
+        found = with_foldings(problem.foldings(solution))
+    return found, limit
 
 
-def _expected_fifos(problem: Problem) -> Resources:
+def least_foldings(
+    problem: Problem,
+    solution: Solution,
+    device: Device,
+    reserved: Resources,
+    target: int | None,
+    progress: Progress = silent,
+) -> tuple[Swaps, dict[str, Folding], Fraction]:
+    """The foldings of a solution, and no stage larger than the rate needs.
+
+    Parameters
+    ----------
+    problem : Problem
+    solution : Solution
+    device : Device
+    reserved : Resources
+        Of the device, what FIFOs take.
+    target : int or None
+        Cycles that the network may take on average; if it takes more as found by the search, or without one, those.
+    progress : Progress
+
+    Returns
+    -------
+    swaps : Swaps
+    foldings : dict of str to Folding
+    limit : Fraction
+        The most cycles that the network may take.
+    """
+    graph = along(problem.graph, problem.alternatives, solution.paths)
+    foldings = problem.foldings(solution)
+    swaps = Swaps.of(graph, foldings, problem.family, problem.choices(solution.paths))
+    trim = Trim(swaps, device, reserved)
+    enough = max(spec.cycles for spec in swaps.specs(foldings))  # no deeper buffer makes a network faster
+    foldings = deepened(trim, foldings, Fraction(max(enough, target or 0)), progress)
+    mean = swaps.mean(swaps.specs(foldings))
+    limit = max(Fraction(slowest(solution)) if mean is None else mean, Fraction(target or 0))
+    return swaps, trimmed(trim, foldings, limit, progress), limit
+
+
+def expected_fifos(problem: Problem) -> Resources:
     """About what the FIFOs will take, before foldings and depths are known: what the windows of a branch hold back."""
     graph, total = problem.graph, Resources()
     lag: dict[str, float] = {INPUT: 0.0}  # of a stream behind the network's input, in parts of an inference
@@ -220,4 +309,4 @@ def fits(graph: Graph, device: Device, alternatives: Alternatives | None = None,
     """Whether some folding, along some of the free paths, fits the device, at so many cycles or however slow it is."""
     problem = Problem.of(graph, alternatives or {}, family_of(device))
     limit = problem.upper if cycles is None else cycles
-    return solve(problem.items, limit, budget_of(device, _expected_fifos(problem))) is not None
+    return solve(problem.items, limit, budget_of(device, expected_fifos(problem))) is not None

@@ -14,8 +14,10 @@ from rtl_gen.plan.plan import Plan, hardware_of
 
 __all__ = ["verified"]
 
-#: What version 1 did not know, and what it estimated otherwise.
-NOT_IN_VERSION_1 = ("version", "predicted", "luts", "link_luts")
+#: What is estimated, wherever it stands: a plan says what was thought when it was made, and remains one.
+ESTIMATES = ("luts", "ffs", "link_luts", "link_ffs")
+#: What followed from other latencies before version 3.
+TIMES_OF_VERSION_3 = ("version", "predicted", "cycles", "latency", "utilization", "fifos")
 
 
 def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Progress = silent) -> Plan:
@@ -36,15 +38,15 @@ def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Progre
     ------
     ValueError
         When the plan is of another model, does not fit its stages, or says anything else than what follows, with the
-        field and both values.
+        field and both values; LUTs and flip-flops, which are estimates, are computed anew.
     """
     if plan.model != graph.name:
         raise ValueError(f"{where}: model: it is a plan of {plan.model}, not of {graph.name}")
     specs, _ = hardware_of(graph, plan, where)
     computed = derived(graph, specs, plan.device, plan.clock_mhz, fifos=plan.fifo_depths, progress=progress)
-    left_out = NOT_IN_VERSION_1 if plan.version == 1 else ()
+    whole = ("paths", *(TIMES_OF_VERSION_3 if plan.version < 3 else ()))
     for field, given, wanted in _differences(plan, computed):
-        if field.split(".")[-1] not in left_out and field.split(".")[0] not in (*left_out, "paths"):
+        if field.split(".")[-1] not in ESTIMATES and field.split(".")[0] not in whole:
             raise ValueError(_differs(where, field, given, wanted))
     target = device(plan.device)
     for name in usable(family_of(target)):

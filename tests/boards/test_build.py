@@ -17,13 +17,13 @@ from rtl_gen.families import device
 from rtl_gen.plan.plan import load_plan
 from rtl_gen.plan.search import plan
 
-SHAPE = (2, 2, 2, 4)
+SHAPE = (2, 2, 2, 8)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A head alone, folded for the fewest cycles: 40 multipliers or more; its name would lead out of the folder."""
-    weight = as_integers(np.random.default_rng(1).integers(-127, 128, (10, 2, 2, 2, 4)))
+    """A head alone, folded for the fewest cycles: 40 multiplier blocks; its name would lead out of the folder."""
+    weight = as_integers(np.random.default_rng(1).integers(-127, 128, (10, *SHAPE)))
     head = Contraction(
         "head",
         (INPUT,),

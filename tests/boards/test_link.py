@@ -4,6 +4,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from boards.link import BREAK_BITS, Link, bytes_of
+from rtl_gen.families import ECP5
 
 DIVISOR = 8
 
@@ -73,7 +74,7 @@ def characters(data):
 def test_words_arrive_low_byte_first(bits):
     words = [(1 << bits) - 1, 0, 0x5A5 % (1 << bits), 1]
     data = b"".join(w.to_bytes(bytes_of(bits), "little") for w in words)
-    link = Link(divisor=DIVISOR, in_bits=bits, out_bits=8, queue=16)
+    link = Link(divisor=DIVISOR, in_bits=bits, out_bits=8, queue=16, family=ECP5)
     received, _, overrun = run(link, characters(data), 90 * len(data) + 100)
     assert received == words and not overrun
 
@@ -81,29 +82,29 @@ def test_words_arrive_low_byte_first(bits):
 @pytest.mark.parametrize("bits", [8, 17])
 def test_words_leave_low_byte_first(bits):
     words = [(1 << bits) - 2, 0, 0xA5]
-    link = Link(divisor=DIVISOR, in_bits=8, out_bits=bits, queue=16)
+    link = Link(divisor=DIVISOR, in_bits=8, out_bits=bits, queue=16, family=ECP5)
     count = bytes_of(bits) * len(words)
     _, sent, _ = run(link, [], 90 * count + 200, words_out=words)
     assert bytes(sent) == b"".join(w.to_bytes(bytes_of(bits), "little") for w in words)
 
 
 def test_a_break_drops_what_was_half_received():
-    link = Link(divisor=DIVISOR, in_bits=16, out_bits=8, queue=16)
+    link = Link(divisor=DIVISOR, in_bits=16, out_bits=8, queue=16, family=ECP5)
     line = [*characters(b"\x11"), (1, 2), (0, BREAK_BITS + 4), (1, 4), *characters(b"\x22\x33")]
     received, _, _ = run(link, line, 800)
     assert received == [0x3322]
 
 
 def test_a_byte_too_many_is_told_until_the_break():
-    link = Link(divisor=DIVISOR, in_bits=8, out_bits=8, queue=4)
+    link = Link(divisor=DIVISOR, in_bits=8, out_bits=8, queue=4, family=ECP5)
     data = bytes(range(1, 12))
     received, _, overrun = run(link, characters(data), 1100, take=lambda cycle: cycle > 950)
     assert overrun and received == list(data[: len(received)]) and len(received) < len(data)
-    link = Link(divisor=DIVISOR, in_bits=8, out_bits=8, queue=4)
+    link = Link(divisor=DIVISOR, in_bits=8, out_bits=8, queue=4, family=ECP5)
     line = [*characters(data), (0, BREAK_BITS + 4), (1, 4)]
     assert run(link, line, 1400, take=lambda cycle: False)[2] == 0
 
 
 def test_a_bit_too_short_is_refused():
     with pytest.raises(ValueError, match="a bit of 7 clock cycles is too short"):
-        Link(divisor=7, in_bits=8, out_bits=8, queue=4)
+        Link(divisor=7, in_bits=8, out_bits=8, queue=4, family=ECP5)

@@ -233,7 +233,8 @@ def test_only_a_file_of_its_own_kind_is_replaced(qtt: Qtt, qtt_file: Path, tmp_p
     assert thesis.read_text() == "work"
     plan.touch()
     first = qtt.json("plan", qtt_file, "-o", plan)
-    assert first == qtt.json("plan", qtt_file, "-o", plan) == json.loads(plan.read_text())
+    assert first == qtt.json("plan", qtt_file, "-o", plan)
+    assert {name: value for name, value in first.items() if name != "explanation"} == json.loads(plan.read_text())
     assert "holds no run.json" in qtt.refuses("freeze", run, "-o", qtt_file), "a model file is replaced"
 
 
@@ -431,11 +432,36 @@ def test_check_needs_a_network_and_its_shape(qtt: Qtt, net: Path, config: Path) 
 
 def test_a_plan_of_a_configuration_is_that_of_its_model(qtt: Qtt, config: Path, qtt_file: Path, tmp_path: Path) -> None:
     before, after = qtt.json("plan", config, "-o", tmp_path / "before.json"), qtt.json("plan", qtt_file)
-    assert before == after == json.loads((tmp_path / "before.json").read_text())
+    assert before == after
+    explanation = before.pop("explanation")
+    assert before == json.loads((tmp_path / "before.json").read_text())
+    assert set(explanation) == {"lanes", "occupancy", "limit", "stages", "neighbours"}
+    assert set(explanation["limit"]) == {"kind", "stage", "cycles", "share"}
+    assert set(explanation["stages"][0]) == {"stage", "lanes", "occupancy", "busy", "reason"}
+    assert set(explanation["neighbours"]) == {"smaller", "larger", "budgets"}
     for name in ("cycles", "multipliers", "dsps", "brams", "luts", "utilization", "rom_bits"):
         assert name in before
     given = qtt.json("plan", config, "--input", "8,4,4,4", "--classes", "3")
     assert given["cycles"] == before["cycles"]
+
+
+def test_a_plan_s_table_says_why_in_a_hundred_columns(
+    qtt: Qtt, qtt_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    args = ("plan", qtt_file, "--fps", "50000")
+    shown = qtt(*args).out
+    assert max(len(line) for line in shown.splitlines()) <= 100
+    assert all(text in shown for text in ("why not smaller", "rate set by", "to be faster", "occupancy", "this one"))
+    explanation = qtt.json(*args)["explanation"]
+    reasons = [stage["reason"] for stage in explanation["stages"]]
+    assert any(reasons) and all(reason in shown for reason in reasons if reason is not None)
+    assert f"{explanation['occupancy']:.1%} of {explanation['lanes']} lanes" in shown
+
+
+def test_plans_beside_a_plan_can_be_left_out(qtt: Qtt, qtt_file: Path) -> None:
+    assert "plans beside it" not in qtt("plan", qtt_file, "--no-neighbours").out
+    assert qtt.json("plan", qtt_file, "--no-neighbours")["explanation"]["neighbours"] is None
 
 
 def test_a_configuration_without_shape_is_not_planned(qtt: Qtt, config: Path, tmp_path: Path) -> None:
@@ -468,7 +494,7 @@ def test_an_unknown_device_names_the_known_ones(qtt: Qtt, qtt_file: Path) -> Non
 
 def test_a_device_too_small_is_told_by_how_much_with_the_nearest_plan(qtt: Qtt, tmp_path: Path) -> None:
     path = tmp_path / "wide.toml"
-    path.write_text(TOML.replace("widths = [4, 4]", "widths = [24, 24, 24, 24]").replace("[2, 1]", "[1, 1, 1, 1]"))
+    path.write_text(TOML.replace("widths = [4, 4]", "widths = [96, 96, 96, 96]").replace("[2, 1]", "[1, 1, 1, 1]"))
     target = tmp_path / "plan.json"
     line = qtt.refuses("plan", path, "--device", "ecp5-12f", "-o", target)
     assert "does not fit ecp5-12f (" in line and "% of the usable" in line
@@ -638,11 +664,12 @@ def test_planning_names_its_steps(
     def recorded() -> Iterator[Callable[..., None]]:
         yield lambda step, done=0, total=0, text="": steps.append(step)
 
-    monkeypatch.setattr("qtt_hw.cli.hardware.progress", recorded)
+    monkeypatch.setattr(f"qtt_hw.cli.{'planning' if verb == 'plan' else 'hardware'}.progress", recorded)
     monkeypatch.setattr("rtl_gen.cycles.ROUNDS", 5)
     assert qtt(verb, qtt_file, "-o", tmp_path / "out").code == 0
     found = list(dict.fromkeys(steps))
     assert found[:3] == [verb, "search", "prediction of cycles"]
+    assert found[3:5] == (["explanation", "neighbours"] if verb == "plan" else found[3:5])
 
 
 @pytest.mark.usefixtures("default_signals")

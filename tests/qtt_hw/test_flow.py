@@ -7,9 +7,9 @@ import pytest
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
-from qtt_hw.flow import plan
 from qtt_hw.graph import INPUT, Contraction, Graph
 from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.planning import plan
 from qtt_hw.training.config import Config
 from qtt_hw.training.sections import ModelConfig, QuantSection
 from qtt_hw.window import Window
@@ -23,19 +23,19 @@ def dense(weight_bits: int) -> Config:
 
 
 def test_a_configuration_that_does_not_fit_is_told_with_which_bits_it_would() -> None:
-    toy = Device("toy", 28, 5, 40000)
+    toy = Device("toy", 28, 8, 40000)
     with pytest.raises(DoesNotFit) as refusal:
         plan(dense(8), toy, input_shape=(1, 8, 8, 8), classes=3)
     line = str(refusal.value)
-    assert "does not fit toy (brams 240 % of the usable 5)" in line and "\n" not in line
-    fits = plan(dense(4), toy, input_shape=(1, 8, 8, 8), classes=3)
+    assert "does not fit toy (brams 138 % of the usable 8)" in line and "\n" not in line
+    fits = plan(dense(5), toy, input_shape=(1, 8, 8, 8), classes=3)
     assert (
-        f"with weight_bits = 4 it fits, at {fits.cycles} cycles, {fits.frames_per_second:.0f} frames a second" in line
+        f"with weight_bits = 5 it fits, at {fits.cycles} cycles, {fits.frames_per_second:.0f} frames a second" in line
     )
     with pytest.raises(DoesNotFit):
-        plan(dense(5), toy, input_shape=(1, 8, 8, 8), classes=3)
+        plan(dense(6), toy, input_shape=(1, 8, 8, 8), classes=3)
     with pytest.raises(DoesNotFit, match="with weights of 2 bits neither, nor with activations of 2 bits"):
-        plan(dense(3), Device("toy", 28, 2, 40000), input_shape=(1, 8, 8, 8), classes=3)
+        plan(dense(3), Device("toy", 28, 2, 2000), input_shape=(1, 8, 8, 8), classes=3)
 
 
 def test_lanes_of_codebooks_can_multiply_in_the_same_plan() -> None:

@@ -25,6 +25,18 @@ code = run_command("tool", work, whole=True)
 sys.exit(code)
 """
 
+#: Another thread takes the signal, which for the main one is as if it came just before the wait: nothing wakes it.
+ASLEEP = """
+import signal, sys, threading
+from qtt_hw.process import run_command
+def work():
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [int(sys.argv[1])])
+    print("works", flush=True)
+    threading.Event().wait()
+sys.exit(run_command("tool", work, whole=True))
+"""
+
 UNUSED = """
 import os, signal
 from amaranth.hdl import Elaboratable
@@ -88,6 +100,20 @@ def test_a_signal_ends_a_process_in_one_line(number: int, word: str) -> None:
         child.send_signal(number)
         _, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (128 + number, f"tool: {word}\n")
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_signal_is_not_slept_through(number: signal.Signals, word: str, default_signals: None) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", ASLEEP, str(int(number))], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout is not None and child.stdout.readline() == "works\n"
+        child.send_signal(number)
+        _, said = child.communicate(timeout=30)
+    finally:
+        child.kill()
+    assert (child.returncode, said) == (128 + number, f"tool: {word}\n")
 
 
 def test_a_signal_behind_the_work_ends_the_process_without_a_word() -> None:

@@ -16,7 +16,7 @@ def test_newer_ones_are_refused_as_such(version: int) -> None:
     for refuse in (FORMAT.check, FORMAT.refuse_newer):
         with pytest.raises(ValueError) as caught:
             refuse(version)
-        text = f"version {version} was written by a newer qtt-hw; this one reads charts of versions 1 and 2 and 3"
+        text = f"version {version} was written by a newer qtt-hw; this one reads charts of versions 1, 2 and 3"
         assert str(caught.value) == text
 
 
@@ -25,4 +25,4 @@ def test_what_is_no_version_is_refused(version: object) -> None:
     FORMAT.refuse_newer(version)
     with pytest.raises(ValueError) as caught:
         FORMAT.check(version)
-    assert str(caught.value) == f"version: {version!r} is not known; charts of versions 1 and 2 and 3 are read"
+    assert str(caught.value) == f"version: {version!r} is not known; charts of versions 1, 2 and 3 are read"

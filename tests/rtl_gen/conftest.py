@@ -18,6 +18,7 @@ from rtl_gen.families import ECP5
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.kinds.add import AddSpec
+from rtl_gen.packing import packing_of
 from rtl_gen.topology import SOURCE, Topology, compatible
 
 
@@ -112,8 +113,9 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
         assume(False)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     node: Node
-    lanes_of = ["dsp", "logic"]
+    lanes_of = ["dsp"]
     if kind == "contraction":
+        lanes_of = ["dsp", "logic"]
         pe = draw(st.sampled_from([1, 2, 3, 4, 6])) if carry == trail else 1
         lanes = draw(st.sampled_from(_divisors(pe * carry)))
         made, taken = pe * draw(st.integers(1, 3)), edge.channels // (lead * trail)
@@ -126,6 +128,8 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
         else:
             weight_format = Format(draw(st.integers(2, 8)), True, 0, narrow=True)
             weight = rng.integers(weight_format.minimum, weight_format.maximum + 1, size=(made, *kernel, taken))
+            if pe % 2 == 0 and packing_of(fmt, weight_format, ECP5.multiplier.bits):
+                lanes_of += ["packed", "packed"]
         out = Format(draw(st.integers(2, 16)), draw(st.booleans()), 0)
         if draw(st.booleans()):
             requant = Requantizer(

@@ -26,7 +26,8 @@ NARROW = {
 
 def narrowed(network, found: Plan) -> Plan:
     """The plan with `NARROW` choices and rings of a whole row or more."""
-    chain = [s.folding.model_copy(update={**NARROW.get(s.stage, {}), "ring": 300}) for s in found.stages]
+    of_all = {"ring": 300, "multiplier": "dsp"}
+    chain = [s.folding.model_copy(update={**NARROW.get(s.stage, {}), **of_all}) for s in found.stages]
     nodes = [node for node in network.nodes if not isinstance(node, Reshape)]
     specs = [spec_of(n, (network.input_of(n),), folding, ECP5) for n, folding in zip(nodes, chain, strict=True)]
     return derived(network, specs, "ecp5-25f", 100.0)

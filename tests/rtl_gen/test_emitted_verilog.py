@@ -99,9 +99,13 @@ def coded() -> Graph:
 
 
 def gathered(graph: Graph, found: Plan) -> Plan:
-    """The plan of the residual network with a second sum that reads words of two values, which it gets one by one."""
-    foldings = [(s.stage, s.folding) for s in found.stages]
-    foldings[3] = (foldings[3][0], foldings[3][1].model_copy(update={"simd": 2, "pe": 2, "lanes": 2}))
+    """The plan of the residual network with a sum that gathers words of two values, and a head that has them split."""
+    changed = {
+        "point": {"pe": 1, "lanes": 1},
+        "second": {"simd": 2, "pe": 2, "lanes": 2},
+        "head": {"simd": 1, "multiplier": "dsp"},
+    }
+    foldings = [(s.stage, s.folding.model_copy(update=changed.get(s.stage, {}))) for s in found.stages]
     return derived(graph, stage_specs(graph, foldings, ECP5), found.device, found.clock_mhz)
 
 

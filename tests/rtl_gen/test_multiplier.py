@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
 from rtl_gen.families import ECP5
-from rtl_gen.multiplier import LOGIC_LATENCY, multiply
+from rtl_gen.multiplier import latency_of, multiply
 
 
 def values(shape):
@@ -35,14 +35,15 @@ def test_product(kind, a, b):
     left, right = Signal(a), Signal(b)
     product = multiply(m, None, left, right, kind, "product", ECP5)
     pairs = list(itertools.product(values(a), values(b)))
+    latency = latency_of(kind, ECP5, min(a.width, b.width))
     found = []
 
     async def run(ctx):
-        for cycle in range(len(pairs) + LOGIC_LATENCY):
+        for cycle in range(len(pairs) + latency):
             if cycle < len(pairs):
                 ctx.set(left, pairs[cycle][0])
                 ctx.set(right, pairs[cycle][1])
-            if cycle >= LOGIC_LATENCY:
+            if cycle >= latency:
                 found.append(ctx.get(product))
             await ctx.tick()
 

@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
 from rtl_gen.families import ECP5
-from rtl_gen.multiplier import LOGIC_LATENCY
+from rtl_gen.multiplier import SHIFT_LATENCY
 from rtl_gen.reduce import MacArray
 from rtl_gen.shifter import decode, integer_bits, shift_and_negate
 
@@ -38,11 +38,11 @@ def test_product_with_every_code(book, shape):
     found = []
 
     async def run(ctx):
-        for cycle in range(len(pairs) + LOGIC_LATENCY):
+        for cycle in range(len(pairs) + SHIFT_LATENCY):
             if cycle < len(pairs):
                 ctx.set(x, pairs[cycle][0])
                 ctx.set(code, int(codes[cycle]))
-            if cycle >= LOGIC_LATENCY:
+            if cycle >= SHIFT_LATENCY:
                 found.append(ctx.get(product))
             await ctx.tick()
 

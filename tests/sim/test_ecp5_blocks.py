@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from boards.synthesis import synthesise
+from boards.synthesis import netlist_verilog, synthesise
 from rtl_gen.families import ECP5
 from sim.netlist import models
 from sim.pyverilator_shim import build_model, open_model
@@ -55,7 +55,7 @@ def both(folder: Path, text: str, rtl: list[Path], cells: list[Path]) -> tuple[A
     used = set(synthesise([source, *cells], "top", work, ECP5)) - {"$scopeinfo"}
     netlist = folder / "netlist" / "top.v"
     netlist.parent.mkdir()
-    (work / "netlist.v").rename(netlist)
+    netlist_verilog(work, "top").rename(netlist)
     (netlist.parent / "cells.v").write_text(models(used))
     quiet = folder / "quiet.vlt"
     files = [source, netlist, netlist.parent / "cells.v", *rtl]

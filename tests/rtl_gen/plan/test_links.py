@@ -9,10 +9,10 @@ from boards.synthesis import synthesise
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT, Add, Edge, Permutation, Pool
 from qtt_hw.window import Window
+from rtl_gen.costs.cells import table_luts
 from rtl_gen.families import ECP5
 from rtl_gen.kinds import Folding, spec_of
 from rtl_gen.kinds.add import AddSpec
-from rtl_gen.kinds.permutation import table_luts
 from rtl_gen.plan.links import link_resources
 from rtl_gen.stream import Splitter
 from rtl_gen.topology import Topology

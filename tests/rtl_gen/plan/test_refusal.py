@@ -9,9 +9,9 @@ import pytest
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
-from qtt_hw.flow import plan
 from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Pool
 from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.planning import plan
 from qtt_hw.window import Window
 from rtl_gen.families import DEVICES, Device, device
 from rtl_gen.plan.fewer_bits import narrowed
@@ -49,7 +49,7 @@ def refusal(graph: Graph, chosen: Device, fps: float | None = None) -> str:
 
 
 def test_a_device_too_small_names_the_stage_the_next_device_and_tensor_trains() -> None:
-    text = refusal(network(), Device("toy", 28, 6, 40000))
+    text = refusal(network(), Device("toy", 28, 4, 12000))
     assert text.startswith("net: the smallest folding does not fit toy (brams ")
     assert "; the largest parts are 5 brams in wide; it fits ecp5-12f, at " in text
     assert (
@@ -59,7 +59,7 @@ def test_a_device_too_small_names_the_stage_the_next_device_and_tensor_trains() 
 
 
 def test_fewer_weight_bits_are_named_with_what_they_give() -> None:
-    toy = Device("toy", 28, 6, 40000)
+    toy = Device("toy", 28, 4, 12000)
     text = refusal(network(), toy)
     bits = int(text.split("with weight_bits = ")[1][0])
     fits, not_yet = (narrowed(network(), weights=b) for b in (bits, bits + 1))

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec
+from qtt_hw.fixedpoint import Format, Requantizer, as_integers
+from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec, Pool
 from qtt_hw.window import Window
 from rtl_gen.cycles import predict
 from rtl_gen.families import ECP5, Device, device
 from rtl_gen.plan.limits import usable
-from rtl_gen.plan.plan import load_plan, save_plan, stage_specs
+from rtl_gen.plan.plan import hardware_of, load_plan, save_plan, stage_specs
 from rtl_gen.plan.search import along, plan
 
 
@@ -119,3 +119,56 @@ def test_the_order_of_a_chain_follows_the_path():
         ("head", ("layer.core1",)),
     ]
     assert changed.output == graph.output
+
+
+def random_network(seed):
+    """One or two convolutions of a small map, a pool now and then, and a head over what is left."""
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.choice([1, 1, 4])), *[int(rng.choice([4, 6, 8, 9]))] * 2, int(rng.choice([1, 2, 3, 4])))
+    x = edge = Edge(shape, Format(int(rng.choice([1, 4, 8])), False, 0))
+    nodes, source = [], INPUT
+    for number in range(int(rng.choice([1, 2]))):
+        kernel, stride = int(rng.choice([1, 2, 3])), int(rng.choice([1, 2]))
+        kernel = min(kernel, *edge.shape[1:3])
+        deep, pad = min(kernel, edge.shape[0]), int(rng.choice([0, kernel // 2]))
+        strides = (min(stride, deep), stride, stride)
+        window = Window((deep, kernel, kernel), strides, ((0, 0), (pad, pad), (pad, pad)))
+        node = random_contraction(rng, f"conv{number}", source, edge, int(rng.choice([2, 4, 8])), window)
+        nodes.append(node)
+        edge, source = node.output(edge), node.name
+        if rng.random() < 0.3 and min(edge.shape[1:3]) >= 2:
+            nodes.append(Pool(f"pool{number}", (source,), f"pool{number}", "max", Window((1, 2, 2), (1, 2, 2))))
+            edge, source = nodes[-1].output(edge), nodes[-1].name
+    nodes.append(random_contraction(rng, "head", source, edge, 3, Window(edge.shape[:3])))
+    return Graph("random", InputSpec(x, x.shape), tuple(nodes))
+
+
+def random_contraction(rng, name, source, edge, made, window):
+    fmt = Format(int(rng.choice([2, 4, 8])), True, 0, narrow=True)
+    weight = rng.integers(fmt.minimum, fmt.maximum + 1, (made, *window.kernel, edge.channels))
+    out = Format(16, True, 0) if name == "head" else Format(8, bool(rng.random() < 0.5), 0)
+    return Contraction(name, (source,), name, window, as_integers(weight), fmt, Requantizer(out, 4))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_rate_that_the_fastest_plan_reaches_is_reached(seed):
+    """The search reckons with margins, and may find nothing where the fastest plan is fast enough."""
+    graph, target = random_network(seed), device(("ecp5-12f", "ecp5-25f", "ecp5-85f")[seed % 3])
+    fastest = plan(graph, target)
+    hardware_of(graph, fastest)
+    for slower in (1, 1.3, 2, 7):
+        found = plan(graph, target, fps=fastest.frames_per_second / slower)
+        assert found.cycles <= fastest.cycles * slower and within(found, target)
+
+
+def test_few_flip_flops_are_named_as_such():
+    graph = random_network(3)
+    with pytest.raises(ValueError) as refused:
+        plan(graph, Device("poor", dsps=28, brams=56, luts=24288, ffs=300))
+    text = str(refused.value)
+    assert "flip-flops, poor has 300" in text and "FIFOs of sums" not in text
+
+
+def test_a_device_without_multipliers_is_a_device():
+    found = plan(random_network(3), Device("bare", dsps=0, brams=56, luts=50_000))
+    assert found.dsps == 0

@@ -1,0 +1,160 @@
+"""What plans say that designs cost, beside what yosys makes of them: LUTs and flip-flops of networks and of units.
+
+    python -m bench.costs
+    python -m bench.costs W1 resnet20-cifar10 --units
+
+Committed models are planned for the device and rate of their row in results/proof.json; of W1 to W3 of
+`bench.datapath` it is one stage. LUTs are counted as `rtl_gen.families.Resources` says. With --units each unit of each
+stage is synthesised by itself too, with those within it: there an output that nobody reads stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bench.datapath import STAGE, WORKLOADS
+from bench.rows import rows_of
+from boards.synthesis import synthesise
+from qtt_hw.graph import Graph
+from qtt_hw.graph.file import load
+from qtt_hw.process import run_command
+from qtt_hw.progress import Progress, silent
+from rtl_gen.argmax import argmax_resources
+from rtl_gen.emit import TOP, emit
+from rtl_gen.families import Resources, device, family_named
+from rtl_gen.identifiers import identifiers
+from rtl_gen.kinds import Spec
+from rtl_gen.plan.plan import Plan, hardware_of
+from rtl_gen.plan.search import plan
+
+MODELS, PROOF = Path("models"), Path("results/proof.json")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A design: its graph with its plan, and the stage that is counted; None counts the whole network."""
+
+    planned: Callable[[], tuple[Graph, Plan]]
+    stage: str | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """LUTs and flip-flops as planned and as synthesised."""
+
+    name: str
+    planned: Resources
+    luts: int
+    ffs: int
+
+    def shown(self) -> str:
+        apart = [100 * (a / max(b, 1) - 1) for a, b in ((self.planned.luts, self.luts), (self.planned.ffs, self.ffs))]
+        return (
+            f"{self.name:<44} LUT {self.planned.luts:>6} {self.luts:>6} {apart[0]:>+6.1f} %"
+            f"   FF {self.planned.ffs:>6} {self.ffs:>6} {apart[1]:>+6.1f} %"
+        )
+
+    def record(self) -> dict[str, str | int]:
+        """For machines."""
+        planned = {"planned_luts": self.planned.luts, "planned_ffs": self.planned.ffs}
+        return {"name": self.name, **planned, "luts": self.luts, "ffs": self.ffs}
+
+
+def cases() -> dict[str, Case]:
+    """By name: the stages of `bench.datapath`, and the committed models of which a proof has a row, by their file."""
+    found = {name: Case(WORKLOADS[name].planned, STAGE) for name in ("W1", "W2", "W3")}
+    for path in sorted(MODELS.glob("*.qtt")):
+        graph = load(path)
+        rows = [row for row in rows_of(PROOF) if row["model"] == graph.name]
+        for row in rows:
+            fastest = len(rows) > 1 and row["fps"] is None
+            found[f"{path.stem}, fastest" if fastest else path.stem] = Case(
+                partial(_planned, graph, row["device"], row["fps"])
+            )
+    return found
+
+
+def _planned(graph: Graph, name: str, fps: float | None) -> tuple[Graph, Plan]:
+    return graph, plan(graph, device(name), fps=fps)
+
+
+def accelerator(graph: Graph, found: Plan) -> Resources:
+    """What a plan says of the accelerator alone, without a board's top level and link."""
+    between = Resources(luts=found.link_luts, ffs=found.link_ffs)
+    fifos = (Resources(brams=fifo.brams, luts=fifo.luts, ffs=fifo.ffs) for fifo in found.fifos)
+    specs, _ = hardware_of(graph, found)
+    stages = (spec.resources() for spec in specs)
+    return sum((*stages, *fifos, argmax_resources(specs[-1].out)), between)
+
+
+def counted(cells: Mapping[str, int]) -> tuple[int, int]:
+    """LUTs and flip-flops of an ECP5 netlist."""
+    luts = cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0) + 4 * cells.get("TRELLIS_DPR16X4", 0)
+    return luts, cells.get("TRELLIS_FF", 0)
+
+
+def compared(
+    name: str, graph: Graph, found: Plan, stage: str | None = None, *, units: bool = False, progress: Progress = silent
+) -> Iterator[Cost]:
+    """The whole design, or one stage of it, and with `units` what stands in each stage, by itself."""
+    family = family_named(found.family)
+    specs, _ = hardware_of(graph, found)
+    named = dict(zip(identifiers([spec.node.name for spec in specs]), specs, strict=True))
+    with tempfile.TemporaryDirectory(prefix="costs-") as temporary:
+        folder = Path(temporary)
+        manifest = emit(graph, folder / "build", found, progress=progress)
+        sources = [folder / "build" / source for source in manifest.sources.of(family)]
+
+        def cells(module: str) -> tuple[int, int]:
+            work = folder / module
+            work.mkdir()
+            return counted(synthesise(sources, module, work, family, progress=progress))
+
+        if stage is None:
+            yield Cost(name, accelerator(graph, found), *cells(TOP))
+        else:
+            yield Cost(name, named[stage].resources(), *cells(f"{TOP}__{stage}"))
+        if units:
+            modules = (folder / "build" / "design.v").read_text(encoding="utf-8")
+            for identifier, spec in named.items():
+                if stage in (None, identifier):
+                    for path, cost in _units(spec):
+                        module = f"{TOP}__{identifier}__{path.replace('.', '__')}"
+                        if f"module {module}(" in modules or f"module {module} (" in modules:
+                            yield Cost(f"{identifier}.{path}", cost, *cells(module))
+
+
+def _units(spec: Spec) -> Iterator[tuple[str, Resources]]:
+    """The units of a stage by path, each with those within it."""
+    parts = spec.parts()
+    for path in filter(None, parts):
+        yield path, sum((cost for other, cost in parts.items() if f"{other}.".startswith(f"{path}.")), Resources())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.costs", description=(__doc__ or "").splitlines()[0])
+    known = cases()
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; all when left out")
+    parser.add_argument("--units", action="store_true", help="each unit of each stage by itself, too")
+    parser.add_argument("--json", action="store_true", help="an object a line")
+    given = parser.parse_args()
+    unknown = [name for name in given.names if name not in known]
+    if unknown:
+        raise ValueError(f"{unknown[0]}: there is no such design; there are {', '.join(known)}")
+    if not given.json:
+        print(f"{'':<44} LUT plan  yosys            FF plan  yosys")
+    for name in given.names or known:
+        graph, found = known[name].planned()
+        for cost in compared(name, graph, found, known[name].stage, units=given.units):
+            print(json.dumps(cost.record()) if given.json else cost.shown(), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("bench.costs", main, whole=True))

@@ -1,0 +1,87 @@
+"""Memories in banks of every depth: the word of each address after the stated latency, and no bank is confused."""
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from rtl_gen.families import ECP5
+from rtl_gen.memory import Ram, Rom
+
+#: Depth and width: LUTs in one bank, in four, in five that are not full; block RAM in one, in two, in three.
+SHAPES = [(2, 3), (16, 5), (64, 5), (50, 9), (65, 36), (512, 36), (600, 36), (1100, 36)]
+
+
+def test_the_banks_of_a_memory_and_what_their_selection_takes() -> None:
+    memory = ECP5.memory
+    assert [memory.bank(depth, width) >= depth for depth, width in SHAPES] == [True] * 2 + [False] * 2 + [True] * 3 + [
+        False
+    ]
+    assert [memory.read_latency(depth, width) for depth, width in SHAPES] == [2] * 7 + [3]
+    # two blocks of 18 x 1024 rather than two of 36 x 512 that are selected, three of 36 x 512 rather than four
+    assert (memory.blocks(600, 36), memory.bank(600, 36)) == (2, 1024)
+    assert (memory.blocks(1100, 36), memory.bank(1100, 36), memory.capacity(1100, 36)) == (3, 512, 1536)
+
+
+@pytest.mark.parametrize("late", [0, 1, 2])
+@pytest.mark.parametrize(("depth", "width"), SHAPES)
+def test_rom(depth: int, width: int, late: int) -> None:
+    rng = np.random.default_rng(depth)
+    words = [int(word) for word in rng.integers(0, 1 << width, depth)]
+    latency = ECP5.memory.read_latency(depth, width) + late
+    rom = Rom(words, width, ECP5, latency)
+    addresses = [int(a) for a in rng.integers(0, depth, 200)] + list(range(max(0, depth - 40), depth))
+    found = []
+
+    async def run(ctx):
+        for cycle in range(len(addresses) + latency):
+            if cycle < len(addresses):
+                ctx.set(rom.address, addresses[cycle])
+            if cycle >= latency:
+                found.append(ctx.get(rom.data))
+            await ctx.tick()
+
+    simulator = Simulator(rom)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(run)
+    simulator.run()
+    assert found == [words[address] for address in addresses]
+
+
+@pytest.mark.parametrize("late", [0, 1])
+@pytest.mark.parametrize(("depth", "width"), SHAPES)
+def test_ram(depth: int, width: int, late: int) -> None:
+    """Words are written while others are read; a read, `late` cycles later, sees the writes of the cycles before it."""
+    rng = np.random.default_rng(depth)
+    latency = ECP5.memory.read_latency(depth, width) + late
+    ram = Ram(depth, width, ECP5, latency)
+    contents, found, wanted = {}, [], []
+    addresses = [int(a) for a in rng.integers(0, depth, 3 * depth + 100)]
+
+    async def run(ctx):
+        for cycle, address in enumerate(addresses):
+            word, place = int(rng.integers(0, 1 << width)), int(rng.integers(depth))
+            read = addresses[cycle - late] if cycle >= late else None
+            writes = bool(rng.integers(2)) and place != read
+            ctx.set(ram.address, address)
+            ctx.set(ram.write_enable, writes)
+            ctx.set(ram.write_address, place)
+            ctx.set(ram.write_data, word)
+            if read is not None:
+                wanted.append(contents.get(read, 0))
+            if writes:
+                contents[place] = word
+            if cycle >= latency:
+                found.append(ctx.get(ram.data))
+            await ctx.tick()
+
+    simulator = Simulator(ram)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(run)
+    simulator.run()
+    assert found == wanted[: len(found)]
+    assert len(set(found)) > 1
+
+
+def test_a_latency_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="the memory takes 3 cycles, not 2"):
+        Simulator(Rom([0] * 1100, 36, ECP5, 2))
