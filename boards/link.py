@@ -8,7 +8,7 @@ sets `overrun` until the next break.
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -150,7 +150,8 @@ class Link(wiring.Component):
 
     def _inner(self, receiver: UartReceiver) -> Module:
         m = Module()
-        m.submodules.queue = queue = Fifo(8, self.queue, self.family)
+        # Of the byte of a narrow word no more is kept than the word.
+        m.submodules.queue = queue = Fifo(min(self.in_bits, 8), self.queue, self.family)
         m.d.comb += [queue.i.payload.eq(receiver.byte), queue.i.valid.eq(receiver.valid)]
         with m.If(receiver.valid & ~queue.i.ready):
             m.d.sync += self.overrun.eq(1)
@@ -166,7 +167,8 @@ class Link(wiring.Component):
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += filled.eq(0)
         with m.If(queue.o.valid & queue.o.ready):
-            m.d.sync += [gathered.eq(Cat(gathered[8:], queue.o.payload)), filled.eq(filled + 1)]
+            byte = queue.o.payload | Const(0, 8)
+            m.d.sync += [gathered.eq(Cat(gathered[8:], byte)), filled.eq(filled + 1)]
 
         # A word to bytes.
         m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)

@@ -1,8 +1,14 @@
 """Room for the host's bytes in a pause, as plans keep it free and boards build it."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
+from amaranth.back import verilog
 
 from boards.clock import divisor_of
+from boards.link import Link
+from boards.synthesis import synthesise
 from boards.top import receiver_queue
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec
@@ -40,3 +46,12 @@ def test_a_plan_counts_the_queue_that_the_board_builds(tmp_path) -> None:
     assert found.brams == ECP5.overhead.brams + sum(stage.brams for stage in found.stages) + beside
     built = receiver_queue(emit(graph, tmp_path / "build", found), divisor_of(100.0, 1_000_000))
     assert fifo_resources(built, 8, ECP5).brams == ECP5.overhead.brams + beside > ECP5.overhead.brams
+
+
+@pytest.mark.parametrize(("word", "depth"), [(1, LARGEST), (20, 4096)])
+def test_block_rams_of_the_built_queue(word: int, depth: int, tmp_path: Path) -> None:
+    link = Link(divisor=100, in_bits=word, out_bits=17, queue=depth, family=ECP5)
+    text = verilog.convert(link, name="link", platform=object(), emit_src=False, strip_internal_attrs=True)
+    (tmp_path / "link.v").write_text(text)
+    cells = synthesise([tmp_path / "link.v"], "link", tmp_path, ECP5)
+    assert cells["DP16KD"] == fifo_resources(depth, min(word, 8), ECP5).brams
