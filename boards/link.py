@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 from boards.clock import LEAST_DIVISOR
 from rtl_gen.families import Family
 from rtl_gen.fifo import Fifo
+from rtl_gen.host_queue import queue_bits
 
 __all__ = ["BREAK_BITS", "Link", "UartReceiver", "UartTransmitter", "bytes_of"]
 
@@ -150,8 +151,7 @@ class Link(wiring.Component):
 
     def _inner(self, receiver: UartReceiver) -> Module:
         m = Module()
-        # Of the byte of a narrow word no more is kept than the word.
-        m.submodules.queue = queue = Fifo(min(self.in_bits, 8), self.queue, self.family)
+        m.submodules.queue = queue = Fifo(queue_bits(self.in_bits), self.queue, self.family)
         m.d.comb += [queue.i.payload.eq(receiver.byte), queue.i.valid.eq(receiver.valid)]
         with m.If(receiver.valid & ~queue.i.ready):
             m.d.sync += self.overrun.eq(1)

@@ -11,7 +11,7 @@ from rtl_gen.families import Family, Resources
 from rtl_gen.fifo import fifo_resources
 from rtl_gen.prediction import Prediction
 
-__all__ = ["BITS_OF_BYTE", "LARGEST", "PLANNED_BAUD", "bytes_of_pause", "queue_bytes", "queue_resources"]
+__all__ = ["BITS_OF_BYTE", "LARGEST", "PLANNED_BAUD", "bytes_of_pause", "queue_bits", "queue_bytes", "queue_resources"]
 
 #: Bits of a byte on the line: start, eight of data, stop.
 BITS_OF_BYTE: Final = 10
@@ -31,6 +31,11 @@ def queue_bytes(needed: int) -> int:
     return int(1 << max(4, (needed - 1).bit_length()))
 
 
+def queue_bits(word: int) -> int:
+    """What is kept of each byte for words of so many bits: of a narrow word no more than the word."""
+    return min(word, 8)
+
+
 def queue_resources(predicted: Prediction, word: int, clock_mhz: float, family: Family) -> Resources:
     """Block RAMs of the queue beyond those in the family's overhead, for words of so many bits.
 
@@ -38,4 +43,4 @@ def queue_resources(predicted: Prediction, word: int, clock_mhz: float, family: 
     """
     divisor = max(round(clock_mhz * 1e6 / PLANNED_BAUD), 1)
     depth = min(queue_bytes(bytes_of_pause(predicted, divisor)), LARGEST)
-    return Resources(brams=max(fifo_resources(depth, min(word, 8), family).brams - family.overhead.brams, 0))
+    return Resources(brams=max(fifo_resources(depth, queue_bits(word), family).brams - family.overhead.brams, 0))
