@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from qtt_hw.lower.layers import PASSING, VIEWING, VIEWING_CALLS
@@ -29,6 +31,10 @@ OPERATORS: dict[Callable[..., Any], str] = {
     operator.irshift: "rshift",
     operator.setitem: "setitem",
 }
+
+
+#: Methods that put out what they read in other memory, or, as far as is known here, in the same.
+COPYING = ("contiguous", "clone", torch.clone)
 
 
 class InPlaceProxy(fx.Proxy):
@@ -67,6 +73,17 @@ def _operand(node: fx.Node) -> fx.Node | None:
     return first if isinstance(first, fx.Node) else None
 
 
+def _asked_to(node: fx.Node) -> bool:
+    """Whether a function is called with inplace=True, by name or by position."""
+    if "inplace" in node.kwargs or node.op != "call_function":
+        return bool(node.kwargs.get("inplace"))
+    try:
+        bound = inspect.signature(node.target).bind(*node.args, **node.kwargs)  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # a function of C++, whose inplace could only be given by name
+        return False
+    return bool(bound.arguments.get("inplace"))
+
+
 def _written(node: fx.Node, module: nn.Module | None) -> fx.Node | None:
     """What a call writes into; `module` is the layer that it runs or stands for."""
     out = node.kwargs.get("out")
@@ -76,7 +93,7 @@ def _written(node: fx.Node, module: nn.Module | None) -> fx.Node | None:
         return None
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     writes = node.op != "call_module" and (
-        node.target in OPERATORS or (name.endswith("_") and not name.endswith("__")) or node.kwargs.get("inplace")
+        node.target in OPERATORS or (name.endswith("_") and not name.endswith("__")) or _asked_to(node)
     )
     return _operand(node) if writes or getattr(module, "inplace", False) else None
 
@@ -110,7 +127,7 @@ def follow_writes(graph: fx.Graph, module_of: Callable[[fx.Node], nn.Module | No
     for node in graph.nodes:
         module = module_of(node)
         target, source = _written(node, module), _operand(node)
-        passes = isinstance(module, PASSING) and node.target != "contiguous"
+        passes = isinstance(module, PASSING) and node.target not in COPYING
         same = target or (source if passes else None)
         views = isinstance(module, VIEWING) or node.target in VIEWING_CALLS or node.target == "contiguous"
         shared = same or (source if views else None)

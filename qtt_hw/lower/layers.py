@@ -15,8 +15,10 @@ from qtt_hw.nn.planar import FORMS, volumetric
 
 __all__ = [
     "CALLS",
+    "CALLS_TAKE",
     "FUNCTIONS",
     "JOINS",
+    "JOINS_TAKE",
     "MADE_OF",
     "PASSING",
     "TYPES",
@@ -49,8 +51,13 @@ _OWN = tuple(layer for layer in TYPES if layer.__module__.startswith("qtt_hw."))
 FUNCTIONS: dict[Any, Callable[..., nn.Module]] = {call: made for kind in KINDS for call, made in kind.functions.items()}
 #: By function or method that stands for no layer, its lowering.
 CALLS: dict[Any, Caller] = {call: caller for kind in KINDS for call, caller in kind.calls.items()}
-#: By function of two results, its lowering.
+#: By function of several results, its lowering.
 JOINS: dict[Any, Joiner] = {call: joiner for kind in KINDS for call, joiner in kind.joins.items()}
+#: By layer, and by call, what may be pending of what it reads.
+_LAYERS_TAKE = {layer: kind.takes for kind in KINDS for layer in kind.layers}
+_LAYERS_TAKE |= {planar: _LAYERS_TAKE[form] for planar, (form, _) in FORMS.items()}
+CALLS_TAKE = {call: kind.takes for kind in KINDS for call in kind.calls}
+JOINS_TAKE = {call: kind.takes for kind in KINDS for call in kind.joins}
 
 #: What a network may hold.
 MADE_OF = (
@@ -111,6 +118,7 @@ def lower_layer(lowering: Lowering, name: str, module: nn.Module, x: Value) -> V
         raise Unsupported(f"is not supported; {otherwise(module)}")
     if issubclass(kind, WEIGHTED):
         lowering.use_weights(name, module)
+    x = lowering.settled(x, _LAYERS_TAKE[kind])
     try:
         return _HANDLERS[kind](lowering, name, volumetric(module, kind), x)
     except Unsupported:

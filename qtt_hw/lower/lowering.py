@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -14,10 +14,10 @@ from qtt_hw.graph import INPUT
 from qtt_hw.lower.axes import Axes
 from qtt_hw.lower.draft import Draft, NetworkDraft
 from qtt_hw.lower.stage import Place
-from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.lower.value import Pending, Unsupported, Value
 from qtt_hw.window import Shape
 
-__all__ = ["Call", "Caller", "Handler", "Joiner", "Kind", "Lowering", "place"]
+__all__ = ["Call", "Caller", "Handler", "Joiner", "Kind", "Lowering", "Operand", "place"]
 
 
 class Lowering:
@@ -50,6 +50,7 @@ class Lowering:
         #: The softmax that ends the model, by its call's name, and what it computes of logits [N, classes].
         self.softmax: tuple[str, Callable[[torch.Tensor], torch.Tensor]] | None = None
         self.fixed: set[str] = set()
+        self._settled: dict[int, tuple[Pending, Value]] = {}
 
     def append(self, draft: Draft, like: Value, axes: Axes | None = None) -> Value:
         """Append a stage and return its output: the Value `like`, with the stage's own edge and shape.
@@ -64,6 +65,16 @@ class Lowering:
         self.names.add(name)
         self.network.drafts.append(draft)
         return replace(like, edge=name, shape=shape, axes=like.axes.like(like.shape, shape) if axes is None else axes)
+
+    def settled(self, x: Value, takes: tuple[type, ...] = ()) -> Value:
+        """A value with nothing pending but what its reader takes in; a stage is made once for all readers."""
+        if x.pending is None or isinstance(x.pending, takes):
+            return x
+        key = id(x.pending)
+        if key not in self._settled:
+            self._settled[key] = x.pending, x.pending.settled(self)  # held, so that no other has its id
+        found = self._settled[key][1]
+        return found.fork() if x.forked else found
 
     def use_weights(self, name: str, module: nn.Module) -> None:
         """Take a layer's weights for a stage; raises Unsupported on its second call, or if they are no nn.Parameter."""
@@ -98,30 +109,44 @@ def place(name: str, source: str, *inputs: Value) -> Place:
 Handler = Callable[[Lowering, str, Any, Value], Value]
 
 
+class Operand(int):
+    """Stands for a value among the arguments of a call, by its number."""
+
+
 @dataclass(frozen=True)
 class Call:
-    """A call of a function or method on a value.
+    """A call of a function or method on one value or several.
 
     Parameters
     ----------
     args, kwargs
-        What it is given besides, with the tensors of the model's own among it.
+        What it is given, with the tensors of the model's own among it: of one value besides that value, of several
+        with an Operand for each.
     made : tuple of int
         The shape of its result on the example, the batch included.
     read : tuple of int
-        That of what it reads.
+        That of what it reads, of several the first.
+    function : callable
+        The call itself, on tensors in place of its values.
+    own : tuple of Tensor
+        The model's own tensors among the arguments.
+    kind : str
+        The function's name.
     """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     made: tuple[int, ...]
     read: tuple[int, ...]
+    function: Callable[..., Any]
+    own: tuple[torch.Tensor, ...]
+    kind: str
 
 
 #: The result of a call on a value; raises Unsupported.
 Caller = Callable[[Lowering, str, Call, Value], Value]
-#: The result of a function on two values; raises Unsupported.
-Joiner = Callable[[Lowering, str, Value, Value], Value]
+#: The result of a call on several values; raises Unsupported.
+Joiner = Callable[[Lowering, str, Call, Sequence[Value]], Value]
 
 
 @dataclass(frozen=True)
@@ -136,7 +161,9 @@ class Kind:
     calls : mapping of call to Caller
         Functions and methods that stand for no layer.
     joins : mapping of call to Joiner
-        Functions of two results.
+        Functions of several results.
+    takes : tuple of type
+        What may be pending of what its layers, calls and joins read; all else has a stage before they are met.
     weighted : bool
         Its layers hold weights, which become a stage's own.
     passing : bool
@@ -149,6 +176,7 @@ class Kind:
     functions: Mapping[Any, Callable[..., nn.Module]] = field(default_factory=dict)
     calls: Mapping[Any, Caller] = field(default_factory=dict)
     joins: Mapping[Any, Joiner] = field(default_factory=dict)
+    takes: tuple[type, ...] = ()
     weighted: bool = False
     passing: bool = False
     viewing: bool = False

@@ -1,14 +1,28 @@
-"""What drafts of stages compute on floats: the model's own function, which it is compared with."""
+"""What drafts of stages compute on floats, compared with the model's own function."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import copy
+from collections.abc import Callable
 
+import torch
+from torch import Tensor, nn
+
+from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT
 from qtt_hw.lower.draft import NetworkDraft
+from qtt_hw.lower.trace import FAILURES
+from qtt_hw.nn.planar import without_depth
 
-__all__ = ["logits"]
+__all__ = ["Softmax", "difference", "extremes", "logits", "random_inputs"]
+
+#: The softmax that ends a model, by its call's name, and what it computes of logits [N, classes].
+Softmax = tuple[str, Callable[[Tensor], Tensor]]
+
+#: Largest difference of logits to the model's, as a share of the model's largest.
+TOLERANCE = 1e-6
+#: Share by which a float64 input is moved to see how far its rounding can carry: some thousand times that rounding.
+MOVED = 1e-12
 
 
 @torch.no_grad()
@@ -18,3 +32,52 @@ def logits(network: NetworkDraft, x: Tensor) -> Tensor:
     for draft in network.drafts:
         results[draft.name] = draft.floats(*(results[name] for name in draft.inputs))
     return results[network.drafts[-1].name].flatten(1)
+
+
+def random_inputs(example: Tensor, fmt: Format) -> Tensor:
+    """Random inputs of the format and of the example's shape, float32; without a draw from torch's own state."""
+    integers = torch.randint(
+        fmt.minimum, fmt.maximum + 1, example.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32
+    )
+    return (integers * 2.0**-fmt.frac).to(example.device)
+
+
+def extremes(example: Tensor, fmt: Format) -> list[Tensor]:
+    """Inputs of the example's shape that hold nothing but the format's least value, its greatest, and zero."""
+    return [torch.full_like(example, value * 2.0**-fmt.frac) for value in (fmt.minimum, fmt.maximum, 0)]
+
+
+def difference(
+    model: nn.Module, network: NetworkDraft, x: Tensor, planar: bool, softmax: Softmax | None = None
+) -> str | None:
+    """How a model computes something else than its drafts, and a softmax that was left out, do; None if it does not.
+
+    Sums in another order differ a little in float32, and then hardly in float64, which is slow for large networks; but
+    for a network whose layers magnify rounding, as batch norms of hardly any variance do, by no more than its logits
+    move when its input does by more than rounding.
+    """
+
+    def outputs(dtype: torch.dtype, inputs: Tensor) -> Tensor:
+        copied = copy.deepcopy(model).to(dtype)
+        logits: Tensor = copied(without_depth(inputs) if planar else inputs)
+        return logits.flatten(1)
+
+    try:
+        for dtype in (torch.float32, torch.float64):
+            x = x.to(dtype)
+            expected = outputs(dtype, x)
+            found = logits(network, x)
+            if softmax is not None:
+                found = softmax[1](found)
+            apart = float((expected - found).abs().max())
+            largest = float(expected.abs().max())
+            if not apart > TOLERANCE * largest:  # nor where a value is not finite, which is reported by layer
+                return None
+        if apart <= float((expected - outputs(dtype, x * (1 + MOVED))).abs().max()):
+            return None
+    except FAILURES as error:  # of the user's forward
+        return f"does not run in {dtype}, to be compared with its layers: {' '.join(str(error).split())}"
+    return (
+        f"computes something else than its layers one after the other: logits differ by {apart:.2g} "
+        f"of {largest:.2g}; let forward do nothing but call them"
+    )

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from qtt_hw.lower.axes import Axes
 from qtt_hw.lower.draft import NormDraft, ScaledDraft
 from qtt_hw.window import Shape
 
-__all__ = ["Unsupported", "Value"]
+__all__ = ["Pending", "Unsupported", "Value"]
 
 
 class Unsupported(ValueError):
     """A layer that cannot be lowered; the text says why, and what would compute the same or be another network."""
+
+
+class Pending(Protocol):
+    """What a call does and has no stage yet: what reads it may take it in, and does it in passing."""
+
+    def settled(self, lowering: Any) -> Value:
+        """The result of a stage of its own."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,8 @@ class Value:
         Something between the targets and here, or this itself, has several readers, so that none of them may change it.
     blind : bool
         Behind a layer that could not be lowered: what precedes is unknown and is not held against the rest.
+    pending : Pending, optional
+        What has yet to be done; `edge` puts out what it is done to.
     """
 
     edge: str
@@ -47,6 +57,7 @@ class Value:
     relu_target: ScaledDraft | None = None
     forked: bool = False
     blind: bool = False
+    pending: Pending | None = None
 
     def __post_init__(self) -> None:
         if self.axes is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -15,10 +14,10 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.lower import reference
 from qtt_hw.lower.in_place import OPERATORS, follow_writes
 from qtt_hw.lower.kinds.rearrange import flatten_stream
-from qtt_hw.lower.layers import CALLS, FUNCTIONS, JOINS, MADE_OF, is_layer, lower_layer
-from qtt_hw.lower.lowering import Call, Lowering
+from qtt_hw.lower.layers import CALLS, CALLS_TAKE, FUNCTIONS, JOINS, JOINS_TAKE, MADE_OF, is_layer, lower_layer
+from qtt_hw.lower.lowering import Call, Lowering, Operand
 from qtt_hw.lower.obstacles import Shared, obstacles, shared_tensors
-from qtt_hw.lower.trace import FAILURES, Traced, evaluated, trace, undisturbed
+from qtt_hw.lower.trace import Traced, evaluated, trace, undisturbed
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.planar import is_planar, with_depth, without_depth
 
@@ -27,21 +26,16 @@ __all__ = ["Visit", "require_format", "walk"]
 #: Called with a layer's qualified name, its type, and why it cannot be lowered (None when it can).
 Visit = Callable[[str, str, str | None], None]
 
-#: Largest difference of logits to the model's, as a share of the model's largest.
-TOLERANCE = 1e-6
-#: Share by which a float64 input is moved to see how far its rounding can carry: some thousand times that rounding.
-MOVED = 1e-12
-
 _CONCAT = (torch.cat, torch.concat, torch.stack)
 _SOFTMAX = (F.softmax, torch.softmax, "softmax")
 _LOG_SOFTMAX = (F.log_softmax, torch.log_softmax, "log_softmax")
 _LOGITS = "leave it out: the hardware puts out logits and their argmax"
 _NOTHING = "leave it out: it changes no value"
 #: What there is for a function that is not followed.
-_OTHERWISE = {
+_OTHERWISE: dict[Any, str] = {
     **dict.fromkeys((*_SOFTMAX, *_LOG_SOFTMAX), _LOGITS),
     **dict.fromkeys((torch.argmax, "argmax"), _LOGITS),
-    **dict.fromkeys((torch.clone, torch.detach, "clone", "detach", "float"), _NOTHING),
+    **dict.fromkeys((torch.detach, "detach", "float"), _NOTHING),
 }
 
 
@@ -103,10 +97,15 @@ class _Walk:
             if node.op == "output":
                 self.end(node.args[0])
                 continue
-            if node.op == "get_attr" and all(user.target in CALLS for user in node.users):
-                continue  # what reads it takes it as a layer's own
+            if node.op == "get_attr" and all(self.takes_own(user) for user in node.users):
+                continue
             value = self.input(node) if node.op == "placeholder" else self.call(node)
             self.values[node] = value.fork() if len(node.users) > 1 else value
+
+    def takes_own(self, node: fx.Node) -> bool:
+        """Whether a call takes tensors of the model's own beside what it reads."""
+        called = node.op != "call_module" and (node.target in CALLS or node.target in JOINS)
+        return called and any(operand.op != "get_attr" for operand in node.all_input_nodes)
 
     def stands_for(self, node: fx.Node) -> nn.Module | None:
         """The module that a call runs or stands for, if it is followed."""
@@ -145,15 +144,16 @@ class _Walk:
             raise Unsupported("puts out what nothing reads; leave it out")
         if "out" in node.kwargs:
             raise Unsupported("writes into out=, which is not followed; what it returns is")
-        if node.op != "call_module" and node.target in JOINS:
-            return JOINS[node.target](self.lowering, name, *self.operands(node))
         if self.ends_in_softmax(name, node):
             return self.values[node.all_input_nodes[0]]
-        if node.op != "call_module" and node.target in CALLS:
-            return self.called_on(name, node)
+        operands = [operand for operand in node.all_input_nodes if operand.op != "get_attr"]
+        if node.op != "call_module" and node.target in CALLS and len(operands) == 1:
+            return self.called_on(name, node, operands[0])
+        if node.op != "call_module" and node.target in JOINS and operands:
+            return self.joined(name, node, operands)
         module = _module_of(node, self.module)
         if len(node.all_input_nodes) != 1:
-            raise Unsupported("reads several results; a layer reads one, an addition two")
+            raise Unsupported("reads several results, which is not followed; a layer reads one")
         if node.op == "call_module":
             self.refuse_shared(name)
         return lower_layer(self.lowering, name, module, self.values[node.all_input_nodes[0]])
@@ -172,24 +172,48 @@ class _Walk:
             self.lowering.softmax = name, partial(F.log_softmax if log else F.softmax, dim=1)
         return self.lowering.softmax is not None
 
-    def called_on(self, name: str, node: fx.Node) -> Value:
-        """The value of a call that stands for no layer."""
-        operands = [operand for operand in node.all_input_nodes if operand.op != "get_attr"]
-        if len(operands) != 1:
-            raise Unsupported("reads several results; a layer reads one, an addition two")
-        (operand,) = operands
-        own = {n: self.tensor(n) for n in node.all_input_nodes if n.op == "get_attr"}
+    def called_on(self, name: str, node: fx.Node, operand: fx.Node) -> Value:
+        """The value of a call on one value that stands for no layer."""
+        own = {n: self.tensor(n) for n in node.all_input_nodes if n is not operand}
         args: Any = fx.node.map_arg(node.args, own.get)
         kwargs: Any = fx.node.map_arg(node.kwargs, own.get)
         if node.args and node.args[0] is operand:
             args = args[1:]
         else:
             kwargs = {key: value for key, value in kwargs.items() if key not in ("input", "self")}
-        x = self.values[operand]
+        x = self.lowering.settled(self.values[operand], CALLS_TAKE[node.target])
         if x.blind:
             return x
-        call = Call(tuple(args), dict(kwargs), self.shapes[node], self.shapes[operand])
-        return CALLS[node.target](self.lowering, name, call, x)
+        return CALLS[node.target](self.lowering, name, self.as_call(node, [operand], own, args, kwargs), x)
+
+    def joined(self, name: str, node: fx.Node, operands: list[fx.Node]) -> Value:
+        """The value of a call on several values."""
+        own = {n: self.tensor(n) for n in node.all_input_nodes if n not in operands}
+        given = own | {operand: Operand(index) for index, operand in enumerate(operands)}
+        args: Any = fx.node.map_arg(node.args, given.__getitem__)
+        kwargs: Any = fx.node.map_arg(node.kwargs, given.__getitem__)
+        values = [self.lowering.settled(self.values[operand], JOINS_TAKE[node.target]) for operand in operands]
+        blind = next((value for value in values if value.blind), None)
+        if blind is not None:
+            return self.lowering.input.unknown(self.shapes.get(node))
+        return JOINS[node.target](self.lowering, name, self.as_call(node, operands, own, args, kwargs), values)
+
+    def as_call(self, node: fx.Node, operands: list[fx.Node], own: dict[fx.Node, Any], args: Any, kwargs: Any) -> Call:
+        """What a kind is told of a call."""
+
+        def function(*tensors: Any) -> Any:
+            given = own | dict(zip(operands, tensors, strict=True))
+            taken: Any = fx.node.map_arg(node.args, given.__getitem__)
+            named: Any = fx.node.map_arg(node.kwargs, given.__getitem__)
+            if isinstance(node.target, str):
+                return getattr(taken[0], node.target)(*taken[1:], **named)
+            return node.target(*taken, **named)
+
+        return Call(
+            *(tuple(args), dict(kwargs), self.shapes[node], self.shapes[operands[0]], function),
+            own=tuple(own.values()),
+            kind=_kind(node, self.module),
+        )
 
     def tensor(self, node: fx.Node) -> Any:
         """A tensor of the model's own, by the call that reads it."""
@@ -206,32 +230,13 @@ class _Walk:
                     "a copy of it would train apart"
                 )
 
-    def operands(self, node: fx.Node) -> tuple[Value, Value]:
-        """What an addition adds."""
-        given = dict(node.kwargs)
-        alpha = given.pop("alpha", 1)
-        if len(node.args) == 3:  # torch.add(a, alpha, b), an old form
-            alpha = node.args[1]
-        if alpha != 1:
-            raise Unsupported(
-                f"has alpha={alpha}, which is not supported; a layer before it of as many times the "
-                "weights and bias computes the same"
-            )
-        operands = [operand for operand in (*node.args, *given.values()) if isinstance(operand, fx.Node)]
-        if len(operands) != 2:
-            raise Unsupported(
-                "adds a constant, which is not supported; as a bias of the layer before it, with nothing in between, "
-                "it computes the same"
-            )
-        a, b = (self.values[operand] for operand in operands)
-        return a, b
-
     def end(self, returned: Any) -> None:
         """The conditions on a whole network."""
         if not isinstance(returned, fx.Node):
             self.visit("output", "output", "is not a single result; return the logits alone")
             return
-        logits, last = self.values[returned], self.lowering.network.last
+        logits = self.lowering.settled(self.values[returned])
+        last = self.lowering.network.last
         if logits.blind:
             return
         if self.lowering.network.layers == 0 or last is None:
@@ -306,9 +311,9 @@ def walk(
         fault(*obstacle)
     if faults:
         return lowering
-    x = _random(example, input_format)
+    x = reference.random_inputs(example, input_format)
     given = example.detach().to(torch.float32)
-    others = [without_depth(other) if planar else other for other in (given, *_extremes(given, input_format))]
+    others = [without_depth(other) if planar else other for other in (given, *reference.extremes(given, input_format))]
     copied = evaluated(model, without_depth(x) if planar else x, fault, others)
     if faults:
         return lowering
@@ -317,55 +322,7 @@ def walk(
         calls = _Walk(traced, shared_tensors(model), lowering, visit)
         calls.run()
         if not calls.refused:
-            _compare(copied, lowering, x, planar, visit)
+            reason = reference.difference(copied, lowering.network, x, planar, lowering.softmax)
+            if reason is not None:
+                visit("", "model", reason)
     return lowering
-
-
-def _random(example: Tensor, fmt: Format) -> Tensor:
-    """Random inputs of the format and of the example's shape, float32; without a draw from torch's own state."""
-    integers = torch.randint(
-        fmt.minimum, fmt.maximum + 1, example.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32
-    )
-    return (integers * 2.0**-fmt.frac).to(example.device)
-
-
-def _extremes(example: Tensor, fmt: Format) -> list[Tensor]:
-    """Inputs of the example's shape that hold nothing but the format's least value, its greatest, and zero."""
-    return [torch.full_like(example, value * 2.0**-fmt.frac) for value in (fmt.minimum, fmt.maximum, 0)]
-
-
-def _compare(model: nn.Module, lowering: Lowering, x: Tensor, planar: bool, visit: Visit) -> None:
-    """Report a model that computes something else than its layers do.
-
-    Sums in another order differ a little in float32, and then hardly in float64, which is slow for large networks; but
-    for a network whose layers magnify rounding, as batch norms of hardly any variance do, by no more than its logits
-    move when its input does by more than rounding.
-    """
-
-    def outputs(dtype: torch.dtype, inputs: Tensor) -> Tensor:
-        copied = copy.deepcopy(model).to(dtype)
-        logits: Tensor = copied(without_depth(inputs) if planar else inputs)
-        return logits.flatten(1)
-
-    try:
-        for dtype in (torch.float32, torch.float64):
-            x = x.to(dtype)
-            expected = outputs(dtype, x)
-            found = reference.logits(lowering.network, x)
-            if lowering.softmax is not None:
-                found = lowering.softmax[1](found)
-            difference = float((expected - found).abs().max())
-            largest = float(expected.abs().max())
-            if not difference > TOLERANCE * largest:  # nor where a value is not finite, which is reported by layer
-                return
-        if difference <= float((expected - outputs(dtype, x * (1 + MOVED))).abs().max()):
-            return
-    except FAILURES as error:  # of the user's forward
-        visit("", "model", f"does not run in {dtype}, to be compared with its layers: {' '.join(str(error).split())}")
-        return
-    visit(
-        "",
-        "model",
-        f"computes something else than its layers one after the other: logits differ by {difference:.2g} "
-        f"of {largest:.2g}; let forward do nothing but call them",
-    )

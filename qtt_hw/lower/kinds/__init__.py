@@ -6,13 +6,13 @@ from qtt_hw.lower.kinds.add import ADD
 from qtt_hw.lower.kinds.batch_norm import BATCH_NORM
 from qtt_hw.lower.kinds.dense import DENSE
 from qtt_hw.lower.kinds.passing import PASSING
+from qtt_hw.lower.kinds.pointwise import POINTWISE
 from qtt_hw.lower.kinds.pool import POOL
 from qtt_hw.lower.kinds.rearrange import REARRANGE
 from qtt_hw.lower.kinds.relu import RELU
 from qtt_hw.lower.kinds.subsample import SUBSAMPLE
-from qtt_hw.lower.kinds.table import TABLE
 from qtt_hw.lower.kinds.tensor_train import TENSOR_TRAIN
 
 __all__ = ["KINDS"]
 
-KINDS = (DENSE, TENSOR_TRAIN, BATCH_NORM, RELU, POOL, SUBSAMPLE, REARRANGE, ADD, TABLE, PASSING)
+KINDS = (DENSE, TENSOR_TRAIN, BATCH_NORM, RELU, POINTWISE, POOL, SUBSAMPLE, REARRANGE, ADD, PASSING)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,11 +14,14 @@ from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Add, Edge
 from qtt_hw.lower.draft import ScaledDraft, Setting
+from qtt_hw.lower.kinds.pointwise import combined
 from qtt_hw.lower.kinds.rearrange import flatten_stream
-from qtt_hw.lower.lowering import Kind, Lowering, place
+from qtt_hw.lower.kinds.table import Function, looked_up, parts_of
+from qtt_hw.lower.lowering import Call, Kind, Lowering, Operand, place
 from qtt_hw.lower.sampling import calibrate_output, sample
 from qtt_hw.lower.stage import Place, Stage, Stream
 from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.nn.pointwise import Pointwise
 from qtt_hw.quant import ActivationQuantizer
 from qtt_hw.window import Shape
 
@@ -105,14 +109,33 @@ class AddDraft(ScaledDraft):
         return total.relu() if self.relu else total
 
 
-def _add(lowering: Lowering, name: str, a: Value, b: Value) -> Value:
-    if a.blind or b.blind:
-        return replace(a, blind=True)
-    if a.edge == b.edge:
-        raise Unsupported(
-            "adds a result to itself, which is not supported; a layer before it of twice the weights and bias "
-            "computes the same"
-        )
+def _operands(call: Call, values: Sequence[Value]) -> tuple[Value, Value]:
+    """What stands on the left of a call, and on the right."""
+    given = [argument for argument in call.args if isinstance(argument, Operand)]
+    given += [call.kwargs[name] for name in ("self", "input", "other") if isinstance(call.kwargs.get(name), Operand)]
+    left, right = given
+    return values[left], values[right]
+
+
+def _scaled(lowering: Lowering, name: str, x: Value, factor: float) -> Value:
+    """A value times a constant: a table, if it changes anything."""
+    base, function = parts_of(x)
+    scaled = Pointwise(function, partial(torch.mul, factor))
+    return lowering.settled(looked_up(f"{name}.scaled", "factor", base, scaled))
+
+
+def _add(lowering: Lowering, name: str, call: Call, values: Sequence[Value], sign: float = 1.0) -> Value:
+    found = combined(name, call, values)
+    if found is not None:
+        return found
+    if call.own:
+        raise Unsupported("adds more than two results, which is not supported; one after the other is")
+    a, b = _operands(call, values)
+    # torch.add(a, alpha, b) is an old form
+    alpha = call.args[1] if len(call.args) == 3 else call.kwargs.get("alpha", 1)
+    if alpha * sign != 1:
+        b = _scaled(lowering, name, b, alpha * sign)
+    a, b = lowering.settled(a), lowering.settled(b)
     if a.axes.sizes != b.axes.sizes:
         raise Unsupported(f"adds {list(b.axes.sizes)} to {list(a.axes.sizes)}; give both branches the same shape")
     if (a.axes, a.shape) != (b.axes, b.shape) and a.flat:
@@ -126,4 +149,13 @@ def _add(lowering: Lowering, name: str, a: Value, b: Value) -> Value:
     return lowering.append(draft, Value("", a.shape, nonnegative, axes=a.axes, relu_target=draft))
 
 
-ADD = Kind(joins=dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _add))
+ADD = Kind(
+    joins={
+        **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _add),
+        **dict.fromkeys(
+            (operator.sub, operator.isub, torch.sub, torch.subtract, "sub", "sub_", "subtract", "subtract_"),
+            partial(_add, sign=-1.0),
+        ),
+    },
+    takes=(Function,),
+)

@@ -21,6 +21,10 @@ def _pass(lowering: Lowering, name: str, layer: nn.Module, x: Value) -> Value:
 _LAYERS: tuple[type[nn.Module], ...] = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
+def _unchanged(input: Any, *, memory_format: Any = None) -> nn.Module:
+    return nn.Identity()
+
+
 def _dropped(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> nn.Module:
     if training:
         raise Unsupported("drops in evaluation too, which is not supported; with training=self.training it is followed")
@@ -30,7 +34,7 @@ def _dropped(input: Any, p: float = 0.5, training: bool = True, inplace: bool = 
 PASSING = Kind(
     dict.fromkeys(_LAYERS, _pass),
     {
-        "contiguous": nn.Identity,
+        **dict.fromkeys(("contiguous", "clone", torch.clone), _unchanged),
         **dict.fromkeys((F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.dropout), _dropped),
     },
     passing=True,

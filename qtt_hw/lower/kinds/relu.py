@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from qtt_hw.lower.kinds.table import TableDraft, looked_up
-from qtt_hw.lower.lowering import Kind, Lowering, place
+from qtt_hw.lower.kinds.table import Function, looked_up, parts_of
+from qtt_hw.lower.lowering import Kind, Lowering
 from qtt_hw.lower.value import Value
+from qtt_hw.nn.pointwise import Pointwise
 
 __all__ = ["RELU"]
 
@@ -19,7 +20,8 @@ def _relu(lowering: Lowering, name: str, layer: nn.Module, x: Value) -> Value:
     if x.nonnegative or x.blind:
         return x
     if x.relu_target is None or x.forked:  # nothing before it has a clamp, or its output is read without it elsewhere
-        return looked_up(lowering, x, TableDraft(place(name, name, x), F.relu, True, "ReLU"))
+        base, function = parts_of(x)
+        return looked_up(name, "ReLU", base, Pointwise(function, F.relu))
     # Maximum, flatten, permutation and subsampling commute with ReLU, so it moves back to the clamp.
     x.relu_target.relu = True
     return replace(x, nonnegative=True)
@@ -39,4 +41,5 @@ RELU = Kind(
         **dict.fromkeys((F.relu, torch.relu, "relu"), _as_layer),
         **dict.fromkeys((F.relu_, torch.relu_, "relu_"), _in_place),
     },
+    takes=(Function,),
 )

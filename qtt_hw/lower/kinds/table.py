@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format, quantize
 from qtt_hw.graph import Edge, Table
 from qtt_hw.lower.draft import ScaledDraft, Setting
-from qtt_hw.lower.lowering import Kind, Lowering, place
+from qtt_hw.lower.lowering import Lowering, place
 from qtt_hw.lower.sampling import calibrate_output, sample
 from qtt_hw.lower.stage import Place, Stage, Stream
 from qtt_hw.lower.value import Value
+from qtt_hw.nn.pointwise import Pointwise
 from qtt_hw.quant import ActivationQuantizer
 from qtt_hw.window import Shape
 
-__all__ = ["TABLE", "TableDraft", "TableStage", "looked_up"]
+__all__ = ["Function", "TableDraft", "TableStage", "looked_up", "parts_of"]
 
-#: A function of single values, in their dtype.
-Function = Callable[[Tensor], Tensor]
+#: Of a function's values, those by which it is seen whether any is below 0: of all magnitudes, of both signs.
+_MAGNITUDES = 2.0 ** torch.linspace(-20, 20, 4001, dtype=torch.float64)
+_SAMPLES = torch.cat([-_MAGNITUDES, torch.zeros(1, dtype=torch.float64), _MAGNITUDES])
 
 
 class TableStage(Stage):
@@ -33,12 +34,12 @@ class TableStage(Stage):
     Parameters
     ----------
     place : Place
-    function : callable
-        f, on a tensor of floats.
+    function : Pointwise
+        f.
     output_quantizer : ActivationQuantizer
     """
 
-    def __init__(self, place: Place, function: Function, output_quantizer: ActivationQuantizer) -> None:
+    def __init__(self, place: Place, function: Pointwise, output_quantizer: ActivationQuantizer) -> None:
         super().__init__(place, place.shape)
         self.function, self.output_quantizer = function, output_quantizer
 
@@ -49,7 +50,11 @@ class TableStage(Stage):
         """f of each value of a format, quantised: int64 [2**bits], by the value's bits as an unsigned number."""
         patterns = torch.arange(1 << fmt.bits)
         values = torch.where(patterns > fmt.maximum, patterns - (1 << fmt.bits), patterns)
-        y = self.function(values.to(torch.float64) * 2.0**-fmt.frac)
+        x = values.to(torch.float64) * 2.0**-fmt.frac
+        with torch.no_grad():
+            y = self.function(x)
+        if not bool(y.isfinite().all()):
+            raise ValueError(f"has no finite value at {float(x[~y.isfinite()][0]):g}")
         entries: Tensor = quantize(y, self.output_quantizer.format).to(torch.int64)
         return entries
 
@@ -94,14 +99,14 @@ class TableDraft(ScaledDraft):
 
     Parameters
     ----------
-    function : callable
+    function : Pointwise
     nonnegative : bool
         Whether it puts out nothing below 0.
     activation : str
         The function's name.
     """
 
-    function: Function
+    function: Pointwise
     nonnegative: bool
     activation: str
 
@@ -117,53 +122,56 @@ class TableDraft(ScaledDraft):
         )
 
     def build(self, setting: Setting) -> TableStage:
-        return TableStage(self.place, self.function, setting.output(not (self.relu or self.nonnegative)))
+        return TableStage(self.place, copy.deepcopy(self.function), setting.output(not (self.relu or self.nonnegative)))
 
     def floats(self, *inputs: Tensor) -> Tensor:
         y = self.function(inputs[0])
         return y.relu() if self.relu else y
 
 
-def looked_up(lowering: Lowering, x: Value, draft: TableDraft) -> Value:
-    """The value of a table that reads x."""
-    like = replace(x, norm_target=None, relu_target=draft, nonnegative=draft.nonnegative, forked=False)
-    return lowering.append(draft, like)
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A function of single values that has no table yet: another one behind it becomes part of the same.
+
+    Parameters
+    ----------
+    name : str
+        The call's, or the last one's of several.
+    activation : str
+        The function's.
+    base : Value
+        What is looked up, with nothing pending.
+    function : Pointwise
+    nonnegative : bool
+        Whether it puts out nothing below 0.
+    """
+
+    name: str
+    activation: str
+    base: Value
+    function: Pointwise
+    nonnegative: bool
+
+    def settled(self, lowering: Lowering) -> Value:
+        """Its table."""
+        x = self.base
+        draft = TableDraft(place(self.name, self.name, x), self.function, self.nonnegative, self.activation)
+        like = replace(x, norm_target=None, relu_target=draft, nonnegative=draft.nonnegative, forked=False)
+        return lowering.append(draft, like)
 
 
-def _leaky_relu(lowering: Lowering, name: str, layer: nn.LeakyReLU, x: Value) -> Value:
-    slope = float(layer.negative_slope)
-
-    def function(values: Tensor) -> Tensor:
-        return F.leaky_relu(values, slope)
-
-    return looked_up(lowering, x, TableDraft(place(name, name, x), function, slope <= 0.0, "LeakyReLU"))
+def parts_of(x: Value) -> tuple[Value, Pointwise]:
+    """What a value is a function of, and the function."""
+    return (x.pending.base, x.pending.function) if isinstance(x.pending, Function) else (x, Pointwise())
 
 
-def _relu6(lowering: Lowering, name: str, layer: nn.ReLU6, x: Value) -> Value:
-    return looked_up(lowering, x, TableDraft(place(name, name, x), F.relu6, True, "ReLU6"))
-
-
-def _sigmoid(lowering: Lowering, name: str, layer: nn.Sigmoid, x: Value) -> Value:
-    return looked_up(lowering, x, TableDraft(place(name, name, x), torch.sigmoid, True, "Sigmoid"))
-
-
-def _as_leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> nn.Module:
-    return nn.LeakyReLU(negative_slope, inplace)
-
-
-def _as_relu6(input: Any, inplace: bool = False) -> nn.Module:
-    return nn.ReLU6(inplace)
-
-
-def _as_sigmoid(input: Any) -> nn.Module:
-    return nn.Sigmoid()
-
-
-TABLE = Kind(
-    {nn.LeakyReLU: _leaky_relu, nn.ReLU6: _relu6, nn.Sigmoid: _sigmoid},
-    {
-        F.leaky_relu: _as_leaky_relu,
-        F.relu6: _as_relu6,
-        **dict.fromkeys((torch.sigmoid, F.sigmoid, "sigmoid"), _as_sigmoid),
-    },
-)
+def looked_up(name: str, activation: str, base: Value, function: Pointwise) -> Value:
+    """A function of a value that has nothing pending; the value itself where it changes none that this can be."""
+    with torch.no_grad():
+        x = _SAMPLES if not base.nonnegative else _SAMPLES.abs()
+        y = function(x)
+    if torch.equal(x, y):
+        return base
+    nonnegative = bool((y >= 0).all())
+    pending = Function(name, activation, base, function, nonnegative)
+    return replace(base, norm_target=None, relu_target=None, nonnegative=nonnegative, forked=False, pending=pending)

@@ -28,7 +28,7 @@ def test_supported_layers_are_all_listed() -> None:
 def test_layers_behind_an_unsupported_one_are_judged_on_their_own() -> None:
     found = rows(
         nn.Conv3d(1, 2, 3, groups=1),
-        nn.GELU(),
+        nn.LocalResponseNorm(2),
         nn.ReLU(),
         nn.Conv3d(2, 4, 2, padding_mode="circular"),
         nn.BatchNorm3d(4),

@@ -59,7 +59,10 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
                 "trained as such"
             ),
         ),
-        (nn.GELU(), "0 (GELU) is not supported; nn.ReLU in its place would be another network, to be trained as such"),
+        (
+            nn.LPPool3d(2, 2),
+            "0 (LPPool3d) is not supported; an average pool in its place would be another network, to be trained as such",
+        ),
         (
             nn.GroupNorm(1, 2),
             (

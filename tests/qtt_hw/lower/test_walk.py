@@ -76,29 +76,18 @@ def test_sizes_are_numbers_and_leave_no_calls() -> None:
     ("middle", "text"),
     [
         (
-            lambda net, x: x + 1,
-            (
-                "add (add) adds a constant, which is not supported; as a bias of the layer before it, with nothing "
-                "in between, it computes the same"
-            ),
-        ),
-        (
-            lambda net, x: torch.add(net.second(x), x, alpha=2),
-            (
-                "add (add) has alpha=2, which is not supported; a layer before it of as many times the weights and "
-                "bias computes the same"
-            ),
-        ),
-        (
-            lambda net, x: x + x,
-            (
-                "add (add) adds a result to itself, which is not supported; a layer before it of twice the weights "
-                "and bias computes the same"
-            ),
-        ),
-        (
             lambda net, x: (x + net.second(x)) + net.scale,
-            "scale (tensor) is a tensor used in forward; keep it inside a layer",
+            (
+                "add_1 (add) takes a parameter, which is not supported outside of layers; as a batch norm's weight or "
+                "bias it computes the same"
+            ),
+        ),
+        (
+            lambda net, x: x * torch.ones(2, 1, 1, 1),
+            (
+                "mul (mul) takes a tensor of shape [2, 1, 1, 1], which is not supported; a single number is, and a "
+                "batch norm's statistics or bias compute the same by channel"
+            ),
         ),
         (
             lambda net, x: torch.cat([x, x], 1)[:, :2],
@@ -123,11 +112,10 @@ def test_sizes_are_numbers_and_leave_no_calls() -> None:
         ),
         (lambda net, x: net.second(x.transpose(1, 2)), SECOND.format("[N, D, C, H, W]")),
         (lambda net, x: net.second(x.view(2, 2, 8, 1, 1)), SECOND.format("[N, C, DHW, 1, 1]")),
-        (lambda net, x: x * net.scale, "scale (tensor) is a tensor used in forward; keep it inside a layer"),
         (
-            lambda net, x: x * 2,
+            lambda net, x: x.cumsum(1),
             (
-                "mul (mul) is not followed; a network is made of Conv2d, Conv3d, TTConv2d, TTConv3d, QTTConv3d, "
+                "cumsum (cumsum) is not followed; a network is made of Conv2d, Conv3d, TTConv2d, TTConv3d, QTTConv3d, "
                 "Linear, TTLinear, batch norm, ReLU, pools and additions"
             ),
         ),
@@ -198,13 +186,12 @@ def test_layers_in_a_list_are_told_of_nn_modulelist() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This overload of add")
-def test_alpha_by_position_is_named() -> None:
-    (row,) = [
-        row
-        for row in check(Net(lambda net, x: torch.add(x, 2, net.second(x))), torch.zeros(1, 1, 2, 2, 2), IMAGE)
-        if not row.supported
-    ]
-    assert row.layer == "add" and row.instead.startswith("has alpha=2, which is not supported")
+def test_alpha_by_position_and_by_name() -> None:
+    for middle in (
+        lambda net, x: torch.add(x, 2, net.second(x)),
+        lambda net, x: torch.add(x, other=net.second(x), alpha=2),
+    ):
+        assert stages(middle) == ["conv", "second", "add.scaled", "add", "head"]
 
 
 def test_a_lone_layer_is_a_network() -> None:

@@ -14,7 +14,7 @@ from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.quant import QuantConfig
 
 IMAGE = Format(8, True, 7)
-ACTIVATIONS = [nn.LeakyReLU(0.1), nn.LeakyReLU(-0.5), nn.ReLU6(), nn.Sigmoid()]
+ACTIVATIONS = [nn.LeakyReLU(0.1), nn.LeakyReLU(-0.5), nn.ReLU6(), nn.Sigmoid(), nn.PReLU(), nn.Hardtanh(-0.5, 1)]
 
 
 def network(*layers: nn.Module) -> nn.Sequential:
@@ -32,7 +32,8 @@ def test_prepared_and_golden_are_equal_in_every_phase(inputs, assert_equal, acti
     graph = assert_equal(model, x, values)
     (node,) = [node for node in graph.nodes if isinstance(node, Table)]
     assert len(node.entries) == 1 << bits
-    assert node.out.signed == (isinstance(activation, nn.LeakyReLU) and activation.negative_slope > 0)
+    signed = not isinstance(activation, nn.ReLU6 | nn.Sigmoid)
+    assert node.out.signed == (signed and getattr(activation, "negative_slope", 1) > 0)
     model.freeze_scales()
     model.freeze_statistics([values])
     assert_equal(model, x, values)
@@ -51,7 +52,9 @@ def test_at_8_bits_it_follows_the_function_and_learns(activation: nn.Module) -> 
     model.train()(values).square().sum().backward()
     stage = next(stage for stage in model.stages if isinstance(stage, TableStage))
     assert stage.output_quantizer.log2_scale.grad is not None
-    assert all(float(p.grad.abs().sum()) > 0 for n, p in model.named_parameters() if n.endswith("weight"))
+    learnt = ("weight", "slope")
+    assert all(float(p.grad.abs().sum()) > 0 for n, p in model.named_parameters() if n.endswith(learnt))
+    assert isinstance(activation, nn.PReLU) == any(n.endswith("slope") for n, p in model.named_parameters())
 
 
 class Calls(nn.Module):

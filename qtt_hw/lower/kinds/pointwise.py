@@ -1,0 +1,152 @@
+"""Functions of one value: activations, constants, and what is computed of several functions of the same value."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from qtt_hw.lower.kinds.table import Function, looked_up, parts_of
+from qtt_hw.lower.lowering import Call, Kind, Lowering
+from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.nn.pointwise import Combined, Pointwise, Slope
+
+__all__ = ["POINTWISE", "combined"]
+
+
+class _Step:
+    """A call on a copy of what it is given, which it may write into."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *values: Tensor) -> Tensor:
+        made: Tensor = self.function(*(value.clone() for value in values))
+        return made
+
+
+def _behind(name: str, activation: str, x: Value, step: Callable[[Tensor], Tensor]) -> Value:
+    """A function of a value, behind those that it is of."""
+    if x.blind:
+        return x
+    base, function = parts_of(x)
+    return looked_up(name, activation, base, Pointwise(function, step))
+
+
+def _activation(lowering: Lowering, name: str, layer: nn.Module, x: Value) -> Value:
+    return _behind(name, type(layer).__name__, x, _Step(layer.forward))
+
+
+def _prelu(lowering: Lowering, name: str, layer: nn.PReLU, x: Value) -> Value:
+    if layer.num_parameters != 1:
+        raise Unsupported(
+            f"has {layer.num_parameters} slopes, one a channel, which is not supported; nn.PReLU() with one for all "
+            "would be another network"
+        )
+    lowering.use_weights(name, layer)
+    return _behind(name, "PReLU", x, Slope(layer.weight))
+
+
+def _call_prelu(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
+    (weight,) = call.own
+    layer = nn.PReLU(weight.numel(), device="meta")
+    layer.weight = weight  # type: ignore[assignment]
+    return _prelu(lowering, name, layer, x)
+
+
+def _constants(call: Call) -> None:
+    """Raise Unsupported where a call reads more of the model's own than constants for all values."""
+    for tensor in call.own:
+        if isinstance(tensor, nn.Parameter):
+            raise Unsupported(
+                "takes a parameter, which is not supported outside of layers; as a batch norm's weight or bias it "
+                "computes the same"
+            )
+        if tensor.numel() != 1:
+            raise Unsupported(
+                f"takes a tensor of shape {list(tensor.shape)}, which is not supported; a single number is, and a "
+                "batch norm's statistics or bias compute the same by channel"
+            )
+
+
+def _call(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
+    _constants(call)
+    if call.made != call.read:
+        raise Unsupported(f"makes {list(call.made)} of {list(call.read)}, which is not followed")
+    return _behind(name, call.kind, x, _Step(call.function))
+
+
+def combined(name: str, call: Call, values: Sequence[Value]) -> Value | None:
+    """A call on functions of one value, as x * sigmoid(x), as one function; None where they are of several values."""
+    bases, functions = zip(*(parts_of(value) for value in values), strict=True)
+    base = bases[0]
+    if call.own or any((other.edge, other.axes) != (base.edge, base.axes) for other in bases):
+        return None
+    return looked_up(name, call.kind, base, Pointwise(Combined(_Step(call.function), *functions)))
+
+
+_LAYERS: tuple[type[nn.Module], ...] = (
+    *(nn.LeakyReLU, nn.ReLU6, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
+    *(nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Softplus, nn.Softsign),
+    *(nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Hardshrink, nn.Softshrink, nn.Tanhshrink, nn.Threshold),
+)
+_FUNCTIONS = (
+    *(F.leaky_relu, F.relu6, F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish, F.logsigmoid, F.softplus, F.softsign),
+    *(F.hardtanh, F.hardsigmoid, F.hardswish, F.hardshrink, F.softshrink, F.tanhshrink, F.threshold),
+    *(F.sigmoid, F.tanh, F.leaky_relu_, F.elu_, F.selu_, F.celu_, F.hardtanh_),
+    *(torch.selu, torch.celu, torch.threshold, torch.clamp_, torch.clip_, torch.selu_, torch.celu_, torch.threshold_),
+)
+#: Functions that are methods too, and may have a form in place.
+_METHODS = (
+    *("sigmoid", "tanh", "abs", "neg", "negative", "square", "sqrt", "rsqrt", "exp", "expm1", "log", "log1p", "log2"),
+    *("reciprocal", "sin", "cos", "atan", "arctan", "erf", "sign", "floor", "ceil", "round", "trunc", "relu6"),
+    *("clamp", "clip", "clamp_min", "clamp_max", "pow", "add", "sub", "subtract", "mul", "multiply", "div", "divide"),
+    *("true_divide", "hardshrink", "maximum", "minimum", "rsub"),
+)
+_OPERATORS = (
+    *(operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.neg, operator.abs),
+    *(operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow),
+    *(math.sqrt, torch.special.expit),
+)
+
+
+#: Of two values, followed where both are functions of one.
+_OF_TWO = (
+    *(operator.mul, operator.imul, operator.truediv, operator.itruediv, operator.pow, operator.ipow),
+    *(torch.mul, torch.multiply, "mul", "mul_", "multiply", "multiply_"),
+    *(torch.div, torch.divide, torch.true_divide, "div", "div_", "divide", "divide_", "true_divide", "true_divide_"),
+    *(torch.pow, "pow", "pow_", torch.maximum, "maximum", torch.minimum, "minimum"),
+)
+
+
+def _joined(lowering: Lowering, name: str, call: Call, values: Sequence[Value]) -> Value:
+    found = combined(name, call, values)
+    if found is None:
+        raise Unsupported("is a function of several results, which is not supported; additions of these are")
+    return found
+
+
+def _called() -> list[Any]:
+    """All functions and methods, by which of them exist."""
+    found: list[Any] = [*_FUNCTIONS, *_OPERATORS]
+    for name in _METHODS:
+        for form in (name, f"{name}_"):
+            found += [form] if hasattr(Tensor, form) else []
+            found += [getattr(torch, form)] if hasattr(torch, form) else []
+    return found
+
+
+POINTWISE = Kind(
+    {**dict.fromkeys(_LAYERS, _activation), nn.PReLU: _prelu},
+    calls={
+        **dict.fromkeys(_called(), _call),
+        **dict.fromkeys((F.prelu, torch.prelu, "prelu"), _call_prelu),
+    },
+    joins=dict.fromkeys(_OF_TWO, _joined),
+    takes=(Function,),
+)
