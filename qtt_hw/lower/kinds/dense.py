@@ -14,6 +14,7 @@ from qtt_hw.lower.axes import Axes, C
 from qtt_hw.lower.draft import NormDraft, Setting
 from qtt_hw.lower.kinds.contraction import ContractionStage
 from qtt_hw.lower.kinds.merged import MergedStage
+from qtt_hw.lower.kinds.padding import Padding, taken_in
 from qtt_hw.lower.kinds.rearrange import need_flat, need_volume
 from qtt_hw.lower.lowering import Call, Kind, Lowering, place
 from qtt_hw.lower.value import Unsupported, Value
@@ -157,10 +158,12 @@ def _conv(lowering: Lowering, name: str, layer: nn.Conv3d, x: Value) -> Value:
     kernel, stride = triple(layer.weight.shape[2:], "kernel"), triple(layer.stride, "stride")
     dilation = triple(layer.dilation, "dilation")
     window = Window(kernel, stride, same_padding(kernel, stride, layer.padding, dilation), dilation)
+    x, window = taken_in(lowering, x, window)
     return contraction(lowering, name, name, x, window, layer.weight, bias=layer.bias, groups=layer.groups)
 
 
 def _linear(lowering: Lowering, name: str, layer: nn.Linear, x: Value) -> Value:
+    x = lowering.settled(x)
     d, h, w, c = x.shape
     weight = layer.weight.detach()
     made, features = weight.shape
@@ -214,5 +217,6 @@ DENSE = Kind(
         F.conv2d: partial(_call_conv, form=nn.Conv2d),
         F.conv3d: partial(_call_conv, form=nn.Conv3d),
     },
+    takes=(Padding,),
     weighted=True,
 )

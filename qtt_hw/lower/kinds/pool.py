@@ -15,6 +15,7 @@ from qtt_hw.graph import Edge, Pool
 from qtt_hw.lower.axes import Axes, C, D, H, W
 from qtt_hw.lower.draft import Draft, Setting
 from qtt_hw.lower.integer import holding_dtype
+from qtt_hw.lower.kinds.padding import Padding, taken_in
 from qtt_hw.lower.kinds.rearrange import axes_of, need_volume
 from qtt_hw.lower.lowering import Call, Kind, Lowering, place
 from qtt_hw.lower.stage import Place, Stage, Stream
@@ -96,6 +97,9 @@ def _pool(
     """A pool; `axes` are those of its result, where they are not read as a map's."""
     if axes is None:
         need_volume(x)
+    if kind == "max" and isinstance(x.pending, Padding) and x.pending.base.nonnegative:  # zeros are no greater
+        x, window = taken_in(lowering, x, window)
+    x = lowering.settled(x)
     draft = PoolDraft(place(name, name, x), kind, window, counts_padding)
     y = lowering.append(draft, replace(x, norm_target=None), axes)
     return y if kind == "max" else replace(y, relu_target=None)
@@ -128,6 +132,10 @@ def _average(lowering: Lowering, name: str, layer: nn.AvgPool3d, x: Value) -> Va
             "counts padding in the mean but not what ceil_mode adds to it, which is not supported; without one of the "
             "two it would be another network"
         )
+    if isinstance(x.pending, Padding) and (counts or not any(map(any, window.padding))):
+        need_volume(x)
+        x, window = taken_in(lowering, x, window)
+        counts = any(map(any, window.padding))
     return _pool(lowering, name, "average", window, x, counts_padding=counts)
 
 
@@ -178,6 +186,7 @@ def _window(layer: nn.MaxPool3d | nn.AvgPool3d, x: Value, dilation: Triple = (1,
 
 def _over(lowering: Lowering, name: str, kind: Literal["max", "average"], call: Call, x: Value) -> Value:
     """The mean or the maximum over whole axes of the map."""
+    x = lowering.settled(x)
     given = list(call.args)
     dims = call.kwargs.get("dim", given.pop(0) if given else None)
     keep = bool(call.kwargs.get("keepdim", given.pop(0) if given else False))
@@ -257,4 +266,5 @@ POOL = Kind(
         **dict.fromkeys(("mean", torch.mean), _mean),
         **dict.fromkeys(("amax", torch.amax), _amax),
     },
+    takes=(Padding,),
 )

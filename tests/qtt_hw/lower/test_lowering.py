@@ -61,7 +61,10 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
         ),
         (
             nn.LPPool3d(2, 2),
-            "0 (LPPool3d) is not supported; an average pool in its place would be another network, to be trained as such",
+            (
+                "0 (LPPool3d) is not supported; an average pool in its place would be another network, to be trained "
+                "as such"
+            ),
         ),
         (
             nn.GroupNorm(1, 2),

@@ -255,10 +255,6 @@ def test_blocks_that_work_in_place_are_equal(disturb, inputs, assert_equal) -> N
 def test_a_layer_that_cannot_be_lowered_is_not_held_against_the_sum_behind_it() -> None:
     rows = {row.layer: row for row in check(blocks(partial(nn.LocalResponseNorm, 2)), torch.zeros(1, 2, 16, 12), IMAGE)}
     assert [name for name, row in rows.items() if not row.supported] == ["4.act"]
-    assert rows[
-        "4.act"
-    ].instead == "is not supported; batch norm behind a convolution in its place would be another network, to be trained as such" and {
-        "4.add",
-        "4.relu",
-        "5.add",
-    } <= set(rows)
+    reason = rows["4.act"].instead
+    assert reason.startswith("is not supported; batch norm behind a convolution in its place would be another network")
+    assert {"4.add", "4.relu", "5.add"} <= set(rows)
