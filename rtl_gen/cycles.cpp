@@ -540,42 +540,60 @@ struct Unfold final : Unit {
     }
 };
 
-// What makes a word of one of each of its streams (rtl_gen.credited.CreditedUnit): they are taken in the same cycle,
-// against a credit.
+// So many words of a stage that takes one of each of some streams, and puts out one of these or none.
+struct Turn {
+    int64_t words;
+    std::vector<size_t> taken;  // the streams, by number
+    bool puts;
+};
+
+// What makes words of those of its streams, in turns that begin anew (rtl_gen.credited.CreditedUnit): what a word is made
+// of is taken in the same cycle, against a credit.
 struct Credited final : Unit {
     std::vector<Link*> inputs;
     Link& o;
     int64_t queue, latency;
+    std::vector<Turn> turns;
+    size_t turn_now = 0;
+    int64_t done = 0;  // words of this turn
 
-    Credited(std::vector<Link*> given, Link& o, int64_t queue, int64_t latency)
-        : Unit(given), inputs(std::move(given)), o(o), queue(queue), latency(latency) {
+    Credited(std::vector<Link*> given, Link& o, int64_t queue, int64_t latency, std::vector<Turn> turns)
+        : Unit(given), inputs(std::move(given)), o(o), queue(queue), latency(latency), turns(std::move(turns)) {
         links.push_back(&o);
         o.ends.push_back(this);
         o.keep(queue + 2);
     }
 
-    bool offered() const {
-        return std::all_of(inputs.begin(), inputs.end(), [](Link* link) { return link->offered(); });
+    Cycle last() const {  // when something was taken last
+        Cycle found = inputs[0]->taken.last();
+        for (const Link* link : inputs) found = std::max(found, link->taken.last());
+        return found;
     }
 
-    // taken[j] = max(base of all, taken[j-1] + 1, freed[the word that returns the credit] + 2)
+    // taken[j] = max(base of all that are taken, last taken + 1, freed[the word that returns the credit] + 2)
     bool advance() override {
-        bool moved = false;
-        for (; offered(); moved = true) {
-            Cycle cycle = inputs[0]->taken.last() + 1;
-            for (Link* link : inputs) cycle = std::max(cycle, link->next());
-            const int64_t leaving = awaited(o, 1, queue);
+        for (bool moved = false;; moved = true) {
+            const Turn& now = turns[turn_now];
+            Cycle cycle = last() + 1;
+            for (size_t k : now.taken) {
+                if (!inputs[k]->offered()) return moved;
+                cycle = std::max(cycle, inputs[k]->next());
+            }
+            const int64_t leaving = now.puts ? awaited(o, 1, queue) : -1;
             if (leaving >= 0) {
                 if (!is_freed(o, leaving)) return moved;
                 cycle = std::max(cycle, freed(o, leaving) + 2);
             }
-            for (Link* link : inputs) link->take(cycle);
-            o.offer(cycle + latency + 2);
+            for (size_t k : now.taken) inputs[k]->take(cycle);
+            if (now.puts) o.offer(cycle + latency + 2);
+            if (++done == now.words) {
+                done = 0;
+                turn_now = (turn_now + 1) % turns.size();
+            }
         }
-        return moved;
     }
 
-    void tell(State& state) override { tell_freed(state, o, queue, inputs[0]->taken.last() - 1); }
+    void tell(State& state) override { tell_freed(state, o, queue, last() - 1); }
 };
 
 struct Model {
@@ -637,10 +655,20 @@ int64_t add_fifo(Model* model, int64_t i, int64_t o, int64_t depth, int64_t late
     model->fifos.push_back(model->add<Fifo>(model->link(i), model->link(o), depth, latency));
     return static_cast<int64_t>(model->fifos.size()) - 1;
 }
-void add_credited(Model* model, int64_t o, int64_t queue, int64_t latency, int64_t count, const int64_t* inputs) {
-    std::vector<Link*> links;
-    for (int64_t k = 0; k < count; ++k) links.push_back(&model->link(inputs[k]));
-    model->add<Credited>(links, model->link(o), queue, latency);
+// Of each of `count` turns: words, whether they put anything out, and for each of the inputs whether it is taken.
+void add_credited(Model* model, int64_t o, int64_t queue, int64_t latency, int64_t inputs, const int64_t* links,
+                  int64_t count, const int64_t* table) {
+    std::vector<Link*> read;
+    for (int64_t k = 0; k < inputs; ++k) read.push_back(&model->link(links[k]));
+    std::vector<Turn> turns;
+    for (int64_t t = 0; t < count; ++t, table += inputs + 2) {
+        Turn turn{table[0], {}, table[1] != 0};
+        for (int64_t k = 0; k < inputs; ++k) {
+            if (table[2 + k]) turn.taken.push_back(static_cast<size_t>(k));
+        }
+        turns.push_back(std::move(turn));
+    }
+    model->add<Credited>(read, model->link(o), queue, latency, std::move(turns));
 }
 void add_argmax(Model* model, int64_t i, int64_t o, int64_t classes) {
     model->add<Argmax>(model->link(i), model->link(o), classes);

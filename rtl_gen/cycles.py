@@ -48,7 +48,7 @@ _FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
     "add_gatherer": ([c_int64] * 3, None),
     "add_fork": ([c_int64] * 2 + [_TABLE], None),
     "add_fifo": ([c_int64] * 4, c_int64),
-    "add_credited": ([c_int64] * 4 + [_TABLE], None),
+    "add_credited": ([c_int64] * 4 + [_TABLE, c_int64, _TABLE], None),
     "add_argmax": ([c_int64] * 3, None),
     "add_stage": ([c_int64] * 10 + [_TABLE] * 3, None),
     "add_row_pool": ([c_int64] * 9 + [_TABLE], None),

@@ -53,8 +53,8 @@ class Node(ABC):
 
     #: Whether it only reads the same stream with other axes, so that nothing stands for it in hardware.
     relabels: ClassVar[bool] = False
-    #: Streams that a stage of its kind reads.
-    reads: ClassVar[int] = 1
+    #: Streams that a stage of its kind reads; None where that is the stage's own.
+    reads: ClassVar[int | None] = 1
     #: Whether what it puts out has a scale of its own.
     rescales: ClassVar[bool] = False
     #: What the kind is called in files.
@@ -65,7 +65,7 @@ class Node(ABC):
     source: str
 
     def __post_init__(self) -> None:
-        if len(self.inputs) != self.reads:
+        if self.reads is not None and len(self.inputs) != self.reads:
             raise ValueError(f"stage {self.name}: has {len(self.inputs)} inputs, a stage of its kind has {self.reads}")
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from amaranth.utils import bits_for, ceil_log2
@@ -10,7 +11,7 @@ from rtl_gen import unfold as unfolding
 from rtl_gen.costs.cells import adder, counter, distributed, equals, ram, table_luts
 from rtl_gen.families import Family, Resources
 
-__all__ = ["argmax", "credited", "fork", "gatherer", "output_queue", "serializer", "splitter", "unfold"]
+__all__ = ["argmax", "credited", "fork", "gatherer", "output_queue", "serializer", "splitter", "turned", "unfold"]
 
 
 @lru_cache(maxsize=4096)
@@ -58,6 +59,15 @@ def credited(words: int) -> Resources:
     """What a `rtl_gen.credited.CreditedUnit` counts, beside its queue of so many words."""
     count = bits_for(words)
     return Resources(luts=adder(count) + equals(count + 1) + 4, ffs=count + 2)
+
+
+def turned(words: Sequence[int]) -> Resources:
+    """What a `rtl_gen.credited.CreditedUnit` takes turns by, of so many words each."""
+    if len(words) == 1:
+        return Resources()
+    left = bits_for(max(words) - 1)
+    luts = counter(left) + equals(left) + 2 * left + len(words) + 4
+    return Resources(luts=luts, ffs=left + 1 + len(words))
 
 
 def argmax(logit: int, value: int, classes: int) -> Resources:

@@ -4,19 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtt_hw.graph import Add, Contraction, Edge, Node, Permutation, Pool, Table
+from qtt_hw.graph import (
+    Add,
+    Concatenation,
+    Contraction,
+    Edge,
+    Multiplication,
+    Node,
+    Permutation,
+    Pool,
+    Slice,
+    Table,
+)
 from rtl_gen.families import Family
 from rtl_gen.kinds.add import ADD
+from rtl_gen.kinds.concatenation import CONCATENATION
 from rtl_gen.kinds.contraction_choices import CONTRACTION
+from rtl_gen.kinds.multiplication import MULTIPLICATION
 from rtl_gen.kinds.permutation import PERMUTATION
 from rtl_gen.kinds.pool import POOL
+from rtl_gen.kinds.slice import SLICE
 from rtl_gen.kinds.spec import Folding, Kind, Spec
 from rtl_gen.kinds.table import TABLE
 
 __all__ = ["KINDS", "Folding", "Kind", "Spec", "kind_of", "spec_of"]
 
 #: By the class of the graph's node.
-KINDS: dict[type[Node], Kind] = {Add: ADD, Contraction: CONTRACTION, Permutation: PERMUTATION, Pool: POOL, Table: TABLE}
+KINDS: dict[type[Node], Kind] = {
+    Add: ADD,
+    Concatenation: CONCATENATION,
+    Contraction: CONTRACTION,
+    Multiplication: MULTIPLICATION,
+    Permutation: PERMUTATION,
+    Pool: POOL,
+    Slice: SLICE,
+    Table: TABLE,
+}
 
 
 def kind_of(node: Node) -> Kind:

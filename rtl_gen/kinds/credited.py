@@ -1,15 +1,32 @@
-"""What stages share that make a word of one of each stream they read: `rtl_gen.credited.CreditedUnit`s."""
+"""What stages share that make a word of what they take in one cycle: `rtl_gen.credited.CreditedUnit`s."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from rtl_gen.kinds.spec import SPARE_WORDS, Folding, Spec
 
-__all__ = ["CreditedSpec"]
+__all__ = ["CreditedSpec", "Turn"]
+
+
+class Turn(NamedTuple):
+    """So many words, one a cycle, each made of a word of some of the streams.
+
+    Attributes
+    ----------
+    words : int
+    takes : tuple of int
+        Numbers of the streams.
+    puts : bool
+        Whether anything is put out; else what is taken is left out.
+    """
+
+    words: int
+    takes: tuple[int, ...]
+    puts: bool = True
 
 
 class CreditedSpec(Spec):
@@ -41,12 +58,19 @@ class CreditedSpec(Spec):
 
     @property
     def in_words(self) -> int:
-        return self.out_words
+        return self.cycles
 
     @property
     def cycles(self) -> int:
         return self.out_words
 
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """What is taken, in turns that begin anew; an inference ends with the last one."""
+        return (Turn(1, tuple(range(len(self.inputs)))),)
+
     def recurrence(self, units: Any, inputs: Sequence[int], output: int, in_lanes: int) -> None:
-        links = np.array(inputs, dtype=np.int64)
-        units.add_credited(output, self.folding.queue, self.latency, len(links), links)
+        links, turns = np.array(inputs, dtype=np.int64), self.turns
+        rows = [(turn.words, turn.puts, *(k in turn.takes for k in range(len(inputs)))) for turn in turns]
+        table = np.array(rows, dtype=np.int64).ravel()
+        units.add_credited(output, self.folding.queue, self.latency, len(links), links, len(turns), table)
