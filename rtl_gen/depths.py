@@ -1,8 +1,8 @@
-"""How deep the FIFO on the short branch of each sum must be: not to hang, and to lose no cycle.
+"""How deep the FIFOs on the short branches of each join must be: not to hang, and to lose no cycle.
 
-A sum takes a word of both its inputs at once. The words of the branch that is ahead wait in a FIFO while the other
-branch fills its windows. Too shallow a FIFO stops the stream that both branches read before that has happened: the
-network hangs. One that is a little deeper runs, but holds the stream up now and then.
+A sum takes a word of all its inputs at once, a concatenation one after the other's. The words of a branch that is ahead
+wait in a FIFO while another fills its windows. Too shallow a FIFO stops the stream that the branches read before that
+has happened: the network hangs. One that is a little deeper runs, but holds the stream up now and then.
 
 Both depths are found with the event model. Whether a network hangs does not depend on when words move, only on how many
 each place holds, so one run finds the least depth: whenever nothing moves any more the FIFO gets one word deeper.
@@ -36,13 +36,13 @@ Depths = Mapping[Reader, int | None]
 
 @dataclass(frozen=True)
 class FifoDepth:
-    """The depths of the FIFO at an input of a sum, in words of the stream that it delays.
+    """The depths of the FIFO at an input of a join, in words of the stream that it delays.
 
     Attributes
     ----------
     reader : Reader
     least : int
-        Without a deadlock; those of the sums before at their least, those behind without end.
+        Without a deadlock; those before at their least, those behind without end.
     full : int
         With as few cycles an inference as at any depth (`shown_interval`); those before at their full rate, those
         behind without end.
@@ -66,30 +66,35 @@ class _Network:
         return Model(self.specs, self.in_lanes, self.topology.with_fifos(depths), classes=self.classes)
 
     @property
-    def sums(self) -> list[int]:
-        return [number for number, spec in enumerate(self.specs) if len(spec.inputs) > 1]
+    def joins(self) -> list[list[Reader]]:
+        """The inputs of each stage that has several."""
+        return [
+            [Reader(number, k) for k in range(len(spec.inputs))]
+            for number, spec in enumerate(self.specs)
+            if len(spec.inputs) > 1
+        ]
 
 
 def short_inputs(specs: Sequence[Spec], in_lanes: int, topology: Topology, classes: int) -> list[Reader]:
-    """The input of each sum whose words wait for those of the other: where more values gather when nothing stops them.
+    """The inputs of joins whose words wait for others': all of each but one, where fewest values gather.
 
-    Of two alike it is the second. Where a FIFO there does not keep the network from hanging, it is the other one.
+    Of inputs alike it is the first that has no FIFO. Where the network hangs without one there, it is another, and
+    where it does so without any of them, none.
     """
     network = _Network(specs, in_lanes, topology, classes)
-    endless: Depths = {Reader(number, k): None for number in network.sums for k in range(2)}
+    endless: Depths = {reader: None for join in network.joins for reader in join}
     model = network.model(endless)
     model.run(INFERENCES)
     held = {reader: model.units.most_held(fifo) * model.lanes[reader] for reader, fifo in model.fifos.items()}
-    readers = [max((Reader(number, 1), Reader(number, 0)), key=held.__getitem__) for number in network.sums]
-    if network.model(dict.fromkeys(readers)).run(INFERENCES):
-        return readers
+    joins = [sorted(join, key=held.__getitem__) for join in network.joins]
 
-    def serves(reader: Reader) -> bool:
-        """Whether the sum does with a FIFO at this input, all others having theirs at both."""
-        other = Reader(reader.stage, 1 - reader.input)
-        return network.model({one: None for one in endless if one != other}).run(INFERENCES)
+    def runs(without: Sequence[Reader]) -> bool:
+        return network.model({reader: None for reader in endless if reader not in without}).run(INFERENCES)
 
-    return [reader if serves(reader) else Reader(reader.stage, 1 - reader.input) for reader in readers]
+    without = [join[0] for join in joins]
+    if not runs(without):
+        without = [reader for join in joins for reader in [next((one for one in join if runs([one])), None)] if reader]
+    return [reader for reader in endless if reader not in without]
 
 
 def _least(network: _Network, depths: Depths, reader: Reader) -> int:
@@ -198,7 +203,7 @@ def fifo_depths(
     hints: Depths | None = None,
     progress: Progress = silent,
 ) -> list[FifoDepth]:
-    """The depths of the FIFO of every sum, in the order of the stages.
+    """The depths of the FIFOs of every join, in the order of the stages and their inputs.
 
     Parameters
     ----------
@@ -211,7 +216,7 @@ def fifo_depths(
     hints : mapping of Reader to int, optional
         Depths at full rate as they may be: where they are, that is found sooner.
     progress : Progress
-        Told how many of how many sums are done.
+        Told how many of how many FIFOs are done.
 
     Raises
     ------

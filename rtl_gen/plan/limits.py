@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from rtl_gen.families import Device, Family, Resources, family_of
-from rtl_gen.plan.front import Budget, Solution
+from rtl_gen.plan.front import Solution
+from rtl_gen.plan.totals import Budget
 
 __all__ = ["budget_of", "shares_of", "shares_of_all", "slowest", "usable"]
 

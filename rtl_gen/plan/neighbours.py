@@ -14,11 +14,12 @@ from rtl_gen.families import Device, Resources
 from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds.choices import LEAST_RING_MARGIN
 from rtl_gen.plan.derive import beside_stages
-from rtl_gen.plan.front import Budget, Solution, solve
+from rtl_gen.plan.front import Solution, solve
 from rtl_gen.plan.limits import budget_of, shares_of, shares_of_all, slowest
 from rtl_gen.plan.plan import Plan, rate_of, stage_specs
 from rtl_gen.plan.problem import Problem, along
 from rtl_gen.plan.search import expected_fifos, least_foldings
+from rtl_gen.plan.totals import Budget
 from rtl_gen.prediction import Mean
 
 __all__ = ["Neighbour", "Neighbours", "neighbours"]

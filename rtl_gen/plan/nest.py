@@ -1,4 +1,4 @@
-"""A graph as series and parallels: chains of stages and blocks, a block being two chains from one stream to a sum."""
+"""A graph as series and parallels: chains of stages and blocks, a block being chains from one stream to a join."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Block", "Series", "nest", "producer"]
 
 @dataclass(frozen=True)
 class Block:
-    """A stage that joins two branches from the stream that both read; a branch may be empty."""
+    """A stage that joins branches from the stream that all of them read; a branch may be empty."""
 
     join: Node
-    branches: tuple[Series, Series]
+    branches: tuple[Series, ...]
 
 
 #: In the order of the stream; reshapes are left out.
@@ -63,8 +63,8 @@ class _Flow:
         while end != start:
             node = self.nodes[end]
             if len(node.inputs) > 1:
-                a, b = (self.series(name, self.gate[end]) for name in self.reads[end])
-                found.append(Block(node, (a, b)))
+                branches = tuple(self.series(name, self.gate[end]) for name in self.reads[end])
+                found.append(Block(node, branches))
             else:
                 found.append(node)
             end = self.gate[end]
@@ -90,7 +90,7 @@ def nest(graph: Graph) -> Series:
     for name in flow.nodes:
         if names.count(name) > 1:
             raise ValueError(
-                f"stage {name}: it lies on branches of two sums of which neither is within the other; "
+                f"stage {name}: it lies on branches of two joins of which neither is within the other; "
                 "only nested blocks can be planned"
             )
     return found

@@ -121,10 +121,10 @@ def _items(graph: Graph, series: Series, slots: Mapping[str, Slot], family: Fami
         if isinstance(item, Block):
             node = item.join
             inputs, streams = [graph.edges[n] for n in node.inputs], [stream_of(graph, n) for n in node.inputs]
-            first, second = (_items(graph, branch, slots, family) for branch in item.branches)
+            branches = tuple(_items(graph, branch, slots, family) for branch in item.branches)
             choices = kind_of(node).choices(node, inputs, streams, family)
             assert isinstance(choices, JoinChoices)
-            found[node.name] = Join(node.name, choices, (first, second))
+            found[node.name] = Join(node.name, choices, branches)
         else:
             name = item.name if item.name in slots else item.source
             found[name] = slots[name]

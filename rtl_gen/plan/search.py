@@ -296,12 +296,12 @@ def expected_fifos(problem: Problem) -> Resources:
     for node in graph.nodes:
         x = graph.input_of(node)
         behind = max(lag[name] for name in node.inputs)
-        if not node.relabels:
-            behind += float(kind_of(node).held(node, x)) / x.positions
         if len(node.inputs) > 1:
-            gap = abs(lag[node.inputs[0]] - lag[node.inputs[1]]) * x.positions * x.channels
-            total += fifo_resources(max(1, round(gap * FIFO_MARGIN)), x.format.bits, problem.family)
-        lag[node.name] = behind
+            edges = [graph.edges[name] for name in node.inputs]
+            gaps = [(behind - lag[n]) * x.positions * e.channels for n, e in zip(node.inputs, edges, strict=True)]
+            for gap, edge in sorted(zip(gaps, edges, strict=True), key=lambda one: one[0])[1:]:  # all but the latest
+                total += fifo_resources(max(1, round(gap * FIFO_MARGIN)), edge.format.bits, problem.family)
+        lag[node.name] = behind + (0.0 if node.relabels else float(kind_of(node).held(node, x)) / x.positions)
     return total
 
 

@@ -17,10 +17,11 @@ from rtl_gen.emit import emit
 from rtl_gen.families import ECP5, Device, Resources, device
 from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds import kind_of
-from rtl_gen.plan.front import Budget, Items, Join, Slot, fronts, solve
+from rtl_gen.plan.front import Items, Join, Slot, fronts, solve
 from rtl_gen.plan.plan import load_plan, save_plan, stage_specs
 from rtl_gen.plan.problem import Problem, along
 from rtl_gen.plan.search import plan
+from rtl_gen.plan.totals import Budget
 from rtl_gen.topology import SOURCE, Topology, compatible
 from sim.cosim import cosim
 

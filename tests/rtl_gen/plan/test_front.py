@@ -13,7 +13,8 @@ from qtt_hw.window import Window
 from rtl_gen.families import ECP5, Resources
 from rtl_gen.kinds import kind_of
 from rtl_gen.kinds.choices import Choice, StageChoices, readable
-from rtl_gen.plan.front import Budget, Slot, fronts, solve
+from rtl_gen.plan.front import Slot, fronts, solve
+from rtl_gen.plan.totals import Budget
 
 RNG = np.random.default_rng(3)
 X = Edge((3, 3, 3, 8), Format(8, True, 3))

@@ -56,7 +56,7 @@ def test_a_stage_is_found_behind_reshapes():
 def test_branches_that_do_not_nest_are_refused():
     bridge = network(("a", INPUT), ("b", INPUT), ("s", "a", "b"), ("t", "a", "s"))
     with pytest.raises(
-        ValueError, match="^stage a: it lies on branches of two sums of which neither is within"
+        ValueError, match="^stage a: it lies on branches of two joins of which neither is within"
     ) as refused:
         nest(bridge)
     assert "\n" not in str(refused.value)

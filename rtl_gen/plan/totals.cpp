@@ -1,4 +1,4 @@
-// The inner loops of rtl_gen/plan/front.py: totals on a grid of DSPs and block RAMs, the least of the rest in each place.
+// The inner loops of rtl_gen/plan/totals.py: totals on a grid of DSPs and block RAMs, the least of the rest in each place.
 #include <algorithm>
 #include <cstdint>
 #include <limits>
