@@ -77,6 +77,22 @@ class Axes:
         """Whether these are the axes C, D, H, W of a stream, or C, H, W where its depth is 1."""
         return len(self) in (3, 4) and (len(self) == 4 or shape[D] == 1) and self == Axes.of(shape, len(self))
 
+    def channels(self, shape: Shape) -> tuple[int, ...] | None:
+        """The stream's channels in the order of the tensor's, where but for that it is [N, C, D, H, W] or [N, C, H, W].
+
+        None where it is read otherwise.
+        """
+        wanted = (D, H, W) if len(self) == 4 else (H, W)
+        if len(self) not in (3, 4) or (len(self) == 3 and shape[D] > 1):
+            return None
+        places = enumerate(wanted, 1)
+        if any(part.axis != C for part in self.groups[0]) or not all(self.is_whole(n, of, shape) for n, of in places):
+            return None
+        order = torch.zeros(1, dtype=torch.int64)
+        for part in self.groups[0]:
+            order = (order[:, None] + torch.arange(part.size) * part.stride).flatten()
+        return tuple(order.tolist())
+
     def like(self, shape: Shape, new: Shape) -> Axes:
         """The axes of a stream of a new shape that is read as this one is; raises ValueError where that is not said."""
         if new == shape:

@@ -26,7 +26,6 @@ __all__ = ["Visit", "require_format", "walk"]
 #: Called with a layer's qualified name, its type, and why it cannot be lowered (None when it can).
 Visit = Callable[[str, str, str | None], None]
 
-_CONCAT = (torch.cat, torch.concat, torch.stack)
 _SOFTMAX = (F.softmax, torch.softmax, "softmax")
 _LOG_SOFTMAX = (F.log_softmax, torch.log_softmax, "log_softmax")
 _LOGITS = "leave it out: the hardware puts out logits and their argmax"
@@ -68,11 +67,6 @@ def _module_of(node: fx.Node, traced: fx.GraphModule) -> nn.Module:
             return FUNCTIONS[target](*node.args, **given)
         except TypeError:
             raise Unsupported(f"is called with {', '.join(given)}, which is not followed") from None
-    if target in _CONCAT:
-        raise Unsupported(
-            "joins branches by concatenation, which is not supported; convolutions of one input over the same window "
-            "are one with all the channels, and adding branches would be another network"
-        )
     raise Unsupported(f"is not followed; {_OTHERWISE.get(target, MADE_OF)}")
 
 
@@ -210,7 +204,7 @@ class _Walk:
             return node.target(*taken, **named)
 
         return Call(
-            *(tuple(args), dict(kwargs), self.shapes[node], self.shapes[operands[0]], function),
+            *(tuple(args), dict(kwargs), self.shapes.get(node, ()), self.shapes.get(operands[0], ()), function),
             own=tuple(own.values()),
             kind=_kind(node, self.module),
         )

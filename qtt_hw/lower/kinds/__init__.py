@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from qtt_hw.lower.kinds.add import ADD
 from qtt_hw.lower.kinds.batch_norm import BATCH_NORM
+from qtt_hw.lower.kinds.concatenation import CONCATENATION
 from qtt_hw.lower.kinds.dense import DENSE
+from qtt_hw.lower.kinds.multiplication import MULTIPLICATION
 from qtt_hw.lower.kinds.padding import PADDING
 from qtt_hw.lower.kinds.passing import PASSING
 from qtt_hw.lower.kinds.pointwise import POINTWISE
 from qtt_hw.lower.kinds.pool import POOL
 from qtt_hw.lower.kinds.rearrange import REARRANGE
 from qtt_hw.lower.kinds.relu import RELU
+from qtt_hw.lower.kinds.slice import SLICE
 from qtt_hw.lower.kinds.subsample import SUBSAMPLE
 from qtt_hw.lower.kinds.tensor_train import TENSOR_TRAIN
 
 __all__ = ["KINDS"]
 
-KINDS = (DENSE, TENSOR_TRAIN, BATCH_NORM, RELU, POINTWISE, PADDING, POOL, SUBSAMPLE, REARRANGE, ADD, PASSING)
+KINDS = (
+    *(DENSE, TENSOR_TRAIN, BATCH_NORM, RELU, POINTWISE, POOL, PADDING),
+    *(SUBSAMPLE, SLICE, REARRANGE, ADD, MULTIPLICATION, CONCATENATION, PASSING),
+)

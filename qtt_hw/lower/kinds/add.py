@@ -10,16 +10,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format
-from qtt_hw.graph import Add, Edge
+from qtt_hw.graph import Add
 from qtt_hw.lower.draft import ScaledDraft, Setting
+from qtt_hw.lower.kinds.join import JoinStage
 from qtt_hw.lower.kinds.pointwise import combined
 from qtt_hw.lower.kinds.rearrange import flatten_stream
 from qtt_hw.lower.kinds.table import Function, looked_up, parts_of
 from qtt_hw.lower.lowering import Call, Kind, Lowering, Operand, place
-from qtt_hw.lower.sampling import calibrate_output, sample
-from qtt_hw.lower.stage import Place, Stage, Stream
+from qtt_hw.lower.stage import Place, Stream
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.pointwise import Pointwise
 from qtt_hw.quant import ActivationQuantizer
@@ -28,7 +27,7 @@ from qtt_hw.window import Shape
 __all__ = ["ADD", "AddDraft", "AddStage"]
 
 
-class AddStage(Stage):
+class AddStage(JoinStage):
     """The sum of two streams of one shape at the finer one's scale, rounded once; ReLU is an unsigned output's bound.
 
     Parameters
@@ -39,50 +38,20 @@ class AddStage(Stage):
     """
 
     def __init__(self, place: Place, output_quantizer: ActivationQuantizer) -> None:
-        super().__init__(place, place.shape)
-        self.output_quantizer = output_quantizer
+        super().__init__(place, (place.shape, place.shape), place.shape, output_quantizer)
 
-    def out_format(self, *formats: Format) -> Format:
-        return self.output_quantizer.format
-
-    def node(self, *formats: Format) -> Add:
+    def made(self, *formats: Format) -> Add:
         a, b = formats
         names = (self.inputs[0], self.inputs[1])
-        with named(self.name):
-            node = Add.aligned(self.name, names, self.source, a, b, self.output_quantizer.format)
-            node.output(Edge(self.in_shape, a), Edge(self.in_shape, b))
-        return node
+        return Add.aligned(self.name, names, self.source, a, b, self.output_quantizer.format)
 
-    def sums(self, *streams: Stream) -> tuple[Tensor, int]:
-        """The sums before rounding, int64 [N, C, D, H, W], of two inputs' integers, and their fractional bits."""
+    def exact(self, *streams: Stream) -> tuple[Tensor, int]:
         frac = max(fmt.frac for _, fmt in streams)
         a, b = (x.to(torch.int64) << (frac - fmt.frac) for x, fmt in streams)
         return a + b, frac
 
-    def integers(self, *streams: Stream) -> Tensor:
-        requant = self.node(*(fmt for _, fmt in streams)).requant
-        return requant(self.sums(*streams)[0]).to(torch.float32)
-
-    def floats(self, *inputs: Tensor) -> Tensor:
-        total = inputs[0] + inputs[1]
-        return total if self.output_quantizer.signed else total.relu()
-
-    def values(self, *streams: Stream, exact: bool) -> Tensor:
-        (a, _), (b, _) = streams
-        if not exact:
-            return self.output_quantizer(a + b)
-        with torch.no_grad():
-            result = self.integers(*((x * 2.0**fmt.frac, fmt) for x, fmt in streams))
-            result = result.mul_(2.0**-self.output_quantizer.frac)
-        return self.output_quantizer(a + b, result)
-
-    def calibrate(self, batches: Sequence[Sequence[Stream]], *, scales: bool, statistics: bool) -> list[Tensor]:
-        if scales:
-            sums = [self.sums(*streams) for streams in batches]
-            y = sample([total for total, _ in sums]) * 2.0 ** -sums[0][1]
-            calibrate_output(self.name, self.output_quantizer, y)
-            self.output_quantizer.observe(y, self.output_quantizer.format)
-        return super().calibrate(batches, scales=scales, statistics=statistics)
+    def joined(self, *inputs: Tensor) -> Tensor:
+        return inputs[0] + inputs[1]
 
 
 @dataclass

@@ -154,7 +154,7 @@ def _conv(lowering: Lowering, name: str, layer: nn.Conv3d, x: Value) -> Value:
         raise Unsupported(
             f"has padding_mode={layer.padding_mode!r}, which is not supported; 'zeros' would be another network"
         )
-    need_volume(x)
+    x = need_volume(lowering, name, x)
     kernel, stride = triple(layer.weight.shape[2:], "kernel"), triple(layer.stride, "stride")
     dilation = triple(layer.dilation, "dilation")
     window = Window(kernel, stride, same_padding(kernel, stride, layer.padding, dilation), dilation)

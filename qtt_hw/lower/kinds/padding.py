@@ -62,7 +62,7 @@ def _padded(lowering: Lowering, name: str, given: Sequence[int], x: Value) -> Va
     """Zeros by PyTorch's list: before and after, last axis first."""
     if min(given, default=0) < 0:
         raise Unsupported(f"crops by {list(given)}, which is not supported; a slice from 0 with a step is")
-    need_volume(x)
+    x = need_volume(lowering, name, x)
     sides = [(0, 0)] * 4
     order = (W, H, D, C) if len(x.axes) == 4 else (W, H, C)
     pairs = zip(given[::2], given[1::2], strict=True)

@@ -96,7 +96,7 @@ def _pool(
 ) -> Value:
     """A pool; `axes` are those of its result, where they are not read as a map's."""
     if axes is None:
-        need_volume(x)
+        x = need_volume(lowering, name, x)
     if kind == "max" and isinstance(x.pending, Padding) and x.pending.base.nonnegative:  # zeros are no greater
         x, window = taken_in(lowering, x, window)
     x = lowering.settled(x)
@@ -133,7 +133,7 @@ def _average(lowering: Lowering, name: str, layer: nn.AvgPool3d, x: Value) -> Va
             "two it would be another network"
         )
     if isinstance(x.pending, Padding) and (counts or not any(map(any, window.padding))):
-        need_volume(x)
+        x = need_volume(lowering, name, x)
         x, window = taken_in(lowering, x, window)
         counts = any(map(any, window.padding))
     return _pool(lowering, name, "average", window, x, counts_padding=counts)
@@ -147,7 +147,7 @@ def _adaptive(lowering: Lowering, name: str, kind: Literal["max", "average"], la
     """A pool of so many windows an axis, which are alike where their number divides the map."""
     if getattr(layer, "return_indices", False):
         raise Unsupported("has return_indices=True, which is not supported; without it the maxima are the same")
-    need_volume(x)
+    x = need_volume(lowering, name, x)
     given = layer.output_size
     wanted = given if isinstance(given, tuple | list) else (given,) * 3
     sizes = [size if made is None else int(made) for made, size in zip(wanted, x.shape[:3], strict=True)]

@@ -42,12 +42,18 @@ def need_flat(what: str, x: Value) -> None:
         )
 
 
-def need_volume(x: Value) -> None:
-    """Raise Unsupported for what is not read as [N, C, D, H, W], or [N, C, H, W]."""
-    if not x.volume and not x.blind:
+def need_volume(lowering: Lowering, name: str, x: Value) -> Value:
+    """A value that is read as [N, C, D, H, W], or [N, C, H, W], its channels in order; else raises Unsupported."""
+    if x.volume or x.blind:
+        return x
+    order = x.axes.channels(x.shape)
+    if order is None:
         raise Unsupported(
             f"reads {x.axes} of a volume, which is not supported; [N, C, D, H, W] is, and [N, C, H, W] in 2D networks"
         )
+    x = lowering.settled(x)
+    draft = PermutationDraft(place(f"{name}.order", name, x), order)
+    return lowering.append(draft, replace(x, norm_target=None), Axes.of(x.shape, len(x.axes)))
 
 
 def axes_of(dims: Any, call: Call) -> list[int]:

@@ -94,7 +94,7 @@ class SubsampleDraft(Draft):
 
 
 def _subsample(lowering: Lowering, name: str, layer: Subsample, x: Value) -> Value:
-    need_volume(x)
+    x = need_volume(lowering, name, x)
     d, h, w = (layer.stride if size > 1 else 1 for size in x.shape[:3])
     draft = SubsampleDraft(place(name, name, x), (d, h, w), layer.out_channels, layer.before)
     return lowering.append(draft, replace(x, norm_target=None))

@@ -21,7 +21,7 @@ __all__ = ["TENSOR_TRAIN"]
 
 
 def _tt_conv(lowering: Lowering, name: str, layer: TTConvNd, x: Value) -> Value:
-    need_volume(x)
+    x = need_volume(lowering, name, x)
     last = len(layer.stages) - 1
     for k, (stage, axis, core) in enumerate(zip(layer.stages, layer.stage_axes, layer.cores, strict=True)):
         kernel, stride, padding = [1, 1, 1], [1, 1, 1], [(0, 0)] * 3
@@ -44,7 +44,7 @@ def _gauge(lowering: Lowering, made: tuple[int, ...], out_axis: int, taken: tupl
 
 
 def _qtt_conv(lowering: Lowering, name: str, layer: QTTConv3d, x: Value) -> Value:
-    need_volume(x)
+    x = need_volume(lowering, name, x)
     window = Window(layer.kernel_size, layer.stride, layer.padding)
     if lowering.tt_form == "merged":
         cores = [core.detach() for core in layer.train_cores()]

@@ -90,13 +90,6 @@ def test_sizes_are_numbers_and_leave_no_calls() -> None:
             ),
         ),
         (
-            lambda net, x: torch.cat([x, x], 1)[:, :2],
-            (
-                "cat (cat) joins branches by concatenation, which is not supported; convolutions of one input over "
-                "the same window are one with all the channels, and adding branches would be another network"
-            ),
-        ),
-        (
             lambda net, x: F.dropout(x),
             (
                 "dropout (dropout) drops in evaluation too, which is not supported; with training=self.training it "
