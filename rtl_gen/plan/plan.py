@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validat
 from qtt_hw.errors import named
 from qtt_hw.files import write_file
 from qtt_hw.graph import Graph
+from qtt_hw.graph.kinds.concatenation import MOST_STREAMS
 from qtt_hw.reading import read_json
 from qtt_hw.versions import PLAN
 from qtt_hw.window import MOST_CHANNELS
@@ -66,14 +67,14 @@ class StagePlan(BaseModel):
 
 
 class FifoPlan(BaseModel):
-    """The FIFO on the short branch of a sum, in words of the stream that it delays.
+    """The FIFO on a short branch of a join, in words of the stream that it delays.
 
     Attributes
     ----------
     stage : str
-        The sum.
+        The join.
     input : int
-        0 or 1: which of its inputs.
+        Which of its inputs.
     least : int
         The least depth without a deadlock.
     depth : int
@@ -86,7 +87,7 @@ class FifoPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: str
-    input: int = Field(ge=0, le=1, strict=True)
+    input: int = Field(ge=0, lt=MOST_STREAMS, strict=True)
     least: Depth
     depth: Depth
     width: Depth
