@@ -42,8 +42,8 @@ class Setting:
     def output(self, signed: bool, intermediate: bool = False) -> ActivationQuantizer:
         """The quantiser of a stage's output; `intermediate` within a tensor train."""
         config = self.config
-        if self.last:
-            return ActivationQuantizer(config.logit_bits, signed)
+        if self.last:  # behind a ReLU without the bit that would be the sign
+            return ActivationQuantizer(config.logit_bits - (not signed), signed)
         bits = config.intermediate_bits if intermediate else config.activation_bits
         return ActivationQuantizer(bits, signed, fixed=config.scales == "fixed")
 
@@ -93,10 +93,6 @@ class ScaledDraft(Draft):
     @property
     def unfit_for_logits(self) -> str | None:
         """Why its output cannot be the network's; None where it can."""
-        if self.relu:
-            return (
-                "ends with a ReLU, which is not supported; without it, with signed logits, it would be another network"
-            )
         return None
 
 

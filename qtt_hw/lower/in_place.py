@@ -12,7 +12,7 @@ from torch import fx, nn
 
 from qtt_hw.lower.layers import PASSING, VIEWING, VIEWING_CALLS
 
-__all__ = ["OPERATORS", "InPlaceProxy", "follow_writes"]
+__all__ = ["OPERATORS", "InPlaceProxy", "follow_writes", "written"]
 
 #: The operators that write into their left operand, by what they are called in a traced graph.
 OPERATORS: dict[Callable[..., Any], str] = {
@@ -84,7 +84,7 @@ def _asked_to(node: fx.Node) -> bool:
     return bool(bound.arguments.get("inplace"))
 
 
-def _written(node: fx.Node, module: nn.Module | None) -> fx.Node | None:
+def written(node: fx.Node, module: nn.Module | None) -> fx.Node | None:
     """What a call writes into; `module` is the layer that it runs or stands for."""
     out = node.kwargs.get("out")
     if isinstance(out, fx.Node):
@@ -126,7 +126,7 @@ def follow_writes(graph: fx.Graph, module_of: Callable[[fx.Node], nn.Module | No
 
     for node in graph.nodes:
         module = module_of(node)
-        target, source = _written(node, module), _operand(node)
+        target, source = written(node, module), _operand(node)
         passes = isinstance(module, PASSING) and node.target not in COPYING
         same = target or (source if passes else None)
         views = isinstance(module, VIEWING) or node.target in VIEWING_CALLS or node.target == "contiguous"

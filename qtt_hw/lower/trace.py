@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -155,11 +156,22 @@ for _name in ("shape", "ndim", "dtype", "device", "is_cuda", "layout", "requires
 
 @dataclass(frozen=True)
 class Traced:
-    """A model without hooks in evaluation mode, its graph, and the output shape of every call on the example."""
+    """A model without hooks in evaluation mode, its graph, and what its calls are on the example.
+
+    Attributes
+    ----------
+    model : nn.Module
+    module : fx.GraphModule
+    shapes : dict
+        Of the output of every call.
+    same : dict
+        By function that returned one of its operands itself, as stochastic depth does in evaluation, the operand.
+    """
 
     model: nn.Module
     module: fx.GraphModule
     shapes: dict[fx.Node, tuple[int, ...]]
+    same: dict[fx.Node, fx.Node]
 
 
 @contextmanager
@@ -250,7 +262,18 @@ def trace(model: nn.Module, x: Tensor) -> Traced:
     except FAILURES as error:  # of the user's forward
         raise ValueError(f"{name}: forward cannot be traced: {_reason(error)}{_hint(error)}") from None
     shapes = {node: tuple(value.shape) for node, value in tracer.values.items() if isinstance(value, Tensor)}
-    return Traced(model, module, shapes)
+    return Traced(model, module, shapes, _returned(module.graph, tracer.values))
+
+
+def _returned(graph: fx.Graph, values: dict[fx.Node, Any]) -> dict[fx.Node, fx.Node]:
+    """By function of others' that returned one of its operands itself, the operand."""
+    found = {}
+    for node in graph.nodes:
+        if node.op == "call_function" and isinstance(node.target, FunctionType):
+            for operand in node.all_input_nodes:
+                if values.get(node) is values.get(operand) and operand.op != "get_attr":
+                    found[node] = operand
+    return found
 
 
 def _defaults(model: nn.Module) -> dict[str, Any]:

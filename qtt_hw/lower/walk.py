@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -12,9 +13,21 @@ from torch import Tensor, fx, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower import reference
-from qtt_hw.lower.in_place import OPERATORS, follow_writes
+from qtt_hw.lower.in_place import OPERATORS, follow_writes, written
 from qtt_hw.lower.kinds.rearrange import flatten_stream
-from qtt_hw.lower.layers import CALLS, CALLS_TAKE, FUNCTIONS, JOINS, JOINS_TAKE, MADE_OF, is_layer, lower_layer
+from qtt_hw.lower.layers import (
+    CALLS,
+    CALLS_TAKE,
+    FUNCTIONS,
+    JOINS,
+    JOINS_TAKE,
+    MADE_OF,
+    PASSING,
+    VIEWING,
+    VIEWING_CALLS,
+    is_layer,
+    lower_layer,
+)
 from qtt_hw.lower.lowering import Call, Lowering, Operand
 from qtt_hw.lower.obstacles import Shared, obstacles, shared_tensors
 from qtt_hw.lower.trace import Traced, evaluated, trace, undisturbed
@@ -26,6 +39,8 @@ __all__ = ["Visit", "require_format", "walk"]
 #: Called with a layer's qualified name, its type, and why it cannot be lowered (None when it can).
 Visit = Callable[[str, str, str | None], None]
 
+#: Pools that put out what they read where that has one position.
+_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AvgPool2d, nn.AvgPool3d)
 _SOFTMAX = (F.softmax, torch.softmax, "softmax")
 _LOG_SOFTMAX = (F.log_softmax, torch.log_softmax, "log_softmax")
 _LOGITS = "leave it out: the hardware puts out logits and their argmax"
@@ -80,6 +95,12 @@ class _Walk:
         self.refused = False
         self.values: dict[fx.Node, Value] = {}
         self.in_place = follow_writes(self.module.graph, self.stands_for)
+        followed = {*FUNCTIONS, *CALLS, *JOINS}
+        self.same = {node: operand for node, operand in traced.same.items() if node.target not in followed}
+        for node in reversed(list(self.module.graph.nodes)):  # what nothing reads is not computed
+            kept = node.op in ("output", "placeholder") or written(node, self.stands_for(node)) is not None
+            if not (kept or node.users):
+                self.module.graph.erase_node(node)
 
     def visit(self, name: str, kind: str, reason: str | None) -> None:
         self.refused |= reason is not None
@@ -134,17 +155,19 @@ class _Walk:
             raise Unsupported("is a tensor used in forward; keep it inside a layer")
         if node in self.in_place:
             raise Unsupported(self.in_place[node])
-        if not node.users:
-            raise Unsupported("puts out what nothing reads; leave it out")
         if "out" in node.kwargs:
             raise Unsupported("writes into out=, which is not followed; what it returns is")
         if self.ends_in_softmax(name, node):
             return self.values[node.all_input_nodes[0]]
+        if node in self.same:
+            return self.values[self.same[node]]
         operands = [operand for operand in node.all_input_nodes if operand.op != "get_attr"]
         if node.op != "call_module" and node.target in CALLS and len(operands) == 1:
             return self.called_on(name, node, operands[0])
         if node.op != "call_module" and node.target in JOINS and operands:
             return self.joined(name, node, operands)
+        if not operands and node.op != "call_module":
+            raise Unsupported("is computed of the model's own tensors alone; compute it once, outside of forward")
         module = _module_of(node, self.module)
         if len(node.all_input_nodes) != 1:
             raise Unsupported("reads several results, which is not followed; a layer reads one")
@@ -158,13 +181,28 @@ class _Walk:
         log = isinstance(module, nn.LogSoftmax) or node.target in _LOG_SOFTMAX
         if not (log or isinstance(module, nn.Softmax) or node.target in _SOFTMAX):
             return False
-        last = [user.op for user in node.users] == ["output"]
         shape = self.shapes.get(node, ())
         dim = getattr(module, "dim", node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None))
-        over_classes = dim is None or (isinstance(dim, int) and dim % max(len(shape), 1) == 1)
-        if last and over_classes and len(node.all_input_nodes) == 1:
+        axis = dim % max(len(shape), 1) if isinstance(dim, int) else 1
+        over_classes = axis > 0 and all(size == 1 for number, size in enumerate(shape) if number not in (0, axis))
+        if self.only_reads(node) and over_classes and len(node.all_input_nodes) == 1:
             self.lowering.softmax = name, partial(F.log_softmax if log else F.softmax, dim=1)
         return self.lowering.softmax is not None
+
+    def only_reads(self, node: fx.Node) -> bool:
+        """Whether what follows a call up to the end only reads the same values with other axes."""
+        while [user.op for user in node.users] != ["output"]:
+            if len(node.users) != 1:
+                return False
+            (user,) = node.users
+            if math.prod(self.shapes.get(user, ())) != math.prod(self.shapes.get(node, ())):
+                return False
+            module = self.stands_for(user)
+            views = user.op != "call_module" and user.target in VIEWING_CALLS
+            if not (views or isinstance(module, (*VIEWING, *PASSING, *_POOLS))):
+                return False
+            node = user
+        return True
 
     def called_on(self, name: str, node: fx.Node, operand: fx.Node) -> Value:
         """The value of a call on one value that stands for no layer."""

@@ -71,7 +71,7 @@ class AddDraft(ScaledDraft):
         return self.in_shape
 
     def build(self, setting: Setting) -> AddStage:
-        return AddStage(self.place, setting.output(setting.last or not (self.relu or self.nonnegative)))
+        return AddStage(self.place, setting.output(not self.relu and (setting.last or not self.nonnegative)))
 
     def floats(self, *inputs: Tensor) -> Tensor:
         total = inputs[0] + inputs[1]

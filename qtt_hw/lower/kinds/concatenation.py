@@ -56,7 +56,7 @@ class ConcatenationDraft(ScaledDraft):
         return (*self.in_shape[:3], sum(shape[3] for shape in self.shapes))
 
     def build(self, setting: Setting) -> ConcatenationStage:
-        signed = setting.last or not (self.relu or self.nonnegative)
+        signed = not self.relu and (setting.last or not self.nonnegative)
         return ConcatenationStage(self.place, self.shapes, self.out_shape, setting.output(signed))
 
     def floats(self, *inputs: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class MultiplicationDraft(ScaledDraft):
         return self.in_shape
 
     def build(self, setting: Setting) -> MultiplicationStage:
-        signed = setting.last or not (self.relu or self.nonnegative)
+        signed = not self.relu and (setting.last or not self.nonnegative)
         shapes = (self.in_shape, self.gate)
         return MultiplicationStage(self.place, shapes, self.out_shape, setting.output(signed))
 

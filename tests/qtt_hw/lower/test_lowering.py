@@ -141,19 +141,21 @@ def two(*layers: nn.Module) -> tuple[nn.Module, ...]:
             (nn.Conv3d(2, 2, 3),),
             "the model ends with a volume of [2, 2, 2]; end it with nn.Flatten() and nn.Linear",
         ),
-        (
-            (*HEAD, nn.ReLU()),
-            (
-                "1 (model) ends with a ReLU, which is not supported; without it, with signed logits, it would be "
-                "another network"
-            ),
-        ),
     ],
 )
 def test_chains_are_refused_where_the_order_is_wrong(layers: tuple[nn.Module, ...], text: str) -> None:
     with pytest.raises(ValueError) as caught:
         prepared(*layers)
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("layers", [(*HEAD, nn.ReLU()), (nn.Conv3d(2, 3, 1), nn.ReLU(), nn.AdaptiveAvgPool3d(1))])
+def test_logits_behind_a_relu_are_unsigned(inputs, assert_equal, layers: tuple[nn.Module, ...]) -> None:
+    model = prepared(*layers)
+    x, values = inputs(IMAGE, (4, 4, 4, 4, 2), 0)
+    model.calibrate([values])
+    graph = assert_equal(model, x, values)
+    assert graph.output.format.bits == 15 and not graph.output.format.signed
 
 
 def test_an_average_without_an_exact_reciprocal_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
