@@ -51,6 +51,10 @@ class Lowering:
         self.softmax: tuple[str, Callable[[torch.Tensor], torch.Tensor]] | None = None
         self.fixed: set[str] = set()
         self._settled: dict[int, tuple[Pending, Value]] = {}
+        #: Concatenations by the streams that they put together.
+        self.concatenations: dict[tuple[str, ...], Value] = {}
+        #: By stage, the one through which all that it reads comes, and how many such stages are before it.
+        self._gates: dict[str, tuple[str, int]] = {INPUT: (INPUT, 0)}
 
     def append(self, draft: Draft, like: Value, axes: Axes | None = None) -> Value:
         """Append a stage and return its output: the Value `like`, with the stage's own edge and shape.
@@ -64,7 +68,26 @@ class Lowering:
         shape = draft.out_shape  # checks the window
         self.names.add(name)
         self.network.drafts.append(draft)
+        gate = self.gate(draft.inputs)
+        self._gates[name] = gate, self._gates[gate][1] + 1
         return replace(like, edge=name, shape=shape, axes=like.axes.like(like.shape, shape) if axes is None else axes)
+
+    def gate(self, inputs: Sequence[str]) -> str:
+        """The last stream through which all that makes some streams comes."""
+        gate = inputs[0]
+        for name in inputs[1:]:
+            while name != gate:
+                if self._gates[name][1] > self._gates[gate][1]:
+                    name = self._gates[name][0]
+                else:
+                    gate = self._gates[gate][0]
+        return gate
+
+    def comes_through(self, edge: str, other: str) -> bool:
+        """Whether all that makes a stream comes through another one."""
+        while self._gates[edge][1] > self._gates[other][1]:
+            edge = self._gates[edge][0]
+        return edge == other
 
     def settled(self, x: Value, takes: tuple[type, ...] = ()) -> Value:
         """A value with nothing pending but what its reader takes in; a stage is made once for all readers."""

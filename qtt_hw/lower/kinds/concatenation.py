@@ -64,13 +64,13 @@ class ConcatenationDraft(ScaledDraft):
         return y.relu() if self.relu else y
 
 
-def concatenated(lowering: Lowering, name: str, values: Sequence[Value]) -> Value:
+def concatenated(lowering: Lowering, name: str, source: str, values: Sequence[Value]) -> Value:
     """The channels of some values one after the other, all read as [N, C, ...] of the same positions."""
     first = values[0]
     channels = sum(value.shape[3] for value in values)
     shape = (*first.shape[:3], channels)
     nonnegative = all(value.nonnegative for value in values)
-    draft = ConcatenationDraft(place(name, name, *values), [value.shape for value in values], nonnegative)
+    draft = ConcatenationDraft(place(name, source, *values), [value.shape for value in values], nonnegative)
     axes = Axes.of(shape, len(first.axes))
     return lowering.append(draft, Value("", shape, nonnegative, axes=axes, relu_target=draft), axes)
 
@@ -94,7 +94,30 @@ def _cat(lowering: Lowering, name: str, call: Call, values: Sequence[Value]) -> 
                 f"joins axis {number + 1} of {part.axes}, which is not supported; channels of [N, C, D, H, W], "
                 "[N, C, H, W] or [N, C] are joined"
             )
-    return concatenated(lowering, name, parts)
+    made = concatenated(lowering, name, name, _nested(lowering, name, list(parts)))
+    lowering.concatenations[tuple(part.edge for part in parts)] = made.fork()
+    return made
+
+
+def _nested(lowering: Lowering, name: str, parts: list[Value]) -> list[Value]:
+    """The parts with those put together that were so before, or of which one is made of the other.
+
+    So dense blocks share their concatenations, and branches nest where they can: what is read on the way to the last
+    part is put beside what comes of it.
+    """
+    for count in range(len(parts) - 1, 1, -1):
+        made = lowering.concatenations.get(tuple(part.edge for part in parts[:count]))
+        if made is not None and made.axes == Axes.of(made.shape, len(parts[0].axes)):
+            parts = [made, *parts[count:]]
+            break
+    gate = lowering.gate([part.edge for part in parts])
+    while len(parts) > 2:
+        pairs = [(k, parts[k].edge, parts[k + 1].edge) for k in range(len(parts) - 2, -1, -1)]
+        at = next((k for k, one, other in pairs if one != gate and lowering.comes_through(other, one)), None)
+        if at is None:
+            break
+        parts[at : at + 2] = [concatenated(lowering, f"{name}.{at}", name, parts[at : at + 2])]
+    return parts
 
 
 CONCATENATION = Kind(joins=dict.fromkeys((torch.cat, torch.concat, torch.concatenate), _cat))

@@ -9,6 +9,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Concatenation, Multiplication, Permutation, Slice
 from qtt_hw.lower.prepare import prepare
 from qtt_hw.quant import QuantConfig
+from rtl_gen.plan.nest import nest
 
 IMAGE = Format(8, True, 7)
 
@@ -87,6 +88,45 @@ def test_prepared_and_golden_are_equal_in_every_phase(inputs, assert_equal, name
     model.freeze_statistics([values])
     assert_equal(model, x, values)
     assert torch.equal(model.train()(values), model.eval()(values))
+
+
+class Dense(nn.Module):
+    """A dense block as torchvision writes it: every layer reads all before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv3d(2, 4, 1)
+        self.layers = nn.ModuleList(nn.Conv3d(4 + 2 * k, 2, 3, padding=1) for k in range(3))
+        self.head = nn.Linear(10 * 16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = [self.stem(x)]
+        for layer in self.layers:
+            found.append(F.relu(layer(torch.cat(found, 1))))
+        return self.head(torch.cat(found, 1).flatten(1))
+
+
+class Aggregated(Dense):
+    """One-shot aggregation, as in VoVNet: each layer reads the one before, the end reads all."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = [self.stem(x)]
+        for layer in self.layers:
+            found.append(F.relu(layer(found[-1])))
+        return self.head(torch.cat(found, 1).flatten(1))
+
+
+def test_concatenations_are_shared_and_nested(inputs, assert_equal) -> None:
+    x, values = inputs(IMAGE, (4, 2, 2, 4, 2), 1)
+    aggregated = Aggregated()
+    aggregated.layers = nn.ModuleList(nn.Conv3d(4 if k == 0 else 2, 2, 3, padding=1) for k in range(3))
+    for net in (Dense(), aggregated):
+        model = prepare(net, values[:1], input_format=IMAGE)
+        model.calibrate([values])
+        graph = assert_equal(model, x, values)
+        joins = [node for node in graph.nodes if isinstance(node, Concatenation)]
+        assert len(joins) == 3 and all(len(node.inputs) == 2 for node in joins)
+        nest(graph)
 
 
 def test_gradients_reach_both_factors_and_all_parts() -> None:
