@@ -5,12 +5,14 @@ that no other total beats. It is built from the last stage back, by the widths o
 that is all the stage before needs to know. A layer that can be contracted along several paths is a slot with several
 alternatives. A block is a join and its branches from one stream: the front behind the join goes through one branch
 after the other, and the stream before must have words that all can read. The result is exact over the given choices.
+Of a network that does not nest, widths are settled before: powers of two, of which any two are compatible.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,7 @@ from rtl_gen.families import Resources
 from rtl_gen.kinds.choices import Choice, JoinChoices, Lanes, StageChoices, readable
 from rtl_gen.plan.totals import START, Budget, Front, Point, added, extended, index_of, merged, point_of, pruned
 
-__all__ = ["Items", "Join", "Slot", "Solution", "fronts", "solve"]
+__all__ = ["Items", "Join", "Piece", "Slot", "Solution", "fronts", "solve"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,29 @@ class Join:
     branches: tuple[Items, ...]
 
 
-#: Layers and blocks in the order of the stream.
-Items = tuple[Slot | Join, ...]
+@dataclass(frozen=True)
+class Piece:
+    """A layer, or a join without branches, of a network that does not nest: the widths around it are settled before.
+
+    Parameters
+    ----------
+    item : Slot or Join
+    made : frozenset of int
+        Widths that its words may have.
+    read : tuple of frozenset of int
+        Widths that the words at each of its inputs may have, all of which it must be able to take.
+    outer : frozenset of int
+        Widths that the words of the network's input may have.
+    """
+
+    item: Slot | Join
+    made: Lanes
+    read: tuple[Lanes, ...]
+    outer: Lanes
+
+
+#: Layers and blocks in the order of the stream; of a network that does not nest, pieces in a topological order.
+Items = tuple[Slot | Join | Piece, ...]
 
 
 #: By the widths that can be read.
@@ -58,6 +81,12 @@ class _Limits:
 
     cycles: int
     budget: Budget
+
+
+def with_choice(choice: Choice, front: Front, limits: _Limits) -> Front:
+    """Every point of a front with one choice more."""
+    r = choice.resources
+    return added(front, np.array([[choice.cycles, r.dsps, r.brams, r.luts]]), limits.budget)
 
 
 class _StageStep:
@@ -128,7 +157,7 @@ class _JoinStep:
         starts: dict[tuple[Lanes, ...], list[Front]] = {}  # by what the join reads
         for lanes, choice in block.choices.choices.items():
             if choice.cycles <= limits.cycles:
-                fronts_ = [self._joined(choice, front) for reads, front in behind.items() if lanes in reads]
+                fronts_ = [with_choice(choice, front, limits) for reads, front in behind.items() if lanes in reads]
                 starts.setdefault(block.choices.reads(lanes), []).extend(fronts_)
         #: For each branch in turn, by what the join reads and what the branches before it can read, its series.
         self.branches: list[dict[_Reads, _Series]] = []
@@ -148,10 +177,6 @@ class _JoinStep:
             ]
             found = merged(wholes, limits.budget)
         self.before = merged(((common, whole) for (_, common), whole in found.items() if common), limits.budget)
-
-    def _joined(self, choice: Choice, front: Front) -> Front:
-        r = choice.resources
-        return added(front, np.array([[choice.cycles, r.dsps, r.brams, r.luts]]), self.limits.budget)
 
     def trace(self, reads: Lanes, target: Point) -> tuple[Taken, Lanes, Point]:
         for joined in dict.fromkeys(joined for joined, _ in self.branches[-1]):
@@ -187,9 +212,45 @@ class _JoinStep:
             if choice.cycles > self.limits.cycles or self.block.choices.reads(lanes) != sums:
                 continue
             for reads, front in self.behind.items():
-                index = index_of(self._joined(choice, front), target) if lanes in reads else None
+                index = index_of(with_choice(choice, front, self.limits), target) if lanes in reads else None
                 if index is not None:
                     return choice, reads, point_of(front, index)
+        raise RuntimeError("a point of the front has no origin")
+
+
+class _PieceStep:
+    """A piece before all others behind it, whatever these read."""
+
+    def __init__(self, piece: Piece, behind: Fronts, limits: _Limits):
+        self.piece, self.limits = piece, limits
+        whole = pruned(list(behind.values()), limits.budget) if behind else None
+        self.behind = {} if whole is None else {piece.made: whole}
+        self.inner = _SlotStep(piece.item, self.behind, limits) if isinstance(piece.item, Slot) else None
+        found = pruned(parts, limits.budget) if (parts := [front for _, front in self._parts()]) else None
+        self.before: Fronts = {} if found is None else {piece.outer: found}
+
+    def _parts(self) -> Iterator[tuple[Lanes | Choice, Front]]:
+        """What it can be, with the front of each."""
+        item, read = self.piece.item, self.piece.read
+        if self.inner is not None:
+            yield from ((reads, front) for reads, front in self.inner.before.items() if read[0] <= reads)
+        elif isinstance(item, Join):
+            for lanes, choice in item.choices.choices.items():
+                takes = all(one <= other for one, other in zip(read, item.choices.reads(lanes), strict=True))
+                if takes and lanes in self.piece.made and choice.cycles <= self.limits.cycles:
+                    yield from ((choice, with_choice(choice, front, self.limits)) for front in self.behind.values())
+
+    def trace(self, reads: Lanes, target: Point) -> tuple[Taken, Lanes, Point]:
+        for which, front in self._parts():
+            index = index_of(front, target)
+            if index is None:
+                continue
+            if self.inner is not None:
+                assert not isinstance(which, Choice)
+                taken, _, point = self.inner.trace(which, target)
+                return taken, reads, point
+            assert isinstance(which, Choice)
+            return {self.piece.item.name: ("", (which,))}, reads, point_of(self.behind[self.piece.made], index)
         raise RuntimeError("a point of the front has no origin")
 
 
@@ -197,10 +258,11 @@ class _Series:
     """Layers and blocks before what follows them."""
 
     def __init__(self, items: Items, behind: Fronts, limits: _Limits):
-        self.steps: list[_SlotStep | _JoinStep] = []
+        self.steps: list[_SlotStep | _JoinStep | _PieceStep] = []
         self.before = behind
         for item in reversed(items):
-            step = (_SlotStep if isinstance(item, Slot) else _JoinStep)(item, self.before, limits)  # type: ignore[arg-type]
+            made = _SlotStep if isinstance(item, Slot) else _JoinStep if isinstance(item, Join) else _PieceStep
+            step: Any = made(item, self.before, limits)  # type: ignore[arg-type]
             self.steps.insert(0, step)
             self.before = step.before
 
@@ -242,21 +304,22 @@ class Solution:
         return sum((choice.resources for choice in self.choices), Resources())
 
 
-def _end(items: Sequence[Slot | Join]) -> Fronts:
+def _end(items: Items) -> Fronts:
     """Behind the last: the argmax, which takes words of any width."""
     last = items[-1]
+    last = last.item if isinstance(last, Piece) else last
     made = last.choices.made if isinstance(last, Join) else next(iter(last.paths.values()))[-1].made
     return {readable(made, 1): START}
 
 
-def fronts(items: Sequence[Slot | Join], cycles: int, budget: Budget) -> Fronts:
+def fronts(items: Items, cycles: int, budget: Budget) -> Fronts:
     """The fronts of a whole network, by the widths that its input words can have; empty when none fits."""
-    return _Series(tuple(items), _end(items), _Limits(cycles, budget)).before
+    return _Series(items, _end(items), _Limits(cycles, budget)).before
 
 
-def solve(items: Sequence[Slot | Join], cycles: int, budget: Budget) -> Solution | None:
+def solve(items: Items, cycles: int, budget: Budget) -> Solution | None:
     """The network of least price that fits the budget, with no stage slower than `cycles`; None when there is none."""
-    series = _Series(tuple(items), _end(items), _Limits(cycles, budget))
+    series = _Series(items, _end(items), _Limits(cycles, budget))
     if not series.before:
         return None
     reads = min(series.before, key=lambda lanes: float(series.before[lanes].prices(budget).min()))

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from qtt_hw.graph import INPUT, Graph, Node
 
-__all__ = ["Block", "Series", "nest", "producer"]
+__all__ = ["Block", "DoesNotNest", "Series", "nest", "producer"]
+
+
+class DoesNotNest(ValueError):
+    """A graph whose branches do not nest."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +86,12 @@ def _names(series: Series) -> list[str]:
 
 
 def nest(graph: Graph) -> Series:
-    """The whole graph as a series; raises ValueError naming a stage where its branches do not nest."""
+    """The whole graph as a series; raises DoesNotNest naming a stage where its branches do not."""
     flow = _Flow.of(graph)
     end = producer(graph, graph.nodes[-1].name)
     found = flow.series(end, INPUT)
     names = _names(found)
     for name in flow.nodes:
         if names.count(name) > 1:
-            raise ValueError(
-                f"stage {name}: it lies on branches of two joins of which neither is within the other; "
-                "only nested blocks can be planned"
-            )
+            raise DoesNotNest(f"stage {name}: it lies on branches of two joins of which neither is within the other")
     return found

@@ -10,7 +10,8 @@ from rtl_gen.families import Family
 from rtl_gen.kinds import Folding, kind_of
 from rtl_gen.kinds.choices import JoinChoices, StageChoices
 from rtl_gen.plan.front import Items, Join, Slot, Solution
-from rtl_gen.plan.nest import Block, Series, nest, producer
+from rtl_gen.plan.nest import Block, DoesNotNest, Series, nest
+from rtl_gen.plan.pieces import pieces, stream_of
 
 __all__ = ["Alternatives", "Problem", "along", "choices_of", "stream_of"]
 
@@ -82,7 +83,11 @@ class Problem:
         choices = choices_of(entries, family)
         slots = [Slot(name, {t: tuple(choices[i] for i in r) for t, r in ranges.items()}) for name, ranges in places]
         stages = {(name, t): [entries[i][0].name for i in r] for name, ranges in places for t, r in ranges.items()}
-        items = _items(graph, nest(graph), {slot.name: slot for slot in slots}, family)
+        by_name = {slot.name: slot for slot in slots}
+        try:
+            items = _items(graph, nest(graph), by_name, family)
+        except DoesNotNest:
+            items = pieces(graph, by_name, family)
         return cls(graph, alternatives, family, items, tuple(slots), stages)
 
     @property
@@ -107,11 +112,6 @@ class Problem:
             text = paths.get(slot.name, "")
             found.update(zip(self.stages[slot.name, text], slot.paths[text], strict=True))
         return found
-
-
-def stream_of(graph: Graph, name: str) -> int:
-    """Channels of the stream that a name stands for."""
-    return graph.edges[producer(graph, name)].channels
 
 
 def _items(graph: Graph, series: Series, slots: Mapping[str, Slot], family: Family) -> Items:

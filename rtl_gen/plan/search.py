@@ -69,7 +69,7 @@ def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Devic
             for stage in stages:
                 macs += stage.node.macs(stage.x)
                 bits += int(stage.node.weight.size) * stage.node.weight_format.bits
-            alone = solve([Slot(slot.name, {text: stages})], cycles, free)
+            alone = solve((Slot(slot.name, {text: stages}),), cycles, free)
             cost = None if alone is None else alone.resources
             path_plans.append(
                 PathPlan(
