@@ -205,7 +205,8 @@ class Walker(wiring.Component):
         """Ring address of the first word of the position whose second tables are at hand.
 
         Those of the current plane's, row's and position's first words move on by constants, modulo the ring: with and
-        without a ring's words less, side by side.
+        without a ring's words less, side by side. Which of them moves next is chosen with the sum before, so that a
+        cycle holds one sum and one choice.
         """
         shape, geometry = self.shape, self.shape.geometry
         ring, axes, strides = shape.ring, geometry.axes, geometry.strides
@@ -228,8 +229,9 @@ class Walker(wiring.Component):
             )
             with m.If(self.advance):
                 m.d.sync += signal.eq(Mux(ends.plane, d, Mux(ends.row, h, w)))
-        plane, line, here = (Signal(range(max(ring, 2)), init=start, name=n) for n in ("plane", "line", "here"))
-        origin = Mux(after_plane, plane, Mux(after_row, line, here))
+        names = ("plane", "line", "here", "origin")
+        plane, line, here, origin = (Signal(range(max(ring, 2)), init=start, name=n) for n in names)
+        from_plane, from_line = ends.plane & ~after_plane, ends.row & ~ends.plane & ~after_row
         moved, wrapped, following = Signal(bits), Signal(bits), Signal.like(here)
         m.d.comb += [
             moved.eq(origin + move),
@@ -239,7 +241,10 @@ class Walker(wiring.Component):
         with m.If(self.advance):
             m.d.sync += [after_row.eq(ends.row), after_plane.eq(ends.plane)]
             with m.If(valid):
-                m.d.sync += here.eq(following)
+                m.d.sync += [
+                    here.eq(following),
+                    origin.eq(Mux(from_plane | from_line, Mux(from_plane, plane, line), following)),
+                ]
                 with m.If(after_row):
                     m.d.sync += line.eq(following)
                 with m.If(after_plane):

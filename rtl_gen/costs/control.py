@@ -139,7 +139,7 @@ def walker(shape: WalkerShape, rows: bool) -> Resources:
     tops = min(trailing_zeros(geometry.volume_words), trailing_zeros(geometry.strides[0]) if flags[0] else 1 << 10)
     high = max(pointer - tops, 0)
     ffs += low_need * terms[0] + high * terms[1] + low_limit * terms[2] + high * terms[3]
-    ffs += volume + move_ffs + 3 * base + 2
+    ffs += volume + move_ffs + (3 + (moving > 1)) * base + 2
     descriptor = _descriptor(shape, rows)
     ffs += descriptor.bits + need_bits * (terms[0] or terms[1]) + limit_bits * (terms[2] or terms[3])
 
