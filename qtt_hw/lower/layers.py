@@ -61,8 +61,8 @@ JOINS_TAKE = {call: kind.takes for kind in KINDS for call in kind.joins}
 
 #: What a network may hold.
 MADE_OF = (
-    "a network is made of Conv2d, Conv3d, TTConv2d, TTConv3d, QTTConv3d, Linear, TTLinear, batch norm, ReLU, pools and "
-    "additions"
+    "a network is made of convolutions and linear layers, dense or in tensor trains, batch norm, pools, functions of "
+    "one value, sums, products, concatenations and slices"
 )
 
 
@@ -75,10 +75,6 @@ _OTHERWISE = {
     **dict.fromkeys(
         ("Conv1d", "MaxPool1d", "AvgPool1d", "AdaptiveAvgPool1d"),
         "its 2D form on inputs [N, C, 1, W] computes the same",
-    ),
-    **dict.fromkeys(
-        ("PReLU", "ELU", "SELU", "GELU", "SiLU", "Tanh", "Hardtanh", "Hardswish"),
-        _another("nn.ReLU"),
     ),
     **dict.fromkeys(
         ("GroupNorm", "LayerNorm", "InstanceNorm2d", "InstanceNorm3d", "LocalResponseNorm"),

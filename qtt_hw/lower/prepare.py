@@ -62,11 +62,11 @@ def prepare(
     >>> prepared = qtt_hw.prepare(net, example, qtt_hw.QuantConfig(weight_bits=4, activation_bits=8))
     >>> [stage.name for stage in prepared.stage_list]
     ['0', '3']
-    >>> net[1] = nn.GELU()
+    >>> net[1] = nn.Softmax(1)
     >>> qtt_hw.prepare(net, example)
     Traceback (most recent call last):
         ...
-    ValueError: 1 (GELU) is not supported; nn.ReLU in its place would be another network, to be trained as such
+    ValueError: 1 (Softmax) is not supported; leave it out: the hardware puts out logits and their argmax
     """
     config = QuantConfig() if config is None else config
     require_format(input_format)

@@ -77,8 +77,8 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
         (
             nn.Upsample(scale_factor=2),
             (
-                "0 (Upsample) is not supported; a network is made of Conv2d, Conv3d, TTConv2d, TTConv3d, QTTConv3d, "
-                "Linear, TTLinear, batch norm, ReLU, pools and additions"
+                "0 (Upsample) is not supported; a network is made of convolutions and linear layers, dense or in "
+                "tensor trains, batch norm, pools, functions of one value, sums, products, concatenations and slices"
             ),
         ),
         (

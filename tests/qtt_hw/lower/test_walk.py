@@ -108,8 +108,8 @@ def test_sizes_are_numbers_and_leave_no_calls() -> None:
         (
             lambda net, x: x.cumsum(1),
             (
-                "cumsum (cumsum) is not followed; a network is made of Conv2d, Conv3d, TTConv2d, TTConv3d, QTTConv3d, "
-                "Linear, TTLinear, batch norm, ReLU, pools and additions"
+                "cumsum (cumsum) is not followed; a network is made of convolutions and linear layers, dense or in "
+                "tensor trains, batch norm, pools, functions of one value, sums, products, concatenations and slices"
             ),
         ),
     ],
