@@ -1,12 +1,14 @@
 """The table of public networks: names, shapes, and what is said where a package is missing."""
 
+from pathlib import Path
+
 import pytest
 
 from bench.networks import NETWORKS, measured
 
 
 def test_every_network_has_a_package_of_the_requirements_and_a_batched_input() -> None:
-    with open("bench/networks.txt", encoding="utf-8") as file:
+    with Path("bench/networks.txt").open(encoding="utf-8") as file:
         packages = {line.strip() for line in file if line.strip() and not line.startswith("#")}
     assert len(NETWORKS) >= 45
     for network in NETWORKS.values():

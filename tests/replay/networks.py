@@ -9,7 +9,22 @@ import numpy as np
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, IntArray, Requantizer
-from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Permutation, Pool, Reshape, Table
+from qtt_hw.graph import (
+    INPUT,
+    Add,
+    Concatenation,
+    Contraction,
+    Edge,
+    Graph,
+    InputSpec,
+    Multiplication,
+    Node,
+    Permutation,
+    Pool,
+    Reshape,
+    Slice,
+    Table,
+)
 from qtt_hw.window import Window
 
 __all__ = ["NETWORKS"]
@@ -51,19 +66,20 @@ class _Net:
         affine: Literal["none", "shift", "full"] = "full",
         lead: int = 1,
         trail: int = 1,
+        groups: int = 1,
         source: str | None = None,
     ) -> str:
         """A contraction of random weights; its requantiser only shifts, adds a bias, or multiplies as well."""
         source = self.last if source is None else source
         taken, channels = self.edges[source].channels // (lead * trail), lead * made * trail
-        weight = self._weights(weights, (made, *window.kernel, taken))
+        weight = self._weights(weights, (made, *window.kernel, taken // groups))
         m = b = None
         if affine != "none":
             b = tuple(int(v) for v in self.rng.integers(-9000, 30000, channels))
             m = (256,) * channels if affine == "shift" else tuple(int(v) for v in self.rng.integers(200, 900, channels))
         requant = Requantizer(out, 3 if m is None else 11, m, b)
         name = self.name("stage")
-        return self.add(Contraction(name, (source,), name, window, weight, weights, requant, lead, trail))
+        return self.add(Contraction(name, (source,), name, window, weight, weights, requant, lead, trail, groups))
 
     def _weights(self, fmt: Format | Codebook, shape: tuple[int, ...]) -> IntArray:
         if isinstance(fmt, Format):
@@ -82,6 +98,18 @@ class _Net:
     def add_streams(self, a: str, b: str, out: Format = BYTES) -> str:
         name = self.name("sum")
         return self.add(Add.aligned(name, (a, b), name, self.edges[a].format, self.edges[b].format, out))
+
+    def multiply(self, a: str, b: str, out: Format = SIGNED) -> str:
+        name = self.name("product")
+        return self.add(Multiplication.of(name, (a, b), name, self.edges[a].format, self.edges[b].format, out))
+
+    def concatenate(self, *streams: str, out: Format = BYTES) -> str:
+        name, formats = self.name("joined"), [self.edges[stream].format for stream in streams]
+        return self.add(Concatenation.aligned(name, streams, name, formats, out))
+
+    def slice(self, source: str, first: int, count: int) -> str:
+        name = self.name("part")
+        return self.add(Slice(name, (source,), name, first, count))
 
     def table(self, out: Format) -> str:
         name, bits = self.name("table"), self.edges[self.last].format.bits
@@ -219,6 +247,40 @@ def _looked_up() -> Graph:
     return net.head()
 
 
+def _grouped() -> Graph:
+    """Groups, one a channel, and dilated taps."""
+    net = _Net((1, 6, 6, 8))
+    flat: Padding = ((0, 0), (2, 2), (2, 2))
+    net.contract(8, Window((1, 3, 3), padding=flat, dilation=(1, 2, 2)), groups=2)
+    net.contract(8, Window((1, 3, 3), padding=((0, 0), (1, 1), (1, 1))), groups=8)
+    return net.head()
+
+
+def _concatenated() -> Graph:
+    """Three branches at three scales, of one a part of the channels; one after the other, and a part of that."""
+    net = _Net((1, 5, 4, 8), SIGNED)
+    start = net.last
+    window = net.contract(4, Window((1, 3, 3), padding=((0, 0), (1, 1), (1, 1))), out=NIBBLES)
+    point = net.contract(6, out=Format(8, True, 2), source=start)
+    part = net.slice(start, 2, 4)
+    joined = net.concatenate(window, point, part, out=SIGNED)
+    net.slice(joined, 0, 12)
+    return net.head()
+
+
+def _excited() -> Graph:
+    """A product of two maps, and a gate of each channel for all positions of it."""
+    net = _Net((1, 4, 4, 8), SIGNED)
+    start = net.last
+    other = net.contract(8, out=NIBBLES)
+    product = net.multiply(start, other)
+    net.pool("average", Window((1, 4, 4)))
+    net.contract(4)
+    net.contract(8, out=BYTES)
+    net.multiply(product, net.last)
+    return net.head()
+
+
 def _wide_input() -> Graph:
     """Sixteen-bit activations would not fit; eight-bit weights and many channels give the widest sums."""
     net = _Net((1, 2, 2, 64))
@@ -262,5 +324,8 @@ NETWORKS: dict[str, Callable[[], Graph]] = {
     "residual-deep": _residual(8, strided=False, size=12),
     "nested": _nested,
     "tables": _looked_up,
+    "groups": _grouped,
+    "concatenation": _concatenated,
+    "excitation": _excited,
     "wide": _wide_input,
 }

@@ -333,6 +333,44 @@ def test_a_softmax_at_the_end_is_left_out_and_said(end: Callable[[Tensor], Tenso
     assert [stage.name for stage in prepared.stages] == ["head"]
 
 
+class Video(nn.Module):
+    """A head as video networks have it: logits of one position, softmax over them, pooled, permuted and viewed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.pool, self.soft = nn.Conv3d(1, 3, 1), nn.AdaptiveAvgPool3d(1), nn.Softmax(dim=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.adaptive_avg_pool3d(self.body(x).relu(), 1).permute(0, 2, 3, 4, 1)
+        return self.pool(self.soft(y).permute(0, 4, 1, 2, 3)).view(x.shape[0], -1)
+
+
+def test_a_softmax_before_views_is_left_out_too() -> None:
+    with pytest.warns(SoftmaxWarning, match="soft"):
+        prepared = prepare(Video(), torch.zeros(2, 1, 2, 2, 2), input_format=IMAGE)
+    assert [stage.name for stage in prepared.stages] == ["body", "adaptive_avg_pool3d"]
+
+
+def dropped_path(x: Tensor, p: float, training: bool) -> Tensor:
+    """What is wrapped for torch.fx, so that a trace shows one call: it does nothing in evaluation."""
+    return x * (torch.rand(len(x), 1, 1, 1, 1) > p) if training else x
+
+
+torch.fx.wrap("dropped_path")
+
+
+def test_a_function_that_returns_what_it_reads_leaves_no_stage() -> None:
+    assert stages(lambda net, x: net.second(dropped_path(x, 0.5, net.training))) == ["conv", "second", "head"]
+
+
+def test_what_nothing_reads_is_not_computed() -> None:
+    def middle(net: nn.Module, x: Tensor) -> Tensor:
+        net.second(x.chunk(2, 1)[1].cumsum(1).repeat(1, 2, 1, 1, 1))
+        return x.relu()
+
+    assert stages(middle) == ["conv", "head"]
+
+
 @pytest.mark.parametrize(
     "end", [nn.Softmax(0), lambda x: F.softmax(x, 1) + x, lambda x: F.softmax(x, 1) * 1, lambda x: x.argmax(1)]
 )
