@@ -51,11 +51,11 @@ def check(model: nn.Module, example: Tensor, input_format: Format = VOXELS) -> l
     >>> import torch
     >>> from torch import nn
     >>> import qtt_hw
-    >>> net = nn.Sequential(nn.Conv3d(1, 2, 3, padding=1), nn.LayerNorm(4), nn.Flatten(), nn.Linear(128, 2))
+    >>> net = nn.Sequential(nn.Conv3d(1, 2, 3, padding=1), nn.Softmax(1), nn.Flatten(), nn.Linear(128, 2))
     >>> for row in qtt_hw.check(net, torch.zeros(1, 1, 4, 4, 4)):
     ...     print(row.layer, row.type, "ok" if row.supported else row.instead)
     0 Conv3d ok
-    1 LayerNorm is not supported; batch norm behind a convolution in its place would be another network, to be trained as such
+    1 Softmax is not supported; leave it out: the hardware puts out logits and their argmax
     2 Flatten ok
     3 Linear ok
     """

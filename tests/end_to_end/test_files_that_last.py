@@ -29,7 +29,7 @@ from qtt_hw.training import frozen_graph, load_run, train
 from qtt_hw.training.config import config_from
 from qtt_hw.training.store import RunStore
 from rtl_gen.manifest import Manifest
-from rtl_gen.plan.plan import load_plan
+from rtl_gen.plan.plan import Plan, load_plan
 from rtl_gen.plan.verify import verified
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -54,6 +54,17 @@ def test_a_model_computes_what_it_did(name: str) -> None:
     assert run(graph, x)["head"].reshape(3, 3).tolist() == LOGITS[graph.name]
 
 
+def _exact(plan: Plan) -> Any:
+    """What a plan says but for estimates."""
+
+    def without(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: without(v) for k, v in value.items() if not k.endswith(("luts", "ffs"))}
+        return [without(item) for item in value] if isinstance(value, list) else value
+
+    return without(plan.model_dump(mode="json"))
+
+
 @pytest.mark.parametrize(
     ("name", "version", "ends", "intervals"),
     [
@@ -69,8 +80,9 @@ def test_a_plan_is_still_that_of_its_model(name: str, version: int, ends: tuple,
     found = verified(load(model_of(name)), plan)
     assert (plan.version, plan.family, plan.device) == (version, "ecp5", "ecp5-12f")
     assert (plan.predicted.ends, plan.predicted.intervals) == (ends, intervals)
-    # What follows from the folding is of the hardware of today, whose latencies are others since version 3.
-    assert (found == plan) == (version == versions.PLAN.written)
+    # What follows from the folding is of the hardware of today, whose latencies are others since version 3, and whose
+    # LUTs and flip-flops are estimated anew at any time.
+    assert (_exact(found) == _exact(plan)) == (version == versions.PLAN.written)
     assert [stage.folding for stage in found.stages] == [stage.folding for stage in plan.stages]
     assert found.stages == verified(load(model_of(name)), found).stages and found.version == versions.PLAN.written
 

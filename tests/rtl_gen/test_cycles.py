@@ -151,7 +151,7 @@ def test_uneven_intervals_are_those_of_the_simulation(cases, networks, words):
     """Of random stages and networks whose intervals have periods of two and of three, every inference's end."""
     uneven = {}
 
-    @settings(max_examples=600, derandomize=True, database=None, deadline=None, phases=[Phase.generate])
+    @settings(max_examples=1500, derandomize=True, database=None, deadline=None, phases=[Phase.generate])
     @given(cases, networks)
     def look(stage_case, network):
         topology = network.topology.with_fifos(dict.fromkeys(inputs_of_sums(network.topology), 90))

@@ -30,7 +30,8 @@ def pooled(x, node):
         if node.kind == "max":
             y[:, *place] = window.max(axis=1)
         else:
-            y[:, *place] = np.floor_divide(2 * window.sum(axis=1) + window.shape[1], 2 * window.shape[1])
+            count = node.window.taps if node.counts_padding else window.shape[1]
+            y[:, *place] = np.floor_divide(2 * window.sum(axis=1) + count, 2 * count)
     return y
 
 

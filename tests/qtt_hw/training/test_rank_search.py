@@ -157,7 +157,7 @@ def test_what_cannot_be_searched(trained: tuple[nn.Module, Config], solids: Spli
         other = config.changed("other", {"compress": {"layers": layers}})
         with pytest.raises(ValueError, match=fault):
             RankSearch(network, other, solids, device("ecp5-25f")).check()
-    body = (nn.Conv3d(8, 4, 3, padding=1), nn.GELU(), nn.Conv3d(4, 4, 3, padding=1))
+    body = (nn.Conv3d(8, 4, 3, padding=1), nn.Softmax(1), nn.Conv3d(4, 4, 3, padding=1))
     flat = nn.Sequential(*body, nn.Flatten(), nn.Linear(4 * 64, 3))
-    with pytest.raises(ValueError, match="GELU"):
+    with pytest.raises(ValueError, match="Softmax"):
         RankSearch(flat.eval(), config, solids, device("ecp5-25f")).check()

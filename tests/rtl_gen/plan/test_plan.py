@@ -90,7 +90,7 @@ def _set(*keys: Any) -> Callable[[Any], None]:
             "stage pool: a queue of 1000000000000 words is more than it can",
         ),
         (_set("fifos", 0, "depth", 10**12), "stage sum: a FIFO of 1000000000000 words is more than it can use"),
-        (_set("fifos", 0, "input", 2), "fifos.0.input: Input should be less than or equal to 1, got 2"),
+        (_set("fifos", 0, "input", 1024), "fifos.0.input: Input should be less than 1024, got 1024"),
         (_set("fifos", 0, "stage", "conv"), "net has no input 1 of a stage conv for a FIFO"),
         (_set("stages", 3, "stage", "other"), "the plan does not belong to net: it has no stage head"),
     ],
