@@ -155,6 +155,8 @@ SMALLER = {
     "average-pool": 0.15,
     "average-of-the-map": 0.2,
     "tables": 0.15,
+    "concatenation": 0.12,
+    "excitation": 0.15,
     "linear": 0.12,
     "voxels-in-blocks": 0.12,
 }
