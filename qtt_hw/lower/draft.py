@@ -86,9 +86,13 @@ class Draft(ABC):
 
 @dataclass
 class ScaledDraft(Draft):
-    """A draft whose output has a scale of its own and a clamp; a ReLU behind it joins the clamp and fills in `relu`."""
+    """A draft whose output has a scale of its own and a clamp; a ReLU behind it joins the clamp and fills in `relu`.
+
+    Where it is `shared` with calls that do not read its value by name, no ReLU may.
+    """
 
     relu: bool = field(default=False, kw_only=True)
+    shared: bool = field(default=False, kw_only=True)
 
     @property
     def unfit_for_logits(self) -> str | None:

@@ -107,7 +107,10 @@ def _nested(lowering: Lowering, name: str, parts: list[Value]) -> list[Value]:
     """
     for count in range(len(parts) - 1, 1, -1):
         made = lowering.concatenations.get(tuple(part.edge for part in parts[:count]))
-        if made is not None and made.axes == Axes.of(made.shape, len(parts[0].axes)):
+        if made is None or made.relu_target is None or made.relu_target.relu:  # a reader's ReLU has become its clamp
+            continue
+        if made.axes == Axes.of(made.shape, len(parts[0].axes)):
+            made.relu_target.shared = True
             parts = [made, *parts[count:]]
             break
     gate = lowering.gate([part.edge for part in parts])

@@ -19,11 +19,12 @@ __all__ = ["RELU"]
 def _relu(lowering: Lowering, name: str, layer: nn.Module, x: Value) -> Value:
     if x.nonnegative or x.blind:
         return x
-    if x.relu_target is None or x.forked:  # nothing before it has a clamp, or its output is read without it elsewhere
+    target = x.relu_target
+    if target is None or target.shared or x.forked:  # nothing before it has a clamp, or it is read without it elsewhere
         base, function = parts_of(x)
         return looked_up(name, "ReLU", base, Pointwise(function, F.relu))
     # Maximum, flatten, permutation and subsampling commute with ReLU, so it moves back to the clamp.
-    x.relu_target.relu = True
+    target.relu = True
     return replace(x, nonnegative=True)
 
 

@@ -129,6 +129,33 @@ def test_concatenations_are_shared_and_nested(inputs, assert_equal) -> None:
         nest(graph)
 
 
+class Rectified(nn.Module):
+    """A concatenation of which one reader takes only what is above 0, and that another concatenation begins with."""
+
+    def __init__(self, late: bool) -> None:
+        super().__init__()
+        self.late, self.one, self.two = late, nn.Conv3d(2, 2, 1), nn.Conv3d(2, 2, 1)
+        self.three, self.head = nn.Conv3d(4, 2, 1), nn.Linear(8 * 16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.one(x), self.two(x)
+        joined = torch.cat([a, b], 1)
+        if self.late:
+            wide = torch.cat([a, b, x], 1)
+            return self.head(torch.cat([wide, self.three(F.relu(joined))], 1).flatten(1))
+        c = self.three(F.relu(joined))
+        return self.head(torch.cat([torch.cat([a, b, c], 1), x], 1).flatten(1))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_shared_concatenation_takes_in_no_relu_of_one_reader(inputs, assert_equal, late: bool) -> None:
+    torch.manual_seed(0)
+    x, values = inputs(IMAGE, (4, 2, 2, 4, 2), 1)
+    model = prepare(Rectified(late), values[:1], input_format=IMAGE)
+    model.calibrate([values])
+    assert_equal(model, x, values)
+
+
 def test_gradients_reach_both_factors_and_all_parts() -> None:
     torch.manual_seed(0)
     values = (torch.randint(-128, 128, (16, 2, 2, 2, 4)) / 128.0).float()
