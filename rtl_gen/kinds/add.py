@@ -15,8 +15,8 @@ from rtl_gen.costs.streams import credited, output_queue
 from rtl_gen.credited import CreditedUnit
 from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
-from rtl_gen.kinds.choices import Choice, JoinChoices, divisors
-from rtl_gen.kinds.credited import CreditedSpec
+from rtl_gen.kinds.choices import JoinChoices
+from rtl_gen.kinds.credited import CreditedSpec, join_choices
 from rtl_gen.kinds.spec import Kind
 from rtl_gen.requantizer import RequantizeUnit, latency_of
 
@@ -60,13 +60,7 @@ class AddSpec(CreditedSpec):
 
 
 def _choices(node: Add, inputs: Sequence[Edge], streams: Sequence[int], family: Family) -> JoinChoices:
-    made = inputs[0].channels
-    found = {}
-    for lanes in divisors(made):
-        folding = AddSpec.of_lanes(lanes)
-        spec = AddSpec(node, inputs, folding, family)
-        found[lanes] = Choice(folding, spec.cycles, spec.resources())
-    return JoinChoices(found, streams, made, inputs[0].positions * made)
+    return join_choices(AddSpec, node, inputs, streams, family, inputs[0].channels)
 
 
 class AddUnit(CreditedUnit):

@@ -15,8 +15,8 @@ from rtl_gen.costs.streams import credited, output_queue, turned
 from rtl_gen.credited import CreditedUnit
 from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
-from rtl_gen.kinds.choices import Choice, JoinChoices, divisors
-from rtl_gen.kinds.credited import CreditedSpec, Turn
+from rtl_gen.kinds.choices import JoinChoices
+from rtl_gen.kinds.credited import CreditedSpec, Turn, join_choices
 from rtl_gen.kinds.spec import Kind
 from rtl_gen.requantizer import RequantizeUnit, latency_of
 
@@ -66,12 +66,7 @@ class ConcatenationSpec(CreditedSpec):
 
 
 def _choices(node: Concatenation, inputs: Sequence[Edge], streams: Sequence[int], family: Family) -> JoinChoices:
-    made, found = sum(edge.channels for edge in inputs), {}
-    for lanes in divisors(math.gcd(*(edge.channels for edge in inputs))):
-        folding = ConcatenationSpec.of_lanes(lanes)
-        spec = ConcatenationSpec(node, inputs, folding, family)
-        found[lanes] = Choice(folding, spec.cycles, spec.resources())
-    return JoinChoices(found, streams, made, inputs[0].positions * made)
+    return join_choices(ConcatenationSpec, node, inputs, streams, family, math.gcd(*(edge.channels for edge in inputs)))
 
 
 class ConcatenationUnit(CreditedUnit):

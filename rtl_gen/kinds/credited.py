@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from qtt_hw.graph import Edge
+from rtl_gen.families import Family
+from rtl_gen.kinds.choices import Choice, JoinChoices, Lanes, StageChoices, Widths, divisors
 from rtl_gen.kinds.spec import SPARE_WORDS, Folding, Spec
 
-__all__ = ["CreditedSpec", "Turn"]
+__all__ = ["CreditedChoices", "CreditedSpec", "Turn", "join_choices"]
 
 
 class Turn(NamedTuple):
@@ -74,3 +77,40 @@ class CreditedSpec(Spec):
         rows = [(turn.words, turn.puts, *(k in turn.takes for k in range(len(inputs)))) for turn in turns]
         table = np.array(rows, dtype=np.int64).ravel()
         units.add_credited(output, self.folding.queue, self.latency, len(links), links, len(turns), table)
+
+
+class CreditedChoices(StageChoices):
+    """As many lanes as a word has values, where the readers take such words."""
+
+    #: Of the kind.
+    made_of: ClassVar[type[CreditedSpec]]
+
+    def word_widths(self) -> list[int]:
+        return divisors(self.x.channels)
+
+    def serial_cycles(self) -> int:
+        return self.x.positions * self.x.channels
+
+    def shapes(self, width: int) -> Widths:
+        return Widths(width, 1, [width], 1)
+
+    def spec(self, folding: Folding) -> CreditedSpec:
+        return self.made_of(self.node, (self.x,), folding, self.family)
+
+    def _choices(self, width: int, behind: Lanes) -> Iterator[Choice]:
+        if width in behind:
+            folding = CreditedSpec.of_lanes(width)
+            spec = self.spec(folding)
+            yield Choice(folding, spec.cycles, spec.resources())
+
+
+def join_choices(
+    made_of: type[CreditedSpec], node: Any, inputs: Sequence[Edge], streams: Sequence[int], family: Family, common: int
+) -> JoinChoices:
+    """The foldings of a join of its kind: every number of lanes that divides `common`, which divides all channels."""
+    edge, found = node.output(*inputs), {}
+    for lanes in divisors(common):
+        folding = CreditedSpec.of_lanes(lanes)
+        spec = made_of(node, inputs, folding, family)
+        found[lanes] = Choice(folding, spec.cycles, spec.resources())
+    return JoinChoices(found, streams, edge.channels, edge.positions * edge.channels)

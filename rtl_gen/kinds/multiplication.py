@@ -14,8 +14,8 @@ from rtl_gen.costs.streams import credited, output_queue, turned
 from rtl_gen.credited import CreditedUnit
 from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
-from rtl_gen.kinds.choices import Choice, JoinChoices, divisors
-from rtl_gen.kinds.credited import CreditedSpec, Turn
+from rtl_gen.kinds.choices import JoinChoices
+from rtl_gen.kinds.credited import CreditedSpec, Turn, join_choices
 from rtl_gen.kinds.spec import Folding, Kind
 from rtl_gen.memory import Ram
 from rtl_gen.multiplier import latency_of as product_latency
@@ -100,12 +100,7 @@ class MultiplicationSpec(CreditedSpec):
 
 
 def _choices(node: Multiplication, inputs: Sequence[Edge], streams: Sequence[int], family: Family) -> JoinChoices:
-    made, found = inputs[0].channels, {}
-    for lanes in divisors(made):
-        folding = MultiplicationSpec.of_lanes(lanes)
-        spec = MultiplicationSpec(node, inputs, folding, family)
-        found[lanes] = Choice(folding, spec.cycles, spec.resources())
-    return JoinChoices(found, streams, made, inputs[0].positions * made)
+    return join_choices(MultiplicationSpec, node, inputs, streams, family, inputs[0].channels)
 
 
 class MultiplicationUnit(CreditedUnit):

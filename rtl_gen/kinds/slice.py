@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Module, Signal, Value
 
@@ -12,9 +12,9 @@ from rtl_gen.costs.streams import credited, output_queue, turned
 from rtl_gen.credited import CreditedUnit
 from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
-from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, Widths, divisors
-from rtl_gen.kinds.credited import CreditedSpec, Turn
-from rtl_gen.kinds.spec import Folding, Kind
+from rtl_gen.kinds.choices import divisors
+from rtl_gen.kinds.credited import CreditedChoices, CreditedSpec, Turn
+from rtl_gen.kinds.spec import Kind
 
 __all__ = ["SLICE", "SliceSpec", "SliceUnit"]
 
@@ -64,28 +64,14 @@ class SliceUnit(CreditedUnit):
         return delay(m, Cat(*values), 1, "word"), delay(m, fires, 1, "fires")
 
 
-class SliceChoices(StageChoices):
-    """Words that lie wholly within the slice or without, where the readers take such words."""
+class SliceChoices(CreditedChoices):
+    """Words that lie wholly within the slice or without."""
 
     node: Slice
+    made_of = SliceSpec
 
     def word_widths(self) -> list[int]:
         return divisors(math.gcd(self.x.channels, self.node.first, self.node.count))
-
-    def serial_cycles(self) -> int:
-        return self.x.positions * self.x.channels
-
-    def shapes(self, width: int) -> Widths:
-        return Widths(width, 1, [width], 1)
-
-    def spec(self, folding: Folding) -> SliceSpec:
-        return SliceSpec(self.node, (self.x,), folding, self.family)
-
-    def _choices(self, width: int, behind: Lanes) -> Iterator[Choice]:
-        if width in behind:
-            folding = SliceSpec.of_lanes(width)
-            spec = self.spec(folding)
-            yield Choice(folding, spec.cycles, spec.resources())
 
 
 def _choices(node: Slice, inputs: Sequence[Edge], streams: Sequence[int], family: Family) -> SliceChoices:

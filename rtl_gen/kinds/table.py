@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Module, Signal, Value
 
@@ -12,9 +12,8 @@ from rtl_gen.costs.streams import credited, output_queue
 from rtl_gen.credited import CreditedUnit
 from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
-from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, Widths, divisors
-from rtl_gen.kinds.credited import CreditedSpec
-from rtl_gen.kinds.spec import Folding, Kind
+from rtl_gen.kinds.credited import CreditedChoices, CreditedSpec
+from rtl_gen.kinds.spec import Kind
 from rtl_gen.memory import Rom
 
 __all__ = ["TABLE", "TableSpec", "TableUnit"]
@@ -62,26 +61,10 @@ class TableUnit(CreditedUnit):
         return Cat(*looked_up), delay(m, fires, spec.latency, "fires")
 
 
-class TableChoices(StageChoices):
-    """As many lanes as a word has values, where the readers take such words."""
+class TableChoices(CreditedChoices):
+    """Words of any width that its readers take."""
 
-    def word_widths(self) -> list[int]:
-        return divisors(self.x.channels)
-
-    def serial_cycles(self) -> int:
-        return self.x.positions * self.x.channels
-
-    def shapes(self, width: int) -> Widths:
-        return Widths(width, 1, [width], 1)
-
-    def spec(self, folding: Folding) -> TableSpec:
-        return TableSpec(self.node, (self.x,), folding, self.family)
-
-    def _choices(self, width: int, behind: Lanes) -> Iterator[Choice]:
-        if width in behind:
-            folding = TableSpec.of_lanes(width)
-            spec = self.spec(folding)
-            yield Choice(folding, spec.cycles, spec.resources())
+    made_of = TableSpec
 
 
 def _choices(node: Table, inputs: Sequence[Edge], streams: Sequence[int], family: Family) -> TableChoices:
