@@ -27,8 +27,8 @@ def sample(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat([part.movedim(1, 4).flatten(0, 3)[::stride].to(torch.float64) for part in parts])
 
 
-def statistics_of(accumulators: Sequence[Tensor], scale: float) -> tuple[Tensor, Tensor]:
-    """Mean and unbiased variance by channel over all batches, of integers times scale; float64 [C]."""
+def statistics_of(accumulators: Sequence[Tensor], scale: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and unbiased variance by channel over all batches, of integers times scale, or scales [C]; float64 [C]."""
     count = sum(acc.numel() // acc.shape[1] for acc in accumulators)
     axes = (0, 2, 3, 4)
     mean = torch.stack([acc.sum(axes, dtype=torch.float64) for acc in accumulators]).sum(0) / count

@@ -85,7 +85,9 @@ class BatchNorm(nn.Module):
         sigma = self._plain_sigma()
         return torch.maximum(sigma, sigma.median() * SIGMA_RANGE)
 
-    def affine(self, acc_frac: int = 0, out: Format | None = None) -> tuple[Tensor, Tensor]:
+    def affine(
+        self, acc_frac: int = 0, out: Format | None = None, scale: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Slope and intercept from the running statistics, float64 [C] on the CPU, differentiable in gamma and beta.
 
         Parameters
@@ -95,12 +97,15 @@ class BatchNorm(nn.Module):
         out : Format, optional
             Output format of the requantiser that the map is folded into; given, sigma and the intercept are bounded
             so that they fit it at shift 0.
+        scale : float64 tensor, [C], optional
+            What x is multiplied by before it is normalised: the slope is of x as it is.
         """
         gamma = self.weight.to("cpu", torch.float64)
         beta = self.bias.to("cpu", torch.float64)
-        return self._bounded(
-            gamma, beta, self.running_mean.detach().to("cpu", torch.float64), self.sigma(), acc_frac, out
-        )
+        mean = self.running_mean.detach().to("cpu", torch.float64)
+        if scale is not None:
+            gamma, mean = gamma * scale, mean / scale
+        return self._bounded(gamma, beta, mean, self.sigma(), acc_frac, out)
 
     @staticmethod
     def _bounded(
@@ -169,7 +174,10 @@ class RoundedBatchNorm(BatchNorm):
         shape = (-1, *(1,) * (x.ndim - 2))
         return x * slope.to(x.dtype).view(shape) + intercept.to(x.dtype).view(shape)
 
-    def affine(self, acc_frac: int = 0, out: Format | None = None) -> tuple[Tensor, Tensor]:
+    def affine(
+        self, acc_frac: int = 0, out: Format | None = None, scale: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        assert scale is None, "published scales are of whole tensors"
         gamma, beta, mean = (self._rounded(v.to("cpu")) for v in (self.weight, self.bias, self.running_mean.detach()))
         return self._bounded(gamma, beta, mean, self.sigma(), acc_frac, out)
 

@@ -42,6 +42,10 @@ class QuantConfig(BaseModel):
         everywhere, and batch norm's own quantities are rounded to that step too. The clip of activations and the bound
         on sigma that the published quantisers lack are added, since integers of k bits need them. Logits keep a
         learned scale.
+    weight_scales : "tensor" or "channel"
+        One power of two for a weight's tensor, or a factor for each of its output channels, set at calibration. Where
+        batch norm or a bias multiplies by channel the latter costs nothing, in between a tensor train's cores a
+        multiplication a result.
     codebook : "dqc", "sqc", "inq" or "kmeans", optional
         Weights as codes of `weight_bits` bits instead: powers of two below the layer's largest weight, found anew in
         every forward pass (dqc) or at calibration (sqc), or taken in portions (inq); or 2**weight_bits trained values
@@ -91,6 +95,7 @@ class QuantConfig(BaseModel):
     logit_bits: LogitBits = 16
     tt_form: Literal["streamed", "merged"] = "streamed"
     scales: Literal["learned", "fixed"] = "learned"
+    weight_scales: Literal["tensor", "channel"] = "tensor"
     codebook: Literal["dqc", "sqc", "inq", "kmeans"] | None = None
     zero: Switch = False
     gradient: Literal["scaled", "straight"] = "scaled"
@@ -104,6 +109,12 @@ class QuantConfig(BaseModel):
                 raise ValueError(f'{name} is only read with codebook = "dqc" or "sqc"')
         if self.activations == "float" and self.scales == "fixed":
             raise ValueError('scales = "fixed" rounds batch norm, which activations = "float" leaves in float')
+        if self.weight_scales == "channel":
+            for name, value in (("scales", "fixed"), ("tt_form", "merged")):
+                if getattr(self, name) == value:
+                    raise ValueError(f'{name} = "{value}" has a scale for a tensor; use weight_scales = "tensor"')
+            if self.codebook is not None:
+                raise ValueError('codebook sets its own scales; use weight_scales = "tensor"')
         if self.codebook is None:
             return self
         if self.tt_form == "merged":

@@ -179,13 +179,17 @@ class UniformQuantizer(PowerOfTwoQuantizer, WeightQuantizer):
 
     def integers(self, weight: Tensor) -> Tensor:
         """quantize(weight), float64 integers of the weight's shape."""
-        return quantize(weight.detach().to(torch.float64), self.format)
+        return quantize(self._taken(weight).detach().to(torch.float64), self.format)
+
+    def _taken(self, weight: Tensor) -> Tensor:
+        """What is quantised for a weight: the weight itself."""
+        return weight
 
     def forward(self, weight: Tensor) -> Tensor:
         """quantize(weight) * 2**-frac in the weight's dtype, straight through."""
         fmt = self.format
         quantized = (self.integers(weight) * 2.0**-fmt.frac).to(weight.dtype)
-        return _Quantize.apply(weight, self._learned, quantized, fmt, 1, not self.fixed)
+        return _Quantize.apply(self._taken(weight), self._learned, quantized, fmt, 1, not self.fixed)
 
 
 def _rounded(x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qtt_hw.quant.channelwise import ChannelQuantizer
 from qtt_hw.quant.clustered import ClusteredQuantizer
 from qtt_hw.quant.config import QuantConfig
 from qtt_hw.quant.fake import UniformQuantizer
@@ -25,4 +26,6 @@ def weight_quantizer(config: QuantConfig, bits: int, shape: Sequence[int]) -> We
             return IncrementalQuantizer(bits, shape)
         case "kmeans":
             return ClusteredQuantizer(bits, shape)
+    if config.weight_scales == "channel":
+        return ChannelQuantizer(bits, shape[0])
     return UniformQuantizer(bits, config.scales == "fixed")

@@ -51,6 +51,10 @@ class WeightQuantizer(nn.Module, ABC):
         """Bits that so many weights take as they are stored."""
         return count * self.bits
 
+    def factors(self) -> Tensor | None:
+        """What sums of the values are multiplied by, float32 by output channel [out]; None where it is nothing."""
+        return None
+
     @property
     def partial(self) -> bool:
         """Whether training still computes with some weights in float."""

@@ -74,7 +74,8 @@ class ModelConfig(Section):
     `ranks` gives TT-ranks by layer name: a TTConv3d is built anew with them, a Conv3d is replaced by its TT-SVD.
     `paths` gives the order of contraction by layer name, of a QTTConv3d or TTLinear: "0 1-2", "2 1 0" or "best", and
     may put its modes into another order: "0 1-2 of 4,2 to 2,4". Where a layer's path is left to the planner, so is the
-    order of its modes with `mode_order = "free"`.
+    order of its modes with `mode_order = "free"`. `weights` is a file, relative to the configuration's folder, of
+    weights that the network begins with: before any layer is replaced for its `ranks`.
     """
 
     name: str = Field(min_length=1)
@@ -82,6 +83,7 @@ class ModelConfig(Section):
     ranks: dict[str, tuple[Rank, ...]] = Field(default_factory=dict)
     paths: dict[str, str] = Field(default_factory=dict)
     mode_order: Literal["given", "free"] = "given"
+    weights: str | None = Field(default=None, min_length=1)
 
     @field_validator("args")
     @classmethod
@@ -291,6 +293,7 @@ class QuantSection(Optimisation):
     logit_bits: LogitBits = 16
     tt_form: Literal["streamed", "merged"] = "streamed"
     scales: Literal["learned", "fixed"] = "learned"
+    weight_scales: Literal["tensor", "channel"] = "tensor"
     codebook: Literal["dqc", "sqc", "inq", "kmeans"] | None = None
     zero: Switch = False
     gradient: Literal["scaled", "straight"] = "scaled"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -172,14 +173,26 @@ class ContractionStage(Stage):
     def out_format(self, *formats: Format) -> Format:
         return self.output_quantizer.format
 
+    @property
+    def _channel_scale(self) -> Tensor | None:
+        """What each channel's sums are multiplied by where weights have scales by channel, [lead * out * trail]."""
+        scale = self.weight_quantizer.factors()
+        return None if scale is None else scale.repeat_interleave(self.trail).repeat(self.lead)
+
     def affine(self, acc_frac: int = 0, out: Format | None = None) -> tuple[Tensor, Tensor] | None:
-        """Slope and intercept of batch norm or bias, float64 [out] with gradients; None for a plain shift."""
+        """Slope and intercept of batch norm or bias, and of scales by channel: float64 [channels] with gradients.
+
+        None where the requantiser is a plain shift.
+        """
+        scale = self._channel_scale
+        if scale is not None:
+            scale = scale.to("cpu", torch.float64)
         if self.batch_norm is not None:
-            return self.batch_norm.affine(acc_frac, out)
+            return self.batch_norm.affine(acc_frac, out, scale)
         if self.bias is not None:
             bias = self.bias.to("cpu", torch.float64)
-            return torch.ones_like(bias), bias
-        return None
+            return torch.ones_like(bias) if scale is None else scale, bias
+        return None if scale is None else (scale, torch.zeros_like(scale))
 
     def fold(self, fmt: Format) -> Folded:
         """The integers for an input of format fmt: what evaluation computes with and what freeze writes."""
@@ -246,6 +259,9 @@ class ContractionStage(Stage):
     def _normalised(self, x: Tensor, weight: Tensor) -> Tensor:
         """The contraction's sums after batch norm or bias, with gradients."""
         acc = self._contracted(x, weight)
+        scale = self._channel_scale
+        if scale is not None:
+            acc = acc * scale.view(-1, 1, 1, 1)
         if self.batch_norm is not None:
             found: Tensor = self.batch_norm(acc)
             return found
@@ -287,13 +303,16 @@ class ContractionStage(Stage):
             quantizer.log2_scale.clamp_(min=-acc_frac, max=FARTHEST - acc_frac)
         acc = [self.accumulators(x, fmt) for ((x, _),) in batches]
         if self.batch_norm is not None and (statistics or not self.batch_norm.has_statistics):
-            self.batch_norm.set_statistics(*statistics_of(acc, 2.0**-acc_frac))
+            factor = 1.0 if self._channel_scale is None else self._channel_scale.to(torch.float64)
+            self.batch_norm.set_statistics(*statistics_of(acc, 2.0**-acc_frac * factor))
         if scales:
             y = self._outputs(acc, acc_frac)
             calibrate_output(self.name, quantizer, y)
-            if self.bias is not None:
+            plain = None if self.batch_norm is not None else self.affine()
+            if plain is not None:
                 # The multiplier of a bare bias is a power of two; 2**(MULTIPLIER_BITS - 2) is the greatest that fits.
-                quantizer.log2_scale.clamp_(min=-(acc_frac + MULTIPLIER_BITS - 2))
+                greatest = math.ceil(math.log2(float(plain[0].max())))
+                quantizer.log2_scale.clamp_(min=-(acc_frac + MULTIPLIER_BITS - 2 - greatest))
             quantizer.observe(y, quantizer.format)
         for i, part in enumerate(acc):  # in place, so that wide sums and outputs are not held together
             acc[i] = self.requantize(part, fmt)
