@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from qtt_hw.nn import ConvBlock, PairAvgPool3d, PairMaxPool3d, QTTConv3d, Subsample, TTConv2d, TTConv3d, TTLinear
     from qtt_hw.planning import explain_plan, plan
     from qtt_hw.quant import QuantConfig
+    from qtt_hw.quantizing import quantize
     from qtt_hw.training import train
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "plan",
     "prepare",
     "preprocess",
+    "quantize",
     "run",
     "save",
     "train",
@@ -98,6 +100,7 @@ _HOME = {
     "plan": "qtt_hw.planning",
     "prepare": "qtt_hw.lower.prepare",
     "preprocess": "qtt_hw.graph.preprocess",
+    "quantize": "qtt_hw.quantizing",
     "run": "qtt_hw.graph.golden",
     "save": "qtt_hw.graph.file",
     "train": "qtt_hw.training",

@@ -27,21 +27,20 @@ from qtt_hw.folders import COMPRESSION, claim
 from qtt_hw.freezing import freeze_run
 from qtt_hw.graph.file import load
 from qtt_hw.locks import locked
-from qtt_hw.nn import zoo
 from qtt_hw.progress import Progress, part_of, silent
 from qtt_hw.rank.study import open_storage
 from qtt_hw.training import TrainResult, float_model, train
-from qtt_hw.training.config import Config, load_config
+from qtt_hw.training.config import Config, configuration
 from qtt_hw.training.network import build_model
 from qtt_hw.training.rank_search import Point, RankSearch
-from qtt_hw.training.sections import CompressSection, ModelConfig, Optimisation, QuantSection
+from qtt_hw.training.sections import CompressSection, Optimisation, QuantSection
 from rtl_gen.families import Device
 from rtl_gen.families import device as find_device
 from rtl_gen.plan.plan import save_plan
 from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.prediction import Mean
 
-__all__ = ["CompressResult", "compress", "configuration"]
+__all__ = ["CompressResult", "compress"]
 
 
 class CompressResult(BaseModel):
@@ -81,21 +80,6 @@ class CompressResult(BaseModel):
     ranks: dict[str, tuple[int, ...]]
     trials: int
     front: tuple[Point, ...]
-
-
-def configuration(source: str | Path) -> Config:
-    """The configuration of a TOML file, or defaults around a zoo network or `file.py:Net`."""
-    text = str(source)
-    if text.endswith(".toml"):
-        return load_config(text)
-    if ".py:" in text:
-        file, _, network = text.rpartition(":")
-        path = Path(file)
-        model = ModelConfig(name=f"{path.name}:{network}")
-        return Config(model=model, quant=QuantSection(), source=path.with_suffix(".toml"))
-    if text not in zoo.names():
-        raise ValueError(f"{text}: neither a .toml nor file.py:Net nor in the zoo, {', '.join(zoo.names())}")
-    return Config(model=ModelConfig(name=text), quant=QuantSection())
 
 
 def _allowed(points: Sequence[Point], dense: float, drop: float) -> list[Point]:

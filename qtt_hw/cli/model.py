@@ -1,9 +1,9 @@
-"""The verbs on models: train, compress, freeze, eval, check."""
+"""The verbs on models: train, quantize, compress, freeze, eval, check."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich import box
@@ -42,6 +42,9 @@ def add_to(app: typer.Typer) -> None:
     app.command("train", epilog=example("qtt train models/voxtt-modelnet10.toml --data modelnet10 --out runs/first"))(
         train
     )
+    app.command(
+        "quantize", epilog=example("qtt quantize net.py:Net --weights trained.safetensors --data own.npz -o net.qtt")
+    )(quantize)
     app.command(
         "compress",
         epilog=example(
@@ -114,6 +117,62 @@ def train(
     report(result, json, rows_table(f"{result.name}, seed {result.seed}, trained", rows), data=read)
 
 
+def quantize(
+    source: Annotated[str, typer.Argument(metavar="file.py:Net|CONFIG.toml|NAME", help="The float network.")],
+    data: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The model file.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What it was trained to: .safetensors, or torch.save's of a state_dict."),
+    ] = None,
+    bits: Annotated[int | None, typer.Option(min=2, max=8, help="Of weights; 8 unless CONFIG.toml says so.")] = None,
+    activation_bits: Annotated[int | None, typer.Option(min=2, max=8, help="Of activations; likewise.")] = None,
+    scales: Annotated[
+        str | None, typer.Option(metavar="tensor|channel", help="What a scale of weights is for; channel, likewise.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=0, max=100_000, help="Of training on through the quantisation.")] = 0,
+    lr: Annotated[float | None, typer.Option(help="Greatest learning rate of these epochs.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=(1 << 32) - 1)] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Keep the training here; an interrupted one goes on from it.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    json: Json = False,
+) -> None:
+    """Write the integer model of a network that was trained elsewhere: calibrated, or trained on with --epochs."""
+    from qtt_hw.graph.file import is_model
+    from qtt_hw.quantizing import quantization
+    from qtt_hw.quantizing import quantize as work
+    from qtt_hw.training.environment import keep_freed_memory
+
+    file_to_write(output, "-o", "a model file", is_model)
+    if scales not in (None, "tensor", "channel"):
+        raise ValueError(f"--scales must be tensor or channel, got {scales}")
+    keep_freed_memory()
+    how: dict[str, Any] = {"weight_bits": bits, "activation_bits": activation_bits, "weight_scales": scales}
+    how |= {"epochs": epochs, "lr": lr, "seed": seed}
+    config = quantization(source, weights, **how)
+    with progress() as show:
+        show("data", text=data)
+        splits = config.data.load(data)
+        read = data_read(splits)
+        result = work(source, splits, output, weights=weights, **how, run=run, accelerator=accelerator, progress=show)
+    rows: list[tuple[str, object]] = [
+        ("model", result.model),
+        (
+            "bits",
+            f"{result.weight_bits} weights, {result.activation_bits} activations, a scale a {result.weight_scales}",
+        ),
+        ("validation accuracy", f"{result.accuracy:.4f}, float {result.float_accuracy:.4f}"),
+        ("drop", f"{result.drop:.2f} points of {number(result.validation_samples)} samples"),
+        ("stages", result.stages),
+        ("weights", number(result.weight_bytes, unit="bytes")),
+        ("multiplications", number(result.macs)),
+        ("digest", result.digest),
+    ]
+    report(result, json, rows_table(f"{source}, quantised", rows), data=read)
+
+
 def compress(
     source: Annotated[str, typer.Argument(metavar="CONFIG.toml|file.py:Net|NAME", help="The dense network.")],
     data: Data,
@@ -132,7 +191,7 @@ def compress(
     Each of its trainings is a folder in OUT with a curves.png, as qtt train draws it.
     """
     from qtt_hw.compression import compress as run
-    from qtt_hw.compression import configuration
+    from qtt_hw.training.config import configuration
     from qtt_hw.training.environment import keep_freed_memory
 
     within("--max-accuracy-drop", max_accuracy_drop, 0, 100)

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from qtt_hw.data import Splits
 from qtt_hw.errors import named, short
+from qtt_hw.nn import zoo
 from qtt_hw.reading import check_depth, read_toml
 from qtt_hw.training.sections import (
     CompressSection,
@@ -25,7 +26,7 @@ from qtt_hw.training.sections import (
     TrainConfig,
 )
 
-__all__ = ["Config", "config_from", "load_config"]
+__all__ = ["Config", "config_from", "configuration", "load_config"]
 
 #: Configurations that may stand above each other.
 MOST_BASES = 16
@@ -109,6 +110,21 @@ def load_config(path: str | Path) -> Config:
     """
     path = Path(path)
     return config_from(_content(path, ()), str(path), path.resolve())
+
+
+def configuration(source: str | Path) -> Config:
+    """The configuration of a TOML file, or defaults around a zoo network or `file.py:Net`."""
+    text = str(source)
+    if text.endswith(".toml"):
+        return load_config(text)
+    if ".py:" in text:
+        file, _, network = text.rpartition(":")
+        path = Path(file)
+        model = ModelConfig(name=f"{path.name}:{network}")
+        return Config(model=model, quant=QuantSection(), source=path.with_suffix(".toml"))
+    if text not in zoo.names():
+        raise ValueError(f"{text}: neither a .toml nor file.py:Net nor in the zoo, {', '.join(zoo.names())}")
+    return Config(model=ModelConfig(name=text), quant=QuantSection())
 
 
 def _content(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from qtt_hw.data import Splits
@@ -25,7 +26,15 @@ def run_description(config: Config, splits: Splits, spec: InputSpec) -> dict[str
         "block": spec.block,
         "offset": spec.offset,
     }
-    return description | ({"gain": spec.gain} if spec.gain > 1 else {})
+    if spec.gain > 1:
+        description["gain"] = spec.gain
+    if config.model.weights is not None:
+        path = config.folder / config.model.weights
+        try:
+            description["weights_digest"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}") from None
+    return description
 
 
 def without_paths(section: dict[str, Any]) -> dict[str, Any]:

@@ -257,7 +257,7 @@ class _Run:
         if config.teacher is not None and config.teacher.weight:
             loss = Loss(smoothing, self._teachers(), config.teacher.temperature, config.teacher.weight)
         if name == "float":
-            model = self._network(name)
+            model = self._network(name, trained=True)
             loss = _penalised(loss, model, config.train)
             return Phase(name, model, config.train, self._batches(name, config.train), loss=loss, **common)
         if name == "compress":
@@ -299,9 +299,9 @@ class _Run:
             **common,
         )
 
-    def _network(self, phase: str, *, dense: bool = False) -> nn.Module:
-        seed = derived_seed(self.seed, phase, "weights")
-        return build_model(self.config, self.spec, len(self.splits.labels), seed, dense=dense).to(self.device)
+    def _network(self, phase: str, *, dense: bool = False, trained: bool = False) -> nn.Module:
+        seed, classes = derived_seed(self.seed, phase, "weights"), len(self.splits.labels)
+        return build_model(self.config, self.spec, classes, seed, dense=dense, trained=trained).to(self.device)
 
     def _finished(self, phase: str) -> nn.Module:
         """The selected model of a finished phase, in eval mode; that of `compress` after its last C step."""
@@ -367,7 +367,7 @@ class _Run:
             how = getattr(self.config, section)
             if how is not None and min(how.batch, len(self.splits.train)) < self.processes.count:
                 raise ValueError(f"{section}.batch: {how.batch} samples are less than {self.processes.count} processes")
-        model = self._network("float").eval()
+        model = self._network("float", trained=self.origin is None).eval()
         how = self.config.compress
         if how is not None:
             c_steps(under_compression(model, how), how, self._batches("compress", how).per_epoch)

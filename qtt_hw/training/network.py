@@ -14,6 +14,7 @@ from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear, zoo
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.planar import squeezing_depth
 from qtt_hw.training.config import Config
+from qtt_hw.training.weights import load_weights
 from qtt_hw.tt.ends import layer_parameters
 from qtt_hw.tt.orders import Ordered
 from qtt_hw.tt.shapes import check_ranks, parameters
@@ -29,11 +30,17 @@ def example_input(spec: InputSpec) -> torch.Tensor:
 
 
 def make_network(
-    config: Config, input_shape: tuple[int, int, int, int], classes: int, seed: int, *, dense: bool = False
+    config: Config,
+    input_shape: tuple[int, int, int, int],
+    classes: int,
+    seed: int,
+    *,
+    dense: bool = False,
+    trained: bool = False,
 ) -> nn.Module:
     """The float network for inputs (C, D, H, W), initialised from the seed, as channels_last_3d; it has not run yet.
 
-    One of 2D layers takes [N, C, 1, H, W] too.
+    One of 2D layers takes [N, C, 1, H, W] too. With `trained` it gets the weights that the configuration names.
     """
     name, arguments = config.model.name, dict(config.model.args)
     if dense:
@@ -44,6 +51,8 @@ def make_network(
             model = _from_file(config.folder, name, arguments)
         else:
             model = zoo.create(name, **{"classes": classes, "input_shape": input_shape, **arguments})
+        if trained and config.model.weights is not None:
+            load_weights(model, config.folder / config.model.weights)
         if not dense:
             for layer, ranks in config.model.ranks.items():
                 _set_ranks(model, layer, ranks)
@@ -52,7 +61,9 @@ def make_network(
     return squeezing_depth(channels_last(model))
 
 
-def build_model(config: Config, spec: InputSpec, classes: int, seed: int, *, dense: bool = False) -> nn.Module:
+def build_model(
+    config: Config, spec: InputSpec, classes: int, seed: int, *, dense: bool = False, trained: bool = False
+) -> nn.Module:
     """The float network, initialised from the seed, as channels_last_3d; it has answered an example once.
 
     Parameters
@@ -65,9 +76,11 @@ def build_model(config: Config, spec: InputSpec, classes: int, seed: int, *, den
         Of torch's random state while the network is made.
     dense : bool
         Ask for dense layers in place of tensor trains.
+    trained : bool
+        Give it the weights that the configuration names, where it names some.
     """
     d, h, w, c = spec.edge.shape
-    model = make_network(config, (c, d, h, w), classes, seed, dense=dense)
+    model = make_network(config, (c, d, h, w), classes, seed, dense=dense, trained=trained)
     example = example_input(spec)
     name = config.model.name
     model.eval()

@@ -41,7 +41,7 @@ batch = 16
 calibration = 1
 reestimate = 1
 """.replace("OPTIONS", OPTIONS)
-VERBS = ("train", "compress", "freeze", "eval", "check", "plan", "emit", "cosim", "build", "demo")
+VERBS = ("train", "quantize", "compress", "freeze", "eval", "check", "plan", "emit", "cosim", "build", "demo")
 
 NET = """
 from torch import nn

@@ -11,12 +11,12 @@ import pytest
 
 from qtt_hw import compression
 from qtt_hw.cli import main
-from qtt_hw.compression import CompressResult, _compressing, compress, configuration
+from qtt_hw.compression import CompressResult, _compressing, compress
 from qtt_hw.folders import COMPRESSION, MARKER, RUN, claim
 from qtt_hw.graph.file import load
 from qtt_hw.locks import Busy, locked
 from qtt_hw.training import train
-from qtt_hw.training.config import config_from, load_config
+from qtt_hw.training.config import config_from, configuration, load_config
 from qtt_hw.training.rank_search import Point
 from rtl_gen.families import Device
 from rtl_gen.plan.plan import load_plan
