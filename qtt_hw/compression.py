@@ -14,12 +14,16 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from optuna.storages import BaseStorage
 from pydantic import BaseModel, ConfigDict
+from torch import nn
 
 from qtt_hw.data import Splits
 from qtt_hw.files import write_file
@@ -30,17 +34,45 @@ from qtt_hw.locks import locked
 from qtt_hw.progress import Progress, part_of, silent
 from qtt_hw.rank.study import open_storage
 from qtt_hw.training import TrainResult, float_model, train
+from qtt_hw.training.compressed import left_dense
 from qtt_hw.training.config import Config, configuration
 from qtt_hw.training.network import build_model
 from qtt_hw.training.rank_search import Point, RankSearch
 from qtt_hw.training.sections import CompressSection, Optimisation, QuantSection
+from qtt_hw.tt.ends import layer_parameters
 from rtl_gen.families import Device
 from rtl_gen.families import device as find_device
-from rtl_gen.plan.plan import save_plan
+from rtl_gen.plan.plan import most_cycles, rate_of, save_plan
 from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.prediction import Mean
 
-__all__ = ["CompressResult", "compress"]
+__all__ = ["CompressResult", "LayerResult", "changed", "compress"]
+
+#: What frames a second are reckoned at.
+CLOCK_MHZ = 100.0
+
+
+class LayerResult(BaseModel):
+    """What became of a layer with weights.
+
+    Attributes
+    ----------
+    dense_parameters, parameters : int
+        Before and after.
+    ranks : tuple of int, optional
+        Of its tensor train, where it became one.
+    why : str
+        It stays dense; empty where it became a train.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    layer: str
+    type: str
+    dense_parameters: int
+    parameters: int
+    ranks: tuple[int, ...] | None
+    why: str
 
 
 class CompressResult(BaseModel):
@@ -54,6 +86,8 @@ class CompressResult(BaseModel):
         Whether that is at most what was allowed.
     parameters : int
         Of the compressed network before it became integers.
+    layers : tuple of LayerResult
+        All that have weights, in the network's order.
     trials : int
         Of the search, by all processes.
     front : tuple of Point
@@ -78,15 +112,58 @@ class CompressResult(BaseModel):
     dense_cycles: int | float | None
     frames_per_second: float
     ranks: dict[str, tuple[int, ...]]
+    layers: tuple[LayerResult, ...]
     trials: int
     front: tuple[Point, ...]
 
 
 def _allowed(points: Sequence[Point], dense: float, drop: float) -> list[Point]:
     """The points in the order in which they are tried: cheapest within the drop first, else the most accurate."""
+    within = [point for point in points if point.accuracy >= dense - drop / 100.0]
+    return within or list(points[-1:])
+
+
+def _reaching(points: Sequence[Point], fps: float | None, name: str, device: str) -> list[Point]:
+    """Those that reach a rate at the planner's clock."""
     fitting = [point for point in points if point.cycles is not None]
-    within = [point for point in fitting if point.accuracy >= dense - drop / 100.0]
-    return within or fitting[-1:]
+    if not fitting:
+        raise ValueError(f"{name}: no trial fits {device}; allow more trials or name a larger device")
+    if fps is None:
+        return fitting
+    target = most_cycles(CLOCK_MHZ, fps)
+    found = [point for point in fitting if point.cycles is not None and point.cycles <= target]
+    if not found:
+        least = min(Fraction(point.cycles) for point in fitting if point.cycles is not None)
+        raise ValueError(
+            f"{name}: no trial reaches {fps:g} frames a second on {device} at {CLOCK_MHZ:g} MHz, the fastest "
+            f"{rate_of(CLOCK_MHZ, least):.4g}; allow more trials or name a larger device"
+        )
+    return found
+
+
+def _layers(network: nn.Module, how: CompressSection | None, ranks: dict[str, tuple[int, ...]]) -> list[LayerResult]:
+    """What becomes of each layer with weights at these ranks."""
+    why, found = left_dense(network, how), []
+    for name, layer in network.named_modules():
+        own = list(layer.parameters(recurse=False))
+        if not any(parameter.ndim > 1 for parameter in own):
+            continue
+        dense = sum(parameter.numel() for parameter in own)
+        made, after = ranks.get(name), dense
+        if made is not None:
+            shape = tuple(layer.weight.shape)  # type: ignore[arg-type, union-attr]
+            after = layer_parameters((*shape[1:], shape[0]), made) + dense - math.prod(shape)
+        found.append(
+            LayerResult(
+                layer=name,
+                type=type(layer).__name__,
+                dense_parameters=dense,
+                parameters=after,
+                ranks=made,
+                why="" if made is not None else why.get(name, "no train of the trial's error is smaller, or cheaper"),
+            )
+        )
+    return found
 
 
 def compress(
@@ -96,6 +173,10 @@ def compress(
     *,
     device: Device | str = "ecp5-85f",
     max_accuracy_drop: float = 1.0,
+    fps: float | None = None,
+    bits: int | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
     trials: int = 20,
     steps: int = 50,
     attempts: int = 2,
@@ -120,6 +201,16 @@ def compress(
         The FPGA.
     max_accuracy_drop : float
         In points of validation accuracy, from the dense float network to the integer one.
+    fps : float, optional
+        Frames a second that are enough at 100 MHz: trials that do not reach them are left out, and the plan has the
+        least hardware for them, where it otherwise is the fastest.
+    bits : int, optional
+        Of weights, in place of the configuration's.
+    epochs : int, optional
+        Of the dense network's training, in place of the configuration's; learning-compression and tuning have half of
+        them each where the configuration says nothing else.
+    seed : int, optional
+        In place of the configuration's.
     trials, steps : int
         Of the rank search, and of training within each trial.
     attempts : int
@@ -133,7 +224,7 @@ def compress(
     -------
     CompressResult
         With the paths `model` and `plan`; the accuracies, their `drop` in points and whether it is `met`; `cycles`
-        beside `dense_cycles`, `weight_bytes`, and the `ranks` by layer.
+        beside `dense_cycles`, `weight_bytes`, the `ranks` by layer, and what became of all `layers`.
 
     Raises
     ------
@@ -166,9 +257,11 @@ def compress(
     chosen = find_device(device) if isinstance(device, str) else device
     if not max_accuracy_drop >= 0:
         raise ValueError(f"max_accuracy_drop must be at least 0, got {max_accuracy_drop:g}")
+    if fps is not None and not 0 < fps < math.inf:
+        raise ValueError(f"fps must be above 0, got {fps:g}")
     folder = Path(out)
-    config = source if isinstance(source, Config) else configuration(source)
-    if config.train.epochs == 0:
+    config = changed(source if isinstance(source, Config) else configuration(source), bits, epochs, seed)
+    if config.train.epochs == 0 and config.model.weights is None:
         raise ValueError(f"{config.name}: train.epochs is 0; the dense network is trained first, it needs some")
     if not isinstance(data, Splits):
         data = config.data.load(data)
@@ -179,19 +272,32 @@ def compress(
     claim(folder, COMPRESSION, "is not empty and holds no compression; use a new folder")
     with locked(folder / ".compress.lock", folder):
         where = shared or open_storage(folder / "ranks.study")
-        task = _Task(config, data, folder, chosen, max_accuracy_drop, progress)
+        task = _Task(config, data, folder, chosen, max_accuracy_drop, fps, progress)
         return task.run(trials, steps, attempts, where)
+
+
+def changed(config: Config, bits: int | None, epochs: int | None, seed: int | None) -> Config:
+    """The configuration with what `compress` is given in place of its own."""
+    changes: dict[str, Any] = {}
+    if bits is not None:
+        changes["quant"] = {"weight_bits": bits}
+    if epochs is not None:
+        changes["train"] = {"epochs": epochs}
+    if changes:
+        config = config.changed(config.name, changes)
+    return config if seed is None else config.with_seed(seed)
 
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """What is compressed, in which folder, for which device, and the drop that is allowed."""
+    """What is compressed, in which folder, for which device, the drop that is allowed and the rate that is enough."""
 
     config: Config
     data: Splits
     folder: Path
     device: Device
     drop: float
+    fps: float | None
     progress: Progress
 
     def training(self, label: str) -> Progress:
@@ -210,10 +316,8 @@ class _Task:
         network = float_model(folder / "dense")
         search = RankSearch(network, config, self.data, self.device, steps=steps)
         front = search.front(trials, storage=storage, progress=self.progress)
-        candidates = _allowed(front.points, dense.validation_accuracy, self.drop)
-        if not candidates:
-            name = self.device.name
-            raise ValueError(f"{config.name}: no trial fits {name}; allow more trials or name a larger device")
+        fitting = _reaching(front.points, self.fps, config.name, self.device.name)
+        candidates = _allowed(fitting, dense.validation_accuracy, self.drop)
         _write_front(folder, front.points, dense.validation_accuracy, self.device.name)
         result: CompressResult | None = None
         for point in candidates[: max(attempts, 1)]:
@@ -224,6 +328,7 @@ class _Task:
         result = result.model_copy(
             update={
                 "dense_parameters": dense.parameters,
+                "layers": tuple(_layers(network, config.compress, result.ranks)),
                 "dense_cycles": search.cost(network, progress=part_of(self.progress, "plan")).cycles,
                 "trials": front.trials,
                 "front": front.points,
@@ -244,7 +349,7 @@ class _Task:
         trained = train(how, self.data, run, start=folder / "dense", progress=self.training(label))
         freeze_run(run, folder / "model.qtt")
         graph = load(folder / "model.qtt")
-        plan = make_plan(graph, self.device, progress=part_of(self.progress, "plan"))
+        plan = make_plan(graph, self.device, fps=self.fps, clock_mhz=CLOCK_MHZ, progress=part_of(self.progress, "plan"))
         save_plan(plan, folder / "plan.json")
         drop = round(100.0 * (dense_accuracy - trained.validation_accuracy), 4)
         return CompressResult(
@@ -264,6 +369,7 @@ class _Task:
             dense_cycles=None,
             frames_per_second=plan.frames_per_second,
             ranks=point.ranks,
+            layers=(),
             trials=0,
             front=(),
         )

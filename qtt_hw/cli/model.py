@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -22,6 +23,9 @@ from qtt_hw.cli.show import (
     shape,
     within,
 )
+
+if TYPE_CHECKING:
+    from qtt_hw.compression import LayerResult
 
 __all__ = ["Data", "Json", "Split", "add_to"]
 
@@ -179,6 +183,14 @@ def compress(
     out: Annotated[Path, typer.Option(metavar="OUT", help="A folder; what was cut off goes on from it.")],
     device: Annotated[str, typer.Option(metavar="NAME", help="The FPGA; none is unbounded.")] = "ecp5-85f",
     max_accuracy_drop: Annotated[float, typer.Option("--max-accuracy-drop", min=0, help="In points.")] = 1.0,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames a second that are enough, at 100 MHz; else as many as can be.")
+    ] = None,
+    bits: Annotated[int | None, typer.Option(min=2, max=8, help="Of weights; 4 unless CONFIG.toml says so.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=0, max=100_000, help="Of the dense network's training; 20, likewise.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=(1 << 32) - 1, help="In place of the configuration's.")] = None,
     trials: Annotated[int, typer.Option(min=1, max=1 << 20, help="Of the search of ranks.")] = 20,
     steps: Annotated[int, typer.Option(min=0, max=1 << 31, help="Of training within a trial.")] = 50,
     storage: Annotated[
@@ -195,6 +207,8 @@ def compress(
     from qtt_hw.training.environment import keep_freed_memory
 
     within("--max-accuracy-drop", max_accuracy_drop, 0, 100)
+    if fps is not None and not 0 < fps < float("inf"):
+        raise ValueError(f"--fps must be above 0, got {fps:g}")
     keep_freed_memory()
     config = configuration(source)
     with progress() as show:
@@ -207,6 +221,10 @@ def compress(
             out,
             device=device,
             max_accuracy_drop=max_accuracy_drop,
+            fps=fps,
+            bits=bits,
+            epochs=epochs,
+            seed=seed,
             trials=trials,
             steps=steps,
             storage=storage,
@@ -221,13 +239,29 @@ def compress(
         ("weights", number(result.weight_bytes, unit="bytes")),
         ("cycles", f"{cycles(result.cycles, result.intervals)} on {result.device}{faster}"),
     ]
-    rows += [(f"  {layer}", ", ".join(map(str, ranks))) for layer, ranks in result.ranks.items()]
+    rows += _layer_rows(result.layers)
     for index, point in enumerate(result.front):
         cost = f"{number(point.cycles)} cycles, {number(point.brams)} block RAMs, {number(point.parameters)} parameters"
         rows.append(("" if index else "front", f"{point.accuracy:.4f}: {cost}"))
     report(result, json, rows_table(f"{source}, compressed", rows), data=read)
     if not result.met:
         raise ValueError(f"{source}: the accuracy drops by {result.drop:.2f} points, more than {max_accuracy_drop:g}")
+
+
+def _layer_rows(layers: Sequence[LayerResult]) -> list[tuple[str, str]]:
+    """A row for each layer that became a tensor train, and for each reason why others did not."""
+    rows: list[tuple[str, str]] = []
+    dense: dict[str, list[LayerResult]] = {}
+    for layer in layers:
+        if layer.ranks is None:
+            dense.setdefault(layer.why, []).append(layer)
+            continue
+        became = f"{number(layer.parameters)} of {number(layer.dense_parameters)} parameters"
+        rows.append((f"  {layer.layer}", f"ranks {', '.join(map(str, layer.ranks))}: {became}"))
+    for why, those in dense.items():
+        names = ", ".join(layer.layer for layer in those[:3]) + (", ..." if len(those) > 3 else "")
+        rows.append((f"  {len(those)} left dense", f"{names}: {why}"))
+    return rows
 
 
 def freeze(

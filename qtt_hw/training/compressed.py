@@ -27,21 +27,49 @@ __all__ = [
     "compressible",
     "described",
     "layers_of",
+    "left_dense",
     "milestones",
     "network_of",
     "rebuilt",
     "train_kind",
     "under_compression",
+    "why_dense",
 ]
 
 
 def train_kind(layer: nn.Module) -> type[TTConvNd] | None:
     """The tensor-train layer that can stand for a convolution; None for any other layer."""
     kinds: dict[type[nn.Module], type[TTConvNd]] = {nn.Conv2d: TTConv2d, nn.Conv3d: TTConv3d}
-    kind = kinds.get(type(layer))
-    if kind is None or layer.groups != 1 or set(layer.dilation) != {1} or layer.padding_mode != "zeros":  # type: ignore[arg-type]
-        return None
-    return kind
+    return None if why_dense(layer) else kinds[type(layer)]
+
+
+def why_dense(layer: nn.Module) -> str:
+    """Why no tensor train stands for a layer with weights; nothing for a convolution for which one can."""
+    if type(layer) not in (nn.Conv2d, nn.Conv3d):
+        return f"trains are for Conv2d and Conv3d, not {type(layer).__name__}"
+    assert isinstance(layer, nn.Conv2d | nn.Conv3d)
+    if layer.groups != 1:
+        return f"has {layer.groups} groups of channels, each too small for a train"
+    if set(layer.dilation) != {1}:
+        return f"has dilation {list(layer.dilation)}, which trains have not"
+    if layer.padding_mode != "zeros":
+        return f"has padding_mode {layer.padding_mode!r}"
+    return ""
+
+
+def left_dense(network: nn.Module, how: CompressSection | None) -> dict[str, str]:
+    """By the name of each layer with weights of its own that is not compressed: why."""
+    chosen = set(compressible(network) if how is None else layers_of(network, how))
+    found, first = {}, True
+    for name, layer in network.named_modules():
+        if not any(parameter.ndim > 1 for parameter in layer.parameters(recurse=False)):
+            continue
+        why = why_dense(layer)
+        if name not in chosen:
+            named = how is not None and bool(how.layers)
+            found[name] = why or ("is none of compress.layers" if named or not first else "is the first convolution")
+        first = first and bool(why)
+    return found
 
 
 def compressible(network: nn.Module) -> tuple[str, ...]:

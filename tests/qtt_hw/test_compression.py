@@ -8,16 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from qtt_hw import compression
 from qtt_hw.cli import main
 from qtt_hw.compression import CompressResult, _compressing, compress
 from qtt_hw.folders import COMPRESSION, MARKER, RUN, claim
+from qtt_hw.graph import Contraction
 from qtt_hw.graph.file import load
 from qtt_hw.locks import Busy, locked
 from qtt_hw.training import train
+from qtt_hw.training.compressed import left_dense
 from qtt_hw.training.config import config_from, configuration, load_config
 from qtt_hw.training.rank_search import Point
+from qtt_hw.training.sections import CompressSection
 from rtl_gen.families import Device
 from rtl_gen.plan.plan import load_plan
 
@@ -92,6 +96,13 @@ def test_a_user_s_network_becomes_a_model_and_a_plan(
     front = json.loads((out / "front.json").read_text())
     assert len(front["points"]) == len(found.front) and (out / "front.png").stat().st_size > 1000
     assert compress(source, "solids:8", out, **arguments) == found  # type: ignore[arg-type]
+    layers = {layer.layer: layer for layer in found.layers}
+    assert list(layers) == ["body.0", "body.3", "body.6", "head.2"]
+    assert {name: layer.ranks for name, layer in layers.items() if layer.ranks} == found.ranks
+    assert layers["body.0"].why == "is the first convolution"
+    assert layers["head.2"].why == "trains are for Conv2d and Conv3d, not Linear"
+    saved = sum(layer.dense_parameters - layer.parameters for layer in layers.values())
+    assert saved == found.dense_parameters - found.parameters > 0
 
 
 def test_a_larger_device_in_the_same_folder_searches_anew(source: Path, tmp_path: Path) -> None:
@@ -132,6 +143,45 @@ def test_it_goes_on_as_the_dense_network_was_trained(source: Path) -> None:
         assert made.compress.form == ("both" if form == "both" else "train")
         assert (made.tune is None) == (form == "both")
         config_from(made.model_dump(mode="json"), "run.json")  # it can be read again
+
+
+def test_a_rate_that_is_enough(source: Path, tmp_path: Path) -> None:
+    arguments = {"device": "ecp5-25f", "max_accuracy_drop": 100.0, "trials": 2, "steps": 1, "bits": 3, "epochs": 1}
+    found = compress(source, "solids:8", tmp_path / "o", fps=2000.0, seed=3, **arguments)  # type: ignore[arg-type]
+    assert 2000.0 <= found.frames_per_second < 20_000.0
+    description = json.loads((tmp_path / "o" / "dense" / "run.json").read_text())["config"]
+    assert (description["train"]["epochs"], description["train"]["seed"]) == (1, 3)
+    graph = load(tmp_path / "o" / "model.qtt")
+    assert {node.weight_bits for node in graph.nodes if isinstance(node, Contraction)} == {3}
+    with pytest.raises(
+        ValueError, match=r"no trial reaches 1e\+07 frames a second on ecp5-25f at 100 MHz, the fastest "
+    ):
+        compress(source, "solids:8", tmp_path / "o", fps=1e7, seed=3, **arguments)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="fps must be above 0, got 0"):
+        compress(source, "solids:8", tmp_path / "o", fps=0.0)
+
+
+def test_each_layer_that_stays_dense_has_its_reason() -> None:
+    net = nn.Sequential(
+        nn.Conv3d(1, 4, 3, groups=1, dilation=2),
+        nn.Conv3d(4, 8, 3, groups=2),
+        nn.Conv3d(8, 8, 3),
+        nn.Conv3d(8, 8, 3, dilation=(1, 2, 2)),
+        nn.Conv3d(8, 8, 3, padding=1, padding_mode="reflect"),
+        nn.Conv3d(8, 8, 3),
+        nn.BatchNorm3d(8),
+        nn.Linear(8, 3),
+    )
+    assert left_dense(net, None) == {
+        "0": "has dilation [2, 2, 2], which trains have not",
+        "1": "has 2 groups of channels, each too small for a train",
+        "2": "is the first convolution",
+        "3": "has dilation [1, 2, 2], which trains have not",
+        "4": "has padding_mode 'reflect'",
+        "7": "trains are for Conv2d and Conv3d, not Linear",
+    }
+    named = CompressSection(layers=("2",))
+    assert left_dense(net, named)["5"] == "is none of compress.layers" and "2" not in left_dense(net, named)
 
 
 def test_the_verb(
