@@ -13,10 +13,10 @@ __all__ = ["DSCNN", "Autoencoder", "MobileNetV1", "ResNet8"]
 def _separable(taken: int, made: int, stride: int = 1) -> list[nn.Module]:
     """A depthwise and a pointwise convolution, each with batch norm and ReLU."""
     return [
-        nn.Conv2d(taken, taken, 3, stride, padding=1, groups=taken, bias=False),
+        nn.Conv2d(taken, taken, 3, stride, padding=1, groups=taken),
         nn.BatchNorm2d(taken),
         nn.ReLU(),
-        nn.Conv2d(taken, made, 1, bias=False),
+        nn.Conv2d(taken, made, 1),
         nn.BatchNorm2d(made),
         nn.ReLU(),
     ]
@@ -39,7 +39,7 @@ class DSCNN(nn.Module):
         super().__init__()
         self.first = nn.Sequential(
             nn.ZeroPad2d((1, 1, 4, 5)),
-            nn.Conv2d(1, width, (10, 4), stride=2, bias=False),
+            nn.Conv2d(1, width, (10, 4), stride=2),
             nn.BatchNorm2d(width),
             nn.ReLU(),
             nn.Dropout(0.2),
@@ -70,7 +70,7 @@ class MobileNetV1(nn.Module):
         super().__init__()
         channels = int(32 * width)
         layers: list[nn.Module] = [
-            nn.Conv2d(3, channels, 3, stride=2, padding=1, bias=False),
+            nn.Conv2d(3, channels, 3, stride=2, padding=1),
             nn.BatchNorm2d(channels),
             nn.ReLU(),
         ]
