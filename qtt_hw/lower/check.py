@@ -36,7 +36,7 @@ def check(model: nn.Module, example: Tensor, input_format: Format = VOXELS) -> l
     ----------
     model : nn.Module
         Left as it is.
-    example : float tensor, [N, C, D, H, W] or [N, C, H, W]
+    example : float tensor, [N, C, D, H, W], [N, C, H, W] or [N, C]
         Any input of the right shape.
     input_format : Format
         Of the inputs: unsigned 1 bit for voxels, signed 8 bits with frac 7 for images.

@@ -30,8 +30,8 @@ class Lowering:
     input_format : Format
     tt_form : "streamed" or "merged"
         See `QuantConfig`.
-    planar : bool
-        The model reads [N, C, H, W].
+    axes : int
+        How many the model reads its input with, behind the batch: 3 for [N, C, H, W], 1 for [N, C].
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Lowering:
         shape: Shape,
         input_format: Format,
         tt_form: Literal["streamed", "merged"] = "streamed",
-        planar: bool = False,
+        axes: int = 4,
     ) -> None:
         self.tt_form = tt_form
         self.network = NetworkDraft()
-        self.input = Value(INPUT, shape, nonnegative=not input_format.signed, axes=Axes.of(shape, 3 if planar else 4))
+        self.input = Value(INPUT, shape, nonnegative=not input_format.signed, axes=Axes.of(shape, axes))
         self.names: set[str] = {INPUT}
         self.used: set[str] = set()
         self.taken: dict[int, str] = {}

@@ -12,7 +12,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge
 from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.lower.walk import require_format, walk
-from qtt_hw.nn.planar import with_depth
+from qtt_hw.nn.planar import as_volumes
 from qtt_hw.quant import QuantConfig
 
 __all__ = ["VOXELS", "prepare"]
@@ -30,7 +30,7 @@ def prepare(
     ----------
     model : nn.Module
         Left as it is.
-    example : float tensor, [N, C, D, H, W] or [N, C, H, W]
+    example : float tensor, [N, C, D, H, W], [N, C, H, W] or [N, C]
         Any input of the right shape.
     config : QuantConfig, optional
         4-bit weights and 8-bit activations unless given.
@@ -85,5 +85,5 @@ def prepare(
         name, _ = lowering.softmax
         warnings.warn(f"{name} is left out: logits come out, and their argmax", SoftmaxWarning, stacklevel=2)
     stages = lowering.network.build(config, input_format)
-    _, c, d, h, w = with_depth(example).shape
+    _, c, d, h, w = as_volumes(example).shape
     return PreparedModel(stages, lowering.network.gauges, config, Edge((d, h, w, c), input_format))

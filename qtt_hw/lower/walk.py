@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower import reference
+from qtt_hw.lower.hooks import Report
 from qtt_hw.lower.in_place import OPERATORS, follow_writes, written
 from qtt_hw.lower.kinds.rearrange import flatten_stream
 from qtt_hw.lower.layers import (
@@ -32,7 +33,7 @@ from qtt_hw.lower.lowering import Call, Lowering, Operand
 from qtt_hw.lower.obstacles import Shared, obstacles, shared_tensors
 from qtt_hw.lower.trace import Traced, evaluated, trace, undisturbed
 from qtt_hw.lower.value import Unsupported, Value
-from qtt_hw.nn.planar import is_planar, with_depth, without_depth
+from qtt_hw.nn.planar import as_volumes, axes_read, of_axes
 
 __all__ = ["Visit", "require_format", "walk"]
 
@@ -292,6 +293,25 @@ def require_format(fmt: object) -> None:
         )
 
 
+def _running(
+    model: nn.Module, x: Tensor, counts: Sequence[int], given: int, report: Report, others: Sequence[Tensor]
+) -> tuple[nn.Module, int]:
+    """A copy of the model that has run on x, and with how many axes behind the batch: the first count that it takes.
+
+    Raises
+    ------
+    ValueError
+        When it runs with none of them: why not with those that the example was given with, if these are among them.
+    """
+    refused: dict[int, ValueError] = {}
+    for axes in counts:
+        try:
+            return evaluated(model, of_axes(x, axes), report, [of_axes(other, axes) for other in others]), axes
+        except ValueError as error:
+            refused[axes] = error
+    raise refused.get(given, refused[counts[0]])
+
+
 def walk(
     model: nn.Module,
     example: Tensor,
@@ -306,7 +326,7 @@ def walk(
     Parameters
     ----------
     model : nn.Module
-    example : float tensor, [N, C, D, H, W] or [N, C, H, W]
+    example : float tensor, [N, C, D, H, W], [N, C, H, W] or [N, C]
         Of depth 1 for a network with 2D layers. Its values matter to nothing but hooks: see `evaluated`.
     input_format : Format
     visit : callable
@@ -321,15 +341,15 @@ def walk(
     """
     if not isinstance(model, nn.Module):
         raise ValueError(f"the model must be a torch.nn.Module, got a {type(model).__name__}")
-    if not isinstance(example, Tensor) or example.ndim not in (4, 5) or min(example.shape) < 1:
+    if not isinstance(example, Tensor) or example.ndim not in (2, 4, 5) or min(example.shape) < 1:
         shape = list(example.shape) if isinstance(example, Tensor) else type(example).__name__
-        raise ValueError(f"the example must have axes [N, C, D, H, W] or [N, C, H, W], got {shape}")
+        raise ValueError(f"the example must have axes [N, C, D, H, W], [N, C, H, W] or [N, C], got {shape}")
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         model = model.module
-    example = with_depth(example)
+    counts, given = axes_read(model, example), example.ndim - 1
+    example = as_volumes(example)
     _, c, d, h, w = example.shape
-    planar = is_planar(model)
-    lowering = Lowering((d, h, w, c), input_format, tt_form, planar)
+    lowering = Lowering((d, h, w, c), input_format, tt_form, counts[0])
     if is_layer(model):
         model = nn.Sequential(model)
     faults = 0
@@ -344,17 +364,19 @@ def walk(
     if faults:
         return lowering
     x = reference.random_inputs(example, input_format)
-    given = example.detach().to(torch.float32)
-    others = [without_depth(other) if planar else other for other in (given, *reference.extremes(given, input_format))]
-    copied = evaluated(model, without_depth(x) if planar else x, fault, others)
+    values = example.detach().to(torch.float32)
+    others = (values, *reference.extremes(values, input_format))
+    copied, axes = _running(model, x, counts, given, fault, others)
     if faults:
         return lowering
+    if axes != counts[0]:
+        lowering = Lowering((d, h, w, c), input_format, tt_form, axes)
     with undisturbed():
-        traced = trace(copied, without_depth(x) if planar else x)
+        traced = trace(copied, of_axes(x, axes))
         calls = _Walk(traced, shared_tensors(model), lowering, visit)
         calls.run()
         if not calls.refused:
-            reason = reference.difference(copied, lowering.network, x, planar, lowering.softmax)
+            reason = reference.difference(copied, lowering.network, x, axes, lowering.softmax)
             if reason is not None:
                 visit("", "model", reason)
     return lowering

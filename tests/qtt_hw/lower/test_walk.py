@@ -133,7 +133,7 @@ def test_a_model_that_does_not_run_on_the_example_is_refused_in_one_line() -> No
     text = str(caught.value)
     assert text.startswith("Net: does not run on an example of shape [2, 1, 3, 2, 2]: ") and "\n" not in text
     with pytest.raises(
-        ValueError, match=r"example must have axes \[N, C, D, H, W\] or \[N, C, H, W\], got \[2, 2, 2\]"
+        ValueError, match=r"example must have axes \[N, C, D, H, W\], \[N, C, H, W\] or \[N, C\], got \[2, 2, 2\]"
     ):
         prepare(Net(lambda net, x: x), torch.zeros(2, 2, 2), input_format=IMAGE)
 
