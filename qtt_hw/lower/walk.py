@@ -31,6 +31,7 @@ from qtt_hw.lower.layers import (
 )
 from qtt_hw.lower.lowering import Call, Lowering, Operand
 from qtt_hw.lower.obstacles import Shared, obstacles, shared_tensors
+from qtt_hw.lower.own import own_tensors
 from qtt_hw.lower.trace import Traced, evaluated, trace, undisturbed
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.planar import as_volumes, axes_read, of_axes
@@ -93,9 +94,11 @@ class _Walk:
         self.shapes, self.module, self.lowering, self._visit = traced.shapes, traced.module, lowering, visit
         self.shared = shared
         self.called: set[str] = set()
+        self.untaken: set[fx.Node] = set()
         self.refused = False
         self.values: dict[fx.Node, Value] = {}
         self.in_place = follow_writes(self.module.graph, self.stands_for)
+        self.own = own_tensors(self.module, lambda node: written(node, self.stands_for(node)) is not None)
         followed = {*FUNCTIONS, *CALLS, *JOINS}
         self.same = {node: operand for node, operand in traced.same.items() if node.target not in followed}
         for node in reversed(list(self.module.graph.nodes)):  # what nothing reads is not computed
@@ -113,15 +116,16 @@ class _Walk:
             if node.op == "output":
                 self.end(node.args[0])
                 continue
-            if node.op == "get_attr" and all(self.takes_own(user) for user in node.users):
+            if node in self.own and all(self.takes_own(user) for user in node.users):
                 continue
             value = self.input(node) if node.op == "placeholder" else self.call(node)
             self.values[node] = value.fork() if len(node.users) > 1 else value
 
     def takes_own(self, node: fx.Node) -> bool:
-        """Whether a call takes tensors of the model's own beside what it reads."""
-        called = node.op != "call_module" and (node.target in CALLS or node.target in JOINS)
-        return called and any(operand.op != "get_attr" for operand in node.all_input_nodes)
+        """Whether a call takes tensors of the model's own beside what it reads, or computes on nothing else."""
+        if node.op == "call_module" or all(operand in self.own for operand in node.all_input_nodes):
+            return node.op in ("call_function", "call_method")
+        return node.target in CALLS or node.target in JOINS
 
     def stands_for(self, node: fx.Node) -> nn.Module | None:
         """The module that a call runs or stands for, if it is followed."""
@@ -162,19 +166,34 @@ class _Walk:
             return self.values[node.all_input_nodes[0]]
         if node in self.same:
             return self.values[self.same[node]]
-        operands = [operand for operand in node.all_input_nodes if operand.op != "get_attr"]
+        operands = [operand for operand in node.all_input_nodes if operand not in self.own]
+        if not operands and node.op != "call_module":
+            raise self.of_own_alone(node)
+        if any(operand in self.untaken for operand in operands):  # which has been reported
+            self.untaken |= {node} if all(operand in self.untaken for operand in operands) else set()
+            return self.lowering.input.unknown(self.shapes.get(node))
         if node.op != "call_module" and node.target in CALLS and len(operands) == 1:
             return self.called_on(name, node, operands[0])
         if node.op != "call_module" and node.target in JOINS and operands:
             return self.joined(name, node, operands)
-        if not operands and node.op != "call_module":
-            raise Unsupported("is computed of the model's own tensors alone; compute it once, outside of forward")
         module = _module_of(node, self.module)
         if len(node.all_input_nodes) != 1:
             raise Unsupported("reads several results, which is not followed; a layer reads one")
         if node.op == "call_module":
             self.refuse_shared(name)
         return lower_layer(self.lowering, name, module, self.values[node.all_input_nodes[0]])
+
+    def of_own_alone(self, node: fx.Node) -> Unsupported:
+        """Why what a call makes of the model's own tensors is not taken."""
+        self.untaken.add(node)
+        read = {operand: self.own.get(operand) for operand in node.all_input_nodes}
+        for operand, tensor in read.items():
+            if isinstance(tensor, nn.Parameter) and tensor.requires_grad:
+                return Unsupported(
+                    f"is computed of the parameter {operand.target}, which would not be trained by it; keep the result "
+                    "as the parameter"
+                )
+        return Unsupported("is computed of the model's own tensors alone; compute it once, outside of forward")
 
     def ends_in_softmax(self, name: str, node: fx.Node) -> bool:
         """Whether a call is the model's last, a softmax over classes: it is left out, and compared with."""
@@ -207,13 +226,14 @@ class _Walk:
 
     def called_on(self, name: str, node: fx.Node, operand: fx.Node) -> Value:
         """The value of a call on one value that stands for no layer."""
-        own = {n: self.tensor(n) for n in node.all_input_nodes if n is not operand}
+        own = {n: self.own[n] for n in node.all_input_nodes if n is not operand}
         args: Any = fx.node.map_arg(node.args, own.get)
         kwargs: Any = fx.node.map_arg(node.kwargs, own.get)
         if node.args and node.args[0] is operand:
             args = args[1:]
         else:
-            kwargs = {key: value for key, value in kwargs.items() if key not in ("input", "self")}
+            read = [key for key in ("input", "self") if node.kwargs.get(key) is operand]
+            kwargs = {key: value for key, value in kwargs.items() if key not in read}
         x = self.lowering.settled(self.values[operand], CALLS_TAKE[node.target])
         if x.blind:
             return x
@@ -221,7 +241,7 @@ class _Walk:
 
     def joined(self, name: str, node: fx.Node, operands: list[fx.Node]) -> Value:
         """The value of a call on several values."""
-        own = {n: self.tensor(n) for n in node.all_input_nodes if n not in operands}
+        own = {n: self.own[n] for n in node.all_input_nodes if n not in operands}
         given = own | {operand: Operand(index) for index, operand in enumerate(operands)}
         args: Any = fx.node.map_arg(node.args, given.__getitem__)
         kwargs: Any = fx.node.map_arg(node.kwargs, given.__getitem__)
@@ -234,8 +254,8 @@ class _Walk:
     def as_call(self, node: fx.Node, operands: list[fx.Node], own: dict[fx.Node, Any], args: Any, kwargs: Any) -> Call:
         """What a kind is told of a call."""
 
-        def function(*tensors: Any) -> Any:
-            given = own | dict(zip(operands, tensors, strict=True))
+        def of(tensors: Sequence[Any], *values: Any) -> Any:
+            given = dict(zip(own, tensors, strict=True)) | dict(zip(operands, values, strict=True))
             taken: Any = fx.node.map_arg(node.args, given.__getitem__)
             named: Any = fx.node.map_arg(node.kwargs, given.__getitem__)
             if isinstance(node.target, str):
@@ -243,15 +263,10 @@ class _Walk:
             return node.target(*taken, **named)
 
         return Call(
-            *(tuple(args), dict(kwargs), self.shapes.get(node, ()), self.shapes.get(operands[0], ()), function),
+            *(tuple(args), dict(kwargs), self.shapes.get(node, ()), self.shapes.get(operands[0], ()), of),
             own=tuple(own.values()),
             kind=_kind(node, self.module),
         )
-
-    def tensor(self, node: fx.Node) -> Any:
-        """A tensor of the model's own, by the call that reads it."""
-        owner, _, name = str(node.target).rpartition(".")
-        return getattr(self.module.get_submodule(owner), name)
 
     def refuse_shared(self, name: str) -> None:
         """Raise Unsupported for a layer that trains together with one that is called before it."""

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from qtt_hw.lower.kinds.scaling import Scaled
 from qtt_hw.lower.lowering import Kind, Lowering
 from qtt_hw.lower.value import Unsupported, Value
 
@@ -37,5 +38,6 @@ PASSING = Kind(
         **dict.fromkeys(("contiguous", "clone", torch.clone), _unchanged),
         **dict.fromkeys((F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.dropout), _dropped),
     },
+    takes=(Scaled,),
     passing=True,
 )

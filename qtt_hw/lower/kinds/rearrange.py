@@ -108,8 +108,7 @@ def _permuted(x: Value, order: Sequence[int]) -> Value:
     """Behind a permutation of all axes, by their numbers with the batch."""
     if order[0] != 0:
         raise Unsupported("moves the batch's axis, which is not supported")
-    axes = x.axes.permuted([number - 1 for number in order[1:]])
-    return replace(x, axes=axes, norm_target=x.norm_target if axes == x.axes else None)
+    return replace(x, axes=x.axes.permuted([number - 1 for number in order[1:]]))
 
 
 def _permute(lowering: Lowering, name: str, call: Call, x: Value) -> Value:

@@ -205,7 +205,7 @@ def test_a_class_of_this_project_s_that_changes_what_it_computes_is_refused_by_n
     ("layer", "name", "reason"),
     [
         (Scaled(2, 2, 1), "1.cumsum", "is not followed"),
-        (Standardised(2, 2, 1), "1.weight", "is a tensor used in forward"),
+        (Standardised(2, 2, 1), "1.mean", "is computed of the parameter 1.weight"),
     ],
 )
 def test_a_class_with_a_forward_of_its_own_is_judged_by_what_it_calls(layer: nn.Module, name: str, reason: str) -> None:

@@ -76,17 +76,17 @@ def test_sizes_are_numbers_and_leave_no_calls() -> None:
     ("middle", "text"),
     [
         (
-            lambda net, x: (x + net.second(x)) + net.scale,
+            lambda net, x: (x + net.second(x)) + net.scale.exp(),
             (
-                "add_1 (add) takes a parameter, which is not supported outside of layers; as a batch norm's weight or "
-                "bias it computes the same"
+                "exp (exp) is computed of the parameter scale, which would not be trained by it; keep the result as "
+                "the parameter"
             ),
         ),
         (
-            lambda net, x: x * torch.ones(2, 1, 1, 1),
+            lambda net, x: x * torch.ones(2, 2, 1, 1),
             (
-                "mul (mul) takes a tensor of shape [2, 1, 1, 1], which is not supported; a single number is, and a "
-                "batch norm's statistics or bias compute the same by channel"
+                "mul (mul) takes a tensor of shape [2, 2, 1, 1] beside [N, C, D, H, W], which is not supported; one "
+                "value a channel, or a single number, is"
             ),
         ),
         (
