@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pydantic import ValidationError
 
-__all__ = ["CalibrationWarning", "DropoutWarning", "SoftmaxWarning", "named", "one_line", "short"]
+__all__ = ["CalibrationWarning", "DropoutWarning", "PrecisionWarning", "SoftmaxWarning", "named", "one_line", "short"]
 
 #: Characters of a value, and of a whole message, beyond which it is cut.
 LONGEST_VALUE, LONGEST_MESSAGE = 80, 600
@@ -23,6 +23,10 @@ class SoftmaxWarning(UserWarning):
 
 class DropoutWarning(UserWarning):
     """A prepared model trains without the dropout that the model has."""
+
+
+class PrecisionWarning(UserWarning):
+    """A model is taken in another floating dtype than its own."""
 
 
 def short(text: object, longest: int = LONGEST_MESSAGE) -> str:

@@ -16,6 +16,8 @@ __all__ = ["Row", "check"]
 class Row(BaseModel):
     """One layer: its qualified name, its type, whether it is supported, and if not, why and what there is instead.
 
+    Of a whole model that is supported, what it is taken for, where that is something else.
+
     What is said to compute the same does; what is said to be another network has to be trained as such.
     """
 
@@ -67,6 +69,8 @@ def check(model: nn.Module, example: Tensor, input_format: Format = VOXELS) -> l
 
     try:
         lowering = walk(model, example, input_format, visit)
+        if lowering.converted is not None:
+            rows.append(Row(layer="", type="model", supported=True, instead=lowering.converted))
         if all(row.supported for row in rows):
             lowering.network.build(QuantConfig(), input_format)
     except ValueError as error:

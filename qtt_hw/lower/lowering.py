@@ -50,6 +50,8 @@ class Lowering:
         #: The softmax that ends the model, by its call's name, and what it computes of logits [N, classes].
         self.softmax: tuple[str, Callable[[torch.Tensor], torch.Tensor]] | None = None
         self.fixed: set[str] = set()
+        #: What is said of the model's dtypes, where they are taken for others.
+        self.converted: str | None = None
         self._settled: dict[int, tuple[Pending, Value]] = {}
         #: Concatenations by the streams that they put together.
         self.concatenations: dict[tuple[str, ...], Value] = {}

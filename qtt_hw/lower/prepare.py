@@ -7,7 +7,7 @@ import warnings
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from qtt_hw.errors import DropoutWarning, SoftmaxWarning
+from qtt_hw.errors import DropoutWarning, PrecisionWarning, SoftmaxWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge
 from qtt_hw.lower.prepared import PreparedModel
@@ -81,6 +81,8 @@ def prepare(
     dropped = [name for name, layer in model.named_modules() if isinstance(layer, _DropoutNd) and layer.p > 0]
     if dropped:
         warnings.warn(f"{', '.join(dropped)}: the prepared model trains without dropout", DropoutWarning, stacklevel=2)
+    if lowering.converted is not None:
+        warnings.warn(f"the model {lowering.converted}", PrecisionWarning, stacklevel=2)
     if lowering.softmax is not None:
         name, _ = lowering.softmax
         warnings.warn(f"{name} is left out: logits come out, and their argmax", SoftmaxWarning, stacklevel=2)

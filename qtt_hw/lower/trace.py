@@ -208,7 +208,7 @@ def _is_users(file: str) -> bool:
 
 
 def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tensor] = ()) -> nn.Module:
-    """A copy of the model in evaluation mode that has run on x, without its hooks.
+    """A copy of the model in evaluation mode and in float32 that has run on x, without its hooks.
 
     Each hook that changes what is computed is reported, with the module's qualified name and type: if it does so on x,
     or on the other inputs, on which a model with hooks runs too. What a hook does on no input but further ones, a value
@@ -226,7 +226,7 @@ def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tens
         memo |= {id(table): table.copy() for table in hook_tables(module)}
         memo |= {id(v): v.detach() for v in vars(module).values() if isinstance(v, Tensor) and v.grad_fn is not None}
     try:
-        model = copy.deepcopy(model, memo).eval()
+        model = copy.deepcopy(model, memo).eval().float()
     except FAILURES as error:  # whatever the model holds
         raise ValueError(f"{name}: cannot be copied: {_first_line(error)}") from None
     hooks: list[tuple[str, str, str]] = []  # told once the model has run: who is told may raise

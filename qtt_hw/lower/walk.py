@@ -30,7 +30,7 @@ from qtt_hw.lower.layers import (
     lower_layer,
 )
 from qtt_hw.lower.lowering import Call, Lowering, Operand
-from qtt_hw.lower.obstacles import Shared, obstacles, shared_tensors
+from qtt_hw.lower.obstacles import Shared, obstacles, other_dtypes, shared_tensors
 from qtt_hw.lower.own import own_tensors
 from qtt_hw.lower.trace import Traced, evaluated, trace, undisturbed
 from qtt_hw.lower.value import Unsupported, Value
@@ -378,7 +378,8 @@ def walk(
         fault(*obstacle)
     if faults:
         return lowering
-    x = reference.random_inputs(example, input_format)
+    said = other_dtypes(model)
+    x = reference.random_inputs(example.float(), input_format)
     values = example.detach().to(torch.float32)
     others = (values, *reference.extremes(values, input_format))
     copied, axes = _running(model, x, counts, given, fault, others)
@@ -386,6 +387,7 @@ def walk(
         return lowering
     if axes != counts[0]:
         lowering = Lowering((d, h, w, c), input_format, tt_form, axes)
+    lowering.converted = said
     with undisturbed():
         traced = trace(copied, of_axes(x, axes))
         calls = _Walk(traced, shared_tensors(model), lowering, visit)
