@@ -50,6 +50,9 @@ class Lowering:
         #: The softmax that ends the model, by its call's name, and what it computes of logits [N, classes].
         self.softmax: tuple[str, Callable[[torch.Tensor], torch.Tensor]] | None = None
         self.fixed: set[str] = set()
+        #: Calls behind which the model stops gradients, and autograd functions with a backward of their own.
+        self.detached: list[str] = []
+        self.gradients: Sequence[str] = ()
         #: What is said of the model's dtypes, where they are taken for others.
         self.converted: str | None = None
         self._settled: dict[int, tuple[Pending, Value]] = {}

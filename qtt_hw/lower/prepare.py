@@ -7,7 +7,7 @@ import warnings
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from qtt_hw.errors import DropoutWarning, PrecisionWarning, SoftmaxWarning
+from qtt_hw.errors import DropoutWarning, GradientWarning, PrecisionWarning, SoftmaxWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge
 from qtt_hw.lower.prepared import PreparedModel
@@ -81,6 +81,12 @@ def prepare(
     dropped = [name for name, layer in model.named_modules() if isinstance(layer, _DropoutNd) and layer.p > 0]
     if dropped:
         warnings.warn(f"{', '.join(dropped)}: the prepared model trains without dropout", DropoutWarning, stacklevel=2)
+    if lowering.detached:
+        names = ", ".join(lowering.detached)
+        warnings.warn(f"{names}: the prepared model passes gradients on", GradientWarning, stacklevel=2)
+    if lowering.gradients:
+        names = ", ".join(lowering.gradients)
+        warnings.warn(f"{names}: the prepared model trains by the gradient of forward", GradientWarning, stacklevel=2)
     if lowering.converted is not None:
         warnings.warn(f"the model {lowering.converted}", PrecisionWarning, stacklevel=2)
     if lowering.softmax is not None:

@@ -46,12 +46,10 @@ _POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AvgPool2d, nn.AvgPool3d
 _SOFTMAX = (F.softmax, torch.softmax, "softmax")
 _LOG_SOFTMAX = (F.log_softmax, torch.log_softmax, "log_softmax")
 _LOGITS = "leave it out: the hardware puts out logits and their argmax"
-_NOTHING = "leave it out: it changes no value"
 #: What there is for a function that is not followed.
 _OTHERWISE: dict[Any, str] = {
     **dict.fromkeys((*_SOFTMAX, *_LOG_SOFTMAX), _LOGITS),
     **dict.fromkeys((torch.argmax, "argmax"), _LOGITS),
-    **dict.fromkeys((torch.detach, "detach", "float"), _NOTHING),
 }
 
 
@@ -390,6 +388,7 @@ def walk(
     lowering.converted = said
     with undisturbed():
         traced = trace(copied, of_axes(x, axes))
+        lowering.gradients = traced.gradients
         calls = _Walk(traced, shared_tensors(model), lowering, visit)
         calls.run()
         if not calls.refused:
