@@ -7,7 +7,16 @@ from contextlib import contextmanager
 
 from pydantic import ValidationError
 
-__all__ = ["CalibrationWarning", "DropoutWarning", "SoftmaxWarning", "named", "one_line", "short"]
+__all__ = [
+    "CalibrationWarning",
+    "DropoutWarning",
+    "GradientWarning",
+    "PrecisionWarning",
+    "SoftmaxWarning",
+    "named",
+    "one_line",
+    "short",
+]
 
 #: Characters of a value, and of a whole message, beyond which it is cut.
 LONGEST_VALUE, LONGEST_MESSAGE = 80, 600
@@ -23,6 +32,14 @@ class SoftmaxWarning(UserWarning):
 
 class DropoutWarning(UserWarning):
     """A prepared model trains without the dropout that the model has."""
+
+
+class GradientWarning(UserWarning):
+    """A prepared model trains through calls at which the model's own gradients stop, or are others."""
+
+
+class PrecisionWarning(UserWarning):
+    """A model is taken in another floating dtype than its own."""
 
 
 def short(text: object, longest: int = LONGEST_MESSAGE) -> str:

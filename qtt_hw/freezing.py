@@ -96,7 +96,7 @@ def check_source(source: str | Path, input_shape: Sequence[int] | None = None) -
     ----------
     source : str or path
         `file.py:Net`, a zoo name, or a training configuration.
-    input_shape : (C, D, H, W), optional
+    input_shape : (C, D, H, W) or (C,), optional
         Of the network's input, after preprocessing; a zoo network has its own.
 
     Returns

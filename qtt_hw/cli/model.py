@@ -15,12 +15,12 @@ from qtt_hw.cli.show import (
     data_read,
     example,
     file_to_write,
+    input_shape,
     note,
     number,
     progress,
     report,
     rows_table,
-    shape,
     within,
 )
 
@@ -329,14 +329,15 @@ def evaluate(
 def check(
     model: Annotated[str, typer.Argument(metavar="FILE.py:Net|ZOO-NAME|CONFIG.toml")],
     input: Annotated[
-        str | None, typer.Option(metavar="C,D,H,W", help="Input shape, or C,H,W; a zoo network has its own.")
+        str | None,
+        typer.Option(metavar="C,D,H,W", help="Or C,H,W, or C of vectors; a zoo network has its own."),
     ] = None,
     json: Json = False,
 ) -> None:
     """Which layers can be lowered, and for each that cannot, what there is instead; fails if there is one."""
     from qtt_hw.freezing import check_source
 
-    given = shape(input)
+    given = input_shape(input)
     with progress() as show:
         show("check")
         result = check_source(model, given)

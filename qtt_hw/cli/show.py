@@ -32,6 +32,7 @@ __all__ = [
     "data_read",
     "example",
     "file_to_write",
+    "input_shape",
     "note",
     "number",
     "progress",
@@ -241,3 +242,10 @@ def shape(text: str | None, option: str = "--input") -> tuple[int, int, int, int
         raise ValueError(f"{option} {short(text, 80)}: has more than {MOST_VALUES} values")
     c, *depth, h, w = (int(part) for part in parts)
     return c, depth[0] if depth else 1, h, w
+
+
+def input_shape(text: str | None) -> tuple[int, ...] | None:
+    """As of `shape`, or (C,) of "C", the size of vectors."""
+    size = "" if text is None else text.strip()
+    alone = size.isdecimal() and 0 < int(size[:LONGEST]) <= MOST_VALUES and len(size) <= LONGEST
+    return (int(size),) if alone else shape(text)

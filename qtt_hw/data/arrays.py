@@ -98,10 +98,10 @@ def _samples_array(values: Any, where: str) -> NDArray[np.uint8]:
     x = as_bytes(values, where)
     if x.ndim and not len(x):
         raise ValueError(f"{where}: holds no samples; leave it out")
-    if not 3 <= x.ndim <= 5 or 0 in x.shape:
+    if not 2 <= x.ndim <= 5 or 0 in x.shape:
         raise ValueError(
-            f"{where}: shape {list(np.shape(values))}, expected [N, D, H, W, C], [N, D, H, W], [N, H, W], or what its "
-            "axes say"
+            f"{where}: shape {list(np.shape(values))}, expected [N, D, H, W, C], [N, D, H, W], [N, H, W], [N, C], or "
+            "what its axes say"
         )
     return x
 

@@ -14,15 +14,15 @@ CHANNELS = 4
 
 
 def parse_axes(text: str, where: str) -> str:
-    """The axes of one sample, such as "CDHW", of "NCDHW" or "CDHW".
+    """The axes of one sample, such as "CDHW", of "NCDHW" or "CDHW"; "C" is a vector's.
 
     Raises
     ------
     ValueError
-        When these are no axes, H or W is missing, or N stands elsewhere than first.
+        When these are no axes, H or W is missing but for a vector's, or N stands elsewhere than first.
     """
     axes = str(text).upper().removeprefix("N")
-    if not {"H", "W"} <= set(axes) <= set("DHWC") or len(set(axes)) < len(axes):
+    if axes != "C" and (not {"H", "W"} <= set(axes) <= set("DHWC") or len(set(axes)) < len(axes)):
         raise ValueError(
             f"{where}: axes {text!r}: expected N, then H and W, and D and C where there are, such as NCDHW or NHWC"
         )
@@ -35,7 +35,7 @@ def spelled(axes: str) -> str:
 
 
 def sample_axes(shape: Sequence[int], given: str | None, where: str, remedy: str) -> str:
-    """The axes of samples of this shape, which is without N: those given, else "HW", "DHW" or "DHWC".
+    """The axes of samples of this shape, which is without N: those given, else "C", "HW", "DHW" or "DHWC".
 
     Sizes that fit another order as well are refused: 32, 32, 3 is a flat volume or an image in colours, and 1, 12, 12,
     12 a volume with its channel first or an image of 12 channels.
@@ -57,6 +57,8 @@ def sample_axes(shape: Sequence[int], given: str | None, where: str, remedy: str
         if len(given) != len(shape):
             raise ValueError(f"{where}: shape {['N', *shape]} has not the axes N, {spelled(given)}".replace("'N'", "N"))
         return given
+    if len(shape) == 1:
+        return "C"
     if len(shape) == 2:
         return "HW"
     if len(shape) == 3:

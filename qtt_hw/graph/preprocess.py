@@ -29,6 +29,7 @@ def input_spec(
     Parameters
     ----------
     sample_shape : tuple of int, (D, H, W, C)
+        Of vectors (C,), which are volumes of one position.
     block : int
         Edge length of a space-to-depth block; b is 1 along D when D is 1.
     offset : int
@@ -59,11 +60,16 @@ def input_spec(
     >>> qtt_hw.input_spec((28, 28, 1))
     Traceback (most recent call last):
         ...
-    ValueError: a sample's shape must be four sizes (D, H, W, C) of at least 1, got [28, 28, 1]
+    ValueError: a sample's shape must be four sizes (D, H, W, C) of at least 1, or a vector's (C), got [28, 28, 1]
     """
     shape = tuple(int(size) for size in sample_shape)
+    if len(shape) == 1:
+        shape = (1, 1, 1, *shape)
     if len(shape) != 4 or min(shape) < 1:
-        raise ValueError(f"a sample's shape must be four sizes (D, H, W, C) of at least 1, got {list(sample_shape)}")
+        raise ValueError(
+            "a sample's shape must be four sizes (D, H, W, C) of at least 1, or a vector's (C), got "
+            f"{list(sample_shape)}"
+        )
     if block < 1:
         raise ValueError(f"block must be at least 1, got {block}")
     if not 0 <= offset <= 255:
@@ -99,7 +105,7 @@ def preprocess(spec: InputSpec, raw: NDArray) -> NDArray:
     Parameters
     ----------
     spec : InputSpec
-    raw : uint8 or bool array, [N, D, H, W, C], or [N, D, H, W] when C is 1
+    raw : uint8 or bool array, [N, D, H, W, C], or [N, D, H, W] when C is 1, or [N, C] of a single position
 
     Returns
     -------
@@ -135,6 +141,8 @@ def preprocess(spec: InputSpec, raw: NDArray) -> NDArray:
         raise ValueError(f"raw samples must be uint8 or bool, got {raw.dtype}")
     if raw.ndim == 4 and c == 1:
         raw = raw[..., None]
+    if raw.ndim == 2 and (d, h, w) == (1, 1, 1):
+        raw = raw[:, None, None, None]
     if raw.ndim != 5 or raw.shape[1:] != (d, h, w, c):
         raise ValueError(f"raw samples of shape {list(raw.shape[1:])} given, the model takes {[d, h, w, c]}")
     check_values(spec, raw)

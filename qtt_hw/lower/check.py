@@ -16,6 +16,8 @@ __all__ = ["Row", "check"]
 class Row(BaseModel):
     """One layer: its qualified name, its type, whether it is supported, and if not, why and what there is instead.
 
+    Of a whole model that is supported, what it is taken for, where that is something else.
+
     What is said to compute the same does; what is said to be another network has to be trained as such.
     """
 
@@ -36,7 +38,7 @@ def check(model: nn.Module, example: Tensor, input_format: Format = VOXELS) -> l
     ----------
     model : nn.Module
         Left as it is.
-    example : float tensor, [N, C, D, H, W] or [N, C, H, W]
+    example : float tensor, [N, C, D, H, W], [N, C, H, W] or [N, C]
         Any input of the right shape.
     input_format : Format
         Of the inputs: unsigned 1 bit for voxels, signed 8 bits with frac 7 for images.
@@ -67,6 +69,8 @@ def check(model: nn.Module, example: Tensor, input_format: Format = VOXELS) -> l
 
     try:
         lowering = walk(model, example, input_format, visit)
+        if lowering.converted is not None:
+            rows.append(Row(layer="", type="model", supported=True, instead=lowering.converted))
         if all(row.supported for row in rows):
             lowering.network.build(QuantConfig(), input_format)
     except ValueError as error:

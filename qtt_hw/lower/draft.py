@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.execute import formats
+from qtt_hw.lower.scaling import Scaling
 from qtt_hw.lower.stage import Place, Stage
 from qtt_hw.quant import ActivationQuantizer, QuantConfig
 from qtt_hw.window import Shape
@@ -102,9 +103,18 @@ class ScaledDraft(Draft):
 
 @dataclass
 class NormDraft(ScaledDraft):
-    """A draft whose requantiser a batch norm behind it joins, which fills in `batch_norm`."""
+    """A draft whose requantiser a batch norm behind it joins, or a scaling by channel: one of them."""
 
     batch_norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | None = field(default=None, kw_only=True)
+    scaling: Scaling | None = field(default=None, kw_only=True)
+
+    @abstractmethod
+    def scale(self, scaling: Scaling) -> None:
+        """Take in a scaling behind all that it has."""
+
+    @abstractmethod
+    def normalise(self, batch_norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> bool:
+        """Take in a batch norm behind all that it has, if it can."""
 
 
 @dataclass(frozen=True)

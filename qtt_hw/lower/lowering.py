@@ -30,8 +30,8 @@ class Lowering:
     input_format : Format
     tt_form : "streamed" or "merged"
         See `QuantConfig`.
-    planar : bool
-        The model reads [N, C, H, W].
+    axes : int
+        How many the model reads its input with, behind the batch: 3 for [N, C, H, W], 1 for [N, C].
     """
 
     def __init__(
@@ -39,17 +39,22 @@ class Lowering:
         shape: Shape,
         input_format: Format,
         tt_form: Literal["streamed", "merged"] = "streamed",
-        planar: bool = False,
+        axes: int = 4,
     ) -> None:
         self.tt_form = tt_form
         self.network = NetworkDraft()
-        self.input = Value(INPUT, shape, nonnegative=not input_format.signed, axes=Axes.of(shape, 3 if planar else 4))
+        self.input = Value(INPUT, shape, nonnegative=not input_format.signed, axes=Axes.of(shape, axes))
         self.names: set[str] = {INPUT}
         self.used: set[str] = set()
         self.taken: dict[int, str] = {}
         #: The softmax that ends the model, by its call's name, and what it computes of logits [N, classes].
         self.softmax: tuple[str, Callable[[torch.Tensor], torch.Tensor]] | None = None
         self.fixed: set[str] = set()
+        #: Calls behind which the model stops gradients, and autograd functions with a backward of their own.
+        self.detached: list[str] = []
+        self.gradients: Sequence[str] = ()
+        #: What is said of the model's dtypes, where they are taken for others.
+        self.converted: str | None = None
         self._settled: dict[int, tuple[Pending, Value]] = {}
         #: Concatenations by the streams that they put together.
         self.concatenations: dict[tuple[str, ...], Value] = {}
@@ -107,11 +112,9 @@ class Lowering:
         for tensor in ("weight", "bias"):
             value = getattr(module, tensor, None)
             if isinstance(value, nn.Parameter):
-                before = self.taken.setdefault(id(value), name)
+                before = self.taken.setdefault(value.data_ptr(), name)
                 if before != name:
-                    raise Unsupported(
-                        f"shares its {tensor} with {before}, which is not supported; a copy of it would train apart"
-                    )
+                    raise self._shared(tensor, before)
             if isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter):
                 raise Unsupported(f"has a {tensor} that is no nn.Parameter; what computes it would not be trained")
         trained = {p.requires_grad for own, p in module.named_parameters() if own != "bias"}
@@ -121,6 +124,17 @@ class Lowering:
             )
         if trained == {False}:
             self.fixed.add(name)
+
+    def use_parameters(self, name: str, tensors: Sequence[torch.Tensor]) -> None:
+        """Take the parameters among the tensors of a call for a stage; raises Unsupported on their second use."""
+        for tensor in tensors:
+            if isinstance(tensor, nn.Parameter) and tensor.requires_grad:
+                if tensor.data_ptr() in self.taken:
+                    raise self._shared("parameter", self.taken[tensor.data_ptr()])
+                self.taken[tensor.data_ptr()] = name
+
+    def _shared(self, what: str, before: str) -> Unsupported:
+        return Unsupported(f"shares its {what} with {before}, which is not supported; a copy of it would train apart")
 
 
 def place(name: str, source: str, *inputs: Value) -> Place:
@@ -149,8 +163,8 @@ class Call:
         The shape of its result on the example, the batch included.
     read : tuple of int
         That of what it reads, of several the first.
-    function : callable
-        The call itself, on tensors in place of its values.
+    of : callable
+        The call itself, on a sequence of tensors in place of the model's own, and on others in place of its values.
     own : tuple of Tensor
         The model's own tensors among the arguments.
     kind : str
@@ -161,9 +175,13 @@ class Call:
     kwargs: Mapping[str, Any]
     made: tuple[int, ...]
     read: tuple[int, ...]
-    function: Callable[..., Any]
+    of: Callable[..., Any]
     own: tuple[torch.Tensor, ...]
     kind: str
+
+    def function(self, *tensors: Any) -> Any:
+        """The call on tensors in place of its values."""
+        return self.of(self.own, *tensors)
 
 
 #: The result of a call on a value; raises Unsupported.

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from qtt_hw.lower.layers import is_layer
 from qtt_hw.nn.dense import parametrised
 
-__all__ = ["Shared", "obstacles", "shared_tensors"]
+__all__ = ["Shared", "obstacles", "other_dtypes", "shared_tensors"]
 
 
 def obstacles(model: nn.Module) -> Iterator[tuple[str, str, str]]:
@@ -76,8 +76,8 @@ def _obstacle(module: nn.Module, root: bool) -> str | None:
         if parameter.is_meta:
             return "is on the meta device, without values; load them first"
     for parameter in module.parameters(recurse=False):
-        if parameter.dtype != torch.float32:
-            return f"has parameters of {parameter.dtype}; convert the model by .float()"
+        if not parameter.is_floating_point() or parameter.itemsize == 1:
+            return f"has parameters of {parameter.dtype}, which are not followed; those of float32 are"
     for name, parameter in module.named_parameters(recurse=False):
         if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
             return (
@@ -111,6 +111,12 @@ def _replaced(module: nn.Module, root: bool) -> str | None:
         if (is_layer(module) or (root and name == "forward")) and callable(getattr(type(module), name, None)):
             return f"has its {name} replaced on the object, which is not followed; write it in a class of its own"
     return None
+
+
+def other_dtypes(model: nn.Module) -> str | None:
+    """What is said of a model that has parameters of other floating dtypes than float32, None of others."""
+    found = sorted({str(p.dtype) for p in model.parameters() if p.is_floating_point() and p.dtype != torch.float32})
+    return f"has parameters of {' and '.join(found)}, which are taken as torch.float32" if found else None
 
 
 @dataclass(frozen=True)

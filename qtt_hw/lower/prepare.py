@@ -7,12 +7,12 @@ import warnings
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from qtt_hw.errors import DropoutWarning, SoftmaxWarning
+from qtt_hw.errors import DropoutWarning, GradientWarning, PrecisionWarning, SoftmaxWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge
 from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.lower.walk import require_format, walk
-from qtt_hw.nn.planar import with_depth
+from qtt_hw.nn.planar import as_volumes
 from qtt_hw.quant import QuantConfig
 
 __all__ = ["VOXELS", "prepare"]
@@ -30,7 +30,7 @@ def prepare(
     ----------
     model : nn.Module
         Left as it is.
-    example : float tensor, [N, C, D, H, W] or [N, C, H, W]
+    example : float tensor, [N, C, D, H, W], [N, C, H, W] or [N, C]
         Any input of the right shape.
     config : QuantConfig, optional
         4-bit weights and 8-bit activations unless given.
@@ -81,9 +81,17 @@ def prepare(
     dropped = [name for name, layer in model.named_modules() if isinstance(layer, _DropoutNd) and layer.p > 0]
     if dropped:
         warnings.warn(f"{', '.join(dropped)}: the prepared model trains without dropout", DropoutWarning, stacklevel=2)
+    if lowering.detached:
+        names = ", ".join(lowering.detached)
+        warnings.warn(f"{names}: the prepared model passes gradients on", GradientWarning, stacklevel=2)
+    if lowering.gradients:
+        names = ", ".join(lowering.gradients)
+        warnings.warn(f"{names}: the prepared model trains by the gradient of forward", GradientWarning, stacklevel=2)
+    if lowering.converted is not None:
+        warnings.warn(f"the model {lowering.converted}", PrecisionWarning, stacklevel=2)
     if lowering.softmax is not None:
         name, _ = lowering.softmax
         warnings.warn(f"{name} is left out: logits come out, and their argmax", SoftmaxWarning, stacklevel=2)
     stages = lowering.network.build(config, input_format)
-    _, c, d, h, w = with_depth(example).shape
+    _, c, d, h, w = as_volumes(example).shape
     return PreparedModel(stages, lowering.network.gauges, config, Edge((d, h, w, c), input_format))

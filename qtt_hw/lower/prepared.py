@@ -21,7 +21,7 @@ from qtt_hw.lower.integer import exact_arithmetic, full_precision, input_integer
 from qtt_hw.lower.kinds.add import AddStage
 from qtt_hw.lower.kinds.contraction import ContractionStage
 from qtt_hw.lower.stage import Stage, Stream
-from qtt_hw.nn.planar import with_depth
+from qtt_hw.nn.planar import as_volumes
 from qtt_hw.quant import BatchNorm, PowerOfTwoQuantizer, QuantConfig
 from qtt_hw.quant.incremental import IncrementalQuantizer
 from qtt_hw.quant.powers_of_two import DynamicCodebook
@@ -41,7 +41,7 @@ class PreparedModel(nn.Module):
     """Logits [N, classes] of float [N, C, D, H, W]: fake quantisation in training, integer arithmetic in evaluation.
 
     `prepare` makes it. Its stages are named as the nodes of the Graph that `freeze` makes of it. Inputs of depth 1 may
-    be given as [N, C, H, W]; inputs and logits are integers * 2**-frac.
+    be given as [N, C, H, W], those of one position as [N, C]; inputs and logits are integers * 2**-frac.
 
     Phases, in this order: `calibrate`; training with learned scales and batch statistics; `freeze_scales`;
     `freeze_statistics`, after which training's forward values are evaluation's, to the bit. They are part of the state.
@@ -341,7 +341,7 @@ class PreparedModel(nn.Module):
         d, h, w, c = self.input.shape
         if not isinstance(x, Tensor):
             raise ValueError(f"inputs are tensors [N, {c}, {d}, {h}, {w}], got a {type(x).__name__}")
-        x = with_depth(x)
+        x = as_volumes(x)
         if x.ndim != 5 or tuple(x.shape[1:]) != (c, d, h, w):
             raise ValueError(f"input of shape {list(x.shape)} given, the model takes [N, {c}, {d}, {h}, {w}]")
         return x

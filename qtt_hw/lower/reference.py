@@ -12,7 +12,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT
 from qtt_hw.lower.draft import NetworkDraft
 from qtt_hw.lower.trace import FAILURES
-from qtt_hw.nn.planar import without_depth
+from qtt_hw.nn.planar import of_axes
 
 __all__ = ["Softmax", "difference", "extremes", "logits", "random_inputs"]
 
@@ -48,7 +48,7 @@ def extremes(example: Tensor, fmt: Format) -> list[Tensor]:
 
 
 def difference(
-    model: nn.Module, network: NetworkDraft, x: Tensor, planar: bool, softmax: Softmax | None = None
+    model: nn.Module, network: NetworkDraft, x: Tensor, axes: int, softmax: Softmax | None = None
 ) -> str | None:
     """How a model computes something else than its drafts, and a softmax that was left out, do; None if it does not.
 
@@ -59,7 +59,7 @@ def difference(
 
     def outputs(dtype: torch.dtype, inputs: Tensor) -> Tensor:
         copied = copy.deepcopy(model).to(dtype)
-        logits: Tensor = copied(without_depth(inputs) if planar else inputs)
+        logits: Tensor = copied(of_axes(inputs, axes))
         return logits.flatten(1)
 
     try:

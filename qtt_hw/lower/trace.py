@@ -26,6 +26,7 @@ from torch import Tensor, fx, nn
 from qtt_hw.lower.hooks import Report, has_forward_hooks, hook_tables, watched, without_global_hooks, without_hooks
 from qtt_hw.lower.in_place import InPlaceProxy
 from qtt_hw.lower.layers import is_layer
+from qtt_hw.lower.record import VALUES, NotFollowed, own_gradients, record
 
 __all__ = ["FAILURES", "Traced", "evaluated", "trace", "undisturbed"]
 
@@ -34,6 +35,10 @@ FAILURES = (Exception, SystemExit)
 #: Where lines of code are not the user's: PyTorch, this package, and the standard library.
 _PACKAGES = tuple(str(Path(file).parent) + os.sep for file in (torch.__file__, Path(__file__).parent))
 _LIBRARY = str(Path(os.__file__).parent) + os.sep
+
+
+#: Methods that make their result like another one.
+_ALIKE = ("view_as", "reshape_as", "expand_as", "type_as", "to")
 
 
 class _Tracer(fx.Tracer):
@@ -50,6 +55,8 @@ class _Tracer(fx.Tracer):
     def __init__(self, x: Tensor, defaults: dict[str, Any]) -> None:
         super().__init__()
         self.values: dict[fx.Node, Any] = {}
+        #: What is made of the values in a tensor, and is no tensor, or is made of that.
+        self.told: set[fx.Node] = set()
         self._x, self.defaults, self._running = x, defaults, False
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -64,6 +71,9 @@ class _Tracer(fx.Tracer):
             self.values[made.node] = self.defaults.get(_argument(made.node)) if self.values else self._x
         else:
             self.values[made.node] = self._run(made.node)
+        name = target if isinstance(target, str) else getattr(target, "__name__", "")
+        if name in VALUES or any(operand in self.told for operand in made.node.all_input_nodes):
+            self.told.add(made.node)
         return made
 
     def _run(self, node: fx.Node) -> Any:
@@ -139,8 +149,9 @@ class _Running(InPlaceProxy):
         return (traced[index] for index in range(len(self)))
 
     def __bool__(self) -> bool:
-        value = self._value
-        return bool(super().__bool__() if isinstance(value, Tensor) else value)
+        value, tracer = self._value, self.tracer
+        unknown = isinstance(value, Tensor) or self.node in tracer.told  # type: ignore[attr-defined]
+        return bool(super().__bool__() if unknown else value)
 
 
 def _known(name: str) -> property:
@@ -166,12 +177,15 @@ class Traced:
         Of the output of every call.
     same : dict
         By function that returned one of its operands itself, as stochastic depth does in evaluation, the operand.
+    gradients : sequence of str
+        The autograd functions that it calls, which have a backward of their own.
     """
 
     model: nn.Module
     module: fx.GraphModule
     shapes: dict[fx.Node, tuple[int, ...]]
     same: dict[fx.Node, fx.Node]
+    gradients: Sequence[str]
 
 
 @contextmanager
@@ -208,7 +222,7 @@ def _is_users(file: str) -> bool:
 
 
 def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tensor] = ()) -> nn.Module:
-    """A copy of the model in evaluation mode that has run on x, without its hooks.
+    """A copy of the model in evaluation mode and in float32 that has run on x, without its hooks.
 
     Each hook that changes what is computed is reported, with the module's qualified name and type: if it does so on x,
     or on the other inputs, on which a model with hooks runs too. What a hook does on no input but further ones, a value
@@ -226,7 +240,7 @@ def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tens
         memo |= {id(table): table.copy() for table in hook_tables(module)}
         memo |= {id(v): v.detach() for v in vars(module).values() if isinstance(v, Tensor) and v.grad_fn is not None}
     try:
-        model = copy.deepcopy(model, memo).eval()
+        model = copy.deepcopy(model, memo).eval().float()
     except FAILURES as error:  # whatever the model holds
         raise ValueError(f"{name}: cannot be copied: {_first_line(error)}") from None
     hooks: list[tuple[str, str, str]] = []  # told once the model has run: who is told may raise
@@ -248,21 +262,47 @@ def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tens
 
 
 def trace(model: nn.Module, x: Tensor) -> Traced:
-    """The calls of a copy that `evaluated` made; to be called `undisturbed`.
+    """The calls of a copy that `evaluated` made, by torch.fx or recorded; to be called `undisturbed`.
 
     Raises
     ------
     ValueError
         When forward cannot be traced.
     """
-    name = type(model).__name__
     try:
-        tracer = _Tracer(x.clone(), _defaults(model))
-        module = fx.GraphModule(model, _graph(model, tracer))
+        with own_gradients() as gradients:
+            graph, values = _followed(model, x)
+        same = _returned(graph, values)
+        _without_likenesses(graph)
+        module = fx.GraphModule(model, graph)
     except FAILURES as error:  # of the user's forward
-        raise ValueError(f"{name}: forward cannot be traced: {_reason(error)}{_hint(error)}") from None
-    shapes = {node: tuple(value.shape) for node, value in tracer.values.items() if isinstance(value, Tensor)}
-    return Traced(model, module, shapes, _returned(module.graph, tracer.values))
+        reason = f"{_reason(error)}{_hint(error)}"
+        raise ValueError(f"{type(model).__name__}: forward cannot be traced: {reason}") from None
+    shapes = {node: tuple(value.shape) for node, value in values.items() if isinstance(value, Tensor)}
+    return Traced(model, module, shapes, same, gradients)
+
+
+def _followed(model: nn.Module, x: Tensor) -> tuple[fx.Graph, dict[fx.Node, Any]]:
+    """The calls of forward by torch.fx; where that does not follow it, as they are recorded on the example."""
+    tracer = _Tracer(x.clone(), _defaults(model))
+    try:
+        return _graph(model, tracer), tracer.values
+    except Exception as error:  # not one that ends the program
+        try:
+            return record(model, x.clone())
+        except NotFollowed as found:
+            raise found from None
+        except FAILURES:
+            raise error from None
+
+
+def _without_likenesses(graph: fx.Graph) -> None:
+    """Take out of calls the results that they read nothing of but a shape, a dtype or a device."""
+    for node in graph.nodes:
+        if node.op == "call_method" and node.target in _ALIKE and node.args:
+            given = [node.kwargs.get("other"), *node.args[1:2]]
+            if any(isinstance(other, fx.Node) and other.op != "get_attr" for other in given):
+                node.args, node.kwargs = node.args[:1], {}
 
 
 def _returned(graph: fx.Graph, values: dict[fx.Node, Any]) -> dict[fx.Node, fx.Node]:
@@ -311,5 +351,5 @@ def _hint(error: BaseException) -> str:
     if "not installed as a submodule" in text:
         return "; layers in a Python list are not the model's: keep them in an nn.ModuleList or nn.ModuleDict"
     if isinstance(error, fx.proxy.TraceError) or "Proxy" in text or "symbolic" in text:
-        return "; while tracing, Python does not know a tensor's values nor its shape"
+        return "; while tracing, Python knows a tensor's shape, but not its values"
     return ""

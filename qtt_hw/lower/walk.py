@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower import reference
+from qtt_hw.lower.hooks import Report
 from qtt_hw.lower.in_place import OPERATORS, follow_writes, written
 from qtt_hw.lower.kinds.rearrange import flatten_stream
 from qtt_hw.lower.layers import (
@@ -29,10 +30,11 @@ from qtt_hw.lower.layers import (
     lower_layer,
 )
 from qtt_hw.lower.lowering import Call, Lowering, Operand
-from qtt_hw.lower.obstacles import Shared, obstacles, shared_tensors
+from qtt_hw.lower.obstacles import Shared, obstacles, other_dtypes, shared_tensors
+from qtt_hw.lower.own import own_tensors
 from qtt_hw.lower.trace import Traced, evaluated, trace, undisturbed
 from qtt_hw.lower.value import Unsupported, Value
-from qtt_hw.nn.planar import is_planar, with_depth, without_depth
+from qtt_hw.nn.planar import as_volumes, axes_read, of_axes
 
 __all__ = ["Visit", "require_format", "walk"]
 
@@ -44,12 +46,10 @@ _POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AvgPool2d, nn.AvgPool3d
 _SOFTMAX = (F.softmax, torch.softmax, "softmax")
 _LOG_SOFTMAX = (F.log_softmax, torch.log_softmax, "log_softmax")
 _LOGITS = "leave it out: the hardware puts out logits and their argmax"
-_NOTHING = "leave it out: it changes no value"
 #: What there is for a function that is not followed.
 _OTHERWISE: dict[Any, str] = {
     **dict.fromkeys((*_SOFTMAX, *_LOG_SOFTMAX), _LOGITS),
     **dict.fromkeys((torch.argmax, "argmax"), _LOGITS),
-    **dict.fromkeys((torch.detach, "detach", "float"), _NOTHING),
 }
 
 
@@ -92,9 +92,11 @@ class _Walk:
         self.shapes, self.module, self.lowering, self._visit = traced.shapes, traced.module, lowering, visit
         self.shared = shared
         self.called: set[str] = set()
+        self.untaken: set[fx.Node] = set()
         self.refused = False
         self.values: dict[fx.Node, Value] = {}
         self.in_place = follow_writes(self.module.graph, self.stands_for)
+        self.own = own_tensors(self.module, lambda node: written(node, self.stands_for(node)) is not None)
         followed = {*FUNCTIONS, *CALLS, *JOINS}
         self.same = {node: operand for node, operand in traced.same.items() if node.target not in followed}
         for node in reversed(list(self.module.graph.nodes)):  # what nothing reads is not computed
@@ -112,15 +114,16 @@ class _Walk:
             if node.op == "output":
                 self.end(node.args[0])
                 continue
-            if node.op == "get_attr" and all(self.takes_own(user) for user in node.users):
+            if node in self.own and all(self.takes_own(user) for user in node.users):
                 continue
             value = self.input(node) if node.op == "placeholder" else self.call(node)
             self.values[node] = value.fork() if len(node.users) > 1 else value
 
     def takes_own(self, node: fx.Node) -> bool:
-        """Whether a call takes tensors of the model's own beside what it reads."""
-        called = node.op != "call_module" and (node.target in CALLS or node.target in JOINS)
-        return called and any(operand.op != "get_attr" for operand in node.all_input_nodes)
+        """Whether a call takes tensors of the model's own beside what it reads, or computes on nothing else."""
+        if node.op == "call_module" or all(operand in self.own for operand in node.all_input_nodes):
+            return node.op in ("call_function", "call_method")
+        return node.target in CALLS or node.target in JOINS
 
     def stands_for(self, node: fx.Node) -> nn.Module | None:
         """The module that a call runs or stands for, if it is followed."""
@@ -161,19 +164,34 @@ class _Walk:
             return self.values[node.all_input_nodes[0]]
         if node in self.same:
             return self.values[self.same[node]]
-        operands = [operand for operand in node.all_input_nodes if operand.op != "get_attr"]
+        operands = [operand for operand in node.all_input_nodes if operand not in self.own]
+        if not operands and node.op != "call_module":
+            raise self.of_own_alone(node)
+        if any(operand in self.untaken for operand in operands):  # which has been reported
+            self.untaken |= {node} if all(operand in self.untaken for operand in operands) else set()
+            return self.lowering.input.unknown(self.shapes.get(node))
         if node.op != "call_module" and node.target in CALLS and len(operands) == 1:
             return self.called_on(name, node, operands[0])
         if node.op != "call_module" and node.target in JOINS and operands:
             return self.joined(name, node, operands)
-        if not operands and node.op != "call_module":
-            raise Unsupported("is computed of the model's own tensors alone; compute it once, outside of forward")
         module = _module_of(node, self.module)
         if len(node.all_input_nodes) != 1:
             raise Unsupported("reads several results, which is not followed; a layer reads one")
         if node.op == "call_module":
             self.refuse_shared(name)
         return lower_layer(self.lowering, name, module, self.values[node.all_input_nodes[0]])
+
+    def of_own_alone(self, node: fx.Node) -> Unsupported:
+        """Why what a call makes of the model's own tensors is not taken."""
+        self.untaken.add(node)
+        read = {operand: self.own.get(operand) for operand in node.all_input_nodes}
+        for operand, tensor in read.items():
+            if isinstance(tensor, nn.Parameter) and tensor.requires_grad:
+                return Unsupported(
+                    f"is computed of the parameter {operand.target}, which would not be trained by it; keep the result "
+                    "as the parameter"
+                )
+        return Unsupported("is computed of the model's own tensors alone; compute it once, outside of forward")
 
     def ends_in_softmax(self, name: str, node: fx.Node) -> bool:
         """Whether a call is the model's last, a softmax over classes: it is left out, and compared with."""
@@ -206,13 +224,14 @@ class _Walk:
 
     def called_on(self, name: str, node: fx.Node, operand: fx.Node) -> Value:
         """The value of a call on one value that stands for no layer."""
-        own = {n: self.tensor(n) for n in node.all_input_nodes if n is not operand}
+        own = {n: self.own[n] for n in node.all_input_nodes if n is not operand}
         args: Any = fx.node.map_arg(node.args, own.get)
         kwargs: Any = fx.node.map_arg(node.kwargs, own.get)
         if node.args and node.args[0] is operand:
             args = args[1:]
         else:
-            kwargs = {key: value for key, value in kwargs.items() if key not in ("input", "self")}
+            read = [key for key in ("input", "self") if node.kwargs.get(key) is operand]
+            kwargs = {key: value for key, value in kwargs.items() if key not in read}
         x = self.lowering.settled(self.values[operand], CALLS_TAKE[node.target])
         if x.blind:
             return x
@@ -220,7 +239,7 @@ class _Walk:
 
     def joined(self, name: str, node: fx.Node, operands: list[fx.Node]) -> Value:
         """The value of a call on several values."""
-        own = {n: self.tensor(n) for n in node.all_input_nodes if n not in operands}
+        own = {n: self.own[n] for n in node.all_input_nodes if n not in operands}
         given = own | {operand: Operand(index) for index, operand in enumerate(operands)}
         args: Any = fx.node.map_arg(node.args, given.__getitem__)
         kwargs: Any = fx.node.map_arg(node.kwargs, given.__getitem__)
@@ -233,8 +252,8 @@ class _Walk:
     def as_call(self, node: fx.Node, operands: list[fx.Node], own: dict[fx.Node, Any], args: Any, kwargs: Any) -> Call:
         """What a kind is told of a call."""
 
-        def function(*tensors: Any) -> Any:
-            given = own | dict(zip(operands, tensors, strict=True))
+        def of(tensors: Sequence[Any], *values: Any) -> Any:
+            given = dict(zip(own, tensors, strict=True)) | dict(zip(operands, values, strict=True))
             taken: Any = fx.node.map_arg(node.args, given.__getitem__)
             named: Any = fx.node.map_arg(node.kwargs, given.__getitem__)
             if isinstance(node.target, str):
@@ -242,15 +261,10 @@ class _Walk:
             return node.target(*taken, **named)
 
         return Call(
-            *(tuple(args), dict(kwargs), self.shapes.get(node, ()), self.shapes.get(operands[0], ()), function),
+            *(tuple(args), dict(kwargs), self.shapes.get(node, ()), self.shapes.get(operands[0], ()), of),
             own=tuple(own.values()),
             kind=_kind(node, self.module),
         )
-
-    def tensor(self, node: fx.Node) -> Any:
-        """A tensor of the model's own, by the call that reads it."""
-        owner, _, name = str(node.target).rpartition(".")
-        return getattr(self.module.get_submodule(owner), name)
 
     def refuse_shared(self, name: str) -> None:
         """Raise Unsupported for a layer that trains together with one that is called before it."""
@@ -292,6 +306,25 @@ def require_format(fmt: object) -> None:
         )
 
 
+def _running(
+    model: nn.Module, x: Tensor, counts: Sequence[int], given: int, report: Report, others: Sequence[Tensor]
+) -> tuple[nn.Module, int]:
+    """A copy of the model that has run on x, and with how many axes behind the batch: the first count that it takes.
+
+    Raises
+    ------
+    ValueError
+        When it runs with none of them: why not with those that the example was given with, if these are among them.
+    """
+    refused: dict[int, ValueError] = {}
+    for axes in counts:
+        try:
+            return evaluated(model, of_axes(x, axes), report, [of_axes(other, axes) for other in others]), axes
+        except ValueError as error:
+            refused[axes] = error
+    raise refused.get(given, refused[counts[0]])
+
+
 def walk(
     model: nn.Module,
     example: Tensor,
@@ -306,7 +339,7 @@ def walk(
     Parameters
     ----------
     model : nn.Module
-    example : float tensor, [N, C, D, H, W] or [N, C, H, W]
+    example : float tensor, [N, C, D, H, W], [N, C, H, W] or [N, C]
         Of depth 1 for a network with 2D layers. Its values matter to nothing but hooks: see `evaluated`.
     input_format : Format
     visit : callable
@@ -321,15 +354,15 @@ def walk(
     """
     if not isinstance(model, nn.Module):
         raise ValueError(f"the model must be a torch.nn.Module, got a {type(model).__name__}")
-    if not isinstance(example, Tensor) or example.ndim not in (4, 5) or min(example.shape) < 1:
+    if not isinstance(example, Tensor) or example.ndim not in (2, 4, 5) or min(example.shape) < 1:
         shape = list(example.shape) if isinstance(example, Tensor) else type(example).__name__
-        raise ValueError(f"the example must have axes [N, C, D, H, W] or [N, C, H, W], got {shape}")
+        raise ValueError(f"the example must have axes [N, C, D, H, W], [N, C, H, W] or [N, C], got {shape}")
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         model = model.module
-    example = with_depth(example)
+    counts, given = axes_read(model, example), example.ndim - 1
+    example = as_volumes(example)
     _, c, d, h, w = example.shape
-    planar = is_planar(model)
-    lowering = Lowering((d, h, w, c), input_format, tt_form, planar)
+    lowering = Lowering((d, h, w, c), input_format, tt_form, counts[0])
     if is_layer(model):
         model = nn.Sequential(model)
     faults = 0
@@ -343,18 +376,23 @@ def walk(
         fault(*obstacle)
     if faults:
         return lowering
-    x = reference.random_inputs(example, input_format)
-    given = example.detach().to(torch.float32)
-    others = [without_depth(other) if planar else other for other in (given, *reference.extremes(given, input_format))]
-    copied = evaluated(model, without_depth(x) if planar else x, fault, others)
+    said = other_dtypes(model)
+    x = reference.random_inputs(example.float(), input_format)
+    values = example.detach().to(torch.float32)
+    others = (values, *reference.extremes(values, input_format))
+    copied, axes = _running(model, x, counts, given, fault, others)
     if faults:
         return lowering
+    if axes != counts[0]:
+        lowering = Lowering((d, h, w, c), input_format, tt_form, axes)
+    lowering.converted = said
     with undisturbed():
-        traced = trace(copied, without_depth(x) if planar else x)
+        traced = trace(copied, of_axes(x, axes))
+        lowering.gradients = traced.gradients
         calls = _Walk(traced, shared_tensors(model), lowering, visit)
         calls.run()
         if not calls.refused:
-            reason = reference.difference(copied, lowering.network, x, planar, lowering.softmax)
+            reason = reference.difference(copied, lowering.network, x, axes, lowering.softmax)
             if reason is not None:
                 visit("", "model", reason)
     return lowering

@@ -1,4 +1,4 @@
-"""2D layers as 3D ones of depth 1: where the two meet, and nowhere else."""
+"""2D layers as 3D ones of depth 1, and vectors as volumes of one position: where these meet, and nowhere else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from torch import Tensor, nn
 
 from qtt_hw.nn.tt_conv import TTConv2d
 
-__all__ = ["FORMS", "is_planar", "squeezing_depth", "volumetric", "with_depth", "without_depth"]
+__all__ = [
+    "FORMS",
+    "as_volumes",
+    "axes_read",
+    "is_planar",
+    "of_axes",
+    "squeezing_depth",
+    "volumetric",
+    "without_depth",
+]
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -22,9 +31,34 @@ def is_planar(model: nn.Module) -> bool:
     return any(isinstance(module, PLANAR) for module in model.modules())
 
 
-def with_depth(x: Tensor) -> Tensor:
-    """[N, C, H, W] as [N, C, 1, H, W]; anything else as it is."""
+def axes_read(model: nn.Module, example: Tensor) -> tuple[int, ...]:
+    """How many axes behind the batch a network may read its input with: of several, the first that it runs on.
+
+    Its layers say so; where none does, as in a network of nothing but functions, inputs of depth 1 can be either.
+
+    Parameters
+    ----------
+    model : nn.Module
+    example : tensor, [N, C, D, H, W], [N, C, H, W] or [N, C]
+    """
+    if example.ndim == 2:
+        return (1,)
+    if is_planar(model):
+        return (3,)
+    of_3d = any(isinstance(module, _VOLUMETRIC) for module in model.modules())
+    return (4,) if of_3d or as_volumes(example).shape[2] > 1 else (4, 3)
+
+
+def as_volumes(x: Tensor) -> Tensor:
+    """[N, C, H, W] as [N, C, 1, H, W], [N, C] as [N, C, 1, 1, 1]; anything else as it is."""
+    if x.ndim == 2:
+        return x[:, :, None, None, None]
     return x.unsqueeze(2) if x.ndim == 4 else x
+
+
+def of_axes(x: Tensor, count: int) -> Tensor:
+    """[N, C, D, H, W] with so many axes behind the batch: 3 for [N, C, H, W], 1 for [N, C], 4 as it is."""
+    return x.flatten(1) if count == 1 else without_depth(x) if count == 3 else x
 
 
 def without_depth(x: Tensor) -> Tensor:
@@ -125,3 +159,6 @@ FORMS: dict[type[nn.Module], tuple[type[nn.Module], Callable[[Any], nn.Module]]]
     nn.AdaptiveAvgPool2d: (nn.AdaptiveAvgPool3d, _adaptive_average),
     nn.AdaptiveMaxPool2d: (nn.AdaptiveMaxPool3d, _adaptive_max),
 }
+
+#: Layers that run on [N, C, D, H, W] only.
+_VOLUMETRIC = (*(form for form, _ in FORMS.values()), nn.BatchNorm3d)

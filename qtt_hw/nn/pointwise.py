@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["Combined", "Pointwise", "Slope"]
+__all__ = ["Combined", "Parametrised", "Pointwise", "Slope"]
 
 #: A function of single values, in their dtype.
 Function = Callable[[Tensor], Tensor]
@@ -57,6 +58,30 @@ class Combined(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(*(part(x) for part in self.parts))
+
+
+class Parametrised(nn.Module):
+    """A function of a tensor and of single values that are trained, as x ** p, in any float dtype.
+
+    Parameters
+    ----------
+    function : callable
+        Of a sequence of tensors, one for each of `values`, and the tensor.
+    values : sequence of tensor
+        Of one number each; those that are no nn.Parameter, or have no requires_grad, are constants.
+    """
+
+    def __init__(self, function: Callable[..., Tensor], values: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.function = function
+        trained = (isinstance(value, nn.Parameter) and value.requires_grad for value in values)
+        self.values = nn.ParameterList(
+            nn.Parameter(value.detach().to(torch.float32).clone(), requires_grad=trains)
+            for value, trains in zip(values, trained, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function([value.to(x) for value in self.values], x.clone())
 
 
 class Slope(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from qtt_hw.fixedpoint import MULTIPLIER_BITS, OFFSET_BITS, Format, round_half_up
 from qtt_hw.nn.joined_batch_norm import joined_batch_norm, joined_moments
 
-__all__ = ["BatchNorm", "RoundedBatchNorm"]
+__all__ = ["BatchNorm", "ChannelAffine", "RoundedBatchNorm"]
 
 #: No channel's sigma is taken as less than this share of the tensor's median sigma. One shift serves all channels'
 #: multipliers, so a nearly constant channel with a huge slope would leave the others few bits: 16 - 1 - 6 at least.
@@ -131,6 +131,39 @@ class BatchNorm(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{len(self.weight)}, eps={self.eps}, momentum={self.momentum}"
+
+
+class ChannelAffine(BatchNorm):
+    """y = gamma[c] * x + beta[c]: a batch norm whose statistics are mean 0 and variance 1, whatever the batch is.
+
+    Parameters
+    ----------
+    channels : int
+    slope, offset : nn.Parameter, [channels] or [1]
+        Gamma and beta; one without requires_grad is not trained.
+    """
+
+    def __init__(self, channels: int, slope: nn.Parameter, offset: nn.Parameter) -> None:
+        super().__init__(channels, eps=0.0)
+        for parameter, own in ((slope, "weight"), (offset, "bias")):
+            setattr(self, own, nn.Parameter(parameter.detach().clone(), requires_grad=parameter.requires_grad))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = (-1, *(1,) * (x.ndim - 2))
+        return torch.addcmul(self.bias.to(x.dtype).view(shape), self.weight.to(x.dtype).view(shape), x)
+
+    @property
+    def has_statistics(self) -> bool:
+        return True
+
+    def set_statistics(self, mean: Tensor, var: Tensor) -> None:
+        """Nothing: they stay as they are."""
+
+    def _plain_sigma(self) -> Tensor:
+        return torch.ones(len(self.running_var), dtype=torch.float64)
+
+    def extra_repr(self) -> str:
+        return f"{len(self.running_var)}"
 
 
 class RoundedBatchNorm(BatchNorm):

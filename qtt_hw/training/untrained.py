@@ -32,8 +32,11 @@ OFFSET = (1 << 25) - 1
 SOLIDS = {"edge", "classes", "per_class"}
 
 
-def network(source: str, input_shape: Sequence[int] | None = None) -> tuple[nn.Module, ChannelsFirst]:
-    """(the network, its input shape (C, D, H, W)) of `file.py:Net`, a zoo name or a training configuration."""
+def network(source: str, input_shape: Sequence[int] | None = None) -> tuple[nn.Module, tuple[int, ...]]:
+    """(the network, its input shape) of `file.py:Net`, a zoo name or a training configuration.
+
+    The shape is (C, D, H, W); (C,) where it is given so, of a network that takes vectors.
+    """
     if source.endswith(".toml"):
         config = load_config(source)
     else:
@@ -45,8 +48,10 @@ def network(source: str, input_shape: Sequence[int] | None = None) -> tuple[nn.M
         if name not in zoo.names():
             raise ValueError(f"{source}: neither file.py:Net nor a .toml nor in the zoo, {', '.join(zoo.names())}")
         input_shape = config.model.args.get("input_shape", zoo.input_shape(name))
-    shape = _shape(input_shape)
-    return make_network(config, shape, config.model.args.get("classes", 10), seed=0), shape
+    vector = len(input_shape) == 1
+    shape = _shape((*input_shape, 1, 1, 1) if vector else input_shape)
+    made = make_network(config, shape, config.model.args.get("classes", 10), seed=0)
+    return made, shape[:1] if vector else shape
 
 
 def _shape(values: Sequence[int]) -> ChannelsFirst:

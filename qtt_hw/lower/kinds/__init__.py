@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtt_hw.lower.kinds.add import ADD
 from qtt_hw.lower.kinds.batch_norm import BATCH_NORM
 from qtt_hw.lower.kinds.concatenation import CONCATENATION
+from qtt_hw.lower.kinds.conversion import CONVERSION
 from qtt_hw.lower.kinds.dense import DENSE
 from qtt_hw.lower.kinds.multiplication import MULTIPLICATION
 from qtt_hw.lower.kinds.padding import PADDING
@@ -21,5 +22,5 @@ __all__ = ["KINDS"]
 
 KINDS = (
     *(DENSE, TENSOR_TRAIN, BATCH_NORM, RELU, POINTWISE, POOL, PADDING),
-    *(SUBSAMPLE, SLICE, REARRANGE, ADD, MULTIPLICATION, CONCATENATION, PASSING),
+    *(SUBSAMPLE, SLICE, REARRANGE, ADD, MULTIPLICATION, CONCATENATION, PASSING, CONVERSION),
 )

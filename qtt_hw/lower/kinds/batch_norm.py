@@ -13,12 +13,14 @@ from qtt_hw.lower.draft import Setting
 from qtt_hw.lower.kinds.contraction import ContractionStage
 from qtt_hw.lower.kinds.dense import ContractionDraft
 from qtt_hw.lower.kinds.rearrange import flatten_stream
+from qtt_hw.lower.kinds.scaling import joins_layer
 from qtt_hw.lower.lowering import Call, Kind, Lowering, place
+from qtt_hw.lower.scaling import Scaling
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.quant import UniformQuantizer
 from qtt_hw.window import Window
 
-__all__ = ["BATCH_NORM"]
+__all__ = ["BATCH_NORM", "scaling_stage"]
 
 #: Bits of a weight that is 1.
 ONE_BITS = 2
@@ -60,15 +62,25 @@ def _norm(lowering: Lowering, name: str, layer: nn.BatchNorm1d | nn.BatchNorm2d 
     channels = x.shape[3]
     if layer.num_features != channels:
         raise ValueError(f"has {layer.num_features} features for {channels} channels")
-    target = x.norm_target
-    if target is not None and target.batch_norm is None and not target.relu and not x.forked:
-        target.batch_norm = layer
+    if joins_layer(x) and x.norm_target is not None and x.norm_target.normalise(layer):
         return x
     draft = NormalisationDraft(
         *(place(name, name, x), Window(), torch.ones(channels, 1, 1, 1, 1), lowering.network.layers),
         groups=channels,
         trained=False,
         batch_norm=layer,
+    )
+    return lowering.append(draft, replace(x, nonnegative=False, norm_target=draft, relu_target=draft, forked=False))
+
+
+def scaling_stage(lowering: Lowering, name: str, x: Value, scaling: Scaling) -> Value:
+    """A stage that does nothing but scale by channel."""
+    channels = x.shape[3]
+    draft = NormalisationDraft(
+        *(place(name, name, x), Window(), torch.ones(channels, 1, 1, 1, 1), lowering.network.layers),
+        groups=channels,
+        trained=False,
+        scaling=scaling,
     )
     return lowering.append(draft, replace(x, nonnegative=False, norm_target=None, relu_target=draft, forked=False))
 

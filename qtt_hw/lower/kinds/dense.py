@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -16,12 +17,14 @@ from qtt_hw.lower.kinds.contraction import ContractionStage
 from qtt_hw.lower.kinds.merged import MergedStage
 from qtt_hw.lower.kinds.padding import Padding, taken_in
 from qtt_hw.lower.kinds.rearrange import need_flat, need_volume
+from qtt_hw.lower.kinds.scaling import Scaled, taken_into, with_scaling
 from qtt_hw.lower.lowering import Call, Kind, Lowering, place
+from qtt_hw.lower.scaling import Scaling, parameter
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.contraction import contract
 from qtt_hw.nn.planar import volumetric
 from qtt_hw.nn.window import same_padding, triple
-from qtt_hw.quant import BatchNorm, RoundedBatchNorm, weight_quantizer
+from qtt_hw.quant import BatchNorm, ChannelAffine, RoundedBatchNorm, weight_quantizer
 from qtt_hw.window import Shape, Window
 
 __all__ = ["DENSE", "ContractionDraft", "contraction"]
@@ -95,10 +98,11 @@ class ContractionDraft(NormDraft):
 
     def _affine(self, setting: Setting) -> tuple[BatchNorm | None, Tensor | None]:
         """Batch norm and bias, of which it has one at most."""
-        source, bias = self.batch_norm, self.bias
+        source, bias, channels = self.batch_norm, self.bias, self.out_shape[3]
+        if self.scaling is not None:
+            return ChannelAffine(channels, self.scaling.slope, self.scaling.offset), None
         if source is None:
             return None, bias
-        channels = self.out_shape[3]
         norm = (
             RoundedBatchNorm(channels, setting.config.activation_bits, source.eps, source.momentum)
             if setting.config.scales == "fixed"
@@ -114,6 +118,34 @@ class ContractionDraft(NormDraft):
             norm.running_mean.sub_(bias.detach())
         return norm, None
 
+    def scale(self, scaling: Scaling) -> None:
+        channels, norm, bias = self.out_shape[3], self.batch_norm, self.bias
+        if norm is not None:
+            slope, offset = scaling.over(channels)
+            self.batch_norm = _like(norm)
+            self.batch_norm.weight = parameter(norm.weight * slope, norm.weight, scaling.slope)
+            self.batch_norm.bias = parameter(norm.bias * slope + offset, norm.bias, scaling.offset)
+        elif self.scaling is not None:
+            self.scaling = scaling.behind(self.scaling.slope, self.scaling.offset)
+        elif scaling.only_adds and (bias is not None or len(scaling.offset) == channels):
+            offset = scaling.over(channels)[1]
+            self.bias = parameter(offset if bias is None else offset + bias, scaling.offset, bias)
+        else:
+            self.scaling = scaling if bias is None else scaling.behind(torch.ones(1), bias)
+            self.bias = None
+
+    def normalise(self, batch_norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> bool:
+        if self.batch_norm is not None:
+            return False
+        if self.scaling is not None:
+            if self.lead * self.trail > 1 or len(self.cores):
+                return False
+            slope, offset = self.scaling.over(self.out_shape[3])
+            self.weight, self.bias = self.weight * slope.view(-1, 1, 1, 1, 1), parameter(offset, self.scaling.offset)
+            self.scaling = None
+        self.batch_norm = batch_norm
+        return True
+
     def floats(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         y = contract(x, self.weight.to(x), self.window, self.lead, self.trail, self.groups)
@@ -124,7 +156,17 @@ class ContractionDraft(NormDraft):
             statistics = norm.running_mean, norm.running_var, norm.weight, norm.bias
             mean, var, weight, bias = (None if t is None else t.to(x) for t in statistics)
             y = F.batch_norm(y, mean, var, weight, bias, training=False, eps=norm.eps)
+        if self.scaling is not None:
+            y = self.scaling.of(y)
         return y.relu() if self.relu else y
+
+
+def _like(norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> nn.BatchNorm3d:
+    """A batch norm with the statistics of another, and parameters that are yet to be set."""
+    made = nn.BatchNorm3d(norm.num_features, norm.eps, norm.momentum, device="meta")
+    for name, buffer in norm.named_buffers():
+        made.register_buffer(name, buffer)
+    return made
 
 
 def contraction(
@@ -158,27 +200,34 @@ def _conv(lowering: Lowering, name: str, layer: nn.Conv3d, x: Value) -> Value:
     kernel, stride = triple(layer.weight.shape[2:], "kernel"), triple(layer.stride, "stride")
     dilation = triple(layer.dilation, "dilation")
     window = Window(kernel, stride, same_padding(kernel, stride, layer.padding, dilation), dilation)
-    x, window = taken_in(lowering, x, window)
-    return contraction(lowering, name, name, x, window, layer.weight, bias=layer.bias, groups=layer.groups)
+    weight: Tensor = layer.weight
+    bias: Tensor | None = layer.bias
+    if taken_into(x, bias, name not in lowering.fixed, padded=any(map(any, window.padding))):
+        x, weight, bias = with_scaling(x, weight, bias, layer.groups)
+    x, window = taken_in(lowering, lowering.settled(x, (Padding,)), window)
+    return contraction(lowering, name, name, x, window, weight, bias=bias, groups=layer.groups)
 
 
 def _linear(lowering: Lowering, name: str, layer: nn.Linear, x: Value) -> Value:
-    x = lowering.settled(x)
-    d, h, w, c = x.shape
-    weight = layer.weight.detach()
-    made, features = weight.shape
+    kernel: Tensor = layer.weight
+    bias: Tensor | None = layer.bias
+    made, features = kernel.shape
     if x.axes.sizes[-1] != features:
         raise ValueError(f"takes {features} features, got {x.axes.sizes[-1]}")
+    if x.axes.is_whole(-1, C, x.shape) and taken_into(x, bias, name not in lowering.fixed, padded=False):
+        x, kernel, bias = with_scaling(x, kernel, bias, 1)
+    x, weight = lowering.settled(x), kernel.detach()
+    d, h, w, c = x.shape
     if not x.flat and x.axes.is_whole(-1, C, x.shape):
         axes = x.axes.with_channels(x.shape, made)
-        return contraction(lowering, name, name, x, Window(), weight.view(made, c, 1, 1, 1), axes, bias=layer.bias)
+        return contraction(lowering, name, name, x, Window(), weight.view(made, c, 1, 1, 1), axes, bias=bias)
     need_flat("nn.Linear", x)
     if not x.flat:  # behind what is not followed
         return x
     weight = weight[:, x.axes.order(x.shape).argsort()].view(made, d, h, w, c)
     weight = weight.permute(0, 4, 1, 2, 3).contiguous()
     axes = Axes.of((1, 1, 1, made), 1)
-    return contraction(lowering, name, name, x, Window((d, h, w)), weight, axes, bias=layer.bias)
+    return contraction(lowering, name, name, x, Window((d, h, w)), weight, axes, bias=bias)
 
 
 def _given(call: Call, names: Sequence[str]) -> dict[str, Any]:
@@ -217,6 +266,6 @@ DENSE = Kind(
         F.conv2d: partial(_call_conv, form=nn.Conv2d),
         F.conv3d: partial(_call_conv, form=nn.Conv3d),
     },
-    takes=(Padding,),
+    takes=(Padding, Scaled),
     weighted=True,
 )

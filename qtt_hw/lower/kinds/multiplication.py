@@ -92,10 +92,11 @@ def _multiply(lowering: Lowering, name: str, call: Call, values: Sequence[Value]
     return lowering.append(draft, Value("", a.shape, nonnegative, axes=a.axes, relu_target=draft), a.axes)
 
 
-def _expanded(lowering: Lowering, name: str, call: Call, values: Sequence[Value]) -> Value:
+def _repeated(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
     """A gate whose one position is repeated: what multiplies by it repeats it."""
-    x = values[0]
-    if x.shape[:3] != (1, 1, 1) or call.read[1] != call.made[1]:
+    if call.made == call.read:
+        return x
+    if len(call.made) != len(call.read) or x.shape[:3] != (1, 1, 1) or call.read[1] != call.made[1]:
         raise Unsupported("repeats values, which is not supported; one value a channel for all positions can be")
     return x
 
@@ -104,7 +105,7 @@ MULTIPLICATION = Kind(
     joins={
         **dict.fromkeys((operator.mul, operator.imul, torch.mul, torch.multiply), _multiply),
         **dict.fromkeys(("mul", "mul_", "multiply", "multiply_"), _multiply),
-        "expand_as": _expanded,
     },
+    calls=dict.fromkeys(("expand", "expand_as", "broadcast_to", torch.broadcast_to), _repeated),
     takes=(Function,),
 )

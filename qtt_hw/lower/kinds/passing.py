@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from qtt_hw.lower.kinds.scaling import Scaled
 from qtt_hw.lower.lowering import Kind, Lowering
 from qtt_hw.lower.value import Unsupported, Value
 
@@ -19,6 +20,7 @@ def _pass(lowering: Lowering, name: str, layer: nn.Module, x: Value) -> Value:
 
 
 _LAYERS: tuple[type[nn.Module], ...] = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+_LAYERS += (nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 def _unchanged(input: Any, *, memory_format: Any = None) -> nn.Module:
@@ -31,11 +33,25 @@ def _dropped(input: Any, p: float = 0.5, training: bool = True, inplace: bool = 
     return nn.Identity()
 
 
+def _dropped_alpha(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> nn.Module:
+    return _dropped(input, p, training)
+
+
+def _dropped_by(input: Any, p: float, train: bool) -> nn.Module:
+    return _dropped(input, p, train)
+
+
+#: Functions that F's call.
+_OF_C = (torch.dropout, torch.feature_dropout, torch.alpha_dropout, torch.feature_alpha_dropout)
+
 PASSING = Kind(
     dict.fromkeys(_LAYERS, _pass),
     {
         **dict.fromkeys(("contiguous", "clone", torch.clone), _unchanged),
-        **dict.fromkeys((F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.dropout), _dropped),
+        **dict.fromkeys((F.dropout, F.dropout1d, F.dropout2d, F.dropout3d), _dropped),
+        **dict.fromkeys((F.alpha_dropout, F.feature_alpha_dropout), _dropped_alpha),
+        **dict.fromkeys(_OF_C, _dropped_by),
     },
+    takes=(Scaled,),
     passing=True,
 )

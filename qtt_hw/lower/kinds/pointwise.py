@@ -11,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from qtt_hw.lower.kinds.batch_norm import scaling_stage
+from qtt_hw.lower.kinds.scaling import Scaled, by_channel, joins_layer, scaled, scaling_of
 from qtt_hw.lower.kinds.table import Function, looked_up, parts_of
 from qtt_hw.lower.lowering import Call, Kind, Lowering
 from qtt_hw.lower.value import Unsupported, Value
-from qtt_hw.nn.pointwise import Combined, Pointwise, Slope
+from qtt_hw.nn.pointwise import Combined, Parametrised, Pointwise, Slope
 
 __all__ = ["POINTWISE", "combined"]
 
@@ -31,7 +33,7 @@ class _Step:
 
 
 def _behind(name: str, activation: str, x: Value, step: Callable[[Tensor], Tensor]) -> Value:
-    """A function of a value, behind those that it is of."""
+    """A function of a value, behind those that it is of; of one that is scaled by channel, behind that."""
     if x.blind:
         return x
     base, function = parts_of(x)
@@ -59,26 +61,29 @@ def _call_prelu(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
     return _prelu(lowering, name, layer, x)
 
 
-def _constants(call: Call) -> None:
-    """Raise Unsupported where a call reads more of the model's own than constants for all values."""
-    for tensor in call.own:
-        if isinstance(tensor, nn.Parameter):
-            raise Unsupported(
-                "takes a parameter, which is not supported outside of layers; as a batch norm's weight or bias it "
-                "computes the same"
-            )
-        if tensor.numel() != 1:
-            raise Unsupported(
-                f"takes a tensor of shape {list(tensor.shape)}, which is not supported; a single number is, and a "
-                "batch norm's statistics or bias compute the same by channel"
-            )
-
-
 def _call(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
-    _constants(call)
+    if x.blind:
+        return x
+    trained = any(isinstance(tensor, nn.Parameter) and tensor.requires_grad for tensor in call.own)
+    single = all(tensor.numel() == 1 for tensor in call.own)
+    if call.own and (not single or (trained and joins_layer(x))):
+        scaling = scaling_of(call)
+        if scaling is not None:
+            x = x if single else by_channel(lowering, name, call, lowering.settled(x, (Scaled,)))
+            lowering.use_parameters(name, call.own)
+            return scaled(lowering, name, x, scaling, scaling_stage)
+        if not single:
+            shapes = ", ".join(str(list(tensor.shape)) for tensor in call.own)
+            raise Unsupported(
+                f"takes a tensor of shape {shapes}, which is not supported; it is as a factor, a divisor or a summand"
+            )
     if call.made != call.read:
         raise Unsupported(f"makes {list(call.made)} of {list(call.read)}, which is not followed")
-    return _behind(name, call.kind, x, _Step(call.function))
+    x = lowering.settled(x, (Function,))
+    if not trained:
+        return _behind(name, call.kind, x, _Step(call.function))
+    lowering.use_parameters(name, call.own)
+    return _behind(name, call.kind, x, Parametrised(call.of, call.own))
 
 
 def combined(name: str, call: Call, values: Sequence[Value]) -> Value | None:
@@ -148,5 +153,5 @@ POINTWISE = Kind(
         **dict.fromkeys((F.prelu, torch.prelu, "prelu"), _call_prelu),
     },
     joins=dict.fromkeys(_OF_TWO, _joined),
-    takes=(Function,),
+    takes=(Function, Scaled),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -15,9 +16,12 @@ from qtt_hw.graph import Edge, Pool
 from qtt_hw.lower.axes import Axes, C, D, H, W
 from qtt_hw.lower.draft import Draft, Setting
 from qtt_hw.lower.integer import holding_dtype
+from qtt_hw.lower.kinds.batch_norm import scaling_stage
 from qtt_hw.lower.kinds.padding import Padding, taken_in
 from qtt_hw.lower.kinds.rearrange import axes_of, need_volume
+from qtt_hw.lower.kinds.scaling import scaled
 from qtt_hw.lower.lowering import Call, Kind, Lowering, place
+from qtt_hw.lower.scaling import Scaling
 from qtt_hw.lower.stage import Place, Stage, Stream
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.pool import PairAvgPool3d, PairMaxPool3d, PairPool3d, pool_max, pool_sum
@@ -194,7 +198,7 @@ def _over(lowering: Lowering, name: str, kind: Literal["max", "average"], call: 
     parts = [part for number in numbers for part in x.axes.groups[number]]
     if any(part.axis == C or part.size != x.shape[part.axis] for part in parts):
         raise Unsupported(
-            f"takes a {kind} over axes of {x.axes} that are not just those of the map, which is not supported"
+            f"takes the {call.kind} over axes of {x.axes} that are not just those of the map, which is not supported"
         )
     d, h, w = (x.shape[axis] if any(part.axis == axis for part in parts) else 1 for axis in (D, H, W))
     axes = x.axes.without(numbers, keep)
@@ -205,6 +209,16 @@ def _over(lowering: Lowering, name: str, kind: Literal["max", "average"], call: 
 
 def _mean(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
     return _over(lowering, name, "average", call, x)
+
+
+def _sum(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
+    """A sum over axes of the map: their mean, times how many values they hold."""
+    if call.kwargs.get("dtype") is not None:
+        raise Unsupported("sums in a dtype of its own, which is not followed")
+    mean = _over(lowering, name, "average", call, x)
+    count = nn.Parameter(torch.tensor([math.prod(call.read) / math.prod(call.made)]), requires_grad=False)
+    scaling = Scaling(count, nn.Parameter(torch.zeros(1), requires_grad=False))
+    return scaled(lowering, f"{name}.scaled", replace(mean, norm_target=None), scaling, scaling_stage)
 
 
 def _amax(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
@@ -264,6 +278,7 @@ POOL = Kind(
     },
     calls={
         **dict.fromkeys(("mean", torch.mean), _mean),
+        **dict.fromkeys(("sum", torch.sum), _sum),
         **dict.fromkeys(("amax", torch.amax), _amax),
     },
     takes=(Padding,),

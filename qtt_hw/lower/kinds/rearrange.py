@@ -16,7 +16,7 @@ from qtt_hw.lower.kinds.reshape import ReshapeDraft
 from qtt_hw.lower.lowering import Call, Kind, Lowering, place
 from qtt_hw.lower.value import Unsupported, Value
 
-__all__ = ["REARRANGE", "axes_of", "flatten_stream", "need_flat", "need_volume"]
+__all__ = ["REARRANGE", "axes_of", "flatten_stream", "need_flat", "need_volume", "transposed", "viewed"]
 
 
 def flatten_stream(lowering: Lowering, name: str, x: Value) -> Value:
@@ -66,7 +66,8 @@ def axes_of(dims: Any, call: Call) -> list[int]:
     return [number - 1 for number in numbers]
 
 
-def _viewed(x: Value, sizes: Sequence[int]) -> Value:
+def viewed(x: Value, sizes: Sequence[int]) -> Value:
+    """A value whose axes have other sizes behind the batch; raises Unsupported where they are no whole parts."""
     axes = x.axes.reshaped(sizes)
     if axes is None:
         if x.blind:
@@ -82,7 +83,7 @@ def _viewed(x: Value, sizes: Sequence[int]) -> Value:
 def _view(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
     if call.made[:1] != call.read[:1]:
         raise Unsupported("joins the samples of a batch, which is not supported; the first axis is the batch's")
-    return _viewed(x, call.made[1:])
+    return viewed(x, call.made[1:])
 
 
 def _flatten(lowering: Lowering, name: str, layer: nn.Flatten, x: Value) -> Value:
@@ -91,7 +92,7 @@ def _flatten(lowering: Lowering, name: str, layer: nn.Flatten, x: Value) -> Valu
     if start == 0:
         raise Unsupported("joins the samples of a batch, which is not supported; nn.Flatten() is")
     sizes = x.axes.sizes
-    return _viewed(x, (*sizes[: start - 1], math.prod(sizes[start - 1 : end]), *sizes[end:]))
+    return viewed(x, (*sizes[: start - 1], math.prod(sizes[start - 1 : end]), *sizes[end:]))
 
 
 def _unflatten(lowering: Lowering, name: str, layer: nn.Unflatten, x: Value) -> Value:
@@ -101,15 +102,14 @@ def _unflatten(lowering: Lowering, name: str, layer: nn.Unflatten, x: Value) -> 
     if dim == 0:
         raise Unsupported("splits the samples of a batch, which is not supported")
     made = [int(size) for size in layer.unflattened_size]
-    return _viewed(x, (*sizes[: dim - 1], *made, *sizes[dim:]))
+    return viewed(x, (*sizes[: dim - 1], *made, *sizes[dim:]))
 
 
 def _permuted(x: Value, order: Sequence[int]) -> Value:
     """Behind a permutation of all axes, by their numbers with the batch."""
     if order[0] != 0:
         raise Unsupported("moves the batch's axis, which is not supported")
-    axes = x.axes.permuted([number - 1 for number in order[1:]])
-    return replace(x, axes=axes, norm_target=x.norm_target if axes == x.axes else None)
+    return replace(x, axes=x.axes.permuted([number - 1 for number in order[1:]]))
 
 
 def _permute(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
@@ -118,12 +118,24 @@ def _permute(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
     return _permuted(x, [dim % len(call.read) for dim in dims])
 
 
-def _transpose(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
-    given = [*call.args, *call.kwargs.values()]
-    order = list(range(len(call.read)))
-    first, second = (dim % len(order) for dim in given)
+def transposed(x: Value, count: int, first: int, second: int) -> Value:
+    """Behind an exchange of two of `count` axes, the batch's included, by their numbers."""
+    order = list(range(count))
     order[first], order[second] = order[second], order[first]
     return _permuted(x, order)
+
+
+def _transpose(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
+    count = len(call.read)
+    first, second = (dim % count for dim in (*call.args, *call.kwargs.values()))
+    return transposed(x, count, first, second)
+
+
+def _select(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
+    given = dict(zip(("dim", "index"), call.args, strict=False)) | dict(call.kwargs)
+    if given["dim"] % len(call.read) == 0 or call.read[given["dim"]] > 1:
+        raise Unsupported("takes a single place of several, which is not supported; slices of channels are")
+    return viewed(x, call.made[1:])
 
 
 def _movedim(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
@@ -147,6 +159,8 @@ REARRANGE = Kind(
         **dict.fromkeys(_VIEWS, _view),
         **dict.fromkeys(("permute", torch.permute), _permute),
         **dict.fromkeys(_TRANSPOSES, _transpose),
+        **dict.fromkeys(("view_as", "reshape_as"), _view),
+        **dict.fromkeys(("select", torch.select), _select),
         **dict.fromkeys(("movedim", "moveaxis", torch.movedim, torch.moveaxis), _movedim),
     },
     viewing=True,

@@ -14,7 +14,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Slice
 from qtt_hw.lower.axes import Axes, C, D, H, W
 from qtt_hw.lower.draft import Draft, Setting
-from qtt_hw.lower.kinds.rearrange import need_volume
+from qtt_hw.lower.kinds.rearrange import need_volume, viewed
 from qtt_hw.lower.kinds.subsample import SubsampleDraft
 from qtt_hw.lower.lowering import Call, Kind, Lowering, place
 from qtt_hw.lower.stage import Place, Stage, Stream
@@ -129,18 +129,26 @@ def _sliced(lowering: Lowering, name: str, index: Sequence[Any], call: Call, x: 
     count = len(call.read)
     if Ellipsis in index:
         at = list(index).index(Ellipsis)
-        index = (*index[:at], *[slice(None)] * (count - len(index) + 1), *index[at + 1 :])
-    index = (*index, *[slice(None)] * (count - len(index)))
+        whole = count - len(index) + 1 + list(index).count(None)
+        index = (*index[:at], *[slice(None)] * whole, *index[at + 1 :])
+    if index and not isinstance(index[0], slice):
+        raise Unsupported("takes some samples of a batch, or adds an axis before its, which is not supported")
+    index = (*index, *[slice(None)] * (count - len(index) + list(index).count(None)))
+    taken = [part for part in index if part is not None]
+    alone = [isinstance(part, int) and size == 1 for part, size in zip(taken, call.read, strict=True)]
+    if any(alone[1:]) or None in index[1:]:  # axes of one place are left out, or added
+        rest = [slice(None) if single else part for part, single in zip(taken, alone, strict=True)]
+        return viewed(_sliced(lowering, name, rest, call, x), call.made[1:])
     if not all(isinstance(part, slice) for part in index):
         raise Unsupported("takes single places or lists of them, which is not supported; slices are")
     ranges = [range(size)[part] for part, size in zip(index, call.read, strict=True)]
-    whole = [range(size) for size in call.read]
-    if ranges == whole:
+    every = [range(size) for size in call.read]
+    if ranges == every:
         return x
-    if ranges[0] != whole[0]:
+    if ranges[0] != every[0]:
         raise Unsupported("takes some samples of a batch, which is not supported")
     x = x if x.flat else need_volume(lowering, name, x)
-    if ranges[1] != whole[1]:
+    if ranges[1] != every[1]:
         if not _is_channels(x, 1, count) or ranges[1].step != 1 or not ranges[1]:
             raise Unsupported(f"takes some of {x.axes}, which is not supported; channels in a row are")
         x = _channels(lowering, name, x, ranges[1].start, len(ranges[1]))

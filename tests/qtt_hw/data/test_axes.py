@@ -9,6 +9,7 @@ from qtt_hw.data.axes import in_order, parse_axes, sample_axes
 @pytest.mark.parametrize(
     "shape, axes",
     [
+        ((640,), "C"),
         ((28, 28), "HW"),
         ((8, 8, 8), "DHW"),
         ((8, 8, 9), "DHW"),
@@ -55,10 +56,11 @@ def test_given_axes_put_values_in_their_places() -> None:
     )
     assert in_order(x[:, 0], "WHC").shape == (2, 1, 5, 4, 6)
     assert np.array_equal(in_order(x, "DHWC"), x)
+    assert in_order(x[:, 0, 0, 0], parse_axes("NC", "x")).shape == (2, 1, 1, 1, 6)
     assert sample_axes((3, 32, 32), "CHW", "x", "") == "CHW"
 
 
-@pytest.mark.parametrize("text", ["", "N", "NHH", "NCW", "HWN", "NDHWX", "NHWCC"])
+@pytest.mark.parametrize("text", ["", "N", "NHH", "NCW", "NW", "HWN", "NDHWX", "NHWCC"])
 def test_what_are_no_axes(text: str) -> None:
     with pytest.raises(ValueError, match=f"own: axes '{text}': expected N, then H and W"):
         parse_axes(text, "own")

@@ -167,6 +167,7 @@ class Anything(nn.Module):
         return self.layer("head of all", lambda: nn.Linear(flat.shape[-1], 3))(flat)
 
 
+@pytest.mark.filterwarnings("ignore::qtt_hw.errors.GradientWarning")
 @settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.sampled_from(sorted(CALLS)), st.integers(0, 3), st.integers(0, 3), NAMES), max_size=6),

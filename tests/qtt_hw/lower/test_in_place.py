@@ -168,7 +168,7 @@ def test_views_that_are_not_read_later_are_followed() -> None:
     [
         (lambda net, x: torch.add(y := net.one(x), x, out=y) + net.two(y), "add"),
         (lambda net, x: net.two(_set(x)), "setitem"),
-        (lambda net, x: net.two((x.data.mul_(2), x)[1]), "getattr_1"),
+        (lambda net, x: net.two((x.data.mul_(2), x)[1]), "mul_"),
         (lambda net, x: net.two((x.zero_(), x)[1]), "zero_"),
         (lambda net, x: net.two((net.one(x).copy_(x), x)[1]), "copy_"),
     ],

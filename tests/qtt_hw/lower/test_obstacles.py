@@ -13,6 +13,7 @@ from torch.ao.nn import qat
 from torch.ao.quantization import get_default_qat_qconfig
 from torch.nn.utils import parametrizations, parametrize, prune, remove_weight_norm, spectral_norm, weight_norm
 
+from qtt_hw.errors import PrecisionWarning
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.check import check
 from qtt_hw.lower.prepare import prepare
@@ -92,11 +93,38 @@ def test_layers_without_weights_or_values_are_refused() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("example", [EXAMPLE, EXAMPLE.double()])
-def test_other_dtypes_are_refused_by_layer(dtype: torch.dtype, example: Tensor) -> None:
+def test_other_floating_dtypes_are_taken_as_float32_and_said(dtype: torch.dtype, example: Tensor) -> None:
     net = network()
-    net[0].to(dtype)
-    assert refused(net, example) == [("0", f"has parameters of {dtype}; convert the model by .float()")]
-    assert refused(net.float(), example) == []
+    net.to(dtype)
+    *rows, said = check(net, example, IMAGE)
+    text = f"has parameters of {dtype}, which are taken as torch.float32"
+    assert all(row.supported and not row.instead for row in rows) and len(rows) == len(net)
+    assert (said.layer, said.type, said.supported, said.instead) == ("", "model", True, text)
+    with pytest.warns(PrecisionWarning, match=f"^the model {text}$"):
+        prepared = prepare(net, example, input_format=IMAGE)
+    assert {p.dtype for p in net.parameters()} == {dtype}
+    expected = prepare(net.float(), example, input_format=IMAGE).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in prepared.state_dict().items())
+    assert check(net, example, IMAGE) == rows
+
+
+def test_dtypes_that_are_no_weights_are_refused_by_layer() -> None:
+    net = network()
+    net[0].weight = nn.Parameter(torch.zeros(2, 2, 1, 1, 1, dtype=torch.int8), requires_grad=False)
+    assert refused(net) == [("0", "has parameters of torch.int8, which are not followed; those of float32 are")]
+
+
+def test_a_forward_that_insists_on_its_own_dtype_does_not_run_in_another() -> None:
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(16, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(x.flatten(1).half())
+
+    ((_, reason),) = refused(Halves().half())
+    assert "test_obstacles.py, line " in reason and "same dtype" in reason
 
 
 def test_what_is_replaced_on_an_object_is_refused() -> None:
@@ -205,7 +233,7 @@ def test_a_class_of_this_project_s_that_changes_what_it_computes_is_refused_by_n
     ("layer", "name", "reason"),
     [
         (Scaled(2, 2, 1), "1.cumsum", "is not followed"),
-        (Standardised(2, 2, 1), "1.weight", "is a tensor used in forward"),
+        (Standardised(2, 2, 1), "1.mean", "is computed of the parameter 1.weight"),
     ],
 )
 def test_a_class_with_a_forward_of_its_own_is_judged_by_what_it_calls(layer: nn.Module, name: str, reason: str) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from qtt_hw.nn import ConvBlock
-from qtt_hw.nn.planar import is_planar, squeezing_depth, volumetric, with_depth, without_depth
+from qtt_hw.nn.planar import as_volumes, axes_read, is_planar, of_axes, squeezing_depth, volumetric, without_depth
 
 LAYERS = [
     nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0)),
@@ -27,7 +27,7 @@ def test_the_3d_layer_computes_the_same(layer: nn.Module) -> None:
     volume = volumetric(layer)
     assert type(volume).__name__ == type(layer).__name__.replace("2d", "3d")
     with torch.no_grad():
-        expected, found = layer(x), volume(with_depth(x))
+        expected, found = layer(x), volume(as_volumes(x))
     assert found.shape[2] == 1 and torch.allclose(found.squeeze(2), expected, atol=1e-6)
 
 
@@ -47,8 +47,12 @@ def test_other_layers_are_left_as_they_are() -> None:
 
 def test_depth_comes_and_goes() -> None:
     x = torch.zeros(2, 3, 4, 5)
-    assert with_depth(x).shape == (2, 3, 1, 4, 5) and with_depth(with_depth(x)).shape == (2, 3, 1, 4, 5)
-    assert without_depth(with_depth(x)).shape == x.shape == without_depth(x).shape
+    assert as_volumes(x).shape == (2, 3, 1, 4, 5) and as_volumes(as_volumes(x)).shape == (2, 3, 1, 4, 5)
+    assert without_depth(as_volumes(x)).shape == x.shape == without_depth(x).shape
+    vectors = torch.zeros(2, 3)
+    assert as_volumes(vectors).shape == (2, 3, 1, 1, 1)
+    for axes, given in ((1, vectors), (3, x), (4, as_volumes(x))):
+        assert of_axes(as_volumes(given), axes).shape == given.shape
     for shape in ((2, 3, 2, 4, 5), (2, 3, 4)):
         with pytest.raises(ValueError, match=r"takes \[N, C, H, W\] or \[N, C, 1, H, W\], got shape"):
             without_depth(torch.zeros(shape))
@@ -60,3 +64,12 @@ def test_a_network_of_2d_layers_takes_volumes_of_depth_one() -> None:
     assert torch.equal(net(x.unsqueeze(2)), net(x))
     volumes = ConvBlock(1, 2, 3)
     assert not is_planar(volumes) and not squeezing_depth(volumes)._forward_pre_hooks
+
+
+def test_layers_say_with_how_many_axes_a_network_reads_its_input() -> None:
+    image, volume = torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4, 4)
+    for example in (image, volume):
+        assert axes_read(nn.Sequential(nn.ReLU(), nn.Conv2d(2, 2, 1)), example) == (3,)
+        assert axes_read(nn.Sequential(nn.ReLU(), nn.MaxPool3d(2)), example) == (4,)
+    assert axes_read(nn.Flatten(), image) == axes_read(nn.Flatten(), volume[:, :, :1]) == (4, 3)
+    assert axes_read(nn.Flatten(), volume) == (4,) and axes_read(nn.Linear(2, 2), torch.zeros(1, 2)) == (1,)

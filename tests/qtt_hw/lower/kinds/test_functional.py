@@ -64,7 +64,7 @@ def test_weights_that_two_calls_share_are_refused() -> None:
     [
         (
             lambda net, x: F.conv3d(x, net.kernel * 2, padding=1),
-            "is a tensor used in forward; keep it inside a layer",
+            "is computed of the parameter kernel, which would not be trained by it; keep the result as the parameter",
         ),
         (
             lambda net, x: F.conv3d(F.conv3d(x, net.kernel, padding=1)[:, [1, 0]], net.kernel, padding=1),
@@ -76,7 +76,7 @@ def test_weights_that_two_calls_share_are_refused() -> None:
         ),
         (
             lambda net, x: F.batch_norm(F.conv3d(x, net.point[:, :2]), net.mean, net.var, training=True),
-            "is a tensor used in forward; keep it inside a layer",
+            "is computed of the parameter point, which would not be trained by it; keep the result as the parameter",
         ),
     ],
 )

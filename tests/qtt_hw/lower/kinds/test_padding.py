@@ -77,7 +77,7 @@ def test_a_stage_of_its_own_multiplies_each_channel_alone(inputs, assert_equal) 
         (lambda net, x: F.pad(x, (1, 1), value=2.0), "pads with 2.0, which is not supported; with zeros it would be"),
         (lambda net, x: F.pad(x, (1, 1, 1, 1, 1, 1), "replicate"), "pads by mode='replicate', which is not supported"),
         (lambda net, x: F.pad(x, (-1, 0)), r"crops by \[-1, 0\], which is not supported"),
-        (lambda net, x: nn.ConstantPad3d(1, 0.5)(x), "ConstantPad3d"),
+        (lambda net, x: nn.ConstantPad3d(1, 0.5)(x), "pads with 0.5, which is not supported"),
         (lambda net, x: F.pad(x.flatten(2), (0, 3)), r"reads \[N, C, DHW\] of a volume, which is not supported"),
     ],
 )

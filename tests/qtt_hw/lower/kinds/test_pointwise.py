@@ -96,8 +96,8 @@ def test_a_function_that_is_called_twice_on_one_result_is_looked_up_once() -> No
     ("middle", "text"),
     [
         (lambda net, x: torch.sqrt(net.conv(x)), "sqrt: has no finite value at "),
-        (lambda net, x: net.conv(x) * net.head.weight[0, 0], "weight .tensor. is a tensor used in forward"),
-        (lambda net, x: net.conv(x) * torch.ones(4, 1, 1, 1), r"takes a tensor of shape \[4, 1, 1, 1\]"),
+        (lambda net, x: net.conv(x) * net.head.weight[0, 0], "getitem .* is computed of the parameter head.weight"),
+        (lambda net, x: net.conv(x) * torch.ones(4, 3, 1, 1), r"takes a tensor of shape \[4, 3, 1, 1\]"),
         (lambda net, x: nn.PReLU(4)(net.conv(x)), "PReLU"),
         (lambda net, x: torch.maximum(net.conv(x), net.other(x)), "of several results, which is not supported"),
     ],
