@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +57,8 @@ def quantization(
     weight_bits: int | None = None,
     activation_bits: int | None = None,
     weight_scales: Literal["tensor", "channel"] | None = None,
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
     epochs: int = 0,
     lr: float | None = None,
     seed: int | None = None,
@@ -75,9 +78,12 @@ def quantization(
         "lr": lr,
     }
     quant |= {name: value for name, value in given.items() if value is not None}
-    changes: dict[str, Any] = {"train": {"epochs": 0}, "quant": quant}
+    model: dict[str, Any] = {}
     if weights is not None:
-        changes["model"] = {"weights": os.path.relpath(weights, config.folder)}
+        model["weights"] = os.path.relpath(weights, config.folder)
+    if mean or std:
+        model |= {"mean": list(mean), "std": list(std)}
+    changes = {"train": {"epochs": 0}, "quant": quant, "model": model}
     changed = config.changed(config.name, changes, without=["teacher", "compress", "tune"])
     return changed if seed is None else changed.with_seed(seed)
 
@@ -91,6 +97,8 @@ def quantize(
     weight_bits: int | None = None,
     activation_bits: int | None = None,
     weight_scales: Literal["tensor", "channel"] | None = None,
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
     epochs: int = 0,
     lr: float | None = None,
     seed: int | None = None,
@@ -117,6 +125,9 @@ def quantize(
         8 and 8 unless the configuration or these say otherwise.
     weight_scales : "tensor" or "channel", optional
         As in QuantConfig; by channel unless the configuration or this says otherwise.
+    mean, std : sequence of float, optional
+        Of images as bytes / 255, by channel or one for all: the network is given (x / 255 - mean) / std. Without them
+        it is given (x - 128) / 128, and voxels as they are.
     epochs : int
         Of training on.
     lr : float, optional
@@ -166,6 +177,8 @@ def quantize(
         weight_bits=weight_bits,
         activation_bits=activation_bits,
         weight_scales=weight_scales,
+        mean=mean,
+        std=std,
         epochs=epochs,
         lr=lr,
         seed=seed,

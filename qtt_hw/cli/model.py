@@ -18,6 +18,7 @@ from qtt_hw.cli.show import (
     input_shape,
     note,
     number,
+    numbers,
     progress,
     report,
     rows_table,
@@ -134,6 +135,10 @@ def quantize(
     scales: Annotated[
         str | None, typer.Option(metavar="tensor|channel", help="What a scale of weights is for; channel, likewise.")
     ] = None,
+    mean: Annotated[
+        str | None, typer.Option(metavar="M[,M,M]", help="Of images / 255, by channel, that it was trained on.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(metavar="S[,S,S]", help="Likewise; both together.")] = None,
     epochs: Annotated[int, typer.Option(min=0, max=100_000, help="Of training on through the quantisation.")] = 0,
     lr: Annotated[float | None, typer.Option(help="Greatest learning rate of these epochs.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=(1 << 32) - 1)] = None,
@@ -154,6 +159,7 @@ def quantize(
         raise ValueError(f"--scales must be tensor or channel, got {scales}")
     keep_freed_memory()
     how: dict[str, Any] = {"weight_bits": bits, "activation_bits": activation_bits, "weight_scales": scales}
+    how |= {"mean": numbers("--mean", mean), "std": numbers("--std", std)}
     how |= {"epochs": epochs, "lr": lr, "seed": seed}
     config = quantization(source, weights, **how)
     with progress() as show:

@@ -35,6 +35,7 @@ __all__ = [
     "input_shape",
     "note",
     "number",
+    "numbers",
     "progress",
     "report",
     "rows_table",
@@ -228,6 +229,17 @@ def within(option: str, value: float | None, least: float, most: float) -> None:
         return
     limit = f"at most {most:g}" if value > most else f"at least {least:g}" if value > 0 or least <= 0 else "above 0"
     raise ValueError(f"{option} {value:g}: must be {limit}")
+
+
+def numbers(option: str, text: str | None) -> tuple[float, ...]:
+    """The numbers of "0.5,0.5,0.5"; none of None."""
+    try:
+        found = () if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = (math.nan,)
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"{option} {short(text or '', 80)}: expected numbers such as 0.485,0.456,0.406")
+    return found
 
 
 def shape(text: str | None, option: str = "--input") -> tuple[int, int, int, int] | None:

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from qtt_hw.errors import named
 from qtt_hw.graph import InputSpec
 from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear, zoo
 from qtt_hw.nn.memory import channels_last
+from qtt_hw.nn.normalised import Normalised
 from qtt_hw.nn.planar import squeezing_depth
 from qtt_hw.training.config import Config
 from qtt_hw.training.weights import load_weights
@@ -37,10 +39,12 @@ def make_network(
     *,
     dense: bool = False,
     trained: bool = False,
+    spec: InputSpec | None = None,
 ) -> nn.Module:
     """The float network for inputs (C, D, H, W), initialised from the seed, as channels_last_3d; it has not run yet.
 
-    One of 2D layers takes [N, C, 1, H, W] too. With `trained` it gets the weights that the configuration names.
+    One of 2D layers takes [N, C, 1, H, W] too. With `trained` it gets the weights that the configuration names, with
+    `spec`, of which its inputs are then, the normalisation.
     """
     name, arguments = config.model.name, dict(config.model.args)
     if dense:
@@ -58,6 +62,9 @@ def make_network(
                 _set_ranks(model, layer, ranks)
             for layer, path in config.model.paths.items():
                 _set_path(model, layer, path)
+    if spec is not None and config.model.mean:
+        with named("model"):
+            model = Normalised(model, spec, config.model.mean, config.model.std)
     return squeezing_depth(channels_last(model))
 
 
@@ -80,7 +87,7 @@ def build_model(
         Give it the weights that the configuration names, where it names some.
     """
     d, h, w, c = spec.edge.shape
-    model = make_network(config, (c, d, h, w), classes, seed, dense=dense, trained=trained)
+    model = make_network(config, (c, d, h, w), classes, seed, dense=dense, trained=trained, spec=spec)
     example = example_input(spec)
     name = config.model.name
     model.eval()

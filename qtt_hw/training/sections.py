@@ -75,7 +75,8 @@ class ModelConfig(Section):
     `paths` gives the order of contraction by layer name, of a QTTConv3d or TTLinear: "0 1-2", "2 1 0" or "best", and
     may put its modes into another order: "0 1-2 of 4,2 to 2,4". Where a layer's path is left to the planner, so is the
     order of its modes with `mode_order = "free"`. `weights` is a file, relative to the configuration's folder, of
-    weights that the network begins with: before any layer is replaced for its `ranks`.
+    weights that the network begins with: before any layer is replaced for its `ranks`. `mean` and `std`, by channel or
+    one for all, are of images as bytes / 255: the network then reads (x / 255 - mean) / std, as it was trained to.
     """
 
     name: str = Field(min_length=1)
@@ -84,6 +85,14 @@ class ModelConfig(Section):
     paths: dict[str, str] = Field(default_factory=dict)
     mode_order: Literal["given", "free"] = "given"
     weights: str | None = Field(default=None, min_length=1)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _normalised(self) -> Self:
+        if bool(self.mean) != bool(self.std):
+            raise ValueError("mean and std come together")
+        return self
 
     @field_validator("args")
     @classmethod
