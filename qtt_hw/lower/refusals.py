@@ -26,7 +26,7 @@ def _another(layer: str) -> str:
 
 _NORM = _another("batch norm behind a convolution")
 _UPSAMPLED = "no stage makes more positions than it reads"
-_TRANSPOSED = f"{_UPSAMPLED}, and {_another('a convolution')}"
+_TRANSPOSED = _another("a convolution")
 _OF_RESULTS = "no stage has weights that are results, as attention does"
 _STATE = "no stage keeps a state from one position to the next"
 _LOOKED_UP = "no stage looks up rows of a matrix"

@@ -76,10 +76,7 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
         (nn.Softmax(2), "0 (Softmax) is not supported within a network; one over classes at its end is left out"),
         (
             nn.Upsample(scale_factor=2),
-            (
-                "0 (Upsample) is not supported; a network is made of convolutions and linear layers, dense or in "
-                "tensor trains, batch norm, pools, functions of one value, sums, products, concatenations and slices"
-            ),
+            "0 (Upsample) is not supported; no stage makes more positions than it reads",
         ),
         (
             nn.AvgPool3d(2, divisor_override=3),

@@ -55,10 +55,7 @@ def test_all_refusals_come_in_one_run() -> None:
         "instance": f"is not supported; {NORM}",
         "layer": f"is not supported; {NORM}",
         "up": f"is not supported; {UPSAMPLED}",
-        "transposed": (
-            f"is not supported; {UPSAMPLED}, and a convolution in its place would be another network, to be trained as "
-            "such"
-        ),
+        "transposed": "is not supported; a convolution in its place would be another network, to be trained as such",
         "softmax": WITHIN,
         "group_norm": f"is not followed; {NORM}",
         "interpolate": f"is not followed; {UPSAMPLED}",
