@@ -57,7 +57,7 @@ def check(model: nn.Module, example: Tensor, input_format: Format = VOXELS) -> l
     >>> for row in qtt_hw.check(net, torch.zeros(1, 1, 4, 4, 4)):
     ...     print(row.layer, row.type, "ok" if row.supported else row.instead)
     0 Conv3d ok
-    1 Softmax is not supported; leave it out: the hardware puts out logits and their argmax
+    1 Softmax is not supported within a network; one over classes at its end is left out
     2 Flatten ok
     3 Linear ok
     """

@@ -10,6 +10,7 @@ from torch import nn
 
 from qtt_hw.lower.kinds import KINDS
 from qtt_hw.lower.lowering import Caller, Handler, Joiner, Lowering
+from qtt_hw.lower.refusals import of_layer
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.planar import FORMS, volumetric
 
@@ -19,7 +20,6 @@ __all__ = [
     "FUNCTIONS",
     "JOINS",
     "JOINS_TAKE",
-    "MADE_OF",
     "PASSING",
     "TYPES",
     "VIEWING",
@@ -58,37 +58,6 @@ _LAYERS_TAKE = {layer: kind.takes for kind in KINDS for layer in kind.layers}
 _LAYERS_TAKE |= {planar: _LAYERS_TAKE[form] for planar, (form, _) in FORMS.items()}
 CALLS_TAKE = {call: kind.takes for kind in KINDS for call in kind.calls}
 JOINS_TAKE = {call: kind.takes for kind in KINDS for call in kind.joins}
-
-#: What a network may hold.
-MADE_OF = (
-    "a network is made of convolutions and linear layers, dense or in tensor trains, batch norm, pools, functions of "
-    "one value, sums, products, concatenations and slices"
-)
-
-
-def _another(layer: str) -> str:
-    return f"{layer} in its place would be another network, to be trained as such"
-
-
-#: What there is for a layer that has no lowering, by class name: what computes the same, or what does not.
-_OTHERWISE = {
-    **dict.fromkeys(
-        ("Conv1d", "MaxPool1d", "AvgPool1d", "AdaptiveAvgPool1d"),
-        "its 2D form on inputs [N, C, 1, W] computes the same",
-    ),
-    **dict.fromkeys(
-        ("GroupNorm", "LayerNorm", "InstanceNorm2d", "InstanceNorm3d", "LocalResponseNorm"),
-        _another("batch norm behind a convolution"),
-    ),
-    "SyncBatchNorm": "nn.BatchNorm3d with its parameters and statistics computes the same",
-    **dict.fromkeys(
-        ("Softmax", "LogSoftmax", "Softmax2d"), "leave it out: the hardware puts out logits and their argmax"
-    ),
-    **dict.fromkeys(("FractionalMaxPool2d", "FractionalMaxPool3d"), _another("a max pool")),
-    **dict.fromkeys(("LPPool2d", "LPPool3d"), _another("an average pool")),
-    **dict.fromkeys(("ConvTranspose2d", "ConvTranspose3d"), _another("a convolution")),
-    **dict.fromkeys(("DataParallel", "DistributedDataParallel"), "within a network its .module computes the same"),
-}
 
 #: What a class may have of its own and compute as the one that it is derived from.
 _CONSTRUCTION = {
@@ -146,4 +115,4 @@ def otherwise(module: nn.Module) -> str:
     for kind in type(module).__mro__[1:]:
         if kind in TYPES:
             return f"its class changes what {kind.__name__} computes; only {kind.__name__} itself is followed"
-    return _OTHERWISE.get(type(module).__name__, MADE_OF)
+    return of_layer(type(module).__name__)

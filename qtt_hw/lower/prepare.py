@@ -66,7 +66,7 @@ def prepare(
     >>> qtt_hw.prepare(net, example)
     Traceback (most recent call last):
         ...
-    ValueError: 1 (Softmax) is not supported; leave it out: the hardware puts out logits and their argmax
+    ValueError: 1 (Softmax) is not supported within a network; one over classes at its end is left out
     """
     config = QuantConfig() if config is None else config
     require_format(input_format)

@@ -215,6 +215,14 @@ def _reason(error: BaseException) -> str:
     return f"{Path(file).name}, line {number}" + (f" ({code})" if code else "") + f": {_first_line(error)}"
 
 
+def _layer(error: BaseException, model: nn.Module) -> str:
+    """The innermost module of the model that was running, and its type, where that is one within it."""
+    names = {id(module): name for name, module in model.named_modules()}
+    running = (frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__))
+    inner = [(names[id(module)], type(module).__name__) for module in running if id(module) in names]
+    return f"{inner[-1][0]} ({inner[-1][1]}): " if inner and inner[-1][0] else ""
+
+
 def _is_users(file: str) -> bool:
     if file.startswith(("<", *_PACKAGES)):  # in angle brackets: what torch.fx generates
         return False
@@ -254,7 +262,9 @@ def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tens
                     with suppress(*FAILURES):  # a hook, or a forward, that watches for such values and ends the run
                         model(other.clone())
     except FAILURES as error:  # of the user's forward
-        raise ValueError(f"{name}: does not run on an example of shape {list(x.shape)}: {_reason(error)}") from None
+        raise ValueError(
+            f"{name}: does not run on an example of shape {list(x.shape)}: {_layer(error, model)}{_reason(error)}"
+        ) from None
     for hook in hooks:
         report(*hook)
     without_hooks(model)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
@@ -22,7 +24,6 @@ from qtt_hw.lower.layers import (
     FUNCTIONS,
     JOINS,
     JOINS_TAKE,
-    MADE_OF,
     PASSING,
     VIEWING,
     VIEWING_CALLS,
@@ -32,7 +33,8 @@ from qtt_hw.lower.layers import (
 from qtt_hw.lower.lowering import Call, Lowering, Operand
 from qtt_hw.lower.obstacles import Shared, obstacles, other_dtypes, shared_tensors
 from qtt_hw.lower.own import own_tensors
-from qtt_hw.lower.trace import Traced, evaluated, trace, undisturbed
+from qtt_hw.lower.refusals import LAST_CALL, WITHIN, of_function
+from qtt_hw.lower.trace import FAILURES, Traced, evaluated, trace, undisturbed
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.planar import as_volumes, axes_read, of_axes
 
@@ -45,12 +47,8 @@ Visit = Callable[[str, str, str | None], None]
 _POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AvgPool2d, nn.AvgPool3d)
 _SOFTMAX = (F.softmax, torch.softmax, "softmax")
 _LOG_SOFTMAX = (F.log_softmax, torch.log_softmax, "log_softmax")
-_LOGITS = "leave it out: the hardware puts out logits and their argmax"
-#: What there is for a function that is not followed.
-_OTHERWISE: dict[Any, str] = {
-    **dict.fromkeys((*_SOFTMAX, *_LOG_SOFTMAX), _LOGITS),
-    **dict.fromkeys((torch.argmax, "argmax"), _LOGITS),
-}
+#: Choices of classes, which the hardware makes itself at the end.
+_ARGMAX = (torch.argmax, "argmax")
 
 
 def _kind(node: fx.Node, traced: fx.GraphModule) -> str:
@@ -82,7 +80,7 @@ def _module_of(node: fx.Node, traced: fx.GraphModule) -> nn.Module:
             return FUNCTIONS[target](*node.args, **given)
         except TypeError:
             raise Unsupported(f"is called with {', '.join(given)}, which is not followed") from None
-    raise Unsupported(f"is not followed; {_OTHERWISE.get(target, MADE_OF)}")
+    raise Unsupported(f"is not followed; {of_function(target)}")
 
 
 class _Walk:
@@ -113,11 +111,15 @@ class _Walk:
         for node in self.module.graph.nodes:
             if node.op == "output":
                 self.end(node.args[0])
-                continue
-            if node in self.own and all(self.takes_own(user) for user in node.users):
-                continue
-            value = self.input(node) if node.op == "placeholder" else self.call(node)
-            self.values[node] = value.fork() if len(node.users) > 1 else value
+            else:
+                self.step(node)
+
+    def step(self, node: fx.Node) -> None:
+        """Lower one call."""
+        if node in self.own and all(self.takes_own(user) for user in node.users):
+            return
+        value = self.input(node) if node.op == "placeholder" else self.call(node)
+        self.values[node] = value.fork() if len(node.users) > 1 else value
 
     def takes_own(self, node: fx.Node) -> bool:
         """Whether a call takes tensors of the model's own beside what it reads, or computes on nothing else."""
@@ -158,10 +160,12 @@ class _Walk:
             raise Unsupported("is a tensor used in forward; keep it inside a layer")
         if node in self.in_place:
             raise Unsupported(self.in_place[node])
-        if "out" in node.kwargs:
+        if node.kwargs.get("out") is not None:
             raise Unsupported("writes into out=, which is not followed; what it returns is")
         if self.ends_in_softmax(name, node):
             return self.values[node.all_input_nodes[0]]
+        if node.target in _ARGMAX and self.only_reads(node):
+            raise Unsupported(f"is not followed; {LAST_CALL}")
         if node in self.same:
             return self.values[self.same[node]]
         operands = [operand for operand in node.all_input_nodes if operand not in self.own]
@@ -194,18 +198,27 @@ class _Walk:
         return Unsupported("is computed of the model's own tensors alone; compute it once, outside of forward")
 
     def ends_in_softmax(self, name: str, node: fx.Node) -> bool:
-        """Whether a call is the model's last, a softmax over classes: it is left out, and compared with."""
+        """Whether a call is the model's last, a softmax over classes: it is left out, and compared with.
+
+        Raises
+        ------
+        Unsupported
+            For any other softmax.
+        """
         module = self.module.get_submodule(str(node.target)) if node.op == "call_module" else None
         log = isinstance(module, nn.LogSoftmax) or node.target in _LOG_SOFTMAX
-        if not (log or isinstance(module, nn.Softmax) or node.target in _SOFTMAX):
+        if not (log or isinstance(module, nn.Softmax | nn.Softmax2d) or node.target in _SOFTMAX):
             return False
         shape = self.shapes.get(node, ())
         dim = getattr(module, "dim", node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None))
         axis = dim % max(len(shape), 1) if isinstance(dim, int) else 1
         over_classes = axis > 0 and all(size == 1 for number, size in enumerate(shape) if number not in (0, axis))
-        if self.only_reads(node) and over_classes and len(node.all_input_nodes) == 1:
-            self.lowering.softmax = name, partial(F.log_softmax if log else F.softmax, dim=1)
-        return self.lowering.softmax is not None
+        if axis == 0:
+            raise Unsupported("acts on the samples of a batch together, which is not supported")
+        if not (self.only_reads(node) and over_classes and len(node.all_input_nodes) == 1):
+            raise Unsupported(WITHIN)
+        self.lowering.softmax = name, partial(F.log_softmax if log else F.softmax, dim=1)
+        return True
 
     def only_reads(self, node: fx.Node) -> bool:
         """Whether what follows a call up to the end only reads the same values with other axes."""
@@ -292,7 +305,8 @@ class _Walk:
             flatten_stream(self.lowering, "output", logits)
         else:
             volume = list(logits.shape[:3])
-            self.visit("", "model", f"ends with a volume of {volume}; end it with nn.Flatten() and nn.Linear")
+            another = "ended by nn.Flatten() and nn.Linear it would be another network"
+            self.visit("", "model", f"ends with a volume of {volume}, which is not supported; {another}")
         if last.unfit_for_logits is not None:
             self.visit(last.source, "model", last.unfit_for_logits)
 
@@ -304,6 +318,39 @@ def require_format(fmt: object) -> None:
             f"the input format must be a qtt_hw.fixedpoint.Format, as Format(8, True, 7) for images, got a "
             f"{type(fmt).__name__}"
         )
+
+
+def _one_input(model: nn.Module) -> None:
+    """Raise ValueError for a forward that takes several inputs."""
+    try:
+        arguments = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):  # of what is not written in Python, which is refused elsewhere
+        return
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [a.name for a in arguments if a.default is a.empty and a.kind in by_position]
+    if len(needed) > 1:
+        raise ValueError(f"{type(model).__name__}: forward takes {', '.join(needed)}; a network takes one input")
+
+
+def _others(
+    model: nn.Module, example: Tensor, input_format: Format, visit: Visit, told: Sequence[str], counts: Sequence[int]
+) -> None:
+    """Report the refusals of a network beside those of modules that have been told of, as far as it can be traced."""
+
+    def report(name: str, kind: str, reason: str | None) -> None:
+        if reason is not None and not any(name == other or name.startswith(f"{other}.") for other in told):
+            visit(name, kind, reason)
+
+    if "" in told:
+        return
+    lowering = Lowering((*example.shape[2:], example.shape[1]), input_format, axes=counts[0])  # type: ignore[arg-type]
+    with suppress(*FAILURES), undisturbed():
+        x = of_axes(reference.random_inputs(example.float(), input_format), counts[0])
+        calls = _Walk(trace(evaluated(model, x, report), x), shared_tensors(model), lowering, report)
+        for node in calls.module.graph.nodes:
+            if node.op == "output":
+                continue
+            calls.step(node)
 
 
 def _running(
@@ -372,9 +419,12 @@ def walk(
         faults += 1
         visit(name, kind, reason)
 
-    for obstacle in obstacles(model):
+    _one_input(model)
+    found = list(obstacles(model))
+    for obstacle in found:
         fault(*obstacle)
-    if faults:
+    if found:
+        _others(model, example, input_format, visit, [name for name, _, _ in found], counts)
         return lowering
     said = other_dtypes(model)
     x = reference.random_inputs(example.float(), input_format)

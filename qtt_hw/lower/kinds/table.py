@@ -14,6 +14,7 @@ from qtt_hw.fixedpoint import Format, quantize
 from qtt_hw.graph import Edge, Table
 from qtt_hw.lower.draft import ScaledDraft, Setting
 from qtt_hw.lower.lowering import Lowering, place
+from qtt_hw.lower.refusals import LAST_CALL
 from qtt_hw.lower.sampling import calibrate_output, sample
 from qtt_hw.lower.stage import Place, Stage, Stream
 from qtt_hw.lower.value import Value
@@ -116,10 +117,10 @@ class TableDraft(ScaledDraft):
 
     @property
     def unfit_for_logits(self) -> str | None:
-        return (
-            f"ends with a {self.activation}, which is not supported; leave it out: the hardware puts out logits and "
-            "their argmax"
-        )
+        with torch.no_grad():
+            rises = bool((self.function(_SAMPLES.sort().values).diff() >= 0).all())
+        instead = LAST_CALL if rises else "without it, it would be another network"
+        return f"ends with a {self.activation}, which is not supported; {instead}"
 
     def build(self, setting: Setting) -> TableStage:
         return TableStage(self.place, copy.deepcopy(self.function), setting.output(not (self.relu or self.nonnegative)))

@@ -49,7 +49,7 @@ def test_rows_say_what_to_use_instead() -> None:
         layer="2",
         type="Softmax",
         supported=False,
-        instead="is not supported; leave it out: the hardware puts out logits and their argmax",
+        instead="acts on the samples of a batch together, which is not supported",
     )
     assert found[0].instead == ""
 

@@ -73,13 +73,10 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
                 "network, to be trained as such"
             ),
         ),
-        (nn.Softmax(2), "0 (Softmax) is not supported; leave it out: the hardware puts out logits and their argmax"),
+        (nn.Softmax(2), "0 (Softmax) is not supported within a network; one over classes at its end is left out"),
         (
             nn.Upsample(scale_factor=2),
-            (
-                "0 (Upsample) is not supported; a network is made of convolutions and linear layers, dense or in "
-                "tensor trains, batch norm, pools, functions of one value, sums, products, concatenations and slices"
-            ),
+            "0 (Upsample) is not supported; no stage makes more positions than it reads",
         ),
         (
             nn.AvgPool3d(2, divisor_override=3),
@@ -110,7 +107,7 @@ HEAD = (nn.Flatten(), nn.Linear(2 * 4 * 4 * 4, 3))
             TTLinear((2, 2), (2, 2), 1),
             (
                 "Sequential: does not run on an example of shape [1, 2, 4, 4, 4]: "
-                "TTLinear takes [N, 4], got [1, 2, 4, 4, 4]"
+                "0 (TTLinear): TTLinear takes [N, 4], got [1, 2, 4, 4, 4]"
             ),
         ),
     ],
@@ -139,7 +136,10 @@ def two(*layers: nn.Module) -> tuple[nn.Module, ...]:
         ((nn.MaxPool3d(2),), "the model has no layer with weights; add an nn.Linear"),
         (
             (nn.Conv3d(2, 2, 3),),
-            "the model ends with a volume of [2, 2, 2]; end it with nn.Flatten() and nn.Linear",
+            (
+                "the model ends with a volume of [2, 2, 2], which is not supported; ended by nn.Flatten() and "
+                "nn.Linear it would be another network"
+            ),
         ),
     ],
 )
