@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rtl_gen.plan.plan import Plan
     from rtl_gen.plan.problem import Alternatives, Problem
 
-__all__ = ["ExplainedPlan", "explain_plan", "plan"]
+__all__ = ["ExplainedPlan", "explain_plan", "is_file", "plan"]
 
 #: Input shape (C, D, H, W) of a network.
 ChannelsFirst = tuple[int, int, int, int]
@@ -51,8 +51,8 @@ def plan(
 
     Parameters
     ----------
-    model : Graph, path of a model.qtt, or a training configuration or its path
-        Of a configuration the untrained network is planned: its cycles, multipliers and memories are those of the
+    model : Graph, path of a model.qtt, or a training configuration, its path, `file.py:Net` or a zoo network
+        Of all but the first two the untrained network is planned: its cycles, multipliers and memories are those of the
         trained one. Then the path along which each QTTConv3d and TTLinear is contracted is chosen too; train with
         the plan (`qtt train --plan`), since a path changes where roundings happen.
     device : Device or str
@@ -62,7 +62,7 @@ def plan(
     clock_mhz : float
         In MHz.
     data, input_shape, classes : optional
-        Only for a configuration: the data set, or the network's input shape (C, D, H, W) and number of classes. A
+        Only for an untrained network: the data set, or the network's input shape (C, D, H, W) and number of classes. A
         configuration with options for generated solids needs neither.
     lanes : "shift", "dsp" or "logic"
         With a model: what forms the products of codebooks' weights. Multipliers take the place of the plan's shifts to
@@ -192,17 +192,19 @@ class _Work:
 
         chosen = find_device(device) if isinstance(device, str) else device
         alternatives: Alternatives = {}
-        if not isinstance(model, Graph) and (not isinstance(model, str | Path) or Path(model).suffix == ".toml"):
-            from qtt_hw.training.config import Config, load_config
+        if not isinstance(model, Graph) and (not isinstance(model, str | Path) or not is_file(model)):
+            from qtt_hw.training.config import Config, configuration
             from qtt_hw.training.untrained import untrained
 
             if lanes != "shift":
                 raise ValueError(f"lanes {lanes}: is for a model.qtt, a configuration is planned with shifts")
-            config = model if isinstance(model, Config) else load_config(model)
+            config = model if isinstance(model, Config) else configuration(model)
             progress("network", text="its graph, before training")
             before = untrained(config, data, input_shape, classes)
 
             def with_bits(name: str, bits: int) -> tuple[Graph, Alternatives]:
+                if not before.alternatives:  # far sooner made, and as large
+                    return narrowed(before.graph, **{name.removesuffix("_bits") + "s": bits}), {}
                 changes = {name: bits} | ({"intermediate_bits": bits} if name == "activation_bits" else {})
                 found = untrained(config.changed(config.name, {"quant": changes}), data, input_shape, classes)
                 return found.graph, found.alternatives
@@ -232,6 +234,18 @@ class _Work:
             texts = fewer.that_fit(problem.graph, problem.alternatives)
             raise DoesNotFit("; ".join([str(refusal), *texts])) from None
         return found if self.lanes == "shift" else with_lanes(problem.graph, found, self.lanes)
+
+
+def is_file(model: str | Path) -> bool:
+    """Whether a model is named by its file, not as a configuration, `file.py:Net` or a network of the zoo."""
+    text = str(model)
+    if text.endswith(".toml") or ".py:" in text:
+        return False
+    if text.endswith(".qtt") or Path(text).exists():
+        return True
+    from qtt_hw.nn import zoo  # not for files, since it takes torch
+
+    return text not in zoo.names()
 
 
 def _check_rates(fps: float | None, clock_mhz: float) -> None:

@@ -40,12 +40,13 @@ def add_to(app: typer.Typer) -> None:
         epilog=example(
             "qtt plan model.qtt --device ecp5-85f -o plan.json",
             "qtt plan run.toml --input 8,15,15,15 --classes 10 --fps 1000",
+            "qtt plan net.py:Net --input 3,8,112,112 --classes 400 --device none",
         ),
     )(plan)
 
 
 def plan(
-    model: Annotated[str, typer.Argument(metavar="MODEL.qtt|CONFIG.toml")],
+    model: Annotated[str, typer.Argument(metavar="MODEL.qtt|CONFIG.toml|file.py:Net|NAME")],
     device: Annotated[str, typer.Option(metavar="NAME", help="The FPGA; none is unbounded.")] = "ecp5-85f",
     fps: Annotated[
         float | None, typer.Option(help="The least hardware for these inferences a second, not the fastest.")
@@ -70,12 +71,12 @@ def plan(
 ) -> None:
     """Fold a network onto a device: multipliers, memories and the exact number of cycles.
 
-    A configuration is planned before training, at the ranks that its compress section gives: then the path along which
-    each QTTConv3d and TTLinear is contracted is chosen too, for the fewest cycles that fit the device. A path changes
-    where roundings happen, so train with the plan (qtt train --plan); the trained model is then planned anew from its
-    file, for the folding.
+    A configuration, or a network of the zoo or of a file, is planned before training, at the ranks that its compress
+    section gives: then the path along which each QTTConv3d and TTLinear is contracted is chosen too, for the fewest
+    cycles that fit the device. A path changes where roundings happen, so train with the plan (qtt train --plan); the
+    trained model is then planned anew from its file, for the folding.
     """
-    from qtt_hw.planning import explain_plan
+    from qtt_hw.planning import explain_plan, is_file
     from rtl_gen.plan.plan import CLOCKS, RATES, is_plan, save_plan
 
     if output is not None:
@@ -83,15 +84,19 @@ def plan(
     within("--fps", fps, *RATES)
     within("--clock-mhz", clock_mhz, *CLOCKS)
     given = shape(input)
+    if not is_file(model):
+        from qtt_hw.training.environment import keep_freed_memory
+
+        keep_freed_memory()
     with progress() as show:
         show("plan")
         splits = None
         if data is not None:
-            from qtt_hw.training.config import load_config
+            from qtt_hw.training.config import configuration
 
-            if not model.endswith(".toml"):
+            if is_file(model):
                 raise ValueError(f"--data {data}: is for a configuration; {model} holds its own input and classes")
-            splits = load_config(model).data.load(data)
+            splits = configuration(model).data.load(data)
             data_read(splits)
         result, explanation = explain_plan(
             model,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from qtt_hw.nn.tt_conv import TTConv2d
@@ -15,6 +17,7 @@ __all__ = [
     "axes_read",
     "is_planar",
     "of_axes",
+    "reading",
     "squeezing_depth",
     "volumetric",
     "without_depth",
@@ -34,7 +37,8 @@ def is_planar(model: nn.Module) -> bool:
 def axes_read(model: nn.Module, example: Tensor) -> tuple[int, ...]:
     """How many axes behind the batch a network may read its input with: of several, the first that it runs on.
 
-    Its layers say so; where none does, as in a network of nothing but functions, inputs of depth 1 can be either.
+    Its layers say so; where none does, as in a network of nothing but functions, inputs of depth 1 can be either, and
+    volumes of one position vectors too.
 
     Parameters
     ----------
@@ -45,8 +49,10 @@ def axes_read(model: nn.Module, example: Tensor) -> tuple[int, ...]:
         return (1,)
     if is_planar(model):
         return (3,)
-    of_3d = any(isinstance(module, _VOLUMETRIC) for module in model.modules())
-    return (4,) if of_3d or as_volumes(example).shape[2] > 1 else (4, 3)
+    positions = as_volumes(example).shape[2:]
+    if any(isinstance(module, _VOLUMETRIC) for module in model.modules()) or positions[0] > 1:
+        return (4,)
+    return (1, 4, 3) if example.ndim == 5 and set(positions) == {1} else (4, 3)
 
 
 def as_volumes(x: Tensor) -> Tensor:
@@ -79,6 +85,37 @@ def squeezing_depth(model: Model) -> Model:
     if is_planar(model):
         model.register_forward_pre_hook(_squeeze)
     return model
+
+
+def reading(model: Model, example: Tensor) -> Model:
+    """The model, which from now on takes volumes [N, C, D, H, W] as it reads them: as maps or as vectors.
+
+    Raises whatever it raises on the example where it runs on it in no form.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In eval mode.
+    example : tensor, [N, C, D, H, W]
+    """
+    *others, last = axes_read(model, example)
+    for count in (*others, last):
+        try:
+            with torch.no_grad():
+                model(of_axes(example, count))
+        except Exception:  # of a user's forward
+            if count == last:
+                raise
+            continue
+        if count != 4 and not is_planar(model):  # which does so already
+            model.register_forward_pre_hook(partial(_read, count))
+        return model
+    raise AssertionError("the last form has run or raised")
+
+
+def _read(count: int, model: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    x, *more = arguments
+    return arguments if x.ndim == count + 1 else (of_axes(as_volumes(x), count), *more)
 
 
 def volumetric(layer: nn.Module, kind: type[nn.Module] | None = None) -> nn.Module:

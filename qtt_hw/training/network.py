@@ -14,7 +14,7 @@ from qtt_hw.graph import InputSpec
 from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear, zoo
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.normalised import Normalised
-from qtt_hw.nn.planar import squeezing_depth
+from qtt_hw.nn.planar import reading, squeezing_depth
 from qtt_hw.training.config import Config
 from qtt_hw.training.weights import load_weights
 from qtt_hw.tt.ends import layer_parameters
@@ -93,7 +93,7 @@ def build_model(
     model.eval()
     try:
         with torch.no_grad():
-            logits = model(example)
+            logits = reading(model, example)(example)
     except Exception as error:  # of a user's forward
         raise ValueError(f"{name}: cannot run on an input of {list(example.shape)}: {_reason(error)}") from error
     if not isinstance(logits, torch.Tensor):

@@ -46,6 +46,7 @@ def too_small(
     closest = _closest(problem, device, reserved, cycles)
     rated, parts = cycles < problem.upper, list[str]()
     slow, dense = set[str | None](), set[str | None]()  # where fewer positions, and where fewer weights, would help
+    memories = 0.0
     if closest is None:
         stage, least = slowest_stage(problem)
         reason = f"no folding is that fast: {cycles} cycles are wanted"
@@ -63,12 +64,13 @@ def too_small(
         parts.append(f"the largest parts are {', '.join(counts)}")
         slow = {stage for stage, _ in most.values()} if rated else set()
         dense = slow | {most[name][0] for name in over if name == "brams"}
+        memories = over.get("brams", 0.0)
     if nearest is not None:
         rate = clock_mhz * 1e6 / slowest(nearest)
         parts.append(f"the nearest plan that fits takes {slowest(nearest)} cycles, {rate:.0f} frames a second")
     # Where no folding is fast enough on any device, a larger one still holds what this one does not hold at all.
     parts += _larger(problem, reserved, cycles if closest is not None else problem.upper, nearest, closest is not None)
-    parts += _other_networks(problem.graph, slow, dense)
+    parts += _other_networks(problem.graph, slow, dense, memories)
     return "; ".join([f"{problem.graph.name}: {wish} does not fit {device.name} ({reason})", *parts])
 
 
@@ -147,8 +149,11 @@ def _larger(
         yield "no known device holds it; --device none plans it without bounds"
 
 
-def _other_networks(graph: Graph, slow: set[str | None], dense: set[str | None]) -> Iterator[str]:
-    """Changes of the network, before it is trained, that make stages faster or smaller."""
+def _other_networks(graph: Graph, slow: set[str | None], dense: set[str | None], memories: float) -> Iterator[str]:
+    """Changes of the network, before it is trained, that make stages faster or smaller.
+
+    `memories` is how many times the device's block RAM all memories take, where that is too much.
+    """
     contractions = [node for node in graph.nodes if isinstance(node, Contraction)]
     sources = [node.source for node in contractions]
     for node in graph.nodes:
@@ -166,4 +171,5 @@ def _other_networks(graph: Graph, slow: set[str | None], dense: set[str | None])
         if node.weight.size >= LEAST_DENSE
     ]
     if replaceable:
-        yield f"tensor trains, by qtt compress, can take the place of {' and '.join(replaceable)}"
+        needed = f"; all memories together have to become {memories:.2g} times smaller" if memories > 1 else ""
+        yield f"tensor trains, by qtt compress, can take the place of {' and '.join(replaceable)}{needed}"

@@ -5,7 +5,16 @@ import torch
 from torch import nn
 
 from qtt_hw.nn import ConvBlock
-from qtt_hw.nn.planar import as_volumes, axes_read, is_planar, of_axes, squeezing_depth, volumetric, without_depth
+from qtt_hw.nn.planar import (
+    as_volumes,
+    axes_read,
+    is_planar,
+    of_axes,
+    reading,
+    squeezing_depth,
+    volumetric,
+    without_depth,
+)
 
 LAYERS = [
     nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0)),
@@ -73,3 +82,19 @@ def test_layers_say_with_how_many_axes_a_network_reads_its_input() -> None:
         assert axes_read(nn.Sequential(nn.ReLU(), nn.MaxPool3d(2)), example) == (4,)
     assert axes_read(nn.Flatten(), image) == axes_read(nn.Flatten(), volume[:, :, :1]) == (4, 3)
     assert axes_read(nn.Flatten(), volume) == (4,) and axes_read(nn.Linear(2, 2), torch.zeros(1, 2)) == (1,)
+
+
+@pytest.mark.parametrize(
+    ("net", "count"),
+    [
+        (nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)), 1),
+        (nn.Sequential(nn.Flatten(), nn.Linear(6, 2)), 1),
+        (nn.Sequential(nn.Conv3d(6, 2, 1), nn.Flatten()), 4),
+        (nn.Sequential(nn.Conv2d(6, 2, 1), nn.Flatten()), 3),
+    ],
+)
+def test_a_network_takes_volumes_as_it_reads_them(net: nn.Module, count: int) -> None:
+    x = torch.randn(3, 6, 1, 1, 1)
+    wanted = net.eval()(of_axes(x, count))
+    assert torch.equal(reading(squeezing_depth(net), x)(x), wanted)
+    assert torch.equal(net(of_axes(x, count)), wanted)

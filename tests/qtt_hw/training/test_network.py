@@ -123,13 +123,13 @@ def test_an_input_that_does_not_fit(tmp_path: Path) -> None:
 
 def test_an_unsupported_layer_is_found_before_the_first_epoch(config: Config, solids: Splits, tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(FILE)
-    model = ModelConfig(name="net.py:Net", args={"activation": "AlphaDropout"})
+    model = ModelConfig(name="net.py:Net", args={"activation": "Softmax2d"})
     bad = config.model_copy(update={"model": model, "source": tmp_path / "c.toml", "teacher": None})
 
     def never(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
         raise AssertionError("trained")
 
-    with pytest.raises(ValueError, match="net.py:Net: act .*AlphaDropout.*is not supported"):
+    with pytest.raises(ValueError, match="net.py:Net: act .*Softmax2d.*is not supported"):
         train(bad, solids, tmp_path / "run", progress=never)
     good = bad.model_copy(update={"model": ModelConfig(name="net.py:Net")})
     assert train(good, solids, tmp_path / "good").phases["quantized"].epochs == 4
