@@ -23,10 +23,10 @@ SPEC = input_spec((8, 8, 8, 1), 2)
 FILE = """
 from torch import nn
 class Net(nn.Module):
-    def __init__(self, width=4, activation="ReLU"):
+    def __init__(self, width=4, activation="ReLU", more=()):
         super().__init__()
         self.conv = nn.Conv3d(8, width, 3, padding=1)
-        self.act = getattr(nn, activation)()
+        self.act = getattr(nn, activation)(*more)
         self.pool = nn.AvgPool3d(4)
         self.flat = nn.Flatten()
         self.linear = nn.Linear(width, 3)
@@ -123,13 +123,13 @@ def test_an_input_that_does_not_fit(tmp_path: Path) -> None:
 
 def test_an_unsupported_layer_is_found_before_the_first_epoch(config: Config, solids: Splits, tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(FILE)
-    model = ModelConfig(name="net.py:Net", args={"activation": "Softmax2d"})
+    model = ModelConfig(name="net.py:Net", args={"activation": "GroupNorm", "more": [2, 4]})
     bad = config.model_copy(update={"model": model, "source": tmp_path / "c.toml", "teacher": None})
 
     def never(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
         raise AssertionError("trained")
 
-    with pytest.raises(ValueError, match="net.py:Net: act .*Softmax2d.*is not supported"):
+    with pytest.raises(ValueError, match="net.py:Net: act .*GroupNorm.*is not supported"):
         train(bad, solids, tmp_path / "run", progress=never)
     good = bad.model_copy(update={"model": ModelConfig(name="net.py:Net")})
     assert train(good, solids, tmp_path / "good").phases["quantized"].epochs == 4
