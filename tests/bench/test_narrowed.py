@@ -47,7 +47,7 @@ def test_every_simulated_network_is_equal_at_every_stage_and_takes_the_predicted
     for name, row in SIMULATED.items():
         assert row["eval_equals_golden"] and row["equal"] and row["simulated"]["as_predicted"], name
         assert row["simulated"]["latency"] == row["plan"]["latency"], name
-    assert {name for name, row in ROWS.items() if "failed" in row} <= {"MLPerf Tiny autoencoder"}  # which reads vectors
+    assert not [name for name, row in ROWS.items() if "failed" in row]
 
 
 def test_every_kind_of_stage_is_in_at_least_two_of_them() -> None:
