@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from qtt_hw.lc.algorithm import LCModel
 from qtt_hw.lc.compression import Codes, Compression, TensorTrain, Tucker
 from qtt_hw.lc.selection import EVBMF, BayesOpt, Given, Selection
+from qtt_hw.lower.layers import layer_type
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.tt_conv import TTConv2d, TTConv3d, TTConvNd
 from qtt_hw.nn.tucker_conv import TuckerConv
@@ -39,13 +40,14 @@ __all__ = [
 
 def train_kind(layer: nn.Module) -> type[TTConvNd] | None:
     """The tensor-train layer that can stand for a convolution; None for any other layer."""
-    kinds: dict[type[nn.Module], type[TTConvNd]] = {nn.Conv2d: TTConv2d, nn.Conv3d: TTConv3d}
-    return None if why_dense(layer) else kinds[type(layer)]
+    if why_dense(layer):
+        return None
+    return TTConv2d if isinstance(layer, nn.Conv2d) else TTConv3d
 
 
 def why_dense(layer: nn.Module) -> str:
     """Why no tensor train stands for a layer with weights; nothing for a convolution for which one can."""
-    if type(layer) not in (nn.Conv2d, nn.Conv3d):
+    if layer_type(layer) not in (nn.Conv2d, nn.Conv3d):  # a class that only constructs one otherwise is one too
         return f"trains are for Conv2d and Conv3d, not {type(layer).__name__}"
     assert isinstance(layer, nn.Conv2d | nn.Conv3d)
     if layer.groups != 1:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from qtt_hw import compression
@@ -18,7 +19,7 @@ from qtt_hw.graph import Contraction
 from qtt_hw.graph.file import load
 from qtt_hw.locks import Busy, locked
 from qtt_hw.training import train
-from qtt_hw.training.compressed import left_dense
+from qtt_hw.training.compressed import compressible, left_dense
 from qtt_hw.training.config import config_from, configuration, load_config
 from qtt_hw.training.rank_search import Point
 from qtt_hw.training.sections import CompressSection
@@ -180,6 +181,18 @@ def test_each_layer_that_stays_dense_has_its_reason() -> None:
         "4": "has padding_mode 'reflect'",
         "7": "trains are for Conv2d and Conv3d, not Linear",
     }
+
+    class Plain(nn.Conv3d):
+        def __init__(self) -> None:
+            super().__init__(8, 8, 3)
+
+    class Bent(nn.Conv3d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * 2
+
+    derived = nn.Sequential(nn.Conv3d(8, 8, 1), Plain(), Bent(8, 8, 3))
+    assert compressible(derived) == ("1",)
+    assert left_dense(derived, None)["2"] == "trains are for Conv2d and Conv3d, not Bent"
     named = CompressSection(layers=("2",))
     assert left_dense(net, named)["5"] == "is none of compress.layers" and "2" not in left_dense(net, named)
 
