@@ -15,7 +15,6 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +25,7 @@ import numpy as np
 
 import boards
 from bench.report import command
-from bench.rows import append_row, commit
+from bench.rows import append_row, made_by
 from boards.build import build, measure
 from boards.place import Placer
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
@@ -166,7 +165,6 @@ def measured(name: str, seeds: int | None = None) -> dict[str, Any]:
         "placer": workload.placer,
         **placed,
         "inferences_per_second": round(float(placed["seeds"]["median_mhz"] * 1_000_000 / interval), 1),
-        "commit": commit(),
     }
 
 
@@ -201,7 +199,7 @@ def main() -> None:
     if unknown:
         raise ValueError(f"{unknown[0]}: there is no such workload; there are {', '.join(WORKLOADS)}")
     for name in given.workloads or WORKLOADS:
-        row = measured(name, given.seeds) | {"command": command(given.output), "date": time.strftime("%Y-%m-%d")}
+        row = measured(name, given.seeds) | made_by(command(given.output))
         if given.output is not None:
             append_row(given.output, row, ("workload", "device"))
         print(json.dumps(row, indent=1))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import torch
 from torch import nn
 
 from bench.report import command, figures
-from bench.rows import append_row, commit
+from bench.rows import append_row, made_by
 from qtt_hw.planning import explain_plan
 from qtt_hw.process import run_command
 from qtt_hw.training.config import Config
@@ -88,7 +87,6 @@ def planned(network: str, device: str) -> dict[str, Any]:
         **figures(plan),
         "occupancy": told.occupancy,
         "limit": told.limit.model_dump(mode="json"),
-        "commit": commit(),
     }
 
 
@@ -98,7 +96,7 @@ def main() -> None:
     given = parser.parse_args()
     for network, (_, devices) in NETWORKS.items():
         for device in devices:
-            row = planned(network, device) | {"command": command(given.output), "date": time.strftime("%Y-%m-%d")}
+            row = planned(network, device) | made_by(command(given.output))
             if given.output is not None:
                 append_row(given.output, row, ("network", "device"))
             print(json.dumps(row))

@@ -21,7 +21,7 @@ from typing import Any
 
 import boards
 from bench.report import command, figures
-from bench.rows import append_row, commit
+from bench.rows import append_row, commit, made_by
 from boards.build import build
 from qtt_hw.flow import cosim, emit
 from qtt_hw.freezing import freeze_run
@@ -30,7 +30,6 @@ from qtt_hw.planning import plan
 from qtt_hw.process import run_command
 from qtt_hw.training import load_config, train
 from qtt_hw.training.config import Config
-from qtt_hw.training.result import versions
 from rtl_gen.plan.plan import rate_of
 from rtl_gen.plan.search import DoesNotFit
 from rtl_gen.prediction import number_of
@@ -130,7 +129,7 @@ def main() -> None:
         config = config.changed(config.name, changes_of(given.settings))
     settings_of_row = {"config": config.name, "changes": given.settings, "device": given.device}
     for row in proven(config, given.data, given.device, given.fps, given.samples, given.place):
-        made = {"command": command(given.output), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+        made = made_by(command(given.output))
         row = {**settings_of_row, **row, **made}
         append_row(given.output, row, tuple(settings_of_row))
         print(row)

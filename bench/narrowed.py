@@ -29,7 +29,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bench.narrowings import NARROWED, Narrowed
 from bench.networks import NETWORKS, packaged
 from bench.report import figures
-from bench.rows import append_row
+from bench.rows import append_row, made_by
 from qtt_hw.fixedpoint import Format, IntArray
 from qtt_hw.flow import emit
 from qtt_hw.graph import Contraction, Edge, Graph, InputSpec, Multiplication, Node, Pool
@@ -40,7 +40,6 @@ from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.planning import plan
 from qtt_hw.process import run_command
 from qtt_hw.quant import QuantConfig
-from qtt_hw.training.result import versions
 from rtl_gen.plan.refusal import DoesNotFit
 from rtl_gen.prediction import number_of
 from sim.cosim import cosim
@@ -240,7 +239,7 @@ def main() -> None:
         row = row_of(name)
         print(f"{name}: {_said(row)}", flush=True)
         if given.output is not None:
-            made = {"command": _alone(name, given.output), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+            made = made_by(_alone(name, given.output))
             append_row(given.output, row | made, ("network",))
 
 

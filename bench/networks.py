@@ -28,7 +28,7 @@ import torch
 from torch import nn
 
 from bench.report import command
-from bench.rows import append_row
+from bench.rows import append_row, made_by
 from bench.zoo import (
     C3D,
     DSCNN,
@@ -44,7 +44,6 @@ from bench.zoo import (
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.check import check
 from qtt_hw.process import run_command
-from qtt_hw.training.result import versions
 
 IMAGES = Format(8, True, 7)
 #: Inputs [N, C, D, H, W] and [N, C, H, W].
@@ -235,7 +234,7 @@ def main() -> None:
         accepted += row["accepted"]
         print(f"{name}: " + ("accepted" if row["accepted"] else f"refused, {row['refused'][0]['why']}"), flush=True)
         if given.output is not None:
-            made = {"command": command(given.output), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+            made = made_by(command(given.output))
             append_row(given.output, row | made, ("network",))
     print(f"{accepted} of {len(chosen)} accepted")
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.report import command
-from bench.rows import append_row
+from bench.rows import append_row, made_by
 from bench.zoo.tiny import ResNet8
 from bench.zoo.voxnet import VoxNet
 from qtt_hw.data import Samples, load
@@ -32,7 +32,6 @@ from qtt_hw.evaluation import evaluate
 from qtt_hw.process import run_command
 from qtt_hw.quantizing import quantize
 from qtt_hw.training.config import Config
-from qtt_hw.training.result import versions
 from qtt_hw.training.sections import ModelConfig
 
 WAYS: tuple[tuple[int, Literal["tensor", "channel"]], ...] = (
@@ -181,7 +180,7 @@ def main() -> None:
             how = f"{row['weight_bits']}/8, a scale a {row['weight_scales']}"
             print(f"{name}, {how}: {row['quantised']['test']:.4f}, {lost:.2f} points below float", flush=True)
             if given.output is not None:
-                made = {"command": command(given.output), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+                made = made_by(command(given.output))
                 append_row(given.output, row | made, ("network", "weight_bits", "weight_scales"))
 
 

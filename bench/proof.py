@@ -13,19 +13,17 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from bench.report import command, figures
-from bench.rows import append_row
+from bench.rows import append_row, made_by
 from boards.synthesis import synthesise
 from qtt_hw.flow import cosim, emit
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load
 from qtt_hw.planning import plan
 from qtt_hw.process import run_command
-from qtt_hw.training.result import versions
 from rtl_gen.emit import TOP
 from rtl_gen.families import family_named
 from rtl_gen.multiplier import LaneKind
@@ -117,7 +115,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     row = proven(given.model, given.data, given.device, given.fps, given.samples, given.stalled, given.lanes)
-    row |= {"command": command(given.output), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+    row |= made_by(command(given.output))
     append_row(given.output, row, ("model", "device", "fps"))
     print(json.dumps(row, indent=1))
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import accumulate
@@ -18,13 +17,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.report import command, show
+from bench.rows import made_by
 from qtt_hw.process import run_command
 from qtt_hw.rank.study import open_storage
 from qtt_hw.training import TrainResult, float_model
 from qtt_hw.training.config import config_from
 from qtt_hw.training.progress import progress_bar
 from qtt_hw.training.rank_search import ParetoSet, Point, RankSearch
-from qtt_hw.training.result import versions
 from qtt_hw.training.store import RunStore
 from rtl_gen.families import device as find_device
 
@@ -120,7 +119,7 @@ def main() -> None:
     given = parser.parse_args()
     storage = given.storage or str(given.run / "ranks.study")
     row = measure(given.run, given.data, given.device, given.trials, given.steps, storage)
-    row |= {"command": command(given.output), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
+    row |= made_by(command(given.output))
     if given.plot is not None:
         plot(row, given.plot)
     show(row, given.output)

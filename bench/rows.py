@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from qtt_hw.errors import named
 from qtt_hw.files import write_file
 from qtt_hw.locks import locked
 from qtt_hw.training.config import Config, config_from
+from qtt_hw.training.result import versions
 from qtt_hw.versions import FileFormat
 
-__all__ = ["append_row", "commit", "is_missing", "kinds_of", "row_of", "rows_of"]
+__all__ = ["append_row", "commit", "is_missing", "kinds_of", "made_by", "row_of", "rows_of"]
 
 #: The first files do not say theirs, 1.
 RESULTS = FileFormat("results files", (1,))
@@ -41,6 +43,11 @@ def append_row(path: Path, row: dict[str, Any], key: Sequence[str] = ()) -> None
     with locked(path.with_name(f".{path.name}.lock"), path, waiting=lambda text: None):
         others = [old for old in rows_of(path) if not key or any(old.get(name) != row[name] for name in key)]
         write_file(path, json.dumps({"version": RESULTS.written, "rows": [*others, row]}, indent=1) + "\n")
+
+
+def made_by(call: str) -> dict[str, Any]:
+    """How a row came about: the command, the source's commit, the versions and the day."""
+    return {"command": call, "commit": commit(), "versions": versions(), "date": time.strftime("%Y-%m-%d")}
 
 
 def is_missing(path: Path, config: Config) -> bool:
