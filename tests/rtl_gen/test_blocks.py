@@ -231,7 +231,7 @@ def test_from_the_graph_to_the_simulation(tmp_path: Path) -> None:
     first = net.sum("first", net.conv("b", net.conv("a", start, 4), 4), start)
     second = net.sum("second", net.conv("c", first, 6, HALF), net.conv("d", first, 6, Window(stride=(1, 2, 2))))
     graph = net.graph(second)
-    found = plan(graph, device("ecp5-25f"))
+    found = plan(graph, device("ecp5-25f"), fps=60_000)  # a small design, soon compiled
     manifest = emit(graph, tmp_path / "build", found, taps=True)
     assert [tap.stage for tap in manifest.taps] == _stages(graph)
     x = np.random.default_rng(7).integers(FORMAT.minimum, FORMAT.maximum + 1, (12, 1, 8, 8, 3))
