@@ -22,6 +22,8 @@ class Net(nn.Module):
         self.conv, self.other, self.middle = nn.Conv3d(2, 4, 3, padding=1), nn.Conv3d(2, 4, 1), middle
         self.head = nn.Linear(4 * 12, 3)
         self.register_buffer("factor", torch.tensor(0.5))
+        self.register_buffer("cube", torch.full((1, 1, 1), 0.5))
+        self.one = nn.Parameter(torch.full((1, 1, 1, 1, 1), 1.5))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(torch.flatten(self.middle(self, x), 1))
@@ -40,6 +42,9 @@ WRITTEN = {
     "mish": (lambda net, x: (y := net.conv(x)).mul(F.softplus(y).tanh()), 1),
     "constants": (lambda net, x: 1 - net.conv(2 * x - 0.25) / 4, 2),
     "a number of the model's own": (lambda net, x: net.conv(x) * net.factor, 1),
+    "a number with axes": (lambda net, x: net.conv(x) * net.cube + net.cube, 1),
+    "a parameter with axes": (lambda net, x: torch.sigmoid(net.conv(x)) ** net.one, 1),
+    "nothing, with axes": (lambda net, x: net.conv(x) * torch.ones(1, 1, 1), 0),
     "twice": (lambda net, x: (y := net.conv(x)) + y, 1),
     "square": (lambda net, x: (y := net.conv(x)) * y, 1),
     "power": (lambda net, x: net.conv(x) ** 2, 1),
