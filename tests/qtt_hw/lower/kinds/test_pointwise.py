@@ -112,6 +112,26 @@ def test_what_is_not_is_refused_by_name(middle: object, text: str) -> None:
         prepared(middle)
 
 
+@pytest.mark.parametrize("layer", [nn.PReLU(), nn.SiLU()])
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_layer_behind_factors_by_channel_is_of_what_they_make(inputs, assert_equal, layer: nn.Module, flat: bool):
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("scale", torch.tensor([0.5, -2.0]).view(2, 1, 1, 1))
+            self.act = layer
+            self.head = nn.Linear(24, 3) if flat else nn.Conv3d(2, 3, (3, 2, 2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.act(F.relu(x) * self.scale)
+            return self.head(y.flatten(1)) if flat else self.head(y).flatten(1)
+
+    x, values = inputs(IMAGE, (5, 3, 2, 2, 2), 1)
+    model = prepared(Scaled())
+    model.calibrate([values])
+    assert_equal(model, x, values)
+
+
 def test_a_slope_a_channel_is_refused() -> None:
     net = nn.Sequential(nn.Conv3d(2, 4, 1), nn.PReLU(4), nn.Flatten(), nn.Linear(48, 3))
     with pytest.raises(ValueError, match=r"^1 \(PReLU\) has 4 slopes, one a channel, which is not supported; nn.PReLU"):
