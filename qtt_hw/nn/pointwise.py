@@ -36,10 +36,11 @@ class Pointwise(nn.Module):
         self._trained_at = [index for index, step in enumerate(steps) if isinstance(step, nn.Module)]
 
     def forward(self, x: Tensor) -> Tensor:
-        plain, trained = iter(self.steps), iter(self.trained)
+        plain, trained, shape = iter(self.steps), iter(self.trained), x.shape
         for index in range(len(self.steps) + len(self.trained)):
             x = next(trained)(x) if index in self._trained_at else next(plain)(x)
-        return x
+        # A constant of one number may have more axes than x has.
+        return x if x.shape == shape else x.reshape(shape)
 
 
 class Combined(nn.Module):

@@ -15,7 +15,7 @@ from qtt_hw.graph import Add
 from qtt_hw.lower.draft import ScaledDraft, Setting
 from qtt_hw.lower.kinds.join import JoinStage
 from qtt_hw.lower.kinds.pointwise import combined
-from qtt_hw.lower.kinds.rearrange import flatten_stream
+from qtt_hw.lower.kinds.rearrange import read_alike
 from qtt_hw.lower.kinds.table import Function, looked_up, parts_of
 from qtt_hw.lower.lowering import Call, Kind, Lowering, Operand, place
 from qtt_hw.lower.stage import Place, Stream
@@ -107,8 +107,7 @@ def _add(lowering: Lowering, name: str, call: Call, values: Sequence[Value], sig
     a, b = lowering.settled(a), lowering.settled(b)
     if a.axes.sizes != b.axes.sizes:
         raise Unsupported(f"adds {list(b.axes.sizes)} to {list(a.axes.sizes)}; give both branches the same shape")
-    if (a.axes, a.shape) != (b.axes, b.shape) and a.flat:
-        a, b = flatten_stream(lowering, f"{name}.left", a), flatten_stream(lowering, f"{name}.right", b)
+    a, b = read_alike(lowering, name, a, b)
     if (a.axes, a.shape) != (b.axes, b.shape):
         raise Unsupported(
             f"adds {b.axes} of one volume to {a.axes} of another, which is not supported; in one order it is"

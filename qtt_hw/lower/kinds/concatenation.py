@@ -13,7 +13,7 @@ from qtt_hw.graph import Concatenation
 from qtt_hw.lower.axes import Axes, C
 from qtt_hw.lower.draft import ScaledDraft, Setting
 from qtt_hw.lower.kinds.join import JoinStage
-from qtt_hw.lower.kinds.rearrange import flatten_stream
+from qtt_hw.lower.kinds.rearrange import flatten_stream, need_volume
 from qtt_hw.lower.lowering import Call, Kind, Lowering, Operand, place
 from qtt_hw.lower.stage import Stream
 from qtt_hw.lower.value import Unsupported, Value
@@ -88,6 +88,9 @@ def _cat(lowering: Lowering, name: str, call: Call, values: Sequence[Value]) -> 
         return parts[0]
     if all(part.flat for part in parts):
         parts = [flatten_stream(lowering, f"{name}.{k}", part) for k, part in enumerate(parts)]
+    elif number == 0:
+        sides = [(f"{name}.{k}", part) for k, part in enumerate(parts)]
+        parts = [p if p.axes.channels(p.shape) is None else need_volume(lowering, side, p) for side, p in sides]
     for part in parts:
         if not (part.volume or part.flat) or not part.axes.is_whole(number, C, part.shape):
             raise Unsupported(

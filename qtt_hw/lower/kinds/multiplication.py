@@ -14,7 +14,7 @@ from qtt_hw.graph import Multiplication
 from qtt_hw.lower.draft import ScaledDraft, Setting
 from qtt_hw.lower.kinds.join import JoinStage
 from qtt_hw.lower.kinds.pointwise import combined
-from qtt_hw.lower.kinds.rearrange import flatten_stream
+from qtt_hw.lower.kinds.rearrange import read_alike
 from qtt_hw.lower.kinds.table import Function
 from qtt_hw.lower.lowering import Call, Kind, Lowering, place
 from qtt_hw.lower.stage import Stream
@@ -78,14 +78,14 @@ def _multiply(lowering: Lowering, name: str, call: Call, values: Sequence[Value]
     a, b = (lowering.settled(value) for value in values)
     if a.axes.sizes != b.axes.sizes and tuple(call.made[1:]) != a.axes.sizes:
         a, b = b, a
-    if a.axes.sizes == b.axes.sizes and (a.axes, a.shape) != (b.axes, b.shape) and a.flat:
-        a, b = flatten_stream(lowering, f"{name}.left", a), flatten_stream(lowering, f"{name}.right", b)
+    if a.axes.sizes == b.axes.sizes or len(a.axes) == len(b.axes) > 1:  # by as many values, or by a gate
+        a, b = read_alike(lowering, name, a, b)
     alike = (a.axes, a.shape) == (b.axes, b.shape)
     gate = a.volume and b.volume and len(a.axes) == len(b.axes) and b.shape == (1, 1, 1, a.shape[3])
     if not (alike or gate):
         raise Unsupported(
-            f"multiplies {list(a.axes.sizes)} by {list(b.axes.sizes)}, which is not supported; by the same shape, or "
-            "by one value a channel for all positions, it is"
+            f"multiplies {a.axes} with sizes {list(a.axes.sizes)} by {b.axes} with sizes {list(b.axes.sizes)}, which "
+            "is not supported; by the same shape in one order, or by one value a channel for all positions, it is"
         )
     nonnegative = a.nonnegative and b.nonnegative
     draft = MultiplicationDraft(place(name, name, a, b), b.shape, nonnegative)

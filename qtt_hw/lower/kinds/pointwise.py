@@ -32,16 +32,16 @@ class _Step:
         return made
 
 
-def _behind(name: str, activation: str, x: Value, step: Callable[[Tensor], Tensor]) -> Value:
+def _behind(lowering: Lowering, name: str, activation: str, x: Value, step: Callable[[Tensor], Tensor]) -> Value:
     """A function of a value, behind those that it is of; of one that is scaled by channel, behind that."""
     if x.blind:
         return x
-    base, function = parts_of(x)
+    base, function = parts_of(lowering.settled(x, (Function,)))
     return looked_up(name, activation, base, Pointwise(function, step))
 
 
 def _activation(lowering: Lowering, name: str, layer: nn.Module, x: Value) -> Value:
-    return _behind(name, type(layer).__name__, x, _Step(layer.forward))
+    return _behind(lowering, name, type(layer).__name__, x, _Step(layer.forward))
 
 
 def _prelu(lowering: Lowering, name: str, layer: nn.PReLU, x: Value) -> Value:
@@ -51,7 +51,7 @@ def _prelu(lowering: Lowering, name: str, layer: nn.PReLU, x: Value) -> Value:
             "would be another network"
         )
     lowering.use_weights(name, layer)
-    return _behind(name, "PReLU", x, Slope(layer.weight))
+    return _behind(lowering, name, "PReLU", x, Slope(layer.weight))
 
 
 def _call_prelu(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
@@ -79,11 +79,10 @@ def _call(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
             )
     if call.made != call.read:
         raise Unsupported(f"makes {list(call.made)} of {list(call.read)}, which is not followed")
-    x = lowering.settled(x, (Function,))
     if not trained:
-        return _behind(name, call.kind, x, _Step(call.function))
+        return _behind(lowering, name, call.kind, x, _Step(call.function))
     lowering.use_parameters(name, call.own)
-    return _behind(name, call.kind, x, Parametrised(call.of, call.own))
+    return _behind(lowering, name, call.kind, x, Parametrised(call.of, call.own))
 
 
 def combined(name: str, call: Call, values: Sequence[Value]) -> Value | None:
@@ -130,7 +129,7 @@ _OF_TWO = (
 
 
 def _joined(lowering: Lowering, name: str, call: Call, values: Sequence[Value]) -> Value:
-    found = combined(name, call, values)
+    found = combined(name, call, [lowering.settled(value, (Function,)) for value in values])
     if found is None:
         raise Unsupported("is a function of several results, which is not supported; additions of these are")
     return found

@@ -16,7 +16,7 @@ from qtt_hw.lower.kinds.reshape import ReshapeDraft
 from qtt_hw.lower.lowering import Call, Kind, Lowering, place
 from qtt_hw.lower.value import Unsupported, Value
 
-__all__ = ["REARRANGE", "axes_of", "flatten_stream", "need_flat", "need_volume", "transposed", "viewed"]
+__all__ = ["REARRANGE", "axes_of", "flatten_stream", "need_flat", "need_volume", "read_alike", "transposed", "viewed"]
 
 
 def flatten_stream(lowering: Lowering, name: str, x: Value) -> Value:
@@ -54,6 +54,18 @@ def need_volume(lowering: Lowering, name: str, x: Value) -> Value:
     x = lowering.settled(x)
     draft = PermutationDraft(place(f"{name}.order", name, x), order)
     return lowering.append(draft, replace(x, norm_target=None), Axes.of(x.shape, len(x.axes)))
+
+
+def read_alike(lowering: Lowering, name: str, a: Value, b: Value) -> tuple[Value, Value]:
+    """Two values that a call joins: their channels in order, where they are in different ones, or flattened ones."""
+    if (a.axes, a.shape) == (b.axes, b.shape):
+        return a, b
+    sides = {f"{name}.left": a, f"{name}.right": b}
+    if a.flat and b.flat:
+        a, b = (flatten_stream(lowering, side, x) for side, x in sides.items())
+    elif all(x.axes.channels(x.shape) is not None for x in (a, b)):
+        a, b = (need_volume(lowering, side, x) for side, x in sides.items())
+    return a, b
 
 
 def axes_of(dims: Any, call: Call) -> list[int]:

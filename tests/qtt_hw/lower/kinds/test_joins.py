@@ -46,6 +46,12 @@ def shuffled(net: Net, x: Tensor) -> Tensor:
     return net.one(y.view(n, 2, c // 2, d, h, w).transpose(1, 2).reshape(n, c, d, h, w))
 
 
+def turned(x: Tensor) -> Tensor:
+    """Four channels in another order."""
+    n, c, *size = x.shape
+    return x.view(n, 2, 2, *size).transpose(1, 2).reshape(n, c, *size)
+
+
 #: Each with how many stages of each kind it has: concatenations, products, slices, permutations.
 WRITTEN = {
     "two": (lambda net, x: torch.cat([net.one(x), net.two(x)], 1), (1, 0, 0, 0)),
@@ -62,6 +68,13 @@ WRITTEN = {
     "and a relu behind": (lambda net, x: F.relu(torch.mul(net.one(x), x)), (0, 1, 0, 0)),
     "in place": (lambda net, x: net.one(x).mul_(torch.sigmoid(x)), (0, 1, 0, 0)),
     "shuffle": (shuffled, (1, 0, 3, 1)),
+    "a sum in another order": (lambda net, x: turned(net.one(x)) + x, (0, 0, 0, 1)),
+    "a sum in the same other order": (lambda net, x: turned(net.one(x)) + turned(x), (0, 0, 0, 0)),
+    "a difference of the same": (lambda net, x: x - turned(x), (0, 0, 0, 1)),
+    "a product in another order": (lambda net, x: net.one(x) * turned(x), (0, 1, 0, 1)),
+    "a gate in another order": (lambda net, x: torch.sigmoid(turned(x.mean((2, 3, 4), True))) * x, (0, 1, 0, 1)),
+    "a gate of what is in another order": (lambda net, x: turned(x) * x.mean((2, 3, 4), True), (0, 1, 0, 1)),
+    "beside another order": (lambda net, x: torch.cat([turned(x), net.two(x)], 1), (1, 0, 0, 1)),
     "some channels": (lambda net, x: x[:, 1:3] + net.two(x), (0, 0, 1, 0)),
     "all but the last": (lambda net, x: x[:, :-1].relu(), (0, 0, 1, 0)),
     "with a step": (lambda net, x: x[..., ::2] + net.one(x)[:, :, :, :, ::2], (0, 0, 0, 0)),

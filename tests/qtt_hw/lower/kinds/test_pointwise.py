@@ -22,6 +22,8 @@ class Net(nn.Module):
         self.conv, self.other, self.middle = nn.Conv3d(2, 4, 3, padding=1), nn.Conv3d(2, 4, 1), middle
         self.head = nn.Linear(4 * 12, 3)
         self.register_buffer("factor", torch.tensor(0.5))
+        self.register_buffer("cube", torch.full((1, 1, 1), 0.5))
+        self.one = nn.Parameter(torch.full((1, 1, 1, 1, 1), 1.5))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(torch.flatten(self.middle(self, x), 1))
@@ -40,6 +42,9 @@ WRITTEN = {
     "mish": (lambda net, x: (y := net.conv(x)).mul(F.softplus(y).tanh()), 1),
     "constants": (lambda net, x: 1 - net.conv(2 * x - 0.25) / 4, 2),
     "a number of the model's own": (lambda net, x: net.conv(x) * net.factor, 1),
+    "a number with axes": (lambda net, x: net.conv(x) * net.cube + net.cube, 1),
+    "a parameter with axes": (lambda net, x: torch.sigmoid(net.conv(x)) ** net.one, 1),
+    "nothing, with axes": (lambda net, x: net.conv(x) * torch.ones(1, 1, 1), 0),
     "twice": (lambda net, x: (y := net.conv(x)) + y, 1),
     "square": (lambda net, x: (y := net.conv(x)) * y, 1),
     "power": (lambda net, x: net.conv(x) ** 2, 1),
@@ -105,6 +110,26 @@ def test_a_function_that_is_called_twice_on_one_result_is_looked_up_once() -> No
 def test_what_is_not_is_refused_by_name(middle: object, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         prepared(middle)
+
+
+@pytest.mark.parametrize("layer", [nn.PReLU(), nn.SiLU()])
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_layer_behind_factors_by_channel_is_of_what_they_make(inputs, assert_equal, layer: nn.Module, flat: bool):
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("scale", torch.tensor([0.5, -2.0]).view(2, 1, 1, 1))
+            self.act = layer
+            self.head = nn.Linear(24, 3) if flat else nn.Conv3d(2, 3, (3, 2, 2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.act(F.relu(x) * self.scale)
+            return self.head(y.flatten(1)) if flat else self.head(y).flatten(1)
+
+    x, values = inputs(IMAGE, (5, 3, 2, 2, 2), 1)
+    model = prepared(Scaled())
+    model.calibrate([values])
+    assert_equal(model, x, values)
 
 
 def test_a_slope_a_channel_is_refused() -> None:
