@@ -55,7 +55,7 @@ NAN[3, 0, 1, 2] = np.nan
         ({"x": X / 2, "y": Y}, "x: float64 values from 0 to 0.5, expected whole numbers 0 to 255"),
         ({"x": X.astype(int) - 1, "y": Y}, "x: int64 values from -1 to 0, expected whole numbers 0 to 255"),
         ({"x": X.astype(complex), "y": Y}, "x: holds complex128, expected uint8 or bool"),
-        ({"x": X[0, 0], "y": Y}, r"x: shape \[4, 4\], expected \[N, D, H, W, C\]"),
+        ({"x": X[0, 0, 0], "y": Y}, r"x: shape \[4\], expected \[N, D, H, W, C\]"),
         ({"x": X, "y": Y[:, None, None]}, r"y: shape \[60, 1, 1\], expected \[N\]"),
         ({"x": X, "y": np.eye(3)[Y]}, r"y: shape \[60, 3\], one-hot; expected one class index a sample"),
         ({"x": X, "y": np.ones((60, 14), int)}, r"y: shape \[60, 14\], several labels a sample"),
