@@ -238,7 +238,6 @@ def test_from_the_graph_to_the_simulation(tmp_path: Path) -> None:
     result = cosim(tmp_path / "build", x)
     assert result.equal and result.cycles_equal is True
     assert cosim(tmp_path / "build", x, stalls=("mostly", "bursty"), seed=1).equal
-    assert cosim(tmp_path / "build", x[:3], engine="cocotb", stalls=True, seed=4).equal
 
 
 @pytest.mark.parametrize("name", GRAPHS)
