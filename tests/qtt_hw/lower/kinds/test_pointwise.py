@@ -40,6 +40,7 @@ WRITTEN = {
     "mish": (lambda net, x: (y := net.conv(x)).mul(F.softplus(y).tanh()), 1),
     "constants": (lambda net, x: 1 - net.conv(2 * x - 0.25) / 4, 2),
     "a number of the model's own": (lambda net, x: net.conv(x) * net.factor, 1),
+    "such a number with axes": (lambda net, x: net.conv(x) * net.factor.view(1, 1, 1, 1, 1) + net.factor.view(1, 1), 1),
     "twice": (lambda net, x: (y := net.conv(x)) + y, 1),
     "square": (lambda net, x: (y := net.conv(x)) * y, 1),
     "power": (lambda net, x: net.conv(x) ** 2, 1),
