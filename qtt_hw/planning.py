@@ -237,15 +237,23 @@ class _Work:
 
 
 def is_file(model: str | Path) -> bool:
-    """Whether a model is named by its file, not as a configuration, `file.py:Net` or a network of the zoo."""
+    """Whether a model is named by its file, not as a configuration, `file.py:Net` or a network of the zoo.
+
+    Raises ValueError for a name that is none of these.
+    """
     text = str(model)
     if text.endswith(".toml") or ".py:" in text:
         return False
+    if text.endswith(".py"):
+        raise ValueError(f"{text}: name what in it makes the network too, as {text}:Net")
     if text.endswith(".qtt") or Path(text).exists():
         return True
     from qtt_hw.nn import zoo  # not for files, since it takes torch
 
-    return text not in zoo.names()
+    if text in zoo.names():
+        return False
+    known = ", ".join(zoo.names())
+    raise ValueError(f"{text}: neither a model.qtt nor a .toml nor file.py:Net nor in the zoo, {known}")
 
 
 def _check_rates(fps: float | None, clock_mhz: float) -> None:

@@ -67,6 +67,8 @@ def quantization(
     config = source if isinstance(source, Config) else configuration(source)
     if weights is None and config.model.weights is None:
         raise ValueError(f"{config.name}: no weights are given, so there is nothing to quantise")
+    if lr is not None and not epochs:
+        raise ValueError(f"lr {lr:g}: is of training on, which has no epochs; give some, or leave lr out")
     quant: dict[str, Any] = {"epochs": epochs}
     if config.quant is None or not isinstance(source, Config) and not str(source).endswith(".toml"):
         quant |= {"weight_bits": 8, "weight_scales": "channel"}

@@ -17,11 +17,11 @@ from qtt_hw.cli.show import (
     data_read,
     example,
     file_to_write,
+    input_shape,
     number,
     progress,
     report,
     rows_table,
-    shape,
     within,
 )
 
@@ -57,7 +57,8 @@ def plan(
         str | None, typer.Option(metavar="SOURCE", help="With a configuration: data to take shape and classes from.")
     ] = None,
     input: Annotated[
-        str | None, typer.Option(metavar="C,D,H,W", help="With a configuration, in place of data.")
+        str | None,
+        typer.Option(metavar="C,D,H,W", help="With a configuration, in place of data; or C,H,W, or C of vectors."),
     ] = None,
     classes: Annotated[int | None, typer.Option(min=2, max=1 << 16, help="With --input.")] = None,
     lanes: Annotated[
@@ -83,7 +84,11 @@ def plan(
         file_to_write(output, "-o", "a plan", is_plan)
     within("--fps", fps, *RATES)
     within("--clock-mhz", clock_mhz, *CLOCKS)
-    given = shape(input)
+    given = input_shape(input)
+    if Path(model).is_file() and is_file(model):
+        for option, value in (("--input", input), ("--classes", classes)):
+            if value is not None:
+                raise ValueError(f"{option} {value}: is for a configuration; {model} holds its own input and classes")
     if not is_file(model):
         from qtt_hw.training.environment import keep_freed_memory
 
@@ -104,7 +109,7 @@ def plan(
             fps=fps,
             clock_mhz=clock_mhz,
             data=splits,
-            input_shape=given,
+            input_shape=None if given is None else (given + (1, 1, 1))[:4],  # type: ignore[arg-type]
             classes=classes,
             lanes=lanes,
             neighbours=not no_neighbours,

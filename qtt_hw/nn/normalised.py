@@ -40,7 +40,8 @@ class Normalised(nn.Module):
         for name, values in (("mean", mean), ("std", std)):
             if len(values) not in (1, channels):
                 raise ValueError(
-                    f"{name}: {len(values)} values for samples of {channels} channels; give 1 or {channels}"
+                    f"{name}: {len(values)} values for samples of {channels} channels; give 1"
+                    + (f" or {channels}" if channels > 1 else "")
                 )
         if min(std) <= 0:
             raise ValueError(f"std: must be above 0, got {min(std):g}")
@@ -52,6 +53,8 @@ class Normalised(nn.Module):
         axes = (-1, *(1,) * (2 if is_planar(network) else 3))
         for name, made in (("slope", slope), ("offset", offset)):
             tiled = made.repeat(edge.shape[3] // channels).to(torch.float32)
+            if not bool(tiled.isfinite().all()):
+                raise ValueError(f"mean, std: values / 255 less {max(mean, key=abs):g} by {min(std):g} are not finite")
             self.register_buffer(name, tiled.view(axes), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

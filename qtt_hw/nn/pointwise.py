@@ -82,7 +82,7 @@ class Parametrised(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.function([value.to(x) for value in self.values], x.clone())
+        return self.function([value.to(x) for value in self.values], x.clone()).reshape(x.shape)
 
 
 class Slope(nn.Module):

@@ -7,12 +7,14 @@ from torch import Tensor
 
 from qtt_hw.fixedpoint import Format, quantize
 from qtt_hw.quant.fake import UniformQuantizer
-from qtt_hw.quant.weight import largest
+from qtt_hw.quant.weight import greatest
 
 __all__ = ["ChannelQuantizer"]
 
 #: Shares of a channel's largest weight that its greatest integer is tried to stand for.
 SHARES = tuple(share / 50 for share in range(50, 14, -1))
+#: No channel's scale is less: weights can be divided by it.
+LEAST = torch.finfo(torch.float32).tiny
 
 
 class ChannelQuantizer(UniformQuantizer):
@@ -40,14 +42,14 @@ class ChannelQuantizer(UniformQuantizer):
         """Set every channel's scale; `values` is the weight, [channels, ...]."""
         if self.frozen:
             raise ValueError("a frozen scale cannot be calibrated")
-        largest(values)
+        greatest(values)
         self.log2_scale.fill_(1 - self.bits)
         rows = values.detach().to(torch.float64).flatten(1)
         top = rows.abs().amax(dim=1)
         whole = self.format.maximum * 2.0**-self.frac
         best, least = torch.ones_like(top), torch.full_like(top, torch.inf)
         for share in SHARES:
-            scale = torch.where(top > 0, top * (share / whole), 1.0).to(torch.float32).to(torch.float64)
+            scale = torch.where(top > 0, (top * (share / whole)).clamp(min=LEAST), 1.0).to(torch.float32).double()
             column = scale[:, None]
             error = (self._values(rows / column, self.format) * column - rows).square().sum(dim=1)
             best, least = torch.where(error < least, scale, best), torch.minimum(error, least)

@@ -10,14 +10,20 @@ from torch import Tensor, nn
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
 
-__all__ = ["WeightQuantizer", "largest"]
+__all__ = ["WeightQuantizer", "greatest", "largest"]
+
+
+def greatest(weight: Tensor) -> float:
+    """max |weight|, finite; otherwise ValueError, of which the caller names the layer."""
+    found = float(weight.detach().abs().max())
+    if not math.isfinite(found):
+        raise ValueError("a weight is not finite: training has diverged; lower its learning rate, or clip gradients")
+    return found
 
 
 def largest(weight: Tensor) -> float:
     """max |weight|, above 0 and finite; otherwise ValueError, of which the caller names the layer."""
-    found = float(weight.detach().abs().max())
-    if not math.isfinite(found):
-        raise ValueError("a weight is not finite: training has diverged; lower its learning rate, or clip gradients")
+    found = greatest(weight)
     if found == 0.0:
         raise ValueError("all its weights are 0, so there is no largest one to set a codebook by")
     return found

@@ -117,7 +117,7 @@ def untrained(
         spec = _spec(config, _shape(input_shape))
         labels = tuple(str(index) for index in range(classes))
     else:
-        where = config.source or config.name
+        where = config.source if config.source is not None and config.source.is_file() else config.model.name
         raise ValueError(f"{where}: before training, planning needs data, or an input shape C,D,H,W and classes")
     model = _at_given_ranks(build_model(config, spec, len(labels), config.train.seed).eval(), config.compress)
     how = config.quant or QuantSection()

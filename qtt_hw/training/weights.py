@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ _NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
 _PREFIXES = ("module.", "_orig_mod.")
 #: Counts that batch norm keeps for its training alone.
 _COUNT = "num_batches_tracked"
+#: And what it divides by, squared.
+_VARIANCE = "running_var"
 _HOW = "torch.save(net.state_dict(), ...)"
 
 
@@ -54,7 +57,9 @@ def _torch_file(path: Path) -> Any:
             if any(name.endswith("constants.pkl") for name in archive.namelist()):
                 raise ValueError(f"{path}: is a TorchScript archive; save the weights alone: {_HOW}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of how a file was pickled that is refused in a line
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except pickle.UnpicklingError:
@@ -62,7 +67,8 @@ def _torch_file(path: Path) -> Any:
             f"{path}: holds more than tensors, or is no file of torch.save; save the weights alone: {_HOW}"
         ) from None
     except Exception as error:  # whatever torch makes of a damaged file
-        raise ValueError(f"{path}: not a file of torch.save: {short(error)}") from None
+        told = f": {short(error)}" if isinstance(error, RuntimeError) else "; save the weights alone: " + _HOW
+        raise ValueError(f"{path}: not a file of torch.save{told}") from None
 
 
 def _plain(found: Any) -> dict[str, Tensor]:
@@ -104,8 +110,13 @@ def load_weights(model: nn.Module, path: Path) -> None:
         for name, value in found.items():
             if value.shape != own[name].shape:
                 raise ValueError(f"{name}: has shape {list(value.shape)}, the network's has {list(own[name].shape)}")
-            if value.is_floating_point() and not bool(value.isfinite().all()):
+            if value.layout != torch.strided or value.is_quantized or value.is_complex():
+                what = "complex" if value.is_complex() else "quantized" if value.is_quantized else "sparse"
+                raise ValueError(f"{name}: is a {what} tensor; save it dense and in float")
+            if value.is_floating_point() and not bool(value.to(own[name].dtype).isfinite().all()):
                 raise ValueError(f"{name}: holds a value that is not finite")
+            if name.endswith(_VARIANCE) and bool((value < 0).any()):
+                raise ValueError(f"{name}: holds a variance below 0")
     model.load_state_dict(found, strict=False)
 
 

@@ -716,3 +716,15 @@ def test_a_sigterm_that_was_ignored_stays_ignored(
     monkeypatch.setattr(rtl_gen.emit, "save_plan", lambda *given: (os.kill(os.getpid(), signal.SIGTERM), save(*given)))
     qtt("emit", qtt_file, "-o", tmp_path / "build")
     assert (tmp_path / "build" / "manifest.json").is_file()
+
+
+def test_plan_takes_vectors_and_no_shape_beside_a_model_s_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.py").write_text("from torch import nn\ndef Net():\n    return nn.Linear(4, 3)\n")
+    call = ["plan", f"{tmp_path}/net.py:Net", "--input", "4", "--classes", "3", "--no-neighbours", "--json"]
+    assert main(call) == 0
+    assert json.loads(capsys.readouterr().out)["cycles"]
+    for option, value in (("--input", "1,8,8,8"), ("--classes", "3")):
+        assert main(["plan", "models/voxtt-modelnet10.qtt", option, value]) == 1
+        assert capsys.readouterr().err.startswith(f"qtt: {option} {value}: is for a configuration")

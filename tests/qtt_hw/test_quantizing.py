@@ -77,18 +77,24 @@ SCALES = ("tensor", "channel")
 
 
 def test_training_goes_on_and_is_kept(folder: Path, splits: Splits, tmp_path: Path) -> None:
-    how = {"weight_bits": 2, "activation_bits": 3, "epochs": 2, "lr": 1e-2, "seed": 4, "run": tmp_path / "run"}
-    first = found(folder, splits, tmp_path / "a.qtt", **how)
-    assert first.epochs == 2 and (tmp_path / "run" / "result.json").exists()
-    assert found(folder, splits, tmp_path / "b.qtt", **how).digest == first.digest
-    with pytest.raises(ValueError, match="run: was started with another config.train.seed"):
-        found(folder, splits, tmp_path / "c.qtt", **(how | {"seed": 5}))
     (tmp_path / "net.py").write_text(NET)
-    state = torch.load(folder / "trained.pt", weights_only=True)
-    torch.save({name: value * 2 for name, value in state.items()}, tmp_path / "trained.pt")
-    run = tmp_path / "run"
-    description = json.loads((run / "run.json").read_text())
-    assert len(description["weights_digest"]) == 64
+    weights, run, output = tmp_path / "trained.pt", tmp_path / "run", tmp_path / "a.qtt"
+    weights.write_bytes((folder / "trained.pt").read_bytes())
+    how = {"weight_bits": 2, "activation_bits": 3, "epochs": 2, "lr": 1e-2, "seed": 4}
+
+    def again(**more: int) -> qtt_hw.quantizing.QuantizeResult:
+        return quantize(tmp_path / "net.py:Net", splits, output, weights=weights, run=run, **(how | more))  # type: ignore[arg-type]
+
+    first = again()
+    assert first.epochs == 2 and (run / "result.json").exists()
+    assert again().digest == first.digest
+    with pytest.raises(ValueError, match="run: was started with another config.train.seed"):
+        again(seed=5)
+    torch.save({name: value * 2 for name, value in torch.load(weights, weights_only=True).items()}, weights)
+    with pytest.raises(ValueError, match="run: was started with another weights_digest"):
+        again()
+    with pytest.raises(ValueError, match="lr 0.01: is of training on, which has no epochs"):
+        again(epochs=0)
 
 
 def test_a_configuration_s_own_quantisation_holds(folder: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from qtt_hw.lower.sampling import calibrate_output, sample, statistics_of
 from qtt_hw.lower.stage import Place, Stage, Stream
 from qtt_hw.nn.contraction import contract
 from qtt_hw.quant import ActivationQuantizer, BatchNorm, WeightQuantizer
+from qtt_hw.quant.fake import FRAC_LIMIT
 from qtt_hw.window import Window
 
 __all__ = ["ContractionStage", "Folded"]
@@ -301,6 +302,7 @@ class ContractionStage(Stage):
         quantizer = self.output_quantizer
         if scales:  # the scale that the output starts with need not be one that the requantiser reaches
             quantizer.log2_scale.clamp_(min=-acc_frac, max=FARTHEST - acc_frac)
+            self._keep_reachable(acc_frac)
         acc = [self.accumulators(x, fmt) for ((x, _),) in batches]
         if self.batch_norm is not None and (statistics or not self.batch_norm.has_statistics):
             factor = 1.0 if self._channel_scale is None else self._channel_scale.to(torch.float64)
@@ -308,15 +310,27 @@ class ContractionStage(Stage):
         if scales:
             y = self._outputs(acc, acc_frac)
             calibrate_output(self.name, quantizer, y)
-            plain = None if self.batch_norm is not None else self.affine()
-            if plain is not None:
-                # The multiplier of a bare bias is a power of two; 2**(MULTIPLIER_BITS - 2) is the greatest that fits.
-                greatest = math.ceil(math.log2(float(plain[0].max())))
-                quantizer.log2_scale.clamp_(min=-(acc_frac + MULTIPLIER_BITS - 2 - greatest))
+            self._keep_reachable(acc_frac)
             quantizer.observe(y, quantizer.format)
         for i, part in enumerate(acc):  # in place, so that wide sums and outputs are not held together
             acc[i] = self.requantize(part, fmt)
         return acc
+
+    @torch.no_grad()
+    def _keep_reachable(self, acc_frac: int) -> None:
+        """Raise the output's scale to the least at which what multiplies sums without a batch norm fits."""
+        plain = None if self.batch_norm is not None else self.affine()
+        if plain is None:
+            return
+        # The multiplier of a bare bias is a power of two; 2**(MULTIPLIER_BITS - 2) is the greatest that fits.
+        greatest = math.ceil(math.log2(float(plain[0].max())))
+        least = greatest - (acc_frac + MULTIPLIER_BITS - 2)
+        if least > FRAC_LIMIT:
+            raise ValueError(
+                f"{self.name}: weights of a channel of up to {float(plain[0].max()):.2g} are out of the reach of an "
+                "output without a batch norm; scale the weights down, then calibrate again"
+            )
+        self.output_quantizer.log2_scale.clamp_(min=least)
 
     def _outputs(self, acc: Sequence[Tensor], acc_frac: int) -> Tensor:
         """A sample of the outputs in float, before any clamp, from the sums, of which 2**acc_frac are one."""

@@ -22,14 +22,14 @@ __all__ = ["POINTWISE", "combined"]
 
 
 class _Step:
-    """A call on a copy of what it is given, which it may write into."""
+    """A call on a copy of what it is given, which it may write into; its own one value may have axes, as [1, 1, 1]."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
     def __call__(self, *values: Tensor) -> Tensor:
         made: Tensor = self.function(*(value.clone() for value in values))
-        return made
+        return made.reshape(values[0].shape)
 
 
 def _behind(lowering: Lowering, name: str, activation: str, x: Value, step: Callable[[Tensor], Tensor]) -> Value:
@@ -66,7 +66,8 @@ def _call(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
         return x
     trained = any(isinstance(tensor, nn.Parameter) and tensor.requires_grad for tensor in call.own)
     single = all(tensor.numel() == 1 for tensor in call.own)
-    if call.own and (not single or (trained and joins_layer(x))):
+    only_channel = len(call.read) > 1 and call.read[1] == 1 and any(tensor.ndim for tensor in call.own)
+    if call.own and (not single or only_channel or (trained and joins_layer(x))):
         scaling = scaling_of(call)
         if scaling is not None:
             x = x if single else by_channel(lowering, name, call, lowering.settled(x, (Scaled,)))

@@ -68,9 +68,29 @@ def test_prepared_is_near_the_float_network_and_equal_to_the_golden_model(paddin
     assert np.array_equal(integers.reshape(found.shape), (found.double() * 2.0**graph.output.format.frac).numpy())
 
 
+def test_one_channel_is_normalised_by_the_first_layer() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv3d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)).eval()
+    spec, raw = input_spec((4, 4, 4, 1), 1, 128, BYTES), images((4, 4, 4, 1))
+    wrapped = Normalised(net, spec, (0.3,), (0.2,)).eval()
+    how = QuantSection(**QuantConfig(weight_bits=8, activation_bits=8).model_dump())
+    prepared, x = prepare_model(wrapped, spec, how), values(spec, raw)
+    prepared.calibrate([x])
+    graph = freeze(prepared, spec, ("a", "b", "c"), "net")
+    assert [node.name for node in graph.nodes] == ["network.0", "network.3"]
+    found = prepared.eval()(x)
+    integers = golden.run(graph, preprocess(spec, raw))[graph.nodes[-1].name]
+    assert np.array_equal(integers.reshape(found.shape), (found.double() * 2.0**graph.output.format.frac).numpy())
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(((raw / 255 - 0.3) / 0.2).astype(np.float32)).permute(0, 4, 1, 2, 3))
+    assert float((found - wanted).abs().max()) < 0.08 * float(wanted.std())
+
+
 def test_other_channels_and_a_std_of_zero_are_refused() -> None:
     spec = input_spec((1, 6, 6, 3), 1, 128, BYTES)
     with pytest.raises(ValueError, match="mean: 2 values for samples of 3 channels; give 1 or 3"):
         Normalised(nn.Identity(), spec, (0.5, 0.5), (1.0,))
     with pytest.raises(ValueError, match="std: must be above 0, got 0"):
         Normalised(nn.Identity(), spec, (0.5,), (0.0,))
+    with pytest.raises(ValueError, match="by 1e-40 are not finite"):
+        Normalised(nn.Identity(), spec, (0.5,), (1e-40,))

@@ -134,6 +134,31 @@ def test_every_requantiser_between_cores_multiplies() -> None:
     assert all(node.requant.affine for node in graph.nodes if isinstance(node, Contraction))
 
 
+@pytest.mark.parametrize("factor", [0.0, 1e-42, 1e6])
+def test_a_layer_of_zeros_or_of_tiny_or_large_weights_is_calibrated(factor: float) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv3d(1, 2, 3), nn.ReLU(), nn.Conv3d(2, 2, 3, bias=False), nn.Flatten(), nn.Linear(128, 3))
+    with torch.no_grad():
+        net[2].weight.mul_(factor)
+    model = prepare(net, samples(1), QuantConfig(weight_bits=4, weight_scales="channel"), VOXELS)
+    x = samples()
+    model.calibrate([x])
+    graph = freeze(model, input_spec((8, 8, 8, 1)), ("a", "b", "c"), "net")
+    integers = golden.run(graph, x.permute(0, 2, 3, 4, 1).numpy().astype(np.int64), intermediates=True)
+    found = {name: y.permute(0, 2, 3, 4, 1).numpy() for name, y in model.eval().forward_all(x).items()}
+    assert all(np.array_equal(integers[name], y) for name, y in found.items())
+    assert bool(np.any(integers["2"])) == (factor == 1e6)
+
+
+def test_weights_too_large_for_an_output_are_refused_by_name() -> None:
+    net = nn.Sequential(nn.Conv3d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(432, 3))
+    with torch.no_grad():
+        net[3].weight.mul_(1e30)
+    model = prepare(net, samples(1), QuantConfig(weight_bits=4, weight_scales="channel"), VOXELS)
+    with pytest.raises(ValueError, match=r"3: weights of a channel .* scale the weights down"):
+        model.calibrate([samples()])
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -82,6 +82,13 @@ BAD: dict[str, tuple[Any, str]] = {
         "4.weight: has shape [10, 16], the network's has [3, 16]",
     ),
     "not finite": (lambda: trained() | {"0.bias": torch.tensor([0.0, torch.nan])}, "0.bias: holds a value that is not"),
+    "not finite in float32": (
+        lambda: trained() | {"0.bias": torch.tensor([0.0, 1e200]).double()},
+        "0.bias: holds a value",
+    ),
+    "a variance": (lambda: trained() | {"1.running_var": torch.tensor([1.0, -1.0])}, "1.running_var: holds a variance"),
+    "sparse": (lambda: trained() | {"4.weight": torch.ones(3, 16).to_sparse()}, "4.weight: is a sparse tensor; save"),
+    "complex": (lambda: trained() | {"4.weight": torch.ones(3, 16) * 1j}, "4.weight: is a complex tensor; save"),
     "a list": (lambda: [torch.ones(2)], "holds a list, not tensors by name"),
     "others": (lambda: {"accuracy": 0.5}, "holds a float called 'accuracy', not tensors by name"),
     "nothing": (dict, "holds nothing, not tensors by name"),
@@ -108,6 +115,12 @@ def test_no_file_and_no_such_kind_of_file(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"nonsense")
         with pytest.raises(ValueError, match=f"{name}: (not a safetensors file|holds more than tensors)"):
             read_weights(tmp_path / name)
+    for content in (b"", b"hello"):  # of which torch says nothing that helps
+        (tmp_path / "w.pt").write_bytes(content)
+        with pytest.raises(
+            ValueError, match=r"w.pt: not a file of torch.save; save the weights alone: torch.save\(net"
+        ):
+            read_weights(tmp_path / "w.pt")
     with zipfile.ZipFile(tmp_path / "w.pt", "w") as archive:  # as torch.jit.save lays it out
         for name in ("net/data.pkl", "net/constants.pkl", "net/code/net.py"):
             archive.writestr(name, b"")

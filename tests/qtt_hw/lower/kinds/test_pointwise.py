@@ -45,6 +45,7 @@ WRITTEN = {
     "a number with axes": (lambda net, x: net.conv(x) * net.cube + net.cube, 1),
     "a parameter with axes": (lambda net, x: torch.sigmoid(net.conv(x)) ** net.one, 1),
     "nothing, with axes": (lambda net, x: net.conv(x) * torch.ones(1, 1, 1), 0),
+    "such a number with axes": (lambda net, x: net.conv(x) * net.factor.view(1, 1, 1, 1, 1) + net.factor.view(1, 1), 1),
     "twice": (lambda net, x: (y := net.conv(x)) + y, 1),
     "square": (lambda net, x: (y := net.conv(x)) * y, 1),
     "power": (lambda net, x: net.conv(x) ** 2, 1),
