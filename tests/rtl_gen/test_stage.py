@@ -14,7 +14,7 @@ from rtl_gen.families import ECP5
 from rtl_gen.kinds import spec_of
 from sim.stream import transfer
 
-checks = settings(max_examples=25, deadline=None)
+checks = settings(max_examples=16, deadline=None)
 
 
 @checks

@@ -173,6 +173,7 @@ ALIKE = (
         "weights-2",
         "weights-3",
     ),
+    *("residual-strided", "carried-backward", "convolution-strided", "codes-3-zero"),
     *("codes-2", "codes-4", "carried-forward", "max-pool-overlapping", "average-pool-overlapping", "residual"),
 )
 SYNTHESISED = [name for name in NETWORKS if name not in ALIKE]

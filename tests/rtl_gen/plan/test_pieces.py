@@ -69,9 +69,7 @@ def graph_of(net: nn.Module) -> tuple[Graph, np.ndarray]:
     ("net", "fps"),
     [
         (Hierarchical, None),
-        pytest.param(Hierarchical, 30_000.0, marks=pytest.mark.long),
-        pytest.param(Crossed, None, marks=pytest.mark.long),
-        (Crossed, 30_000.0),
+        pytest.param(Crossed, 30_000.0, marks=pytest.mark.long),
     ],
 )
 def test_they_are_planned_and_simulated_as_predicted(tmp_path, net: type[nn.Module], fps: float | None) -> None:
