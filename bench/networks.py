@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.library import define
 
 from bench.report import command
 from bench.rows import append_row, made_by
@@ -85,16 +86,10 @@ def without_torchvision_operators() -> None:
     """
     if hasattr(torch.ops.torchvision, "nms"):
         return
-    library = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d"):
-        library.define(f"{name}(Tensor a) -> Tensor")
-        library.define(f"_{name}_backward(Tensor a) -> Tensor")
-    library.define("_cuda_version() -> int")
-    _LIBRARIES.append(library)
-
-
-#: Declarations live as long as these.
-_LIBRARIES: list[Any] = []
+        define(f"torchvision::{name}", "(Tensor a) -> Tensor")
+        define(f"torchvision::_{name}_backward", "(Tensor a) -> Tensor")
+    define("torchvision::_cuda_version", "() -> int")
 
 
 def _pytorchvideo(module: str, function: str, **arguments: Any) -> nn.Module:
