@@ -52,7 +52,7 @@ class Gate(wiring.Component):
         # Whether their words had arrived a cycle ago.
         waiting_ready, behind_ready = Signal(), Signal()
         written = Signal.like(self.written)
-        fire = Signal()
+        fire, taken = Signal(), Signal()
         m.d.sync += written.eq(self.written)
 
         def arrived(position: data.View, words: Value, name: str) -> Signal:
@@ -63,6 +63,7 @@ class Gate(wiring.Component):
 
         m.d.comb += [
             fire.eq(waiting_valid & walker.valid & ~behind_valid),
+            taken.eq(self.take | ~head_valid),
             # One is held behind the head only while one waits and one is at the walker's output.
             walker.advance.eq(~behind_valid),
             passed.eq(waiting),
@@ -75,6 +76,9 @@ class Gate(wiring.Component):
             waiting_ready.eq(waits),
             behind_ready.eq(Mux(behind_valid, arrived(behind, self.written, "behind"), waits)),
             head_ready.eq(head_valid & arrived(head, written, "head")),
+            # One expression, not a branch that clears it: as a synchronous reset, `take` would come over the general
+            # routing, late.
+            behind_valid.eq((behind_valid | fire) & ~taken),
         ]
         with m.If(walker.valid & walker.advance):
             m.d.sync += [
@@ -82,15 +86,12 @@ class Gate(wiring.Component):
                 waiting_valid.eq(1),
                 waiting_ready.eq(arrived(walker.o, self.written, "walker")),
             ]
-        with m.If(self.take | ~head_valid):
+        with m.If(taken):
             m.d.sync += [
                 head.eq(Mux(behind_valid, behind, passed)),
                 head_valid.eq(behind_valid | fire),
                 head_ready.eq(Mux(behind_valid, behind_ready, fire & waiting_ready)),
-                behind_valid.eq(0),
             ]
-        with m.Elif(fire):
-            m.d.sync += behind_valid.eq(1)
         with m.If(fire):
             m.d.sync += behind.eq(passed)
         return m
