@@ -25,10 +25,11 @@ LOG = "nextpnr.log"
 
 #: `heap` is nextpnr's own choice, with its first router; `static` the electrostatic placer, with its second router: for
 #: designs that fill the block RAM, which the former pair spreads too far to be routed. Where both do, the second
-#: router, which does not look at timing, costs clock.
+#: router, which does not look at timing, costs clock. heap weighs timing twice as much as by default: the slowest of a
+#: module's seeds gains by it (docs/design.md, section 7).
 Placer = Literal["heap", "static"]
 _PLACERS: dict[Placer, tuple[str, ...]] = {
-    "heap": ("--placer", "heap", "--router", "router1"),
+    "heap": ("--placer", "heap", "--placer-heap-timingweight", "20", "--router", "router1"),
     "static": ("--placer", "static", "--router", "router2"),
 }
 
