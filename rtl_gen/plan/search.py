@@ -22,7 +22,7 @@ from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds import Folding, kind_of
 from rtl_gen.plan.derive import beside_stages, derived
 from rtl_gen.plan.front import Slot, Solution, solve
-from rtl_gen.plan.limits import budget_of, shares_of_all, slowest, usable
+from rtl_gen.plan.limits import budget_of, shares_of_all, slowest, usable, within
 from rtl_gen.plan.plan import PathPlan, Plan, most_cycles, stage_specs
 from rtl_gen.plan.problem import Alternatives, Problem, along
 from rtl_gen.plan.refusal import DoesNotFit, larger_than, too_small
@@ -37,10 +37,13 @@ __all__ = ["Alternatives", "DoesNotFit", "along", "expected_fifos", "fits", "lea
 ATTEMPTS = 4
 #: What a FIFO at full rate is deeper than what the windows of the other branch hold back.
 FIFO_MARGIN = 1.5
+#: Of the multipliers and of the block RAMs, the share in which the fewest cycles are tried to be reached, rather than in
+#: all of them: what fills a device to the last block can often not be routed, and seldom fast.
+ROUTABLE = 0.95
 
 
 def _fastest(problem: Problem, device: Device, reserved: Resources, progress: Progress) -> Solution | None:
-    """Bisect the cycles, by ratio, to within half a percent."""
+    """Bisect the cycles, by ratio, to within half a percent; then leave room to route where that costs no cycle."""
     budget = budget_of(device, reserved)
     best = solve(problem.items, problem.upper, budget)
     if best is None:
@@ -54,7 +57,11 @@ def _fastest(problem: Problem, device: Device, reserved: Resources, progress: Pr
             low = max(middle, low + 1)
         else:
             best, high = solution, min(middle, slowest(solution))
-    return best
+    roomy = within(budget, ROUTABLE)
+    if roomy.holds(best.resources):
+        return best
+    progress("search", text="room to route")
+    return solve(problem.items, slowest(best), roomy) or best
 
 
 def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Device) -> list[PathPlan]:
