@@ -108,10 +108,14 @@ class Ram(wiring.Component):
     family : Family
     latency : int, optional
         At least the family's `read_latency`, which it is when left out.
+    early : bool
+        `write_enable` and `write_address` come a cycle before `write_data`, so that the enable of each bank is a
+        register.
     """
 
-    def __init__(self, depth: int, width: int, family: Family, latency: int | None = None):
+    def __init__(self, depth: int, width: int, family: Family, latency: int | None = None, early: bool = False):
         self.depth = depth
+        self.early = early
         self.width = width
         self.family = family
         self.least = family.memory.read_latency(depth, width)
@@ -132,6 +136,7 @@ class Ram(wiring.Component):
         memory, depth = self.family.memory, self.depth
         block, bank = memory.uses_block(depth), memory.bank(depth, self.width)
         address = _read_at(m, self.address, self.latency, self.least)
+        write_address = delay(m, self.write_address[: ceil_log2(bank)], int(self.early), "write_address")
         banks: list[Value] = []
         for number in range(-(-depth // bank)):
             contents = Memory(
@@ -142,14 +147,13 @@ class Ram(wiring.Component):
             )
             m.submodules[f"contents_{number}" if depth > bank else "contents"] = contents
             read, write = contents.read_port(), contents.write_port()
-            here = Signal(name=f"here_{number}")
+            here = self.write_address[ceil_log2(bank) :] == number if depth > bank else 1
             m.d.comb += [
-                here.eq(self.write_address[ceil_log2(bank) :] == number if depth > bank else 1),
                 read.addr.eq(address[: len(read.addr)]),
                 read.en.eq(1),
-                write.addr.eq(self.write_address[: len(write.addr)]),
+                write.addr.eq(write_address[: len(write.addr)]),
                 write.data.eq(self.write_data),
-                write.en.eq(self.write_enable & here),
+                write.en.eq(delay(m, self.write_enable & here, int(self.early), f"write_enable_{number}")),
             ]
             word: Value = read.data
             if block or depth <= bank:

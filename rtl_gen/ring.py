@@ -33,6 +33,8 @@ class RingWriter(wiring.Component):
 
     Members
     -------
+    write_enable, write_address : Out
+        Of the word that `write_data` has in the next cycle.
     limit : In
         Words since reset up to which there is room: those that are released, and a ring of them more.
     """
@@ -57,7 +59,8 @@ class RingWriter(wiring.Component):
         accepted = Signal()
         m.d.comb += accepted.eq(self.i.valid & self.i.ready)
 
-        complete = Signal()
+        complete, completed = Signal(), Signal()
+        m.d.comb += self.write_enable.eq(complete)
         if self.collect == 1:
             m.d.comb += complete.eq(accepted)
             m.d.sync += self.write_data.eq(self.i.payload)
@@ -78,19 +81,22 @@ class RingWriter(wiring.Component):
             flag.eq(n == self.limit) for flag, n in zip(reaches, (self.written, successor, second), strict=True)
         ]
         m.d.sync += [
-            self.write_enable.eq(complete),
-            # `write_enable`: one word more has come since these were compared.
+            completed.eq(complete),
+            # `completed`: one word more has come since these were compared.
             self.i.ready.eq(
                 ~Mux(
                     complete,
-                    Mux(self.write_enable, reaches[2], reaches[1]),
-                    Mux(self.write_enable, reaches[1], reaches[0]),
+                    Mux(completed, reaches[2], reaches[1]),
+                    Mux(completed, reaches[1], reaches[0]),
                 )
             ),
         ]
         with m.If(complete):
-            m.d.sync += [self.written.eq(successor), successor.eq(second), second.eq(second + 1)]
-        with m.If(self.write_enable):
             wrapped = self.write_address == self.ring - 1
-            m.d.sync += self.write_address.eq(Mux(wrapped, 0, self.write_address + 1))
+            m.d.sync += [
+                self.written.eq(successor),
+                successor.eq(second),
+                second.eq(second + 1),
+                self.write_address.eq(Mux(wrapped, 0, self.write_address + 1)),
+            ]
         return m

@@ -37,7 +37,7 @@ class RingUnit(GatheringUnit):
             ring=folding.ring,
             pointer_bits=spec.walk.pointer_bits,
         )
-        m.submodules.buffer = buffer = Ram(folding.ring, spec.ring_width, spec.family, spec.read_latency)
+        m.submodules.buffer = buffer = Ram(folding.ring, spec.ring_width, spec.family, spec.read_latency, early=True)
         m.submodules.sequencer = sequencer = Sequencer(spec.loop, spec.read_latency)
         m.submodules.output = output = StageOutput(spec)
         wiring.connect(m, wiring.flipped(self.i0), ring.i)

@@ -133,12 +133,14 @@ def rom(depth: int, width: int, family: Family, latency: int | None = None, word
     return Resources(luts=round(luts), ffs=2 * width + delayed)
 
 
-def ram(depth: int, width: int, family: Family, latency: int | None = None) -> Resources:
-    """A `rtl_gen.memory.Ram`; arguments as of `rom`."""
+def ram(depth: int, width: int, family: Family, latency: int | None = None, early: bool = False) -> Resources:
+    """A `rtl_gen.memory.Ram`; arguments as of `rom`, and whether enable and address come a cycle before the data."""
     memory = family.memory
     late = (latency or 0) - memory.read_latency(depth, width)
     banks = -(-depth // memory.bank(depth, width))
     delayed, number = max(late, 0) * ceil_log2(depth), ceil_log2(banks)
+    if early:
+        delayed += banks + min(ceil_log2(depth), ceil_log2(memory.bank(depth, width)))
     luts = _selection(width, banks) + (banks if banks > 1 else 0)
     if memory.uses_block(depth):
         ffs = delayed + (width + 2 * number if banks > 1 else 0)

@@ -282,7 +282,7 @@ class RingSpec(WindowSpec):
         return {
             # The words of the stage before are not known here: mostly single values.
             "ring": ring_writer(width, self.in_width, ring, walk.pointer_bits),
-            "buffer": ram(ring, width, self.family, latency),
+            "buffer": ram(ring, width, self.family, latency, early=True),
             "sequencer": sequencer(self.loop, latency, rows, ADDRESS_LATENCY),
             "sequencer.gate": gate(walk, rows),
             "sequencer.gate.walker": walker(walk, rows),

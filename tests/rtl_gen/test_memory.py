@@ -47,29 +47,36 @@ def test_rom(depth: int, width: int, late: int) -> None:
     assert found == [words[address] for address in addresses]
 
 
+@pytest.mark.parametrize("early", [False, True])
 @pytest.mark.parametrize("late", [0, 1])
 @pytest.mark.parametrize(("depth", "width"), SHAPES)
-def test_ram(depth: int, width: int, late: int) -> None:
+def test_ram(depth: int, width: int, late: int, early: bool) -> None:
     """Words are written while others are read; a read, `late` cycles later, sees the writes of the cycles before it."""
     rng = np.random.default_rng(depth)
     latency = ECP5.memory.read_latency(depth, width) + late
-    ram = Ram(depth, width, ECP5, latency)
+    ram = Ram(depth, width, ECP5, latency, early)
     contents, found, wanted = {}, [], []
     addresses = [int(a) for a in rng.integers(0, depth, 3 * depth + 100)]
 
     async def run(ctx):
+        held, pending = 0, {}  # with `early`, the word that comes a cycle after its address
         for cycle, address in enumerate(addresses):
             word, place = int(rng.integers(0, 1 << width)), int(rng.integers(depth))
             read = addresses[cycle - late] if cycle >= late else None
-            writes = bool(rng.integers(2)) and place != read
+            written = cycle + early  # the cycle in which it is, in which its place is not read
+            writes = bool(rng.integers(2)) and (written < late or place != addresses[(written - late) % len(addresses)])
             ctx.set(ram.address, address)
             ctx.set(ram.write_enable, writes)
             ctx.set(ram.write_address, place)
-            ctx.set(ram.write_data, word)
+            ctx.set(ram.write_data, held if early else word)
             if read is not None:
                 wanted.append(contents.get(read, 0))
-            if writes:
-                contents[place] = word
+            if early:
+                contents.update(pending)
+            pending = {place: word} if writes else {}
+            held = word
+            if not early:
+                contents.update(pending)
             if cycle >= latency:
                 found.append(ctx.get(ram.data))
             await ctx.tick()

@@ -108,6 +108,11 @@ UNITS: dict[str, tuple[Callable[[], Unit], float, float]] = {
     "a requantiser of 64 rows": (lambda: affine(64), 0.1, 0.1),
     "a ROM in LUTs": (lambda: (Rom(ROM, 20, ECP5), cells.rom(60, 20, ECP5)), 0.1, 0.0),
     "a RAM in LUTs": (lambda: (Ram(48, 16, ECP5), cells.ram(48, 16, ECP5)), 0.1, 0.0),
+    "a RAM in LUTs of which enable and address come early": (
+        lambda: (Ram(48, 16, ECP5, early=True), cells.ram(48, 16, ECP5, early=True)),
+        0.1,
+        0.0,
+    ),
     "a ring's writer": (
         lambda: (RingWriter(width=8, collect=4, ring=512, pointer_bits=11), control.ring_writer(32, 4, 512, 11)),
         0.2,
