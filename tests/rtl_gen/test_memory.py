@@ -55,28 +55,27 @@ def test_ram(depth: int, width: int, late: int, early: bool) -> None:
     rng = np.random.default_rng(depth)
     latency = ECP5.memory.read_latency(depth, width) + late
     ram = Ram(depth, width, ECP5, latency, early)
-    contents, found, wanted = {}, [], []
     addresses = [int(a) for a in rng.integers(0, depth, 3 * depth + 100)]
+    read = [None] * late + addresses  # in each cycle
+    # In each cycle a place, a word, and whether it is written: not what is read.
+    drawn = [(int(rng.integers(depth)), int(rng.integers(0, 1 << width)), bool(rng.integers(2))) for _ in addresses]
+    writes = [(place, word, enable and place != at) for (place, word, enable), at in zip(drawn, read, strict=False)]
+    # What comes a cycle before its word has none in the first cycle.
+    writes[0] = (0, 0, False)
+    contents, found, wanted = {}, [], []
 
     async def run(ctx):
-        held, pending = 0, {}  # with `early`, the word that comes a cycle after its address
         for cycle, address in enumerate(addresses):
-            word, place = int(rng.integers(0, 1 << width)), int(rng.integers(depth))
-            read = addresses[cycle - late] if cycle >= late else None
-            written = cycle + early  # the cycle in which it is, in which its place is not read
-            writes = bool(rng.integers(2)) and (written < late or place != addresses[(written - late) % len(addresses)])
             ctx.set(ram.address, address)
-            ctx.set(ram.write_enable, writes)
+            place, _, enable = writes[min(cycle + early, len(writes) - 1)]
+            ctx.set(ram.write_enable, enable)
             ctx.set(ram.write_address, place)
-            ctx.set(ram.write_data, held if early else word)
-            if read is not None:
-                wanted.append(contents.get(read, 0))
-            if early:
-                contents.update(pending)
-            pending = {place: word} if writes else {}
-            held = word
-            if not early:
-                contents.update(pending)
+            place, word, enable = writes[cycle]
+            ctx.set(ram.write_data, word)
+            if cycle >= late:
+                wanted.append(contents.get(read[cycle], 0))
+            if enable:
+                contents[place] = word
             if cycle >= latency:
                 found.append(ctx.get(ram.data))
             await ctx.tick()
