@@ -18,7 +18,7 @@ from qtt_hw.lower.lowering import Call, Kind, Lowering
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.pointwise import Combined, Parametrised, Pointwise, Slope
 
-__all__ = ["POINTWISE", "combined"]
+__all__ = ["POINTWISE", "combined", "together"]
 
 
 class _Step:
@@ -88,11 +88,16 @@ def _call(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
 
 def combined(name: str, call: Call, values: Sequence[Value]) -> Value | None:
     """A call on functions of one value, as x * sigmoid(x), as one function; None where they are of several values."""
+    return None if call.own else together(name, call.kind, call.function, values)
+
+
+def together(name: str, kind: str, function: Callable[..., Any], values: Sequence[Value]) -> Value | None:
+    """A function of functions of one value as one function; None where they are of several values."""
     bases, functions = zip(*(parts_of(value) for value in values), strict=True)
     base = bases[0]
-    if call.own or any((other.edge, other.axes) != (base.edge, base.axes) for other in bases):
+    if any((other.edge, other.axes) != (base.edge, base.axes) for other in bases):
         return None
-    return looked_up(name, call.kind, base, Pointwise(Combined(_Step(call.function), *functions)))
+    return looked_up(name, kind, base, Pointwise(Combined(_Step(function), *functions)))
 
 
 _LAYERS: tuple[type[nn.Module], ...] = (
