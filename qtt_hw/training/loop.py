@@ -16,6 +16,7 @@ from qtt_hw.data import Splits
 from qtt_hw.errors import named
 from qtt_hw.lc.algorithm import LCModel
 from qtt_hw.lower.prepared import PreparedModel
+from qtt_hw.nn.finite import unusable_tensors
 from qtt_hw.nn.tt_conv import TTConvNd
 from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.progress import Progress, silent
@@ -368,6 +369,8 @@ class _Run:
             if how is not None and min(how.batch, len(self.splits.train)) < self.processes.count:
                 raise ValueError(f"{section}.batch: {how.batch} samples are less than {self.processes.count} processes")
         model = self._network("float", trained=self.origin is None).eval()
+        for tensor, wrong in unusable_tensors(model) if self.origin is None else ():
+            raise ValueError(f"{self.config.model.name}: {tensor} {wrong}; training cannot begin with it")
         how = self.config.compress
         if how is not None:
             c_steps(under_compression(model, how), how, self._batches("compress", how).per_epoch)

@@ -131,3 +131,15 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         assert main([*call, *more]) == 1
         line = capsys.readouterr().err.strip().splitlines()[-1]
         assert said in line
+
+
+@pytest.mark.parametrize("tensor", ["1.running_var", "4.running_mean", "3.weight", "8.bias"])
+def test_weights_that_are_not_finite_are_refused_by_channel(
+    tensor: str, folder: Path, splits: Splits, tmp_path: Path
+) -> None:
+    state = torch.load(folder / "trained.pt", weights_only=True)
+    state[tensor][2] = torch.nan
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=rf"w.pt: {tensor}: holds a value that is not finite, first in channel 2$"):
+        quantize(folder / "net.py:Net", splits, tmp_path / "a.qtt", weights=tmp_path / "w.pt")
+    assert not (tmp_path / "a.qtt").exists()

@@ -16,6 +16,7 @@ from qtt_hw.lower.kinds.scaling import Scaled, by_channel, joins_layer, scaled, 
 from qtt_hw.lower.kinds.table import Function, looked_up, parts_of
 from qtt_hw.lower.lowering import Call, Kind, Lowering
 from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.nn.finite import unusable
 from qtt_hw.nn.pointwise import Combined, Parametrised, Pointwise, Slope
 
 __all__ = ["POINTWISE", "combined", "together"]
@@ -70,6 +71,9 @@ def _call(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
     if call.own and (not single or only_channel or (trained and joins_layer(x))):
         scaling = scaling_of(call)
         if scaling is not None:
+            wrong = unusable("weight", scaling.slope) or unusable("bias", scaling.offset)
+            if wrong is not None:
+                raise Unsupported(f"scales its input by what {wrong}; give it finite values, and divide by no 0")
             x = x if single else by_channel(lowering, name, call, lowering.settled(x, (Scaled,)))
             lowering.use_parameters(name, call.own)
             return scaled(lowering, name, x, scaling, scaling_stage)

@@ -211,3 +211,14 @@ def test_a_layer_that_is_not_trained_takes_in_no_parameter_of_its_input(inputs, 
     assert [stage.name for stage in prepared.stage_list] == ["mul", "conv", "head"]
     prepared.calibrate([values])
     assert_equal(prepared, np.asarray(x), values)
+
+
+def test_factors_and_summands_that_are_not_finite_are_refused_by_channel() -> None:
+    net = Net(lambda net, x: (x - net.mean) / net.var)
+    net.var[0, 2] = 0.0
+    said = "; give it finite values, and divide by no 0"
+    with pytest.raises(ValueError, match=f"truediv .* holds a value that is not finite, first in channel 2{said}$"):
+        prepare(net, torch.zeros(1, 2, 2, 2, 2), input_format=IMAGE)
+    net.mean[1] = torch.nan
+    with pytest.raises(ValueError, match=f"^sub .* holds a value that is not finite, first in channel 1{said}$"):
+        prepare(net, torch.zeros(1, 2, 2, 2, 2), input_format=IMAGE)
