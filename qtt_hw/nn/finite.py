@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-__all__ = ["unusable", "unusable_tensors"]
+__all__ = ["replace_unusable", "unusable", "unusable_tensors"]
 
 #: What batch norm divides by, squared.
 _VARIANCE = "running_var"
@@ -37,6 +37,14 @@ def unusable_tensors(module: nn.Module, recurse: bool = True) -> Iterator[tuple[
         said = unusable(name, tensor) if isinstance(tensor, nn.Parameter) or _is_statistic(name) else None
         if said is not None:
             yield name, said
+
+
+@torch.no_grad()
+def replace_unusable(module: nn.Module) -> None:
+    """Put 1 in place of all of a tensor with such values: of a network whose values are yet to come from elsewhere."""
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for name, _ in list(unusable_tensors(module)):
+        tensors[name].fill_(1)
 
 
 def _is_statistic(name: str) -> bool:

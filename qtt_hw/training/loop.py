@@ -171,12 +171,22 @@ class _Run:
 
     def go(self, progress: Progress) -> TrainResult:
         config = self.config
-        description = run_description(config, self.splits, self.spec) | {"start": self._origin_digest()}
+        known = self._known_weights()
+        description = run_description(config, self.splits, self.spec, known) | {"start": self._origin_digest()}
         if self.processes.several:
             description["processes"] = self.processes.count
-        self._check()  # before anything is written
+        if known is None:
+            self._check()  # before anything is written
         with self.store.held():
             return self._go(description, progress)
+
+    def _known_weights(self) -> str | None:
+        """Of a finished run whose weights file has gone, the digest of what that held: nothing more is made of it."""
+        weights = self.config.model.weights
+        if weights is None or (self.config.folder / weights).exists() or self.store.finished() is None:
+            return None
+        found = self.processes.from_first(lambda: str(self.store.description().get("weights_digest") or "").encode())
+        return found.decode() or None
 
     def _go(self, description: dict[str, Any], progress: Progress) -> TrainResult:
         """What `go` does once the folder is this process's."""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from qtt_hw.nn import TTConv3d
-from qtt_hw.nn.finite import unusable, unusable_tensors
+from qtt_hw.nn.finite import replace_unusable, unusable, unusable_tensors
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -39,3 +39,6 @@ def test_of_a_module_parameters_and_statistics_are_looked_at() -> None:
     assert [name for name, _ in unusable_tensors(net)] == ["0.core_h", "1.running_mean"]
     assert [name for name, _ in unusable_tensors(net[0])] == ["core_h"]
     assert not list(unusable_tensors(net, recurse=False))
+    replace_unusable(net)
+    assert not list(unusable_tensors(net)) and net[1].running_mean.tolist() == [1.0] * 4
+    assert math.isinf(net.best)
