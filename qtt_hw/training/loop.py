@@ -19,6 +19,7 @@ from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.nn.finite import unusable_tensors
 from qtt_hw.nn.tt_conv import TTConvNd
 from qtt_hw.nn.tucker_conv import TuckerConv
+from qtt_hw.options import ACCELERATOR
 from qtt_hw.progress import Progress, silent
 from qtt_hw.training.batches import Batches, derived_seed
 from qtt_hw.training.compressed import PenalisedByLC, described, network_of, rebuilt, under_compression
@@ -49,7 +50,7 @@ def train(
     out: str | Path,
     *,
     start: str | Path | None = None,
-    accelerator: str = "cpu",
+    accelerator: str = ACCELERATOR,
     progress: Progress = silent,
 ) -> TrainResult:
     """Train the network that a configuration describes into the folder `out`, or go on from where that folder stands.
