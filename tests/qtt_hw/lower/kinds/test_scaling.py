@@ -13,6 +13,7 @@ from qtt_hw.graph import Contraction
 from qtt_hw.lower.check import check
 from qtt_hw.lower.prepare import prepare
 from qtt_hw.quant import QuantConfig
+from tests.batch_norms import disturb
 
 IMAGE = Format(8, True, 7)
 Middle = Callable[["Net", Tensor], Tensor]
@@ -86,7 +87,7 @@ FOLLOWED: dict[str, tuple[Middle, list[str]]] = {
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("what", FOLLOWED)
-def test_it_is_followed_exactly(what: str, bias: bool, inputs, disturb, assert_equal) -> None:
+def test_it_is_followed_exactly(what: str, bias: bool, inputs, assert_equal) -> None:
     torch.manual_seed(0)
     middle, stages = FOLLOWED[what]
     x, values = inputs(IMAGE, (16, 2, 2, 2, 2), 0)
