@@ -31,6 +31,7 @@ from qtt_hw.folders import COMPRESSION, claim
 from qtt_hw.freezing import freeze_run
 from qtt_hw.graph.file import load
 from qtt_hw.locks import locked
+from qtt_hw.options import ACCURACY_DROP, SEARCHED_ON, STEPS, TRIALS, require_above_zero
 from qtt_hw.progress import Progress, part_of, silent
 from qtt_hw.rank.study import open_storage
 from qtt_hw.training import TrainResult, float_model, train
@@ -171,14 +172,14 @@ def compress(
     data: Splits | str | Path,
     out: str | Path,
     *,
-    device: Device | str = "ecp5-85f",
-    max_accuracy_drop: float = 1.0,
+    device: Device | str = SEARCHED_ON,
+    max_accuracy_drop: float = ACCURACY_DROP,
     fps: float | None = None,
     bits: int | None = None,
     epochs: int | None = None,
     seed: int | None = None,
-    trials: int = 20,
-    steps: int = 50,
+    trials: int = TRIALS,
+    steps: int = STEPS,
     attempts: int = 2,
     storage: str | Path | None = None,
     progress: Progress = silent,
@@ -257,8 +258,7 @@ def compress(
     chosen = find_device(device) if isinstance(device, str) else device
     if not max_accuracy_drop >= 0:
         raise ValueError(f"max_accuracy_drop must be at least 0, got {max_accuracy_drop:g}")
-    if fps is not None and not 0 < fps < math.inf:
-        raise ValueError(f"fps must be above 0, got {fps:g}")
+    require_above_zero("fps", fps)
     folder = Path(out)
     config = changed(source if isinstance(source, Config) else configuration(source), bits, epochs, seed)
     if config.train.epochs == 0 and config.model.weights is None:

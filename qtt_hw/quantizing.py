@@ -7,17 +7,18 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.data import Splits
 from qtt_hw.freezing import freeze_run
+from qtt_hw.options import ACCELERATOR, QUANTIZED_BITS, QUANTIZED_EPOCHS, QUANTIZED_SCALES, WeightScales
 from qtt_hw.progress import Progress, silent
 from qtt_hw.training import train
 from qtt_hw.training.config import Config, configuration
 
-__all__ = ["QuantizeResult", "quantization", "quantize"]
+__all__ = ["QuantizeResult", "quantization", "quantize", "quantized"]
 
 
 class QuantizeResult(BaseModel):
@@ -56,10 +57,10 @@ def quantization(
     *,
     weight_bits: int | None = None,
     activation_bits: int | None = None,
-    weight_scales: Literal["tensor", "channel"] | None = None,
+    weight_scales: WeightScales | None = None,
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
-    epochs: int = 0,
+    epochs: int = QUANTIZED_EPOCHS,
     lr: float | None = None,
     seed: int | None = None,
 ) -> Config:
@@ -71,7 +72,7 @@ def quantization(
         raise ValueError(f"lr {lr:g}: is of training on, which has no epochs; give some, or leave lr out")
     quant: dict[str, Any] = {"epochs": epochs}
     if config.quant is None or not isinstance(source, Config) and not str(source).endswith(".toml"):
-        quant |= {"weight_bits": 8, "weight_scales": "channel"}
+        quant |= {"weight_bits": QUANTIZED_BITS, "weight_scales": QUANTIZED_SCALES}
     given = {
         "weight_bits": weight_bits,
         "activation_bits": activation_bits,
@@ -98,14 +99,14 @@ def quantize(
     weights: str | Path | None = None,
     weight_bits: int | None = None,
     activation_bits: int | None = None,
-    weight_scales: Literal["tensor", "channel"] | None = None,
+    weight_scales: WeightScales | None = None,
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
-    epochs: int = 0,
+    epochs: int = QUANTIZED_EPOCHS,
     lr: float | None = None,
     seed: int | None = None,
     run: str | Path | None = None,
-    accelerator: str = "cpu",
+    accelerator: str = ACCELERATOR,
     progress: Progress = silent,
 ) -> QuantizeResult:
     """Write the integer model of a float network that was trained elsewhere.
@@ -187,6 +188,20 @@ def quantize(
     )
     if not isinstance(data, Splits):
         data = config.data.load(data)
+    return quantized(config, data, output, weights=weights, run=run, accelerator=accelerator, progress=progress)
+
+
+def quantized(
+    config: Config,
+    data: Splits,
+    output: str | Path,
+    *,
+    weights: str | Path | None,
+    run: str | Path | None,
+    accelerator: str,
+    progress: Progress,
+) -> QuantizeResult:
+    """What `quantize` does with a configuration that `quantization` made; other arguments are those of `quantize`."""
     config = config.with_data(data)
     quant = config.quant
     assert quant is not None
@@ -204,7 +219,7 @@ def quantize(
         accuracy=after,
         drop=round(100 * (before - after), 4),
         validation_samples=trained.validation_samples,
-        epochs=epochs,
+        epochs=quant.epochs,
         weight_bits=quant.weight_bits,
         activation_bits=quant.activation_bits,
         weight_scales=quant.weight_scales,

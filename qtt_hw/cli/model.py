@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -24,6 +24,21 @@ from qtt_hw.cli.show import (
     rows_table,
     within,
 )
+from qtt_hw.options import (
+    ACCELERATOR,
+    ACCURACY_DROP,
+    BITS,
+    EPOCHS,
+    QUANTIZED_BITS,
+    QUANTIZED_EPOCHS,
+    QUANTIZED_SCALES,
+    SCALES,
+    SEARCHED_ON,
+    SEEDS,
+    STEPS,
+    TRIALS,
+    require_above_zero,
+)
 
 if TYPE_CHECKING:
     from qtt_hw.compression import LayerResult
@@ -41,6 +56,8 @@ Data = Annotated[
     ),
 ]
 Split = Annotated[str, typer.Option(metavar="NAME", help="train, validation or test.")]
+Seed = Annotated[int | None, typer.Option(min=SEEDS[0], max=SEEDS[1], help="In place of the configuration's.")]
+Accelerator = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -74,8 +91,8 @@ def train(
     plan: Annotated[
         Path | None, typer.Option(metavar="PLAN.json", help="Contract along the paths of this plan of CONFIG.toml.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=(1 << 32) - 1, help="In place of the configuration's.")] = None,
-    accelerator: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    seed: Seed = None,
+    accelerator: Accelerator = ACCELERATOR,
     json: Json = False,
 ) -> None:
     """Train with quantisation in the loop, as a configuration describes; resumes where it was cut off.
@@ -130,43 +147,58 @@ def quantize(
         Path | None,
         typer.Option(metavar="FILE", help="What it was trained to: .safetensors, or torch.save's of a state_dict."),
     ] = None,
-    bits: Annotated[int | None, typer.Option(min=2, max=8, help="Of weights; 8 unless CONFIG.toml says so.")] = None,
-    activation_bits: Annotated[int | None, typer.Option(min=2, max=8, help="Of activations; likewise.")] = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(min=BITS[0], max=BITS[1], help=f"Of weights; {QUANTIZED_BITS} unless CONFIG.toml says so."),
+    ] = None,
+    activation_bits: Annotated[
+        int | None, typer.Option(min=BITS[0], max=BITS[1], help="Of activations; likewise.")
+    ] = None,
     scales: Annotated[
-        str | None, typer.Option(metavar="tensor|channel", help="What a scale of weights is for; channel, likewise.")
+        str | None,
+        typer.Option(metavar="|".join(SCALES), help=f"What a scale of weights is for; {QUANTIZED_SCALES}, likewise."),
     ] = None,
     mean: Annotated[
         str | None, typer.Option(metavar="M[,M,M]", help="Of images / 255, by channel, that it was trained on.")
     ] = None,
     std: Annotated[str | None, typer.Option(metavar="S[,S,S]", help="Likewise; both together.")] = None,
-    epochs: Annotated[int, typer.Option(min=0, max=100_000, help="Of training on through the quantisation.")] = 0,
+    epochs: Annotated[
+        int, typer.Option(min=EPOCHS[0], max=EPOCHS[1], help="Of training on through the quantisation.")
+    ] = QUANTIZED_EPOCHS,
     lr: Annotated[float | None, typer.Option(help="Greatest learning rate of these epochs.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=(1 << 32) - 1)] = None,
+    seed: Annotated[int | None, typer.Option(min=SEEDS[0], max=SEEDS[1])] = None,
     run: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Keep the training here; an interrupted one goes on from it.")
     ] = None,
-    accelerator: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    accelerator: Accelerator = ACCELERATOR,
     json: Json = False,
 ) -> None:
     """Write the integer model of a network that was trained elsewhere: calibrated, or trained on with --epochs."""
     from qtt_hw.graph.file import is_model
-    from qtt_hw.quantizing import quantization
-    from qtt_hw.quantizing import quantize as work
+    from qtt_hw.quantizing import quantization, quantized
     from qtt_hw.training.environment import keep_freed_memory
 
     file_to_write(output, "-o", "a model file", is_model)
-    if scales not in (None, "tensor", "channel"):
-        raise ValueError(f"--scales must be tensor or channel, got {scales}")
+    if scales not in (None, *SCALES):
+        raise ValueError(f"--scales must be {' or '.join(SCALES)}, got {scales}")
     keep_freed_memory()
-    how: dict[str, Any] = {"weight_bits": bits, "activation_bits": activation_bits, "weight_scales": scales}
-    how |= {"mean": numbers("--mean", mean), "std": numbers("--std", std)}
-    how |= {"epochs": epochs, "lr": lr, "seed": seed}
-    config = quantization(source, weights, **how)
+    config = quantization(
+        source,
+        weights,
+        weight_bits=bits,
+        activation_bits=activation_bits,
+        weight_scales=scales,  # type: ignore[arg-type]
+        mean=numbers("--mean", mean),
+        std=numbers("--std", std),
+        epochs=epochs,
+        lr=lr,
+        seed=seed,
+    )
     with progress() as show:
         show("data", text=data)
         splits = config.data.load(data)
         read = data_read(splits)
-        result = work(source, splits, output, weights=weights, **how, run=run, accelerator=accelerator, progress=show)
+        result = quantized(config, splits, output, weights=weights, run=run, accelerator=accelerator, progress=show)
     rows: list[tuple[str, object]] = [
         ("model", result.model),
         (
@@ -187,18 +219,20 @@ def compress(
     source: Annotated[str, typer.Argument(metavar="CONFIG.toml|file.py:Net|NAME", help="The dense network.")],
     data: Data,
     out: Annotated[Path, typer.Option(metavar="OUT", help="A folder; what was cut off goes on from it.")],
-    device: Annotated[str, typer.Option(metavar="NAME", help="The FPGA; none is unbounded.")] = "ecp5-85f",
-    max_accuracy_drop: Annotated[float, typer.Option("--max-accuracy-drop", min=0, help="In points.")] = 1.0,
+    device: Annotated[str, typer.Option(metavar="NAME", help="The FPGA; none is unbounded.")] = SEARCHED_ON,
+    max_accuracy_drop: Annotated[float, typer.Option("--max-accuracy-drop", min=0, help="In points.")] = ACCURACY_DROP,
     fps: Annotated[
         float | None, typer.Option(help="Frames a second that are enough, at 100 MHz; else as many as can be.")
     ] = None,
-    bits: Annotated[int | None, typer.Option(min=2, max=8, help="Of weights; 4 unless CONFIG.toml says so.")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=0, max=100_000, help="Of the dense network's training; 20, likewise.")
+    bits: Annotated[
+        int | None, typer.Option(min=BITS[0], max=BITS[1], help="Of weights; 4 unless CONFIG.toml says so.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=(1 << 32) - 1, help="In place of the configuration's.")] = None,
-    trials: Annotated[int, typer.Option(min=1, max=1 << 20, help="Of the search of ranks.")] = 20,
-    steps: Annotated[int, typer.Option(min=0, max=1 << 31, help="Of training within a trial.")] = 50,
+    epochs: Annotated[
+        int | None, typer.Option(min=EPOCHS[0], max=EPOCHS[1], help="Of the dense network's training; 20, likewise.")
+    ] = None,
+    seed: Seed = None,
+    trials: Annotated[int, typer.Option(min=1, max=1 << 20, help="Of the search of ranks.")] = TRIALS,
+    steps: Annotated[int, typer.Option(min=0, max=1 << 31, help="Of training within a trial.")] = STEPS,
     storage: Annotated[
         str | None, typer.Option(metavar="FILE|URL", help="Of the search, which processes can share.")
     ] = None,
@@ -213,8 +247,7 @@ def compress(
     from qtt_hw.training.environment import keep_freed_memory
 
     within("--max-accuracy-drop", max_accuracy_drop, 0, 100)
-    if fps is not None and not 0 < fps < float("inf"):
-        raise ValueError(f"--fps must be above 0, got {fps:g}")
+    require_above_zero("--fps", fps)
     keep_freed_memory()
     config = configuration(source)
     with progress() as show:

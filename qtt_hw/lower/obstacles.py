@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from qtt_hw.lower.layers import is_layer
 from qtt_hw.nn.dense import parametrised
+from qtt_hw.nn.finite import unusable_tensors
 
 __all__ = ["Shared", "obstacles", "other_dtypes", "shared_tensors"]
 
@@ -78,6 +79,8 @@ def _obstacle(module: nn.Module, root: bool) -> str | None:
     for parameter in module.parameters(recurse=False):
         if not parameter.is_floating_point() or parameter.itemsize == 1:
             return f"has parameters of {parameter.dtype}, which are not followed; those of float32 are"
+    for name, wrong in unusable_tensors(module, recurse=is_layer(module)):
+        return f"has a {name} that {wrong}; give it one from before training diverged"
     for name, parameter in module.named_parameters(recurse=False):
         if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
             return (

@@ -8,11 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from qtt_hw.codebook import MAX_CODE_BITS
 from qtt_hw.errors import one_line
+from qtt_hw.options import BITS, WeightScales
 
 __all__ = ["Bits", "LogitBits", "QuantConfig", "Switch"]
 
-Bits = Annotated[int, Field(ge=2, le=8, strict=True)]
-LogitBits = Annotated[int, Field(ge=2, le=16, strict=True)]
+Bits = Annotated[int, Field(ge=BITS[0], le=BITS[1], strict=True)]
+LogitBits = Annotated[int, Field(ge=BITS[0], le=16, strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
 
 
@@ -95,7 +96,7 @@ class QuantConfig(BaseModel):
     logit_bits: LogitBits = 16
     tt_form: Literal["streamed", "merged"] = "streamed"
     scales: Literal["learned", "fixed"] = "learned"
-    weight_scales: Literal["tensor", "channel"] = "tensor"
+    weight_scales: WeightScales = "tensor"
     codebook: Literal["dqc", "sqc", "inq", "kmeans"] | None = None
     zero: Switch = False
     gradient: Literal["scaled", "straight"] = "scaled"

@@ -13,8 +13,13 @@ from qtt_hw.tt.orders import Ordered
 __all__ = ["run_description", "without_paths"]
 
 
-def run_description(config: Config, splits: Splits, spec: InputSpec) -> dict[str, Any]:
-    """What a run is started with, and what resuming it compares."""
+def run_description(
+    config: Config, splits: Splits, spec: InputSpec, weights_digest: str | None = None
+) -> dict[str, Any]:
+    """What a run is started with, and what resuming it compares.
+
+    A `weights_digest` is that of the weights that the configuration names, which are read unless it is given.
+    """
     description = {
         "name": config.name,
         "config": config.model_dump(mode="json"),
@@ -31,7 +36,7 @@ def run_description(config: Config, splits: Splits, spec: InputSpec) -> dict[str
     if config.model.weights is not None:
         path = config.folder / config.model.weights
         try:
-            description["weights_digest"] = hashlib.sha256(path.read_bytes()).hexdigest()
+            description["weights_digest"] = weights_digest or hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from None
     return description

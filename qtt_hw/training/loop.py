@@ -16,8 +16,10 @@ from qtt_hw.data import Splits
 from qtt_hw.errors import named
 from qtt_hw.lc.algorithm import LCModel
 from qtt_hw.lower.prepared import PreparedModel
+from qtt_hw.nn.finite import unusable_tensors
 from qtt_hw.nn.tt_conv import TTConvNd
 from qtt_hw.nn.tucker_conv import TuckerConv
+from qtt_hw.options import ACCELERATOR
 from qtt_hw.progress import Progress, silent
 from qtt_hw.training.batches import Batches, derived_seed
 from qtt_hw.training.compressed import PenalisedByLC, described, network_of, rebuilt, under_compression
@@ -48,7 +50,7 @@ def train(
     out: str | Path,
     *,
     start: str | Path | None = None,
-    accelerator: str = "cpu",
+    accelerator: str = ACCELERATOR,
     progress: Progress = silent,
 ) -> TrainResult:
     """Train the network that a configuration describes into the folder `out`, or go on from where that folder stands.
@@ -170,12 +172,22 @@ class _Run:
 
     def go(self, progress: Progress) -> TrainResult:
         config = self.config
-        description = run_description(config, self.splits, self.spec) | {"start": self._origin_digest()}
+        known = self._known_weights()
+        description = run_description(config, self.splits, self.spec, known) | {"start": self._origin_digest()}
         if self.processes.several:
             description["processes"] = self.processes.count
-        self._check()  # before anything is written
+        if known is None:
+            self._check()  # before anything is written
         with self.store.held():
             return self._go(description, progress)
+
+    def _known_weights(self) -> str | None:
+        """Of a finished run whose weights file has gone, the digest of what that held: nothing more is made of it."""
+        weights = self.config.model.weights
+        if weights is None or (self.config.folder / weights).exists() or self.store.finished() is None:
+            return None
+        found = self.processes.from_first(lambda: str(self.store.description().get("weights_digest") or "").encode())
+        return found.decode() or None
 
     def _go(self, description: dict[str, Any], progress: Progress) -> TrainResult:
         """What `go` does once the folder is this process's."""
@@ -368,6 +380,8 @@ class _Run:
             if how is not None and min(how.batch, len(self.splits.train)) < self.processes.count:
                 raise ValueError(f"{section}.batch: {how.batch} samples are less than {self.processes.count} processes")
         model = self._network("float", trained=self.origin is None).eval()
+        for tensor, wrong in unusable_tensors(model) if self.origin is None else ():
+            raise ValueError(f"{self.config.model.name}: {tensor} {wrong}; training cannot begin with it")
         how = self.config.compress
         if how is not None:
             c_steps(under_compression(model, how), how, self._batches("compress", how).per_epoch)

@@ -12,6 +12,7 @@ from torch import nn
 from qtt_hw.errors import named
 from qtt_hw.graph import InputSpec
 from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear, zoo
+from qtt_hw.nn.finite import replace_unusable
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.normalised import Normalised
 from qtt_hw.nn.planar import reading, squeezing_depth
@@ -55,8 +56,11 @@ def make_network(
             model = _from_file(config.folder, name, arguments)
         else:
             model = zoo.create(name, **{"classes": classes, "input_shape": input_shape, **arguments})
-        if trained and config.model.weights is not None:
-            load_weights(model, config.folder / config.model.weights)
+        if config.model.weights is not None:
+            if trained:
+                load_weights(model, config.folder / config.model.weights)
+            else:  # its values come from a run, or do not matter
+                replace_unusable(model)
         if not dense:
             for layer, ranks in config.model.ranks.items():
                 _set_ranks(model, layer, ranks)

@@ -16,6 +16,7 @@ from qtt_hw.errors import short
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import InputSpec
 from qtt_hw.graph.preprocess import check_values, input_spec
+from qtt_hw.options import BITS, EPOCHS, SEEDS, WeightScales
 from qtt_hw.quant import QuantConfig
 from qtt_hw.quant.config import Bits, LogitBits, Switch
 from qtt_hw.training.schedule import Kind, Schedule
@@ -35,7 +36,7 @@ __all__ = [
 
 
 #: Of generators of random numbers, and what one adds to it.
-Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
+Seed = Annotated[int, Field(ge=SEEDS[0], lt=SEEDS[1] + 1)]
 Rank = Annotated[int, Field(ge=1, le=1 << 16)]
 #: Of a learning rate, a decay, a penalty: what is larger can only be an error.
 MOST_RATE = 1000
@@ -43,7 +44,7 @@ LearningRate = Annotated[float, Field(gt=0, le=MOST_RATE)]
 Rate = Annotated[float, Field(ge=0, le=MOST_RATE)]
 #: Voxels.
 Shift = Annotated[int, Field(ge=0, le=1 << 16)]
-Epochs = Annotated[int, Field(ge=0, le=100_000)]
+Epochs = Annotated[int, Field(ge=EPOCHS[0], le=EPOCHS[1])]
 #: Numbers of samples, batches or steps.
 Count = Annotated[int, Field(ge=1, le=1 << 31)]
 #: Greatest factor of the penalty that learning-compression may end with.
@@ -302,7 +303,7 @@ class QuantSection(Optimisation):
     logit_bits: LogitBits = 16
     tt_form: Literal["streamed", "merged"] = "streamed"
     scales: Literal["learned", "fixed"] = "learned"
-    weight_scales: Literal["tensor", "channel"] = "tensor"
+    weight_scales: WeightScales = "tensor"
     codebook: Literal["dqc", "sqc", "inq", "kmeans"] | None = None
     zero: Switch = False
     gradient: Literal["scaled", "straight"] = "scaled"
@@ -349,7 +350,7 @@ class CompressSection(Optimisation):
     growth: float = Field(default=2.0, ge=1, le=1000)
     method: Literal["augmented", "penalty"] = "augmented"
     form: Literal["train", "tucker", "codes", "both"] = "train"
-    bits: int | None = Field(default=None, ge=2, le=8)
+    bits: int | None = Field(default=None, ge=BITS[0], le=BITS[1])
     codebook: Literal["dqc", "kmeans"] | None = None
     zero: bool = False
     layers: tuple[str, ...] = ()

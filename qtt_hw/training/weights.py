@@ -15,6 +15,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from qtt_hw.errors import named, short
+from qtt_hw.nn.finite import unusable
 
 __all__ = ["load_weights", "read_weights"]
 
@@ -24,8 +25,6 @@ _NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
 _PREFIXES = ("module.", "_orig_mod.")
 #: Counts that batch norm keeps for its training alone.
 _COUNT = "num_batches_tracked"
-#: And what it divides by, squared.
-_VARIANCE = "running_var"
 _HOW = "torch.save(net.state_dict(), ...)"
 
 
@@ -113,10 +112,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
             if value.layout != torch.strided or value.is_quantized or value.is_complex():
                 what = "complex" if value.is_complex() else "quantized" if value.is_quantized else "sparse"
                 raise ValueError(f"{name}: is a {what} tensor; save it dense and in float")
-            if value.is_floating_point() and not bool(value.to(own[name].dtype).isfinite().all()):
-                raise ValueError(f"{name}: holds a value that is not finite")
-            if name.endswith(_VARIANCE) and bool((value < 0).any()):
-                raise ValueError(f"{name}: holds a variance below 0")
+            wrong = unusable(name, value.to(own[name].dtype))
+            if wrong is not None:
+                raise ValueError(f"{name}: {wrong}")
     model.load_state_dict(found, strict=False)
 
 

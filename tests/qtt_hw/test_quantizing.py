@@ -131,3 +131,50 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         assert main([*call, *more]) == 1
         line = capsys.readouterr().err.strip().splitlines()[-1]
         assert said in line
+
+
+@pytest.mark.parametrize("tensor", ["1.running_var", "4.running_mean", "3.weight", "8.bias"])
+def test_weights_that_are_not_finite_are_refused_by_channel(
+    tensor: str, folder: Path, splits: Splits, tmp_path: Path
+) -> None:
+    state = torch.load(folder / "trained.pt", weights_only=True)
+    state[tensor][2] = torch.nan
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=rf"w.pt: {tensor}: holds a value that is not finite, first in channel 2$"):
+        quantize(folder / "net.py:Net", splits, tmp_path / "a.qtt", weights=tmp_path / "w.pt")
+    assert not (tmp_path / "a.qtt").exists()
+
+
+def test_a_finished_run_is_shown_when_its_weights_have_gone(
+    folder: Path, splits: Splits, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "own.toml").write_text(
+        'model = { name = "net.py:Net", weights = "w.pt" }\ndata = { options = { classes = 3, edge = 8 } }\n'
+    )
+    (tmp_path / "w.pt").write_bytes((folder / "trained.pt").read_bytes())
+    call = ["quantize", str(tmp_path / "own.toml"), "--data", "solids", "--run", str(tmp_path / "run"), "--json"]
+    assert main([*call, "-o", str(tmp_path / "a.qtt")]) == 0
+    made = json.loads(capsys.readouterr().out)
+    (tmp_path / "w.pt").unlink()
+    assert main([*call, "-o", str(tmp_path / "b.qtt")]) == 0
+    assert json.loads(capsys.readouterr().out) == made | {"model": str(tmp_path / "b.qtt")}
+    # What differs, or has not ended, is refused as ever.
+    assert main([*call, "-o", str(tmp_path / "b.qtt"), "--bits", "4"]) == 1
+    assert "run: was started with another config.quant.weight_bits (8, now 4)" in capsys.readouterr().err
+    (tmp_path / "run" / "result.json").unlink()
+    assert main([*call, "-o", str(tmp_path / "b.qtt")]) == 1
+    assert "w.pt: No such file" in capsys.readouterr().err
+
+
+def test_a_network_without_values_of_its_own_is_quantised(folder: Path, splits: Splits, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NET + "Made = Net\ndef Net():\n    return Made().apply(empty)\n" + EMPTY)
+    made = quantize(tmp_path / "net.py:Net", splits, tmp_path / "a.qtt", weights=folder / "trained.pt")
+    assert made.digest == found(folder, splits, tmp_path / "b.qtt").digest
+
+
+EMPTY = """
+def empty(layer):
+    for tensor in (*layer.parameters(recurse=False), *layer.buffers(recurse=False)):
+        tensor.data.fill_(float("nan") if tensor.is_floating_point() else 0)
+"""

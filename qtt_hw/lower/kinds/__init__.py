@@ -13,14 +13,16 @@ from qtt_hw.lower.kinds.passing import PASSING
 from qtt_hw.lower.kinds.pointwise import POINTWISE
 from qtt_hw.lower.kinds.pool import POOL
 from qtt_hw.lower.kinds.rearrange import REARRANGE
+from qtt_hw.lower.kinds.reduction import REDUCTION
 from qtt_hw.lower.kinds.relu import RELU
 from qtt_hw.lower.kinds.slice import SLICE
+from qtt_hw.lower.kinds.stack import STACK
 from qtt_hw.lower.kinds.subsample import SUBSAMPLE
 from qtt_hw.lower.kinds.tensor_train import TENSOR_TRAIN
 
 __all__ = ["KINDS"]
 
 KINDS = (
-    *(DENSE, TENSOR_TRAIN, BATCH_NORM, RELU, POINTWISE, POOL, PADDING),
-    *(SUBSAMPLE, SLICE, REARRANGE, ADD, MULTIPLICATION, CONCATENATION, PASSING, CONVERSION),
+    *(DENSE, TENSOR_TRAIN, BATCH_NORM, RELU, POINTWISE, POOL, REDUCTION, PADDING),
+    *(SUBSAMPLE, SLICE, REARRANGE, ADD, MULTIPLICATION, CONCATENATION, STACK, PASSING, CONVERSION),
 )

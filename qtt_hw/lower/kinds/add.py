@@ -14,7 +14,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Add
 from qtt_hw.lower.draft import ScaledDraft, Setting
 from qtt_hw.lower.kinds.join import JoinStage
-from qtt_hw.lower.kinds.pointwise import combined
+from qtt_hw.lower.kinds.pointwise import combined, together
 from qtt_hw.lower.kinds.rearrange import read_alike
 from qtt_hw.lower.kinds.table import Function, looked_up, parts_of
 from qtt_hw.lower.lowering import Call, Kind, Lowering, Operand, place
@@ -24,7 +24,7 @@ from qtt_hw.nn.pointwise import Pointwise
 from qtt_hw.quant import ActivationQuantizer
 from qtt_hw.window import Shape
 
-__all__ = ["ADD", "AddDraft", "AddStage"]
+__all__ = ["ADD", "AddDraft", "AddStage", "added", "multiplied"]
 
 
 class AddStage(JoinStage):
@@ -86,11 +86,28 @@ def _operands(call: Call, values: Sequence[Value]) -> tuple[Value, Value]:
     return values[left], values[right]
 
 
-def _scaled(lowering: Lowering, name: str, x: Value, factor: float) -> Value:
+def multiplied(name: str, x: Value, factor: float) -> Value:
     """A value times a constant: a table, if it changes anything."""
     base, function = parts_of(x)
-    scaled = Pointwise(function, partial(torch.mul, factor))
-    return lowering.settled(looked_up(f"{name}.scaled", "factor", base, scaled))
+    return looked_up(name, "factor", base, Pointwise(function, partial(torch.mul, factor)))
+
+
+def added(lowering: Lowering, name: str, source: str, a: Value, b: Value) -> Value:
+    """The sum of two values; of functions of one value, such a function too."""
+    found = together(name, "add", torch.add, (a, b))
+    if found is not None:
+        return found
+    a, b = lowering.settled(a), lowering.settled(b)
+    if a.axes.sizes != b.axes.sizes:
+        raise Unsupported(f"adds {list(b.axes.sizes)} to {list(a.axes.sizes)}; give both branches the same shape")
+    a, b = read_alike(lowering, name, a, b)
+    if (a.axes, a.shape) != (b.axes, b.shape):
+        raise Unsupported(
+            f"adds {b.axes} of one volume to {a.axes} of another, which is not supported; in one order it is"
+        )
+    nonnegative = a.nonnegative and b.nonnegative
+    draft = AddDraft(place(name, source, a, b), nonnegative)
+    return lowering.append(draft, Value("", a.shape, nonnegative, axes=a.axes, relu_target=draft))
 
 
 def _add(lowering: Lowering, name: str, call: Call, values: Sequence[Value], sign: float = 1.0) -> Value:
@@ -103,18 +120,8 @@ def _add(lowering: Lowering, name: str, call: Call, values: Sequence[Value], sig
     # torch.add(a, alpha, b) is an old form
     alpha = call.args[1] if len(call.args) == 3 else call.kwargs.get("alpha", 1)
     if alpha * sign != 1:
-        b = _scaled(lowering, name, b, alpha * sign)
-    a, b = lowering.settled(a), lowering.settled(b)
-    if a.axes.sizes != b.axes.sizes:
-        raise Unsupported(f"adds {list(b.axes.sizes)} to {list(a.axes.sizes)}; give both branches the same shape")
-    a, b = read_alike(lowering, name, a, b)
-    if (a.axes, a.shape) != (b.axes, b.shape):
-        raise Unsupported(
-            f"adds {b.axes} of one volume to {a.axes} of another, which is not supported; in one order it is"
-        )
-    nonnegative = a.nonnegative and b.nonnegative
-    draft = AddDraft(place(name, name, a, b), nonnegative)
-    return lowering.append(draft, Value("", a.shape, nonnegative, axes=a.axes, relu_target=draft))
+        b = lowering.settled(multiplied(f"{name}.scaled", b, alpha * sign))
+    return added(lowering, name, name, a, b)
 
 
 ADD = Kind(

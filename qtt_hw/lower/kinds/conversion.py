@@ -10,6 +10,7 @@ import torch
 from qtt_hw.lower.kinds.padding import Padding
 from qtt_hw.lower.kinds.rearrange import transposed
 from qtt_hw.lower.kinds.scaling import Scaled
+from qtt_hw.lower.kinds.several import Several
 from qtt_hw.lower.kinds.table import Function
 from qtt_hw.lower.lowering import Call, Kind, Lowering
 from qtt_hw.lower.value import Unsupported, Value
@@ -51,7 +52,12 @@ def _detached(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
 
 
 def _attribute(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
-    """x.data, x.mT, x.real."""
+    """x.data, x.mT, x.real, and .values of what has several results."""
+    if isinstance(x.pending, Several):
+        number = x.pending.attributes.get(call.args[0])
+        if number is None:
+            raise Unsupported(f"reads the attribute {call.args[0]} of several results, which is not followed")
+        return x.pending.one(lowering, name, number, x.forked)
     match call.args[0]:
         case "data":
             return _detached(lowering, name, call, x)
@@ -72,6 +78,6 @@ CONVERSION = Kind(
         **dict.fromkeys(("detach", "detach_", torch.detach), _detached),
         getattr: _attribute,
     },
-    takes=(Function, Scaled, Padding),
+    takes=(Function, Scaled, Padding, Several),
     viewing=True,
 )

@@ -16,9 +16,10 @@ from qtt_hw.lower.kinds.scaling import Scaled, by_channel, joins_layer, scaled, 
 from qtt_hw.lower.kinds.table import Function, looked_up, parts_of
 from qtt_hw.lower.lowering import Call, Kind, Lowering
 from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.nn.finite import unusable
 from qtt_hw.nn.pointwise import Combined, Parametrised, Pointwise, Slope
 
-__all__ = ["POINTWISE", "combined"]
+__all__ = ["POINTWISE", "combined", "together"]
 
 
 class _Step:
@@ -70,6 +71,9 @@ def _call(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
     if call.own and (not single or only_channel or (trained and joins_layer(x))):
         scaling = scaling_of(call)
         if scaling is not None:
+            wrong = unusable("weight", scaling.slope) or unusable("bias", scaling.offset)
+            if wrong is not None:
+                raise Unsupported(f"scales its input by what {wrong}; give it finite values, and divide by no 0")
             x = x if single else by_channel(lowering, name, call, lowering.settled(x, (Scaled,)))
             lowering.use_parameters(name, call.own)
             return scaled(lowering, name, x, scaling, scaling_stage)
@@ -88,11 +92,16 @@ def _call(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
 
 def combined(name: str, call: Call, values: Sequence[Value]) -> Value | None:
     """A call on functions of one value, as x * sigmoid(x), as one function; None where they are of several values."""
+    return None if call.own else together(name, call.kind, call.function, values)
+
+
+def together(name: str, kind: str, function: Callable[..., Any], values: Sequence[Value]) -> Value | None:
+    """A function of functions of one value as one function; None where they are of several values."""
     bases, functions = zip(*(parts_of(value) for value in values), strict=True)
     base = bases[0]
-    if call.own or any((other.edge, other.axes) != (base.edge, base.axes) for other in bases):
+    if any((other.edge, other.axes) != (base.edge, base.axes) for other in bases):
         return None
-    return looked_up(name, call.kind, base, Pointwise(Combined(_Step(call.function), *functions)))
+    return looked_up(name, kind, base, Pointwise(Combined(_Step(function), *functions)))
 
 
 _LAYERS: tuple[type[nn.Module], ...] = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -13,15 +12,12 @@ from torch import Tensor, nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge, Pool
-from qtt_hw.lower.axes import Axes, C, D, H, W
+from qtt_hw.lower.axes import Axes
 from qtt_hw.lower.draft import Draft, Setting
 from qtt_hw.lower.integer import holding_dtype
-from qtt_hw.lower.kinds.batch_norm import scaling_stage
 from qtt_hw.lower.kinds.padding import Padding, taken_in
-from qtt_hw.lower.kinds.rearrange import axes_of, need_volume
-from qtt_hw.lower.kinds.scaling import scaled
-from qtt_hw.lower.lowering import Call, Kind, Lowering, place
-from qtt_hw.lower.scaling import Scaling
+from qtt_hw.lower.kinds.rearrange import need_volume
+from qtt_hw.lower.lowering import Kind, Lowering, place
 from qtt_hw.lower.stage import Place, Stage, Stream
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.nn.pool import PairAvgPool3d, PairMaxPool3d, PairPool3d, pool_max, pool_sum
@@ -29,7 +25,7 @@ from qtt_hw.nn.window import Triple, same_padding, triple
 from qtt_hw.quant.fake import StraightThrough
 from qtt_hw.window import Shape, Window
 
-__all__ = ["POOL", "PoolDraft", "PoolStage"]
+__all__ = ["POOL", "PoolDraft", "PoolStage", "pooled"]
 
 
 class PoolStage(Stage):
@@ -89,7 +85,7 @@ class PoolDraft(Draft):
         return PoolStage(self.place, self.kind, self.window, self.counts_padding)
 
 
-def _pool(
+def pooled(
     lowering: Lowering,
     name: str,
     kind: Literal["max", "average"],
@@ -120,7 +116,7 @@ def _behind(size: int, span: int, stride: int, before: int) -> int:
 def _max(lowering: Lowering, name: str, layer: nn.MaxPool3d, x: Value) -> Value:
     if layer.return_indices:
         raise Unsupported("has return_indices=True, which is not supported; without it the maxima are the same")
-    return _pool(lowering, name, "max", _window(layer, x, triple(layer.dilation, "dilation")), x)
+    return pooled(lowering, name, "max", _window(layer, x, triple(layer.dilation, "dilation")), x)
 
 
 def _average(lowering: Lowering, name: str, layer: nn.AvgPool3d, x: Value) -> Value:
@@ -140,11 +136,11 @@ def _average(lowering: Lowering, name: str, layer: nn.AvgPool3d, x: Value) -> Va
         x = need_volume(lowering, name, x)
         x, window = taken_in(lowering, x, window)
         counts = any(map(any, window.padding))
-    return _pool(lowering, name, "average", window, x, counts_padding=counts)
+    return pooled(lowering, name, "average", window, x, counts_padding=counts)
 
 
 def _pair(lowering: Lowering, name: str, layer: PairPool3d, x: Value) -> Value:
-    return _pool(lowering, name, layer.kind, layer.window(x.shape[:3]), x)
+    return pooled(lowering, name, layer.kind, layer.window(x.shape[:3]), x)
 
 
 def _adaptive(lowering: Lowering, name: str, kind: Literal["max", "average"], layer: nn.Module, x: Value) -> Value:
@@ -163,7 +159,7 @@ def _adaptive(lowering: Lowering, name: str, kind: Literal["max", "average"], la
     kernel = tuple(size // made for made, size in zip(sizes, x.shape[:3], strict=True))
     if kernel == (1, 1, 1):
         return x
-    return _pool(lowering, name, kind, Window(kernel, kernel), x)  # type: ignore[arg-type]
+    return pooled(lowering, name, kind, Window(kernel, kernel), x)  # type: ignore[arg-type]
 
 
 def _adaptive_average(lowering: Lowering, name: str, layer: nn.AdaptiveAvgPool3d, x: Value) -> Value:
@@ -186,43 +182,6 @@ def _window(layer: nn.MaxPool3d | nn.AvgPool3d, x: Value, dilation: Triple = (1,
         )
         padding = d, h, w
     return Window(kernel, stride, padding, dilation)
-
-
-def _over(lowering: Lowering, name: str, kind: Literal["max", "average"], call: Call, x: Value) -> Value:
-    """The mean or the maximum over whole axes of the map."""
-    x = lowering.settled(x)
-    given = list(call.args)
-    dims = call.kwargs.get("dim", given.pop(0) if given else None)
-    keep = bool(call.kwargs.get("keepdim", given.pop(0) if given else False))
-    numbers = axes_of(dims, call)
-    parts = [part for number in numbers for part in x.axes.groups[number]]
-    if any(part.axis == C or part.size != x.shape[part.axis] for part in parts):
-        raise Unsupported(
-            f"takes the {call.kind} over axes of {x.axes} that are not just those of the map, which is not supported"
-        )
-    d, h, w = (x.shape[axis] if any(part.axis == axis for part in parts) else 1 for axis in (D, H, W))
-    axes = x.axes.without(numbers, keep)
-    if (d, h, w) == (1, 1, 1):
-        return replace(x, axes=axes)
-    return _pool(lowering, name, kind, Window((d, h, w), (d, h, w)), x, axes)
-
-
-def _mean(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
-    return _over(lowering, name, "average", call, x)
-
-
-def _sum(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
-    """A sum over axes of the map: their mean, times how many values they hold."""
-    if call.kwargs.get("dtype") is not None:
-        raise Unsupported("sums in a dtype of its own, which is not followed")
-    mean = _over(lowering, name, "average", call, x)
-    count = nn.Parameter(torch.tensor([math.prod(call.read) / math.prod(call.made)]), requires_grad=False)
-    scaling = Scaling(count, nn.Parameter(torch.zeros(1), requires_grad=False))
-    return scaled(lowering, f"{name}.scaled", replace(mean, norm_target=None), scaling, scaling_stage)
-
-
-def _amax(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
-    return _over(lowering, name, "max", call, x)
 
 
 def _as_max(
@@ -275,11 +234,6 @@ POOL = Kind(
         F.adaptive_avg_pool3d: partial(_as_adaptive, layer=nn.AdaptiveAvgPool3d),
         F.adaptive_max_pool2d: partial(_as_adaptive, layer=nn.AdaptiveMaxPool2d),
         F.adaptive_max_pool3d: partial(_as_adaptive, layer=nn.AdaptiveMaxPool3d),
-    },
-    calls={
-        **dict.fromkeys(("mean", torch.mean), _mean),
-        **dict.fromkeys(("sum", torch.sum), _sum),
-        **dict.fromkeys(("amax", torch.amax), _amax),
     },
     takes=(Padding,),
 )

@@ -15,6 +15,7 @@ from qtt_hw.graph import Slice
 from qtt_hw.lower.axes import Axes, C, D, H, W
 from qtt_hw.lower.draft import Draft, Setting
 from qtt_hw.lower.kinds.rearrange import need_volume, viewed
+from qtt_hw.lower.kinds.several import Several
 from qtt_hw.lower.kinds.subsample import SubsampleDraft
 from qtt_hw.lower.lowering import Call, Kind, Lowering, place
 from qtt_hw.lower.stage import Place, Stage, Stream
@@ -68,8 +69,8 @@ def _channels(lowering: Lowering, name: str, x: Value, first: int, count: int) -
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
-    """The parts of a chunk or a split, of which calls take one each.
+class Parts(Several):
+    """The parts of a chunk or a split.
 
     Parameters
     ----------
@@ -86,6 +87,14 @@ class Parts:
     def settled(self, lowering: Lowering) -> Value:
         """None: the parts are several results."""
         raise Unsupported("reads the parts of a split together, which is not supported; one by its number is")
+
+    def one(self, lowering: Lowering, name: str, number: int, forked: bool) -> Value:
+        """A part's channels."""
+        base = self.base.fork() if forked else self.base
+        return _channels(lowering, name, base, sum(self.sizes[:number]), self.sizes[number])
+
+    def __len__(self) -> int:
+        return len(self.sizes)
 
 
 def _is_channels(x: Value, dim: Any, count: int) -> bool:
@@ -114,13 +123,10 @@ def _narrow(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
 
 def _item(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
     (index,) = call.args
-    if isinstance(x.pending, Parts):
-        parts = x.pending
+    if isinstance(x.pending, Several):
         if not isinstance(index, int):
-            raise Unsupported("takes several parts of a split, which is not supported; one by its number is")
-        number = index % len(parts.sizes)
-        base = parts.base.fork() if x.forked else parts.base
-        return _channels(lowering, name, base, sum(parts.sizes[:number]), parts.sizes[number])
+            raise Unsupported("takes several results of a call, which is not supported; one by its number is")
+        return x.pending.one(lowering, name, index % len(x.pending), x.forked)
     return _sliced(lowering, name, index if isinstance(index, tuple) else (index,), call, x)
 
 
@@ -170,6 +176,6 @@ SLICE = Kind(
         **dict.fromkeys((torch.narrow, "narrow"), _narrow),
         operator.getitem: _item,
     },
-    takes=(Parts,),
+    takes=(Several,),
     viewing=True,
 )

@@ -5,24 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Graph, golden
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.lower.freeze import freeze
 from qtt_hw.lower.prepared import PreparedModel
-
-
-def _disturb(model: nn.Module) -> None:
-    """Batch norm with statistics, signs and scales of every kind, one channel nearly dead."""
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-            nn.init.normal_(module.weight)
-            nn.init.normal_(module.bias)
-            nn.init.normal_(module.running_mean)
-            nn.init.uniform_(module.running_var, 0.0, 4.0)
-            module.running_var[0] = 1e-12
 
 
 def _inputs(fmt: Format, shape: tuple[int, ...], seed: int) -> tuple[np.ndarray, torch.Tensor]:
@@ -45,11 +33,6 @@ def _assert_equal(prepared: PreparedModel, x: np.ndarray, values: torch.Tensor) 
     logits = torch.from_numpy(expected[graph.nodes[-1].name]).flatten(1).to(torch.float32)
     assert torch.equal(prepared(values) * 2.0**graph.output.format.frac, logits)
     return graph
-
-
-@pytest.fixture(scope="session")
-def disturb() -> Callable[[nn.Module], None]:
-    return _disturb
 
 
 @pytest.fixture(scope="session")

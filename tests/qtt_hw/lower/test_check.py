@@ -117,6 +117,8 @@ CALLS: dict[str, Callable[["Anything", str, Tensor, Tensor], Tensor]] = {
     "set": lambda net, key, u, v: _cleared(u),
     "concatenate": lambda net, key, u, v: torch.cat([u, v], 1),
     "stack": lambda net, key, u, v: torch.stack([u, v], 2),
+    "sum of a stack": lambda net, key, u, v: torch.stack([u, v, u], -1).sum(-1),
+    "maximum of an axis": lambda net, key, u, v: u.max(-1)[0],
     "add": lambda net, key, u, v: u + v,
     "add in place": lambda net, key, u, v: _summed(u, v),
     "add a number": lambda net, key, u, v: u + 1,

@@ -182,12 +182,12 @@ def test_portions_are_quantised_before_statistics_are_frozen() -> None:
 @pytest.mark.parametrize("codebook", ["dqc", "sqc", "inq", "kmeans"])
 @pytest.mark.parametrize(("value", "message"), [(0.0, "all its weights are 0"), (math.nan, "a weight is not finite")])
 def test_a_layer_without_a_codebook_is_named(codebook: str, value: float, message: str) -> None:
-    model = network()
+    prepared = prepare(network(), samples(1), QuantConfig(codebook=codebook), VOXELS)
     with torch.no_grad():
-        model[0].weight.fill_(value)
+        prepared.contractions[0].weight.fill_(value)
     with pytest.raises(ValueError, match=f"^0: [^\\n]*{message}"):
         # A layer may begin with zeros, which training fills; after that it may not have any but zeros.
-        prepare(model, samples(1), QuantConfig(codebook=codebook), VOXELS).calibrate([samples(1)])
+        prepared.calibrate([samples(1)])
     # Likewise when training gets there.
     if codebook != "kmeans":
         prepared = calibrated({"codebook": codebook})

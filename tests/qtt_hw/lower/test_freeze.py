@@ -13,6 +13,7 @@ from qtt_hw.lower.prepare import prepare
 from qtt_hw.nn import PairAvgPool3d, PairMaxPool3d, QTTConv3d, TTConv2d, TTConv3d, TTLinear
 from qtt_hw.quant import QuantConfig
 from qtt_hw.tt.chain import paths
+from tests.batch_norms import disturb
 
 VOXELS, IMAGE = Format(1, False, 0), Format(8, True, 7)
 
@@ -119,7 +120,7 @@ def configurations(draw: st.DrawFn) -> QuantConfig:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(networks(), configurations(), st.integers(0, 2**31))
 def test_random_networks_are_equal_in_every_phase(
-    disturb, inputs, assert_equal, network, config: QuantConfig, seed: int
+    inputs, assert_equal, network, config: QuantConfig, seed: int
 ) -> None:
     model, shape, fmt = network
     torch.manual_seed(seed)
@@ -158,7 +159,7 @@ def config_bits(config: QuantConfig, graph: Graph, node: Contraction) -> int:
 @pytest.mark.parametrize(("first", "last"), [(6, 8), (6, 2), (2, 8), (2, 2)])
 @pytest.mark.parametrize(("kernel", "stride"), [((3, 3, 3), 2), ((3, 1, 3), 1)])
 def test_trains_are_equal_whatever_their_ends(
-    disturb, inputs, assert_equal, first: int, last: int, kernel: tuple, stride: int
+    inputs, assert_equal, first: int, last: int, kernel: tuple, stride: int
 ) -> None:
     torch.manual_seed(0)
     conv = nn.Conv3d(6, 8, kernel, stride, tuple(k // 2 for k in kernel))

@@ -1,6 +1,7 @@
 """What a trace does not show is refused by the layer's name, with what to do; and only that."""
 
 import copy
+import re
 import types
 import warnings
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from qtt_hw.nn import QTTConv3d, TTConv3d
 
 IMAGE = Format(8, True, 7)
 EXAMPLE = torch.zeros(1, 2, 2, 2, 2)
+NOT_FINITE = "holds a value that is not finite"
 
 
 def network(*middle: nn.Module) -> nn.Sequential:
@@ -417,3 +419,27 @@ def test_names_that_cannot_be_part_of_code_are_refused(odd: str, shown: str) -> 
     ((name, reason),) = refused(net)
     assert name == shown and reason.startswith("has ") and "\n" not in name + reason
     assert reason.endswith("in its name; names may have any printable characters but quotes and backslashes")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "value", "layer", "said"),
+    [
+        ("2.running_mean", torch.nan, "2", f"has a running_mean that {NOT_FINITE}, first in channel 1"),
+        ("2.running_mean", torch.inf, "2", f"has a running_mean that {NOT_FINITE}, first in channel 1"),
+        ("2.running_var", torch.inf, "2", f"has a running_var that {NOT_FINITE}, first in channel 1"),
+        ("2.running_var", -1.0, "2", "has a running_var that holds a variance below 0, first in channel 1"),
+        ("2.weight", torch.nan, "2", f"has a weight that {NOT_FINITE}, first in channel 1"),
+        ("0.weight", -torch.inf, "0", f"has a weight that {NOT_FINITE}, first in channel 1"),
+        ("0.bias", torch.nan, "0", f"has a bias that {NOT_FINITE}, first in channel 1"),
+        ("5.weight", torch.nan, "5", f"has a weight that {NOT_FINITE}, first in channel 1"),
+        ("1.core_h", torch.nan, "1", f"has a core_h that {NOT_FINITE}, first at [1, 0, 0, 0, 0]"),
+    ],
+)
+def test_values_that_no_layer_can_compute_with_are_refused(tensor: str, value: float, layer: str, said: str) -> None:
+    net = network(TTConv3d(2, 2, 1, 2))
+    assert not refused(net)
+    net.state_dict()[tensor][1] = value
+    said = f"{said}; give it one from before training diverged"
+    assert refused(net) == [(layer, said)]
+    with pytest.raises(ValueError, match=rf"^{layer} \(\w+\) {re.escape(said)}$"):
+        prepare(net, EXAMPLE, input_format=IMAGE)

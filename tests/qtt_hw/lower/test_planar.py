@@ -18,6 +18,7 @@ from qtt_hw.lower.prepare import prepare
 from qtt_hw.nn import TTConv2d
 from qtt_hw.nn.zoo import create, input_shape
 from qtt_hw.quant import QuantConfig
+from tests.batch_norms import disturb
 
 IMAGE = Format(8, True, 7)
 
@@ -167,7 +168,7 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...]]:
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(networks(), st.integers(2, 8), st.integers(2, 8), st.integers(0, 2**31))
 def test_random_2d_networks_are_equal_in_every_phase(
-    disturb, inputs, assert_equal, network, weight_bits: int, bits: int, seed: int
+    inputs, assert_equal, network, weight_bits: int, bits: int, seed: int
 ) -> None:
     model, shape = network
     torch.manual_seed(seed)
@@ -191,9 +192,7 @@ def test_random_2d_networks_are_equal_in_every_phase(
     ("name", "arguments"),
     [("lenet", {}), ("resnet20", {"shortcut": "pad"}), ("resnet20", {"widths": (4, 8, 8)})],
 )
-def test_the_named_2d_networks_are_equal(
-    disturb, inputs, assert_equal, tmp_path: Path, name: str, arguments: dict
-) -> None:
+def test_the_named_2d_networks_are_equal(inputs, assert_equal, tmp_path: Path, name: str, arguments: dict) -> None:
     torch.manual_seed(0)
     net = create(name, **arguments)
     disturb(net)
@@ -239,7 +238,7 @@ def blocks(activation: type[nn.Module] = nn.Identity) -> nn.Module:
     return nn.Sequential(*stem, Block(4, 4, 1, activation), Block(4, 6, 2), *head)
 
 
-def test_blocks_that_work_in_place_are_equal(disturb, inputs, assert_equal) -> None:
+def test_blocks_that_work_in_place_are_equal(inputs, assert_equal) -> None:
     net = blocks()
     disturb(net)
     x, values = inputs(IMAGE, (4, 1, 16, 12, 2), 0)

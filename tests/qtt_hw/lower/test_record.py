@@ -14,6 +14,7 @@ from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.check import check
 from qtt_hw.lower.prepare import prepare
 from qtt_hw.lower.record import record
+from tests.batch_norms import disturb
 
 IMAGE = Format(8, True, 7)
 Middle = Callable[["Net", Tensor], Tensor]
@@ -78,7 +79,7 @@ FOLLOWED: dict[str, tuple[Middle, list[str]]] = {
 
 
 @pytest.mark.parametrize("what", FOLLOWED)
-def test_calls_have_the_names_that_they_have_in_torch_fx(what: str, inputs, disturb, assert_equal) -> None:
+def test_calls_have_the_names_that_they_have_in_torch_fx(what: str, inputs, assert_equal) -> None:
     torch.manual_seed(0)
     middle, names = FOLLOWED[what]
     net = Net(middle)

@@ -18,6 +18,7 @@ from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.nn import Subsample, TTConv3d
 from qtt_hw.quant import QuantConfig
 from qtt_hw.quant.fake import best_frac
+from tests.batch_norms import disturb
 
 IMAGE = Format(8, True, 7)
 SHAPE = (3, 4, 2)
@@ -251,7 +252,7 @@ class Random(nn.Module):
     st.integers(0, 2**31),
 )
 def test_random_graphs_are_equal_in_every_phase(
-    disturb, inputs, assert_equal, program, fmt: Format, how: dict, bits: int, seed: int
+    inputs, assert_equal, program, fmt: Format, how: dict, bits: int, seed: int
 ) -> None:
     model = Random(program)
     torch.manual_seed(seed)

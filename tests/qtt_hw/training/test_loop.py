@@ -24,7 +24,7 @@ from qtt_hw.locks import Busy
 from qtt_hw.progress import Progress
 from qtt_hw.training import Interrupted, train
 from qtt_hw.training.checkpoint import load_tensors
-from qtt_hw.training.config import Config
+from qtt_hw.training.config import Config, load_config
 from qtt_hw.training.store import RunStore
 
 PHASES = ("teacher", "float", "quantized")
@@ -350,6 +350,22 @@ def test_an_infinite_loss_is_an_error(config: Config, sealed: Splits, tmp_path: 
     wild = config.train.model_copy(update={"lr": 1e30, "optimizer": "sgd", "warmup": 0.0})
     with pytest.raises(ValueError, match=r"float: the loss is not finite in epoch 0, step \d; lower lr 1e\+30"):
         train(config.model_copy(update={"train": wild, "teacher": None}), sealed, tmp_path / "run")
+
+
+def test_a_network_that_is_not_finite_is_an_error_before_the_first_epoch(sealed: Splits, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def Net():\n"
+        "    net = nn.Sequential(nn.Conv3d(1, 4, 8), nn.BatchNorm3d(4), nn.Flatten(), nn.Linear(4, 3))\n"
+        "    net[1].running_mean[2] = float('nan')\n"
+        "    return net\n"
+    )
+    (tmp_path / "c.toml").write_text('model = { name = "net.py:Net" }\ntrain = { epochs = 1 }\n')
+    with pytest.raises(
+        ValueError, match=r"^net.py:Net: 1.running_mean holds a value that is not finite, first in ch.* 2;"
+    ):
+        train(load_config(tmp_path / "c.toml"), sealed, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_accelerator(config: Config, sealed: Splits, tmp_path: Path) -> None:

@@ -81,12 +81,18 @@ BAD: dict[str, tuple[Any, str]] = {
         lambda: trained() | {"4.weight": torch.ones(10, 16)},
         "4.weight: has shape [10, 16], the network's has [3, 16]",
     ),
-    "not finite": (lambda: trained() | {"0.bias": torch.tensor([0.0, torch.nan])}, "0.bias: holds a value that is not"),
+    "not finite": (
+        lambda: trained() | {"0.bias": torch.tensor([0.0, torch.nan])},
+        "0.bias: holds a value that is not finite, first in channel 1",
+    ),
     "not finite in float32": (
         lambda: trained() | {"0.bias": torch.tensor([0.0, 1e200]).double()},
         "0.bias: holds a value",
     ),
-    "a variance": (lambda: trained() | {"1.running_var": torch.tensor([1.0, -1.0])}, "1.running_var: holds a variance"),
+    "a variance": (
+        lambda: trained() | {"1.running_var": torch.tensor([1.0, -1.0])},
+        "1.running_var: holds a variance below 0, first in channel 1",
+    ),
     "sparse": (lambda: trained() | {"4.weight": torch.ones(3, 16).to_sparse()}, "4.weight: is a sparse tensor; save"),
     "complex": (lambda: trained() | {"4.weight": torch.ones(3, 16) * 1j}, "4.weight: is a complex tensor; save"),
     "a list": (lambda: [torch.ones(2)], "holds a list, not tensors by name"),

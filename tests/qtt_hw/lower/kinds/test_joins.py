@@ -186,7 +186,6 @@ def test_gradients_reach_both_factors_and_all_parts() -> None:
     [
         (lambda net, x: torch.cat([x, net.one(x)], 2), r"joins axis 2 of \[N, C, D, H, W\], which is not supported"),
         (lambda net, x: torch.cat([x, x], 0)[:4], "joins the samples of a batch, which is not supported"),
-        (lambda net, x: torch.stack([x, x], 1).flatten(1, 2), "stack .stack. is not followed"),
         (lambda net, x: x * net.one(x).mean(1, keepdim=True), "over axes of .* that are not just those of the map"),
         (lambda net, x: x * net.one(x).mean(-1, keepdim=True), "by one value a channel for all positions, it is"),
         (lambda net, x: x[:, [1, 0]], "takes single places or lists of them, which is not supported; slices are"),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.prepare import prepare
 from qtt_hw.quant import QuantConfig
+from tests.batch_norms import disturb
 
 IMAGE = Format(8, True, 7)
 
@@ -61,7 +62,7 @@ def squeezed(net: nn.Module, x: Tensor) -> Tensor:
         (squeezed, 6 * 24, ["conv", "head"]),
     ],
 )
-def test_they_are_followed(behind, features, names, disturb, inputs, assert_equal) -> None:
+def test_they_are_followed(behind, features, names, inputs, assert_equal) -> None:
     torch.manual_seed(0)
     net = Net(behind, features).eval()
     disturb(net)

@@ -13,6 +13,7 @@ from qtt_hw.graph import Contraction
 from qtt_hw.lower.check import check
 from qtt_hw.lower.prepare import prepare
 from qtt_hw.quant import QuantConfig
+from tests.batch_norms import disturb
 
 IMAGE = Format(8, True, 7)
 Middle = Callable[["Net", Tensor], Tensor]
@@ -86,7 +87,7 @@ FOLLOWED: dict[str, tuple[Middle, list[str]]] = {
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("what", FOLLOWED)
-def test_it_is_followed_exactly(what: str, bias: bool, inputs, disturb, assert_equal) -> None:
+def test_it_is_followed_exactly(what: str, bias: bool, inputs, assert_equal) -> None:
     torch.manual_seed(0)
     middle, stages = FOLLOWED[what]
     x, values = inputs(IMAGE, (16, 2, 2, 2, 2), 0)
@@ -211,3 +212,14 @@ def test_a_layer_that_is_not_trained_takes_in_no_parameter_of_its_input(inputs, 
     assert [stage.name for stage in prepared.stage_list] == ["mul", "conv", "head"]
     prepared.calibrate([values])
     assert_equal(prepared, np.asarray(x), values)
+
+
+def test_factors_and_summands_that_are_not_finite_are_refused_by_channel() -> None:
+    net = Net(lambda net, x: (x - net.mean) / net.var)
+    net.var[0, 2] = 0.0
+    said = "; give it finite values, and divide by no 0"
+    with pytest.raises(ValueError, match=f"truediv .* holds a value that is not finite, first in channel 2{said}$"):
+        prepare(net, torch.zeros(1, 2, 2, 2, 2), input_format=IMAGE)
+    net.mean[1] = torch.nan
+    with pytest.raises(ValueError, match=f"^sub .* holds a value that is not finite, first in channel 1{said}$"):
+        prepare(net, torch.zeros(1, 2, 2, 2, 2), input_format=IMAGE)

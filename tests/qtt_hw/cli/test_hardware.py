@@ -1,0 +1,83 @@
+"""The verbs emit, cosim and build: plans, folders and boards that do not fit, seeds, a late simulation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from boards.build import BuildResult, Counts
+from boards.seeds import SeedResult, SeedResults
+from qtt_hw import flow
+from rtl_gen.prediction import Prediction
+from tests.qtt_hw.cli.calls import TOML, Qtt
+
+
+def test_a_plan_of_another_model_is_refused(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    path = tmp_path / "other.toml"
+    path.write_text(TOML.replace("widths = [4, 4]", "widths = [4]").replace("[2, 1]", "[2]"))
+    assert qtt("plan", path, "-o", plan).code == 0
+    line = qtt.refuses("emit", qtt_file, "--plan", plan, "-o", tmp_path / "build")
+    assert f"{plan}: model: it is a plan of other, not of small" in line
+    plan.write_text("{")
+    assert str(plan) in qtt.refuses("emit", qtt_file, "--plan", plan, "-o", tmp_path / "build")
+    assert not (tmp_path / "build").exists()
+
+
+def test_a_build_says_what_its_seeds_came_to(qtt: Qtt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = [SeedResult(seed=seed, fmax_mhz=fmax) for seed, fmax in ((4, 101.5), (5, 120.25), (7, 99.0))]
+    failed = SeedResult(seed=6, fmax_mhz=None, failure="nextpnr failed: ERROR: no route")
+    counts = {"luts": 1, "ffs": 2, "dsps": 3, "brams": 4}
+    predicted = Counts(dsps=3, brams=4, luts=5)
+    given: list[dict[str, Any]] = []
+
+    def build(folder: Path, board: str, **options: Any) -> BuildResult:
+        given.append(options)
+        results = SeedResults(tried=(*tried[:2], failed, tried[2])[: options["seeds"]], kept=5)
+        clocks = {"clock_mhz": 100.0, "fmax_mhz": 120.25, "meets_timing": True}
+        schedule = Prediction(ends=(8,), intervals=(9,))
+        more = {"bitstream": "b.bit", "critical_path": (), "placer": "heap", "seconds": 1.0, "schedule": schedule}
+        both = {"board": board, "device": "ecp5-85f", "seed": 5, "seeds": results, "predicted": predicted}
+        return BuildResult.model_validate({**clocks, **counts, **more, **both})
+
+    monkeypatch.setattr(flow, "build", build)
+    ran = qtt("build", tmp_path, "--seed", 4, "--seeds", 4)
+    assert ran.code == 0 and (given[0]["seed"], given[0]["seeds"]) == (4, 4)
+    lines = [" ".join(line.split()) for line in ran.out.splitlines()]
+    assert "seeds 4, seed 5 kept: 99.0 to 120.2 MHz, median 101.5" in lines
+    assert "seed 6 nextpnr failed: ERROR: no route" in lines
+    found = qtt.json("build", tmp_path, "--seed", 4, "--seeds", 4)["seeds"]
+    assert (found["kept"], found["median_mhz"], found["least_mhz"], found["most_mhz"]) == (5, 101.5, 99.0, 120.25)
+    assert [each["fmax_mhz"] for each in found["tried"]] == [101.5, 120.25, None, 99.0]
+    assert "seeds" not in qtt("build", tmp_path).out and given[-1]["seeds"] == 1
+
+
+def test_a_folder_that_is_no_build_is_refused_and_kept(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "mine.txt"
+    kept.write_text("mine")
+    assert "exists and is not a BUILD folder" in qtt.refuses("emit", qtt_file, "-o", tmp_path)
+    assert "there is no manifest" in qtt.refuses("cosim", tmp_path, "--data", "solids")
+    assert "manifest.json" in qtt.refuses("build", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_unknown_board_is_refused(qtt: Qtt, tmp_path: Path) -> None:
+    line = qtt.refuses("build", tmp_path, "--board", "ulx4s")
+    assert "ulx4s" in line and "ulx3s-85f" in line
+
+
+def test_a_simulation_that_ends_later_than_predicted_fails(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    plan, build = tmp_path / "plan.json", tmp_path / "build"
+    qtt("plan", qtt_file, "--device", "ecp5-85f", "-o", plan)
+    qtt("emit", qtt_file, "--plan", plan, "-o", build)
+    simulate = ("cosim", build, "--data", "solids", "--samples", "2")
+    assert qtt.json(*simulate)["cycles_equal"] is True
+    manifest = json.loads((build / "manifest.json").read_text())
+    manifest["predicted"]["ends"] = [end - 1 for end in manifest["predicted"]["ends"]]
+    (build / "manifest.json").write_text(json.dumps(manifest))
+    late = qtt(*simulate)
+    assert late.code == 1 and "NO" in late.out
+    assert f"qtt: {build}: not in the predicted cycle: sample 0 ended in cycle" in late.err
