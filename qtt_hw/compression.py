@@ -40,6 +40,7 @@ from qtt_hw.training.config import Config, configuration
 from qtt_hw.training.network import build_model
 from qtt_hw.training.rank_search import Point, RankSearch
 from qtt_hw.training.sections import CompressSection, Optimisation, QuantSection
+from qtt_hw.training.store import RunStore
 from qtt_hw.tt.ends import layer_parameters
 from rtl_gen.families import Device
 from rtl_gen.families import device as find_device
@@ -314,7 +315,8 @@ class _Task:
         dense_config = config.changed(config.name, {}, without=["compress", "tune", "quant"])
         dense = train(dense_config, self.data, folder / "dense", progress=self.training("dense"))
         network = float_model(folder / "dense")
-        search = RankSearch(network, config, self.data, self.device, steps=steps)
+        weights = RunStore(folder / "dense").description().get("weights_digest")  # their file may have gone since
+        search = RankSearch(network, config, self.data, self.device, steps=steps, weights_digest=weights)
         front = search.front(trials, storage=storage, progress=self.progress)
         fitting = _reaching(front.points, self.fps, config.name, self.device.name)
         candidates = _allowed(fitting, dense.validation_accuracy, self.drop)

@@ -126,6 +126,8 @@ class RankSearch:
     steps : int
         Of training after ranks are cut, before the accuracy is taken.
     lr : float
+    weights_digest : str, optional
+        As of `run_description`.
     """
 
     network: nn.Module
@@ -134,6 +136,7 @@ class RankSearch:
     device: Device
     steps: int = 50
     lr: float = 1e-3
+    weights_digest: str | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -226,7 +229,7 @@ class RankSearch:
         """The name of the study: its trials are looked up by it, so it tells apart whatever would change a value."""
         description = {
             "meaning": MEANING,
-            "run": run_description(self.config, self.splits, self.spec),
+            "run": run_description(self.config, self.splits, self.spec, self.weights_digest),
             "network": repr(self.network),
             "device": asdict(self.device),
             "steps": self.steps,

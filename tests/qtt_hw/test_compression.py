@@ -23,6 +23,7 @@ from qtt_hw.training.compressed import compressible, left_dense
 from qtt_hw.training.config import config_from, configuration, load_config
 from qtt_hw.training.rank_search import Point
 from qtt_hw.training.sections import CompressSection
+from qtt_hw.user_code import load_name
 from rtl_gen.families import Device
 from rtl_gen.plan.plan import load_plan
 
@@ -127,6 +128,20 @@ def test_a_network_in_a_folder_of_its_own(source: Path, tmp_path: Path, monkeypa
     short = config.changed(config.name, {**options, "quant": {"epochs": 1, "batch": 8}})
     found = compress(short, "solids:8", "out", device="ecp5-25f", max_accuracy_drop=100.0, trials=1, steps=1)
     assert Path(found.model).exists()
+
+
+def test_a_finished_one_is_shown_when_its_weights_have_gone(source: Path, tmp_path: Path) -> None:
+    net = load_name(tmp_path / "net.py", "Net")()
+    torch.save(net.state_dict(), tmp_path / "w.pt")
+    source.write_text(
+        TOML.replace('"net.py:Net"', '"net.py:Net"\nweights = "w.pt"').replace("epochs = 4", "epochs = 1")
+    )
+    arguments = {"device": "ecp5-25f", "max_accuracy_drop": 100.0, "trials": 1, "steps": 1}
+    found = compress(source, "solids:8", tmp_path / "out", **arguments)  # type: ignore[arg-type]
+    (tmp_path / "w.pt").unlink()
+    assert compress(source, "solids:8", tmp_path / "out", **arguments) == found  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="w.pt: No such file"):
+        compress(source, "solids:8", tmp_path / "new", **arguments)  # type: ignore[arg-type]
 
 
 def test_it_goes_on_as_the_dense_network_was_trained(source: Path) -> None:
