@@ -39,8 +39,8 @@ MULTIPLIER_BITS = 16
 OFFSET_BITS = 32
 #: Where such sums leave m fewer bits, it may be off by this share of the greatest m.
 MULTIPLIER_ERROR = 2.0**-6
-#: Signed bits of the reciprocal of an average pool; wider, so that large windows stay exact.
-RECIPROCAL_BITS = 24
+#: Signed bits of the reciprocal of an average pool; wider, so that means of 16 bits over large maps are exact.
+RECIPROCAL_BITS = 35
 #: Accumulators beyond this width cannot be represented exactly by the float64 paths that check them.
 MAX_ACCUMULATOR_BITS = 53
 #: Bits that a requantiser may shift to the right and to the left.
@@ -204,7 +204,7 @@ class Requantizer:
     shift : int
         s; at least 0 when there is a multiplier.
     multiplier : tuple of int, [rows], or None
-        m, signed 16 bits after batch norm, up to 24 for the reciprocals of an average pool.
+        m, signed 16 bits after batch norm, up to 35 for the reciprocals of an average pool.
     offset : tuple of int, [rows], or None
         b, signed 32 bits, up to 53 on the sums of codebooks; present exactly when the multiplier is.
     """
@@ -380,7 +380,7 @@ def average_requantizer(x: Format, counts: tuple[int, ...]) -> Requantizer:
         if n < 1:
             raise ValueError(f"an average needs at least one valid tap, got {n}")
     distinct = sorted(set(counts), reverse=True)  # the largest windows fail first
-    for shift in range(0, 40):
+    for shift in range(64 - x.bits):  # beyond which a sum times m is wider than 64 bits
         m = {n: ((1 << shift) + n - 1) // n for n in distinct}
         if max(m.values()) >= 1 << (RECIPROCAL_BITS - 1):
             break

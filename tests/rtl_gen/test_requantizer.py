@@ -98,13 +98,12 @@ def test_one_power_of_two_takes_no_multiplier(data, out, shift, bits, words, sca
 
 
 @checks
-@given(st.data(), st.integers(2, 8), st.booleans())
-def test_average_rows(data, bits, signed):
+@given(st.data(), st.integers(2, 16), st.booleans(), st.sampled_from([(27, 18, 12, 8), (13**3,)]))
+def test_average_rows(data, bits, signed, counts):
     fmt = Format(bits, signed, 0)
-    counts = (27, 18, 12, 8)
     requant = average_requantizer(fmt, counts)
-    low, high = min(fmt.minimum * 27, 0), fmt.maximum * 27
-    rows = [data.draw(st.integers(0, 3)) for _ in range(8)]
+    low, high = min(fmt.minimum * counts[0], 0), fmt.maximum * counts[0]
+    rows = [data.draw(st.integers(0, len(counts) - 1)) for _ in range(8)]
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     accs = np.array([[rng.integers(fmt.minimum * counts[r], fmt.maximum * counts[r] + 1)] for r in rows])
     check(requant, low, high, 1, 1, False, accs, rows)
