@@ -19,6 +19,7 @@ from qtt_hw.lower.lowering import Lowering
 from qtt_hw.lower.obstacles import obstacles, other_dtypes, shared_tensors
 from qtt_hw.lower.trace import FAILURES, evaluated, trace, undisturbed
 from qtt_hw.nn.planar import as_volumes, axes_read, of_axes
+from qtt_hw.nn.wrapped import unwrapped
 
 __all__ = ["Visit", "require_format", "walk"]
 
@@ -116,8 +117,7 @@ def walk(
     if not isinstance(example, Tensor) or example.ndim not in (2, 4, 5) or min(example.shape) < 1:
         shape = list(example.shape) if isinstance(example, Tensor) else type(example).__name__
         raise ValueError(f"the example must have axes [N, C, D, H, W], [N, C, H, W] or [N, C], got {shape}")
-    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        model = model.module
+    model = unwrapped(model)
     counts, given = axes_read(model, example), example.ndim - 1
     example = as_volumes(example)
     _, c, d, h, w = example.shape

@@ -16,6 +16,7 @@ from qtt_hw.nn.finite import replace_unusable
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.normalised import Normalised
 from qtt_hw.nn.planar import reading, squeezing_depth
+from qtt_hw.nn.wrapped import unwrapped
 from qtt_hw.training.config import Config
 from qtt_hw.training.weights import load_weights
 from qtt_hw.tt.ends import layer_parameters
@@ -53,7 +54,7 @@ def make_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if ".py:" in name:
-            model = _from_file(config.folder, name, arguments)
+            model = unwrapped(_from_file(config.folder, name, arguments))
         else:
             model = zoo.create(name, **{"classes": classes, "input_shape": input_shape, **arguments})
         if config.model.weights is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,25 @@ from torch import Tensor, nn
 
 from qtt_hw.errors import named, short
 from qtt_hw.nn.finite import unusable
+from qtt_hw.nn.wrapped import unwrapped
 
 __all__ = ["load_weights", "read_weights"]
 
 #: Under which trainers put the weights beside an optimizer's state and the like.
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")
-#: What nn.DataParallel and torch.compile put before every name.
-_PREFIXES = ("module.", "_orig_mod.")
+#: What nn.DataParallel and torch.compile put before every name, and Lightning before those of its `model`.
+_PREFIXES = ("module.", "_orig_mod.", "model.")
 #: Counts that batch norm keeps for its training alone.
 _COUNT = "num_batches_tracked"
 _HOW = "torch.save(net.state_dict(), ...)"
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path, names: Collection[str] = ()) -> dict[str, Tensor]:
     """The tensors by name of a .safetensors file, or of one that torch.save wrote, which runs no code of its own.
 
     Of a checkpoint that holds more, the weights are taken where trainers put them (`state_dict`, `model`); the prefix
-    that nn.DataParallel or torch.compile puts before every name is taken off.
+    that nn.DataParallel, torch.compile or Lightning puts before every name is taken off, unless with it they are all
+    the `names` of a network.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file: {short(error)}") from None
     with named(path):
-        return _plain(found)
+        return _plain(found, names)
 
 
 def _torch_file(path: Path) -> Any:
@@ -70,7 +72,7 @@ def _torch_file(path: Path) -> Any:
         raise ValueError(f"{path}: not a file of torch.save{told}") from None
 
 
-def _plain(found: Any) -> dict[str, Tensor]:
+def _plain(found: Any, names: Collection[str]) -> dict[str, Tensor]:
     for key in _NESTED:
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
@@ -82,9 +84,14 @@ def _plain(found: Any) -> dict[str, Tensor]:
         what = f"a {type(found[others[0]]).__name__} called {others[0]!r}" if others else "nothing"
         raise ValueError(f"holds {what}, not tensors by name: {_HOW}")
     for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in found):
+        if not _covers(found, names) and all(name.startswith(prefix) for name in found):
             found = {name.removeprefix(prefix): value for name, value in found.items()}
     return dict(found)
+
+
+def _covers(found: Mapping[str, Any], names: Collection[str]) -> bool:
+    """Whether all the network's own names are among those found."""
+    return bool(names) and all(name in found or name.endswith(_COUNT) for name in names)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -96,7 +103,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
         As of `read_weights`; one line that names the file and the first layer whose weights are missing, are too many,
         or have another shape.
     """
-    found, own = read_weights(path), model.state_dict()
+    model = unwrapped(model)
+    own = model.state_dict()
+    found = read_weights(path, own)
     with named(path):
         missing = [name for name in own if name not in found and not name.endswith(_COUNT)]
         if missing:

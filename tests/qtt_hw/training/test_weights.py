@@ -52,6 +52,29 @@ def test_forms_of_a_state_dict(form: str, tmp_path: Path) -> None:
         assert torch.equal(value, wanted.to(value.dtype))
 
 
+class Held(nn.Module):
+    """A network whose one child has the name that a wrapper would give it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.module = network()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda net: net])
+@pytest.mark.parametrize("make", [network, Held])
+def test_prefixes_of_wrappers_and_of_the_network_itself(
+    make: Callable[[], nn.Module], wrap: Callable[[nn.Module], nn.Module], wrapped: bool, tmp_path: Path
+) -> None:
+    """Whether the network, or the one that was saved, was within nn.DataParallel."""
+    torch.manual_seed(3)
+    saved = make()
+    torch.save((nn.DataParallel(saved) if wrapped else saved).state_dict(), tmp_path / "w.pt")
+    net = make()
+    load_weights(wrap(net), tmp_path / "w.pt")
+    assert all(torch.equal(value, saved.state_dict()[name]) for name, value in net.state_dict().items())
+
+
 def test_safetensors_and_what_counts_batches_may_be_missing(tmp_path: Path) -> None:
     state, net = trained(), network()
     del state["1.num_batches_tracked"]
