@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["beyond", "imprecise", "no_reciprocal", "not_finite", "too_large", "too_wide", "unreachable"]
+__all__ = ["DIVERGED", "beyond", "imprecise", "no_reciprocal", "not_finite", "too_large", "too_wide", "unreachable"]
 
 AGAIN = "then calibrate again"
 
@@ -26,6 +26,13 @@ def unreachable(sums: int, outputs: int, right: int, left: int) -> str:
         f"{_steps(sums, outputs)}, 2**{abs(shift)} times as {how}, 2**{most} times are the most; scale the values of "
         f"its weights or inputs {way}, or put a batch norm behind the layers before it, {AGAIN}"
     )
+
+
+#: Of a learned scale that is not a number.
+DIVERGED = (
+    "its learned scale is not finite: training has diverged, or a function's gradient is infinite, as that of a root "
+    "is at 0; lower its learning rate, clip gradients, or keep 0 away from the function"
+)
 
 
 def not_finite(channel: int) -> str:
@@ -91,5 +98,5 @@ def no_reciprocal(values: int, bits: int, most: int) -> str:
     """Of a mean of so many values of so many bits."""
     return (
         f"a mean of {values} values of {bits} bits has no exact reciprocal of {most} bits; use a smaller window, two "
-        "pools one after the other, or fewer activation bits before it"
+        "pools one after the other, or fewer bits of what it averages (activation_bits, logit_bits of final results)"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT
 from qtt_hw.lower.stage import Stage
@@ -36,7 +37,8 @@ def execute(
         for name in stage.inputs:
             if last[name] == index:
                 kept.pop(name, None)
-        result = act(stage, inputs)
+        with named(stage.name):
+            result = act(stage, inputs)
         if stage.name in last:
             kept[stage.name] = result
         yield stage, result

@@ -45,7 +45,7 @@ def prepare(
     Raises
     ------
     ValueError
-        On the first layer that cannot be lowered, with its name and what there is instead.
+        Of the first layer that cannot be lowered, with its name, what there is instead, and how many more there are.
 
     References
     ----------
@@ -73,11 +73,20 @@ def prepare(
     if not isinstance(config, QuantConfig):
         raise ValueError(f"the configuration must be a qtt_hw.QuantConfig, got a {type(config).__name__}")
 
-    def refuse(name: str, kind: str, reason: str | None) -> None:
-        if reason is not None:
-            raise ValueError(f"{name} ({kind}) {reason}" if name else f"the model {reason}")
+    refused: list[str] = []
 
-    lowering = walk(model, example, input_format, refuse, config.tt_form)
+    def visit(name: str, kind: str, reason: str | None) -> None:
+        if reason is not None:
+            refused.append(f"{name} ({kind}) {reason}" if name else f"the model {reason}")
+
+    try:
+        lowering = walk(model, example, input_format, visit, config.tt_form)
+    except ValueError as error:
+        refused.append(str(error))
+    if refused:
+        more = len(refused) - 1
+        also = f"; {more} more {'are' if more > 1 else 'is'} refused, which qtt check lists" if more else ""
+        raise ValueError(refused[0] + also)
     dropped = [name for name, layer in model.named_modules() if isinstance(layer, _DropoutNd) and layer.p > 0]
     if dropped:
         warnings.warn(f"{', '.join(dropped)}: the prepared model trains without dropout", DropoutWarning, stacklevel=2)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qtt_hw.errors import CalibrationWarning
+from qtt_hw.errors import CalibrationWarning, named
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Edge
 from qtt_hw.lower.calibrate import balance, calibrate_stages
@@ -191,9 +191,11 @@ class PreparedModel(nn.Module):
         """Fix every scale as an integer constant, and quantise the weights that training still had in float."""
         self._need_calibration()
         self.quantize_portion(1.0)
-        for module in self.modules():
-            if isinstance(module, PowerOfTwoQuantizer):
-                module.freeze()
+        for stage in self.stage_list:
+            with named(stage.name):
+                for module in stage.modules():
+                    if isinstance(module, PowerOfTwoQuantizer):
+                        module.freeze()
         self.phase[1] = 1
 
     def quantize_portion(self, portion: float) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qtt_hw import explain
 from qtt_hw.fixedpoint import Format, quantize, round_half_up
 from qtt_hw.quant.weight import WeightQuantizer
 
@@ -133,7 +134,10 @@ class PowerOfTwoQuantizer(nn.Module):
         """The constant when frozen, else -round(log2_scale), within the limits."""
         if self.frozen:
             return int(self.constant[1])
-        frac = -int(round_half_up(self.log2_scale.item()))
+        exponent = self.log2_scale.item()
+        if not math.isfinite(exponent):
+            raise ValueError(explain.DIVERGED)
+        frac = -int(round_half_up(exponent))
         return max(-FRAC_LIMIT, min(frac, FRAC_LIMIT))
 
     @property

@@ -37,8 +37,8 @@ __all__ = ["Alternatives", "DoesNotFit", "along", "expected_fifos", "fits", "lea
 ATTEMPTS = 4
 #: What a FIFO at full rate is deeper than what the windows of the other branch hold back.
 FIFO_MARGIN = 1.5
-#: Of the multipliers and of the block RAMs, the share in which the fewest cycles are tried to be reached, rather than in
-#: all of them: what fills a device to the last block can often not be routed, and seldom fast.
+#: Of the multipliers and of the block RAMs, the share in which the fewest cycles are tried to be reached, rather than
+#: in all of them: what fills a device to the last block can often not be routed, and seldom fast.
 ROUTABLE = 0.95
 
 

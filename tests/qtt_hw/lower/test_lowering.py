@@ -167,6 +167,33 @@ def test_an_average_without_an_exact_reciprocal_is_refused(monkeypatch: pytest.M
         prepared(nn.Conv3d(2, 1, 1), nn.AvgPool3d(2), nn.Flatten(), nn.Linear(8, 2))
 
 
+@pytest.mark.parametrize("size", [(10, 10, 1), (3, 7, 7), (2, 14, 14)])
+def test_results_are_averaged_over_a_map(inputs, assert_equal, size: tuple[int, int, int]) -> None:
+    """The smallest fully convolutional network: its 16-bit results have exact means."""
+    layers = nn.Conv3d(2, 3, 1), nn.AdaptiveAvgPool3d(1), nn.Flatten()
+    model = prepared(*layers, shape=(2, *size))
+    x, values = inputs(IMAGE, (4, *size, 2), 0)
+    model.calibrate([values])
+    assert assert_equal(model, x, values).output.format.bits == 16
+
+
+def test_a_refusal_counts_the_others() -> None:
+    with pytest.raises(ValueError, match=r"^1 \(GroupNorm\) is not supported; .*; 2 more are refused, which qtt check"):
+        prepared(nn.Conv3d(2, 2, 1), nn.GroupNorm(1, 2), nn.InstanceNorm3d(2), nn.LayerNorm(4), *HEAD)
+
+
+def test_a_learned_scale_that_is_not_finite_is_told_with_its_stage(inputs) -> None:
+    model = prepared(nn.Conv3d(2, 2, 1), nn.ReLU(), *HEAD)
+    _, values = inputs(IMAGE, (64, 4, 4, 4, 2), 0)
+    model.calibrate([values])
+    model.stage_list[0].output_quantizer.log2_scale.data.fill_(float("nan"))
+    said = "^0: its learned scale is not finite: training has diverged, or a function's gradient is infinite"
+    with pytest.raises(ValueError, match=said):
+        model.freeze_scales()
+    with pytest.raises(ValueError, match=said):
+        model.train()(values)
+
+
 def test_weights_used_twice_are_refused_but_pools_and_relus_are_not() -> None:
     conv, relu, pool = nn.Conv3d(2, 2, 3, padding=1), nn.ReLU(), nn.MaxPool3d(2)
     with pytest.raises(ValueError, match=r"^0 \(Conv3d\) is called twice, and shared weights are not supported"):
