@@ -39,7 +39,7 @@ ATTEMPTS = 4
 FIFO_MARGIN = 1.5
 #: Of the multipliers and of the block RAMs, the share in which the fewest cycles are tried to be reached, rather than
 #: in all of them: what fills a device to the last block can often not be routed, and seldom fast.
-ROUTABLE = 0.95
+ROUTABLE = 0.96
 
 
 def _fastest(problem: Problem, device: Device, reserved: Resources, progress: Progress) -> Solution | None:
