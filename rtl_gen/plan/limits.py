@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from rtl_gen.families import Device, Family, Resources, family_of
 from rtl_gen.plan.front import Solution
 from rtl_gen.plan.totals import Budget
 
-__all__ = ["budget_of", "shares_of", "shares_of_all", "slowest", "usable", "within"]
+__all__ = ["budget_of", "shares_of", "shares_of_all", "slowest", "usable"]
 
 
 #: LUTs that a multiplier block is worth: somewhat less than a product of 4 x 8 bits takes in their place, so that
@@ -35,12 +34,6 @@ def budget_of(device: Device, reserved: Resources = Resources()) -> Budget:  # n
     prices = {name: 1.0 / ((getattr(device, name) or getattr(largest, name)) * share) for name, share in shares.items()}
     dsp = min(prices["dsps"], MULTIPLIER_WORTH * prices["luts"])
     return Budget(limits["dsps"], limits["brams"], limits["luts"], (dsp, prices["brams"], prices["luts"]))
-
-
-def within(budget: Budget, share: float) -> Budget:
-    """The budget with so much of its multipliers and of its block RAMs."""
-    dsps, brams = (None if have is None else math.floor(have * share) for have in (budget.dsps, budget.brams))
-    return replace(budget, dsps=dsps, brams=brams)
 
 
 def shares_of(resources: Resources, device: Device) -> dict[str, float]:

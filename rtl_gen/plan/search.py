@@ -22,7 +22,7 @@ from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds import Folding, kind_of
 from rtl_gen.plan.derive import beside_stages, derived
 from rtl_gen.plan.front import Slot, Solution, solve
-from rtl_gen.plan.limits import budget_of, shares_of_all, slowest, usable, within
+from rtl_gen.plan.limits import budget_of, shares_of, shares_of_all, slowest, usable
 from rtl_gen.plan.plan import PathPlan, Plan, most_cycles, stage_specs
 from rtl_gen.plan.problem import Alternatives, Problem, along
 from rtl_gen.plan.refusal import DoesNotFit, larger_than, too_small
@@ -43,7 +43,7 @@ ROUTABLE = 0.96
 
 
 def _fastest(problem: Problem, device: Device, reserved: Resources, progress: Progress) -> Solution | None:
-    """Bisect the cycles, by ratio, to within half a percent; then leave room to route where that costs no cycle."""
+    """Bisect the cycles, by ratio, to within half a percent."""
     budget = budget_of(device, reserved)
     best = solve(problem.items, problem.upper, budget)
     if best is None:
@@ -57,11 +57,20 @@ def _fastest(problem: Problem, device: Device, reserved: Resources, progress: Pr
             low = max(middle, low + 1)
         else:
             best, high = solution, min(middle, slowest(solution))
-    roomy = within(budget, ROUTABLE)
-    if roomy.holds(best.resources):
-        return best
+    return best
+
+
+def _roomier(
+    problem: Problem, device: Device, reserved: Resources, fastest: Solution, progress: Progress
+) -> tuple[Solution, Resources]:
+    """A solution as fast that leaves room to route, if there is one, and what of the device goes elsewhere then."""
+    room = (math.ceil((have or 0) * (1 - ROUTABLE)) for have in (device.dsps, device.brams))
+    roomy = reserved + Resources(*room)
+    if max(shares_of(fastest.resources + roomy, device).values(), default=0.0) <= 1.0:
+        return fastest, roomy
     progress("search", text="room to route")
-    return solve(problem.items, slowest(best), roomy) or best
+    found = solve(problem.items, slowest(fastest), budget_of(device, roomy))
+    return (fastest, reserved) if found is None else (found, roomy)
 
 
 def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Device) -> list[PathPlan]:
@@ -239,6 +248,7 @@ def _planned(
         if solution is None:
             wish = "the smallest folding"
             raise DoesNotFit(too_small(problem, device, reserved, problem.upper, wish, None, clock_mhz))
+        solution, reserved = _roomier(problem, device, reserved, solution, progress)
         wanted = slowest(solution)
     chosen = solution.paths
     graph = along(problem.graph, problem.alternatives, chosen)

@@ -43,11 +43,6 @@ class Budget:
         """1 for DSPs and for block RAMs that are bounded."""
         return int(self.dsps is not None), int(self.brams is not None)
 
-    def holds(self, resources: Resources) -> bool:
-        """Whether some resources, flip-flops aside, are within the bounds."""
-        pairs = ((self.dsps, resources.dsps), (self.brams, resources.brams), (self.luts, resources.luts))
-        return all(bound is None or used <= bound for bound, used in pairs)
-
     def price(self, resources: Resources) -> float:
         """The price of some resources, in the unit that `prices` give."""
         d, b, t = self.prices
