@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from qtt_hw.lower.layers import is_layer
 
-__all__ = ["VALUES", "NotFollowed", "own_gradients", "record"]
+__all__ = ["VALUES", "VARIES", "NotFollowed", "own_gradients", "record"]
 
 #: Functions and methods whose result is not a tensor, but what stands in one.
 VALUES = frozenset(
@@ -28,6 +28,11 @@ VALUES = frozenset(
         *("item", "tolist", "numpy", "equal", "allclose", "is_nonzero"),
         *("__bool__", "__float__", "__int__", "__index__", "__complex__", "__array__", "__contains__"),
     )
+)
+#: What is said of a forward that draws at random, or alike.
+VARIES = (
+    "computes something else each time it runs on the same input, which no integers can; in evaluation let forward "
+    "neither draw at random nor keep a count"
 )
 #: Operators by the methods that they call; those of the right operand have it first.
 _OPERATORS = {"__getitem__": operator.getitem, "__setitem__": operator.setitem}
@@ -210,11 +215,9 @@ def record(model: nn.Module, x: Tensor) -> tuple[fx.Graph, dict[fx.Node, Any]]:
     """
     recorder = _recorded(model, x)
     other = _recorded(model, torch.rand(x.shape, generator=torch.Generator().manual_seed(1)).to(x))
-    same = len(recorder.constants) == len(other.constants) and all(
-        torch.equal(getattr(model, one), getattr(model, another))
-        for one, another in zip(recorder.constants, other.constants, strict=True)
-    )
-    if not same or _calls(recorder.graph) != _calls(other.graph):
+    if not _alike(recorder, other):
+        if not _alike(recorder, _recorded(model, x)):
+            raise NotFollowed(VARIES)
         raise NotFollowed("calls what does not show what it computes, or computes otherwise on other inputs")
     for name in other.constants:
         delattr(model, name)
@@ -227,6 +230,13 @@ def _recorded(model: nn.Module, x: Tensor) -> _Recorder:
         returned = model(x)
     recorder.end(returned)
     return recorder
+
+
+def _alike(one: _Recorder, other: _Recorder) -> bool:
+    """Whether two runs made the same calls with the same constants."""
+    constants, others = ([getattr(run.model, name) for name in run.constants] for run in (one, other))
+    same = len(constants) == len(others) and all(map(torch.equal, constants, others))
+    return same and _calls(one.graph) == _calls(other.graph)
 
 
 def _calls(graph: fx.Graph) -> list[tuple[str, object]]:

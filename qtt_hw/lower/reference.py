@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT
 from qtt_hw.lower.draft import NetworkDraft
+from qtt_hw.lower.record import VARIES
 from qtt_hw.lower.trace import FAILURES
 from qtt_hw.nn.planar import of_axes
 
@@ -23,6 +24,8 @@ Softmax = tuple[str, Callable[[Tensor], Tensor]]
 TOLERANCE = 1e-6
 #: Share by which a float64 input is moved to see how far its rounding can carry: some thousand times that rounding.
 MOVED = 1e-12
+#: How often a model that draws at random runs again, as two of few draws may be equal.
+DRAWS = 16
 
 
 @torch.no_grad()
@@ -47,6 +50,18 @@ def extremes(example: Tensor, fmt: Format) -> list[Tensor]:
     return [torch.full_like(example, value * 2.0**-fmt.frac) for value in (fmt.minimum, fmt.maximum, 0)]
 
 
+def _varies(model: nn.Module, x: Tensor) -> bool:
+    """Whether a model computes something else when it runs again on the same input, by more than rounding.
+
+    Its trace then holds one draw of what forward draws at random, or one state of what it counts.
+    """
+    model, before = copy.deepcopy(model), torch.get_rng_state()
+    first: Tensor = model(x.clone())
+    drawn = not torch.equal(before, torch.get_rng_state())
+    apart = ((first - model(x.clone())).abs().max() for _ in range(DRAWS if drawn else 1))
+    return any(bool(each > TOLERANCE * first.abs().max()) for each in apart)
+
+
 def difference(
     model: nn.Module, network: NetworkDraft, x: Tensor, axes: int, softmax: Softmax | None = None
 ) -> str | None:
@@ -54,15 +69,18 @@ def difference(
 
     Sums in another order differ a little in float32, and then hardly in float64, which is slow for large networks; but
     for a network whose layers magnify rounding, as batch norms of hardly any variance do, by no more than its logits
-    move when its input does by more than rounding.
+    move when its input does by more than rounding. That it is a function of its input is seen first.
     """
 
     def outputs(dtype: torch.dtype, inputs: Tensor) -> Tensor:
         copied = copy.deepcopy(model).to(dtype)
-        logits: Tensor = copied(of_axes(inputs, axes))
+        logits: Tensor = copied(of_axes(inputs, axes).clone())
         return logits.flatten(1)
 
+    dtype = torch.float32
     try:
+        if _varies(model, of_axes(x, axes)):
+            return VARIES
         for dtype in (torch.float32, torch.float64):
             x = x.to(dtype)
             expected = outputs(dtype, x)
