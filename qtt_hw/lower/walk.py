@@ -76,11 +76,17 @@ def _running(
         When it runs with none of them: why not with those that the example was given with, if these are among them.
     """
     refused: dict[int, ValueError] = {}
+    hooks: list[tuple[str, str, str]] = []  # of the run that did not fail: who is told may raise
     for axes in counts:
+        inputs = (of_axes(each, axes) for each in (x, *others))
         try:
-            return evaluated(model, of_axes(x, axes), report, [of_axes(other, axes) for other in others]), axes
+            copied = evaluated(model, next(inputs), lambda *hook: hooks.append(hook), list(inputs))
         except ValueError as error:
             refused[axes] = error
+            continue
+        for hook in hooks:
+            report(*hook)
+        return copied, axes
     raise refused.get(given, refused[counts[0]])
 
 

@@ -45,6 +45,9 @@ def axes_read(model: nn.Module, example: Tensor) -> tuple[int, ...]:
     model : nn.Module
     example : tensor, [N, C, D, H, W], [N, C, H, W] or [N, C]
     """
+    for hook in model._forward_pre_hooks.values():
+        if isinstance(hook, partial) and hook.func is _read:  # by `reading`, which knows
+            return (int(hook.args[0]),)
     if example.ndim == 2:
         return (1,)
     if is_planar(model):

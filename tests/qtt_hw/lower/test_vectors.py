@@ -16,6 +16,7 @@ from qtt_hw.graph.preprocess import input_spec, preprocess
 from qtt_hw.lower.check import check
 from qtt_hw.lower.prepare import prepare
 from qtt_hw.nn import TTLinear
+from qtt_hw.nn.planar import reading
 
 IMAGE = Format(8, True, 7)
 
@@ -115,6 +116,22 @@ def test_functions_alone_say_whether_they_read_maps_or_volumes(planar: bool, dep
 
     example = torch.zeros(2, 2, 1, 4, 4) if depth else torch.zeros(2, 2, 4, 4)
     assert [row.instead for row in check(Functions(), example, IMAGE)] == [""] * 5
+
+
+def test_functions_alone_are_followed_as_training_reads_them(inputs, assert_equal) -> None:
+    class Functions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel, self.head = nn.Parameter(torch.randn(4, 2, 3, 3)), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(F.conv2d(x, self.kernel).relu().mean((2, 3)))
+
+    torch.manual_seed(0)
+    x, values = inputs(IMAGE, (8, 1, 4, 4, 2), 0)
+    model = prepare(reading(Functions().eval(), values), values, input_format=IMAGE)
+    model.calibrate([values])
+    assert_equal(model, x, values)
 
 
 def test_one_that_runs_neither_way_is_told_of_the_axes_that_were_given() -> None:
