@@ -18,7 +18,7 @@ from qtt_hw.lower.layers import is_layer
 from qtt_hw.lower.lowering import Lowering
 from qtt_hw.lower.obstacles import obstacles, other_dtypes, shared_tensors
 from qtt_hw.lower.trace import FAILURES, evaluated, trace, undisturbed
-from qtt_hw.nn.planar import as_volumes, axes_read, of_axes
+from qtt_hw.nn.planar import as_volumes, axes_read, is_volumetric, of_axes
 
 __all__ = ["Visit", "require_format", "walk"]
 
@@ -124,7 +124,8 @@ def walk(
         raise ValueError(f"the example must have axes [N, C, D, H, W], [N, C, H, W] or [N, C], got {shape}")
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         model = model.module
-    counts, given = axes_read(model, example), example.ndim - 1
+    counts = axes_read(model, example)
+    given = 4 if is_volumetric(model) else example.ndim - 1  # to a 3D layer, four axes are one sample without its batch
     example = as_volumes(example)
     _, c, d, h, w = example.shape
     lowering = Lowering((d, h, w, c), input_format, tt_form, counts[0])
