@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT
@@ -26,6 +30,29 @@ TOLERANCE = 1e-6
 MOVED = 1e-12
 #: How often a model that draws at random runs again, as two of few draws may be equal.
 DRAWS = 16
+#: What names float32 in a call, and what names float64.
+_WIDER: dict[Any, Any] = {
+    torch.float32: torch.float64,
+    torch.FloatTensor: torch.DoubleTensor,
+    "torch.FloatTensor": "torch.DoubleTensor",
+}
+
+
+class _Widened(TorchFunctionMode):
+    """Has a forward that speaks of float32, as x.float() does, compute in float64, and think that that is float32."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given, named = tree_map(_wider, args), tree_map(_wider, kwargs or {})
+        made = (Tensor.double if func is Tensor.float else func)(*given, **named)
+        return torch.float32 if made is torch.float64 else tree_map(_wider, made)
+
+
+def _wider(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.double() if value.dtype == torch.float32 else value
+    return _WIDER.get(value, value) if isinstance(value, torch.dtype | type | str) else value
 
 
 @torch.no_grad()
@@ -74,7 +101,8 @@ def difference(
 
     def outputs(dtype: torch.dtype, inputs: Tensor) -> Tensor:
         copied = copy.deepcopy(model).to(dtype)
-        logits: Tensor = copied(of_axes(inputs, axes).clone())
+        with nullcontext() if dtype == torch.float32 else _Widened():
+            logits: Tensor = copied(of_axes(inputs, axes).clone())
         return logits.flatten(1)
 
     dtype = torch.float32

@@ -284,6 +284,7 @@ def trace(model: nn.Module, x: Tensor) -> Traced:
             graph, values = _followed(model, x)
         same = _returned(graph, values)
         _without_likenesses(graph)
+        _without_classes(graph)
         module = fx.GraphModule(model, graph)
     except FAILURES as error:  # of the user's forward
         reason = f"{_reason(error)}{_hint(error)}"
@@ -313,6 +314,14 @@ def _without_likenesses(graph: fx.Graph) -> None:
             given = [node.kwargs.get("other"), *node.args[1:2]]
             if any(isinstance(other, fx.Node) and other.op != "get_attr" for other in given):
                 node.args, node.kwargs = node.args[:1], {}
+
+
+def _without_classes(graph: fx.Graph) -> None:
+    """Have x.type(torch.FloatTensor) name its type, as that class does not name itself in code."""
+    for node in graph.nodes:
+        if node.op == "call_method" and node.target == "type":
+            named = type(torch.FloatTensor)
+            node.args = tuple(f"torch.{a.__name__}" if isinstance(a, named) else a for a in node.args)
 
 
 def _returned(graph: fx.Graph, values: dict[fx.Node, Any]) -> dict[fx.Node, fx.Node]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from qtt_hw.errors import GradientWarning
 from qtt_hw.fixedpoint import Format
+from qtt_hw.lower import reference
 from qtt_hw.lower.check import check
 from qtt_hw.lower.prepare import prepare
 
@@ -67,6 +68,7 @@ NOTHING: dict[str, Call] = {
     "to parameter": lambda net, x: x.to(net.conv.weight).type_as(net.head.bias),
     "to result": lambda net, x: x.relu().to(x),
     "float": lambda net, x: x.double().float().type(torch.float32).type("torch.FloatTensor"),
+    "type": lambda net, x: x.type(torch.FloatTensor),
     "positive": lambda net, x: torch.positive(+x),
     "no grad": lambda net, x: x.requires_grad_(False) if not net.training else x,
     "axes": lambda net, x: x.unsqueeze(2).squeeze(2)[:, :, None][:, :, 0, ..., None].squeeze(-1),
@@ -98,6 +100,25 @@ def stages(net: nn.Module) -> list[str]:
 @pytest.mark.filterwarnings("ignore::qtt_hw.errors.DropoutWarning")
 def test_what_changes_nothing_leaves_no_stage(what: str) -> None:
     assert stages(Net(NOTHING[what])) == ["conv", "pool", "head"]
+
+
+def _expecting_float32(net: Net, x: Tensor) -> Tensor:
+    assert x.dtype == net.conv.weight.dtype == torch.float32
+    return x.to(x.dtype)
+
+
+FLOAT32: dict[str, Call] = NOTHING | {
+    "asserted": _expecting_float32,
+    "a constant": lambda net, x: (x * torch.tensor(0.3)).float() + torch.full((4, 1, 1, 1), 0.1, dtype=torch.float32),
+}
+
+
+@pytest.mark.parametrize("what", FLOAT32)
+@pytest.mark.filterwarnings("ignore::qtt_hw.errors.DropoutWarning")
+def test_what_names_float32_is_compared_in_float64(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    exact = reference.logits
+    monkeypatch.setattr(reference, "logits", lambda net, x: exact(net, x) + (0.01 if x.dtype == torch.float32 else 0))
+    assert stages(Net(lambda net, x: FLOAT32[what](net, x.float())))
 
 
 @pytest.mark.parametrize("what", FLAT)
