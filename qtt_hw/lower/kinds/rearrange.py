@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from qtt_hw.lower.axes import Axes
@@ -156,6 +157,15 @@ def _movedim(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
     return _permuted(x, list(order))
 
 
+def _shuffle(lowering: Lowering, name: str, layer: nn.ChannelShuffle, x: Value) -> Value:
+    """Groups of channels become the inner axis: the first of each group, then the second, as ShuffleNet has it."""
+    if x.blind:
+        return x
+    channels, *rest = x.axes.sizes
+    split = viewed(x, (layer.groups, channels // layer.groups, *rest))
+    return viewed(transposed(split, len(x.axes) + 2, 1, 2), x.axes.sizes)
+
+
 _VIEWS = (
     *("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"),
     *(torch.reshape, torch.flatten, torch.unflatten, torch.squeeze, torch.unsqueeze),
@@ -166,7 +176,8 @@ _TRANSPOSES = (
 )
 
 REARRANGE = Kind(
-    {nn.Flatten: _flatten, nn.Unflatten: _unflatten},
+    {nn.Flatten: _flatten, nn.Unflatten: _unflatten, nn.ChannelShuffle: _shuffle},
+    {F.channel_shuffle: lambda input, groups: nn.ChannelShuffle(groups)},
     calls={
         **dict.fromkeys(_VIEWS, _view),
         **dict.fromkeys(("permute", torch.permute), _permute),
