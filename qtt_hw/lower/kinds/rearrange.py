@@ -99,6 +99,16 @@ def _view(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
     return viewed(x, call.made[1:])
 
 
+def _squeeze(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
+    dims = call.kwargs.get("dim", call.args[0] if call.args else range(len(call.read)))
+    if call.read[0] == 1 and any(dim % len(call.read) == 0 for dim in ([dims] if isinstance(dims, int) else dims)):
+        raise Unsupported(
+            "takes away the batch's axis too where that is one sample, which is not supported; .flatten(1), or the "
+            "numbers of the other axes, as .squeeze((2, 3)), compute the same on any batch"
+        )
+    return _view(lowering, name, call, x)
+
+
 def _flatten(lowering: Lowering, name: str, layer: nn.Flatten, x: Value) -> Value:
     count = len(x.axes) + 1
     start, end = layer.start_dim % count, layer.end_dim % count
@@ -167,8 +177,8 @@ def _shuffle(lowering: Lowering, name: str, layer: nn.ChannelShuffle, x: Value) 
 
 
 _VIEWS = (
-    *("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"),
-    *(torch.reshape, torch.flatten, torch.unflatten, torch.squeeze, torch.unsqueeze),
+    *("view", "reshape", "flatten", "unflatten", "unsqueeze"),
+    *(torch.reshape, torch.flatten, torch.unflatten, torch.unsqueeze),
 )
 _TRANSPOSES = (
     *("transpose", "swapaxes", "swapdims"),
@@ -180,6 +190,7 @@ REARRANGE = Kind(
     {F.channel_shuffle: lambda input, groups: nn.ChannelShuffle(groups)},
     calls={
         **dict.fromkeys(_VIEWS, _view),
+        **dict.fromkeys(("squeeze", torch.squeeze), _squeeze),
         **dict.fromkeys(("permute", torch.permute), _permute),
         **dict.fromkeys(_TRANSPOSES, _transpose),
         **dict.fromkeys(("view_as", "reshape_as"), _view),

@@ -92,6 +92,18 @@ FLAT: dict[str, Call] = {
 }
 
 
+#: Of one sample, each with whether it would take away its batch's axis.
+SQUEEZED: dict[str, tuple[Call, bool]] = {
+    "all": (lambda net, x: x.squeeze(), True),
+    "all, by function": (lambda net, x: torch.squeeze(x), True),
+    "the first": (lambda net, x: x.squeeze(0).flatten().unsqueeze(0), True),
+    "by name": (lambda net, x: torch.squeeze(x, dim=(0, 2, 3, 4)), True),
+    "from the end": (lambda net, x: x.squeeze(-5).flatten().unsqueeze(0), True),
+    "some": (lambda net, x: x.squeeze((2, 3, 4)), False),
+    "some, by name": (lambda net, x: x.squeeze(dim=(-1, -2, -3)), False),
+}
+
+
 def stages(net: nn.Module) -> list[str]:
     return [stage.name for stage in prepare(net, torch.zeros(2, 2, 2, 2, 2), input_format=IMAGE).stages]
 
@@ -125,6 +137,17 @@ def test_what_names_float32_is_compared_in_float64(monkeypatch: pytest.MonkeyPat
 @pytest.mark.filterwarnings("ignore::qtt_hw.errors.DropoutWarning")
 def test_maps_of_one_position_become_vectors_in_any_spelling(what: str) -> None:
     assert stages(Net(lambda net, x: x, FLAT[what])) == ["conv", "pool", "head"]
+
+
+@pytest.mark.parametrize("what", SQUEEZED)
+def test_squeezes_of_one_sample_leave_its_batch(what: str) -> None:
+    flat, taken = SQUEEZED[what]
+    reasons = [row.instead for row in check(Net(lambda net, x: x, flat), torch.zeros(1, 2, 2, 2, 2), IMAGE)]
+    assert (
+        any("takes away the batch's axis too" in r and ".flatten(1)" in r for r in reasons)
+        if taken
+        else not any(reasons)
+    )
 
 
 @pytest.mark.parametrize("middle", [lambda net, x: x.detach(), lambda net, x: torch.detach(x), lambda net, x: x.data])
