@@ -18,6 +18,7 @@ from torch.autograd import Function
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from qtt_hw.lower.failures import users_line
 from qtt_hw.lower.layers import is_layer
 
 __all__ = ["VALUES", "VARIES", "NotFollowed", "own_gradients", "record"]
@@ -59,7 +60,8 @@ class _Recorder(TorchFunctionMode):
         self._own = {id(t): name for name, t in (*model.named_parameters(), *model.named_buffers())}
         self._modules = {id(module): name for name, module in model.named_modules()}
         self._inside: list[str] = []
-        self.constants: list[str] = []
+        #: By constant, the user's line that takes it.
+        self.constants: dict[str, str | None] = {}
         self._running = False
         placeholder = self.graph.placeholder("x")
         self._moving.add(placeholder)
@@ -102,7 +104,7 @@ class _Recorder(TorchFunctionMode):
                 )
             name = next(f"_constant{k}" for k in range(10**6) if not hasattr(self.model, f"_constant{k}"))
             self.model.register_buffer(name, value, persistent=False)
-            self.constants.append(name)
+            self.constants[name] = users_line(_recorded.__code__)
             self._own[id(value)] = name
         node = self.graph.get_attr(name)
         self.values[node] = value
@@ -218,7 +220,9 @@ def record(model: nn.Module, x: Tensor) -> tuple[fx.Graph, dict[fx.Node, Any]]:
     if not _alike(recorder, other):
         if not _alike(recorder, _recorded(model, x)):
             raise NotFollowed(VARIES)
-        raise NotFollowed("calls what does not show what it computes, or computes otherwise on other inputs")
+        line = _hidden(recorder, other)
+        calls = "calls" if line is None else f"{line}: takes a result of"
+        raise NotFollowed(f"{calls} what does not show what it computes, or computes otherwise on other inputs")
     for name in other.constants:
         delattr(model, name)
     return recorder.graph, recorder.values
@@ -234,9 +238,20 @@ def _recorded(model: nn.Module, x: Tensor) -> _Recorder:
 
 def _alike(one: _Recorder, other: _Recorder) -> bool:
     """Whether two runs made the same calls with the same constants."""
-    constants, others = ([getattr(run.model, name) for name in run.constants] for run in (one, other))
-    same = len(constants) == len(others) and all(map(torch.equal, constants, others))
+    pairs = _constants(one, other)
+    same = len(one.constants) == len(other.constants) and all(torch.equal(a, b) for _, a, b in pairs)
     return same and _calls(one.graph) == _calls(other.graph)
+
+
+def _hidden(one: _Recorder, other: _Recorder) -> str | None:
+    """The user's line that takes the first constant in which two runs differ."""
+    return next((line for line, a, b in _constants(one, other) if not torch.equal(a, b)), None)
+
+
+def _constants(one: _Recorder, other: _Recorder) -> list[tuple[str | None, Tensor, Tensor]]:
+    """The constants of two runs side by side, with the line that takes them."""
+    pairs = zip(one.constants.items(), other.constants, strict=False)
+    return [(line, getattr(one.model, name), getattr(other.model, its)) for (name, line), its in pairs]
 
 
 def _calls(graph: fx.Graph) -> list[tuple[str, object]]:

@@ -15,8 +15,8 @@ from torch.utils._pytree import tree_map
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT
 from qtt_hw.lower.draft import NetworkDraft
+from qtt_hw.lower.failures import FAILURES
 from qtt_hw.lower.record import VARIES
-from qtt_hw.lower.trace import FAILURES
 from qtt_hw.nn.planar import of_axes
 
 __all__ = ["Softmax", "difference", "extremes", "logits", "random_inputs"]

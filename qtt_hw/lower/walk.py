@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower import reference
 from qtt_hw.lower.calls import Calls, Visit
+from qtt_hw.lower.failures import FAILURES
 from qtt_hw.lower.hooks import Report
 from qtt_hw.lower.layers import is_layer
 from qtt_hw.lower.lowering import Lowering
 from qtt_hw.lower.obstacles import obstacles, other_dtypes, shared_tensors
-from qtt_hw.lower.trace import FAILURES, evaluated, trace, undisturbed
+from qtt_hw.lower.trace import evaluated, trace, undisturbed
 from qtt_hw.nn.planar import as_volumes, axes_read, is_volumetric, of_axes
 
 __all__ = ["Visit", "require_format", "walk"]
