@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from qtt_hw.lower.in_place import OPERATORS, follow_writes, written
+from qtt_hw.lower.kinds.multiplication import EXPANDING
+from qtt_hw.lower.kinds.padding import Padding
 from qtt_hw.lower.kinds.rearrange import flatten_stream
 from qtt_hw.lower.layers import (
     CALLS,
@@ -22,14 +24,16 @@ from qtt_hw.lower.layers import (
     PASSING,
     VIEWING,
     VIEWING_CALLS,
+    layer_type,
     lower_layer,
 )
 from qtt_hw.lower.lowering import Call, Lowering, Operand
 from qtt_hw.lower.obstacles import Shared
 from qtt_hw.lower.own import own_tensors
-from qtt_hw.lower.refusals import LAST_CALL, WITHIN, of_function
+from qtt_hw.lower.refusals import LAST_CALL, REPEATED, WITHIN, of_function
 from qtt_hw.lower.trace import Traced
 from qtt_hw.lower.value import Unsupported, Value
+from qtt_hw.window import Window
 
 __all__ = ["Calls", "Visit"]
 
@@ -84,6 +88,8 @@ class Calls:
         self.shared = shared
         self.called: set[str] = set()
         self.untaken: set[fx.Node] = set()
+        #: Calls whose result has one position on the stream and several in the model, or is made of such results.
+        self.repeated: set[fx.Node] = set()
         self.refused = False
         self.values: dict[fx.Node, Value] = {}
         self.in_place = follow_writes(self.module.graph, self.stands_for)
@@ -139,10 +145,13 @@ class Calls:
         """The value of a call, which is reported."""
         name = _name(node, self.module)
         kind = "tensor" if node.op == "get_attr" else _kind(node, self.module)
+        drafts = len(self.lowering.network.drafts)
         try:
             value = self.lower(name, node)
+            self.follow_repeated(node, value, drafts)
         except Unsupported as error:
-            self.visit(name, kind, str(error))
+            repeated = self.is_followed(node) and any(operand in self.repeated for operand in node.all_input_nodes)
+            self.visit(name, kind, REPEATED if repeated else str(error))
             return self.lowering.input.unknown(self.shapes.get(node))
         self.visit(name, kind, None)
         return value.unknown(self.shapes.get(node)) if value.blind else value
@@ -177,6 +186,36 @@ class Calls:
         if node.op == "call_module":
             self.refuse_shared(name)
         return lower_layer(self.lowering, name, module, self.values[node.all_input_nodes[0]])
+
+    def is_followed(self, node: fx.Node) -> bool:
+        """Whether calls like this one have a lowering."""
+        module = self.stands_for(node)
+        return layer_type(module) is not None if module is not None else node.target in CALLS or node.target in JOINS
+
+    def follow_repeated(self, node: fx.Node, value: Value, drafts: int) -> None:
+        """Mark a result of which the stream has one position and the model several.
+
+        Where that is read as if it had one, the result is the same at all positions. What has zeros beside these does
+        not: it raises Unsupported.
+
+        Parameters
+        ----------
+        node : fx.Node
+        value : Value
+            Its result.
+        drafts : int
+            How many there were before it.
+        """
+        shape = self.shapes.get(node)
+        if value.blind or (shape is not None and shape[1:] == value.axes.sizes):
+            return
+        if any(operand in self.repeated for operand in node.all_input_nodes):
+            windows = (getattr(draft, "window", Window()) for draft in self.lowering.network.drafts[drafts:])
+            if isinstance(value.pending, Padding) or any(any(map(any, window.padding)) for window in windows):
+                raise Unsupported(REPEATED)
+        elif node.target not in EXPANDING:
+            return
+        self.repeated.add(node)
 
     def of_own_alone(self, node: fx.Node) -> Unsupported:
         """Why what a call makes of the model's own tensors is not taken."""
@@ -286,6 +325,9 @@ class Calls:
         """The conditions on a whole network."""
         if not isinstance(returned, fx.Node):
             self.visit("output", "output", "is not a single result; return the logits alone")
+            return
+        if returned in self.repeated:
+            self.visit("", "model", REPEATED)
             return
         logits = self.lowering.settled(self.values[returned])
         last = self.lowering.network.last

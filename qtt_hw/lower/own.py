@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from qtt_hw.lower.trace import FAILURES
+from qtt_hw.lower.failures import FAILURES
 
 __all__ = ["own_tensors"]
 

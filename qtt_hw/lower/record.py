@@ -18,9 +18,10 @@ from torch.autograd import Function
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from qtt_hw.lower.failures import users_line
 from qtt_hw.lower.layers import is_layer
 
-__all__ = ["VALUES", "NotFollowed", "own_gradients", "record"]
+__all__ = ["VALUES", "VARIES", "NotFollowed", "own_gradients", "record"]
 
 #: Functions and methods whose result is not a tensor, but what stands in one.
 VALUES = frozenset(
@@ -28,6 +29,11 @@ VALUES = frozenset(
         *("item", "tolist", "numpy", "equal", "allclose", "is_nonzero"),
         *("__bool__", "__float__", "__int__", "__index__", "__complex__", "__array__", "__contains__"),
     )
+)
+#: What is said of a forward that draws at random, or alike.
+VARIES = (
+    "computes something else each time it runs on the same input, which no integers can; in evaluation let forward "
+    "neither draw at random nor keep a count"
 )
 #: Operators by the methods that they call; those of the right operand have it first.
 _OPERATORS = {"__getitem__": operator.getitem, "__setitem__": operator.setitem}
@@ -54,7 +60,8 @@ class _Recorder(TorchFunctionMode):
         self._own = {id(t): name for name, t in (*model.named_parameters(), *model.named_buffers())}
         self._modules = {id(module): name for name, module in model.named_modules()}
         self._inside: list[str] = []
-        self.constants: list[str] = []
+        #: By constant, the user's line that takes it.
+        self.constants: dict[str, str | None] = {}
         self._running = False
         placeholder = self.graph.placeholder("x")
         self._moving.add(placeholder)
@@ -97,7 +104,7 @@ class _Recorder(TorchFunctionMode):
                 )
             name = next(f"_constant{k}" for k in range(10**6) if not hasattr(self.model, f"_constant{k}"))
             self.model.register_buffer(name, value, persistent=False)
-            self.constants.append(name)
+            self.constants[name] = users_line(_recorded.__code__)
             self._own[id(value)] = name
         node = self.graph.get_attr(name)
         self.values[node] = value
@@ -210,12 +217,12 @@ def record(model: nn.Module, x: Tensor) -> tuple[fx.Graph, dict[fx.Node, Any]]:
     """
     recorder = _recorded(model, x)
     other = _recorded(model, torch.rand(x.shape, generator=torch.Generator().manual_seed(1)).to(x))
-    same = len(recorder.constants) == len(other.constants) and all(
-        torch.equal(getattr(model, one), getattr(model, another))
-        for one, another in zip(recorder.constants, other.constants, strict=True)
-    )
-    if not same or _calls(recorder.graph) != _calls(other.graph):
-        raise NotFollowed("calls what does not show what it computes, or computes otherwise on other inputs")
+    if not _alike(recorder, other):
+        if not _alike(recorder, _recorded(model, x)):
+            raise NotFollowed(VARIES)
+        line = _hidden(recorder, other)
+        calls = "calls" if line is None else f"{line}: takes a result of"
+        raise NotFollowed(f"{calls} what does not show what it computes, or computes otherwise on other inputs")
     for name in other.constants:
         delattr(model, name)
     return recorder.graph, recorder.values
@@ -227,6 +234,24 @@ def _recorded(model: nn.Module, x: Tensor) -> _Recorder:
         returned = model(x)
     recorder.end(returned)
     return recorder
+
+
+def _alike(one: _Recorder, other: _Recorder) -> bool:
+    """Whether two runs made the same calls with the same constants."""
+    pairs = _constants(one, other)
+    same = len(one.constants) == len(other.constants) and all(torch.equal(a, b) for _, a, b in pairs)
+    return same and _calls(one.graph) == _calls(other.graph)
+
+
+def _hidden(one: _Recorder, other: _Recorder) -> str | None:
+    """The user's line that takes the first constant in which two runs differ."""
+    return next((line for line, a, b in _constants(one, other) if not torch.equal(a, b)), None)
+
+
+def _constants(one: _Recorder, other: _Recorder) -> list[tuple[str | None, Tensor, Tensor]]:
+    """The constants of two runs side by side, with the line that takes them."""
+    pairs = zip(one.constants.items(), other.constants, strict=False)
+    return [(line, getattr(one.model, name), getattr(other.model, its)) for (name, line), its in pairs]
 
 
 def _calls(graph: fx.Graph) -> list[tuple[str, object]]:

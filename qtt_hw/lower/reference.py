@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import INPUT
 from qtt_hw.lower.draft import NetworkDraft
-from qtt_hw.lower.trace import FAILURES
+from qtt_hw.lower.failures import FAILURES
+from qtt_hw.lower.record import VARIES
 from qtt_hw.nn.planar import of_axes
 
 __all__ = ["Softmax", "difference", "extremes", "logits", "random_inputs"]
@@ -23,6 +28,31 @@ Softmax = tuple[str, Callable[[Tensor], Tensor]]
 TOLERANCE = 1e-6
 #: Share by which a float64 input is moved to see how far its rounding can carry: some thousand times that rounding.
 MOVED = 1e-12
+#: How often a model that draws at random runs again, as two of few draws may be equal.
+DRAWS = 16
+#: What names float32 in a call, and what names float64.
+_WIDER: dict[Any, Any] = {
+    torch.float32: torch.float64,
+    torch.FloatTensor: torch.DoubleTensor,
+    "torch.FloatTensor": "torch.DoubleTensor",
+}
+
+
+class _Widened(TorchFunctionMode):
+    """Has a forward that speaks of float32, as x.float() does, compute in float64, and think that that is float32."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given, named = tree_map(_wider, args), tree_map(_wider, kwargs or {})
+        made = (Tensor.double if func is Tensor.float else func)(*given, **named)
+        return torch.float32 if made is torch.float64 else tree_map(_wider, made)
+
+
+def _wider(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.double() if value.dtype == torch.float32 else value
+    return _WIDER.get(value, value) if isinstance(value, torch.dtype | type | str) else value
 
 
 @torch.no_grad()
@@ -47,6 +77,18 @@ def extremes(example: Tensor, fmt: Format) -> list[Tensor]:
     return [torch.full_like(example, value * 2.0**-fmt.frac) for value in (fmt.minimum, fmt.maximum, 0)]
 
 
+def _varies(model: nn.Module, x: Tensor) -> bool:
+    """Whether a model computes something else when it runs again on the same input, by more than rounding.
+
+    Its trace then holds one draw of what forward draws at random, or one state of what it counts.
+    """
+    model, before = copy.deepcopy(model), torch.get_rng_state()
+    first: Tensor = model(x.clone())
+    drawn = not torch.equal(before, torch.get_rng_state())
+    apart = ((first - model(x.clone())).abs().max() for _ in range(DRAWS if drawn else 1))
+    return any(bool(each > TOLERANCE * first.abs().max()) for each in apart)
+
+
 def difference(
     model: nn.Module, network: NetworkDraft, x: Tensor, axes: int, softmax: Softmax | None = None
 ) -> str | None:
@@ -54,15 +96,19 @@ def difference(
 
     Sums in another order differ a little in float32, and then hardly in float64, which is slow for large networks; but
     for a network whose layers magnify rounding, as batch norms of hardly any variance do, by no more than its logits
-    move when its input does by more than rounding.
+    move when its input does by more than rounding. That it is a function of its input is seen first.
     """
 
     def outputs(dtype: torch.dtype, inputs: Tensor) -> Tensor:
         copied = copy.deepcopy(model).to(dtype)
-        logits: Tensor = copied(of_axes(inputs, axes))
+        with nullcontext() if dtype == torch.float32 else _Widened():
+            logits: Tensor = copied(of_axes(inputs, axes).clone())
         return logits.flatten(1)
 
+    dtype = torch.float32
     try:
+        if _varies(model, of_axes(x, axes)):
+            return VARIES
         for dtype in (torch.float32, torch.float64):
             x = x.to(dtype)
             expected = outputs(dtype, x)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-__all__ = ["LAST_CALL", "MADE_OF", "WITHIN", "of_function", "of_layer"]
+__all__ = ["LAST_CALL", "MADE_OF", "REPEATED", "WITHIN", "of_function", "of_layer"]
 
 #: What a network may hold.
 MADE_OF = (
@@ -18,6 +18,12 @@ MADE_OF = (
 LAST_CALL = "leave it out: the hardware puts out logits and their argmax"
 #: Of a softmax anywhere else.
 WITHIN = "is not supported within a network; one over classes at its end is left out"
+
+#: Of what reads, or puts out, one value a channel that a call has expanded over positions.
+REPEATED = (
+    "takes one value a channel that is expanded to all positions, and no stage repeats it; products, functions of one "
+    "value, convolutions by 1 without padding, and means over the map take it"
+)
 
 
 def _another(layer: str) -> str:

@@ -8,34 +8,24 @@ from __future__ import annotations
 
 import copy
 import inspect
-import linecache
-import os
 import re
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
+from qtt_hw.lower.failures import FAILURES, first_line, layer_of, reason_of
 from qtt_hw.lower.hooks import Report, has_forward_hooks, hook_tables, watched, without_global_hooks, without_hooks
 from qtt_hw.lower.in_place import InPlaceProxy
 from qtt_hw.lower.layers import is_layer
 from qtt_hw.lower.record import VALUES, NotFollowed, own_gradients, record
 
-__all__ = ["FAILURES", "Traced", "evaluated", "trace", "undisturbed"]
-
-#: What ends a user's code: one that ends the program has not run either.
-FAILURES = (Exception, SystemExit)
-#: Where lines of code are not the user's: PyTorch, this package, and the standard library.
-_PACKAGES = tuple(str(Path(file).parent) + os.sep for file in (torch.__file__, Path(__file__).parent))
-_LIBRARY = str(Path(os.__file__).parent) + os.sep
-
+__all__ = ["Traced", "evaluated", "trace", "undisturbed"]
 
 #: Methods that make their result like another one.
 _ALIKE = ("view_as", "reshape_as", "expand_as", "type_as", "to")
@@ -196,39 +186,6 @@ def undisturbed() -> Iterator[None]:
         yield
 
 
-def _first_line(error: BaseException) -> str:
-    """Of what an error says, with its type where that says more."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    return lines[0] if isinstance(error, RuntimeError | ValueError) else f"{type(error).__name__}: {lines[0]}"
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of what an error says, behind the line of the user's that it came from, if there is one."""
-    frames = ((frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__))
-    own = [(file, line) for file, line in frames if _is_users(file)]
-    if not own:
-        return _first_line(error)
-    file, number = own[-1]
-    code = linecache.getline(file, number).strip()
-    return f"{Path(file).name}, line {number}" + (f" ({code})" if code else "") + f": {_first_line(error)}"
-
-
-def _layer(error: BaseException, model: nn.Module) -> str:
-    """The innermost module of the model that was running, and its type, where that is one within it."""
-    names = {id(module): name for name, module in model.named_modules()}
-    running = (frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__))
-    inner = [(names[id(module)], type(module).__name__) for module in running if id(module) in names]
-    return f"{inner[-1][0]} ({inner[-1][1]}): " if inner and inner[-1][0] else ""
-
-
-def _is_users(file: str) -> bool:
-    if file.startswith(("<", *_PACKAGES)):  # in angle brackets: what torch.fx generates
-        return False
-    return not file.startswith(_LIBRARY) or "site-packages" in file
-
-
 def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tensor] = ()) -> nn.Module:
     """A copy of the model in evaluation mode and in float32 that has run on x, without its hooks.
 
@@ -250,7 +207,7 @@ def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tens
     try:
         model = copy.deepcopy(model, memo).eval().float()
     except FAILURES as error:  # whatever the model holds
-        raise ValueError(f"{name}: cannot be copied: {_first_line(error)}") from None
+        raise ValueError(f"{name}: cannot be copied: {first_line(error)}") from None
     hooks: list[tuple[str, str, str]] = []  # told once the model has run: who is told may raise
     try:
         with torch.no_grad(), warnings.catch_warnings(), watched(model, lambda *hook: hooks.append(hook)):
@@ -263,7 +220,7 @@ def evaluated(model: nn.Module, x: Tensor, report: Report, others: Sequence[Tens
                         model(other.clone())
     except FAILURES as error:  # of the user's forward
         raise ValueError(
-            f"{name}: does not run on an example of shape {list(x.shape)}: {_layer(error, model)}{_reason(error)}"
+            f"{name}: does not run on an example of shape {list(x.shape)}: {layer_of(error, model)}{reason_of(error)}"
         ) from None
     for hook in hooks:
         report(*hook)
@@ -284,9 +241,10 @@ def trace(model: nn.Module, x: Tensor) -> Traced:
             graph, values = _followed(model, x)
         same = _returned(graph, values)
         _without_likenesses(graph)
+        _without_classes(graph)
         module = fx.GraphModule(model, graph)
     except FAILURES as error:  # of the user's forward
-        reason = f"{_reason(error)}{_hint(error)}"
+        reason = f"{reason_of(error)}{_hint(error)}"
         raise ValueError(f"{type(model).__name__}: forward cannot be traced: {reason}") from None
     shapes = {node: tuple(value.shape) for node, value in values.items() if isinstance(value, Tensor)}
     return Traced(model, module, shapes, same, gradients)
@@ -313,6 +271,14 @@ def _without_likenesses(graph: fx.Graph) -> None:
             given = [node.kwargs.get("other"), *node.args[1:2]]
             if any(isinstance(other, fx.Node) and other.op != "get_attr" for other in given):
                 node.args, node.kwargs = node.args[:1], {}
+
+
+def _without_classes(graph: fx.Graph) -> None:
+    """Have x.type(torch.FloatTensor) name its type, as that class does not name itself in code."""
+    for node in graph.nodes:
+        if node.op == "call_method" and node.target == "type":
+            named = type(torch.FloatTensor)
+            node.args = tuple(f"torch.{a.__name__}" if isinstance(a, named) else a for a in node.args)
 
 
 def _returned(graph: fx.Graph, values: dict[fx.Node, Any]) -> dict[fx.Node, fx.Node]:

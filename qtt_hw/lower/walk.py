@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower import reference
 from qtt_hw.lower.calls import Calls, Visit
+from qtt_hw.lower.failures import FAILURES
 from qtt_hw.lower.hooks import Report
 from qtt_hw.lower.layers import is_layer
 from qtt_hw.lower.lowering import Lowering
 from qtt_hw.lower.obstacles import obstacles, other_dtypes, shared_tensors
-from qtt_hw.lower.trace import FAILURES, evaluated, trace, undisturbed
-from qtt_hw.nn.planar import as_volumes, axes_read, of_axes
+from qtt_hw.lower.trace import evaluated, trace, undisturbed
+from qtt_hw.nn.planar import as_volumes, axes_read, is_volumetric, of_axes
 from qtt_hw.nn.wrapped import unwrapped
 
 __all__ = ["Visit", "require_format", "walk"]
@@ -77,11 +78,17 @@ def _running(
         When it runs with none of them: why not with those that the example was given with, if these are among them.
     """
     refused: dict[int, ValueError] = {}
+    hooks: list[tuple[str, str, str]] = []  # of the run that did not fail: who is told may raise
     for axes in counts:
+        inputs = (of_axes(each, axes) for each in (x, *others))
         try:
-            return evaluated(model, of_axes(x, axes), report, [of_axes(other, axes) for other in others]), axes
+            copied = evaluated(model, next(inputs), lambda *hook: hooks.append(hook), list(inputs))
         except ValueError as error:
             refused[axes] = error
+            continue
+        for hook in hooks:
+            report(*hook)
+        return copied, axes
     raise refused.get(given, refused[counts[0]])
 
 
@@ -118,7 +125,8 @@ def walk(
         shape = list(example.shape) if isinstance(example, Tensor) else type(example).__name__
         raise ValueError(f"the example must have axes [N, C, D, H, W], [N, C, H, W] or [N, C], got {shape}")
     model = unwrapped(model)
-    counts, given = axes_read(model, example), example.ndim - 1
+    counts = axes_read(model, example)
+    given = 4 if is_volumetric(model) else example.ndim - 1  # to a 3D layer, four axes are one sample without its batch
     example = as_volumes(example)
     _, c, d, h, w = example.shape
     lowering = Lowering((d, h, w, c), input_format, tt_form, counts[0])

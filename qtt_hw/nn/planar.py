@@ -16,6 +16,7 @@ __all__ = [
     "as_volumes",
     "axes_read",
     "is_planar",
+    "is_volumetric",
     "of_axes",
     "reading",
     "squeezing_depth",
@@ -34,6 +35,11 @@ def is_planar(model: nn.Module) -> bool:
     return any(isinstance(module, PLANAR) for module in model.modules())
 
 
+def is_volumetric(model: nn.Module) -> bool:
+    """Whether a network has 3D layers, so that these run on [N, C, D, H, W]."""
+    return any(isinstance(module, _VOLUMETRIC) for module in model.modules())
+
+
 def axes_read(model: nn.Module, example: Tensor) -> tuple[int, ...]:
     """How many axes behind the batch a network may read its input with: of several, the first that it runs on.
 
@@ -45,13 +51,18 @@ def axes_read(model: nn.Module, example: Tensor) -> tuple[int, ...]:
     model : nn.Module
     example : tensor, [N, C, D, H, W], [N, C, H, W] or [N, C]
     """
+    for hook in model._forward_pre_hooks.values():
+        if isinstance(hook, partial) and hook.func is _read:  # by `reading`, which knows
+            return (int(hook.args[0]),)
     if example.ndim == 2:
         return (1,)
     if is_planar(model):
         return (3,)
     positions = as_volumes(example).shape[2:]
-    if any(isinstance(module, _VOLUMETRIC) for module in model.modules()) or positions[0] > 1:
+    if positions[0] > 1:
         return (4,)
+    if is_volumetric(model):
+        return (4, 3)  # the second where forward makes a depth of its own
     return (1, 4, 3) if example.ndim == 5 and set(positions) == {1} else (4, 3)
 
 
@@ -98,19 +109,18 @@ def reading(model: Model, example: Tensor) -> Model:
         In eval mode.
     example : tensor, [N, C, D, H, W]
     """
-    *others, last = axes_read(model, example)
-    for count in (*others, last):
+    failed = []
+    for count in axes_read(model, example):
         try:
             with torch.no_grad():
                 model(of_axes(example, count))
-        except Exception:  # of a user's forward
-            if count == last:
-                raise
+        except Exception as error:  # of a user's forward
+            failed.append(error)
             continue
         if count != 4 and not is_planar(model):  # which does so already
             model.register_forward_pre_hook(partial(_read, count))
         return model
-    raise AssertionError("the last form has run or raised")
+    raise failed[0 if is_volumetric(model) else -1]
 
 
 def _read(count: int, model: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -99,7 +99,10 @@ def added(lowering: Lowering, name: str, source: str, a: Value, b: Value) -> Val
         return found
     a, b = lowering.settled(a), lowering.settled(b)
     if a.axes.sizes != b.axes.sizes:
-        raise Unsupported(f"adds {list(b.axes.sizes)} to {list(a.axes.sizes)}; give both branches the same shape")
+        adds = f"adds {list(b.axes.sizes)} to {list(a.axes.sizes)}"
+        if any(x.shape == (1, 1, 1, other.shape[3]) for x, other in ((a, b), (b, a))):
+            raise Unsupported(f"{adds}, one value a channel at all positions, which is not supported; a product is")
+        raise Unsupported(f"{adds}; give both branches the same shape")
     a, b = read_alike(lowering, name, a, b)
     if (a.axes, a.shape) != (b.axes, b.shape):
         raise Unsupported(

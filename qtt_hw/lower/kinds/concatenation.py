@@ -15,6 +15,7 @@ from qtt_hw.lower.draft import ScaledDraft, Setting
 from qtt_hw.lower.kinds.join import JoinStage
 from qtt_hw.lower.kinds.rearrange import flatten_stream, need_volume
 from qtt_hw.lower.lowering import Call, Kind, Lowering, Operand, place
+from qtt_hw.lower.refusals import REPEATED
 from qtt_hw.lower.stage import Stream
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.window import Shape
@@ -97,6 +98,8 @@ def _cat(lowering: Lowering, name: str, call: Call, values: Sequence[Value]) -> 
                 f"joins axis {number + 1} of {part.axes}, which is not supported; channels of [N, C, D, H, W], "
                 "[N, C, H, W] or [N, C] are joined"
             )
+    if len({part.shape[:3] for part in parts}) > 1:
+        raise Unsupported(REPEATED)
     made = concatenated(lowering, name, name, _nested(lowering, name, list(parts)))
     lowering.concatenations[tuple(part.edge for part in parts)] = made.fork()
     return made

@@ -21,7 +21,10 @@ from qtt_hw.lower.stage import Stream
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.window import Shape
 
-__all__ = ["MULTIPLICATION", "MultiplicationDraft", "MultiplicationStage"]
+__all__ = ["EXPANDING", "MULTIPLICATION", "MultiplicationDraft", "MultiplicationStage"]
+
+#: Calls that repeat one value a channel at all positions.
+EXPANDING = ("expand", "expand_as", "broadcast_to", torch.broadcast_to)
 
 
 class MultiplicationStage(JoinStage):
@@ -106,6 +109,6 @@ MULTIPLICATION = Kind(
         **dict.fromkeys((operator.mul, operator.imul, torch.mul, torch.multiply), _multiply),
         **dict.fromkeys(("mul", "mul_", "multiply", "multiply_"), _multiply),
     },
-    calls=dict.fromkeys(("expand", "expand_as", "broadcast_to", torch.broadcast_to), _repeated),
+    calls=dict.fromkeys(EXPANDING, _repeated),
     takes=(Function,),
 )

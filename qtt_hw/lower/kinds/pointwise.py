@@ -67,14 +67,19 @@ def _call(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
         return x
     trained = any(isinstance(tensor, nn.Parameter) and tensor.requires_grad for tensor in call.own)
     single = all(tensor.numel() == 1 for tensor in call.own)
+    if single and call.made != call.read:
+        raise Unsupported(f"makes {list(call.made)} of {list(call.read)}, which is not followed")
+    # Behind a function that has no table yet, a number with axes becomes part of it, not a scaling of one channel.
     only_channel = len(call.read) > 1 and call.read[1] == 1 and any(tensor.ndim for tensor in call.own)
+    only_channel &= not isinstance(x.pending, Function)
     if call.own and (not single or only_channel or (trained and joins_layer(x))):
         scaling = scaling_of(call)
         if scaling is not None:
             wrong = unusable("weight", scaling.slope) or unusable("bias", scaling.offset)
             if wrong is not None:
                 raise Unsupported(f"scales its input by what {wrong}; give it finite values, and divide by no 0")
-            x = x if single else by_channel(lowering, name, call, lowering.settled(x, (Scaled,)))
+            x = lowering.settled(x, (Scaled,))
+            x = x if single else by_channel(lowering, name, call, x)
             lowering.use_parameters(name, call.own)
             return scaled(lowering, name, x, scaling, scaling_stage)
         if not single:
@@ -82,8 +87,6 @@ def _call(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
             raise Unsupported(
                 f"takes a tensor of shape {shapes}, which is not supported; it is as a factor, a divisor or a summand"
             )
-    if call.made != call.read:
-        raise Unsupported(f"makes {list(call.made)} of {list(call.read)}, which is not followed")
     if not trained:
         return _behind(lowering, name, call.kind, x, _Step(call.function))
     lowering.use_parameters(name, call.own)

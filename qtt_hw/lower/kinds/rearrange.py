@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from qtt_hw.lower.axes import Axes
@@ -98,6 +99,16 @@ def _view(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
     return viewed(x, call.made[1:])
 
 
+def _squeeze(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
+    dims = call.kwargs.get("dim", call.args[0] if call.args else range(len(call.read)))
+    if call.read[0] == 1 and any(dim % len(call.read) == 0 for dim in ([dims] if isinstance(dims, int) else dims)):
+        raise Unsupported(
+            "takes away the batch's axis too where that is one sample, which is not supported; .flatten(1), or the "
+            "numbers of the other axes, as .squeeze((2, 3)), compute the same on any batch"
+        )
+    return _view(lowering, name, call, x)
+
+
 def _flatten(lowering: Lowering, name: str, layer: nn.Flatten, x: Value) -> Value:
     count = len(x.axes) + 1
     start, end = layer.start_dim % count, layer.end_dim % count
@@ -156,9 +167,18 @@ def _movedim(lowering: Lowering, name: str, call: Call, x: Value) -> Value:
     return _permuted(x, list(order))
 
 
+def _shuffle(lowering: Lowering, name: str, layer: nn.ChannelShuffle, x: Value) -> Value:
+    """Groups of channels become the inner axis: the first of each group, then the second, as ShuffleNet has it."""
+    if x.blind:
+        return x
+    channels, *rest = x.axes.sizes
+    split = viewed(x, (layer.groups, channels // layer.groups, *rest))
+    return viewed(transposed(split, len(x.axes) + 2, 1, 2), x.axes.sizes)
+
+
 _VIEWS = (
-    *("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze"),
-    *(torch.reshape, torch.flatten, torch.unflatten, torch.squeeze, torch.unsqueeze),
+    *("view", "reshape", "flatten", "unflatten", "unsqueeze"),
+    *(torch.reshape, torch.flatten, torch.unflatten, torch.unsqueeze),
 )
 _TRANSPOSES = (
     *("transpose", "swapaxes", "swapdims"),
@@ -166,9 +186,11 @@ _TRANSPOSES = (
 )
 
 REARRANGE = Kind(
-    {nn.Flatten: _flatten, nn.Unflatten: _unflatten},
+    {nn.Flatten: _flatten, nn.Unflatten: _unflatten, nn.ChannelShuffle: _shuffle},
+    {F.channel_shuffle: lambda input, groups: nn.ChannelShuffle(groups)},
     calls={
         **dict.fromkeys(_VIEWS, _view),
+        **dict.fromkeys(("squeeze", torch.squeeze), _squeeze),
         **dict.fromkeys(("permute", torch.permute), _permute),
         **dict.fromkeys(_TRANSPOSES, _transpose),
         **dict.fromkeys(("view_as", "reshape_as"), _view),

@@ -130,12 +130,15 @@ def test_flattened_maps_are_added_in_the_order_of_the_flattening(inputs, assert_
         assert (model(values) - net(values)).abs().max() < 0.05 * net(values).abs().max()
 
 
+ONE_A_CHANNEL = "one value a channel at all positions, which is not supported; a product is"
+
+
 @pytest.mark.parametrize(
     ("middle", "text"),
     [
         (
             lambda net, x: x + net.one(x).mean((2, 3, 4), keepdim=True),
-            "add (add) adds [3, 1, 1, 1] to [3, 3, 4, 2]; give both branches the same shape",
+            f"add (add) adds [3, 1, 1, 1] to [3, 3, 4, 2], {ONE_A_CHANNEL}",
         ),
         (
             lambda net, x: net.one(x) + net.two(x)[:, :1, :, :, :],
@@ -159,7 +162,7 @@ def test_broadcasting_sums_are_refused() -> None:
             y = self.one(x)
             return y + self.pool(y)
 
-    text = r"^add \(add\) adds \[2, 1, 1, 1\] to \[2, 3, 4, 2\]; give both branches the same shape$"
+    text = rf"^add \(add\) adds \[2, 1, 1, 1\] to \[2, 3, 4, 2\], {ONE_A_CHANNEL}$"
     with pytest.raises(ValueError, match=text):
         prepare(Broad(), torch.zeros(1, CHANNELS, *SHAPE), input_format=IMAGE)
 

@@ -16,6 +16,7 @@ from qtt_hw.graph.preprocess import input_spec, preprocess
 from qtt_hw.lower.check import check
 from qtt_hw.lower.prepare import prepare
 from qtt_hw.nn import TTLinear
+from qtt_hw.nn.planar import as_volumes, reading
 
 IMAGE = Format(8, True, 7)
 
@@ -115,6 +116,46 @@ def test_functions_alone_say_whether_they_read_maps_or_volumes(planar: bool, dep
 
     example = torch.zeros(2, 2, 1, 4, 4) if depth else torch.zeros(2, 2, 4, 4)
     assert [row.instead for row in check(Functions(), example, IMAGE)] == [""] * 5
+
+
+def test_functions_alone_are_followed_as_training_reads_them(inputs, assert_equal) -> None:
+    class Functions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel, self.head = nn.Parameter(torch.randn(4, 2, 3, 3)), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(F.conv2d(x, self.kernel).relu().mean((2, 3)))
+
+    torch.manual_seed(0)
+    x, values = inputs(IMAGE, (8, 1, 4, 4, 2), 0)
+    model = prepare(reading(Functions().eval(), values), values, input_format=IMAGE)
+    model.calibrate([values])
+    assert_equal(model, x, values)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 4), (2, 3, 1, 4, 4)])
+def test_a_map_that_forward_makes_a_volume_of_is_refused_for_what_is_read(shape: tuple[int, ...]) -> None:
+    class Deep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv3d(1, 4, 3, padding=(0, 1, 1)), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.conv(x.unsqueeze(1)).mean((2, 3, 4)))
+
+    (row,) = [row for row in check(Deep(), torch.zeros(shape), IMAGE) if not row.supported]
+    assert row.layer == "conv" and row.instead.startswith("reads [N, 1, C, H, W] of a volume, which is not supported")
+    with pytest.raises(ValueError, match=r"^conv \(Conv3d\) reads \[N, 1, C, H, W\] of a volume"):
+        prepare(reading(Deep().eval(), as_volumes(torch.zeros(shape))), torch.zeros(shape), input_format=IMAGE)
+
+
+def test_a_3d_network_is_told_of_the_volumes_that_it_was_given() -> None:
+    net = nn.Sequential(nn.Conv3d(2, 4, 3, padding=1), nn.Flatten(), nn.Linear(5, 2))
+    (row,) = check(net, torch.zeros(2, 2, 4, 4), IMAGE)
+    assert row.instead.startswith("Sequential: does not run on an example of shape [2, 2, 1, 4, 4]: 2 (Linear): mat1")
+    with pytest.raises(RuntimeError, match=r"\(2x64 and 5x2\)"):
+        reading(net.eval(), torch.zeros(2, 2, 1, 4, 4))
 
 
 def test_one_that_runs_neither_way_is_told_of_the_axes_that_were_given() -> None:

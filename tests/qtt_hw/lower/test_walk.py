@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -223,6 +224,32 @@ def test_what_no_rule_sees_is_found_by_comparing_the_logits(monkeypatch: pytest.
     monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: x.abs())
     ((layer, kind, reason),) = unsupported(net)
     assert (layer, kind) == ("", "model") and reason.startswith(text)
+
+
+def _counted(net: nn.Module, x: Tensor) -> Tensor:
+    net.count = getattr(net, "count", 0) + 1
+    return F.max_pool3d(x * net.count, 1)
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        lambda net, x: x + torch.randn(1, 2, 1, 1, 1),
+        lambda net, x: x * torch.bernoulli(torch.full((1, 2, 1, 1, 1), 0.5)),
+        lambda net, x: x + torch.randn(1, 2, 1, 1, 1) if isinstance(x, Tensor) else x,
+        lambda net, x: x + float(np.random.default_rng().random()),
+        _counted,
+    ],
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_forward_that_computes_otherwise_each_time_is_refused(middle, seed: int) -> None:
+    torch.manual_seed(seed)
+    with pytest.raises(ValueError, match=r"computes something else each time it runs on the same input"):
+        stages(middle)
+
+
+def test_what_is_drawn_and_left_is_no_matter() -> None:
+    assert stages(lambda net, x: x.relu() if float(torch.rand(())) < 2 else x) == ["conv", "head"]
 
 
 def test_nothing_is_drawn_from_torch_s_random_state() -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from qtt_hw.errors import GradientWarning
 from qtt_hw.fixedpoint import Format
+from qtt_hw.lower import reference
 from qtt_hw.lower.check import check
 from qtt_hw.lower.prepare import prepare
 
@@ -67,6 +68,7 @@ NOTHING: dict[str, Call] = {
     "to parameter": lambda net, x: x.to(net.conv.weight).type_as(net.head.bias),
     "to result": lambda net, x: x.relu().to(x),
     "float": lambda net, x: x.double().float().type(torch.float32).type("torch.FloatTensor"),
+    "type": lambda net, x: x.type(torch.FloatTensor),
     "positive": lambda net, x: torch.positive(+x),
     "no grad": lambda net, x: x.requires_grad_(False) if not net.training else x,
     "axes": lambda net, x: x.unsqueeze(2).squeeze(2)[:, :, None][:, :, 0, ..., None].squeeze(-1),
@@ -90,6 +92,18 @@ FLAT: dict[str, Call] = {
 }
 
 
+#: Of one sample, each with whether it would take away its batch's axis.
+SQUEEZED: dict[str, tuple[Call, bool]] = {
+    "all": (lambda net, x: x.squeeze(), True),
+    "all, by function": (lambda net, x: torch.squeeze(x), True),
+    "the first": (lambda net, x: x.squeeze(0).flatten().unsqueeze(0), True),
+    "by name": (lambda net, x: torch.squeeze(x, dim=(0, 2, 3, 4)), True),
+    "from the end": (lambda net, x: x.squeeze(-5).flatten().unsqueeze(0), True),
+    "some": (lambda net, x: x.squeeze((2, 3, 4)), False),
+    "some, by name": (lambda net, x: x.squeeze(dim=(-1, -2, -3)), False),
+}
+
+
 def stages(net: nn.Module) -> list[str]:
     return [stage.name for stage in prepare(net, torch.zeros(2, 2, 2, 2, 2), input_format=IMAGE).stages]
 
@@ -100,10 +114,40 @@ def test_what_changes_nothing_leaves_no_stage(what: str) -> None:
     assert stages(Net(NOTHING[what])) == ["conv", "pool", "head"]
 
 
+def _expecting_float32(net: Net, x: Tensor) -> Tensor:
+    assert x.dtype == net.conv.weight.dtype == torch.float32
+    return x.to(x.dtype)
+
+
+FLOAT32: dict[str, Call] = NOTHING | {
+    "asserted": _expecting_float32,
+    "a constant": lambda net, x: (x * torch.tensor(0.3)).float() + torch.full((4, 1, 1, 1), 0.1, dtype=torch.float32),
+}
+
+
+@pytest.mark.parametrize("what", FLOAT32)
+@pytest.mark.filterwarnings("ignore::qtt_hw.errors.DropoutWarning")
+def test_what_names_float32_is_compared_in_float64(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    exact = reference.logits
+    monkeypatch.setattr(reference, "logits", lambda net, x: exact(net, x) + (0.01 if x.dtype == torch.float32 else 0))
+    assert stages(Net(lambda net, x: FLOAT32[what](net, x.float())))
+
+
 @pytest.mark.parametrize("what", FLAT)
 @pytest.mark.filterwarnings("ignore::qtt_hw.errors.DropoutWarning")
 def test_maps_of_one_position_become_vectors_in_any_spelling(what: str) -> None:
     assert stages(Net(lambda net, x: x, FLAT[what])) == ["conv", "pool", "head"]
+
+
+@pytest.mark.parametrize("what", SQUEEZED)
+def test_squeezes_of_one_sample_leave_its_batch(what: str) -> None:
+    flat, taken = SQUEEZED[what]
+    reasons = [row.instead for row in check(Net(lambda net, x: x, flat), torch.zeros(1, 2, 2, 2, 2), IMAGE)]
+    assert (
+        any("takes away the batch's axis too" in r and ".flatten(1)" in r for r in reasons)
+        if taken
+        else not any(reasons)
+    )
 
 
 @pytest.mark.parametrize("middle", [lambda net, x: x.detach(), lambda net, x: torch.detach(x), lambda net, x: x.data])

@@ -20,7 +20,7 @@ class Net(nn.Module):
         self.conv, self.middle = nn.Conv3d(2, 4, 1), middle
         self.one, self.two, self.three = nn.Conv3d(4, 4, 3, padding=1), nn.Conv3d(4, 2, 1), nn.Conv3d(4, 6, 1)
         self.down, self.up = nn.Conv3d(4, 2, 1), nn.Conv3d(2, 4, 1)
-        self.fc = nn.Linear(4, 4)
+        self.fc, self.shuffle = nn.Linear(4, 4), nn.ChannelShuffle(3)
         self.norm = nn.BatchNorm3d(8)
         self.head = nn.LazyLinear(3)
 
@@ -68,6 +68,8 @@ WRITTEN = {
     "and a relu behind": (lambda net, x: F.relu(torch.mul(net.one(x), x)), (0, 1, 0, 0)),
     "in place": (lambda net, x: net.one(x).mul_(torch.sigmoid(x)), (0, 1, 0, 0)),
     "shuffle": (shuffled, (1, 0, 3, 1)),
+    "shuffled by a layer": (lambda net, x: net.one(net.shuffle(net.three(x))[:, :4]), (0, 0, 1, 1)),
+    "shuffled by a function": (lambda net, x: net.one(F.channel_shuffle(x, groups=2) + turned(x)), (0, 0, 0, 1)),
     "a sum in another order": (lambda net, x: turned(net.one(x)) + x, (0, 0, 0, 1)),
     "a sum in the same other order": (lambda net, x: turned(net.one(x)) + turned(x), (0, 0, 0, 0)),
     "a difference of the same": (lambda net, x: x - turned(x), (0, 0, 0, 1)),
@@ -194,7 +196,10 @@ def test_gradients_reach_both_factors_and_all_parts() -> None:
         (lambda net, x: x[:1], "takes some samples of a batch, which is not supported"),
         (lambda net, x: x.chunk(2, 2)[0], "splits axis 2 of .*, which is not supported; channels are split"),
         (lambda net, x: torch.cat(x.chunk(2, 1), 1), "reads the parts of a split together"),
-        (lambda net, x: net.fc(x.mean((2, 3, 4))).view(-1, 4, 1, 1, 1).expand_as(x), r"flatten .flatten. makes \[64\]"),
+        (
+            lambda net, x: net.fc(x.mean((2, 3, 4))).view(-1, 4, 1, 1, 1).expand_as(x),
+            r"flatten .flatten. takes one value a channel that is",
+        ),
     ],
 )
 def test_what_is_not_followed_is_refused_by_name(middle: object, text: str) -> None:

@@ -76,6 +76,52 @@ def test_what_is_of_one_value_is_one_table(inputs, assert_equal, name: str, bits
     assert len([node for node in graph.nodes if isinstance(node, Table)]) == tables
 
 
+#: Of one channel, each with the number of stages before the head.
+OF_ONE_CHANNEL = {
+    "normalised": (lambda net, x: (x.clamp(-0.5, 0.5) - net.offset) / net.scale, 1),
+    "a product": (lambda net, x: (x * F.hardtanh(x)) * net.scale + net.offset, 1),
+    "a summand": (lambda net, x: net.offset - torch.tanh(x), 1),
+    "beside what it is of": (lambda net, x: torch.atan(y := x + x) + y + (y * net.scale + net.offset), 1),
+    "a gate": (lambda net, x: x + torch.sigmoid(net.conv(x)) * net.scale, 3),
+    "behind a scaling": (lambda net, x: torch.tanh(x * net.scale) + net.offset, 2),
+}
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("name", OF_ONE_CHANNEL)
+def test_a_number_with_axes_behind_a_function_of_one_channel_is_part_of_it(inputs, assert_equal, name, trained) -> None:
+    middle, stages = OF_ONE_CHANNEL[name]
+
+    class One(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv3d(1, 1, 3, padding=1), nn.Conv3d(1, 3, (5, 2, 2), padding=(1, 0, 0))
+            self.scale, self.offset = (nn.Parameter(torch.full((1, 1, 1, 1), v), trained) for v in (-1.5, 0.25))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(middle(self, x)).flatten(1)
+
+    x, values = inputs(IMAGE, (5, 3, 2, 2, 1), 1)
+    torch.manual_seed(0)
+    model = prepare(One(), torch.zeros(1, 1, 3, 2, 2), QuantConfig(), IMAGE)
+    model.calibrate([values])
+    assert_equal(model, x, values)
+    assert len(model.stage_list) == stages + 1
+
+
+def test_a_number_with_more_axes_than_what_it_scales_is_refused() -> None:
+    class Grown(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(1, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(x * torch.full((1, 1, 1), 0.5))
+
+    with pytest.raises(ValueError, match=r"\(mul\) makes \[1, 1, 1\] of \[1, 1\], which is not followed"):
+        prepare(Grown(), torch.zeros(1, 1), QuantConfig(), IMAGE)
+
+
 @pytest.mark.parametrize("layer", [kind for kind in POINTWISE.layers if kind is not nn.PReLU])
 def test_every_layer_is_what_the_model_computes(layer: type[nn.Module]) -> None:
     made = layer(0.1, 0.0) if layer is nn.Threshold else layer()
