@@ -67,7 +67,7 @@ class Workload:
         Simulated before anything is placed.
     seeds : int
         Of the placer, from 1 on: fewer for what takes an hour each.
-    placer : "heap" or "static"
+    placer : "heap", "heap-timing" or "static"
     """
 
     planned: Callable[[], tuple[Graph, Plan]]
@@ -120,9 +120,9 @@ SAME_2D = Window((1, 3, 3), padding=((0, 0), (1, 1), (1, 1)))
 SAME_3D = Window((3, 3, 3), padding=((1, 1), (1, 1), (1, 1)))
 MODULE = f"{TOP}__{STAGE}"
 WORKLOADS = {
-    "W1": Workload(partial(_stage, (1, 16, 16, 16), 16, SAME_2D, 16, 2), MODULE),
-    "W2": Workload(partial(_stage, (8, 8, 8, 8), 16, SAME_3D, 8, 4), MODULE),
-    "W3": Workload(partial(_stage, (1, 1, 1, 256), 64, Window(), 16, 1), MODULE),
+    "W1": Workload(partial(_stage, (1, 16, 16, 16), 16, SAME_2D, 16, 2), MODULE, placer="heap-timing"),
+    "W2": Workload(partial(_stage, (8, 8, 8, 8), 16, SAME_3D, 8, 4), MODULE, placer="heap-timing"),
+    "W3": Workload(partial(_stage, (1, 1, 1, 256), 64, Window(), 16, 1), MODULE, placer="heap-timing"),
     "voxtt-modelnet10 at 1 000 frames a second": Workload(partial(_committed, "models/voxtt-modelnet10.qtt", 1000.0)),
     "voxtt-modelnet10, fastest": Workload(  # which fills the multipliers
         partial(_committed, "models/voxtt-modelnet10.qtt", None), seeds=1, placer="static"

@@ -105,8 +105,8 @@ def build(
         Clock of the design; the board's own when left out.
     seed, seeds : int
         The first seed of the placer, and from how many it is tried: side by side, and the fastest is kept.
-    placer : "heap" or "static"
-        The latter for designs that fill the block RAM, at some cost in clock; see `boards.place.Placer`.
+    placer : "heap", "heap-timing" or "static"
+        The last for designs that fill the block RAM, at some cost in clock; see `boards.place.Placer`.
     progress : Progress
 
     Raises
@@ -194,7 +194,7 @@ def measure(
         What the placer aims at.
     seed, seeds : int
         The first seed of the placer, and from how many it is tried; the fastest is what is measured.
-    placer : "heap" or "static"
+    placer : "heap", "heap-timing" or "static"
     speed : int
         Speed grade.
     synth_arguments : str

@@ -25,11 +25,12 @@ LOG = "nextpnr.log"
 
 #: `heap` is nextpnr's own choice, with its first router; `static` the electrostatic placer, with its second router: for
 #: designs that fill the block RAM, which the former pair spreads too far to be routed. Where both do, the second
-#: router, which does not look at timing, costs clock. heap weighs timing twice as much as by default: the slowest of a
-#: module's seeds gains by it (docs/design.md, section 7).
-Placer = Literal["heap", "static"]
+#: router, which does not look at timing, costs clock. `heap-timing` is `heap` that weighs timing twice as much: single
+#: stages gain by it, whole designs, which it spreads, lose.
+Placer = Literal["heap", "heap-timing", "static"]
 _PLACERS: dict[Placer, tuple[str, ...]] = {
-    "heap": ("--placer", "heap", "--placer-heap-timingweight", "20", "--router", "router1"),
+    "heap": ("--placer", "heap", "--router", "router1"),
+    "heap-timing": ("--placer", "heap", "--placer-heap-timingweight", "20", "--router", "router1"),
     "static": ("--placer", "static", "--router", "router2"),
 }
 
