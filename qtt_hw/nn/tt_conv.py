@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from qtt_hw.nn.dense import require_dense
 from qtt_hw.nn.window import Triple, flat_padding, same_padding, triple
-from qtt_hw.tt.ends import absorb_ends, kept_ends, layer_train
+from qtt_hw.tt.ends import absorb_ends, check_layer_ranks, kept_ends, layer_train
 from qtt_hw.tt.shapes import check_ranks, check_tucker, inner_ranks, warn_if_larger
 from qtt_hw.tt.svd import full, norm, relative_error
 
@@ -218,7 +218,7 @@ class TTConvNd(nn.Module):
         if not redundant_ranks:
             what = f"{cls.__name__} from {type(conv).__name__}({conv.in_channels}, {conv.out_channels})"
             if ranks is not None:
-                check_ranks(ranks, (conv.in_channels, *conv.kernel_size, conv.out_channels), f"{what}: ranks")
+                check_layer_ranks(ranks, (conv.in_channels, *conv.kernel_size, conv.out_channels), f"{what}: ranks")
             if tucker is not None:
                 check_tucker(tucker, (conv.in_channels, conv.out_channels), f"{what}: tucker")
         return cls.from_train(conv, layer_train(cls.modes_of(conv), ranks, eps, tucker))

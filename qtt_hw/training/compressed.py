@@ -20,8 +20,8 @@ from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.training.network import replace_layer
 from qtt_hw.training.phase import Milestone
 from qtt_hw.training.sections import CompressSection
-from qtt_hw.tt.ends import layer_parameters
-from qtt_hw.tt.shapes import check_ranks, check_tucker
+from qtt_hw.tt.ends import check_layer_ranks, layer_parameters
+from qtt_hw.tt.shapes import check_tucker
 
 __all__ = [
     "PenalisedByLC",
@@ -116,7 +116,7 @@ def _check_ranks(layer: nn.Module, name: str, ranks: Sequence[int]) -> None:
     shape = tuple(layer.weight.shape)  # type: ignore[arg-type, union-attr]
     sizes = (*shape[1:], shape[0])
     what = f"compress: ranks of {name!r}"
-    check_ranks(ranks, sizes, what)
+    check_layer_ranks(ranks, sizes, what)
     count, dense = layer_parameters(sizes, ranks), math.prod(sizes)
     if count > dense:
         raise ValueError(

@@ -12,11 +12,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from qtt_hw.tt.shapes import full_ranks, inner_ranks, parameters
+from qtt_hw.tt.shapes import check_ranks, full_ranks, inner_ranks, parameters
 from qtt_hw.tt.svd import Array, tt_svd
 from qtt_hw.tt.tucker import tt_tucker
 
-__all__ = ["absorb_ends", "kept_ends", "layer_parameters", "layer_ranks", "layer_train", "layer_tucker"]
+__all__ = [
+    "absorb_ends",
+    "check_layer_ranks",
+    "kept_ends",
+    "layer_parameters",
+    "layer_ranks",
+    "layer_train",
+    "layer_tucker",
+]
 
 
 def kept_ends(sizes: Sequence[int], ranks: Sequence[int]) -> tuple[bool, bool]:
@@ -50,6 +58,18 @@ def layer_ranks(sizes: Sequence[int], ranks: int | Sequence[int]) -> tuple[int, 
         bounds[i] = min(bounds[i], bounds[i - 1] * sizes[i])
     first, last = kept_ends(sizes, bounds)
     return (bounds[0] if first else sizes[0], *bounds[1:-1], bounds[-1] if last else sizes[-1])
+
+
+def check_layer_ranks(ranks: int | Sequence[int], sizes: Sequence[int], what: str = "ranks") -> None:
+    """Refuse ranks of no use, as `check_ranks`, but for those that `layer_ranks` gives an end that is not kept.
+
+    Such a rank is the number of channels, which may be more than a train can have: 32 of a pointwise layer 16 -> 32.
+    """
+    free: list[int] = []
+    if not isinstance(ranks, int):  # with every channel an end is never kept
+        given = inner_ranks(ranks, len(sizes), what)
+        free = [place for place, size in ((0, sizes[0]), (len(given) - 1, sizes[-1])) if given[place] == size]
+    check_ranks(ranks, sizes, what, free)
 
 
 def layer_tucker(sizes: Sequence[int], ranks: Sequence[int], tucker: tuple[int, int]) -> tuple[int, int]:

@@ -39,6 +39,16 @@ class Net(nn.Module):
         self.head = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(24, 3))
     def forward(self, x):
         return self.head(self.body(x))
+class Bottleneck(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.relu = nn.Conv3d(8, 24, 1), nn.ReLU()
+        self.narrow, self.conv, self.widen = nn.Conv3d(24, 16, 1), nn.Conv3d(16, 16, 3, padding=1), nn.Conv3d(16, 48, 1)
+        self.shortcut, self.pool, self.linear = nn.Conv3d(24, 48, 1), nn.AdaptiveAvgPool3d(1), nn.Linear(48, 3)
+    def forward(self, x):
+        x = self.relu(self.first(x))
+        y = self.widen(self.relu(self.conv(self.relu(self.narrow(x)))))
+        return self.linear(self.pool(self.relu(y + self.shortcut(x))).flatten(1))
 class Bare(nn.Module):
     def __init__(self):
         super().__init__()
@@ -104,6 +114,18 @@ def test_a_user_s_network_becomes_a_model_and_a_plan(
     assert layers["head.2"].why == "trains are for Conv2d and Conv3d, not Linear"
     saved = sum(layer.dense_parameters - layer.parameters for layer in layers.values())
     assert saved == found.dense_parameters - found.parameters > 0
+
+
+def test_a_bottleneck_s_pointwise_layers_become_trains(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtt_hw.training.rank_search.STEP", 0.09)
+    config = load_config(source).changed("narrow", {"model": {"name": "net.py:Bottleneck"}, "train": {"epochs": 1}})
+    small, out = Device("small", 28, 20, 24288), tmp_path / "out"
+    found = compress(config, "solids:8", out, device=small, max_accuracy_drop=100.0, trials=2, steps=1)
+    assert set(found.ranks) == {"narrow", "conv", "widen", "shortcut"}
+    assert found.ranks["narrow"][0] == 24  # all of its channels, where a train of 24 by 16 has ranks of at most 16
+    assert load(out / "model.qtt").weight_bytes == found.weight_bytes
 
 
 def test_a_larger_device_in_the_same_folder_searches_anew(source: Path, tmp_path: Path) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from qtt_hw.data import Splits
 from qtt_hw.nn import TTConv2d, TTConv3d
+from qtt_hw.nn.tt_conv import TTConvNd
 from qtt_hw.rank.study import open_storage
 from qtt_hw.training import float_model, train
+from qtt_hw.training.compressed import network_of, rebuilt, under_compression
 from qtt_hw.training.config import Config, load_config
 from qtt_hw.training.rank_search import MOST_DOUBLINGS, MOST_STEPS, Cost, RankSearch, alike
+from qtt_hw.training.sections import CompressSection, ModelConfig
 from rtl_gen.families import Device, device
 
 TOML = """
@@ -70,6 +76,38 @@ def test_a_trial_s_numbers(trained: tuple[nn.Module, Config], solids: Splits) ->
         layer = network.get_submodule(name)
         assert isinstance(layer, TTConv3d) and layer.ranks == ranks and layer.relative_error <= 0.7 + 1e-9
     assert not any(isinstance(module, TTConv2d | TTConv3d) for module in search.network.modules())
+
+
+@st.composite
+def numbered_layers(draw: st.DrawFn) -> tuple[nn.Conv2d | nn.Conv3d, int, int]:
+    """A convolution of any shape, and a trial's numbers for it."""
+    axes = draw(st.sampled_from([2, 3]))
+    channels = st.sampled_from([1, 3, 4, 8, 16, 24, 54, 64])
+    kernel = draw(st.tuples(*[st.sampled_from([1, 1, 3])] * axes))
+    conv = (nn.Conv2d if axes == 2 else nn.Conv3d)(draw(channels), draw(channels), kernel)
+    return conv, draw(st.integers(1, 1 + MOST_STEPS)), draw(st.integers(1, 1 + MOST_DOUBLINGS))
+
+
+@example((nn.Conv2d(16, 32, 1), 2, 1))
+@example((nn.Conv2d(64, 16, 1), 8, 2))
+@example((nn.Conv3d(8, 64, (3, 1, 1)), 2, 4))
+@settings(deadline=None)
+@given(numbered_layers())
+def test_what_a_trial_chooses_can_be_trained(case: tuple[nn.Conv2d | nn.Conv3d, int, int]) -> None:
+    conv, number, multiple = case
+    network = nn.Sequential(copy.deepcopy(conv), conv).eval()
+    nn.init.normal_(conv.weight)
+    search = RankSearch(network, Config(model=ModelConfig(name="net.py:Net")), None, device("ecp5-25f"))  # type: ignore[arg-type]
+    (group,) = search.groups
+    ranks = search.ranks({group: number, "multiple": multiple})
+    if not ranks:
+        return
+    chosen = search.compressed(ranks)[1]
+    assert isinstance(chosen, TTConvNd)
+    made = network_of(under_compression(network, CompressSection(ranks=ranks, layers=("1",), epochs=1, pairs=1)))
+    assert repr(made[1]) == repr(chosen)
+    assert repr(rebuilt(network, made.state_dict())[1]) == repr(chosen)
+    assert repr(type(chosen).from_dense(conv, ranks["1"])) == repr(chosen)
 
 
 def test_the_front(trained: tuple[nn.Module, Config], solids: Splits, tmp_path: Path) -> None:
