@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from qtt_hw.lc.algorithm import LCModel
 from qtt_hw.lc.compression import Codes, Compression, TensorTrain, Tucker
 from qtt_hw.lc.selection import EVBMF, BayesOpt, Given, Selection
-from qtt_hw.lower.layers import layer_type
+from qtt_hw.lower.layers import TYPES, is_layer, layer_type
 from qtt_hw.nn.memory import channels_last
+from qtt_hw.nn.qtt_conv import QTTConv3d
 from qtt_hw.nn.tt_conv import TTConv2d, TTConv3d, TTConvNd
+from qtt_hw.nn.tt_linear import TTLinear
 from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.training.network import replace_layer
 from qtt_hw.training.phase import Milestone
@@ -35,6 +37,7 @@ __all__ = [
     "train_kind",
     "under_compression",
     "why_dense",
+    "with_weights",
 ]
 
 
@@ -45,8 +48,31 @@ def train_kind(layer: nn.Module) -> type[TTConvNd] | None:
     return TTConv2d if isinstance(layer, nn.Conv2d) else TTConv3d
 
 
-def why_dense(layer: nn.Module) -> str:
-    """Why no tensor train stands for a layer with weights; nothing for a convolution for which one can."""
+def with_weights(network: nn.Module) -> Iterator[tuple[str, nn.Module | nn.Parameter]]:
+    """By name, what has weights: layers, and parameters of more than one axis that a module's forward takes itself."""
+    layer = None
+    for name, module in network.named_modules():
+        if layer is not None and name.startswith(layer):
+            continue
+        layer = None
+        if not isinstance(module, nn.ParameterList | nn.ParameterDict) and (
+            is_layer(module) or isinstance(module, tuple(TYPES))
+        ):
+            layer = f"{name}." if name else ""
+            if any(parameter.ndim > 1 for parameter in module.parameters()):
+                yield name, module
+            continue
+        for own, parameter in module.named_parameters(name, recurse=False):
+            if sum(size > 1 for size in parameter.shape) > 1:
+                yield own, parameter
+
+
+def why_dense(layer: nn.Module | nn.Parameter) -> str:
+    """Why no tensor train stands for what has weights; nothing for a convolution for which one can."""
+    if isinstance(layer, nn.Parameter):
+        return "is a parameter that forward takes itself; trains are for layers, Conv2d and Conv3d"
+    if isinstance(layer, QTTConv3d | TTConvNd | TTLinear):
+        return "is a tensor train already"
     if layer_type(layer) not in (nn.Conv2d, nn.Conv3d):  # a class that only constructs one otherwise is one too
         return f"trains are for Conv2d and Conv3d, not {type(layer).__name__}"
     assert isinstance(layer, nn.Conv2d | nn.Conv3d)
@@ -60,12 +86,10 @@ def why_dense(layer: nn.Module) -> str:
 
 
 def left_dense(network: nn.Module, how: CompressSection | None) -> dict[str, str]:
-    """By the name of each layer with weights of its own that is not compressed: why."""
+    """By the name of what has weights and is not compressed: why."""
     chosen = set(compressible(network) if how is None else layers_of(network, how))
     found, first = {}, True
-    for name, layer in network.named_modules():
-        if not any(parameter.ndim > 1 for parameter in layer.parameters(recurse=False)):
-            continue
+    for name, layer in with_weights(network):
         why = why_dense(layer)
         if name not in chosen:
             named = how is not None and bool(how.layers)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import qtt_hw
 from qtt_hw import compression
 from qtt_hw.cli import main
 from qtt_hw.compression import CompressResult, _compressing, compress
@@ -217,6 +218,34 @@ def test_each_layer_that_stays_dense_has_its_reason() -> None:
     assert left_dense(derived, None)["2"] == "trains are for Conv2d and Conv3d, not Bent"
     named = CompressSection(layers=("2",))
     assert left_dense(net, named)["5"] == "is none of compress.layers" and "2" not in left_dense(net, named)
+
+
+class Functional(nn.Module):
+    """Weights that forward takes itself, beside layers made of several parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel, self.scale = nn.Parameter(torch.ones(5, 8, 1, 1)), nn.Parameter(torch.ones(1, 5, 1, 1))
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
+        self.body.register_parameter("matrix", nn.Parameter(torch.ones(4, 5)))
+        self.several = nn.ParameterList([nn.Parameter(torch.ones(4, 4))])
+        self.train_of_cores, self.mixed = qtt_hw.TTLinear((2, 2), (2, 2), 2), nn.MultiheadAttention(4, 2)
+
+
+def test_what_has_weights_goes_by_its_name() -> None:
+    found = {layer.layer: layer for layer in compression._layers(Functional(), None, {})}
+    assert {name: (layer.type, layer.parameters) for name, layer in found.items()} == {
+        "kernel": ("Parameter", 40),
+        "body.matrix": ("Parameter", 20),
+        "body.0": ("Conv2d", 224),
+        "body.1": ("Conv2d", 584),
+        "several.0": ("Parameter", 16),
+        "train_of_cores": ("TTLinear", 16),
+        "mixed": ("MultiheadAttention", 80),
+    }
+    assert found["kernel"].why == "is a parameter that forward takes itself; trains are for layers, Conv2d and Conv3d"
+    assert found["train_of_cores"].why == "is a tensor train already"
+    assert found["mixed"].why == "trains are for Conv2d and Conv3d, not MultiheadAttention"
 
 
 def test_the_verb(
