@@ -78,8 +78,6 @@ def why_dense(layer: nn.Module | nn.Parameter) -> str:
     assert isinstance(layer, nn.Conv2d | nn.Conv3d)
     if layer.groups != 1:
         return f"has {layer.groups} groups of channels, each too small for a train"
-    if set(layer.dilation) != {1}:
-        return f"has dilation {list(layer.dilation)}, which trains have not"
     if layer.padding_mode != "zeros":
         return f"has padding_mode {layer.padding_mode!r}"
     return ""
@@ -265,6 +263,7 @@ def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
             bias=layer.bias is not None,
             ends=(f"{name}.core_in" in state, f"{name}.core_out" in state),
             redundant_ranks=True,
+            dilation=layer.dilation,
         )
         replace_layer(network, name, train)
     network.load_state_dict(state)

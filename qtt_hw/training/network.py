@@ -174,6 +174,7 @@ def _set_ranks(model: nn.Module, layer: str, ranks: tuple[int, ...]) -> None:
             old.stride,
             (d, h, w) if even else "same",
             bias=old.bias is not None,
+            dilation=old.dilation,
         )
     elif isinstance(old, nn.Conv3d):
         new = TTConv3d.from_dense(old, ranks=ranks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -156,6 +158,19 @@ def test_volumes_become_volumes(ranks: tuple) -> None:
     again = rebuilt(network, small.state_dict())
     x = torch.randn(1, 1, 6, 6, 6)
     assert torch.equal(again(x), small(x))
+
+
+@pytest.mark.parametrize("form", ["train", "tucker"])
+def test_taps_stay_as_far_apart(form: str) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 6, 3), nn.Conv2d(6, 8, 3, 2, (1, 2), dilation=(1, 2)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of full ranks, with which nothing is lost
+        small = network_of(under_compression(network, section(form=form, tucker={"1": (6, 8)})))
+        again = rebuilt(network, small.state_dict())
+    x = torch.randn(1, 1, 9, 9)
+    assert type(small[1]) is (TTConv2d if form == "train" else TuckerConv)
+    assert torch.allclose(small(x), network(x), atol=1e-5) and torch.equal(again(x), small(x))
 
 
 def test_a_layer_that_was_saved_with_all_of_its_stages_keeps_them() -> None:
