@@ -90,6 +90,20 @@ def test_ranks_of_no_use_to_a_layer() -> None:
         check_layer_ranks((16, 16), (16, 1, 1, 32))
 
 
+def test_a_matrix_is_its_two_ends() -> None:
+    matrix = np.random.default_rng(2).normal(size=(12, 5))
+    assert layer_ranks((12, 5), 9) == (5,) and layer_ranks((12, 5), (3,)) == (3,)
+    assert layer_parameters((12, 5), (3,)) == 3 * (12 + 5)
+    for train in (layer_train(matrix, (3,)), layer_train(matrix, (4,), tucker=(3, 5)), layer_train(matrix, 3)):
+        assert [core.shape for core in train] == [(1, 12, 3), (3, 5, 1)]
+        assert relative_error(matrix, train) == pytest.approx(relative_error(matrix, tt_svd(matrix, 3)))
+    assert relative_error(matrix, layer_train(matrix, eps=0.0)) < 1e-12
+    check_layer_ranks((5,), (12, 5))
+    for rank in (6, 12):
+        with pytest.raises(ValueError, match=f"ranks: {rank} is above 5"):
+            check_layer_ranks((rank,), (12, 5))
+
+
 def test_tucker_ranks_alone_cut_nothing_at_an_end_that_is_not_kept() -> None:
     kernel = np.random.default_rng(1).normal(size=(8, 3, 3, 12))
     train = layer_train(kernel, tucker=(5, 11))
