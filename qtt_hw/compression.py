@@ -35,7 +35,7 @@ from qtt_hw.options import ACCURACY_DROP, SEARCHED_ON, STEPS, TRIALS, require_ab
 from qtt_hw.progress import Progress, part_of, silent
 from qtt_hw.rank.study import open_storage
 from qtt_hw.training import TrainResult, float_model, train
-from qtt_hw.training.compressed import left_dense
+from qtt_hw.training.compressed import left_dense, with_weights
 from qtt_hw.training.config import Config, configuration
 from qtt_hw.training.network import build_model
 from qtt_hw.training.rank_search import Point, RankSearch
@@ -55,10 +55,12 @@ CLOCK_MHZ = 100.0
 
 
 class LayerResult(BaseModel):
-    """What became of a layer with weights.
+    """What became of a layer with weights, or of a parameter that the network's forward takes itself.
 
     Attributes
     ----------
+    layer : str
+        Its name, or the parameter's.
     dense_parameters, parameters : int
         Before and after.
     ranks : tuple of int, optional
@@ -89,7 +91,7 @@ class CompressResult(BaseModel):
     parameters : int
         Of the compressed network before it became integers.
     layers : tuple of LayerResult
-        All that have weights, in the network's order.
+        All that has weights, in the network's order.
     trials : int
         Of the search, by all processes.
     front : tuple of Point
@@ -144,12 +146,10 @@ def _reaching(points: Sequence[Point], fps: float | None, name: str, device: str
 
 
 def _layers(network: nn.Module, how: CompressSection | None, ranks: dict[str, tuple[int, ...]]) -> list[LayerResult]:
-    """What becomes of each layer with weights at these ranks."""
+    """What becomes of everything with weights at these ranks."""
     why, found = left_dense(network, how), []
-    for name, layer in network.named_modules():
-        own = list(layer.parameters(recurse=False))
-        if not any(parameter.ndim > 1 for parameter in own):
-            continue
+    for name, layer in with_weights(network):
+        own = [layer] if isinstance(layer, nn.Parameter) else layer.parameters()
         dense = sum(parameter.numel() for parameter in own)
         made, after = ranks.get(name), dense
         if made is not None:

@@ -61,7 +61,7 @@ class Codes(Compression):
 
 @dataclass(frozen=True)
 class TensorTrain(Compression):
-    """A convolution's kernel [out, in, *kernel] as the train of a TTConv2d or TTConv3d.
+    """A kernel [out, in, *kernel] as the train of a TTConv2d or TTConv3d; a matrix [out, in] as a LowRankLinear's.
 
     Parameters
     ----------

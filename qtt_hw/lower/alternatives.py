@@ -89,7 +89,7 @@ def _stages(
         integers = as_integers(kernel.numpy().transpose(0, 2, 3, 4, 1))
         window = Window()
         if isinstance(layer, QTTConv3d) and step.first == 0:
-            window = Window(layer.kernel_size, layer.stride, layer.padding)
+            window = layer.window
         requant = last.requant
         if step is not steps[-1]:
             out = Format(config.intermediate_bits, True, 0)

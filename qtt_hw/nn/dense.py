@@ -43,8 +43,8 @@ def require_dense(layer: object, made: str, *kinds: type[nn.Module]) -> None:
     if isinstance(layer, nn.Linear):
         return
     assert isinstance(layer, nn.Conv2d | nn.Conv3d)
-    if layer.groups != 1 or set(layer.dilation) != {1} or layer.padding_mode != "zeros":
-        raise ValueError(f"only a {wanted} with groups=1, dilation=1 and padding_mode='zeros' becomes a {made}")
+    if layer.groups != 1 or layer.padding_mode != "zeros":
+        raise ValueError(f"only a {wanted} with groups=1 and padding_mode='zeros' becomes a {made}")
 
 
 def paired_modes(weight: Tensor, in_modes: Sequence[int], out_modes: Sequence[int]) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from qtt_hw.nn.window import Pairs, Triple, flat_padding, padding_pairs, triple
 from qtt_hw.tt.chain import ChainStep, ContractionPath, best_path, contraction_steps, step_weight
 from qtt_hw.tt.shapes import check_ranks, full_ranks, inner_ranks, warn_if_larger
 from qtt_hw.tt.svd import full, norm, relative_error, tt_svd
+from qtt_hw.window import Window
 
 __all__ = ["QTTConv3d"]
 
@@ -45,6 +46,8 @@ class QTTConv3d(nn.Module):
         fewest multiplications. When left out, core by core, from the end that needs fewer multiplications.
     redundant_ranks : bool
         Let ranks exceed what their modes can use, as some published networks do.
+    dilation : int or (int, int, int)
+        Positions from one tap to the next, along each axis.
 
     Raises
     ------
@@ -90,6 +93,7 @@ class QTTConv3d(nn.Module):
         bias: bool = False,
         path: ContractionPath | str | None = None,
         redundant_ranks: bool = False,
+        dilation: int | Triple = 1,
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
@@ -103,7 +107,8 @@ class QTTConv3d(nn.Module):
                 )
         self.kernel_size = triple(kernel_size, "kernel_size")
         self.stride = triple(stride, "stride")
-        self.padding = padding_pairs(self.kernel_size, self.stride, padding)
+        self.dilation = triple(dilation, "dilation")
+        self.padding = padding_pairs(self.kernel_size, self.stride, padding, self.dilation)
         self.ranks, self.redundant_ranks = inner_ranks(ranks, len(self.in_modes) + 1), redundant_ranks
         for i, (rank, bound) in enumerate(zip(self.ranks, full_ranks(self.sizes), strict=True)):
             if rank > bound and not redundant_ranks:
@@ -145,7 +150,12 @@ class QTTConv3d(nn.Module):
             self.padding,
             self.bias is not None,
             redundant_ranks=self.redundant_ranks,
+            dilation=self.dilation,
         )
+
+    @property
+    def window(self) -> Window:
+        return Window(self.kernel_size, self.stride, self.padding, self.dilation)
 
     @property
     def taps(self) -> int:
@@ -222,7 +232,7 @@ class QTTConv3d(nn.Module):
         Parameters
         ----------
         conv : nn.Conv3d
-            With groups=1 and dilation=1; left as it is.
+            With groups=1; left as it is.
         in_modes, out_modes : sequence of int, [d]
             Factors of its channel counts.
         ranks : int or sequence of d int, optional
@@ -248,18 +258,19 @@ class QTTConv3d(nn.Module):
         if ranks is not None and not redundant_ranks:
             check_ranks(ranks, tensor.shape, f"QTTConv3d({list(in_modes)}, {list(out_modes)}): ranks")
         train = tt_svd(tensor, ranks, eps)
-        kd, kh, kw = conv.kernel_size
-        stride, padding = conv.stride, conv.padding
+        kernel, stride, dilation = (triple(n, "sizes") for n in (conv.kernel_size, conv.stride, conv.dilation))
+        padding = conv.padding
         layer = cls(
             conv.in_channels,
             conv.out_channels,
             in_modes,
             out_modes,
             tuple(core.shape[2] for core in train[:-1]),
-            (kd, kh, kw),
-            (stride[0], stride[1], stride[2]),
+            kernel,
+            stride,
             padding if isinstance(padding, str) else (padding[0], padding[1], padding[2]),
             bias=conv.bias is not None,
+            dilation=dilation,
         )
         with torch.no_grad():
             layer.spatial.copy_(torch.from_numpy(np.ascontiguousarray(train[0][0].T)).view(layer.spatial.shape))
@@ -277,7 +288,7 @@ class QTTConv3d(nn.Module):
         else:
             pads = [before for before, _ in self.padding]
         kernel = self.kernel().contiguous(memory_format=torch.channels_last_3d)
-        return F.conv3d(x, kernel, self.bias, self.stride, pads)
+        return F.conv3d(x, kernel, self.bias, self.stride, pads, self.dilation)
 
     def extra_repr(self) -> str:
         path = ContractionPath(tuple((step.first, step.last) for step in self.steps()))
@@ -285,4 +296,5 @@ class QTTConv3d(nn.Module):
             f"{self.in_channels}, {self.out_channels}, {self.in_modes}, {self.out_modes}, ranks={self.ranks}, "
             f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
             f"bias={self.bias is not None}, path='{path}'"
+            + ("" if set(self.dilation) == {1} else f", dilation={self.dilation}")
         )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from qtt_hw.nn.dense import require_dense
 from qtt_hw.nn.window import Triple, flat_padding, same_padding, triple
-from qtt_hw.tt.ends import absorb_ends, kept_ends, layer_train
+from qtt_hw.tt.ends import absorb_ends, check_layer_ranks, kept_ends, layer_train
 from qtt_hw.tt.shapes import check_ranks, check_tucker, inner_ranks, warn_if_larger
 from qtt_hw.tt.svd import full, norm, relative_error
 
@@ -30,7 +30,7 @@ class TTConvNd(nn.Module):
     ----------
     axes : tuple of int
         The axes, of D, H, W, that have a core.
-    kernel_size, stride, padding : triples and pairs over D, H, W
+    kernel_size, stride, padding, dilation : triples, padding in pairs, over D, H, W
     ranks : tuple of int
     ends : (bool, bool)
         Whether the pointwise stages in front of and behind the axes' are there; see `qtt_hw.tt.ends`.
@@ -51,13 +51,15 @@ class TTConvNd(nn.Module):
         bias: bool = False,
         ends: tuple[bool, bool] = (True, True),
         redundant_ranks: bool = False,
+        dilation: int | Sequence[int] = 1,
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size = triple(self._volume(kernel_size, 1), "kernel_size")
         self.stride = triple(self._volume(stride, 1), "stride")
+        self.dilation = triple(self._volume(dilation, 1), "dilation")
         pads = padding if isinstance(padding, str) else self._volume(padding, 0)
-        self.padding = same_padding(self.kernel_size, self.stride, pads)
+        self.padding = same_padding(self.kernel_size, self.stride, pads, self.dilation)
         self.ranks = inner_ranks(ranks, len(self.axes) + 2)
         self.ends = ends
         first, last = ends
@@ -169,6 +171,7 @@ class TTConvNd(nn.Module):
             bias=conv.bias is not None,
             ends=kept_ends([core.shape[1] for core in cores], ranks),
             redundant_ranks=True,
+            dilation=conv.dilation,
         )
         kept = cores[not layer.ends[0] : len(cores) - (not layer.ends[1])]
         with torch.no_grad():
@@ -198,7 +201,7 @@ class TTConvNd(nn.Module):
         Parameters
         ----------
         conv : nn.Conv3d, or nn.Conv2d for a TTConv2d
-            With groups=1 and dilation=1; left as it is.
+            With groups=1; left as it is.
         ranks : int or sequence of int, optional
             Upper bounds: of each rank, or of all.
         eps : float, optional
@@ -218,7 +221,7 @@ class TTConvNd(nn.Module):
         if not redundant_ranks:
             what = f"{cls.__name__} from {type(conv).__name__}({conv.in_channels}, {conv.out_channels})"
             if ranks is not None:
-                check_ranks(ranks, (conv.in_channels, *conv.kernel_size, conv.out_channels), f"{what}: ranks")
+                check_layer_ranks(ranks, (conv.in_channels, *conv.kernel_size, conv.out_channels), f"{what}: ranks")
             if tucker is not None:
                 check_tucker(tucker, (conv.in_channels, conv.out_channels), f"{what}: tucker")
         return cls.from_train(conv, layer_train(cls.modes_of(conv), ranks, eps, tucker))
@@ -242,12 +245,20 @@ class TTConvNd(nn.Module):
             # oneDNN's strided pointwise convolution writes beyond its workspace in the backward pass (issue 6035).
             kept = torch.arange(0, x.shape[place], stride, device=x.device)
             x, stride = x.index_select(place, kept), 1
-        return self._convolve(x, core, self._along(axis, stride, 1), bias)
+        steps = self._along(axis, stride, 1), self._along(axis, self.dilation[axis], 1)
+        return self._convolve(x, core, *steps, bias=bias)
 
-    def _convolve(self, x: Tensor, core: Tensor, stride: Triple = (1, 1, 1), bias: Tensor | None = None) -> Tensor:
+    def _convolve(
+        self,
+        x: Tensor,
+        core: Tensor,
+        stride: Triple = (1, 1, 1),
+        dilation: Triple = (1, 1, 1),
+        bias: Tensor | None = None,
+    ) -> Tensor:
         if len(self.axes) == 3:
-            return F.conv3d(x, core, bias, stride)
-        return F.conv2d(x, core.squeeze(2), bias, stride[1:])
+            return F.conv3d(x, core, bias, stride, dilation=dilation)
+        return F.conv2d(x, core.squeeze(2), bias, stride[1:], dilation=dilation[1:])
 
     def extra_repr(self) -> str:
         first = 3 - len(self.axes)
@@ -255,6 +266,7 @@ class TTConvNd(nn.Module):
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size[first:]}, ranks={self.ranks}, "
             f"stride={self.stride[first:]}, padding={self.padding[first:]}, bias={self.bias is not None}"
             + ("" if all(self.ends) else f", ends={self.ends}")
+            + ("" if set(self.dilation) == {1} else f", dilation={self.dilation[first:]}")
         )
 
 
@@ -262,7 +274,8 @@ class TTConv3d(TTConvNd):
     """Conv3d of float [N, C, D, H, W] with W[s,c,i,j,k] = sum of out[s,.] w[.,.,k] h[.,.,j] d[.,.,i] in[.,c].
 
     The sum is over the ranks, written as dots. With both ends it runs as five convolutions: 1x1x1, Kx1x1, 1xKx1, 1x1xK,
-    1x1x1, each axis' stride and padding at its own stage. A trained dense layer becomes one by `TTConv3d.from_dense`.
+    1x1x1, each axis' stride,
+    padding and dilation at its own stage. A trained dense layer becomes one by `TTConv3d.from_dense`.
 
     Parameters
     ----------
@@ -280,6 +293,8 @@ class TTConv3d(TTConvNd):
         Whether the pointwise stages, first and last, are there.
     redundant_ranks : bool
         Let ranks exceed what a tensor train over these modes can use.
+    dilation : int or (int, int, int)
+        Positions from one tap to the next, along each axis.
 
     Raises
     ------
@@ -340,6 +355,8 @@ class TTConv2d(TTConvNd):
         Whether the pointwise stages, first and last, are there.
     redundant_ranks : bool
         Let ranks exceed what a tensor train over these modes can use.
+    dilation : int or (int, int)
+        Positions from one tap to the next, along each axis.
 
     Raises
     ------

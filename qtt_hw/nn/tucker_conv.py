@@ -21,7 +21,7 @@ class TuckerConv(nn.Sequential):
     Parameters
     ----------
     conv : Conv2d or Conv3d
-        What it stands for: its channels, kernel, stride, padding and bias, not its values.
+        What it stands for: its channels, kernel, stride, padding, dilation and bias, not its values.
     ranks : (int, int)
         Channels in front of and behind the core.
 
@@ -39,7 +39,7 @@ class TuckerConv(nn.Sequential):
         bias = conv.bias is not None
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         layers["first"] = kind(conv.in_channels, taken, 1, bias=False)
-        layers["core"] = kind(taken, made, size, conv.stride, conv.padding, bias=False)  # type: ignore[arg-type]
+        layers["core"] = kind(taken, made, size, conv.stride, conv.padding, conv.dilation, bias=False)  # type: ignore[arg-type]
         layers["last"] = kind(made, conv.out_channels, 1, bias=bias)
         super().__init__(layers)
         self.ranks = (taken, made)

@@ -38,12 +38,14 @@ def same_padding(
     return (d, d), (h, h), (w, w)
 
 
-def padding_pairs(kernel: Triple, stride: Triple, padding: int | Sequence[int] | Pairs | str) -> Pairs:
+def padding_pairs(
+    kernel: Triple, stride: Triple, padding: int | Sequence[int] | Pairs | str, dilation: Triple = (1, 1, 1)
+) -> Pairs:
     """Padding pairs themselves, or what `same_padding` makes of the other ways to write them."""
     if isinstance(padding, str | int) or (
         isinstance(padding, Sequence) and all(isinstance(side, int) for side in padding)
     ):
-        return same_padding(kernel, stride, padding)  # type: ignore[arg-type]
+        return same_padding(kernel, stride, padding, dilation)  # type: ignore[arg-type]
     try:
         pairs = [(int(before), int(after)) for before, after in padding]  # type: ignore[misc]
     except (TypeError, ValueError):

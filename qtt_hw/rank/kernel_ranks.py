@@ -42,6 +42,9 @@ def evbmf_ranks(kernel: NDArray, factor: float = 1.0) -> tuple[tuple[int, int], 
     def rank_of(matrix: NDArray) -> int:
         return evbmf_rank(matrix, factor=factor) if min(matrix.shape) > 1 else 1
 
+    if last == 1:  # a matrix, whose unfoldings are one
+        rank = rank_of(kernel)
+        return (rank, rank), (rank,)
     ends = tuple(rank_of(unfolding(kernel, mode)) for mode in (0, last))
     inner = []
     for i in range(2, last):
@@ -113,7 +116,7 @@ def optimised_ranks(
     free = {name: (1, rank) for name, rank in zip(names, most, strict=True)}
     if tucker is not None:
         for name in (names[0], names[-1]):
-            free.pop(name)
+            free.pop(name, None)  # of a matrix they are one
     if not free:
         return most
     error = _error_of(kernel, tucker)

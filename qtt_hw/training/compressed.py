@@ -1,10 +1,10 @@
-"""The compress phase: learning-compression of a network's convolutions, and the network that results."""
+"""The compress phase: learning-compression of convolutions and linear layers, and the network that results."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,15 +13,18 @@ from torch import Tensor, nn
 from qtt_hw.lc.algorithm import LCModel
 from qtt_hw.lc.compression import Codes, Compression, TensorTrain, Tucker
 from qtt_hw.lc.selection import EVBMF, BayesOpt, Given, Selection
-from qtt_hw.lower.layers import layer_type
+from qtt_hw.lower.layers import TYPES, is_layer, layer_type
+from qtt_hw.nn.low_rank_linear import LowRankLinear
 from qtt_hw.nn.memory import channels_last
+from qtt_hw.nn.qtt_conv import QTTConv3d
 from qtt_hw.nn.tt_conv import TTConv2d, TTConv3d, TTConvNd
+from qtt_hw.nn.tt_linear import TTLinear
 from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.training.network import replace_layer
 from qtt_hw.training.phase import Milestone
 from qtt_hw.training.sections import CompressSection
-from qtt_hw.tt.ends import layer_parameters
-from qtt_hw.tt.shapes import check_ranks, check_tucker
+from qtt_hw.tt.ends import check_layer_ranks, layer_parameters
+from qtt_hw.tt.shapes import check_tucker
 
 __all__ = [
     "PenalisedByLC",
@@ -32,68 +35,123 @@ __all__ = [
     "milestones",
     "network_of",
     "rebuilt",
+    "searched",
     "train_kind",
     "under_compression",
     "why_dense",
+    "with_weights",
 ]
 
+#: Weights from which on a linear layer takes part in a search: about what a block RAM holds of 4 bits.
+LEAST_WEIGHTS = 4096
 
-def train_kind(layer: nn.Module) -> type[TTConvNd] | None:
-    """The tensor-train layer that can stand for a convolution; None for any other layer."""
+
+def train_kind(layer: nn.Module) -> type[TTConvNd] | type[LowRankLinear] | None:
+    """The tensor-train layer that can stand for a convolution or a linear layer; None for any other layer."""
     if why_dense(layer):
         return None
+    if isinstance(layer, nn.Linear):
+        return LowRankLinear
     return TTConv2d if isinstance(layer, nn.Conv2d) else TTConv3d
 
 
-def why_dense(layer: nn.Module) -> str:
-    """Why no tensor train stands for a layer with weights; nothing for a convolution for which one can."""
-    if layer_type(layer) not in (nn.Conv2d, nn.Conv3d):  # a class that only constructs one otherwise is one too
-        return f"trains are for Conv2d and Conv3d, not {type(layer).__name__}"
+def with_weights(network: nn.Module) -> Iterator[tuple[str, nn.Module | nn.Parameter]]:
+    """By name, what has weights: layers, and parameters of more than one axis that a module's forward takes itself."""
+    layer = None
+    for name, module in network.named_modules():
+        if layer is not None and name.startswith(layer):
+            continue
+        layer = None
+        if not isinstance(module, nn.ParameterList | nn.ParameterDict) and (
+            is_layer(module) or isinstance(module, tuple(TYPES))
+        ):
+            layer = f"{name}." if name else ""
+            if any(parameter.ndim > 1 for parameter in module.parameters()):
+                yield name, module
+            continue
+        for own, parameter in module.named_parameters(name, recurse=False):
+            if sum(size > 1 for size in parameter.shape) > 1:
+                yield own, parameter
+
+
+def why_dense(layer: nn.Module | nn.Parameter) -> str:
+    """Why no tensor train stands for what has weights; nothing for a layer for which one can."""
+    if isinstance(layer, nn.Parameter):
+        return "is a parameter that forward takes itself; trains are for layers, Conv2d, Conv3d and Linear"
+    if isinstance(layer, QTTConv3d | TTConvNd | TTLinear):
+        return "is a tensor train already"
+    kind = layer_type(layer)  # a class that only constructs one otherwise is one too
+    if kind not in (nn.Conv2d, nn.Conv3d, nn.Linear):
+        return f"trains are for Conv2d, Conv3d and Linear, not {type(layer).__name__}"
+    if kind is nn.Linear:
+        return ""
     assert isinstance(layer, nn.Conv2d | nn.Conv3d)
     if layer.groups != 1:
-        return f"has {layer.groups} groups of channels, each too small for a train"
-    if set(layer.dilation) != {1}:
-        return f"has dilation {list(layer.dilation)}, which trains have not"
+        return f"has {layer.groups} groups of channels; trains are of convolutions without"
     if layer.padding_mode != "zeros":
         return f"has padding_mode {layer.padding_mode!r}"
     return ""
 
 
 def left_dense(network: nn.Module, how: CompressSection | None) -> dict[str, str]:
-    """By the name of each layer with weights of its own that is not compressed: why."""
-    chosen = set(compressible(network) if how is None else layers_of(network, how))
+    """By the name of what has weights and does not take part in the search of ranks: why."""
+    chosen = set(searched(network, how))
     found, first = {}, True
-    for name, layer in network.named_modules():
-        if not any(parameter.ndim > 1 for parameter in layer.parameters(recurse=False)):
-            continue
+    for name, layer in with_weights(network):
         why = why_dense(layer)
         if name not in chosen:
-            named = how is not None and bool(how.layers)
-            found[name] = why or ("is none of compress.layers" if named or not first else "is the first convolution")
-        first = first and bool(why)
+            if not why and how is not None and how.layers:
+                why = "is none of compress.layers"
+            elif not why and isinstance(layer, nn.Linear):
+                why = f"has {layer.weight.numel()} weights, a linear layer takes part from {LEAST_WEIGHTS} on"
+            found[name] = why or ("is the first convolution" if first else "is none of compress.layers")
+        first = first and (bool(why) or isinstance(layer, nn.Linear))
     return found
 
 
 def compressible(network: nn.Module) -> tuple[str, ...]:
-    """The convolutions that are compressed unless a configuration names others: all but the first."""
-    return tuple(name for name, layer in network.named_modules() if train_kind(layer) is not None)[1:]
+    """The convolutions that are compressed unless a configuration names other layers: all but the first."""
+    convolutions = (name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d | nn.Conv3d))
+    return tuple(name for name in convolutions if train_kind(network.get_submodule(name)) is not None)[1:]
 
 
-def layers_of(network: nn.Module, how: CompressSection) -> tuple[str, ...]:
-    """The layers that a section names, checked, or all that can be compressed.
+def searched(network: nn.Module, how: CompressSection | None) -> tuple[str, ...]:
+    """The layers whose ranks are searched: those that a section names, or the convolutions and large linear layers.
 
     Raises
     ------
     ValueError
-        When a name is no convolution of the network.
+        When a name is no such layer of the network.
+    """
+    if how is not None and how.layers:
+        return layers_of(network, how)
+    chosen = set(compressible(network))
+    for name, layer in network.named_modules():
+        large = isinstance(layer, nn.Linear) and layer.weight.numel() >= LEAST_WEIGHTS
+        if large and train_kind(layer) is not None:
+            chosen.add(name)
+    return tuple(name for name, _ in network.named_modules() if name in chosen)
+
+
+def layers_of(network: nn.Module, how: CompressSection) -> tuple[str, ...]:
+    """The layers that a section names, checked, or all convolutions that can be compressed.
+
+    Raises
+    ------
+    ValueError
+        When a name is no convolution and no linear layer of the network.
     """
     layers = dict(network.named_modules())
     for name in how.layers:
         if name not in layers:
             raise ValueError(f"compress: the network has no layer {name!r}")
+        kind = type(layers[name]).__name__
         if how.form != "codes" and train_kind(layers[name]) is None:
-            kind = type(layers[name]).__name__
-            raise ValueError(f"compress: {name} is a {kind}, tensor trains are for Conv2d and Conv3d without groups")
+            raise ValueError(
+                f"compress: {name} is a {kind}, tensor trains are for Conv2d and Conv3d without groups, and Linear"
+            )
+        if how.form == "tucker" and isinstance(layers[name], nn.Linear):
+            raise ValueError(f'compress: {name} is a {kind}, form = "tucker" is for Conv2d and Conv3d')
     return how.layers or compressible(network)
 
 
@@ -112,11 +170,11 @@ def _selection(name: str, how: CompressSection, seed: int) -> Compression | Sele
 
 
 def _check_ranks(layer: nn.Module, name: str, ranks: Sequence[int]) -> None:
-    """Refuse ranks that a convolution's tensor train cannot use, or that make it larger than the convolution."""
+    """Refuse ranks that a layer's tensor train cannot use, or that make it larger than the layer."""
     shape = tuple(layer.weight.shape)  # type: ignore[arg-type, union-attr]
     sizes = (*shape[1:], shape[0])
     what = f"compress: ranks of {name!r}"
-    check_ranks(ranks, sizes, what)
+    check_layer_ranks(ranks, sizes, what)
     count, dense = layer_parameters(sizes, ranks), math.prod(sizes)
     if count > dense:
         raise ValueError(
@@ -131,8 +189,8 @@ def under_compression(network: nn.Module, how: CompressSection, seed: int = 0) -
     Raises
     ------
     ValueError
-        When nothing can be compressed, a name is no convolution of the network, or ranks would be selected within the
-        first epoch.
+        When nothing can be compressed, a name is no layer of the network that can, or ranks would be selected within
+        the first epoch.
     """
     names = layers_of(network, how)
     if not names:
@@ -198,7 +256,7 @@ def described(model: LCModel) -> dict[str, Any]:
 
 
 def network_of(model: LCModel) -> nn.Module:
-    """The compressed network after a last C step: tensor trains in place of convolutions, coded weights set."""
+    """The compressed network after a last C step: tensor trains in place of dense layers, coded weights set."""
     model.compress()
     network = copy.deepcopy(model.network)
     for name, shifted in model.last_compressed.items():
@@ -223,7 +281,12 @@ def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
         kind = train_kind(layer)
         if kind is None:
             continue
-        assert isinstance(layer, nn.Conv2d | nn.Conv3d)
+        if isinstance(layer, nn.Linear):
+            first = state.get(f"{name}.first.weight")
+            if first is not None and f"{name}.weight" not in state:
+                replace_layer(network, name, LowRankLinear(layer, first.shape[0]))
+            continue
+        assert isinstance(layer, nn.Conv2d | nn.Conv3d) and issubclass(kind, TTConvNd)
         core = state.get(f"{name}.core.weight")
         if core is not None and f"{name}.weight" not in state:
             replace_layer(network, name, TuckerConv(layer, (core.shape[1], core.shape[0])))
@@ -241,6 +304,7 @@ def rebuilt(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
             bias=layer.bias is not None,
             ends=(f"{name}.core_in" in state, f"{name}.core_out" in state),
             redundant_ranks=True,
+            dilation=layer.dilation,
         )
         replace_layer(network, name, train)
     network.load_state_dict(state)

@@ -19,7 +19,7 @@ from qtt_hw.nn.planar import reading, squeezing_depth
 from qtt_hw.nn.wrapped import unwrapped
 from qtt_hw.training.config import Config
 from qtt_hw.training.weights import load_weights
-from qtt_hw.tt.ends import layer_parameters
+from qtt_hw.tt.ends import check_layer_ranks, layer_parameters
 from qtt_hw.tt.orders import Ordered
 from qtt_hw.tt.shapes import check_ranks, parameters
 from qtt_hw.user_code import call
@@ -156,8 +156,9 @@ def _set_ranks(model: nn.Module, layer: str, ranks: tuple[int, ...]) -> None:
     if isinstance(old, TTConv3d | nn.Conv3d):
         sizes = (old.in_channels, *old.kernel_size, old.out_channels)
         what = f"model.ranks: {layer}"
-        check_ranks(ranks, sizes, what)
-        count = parameters(sizes, ranks) if isinstance(old, TTConv3d) else layer_parameters(sizes, ranks)
+        check, size = (check_ranks, parameters) if isinstance(old, TTConv3d) else (check_layer_ranks, layer_parameters)
+        check(ranks, sizes, what)
+        count = size(sizes, ranks)
         if count > math.prod(sizes):
             raise ValueError(
                 f"{what}: a tensor train of ranks {list(ranks)} has {count} parameters, more than the "
@@ -174,6 +175,7 @@ def _set_ranks(model: nn.Module, layer: str, ranks: tuple[int, ...]) -> None:
             old.stride,
             (d, h, w) if even else "same",
             bias=old.bias is not None,
+            dilation=old.dilation,
         )
     elif isinstance(old, nn.Conv3d):
         new = TTConv3d.from_dense(old, ranks=ranks)

@@ -24,7 +24,7 @@ from qtt_hw.nn.memory import channels_last
 from qtt_hw.progress import Progress, in_words, silent
 from qtt_hw.rank.study import Found, Values, search
 from qtt_hw.training.batches import Batches, derived_seed
-from qtt_hw.training.compressed import compressible, layers_of, train_kind
+from qtt_hw.training.compressed import LEAST_WEIGHTS, searched, train_kind
 from qtt_hw.training.config import Config
 from qtt_hw.training.description import run_description
 from qtt_hw.training.distill import Loss
@@ -47,7 +47,7 @@ MOST_STEPS = 18
 #: Ranks are rounded up to multiples of 2**m.
 MOST_DOUBLINGS = 3
 #: Raised when a trial's numbers come to mean other layers, so that no study mixes the two.
-MEANING = 2
+MEANING = 3
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,7 @@ class RankSearch:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        how = self.config.compress
-        return compressible(self.network) if how is None else layers_of(self.network, how)
+        return searched(self.network, self.config.compress)
 
     @property
     def spec(self) -> InputSpec:
@@ -222,7 +221,10 @@ class RankSearch:
     def check(self, *, progress: Progress = silent) -> None:
         """Raise ValueError when nothing can be compressed, a layer is not there, or the network cannot be lowered."""
         if not self.layers:
-            raise ValueError(f"{self.config.model.name}: has nothing to compress: no convolution behind its first")
+            raise ValueError(
+                f"{self.config.model.name}: has nothing to compress: no convolution behind its first, and no linear "
+                f"layer of {LEAST_WEIGHTS} weights or more"
+            )
         self.cost(self.network, progress=progress)
 
     def identity(self, by: str) -> str:

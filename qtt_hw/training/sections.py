@@ -340,7 +340,7 @@ class CompressSection(Optimisation):
     become: tensor trains, Tucker-2, codes of `bits` bits, or trains with coded cores. At the first C step `ranking`
     selects ranks: `evbmf`; `bayes`, with the trains' inner ranks optimised; `published`, with the Tucker ranks too. Or
     they are given, by layer name, as `ranks` and `tucker`; those of an end that a layer has not are ignored. `layers`
-    are all convolutions but the first unless named.
+    are all convolutions but the first unless named; named, linear layers too, as two of a rank between them.
     """
 
     epochs: Epochs = Field(default=12, ge=1)

@@ -89,13 +89,13 @@ class LayerDrawing:
                 parts.append(self._activation(after))
         return nn.Sequential(*parts) if len(parts) > 1 else layer
 
-    def _windows(self, shape: Sequence[int], dilates: bool) -> dict[str, tuple[int, ...]]:
+    def _windows(self, shape: Sequence[int]) -> dict[str, tuple[int, ...]]:
         """Kernel, stride, padding and dilation along each axis."""
         draw = self.draw
         found: dict[str, list[int]] = {name: [] for name in ("kernel_size", "stride", "padding", "dilation")}
         for size in shape[1:]:
             kernel = draw.choice([1, 2, 3, 3, min(size, 4)])
-            dilation = draw.choice([1, 1, 1, 2]) if dilates else 1
+            dilation = draw.choice([1, 1, 1, 2])
             stride, padding = draw.choice([1, 1, 1, 2, 3]), draw.randint(0, (kernel - 1) * dilation)
             if not readable(size, kernel, stride, padding, dilation):
                 kernel, padding = 1, 0
@@ -110,15 +110,14 @@ class LayerDrawing:
         kind = nn.Conv3d if len(shape) == 4 else nn.Conv2d
         if draw.random() < 0.25:
             return self.behind(self.point(shape, made, groups), shape)
-        windows = self._windows(shape, dilates=True)
+        windows = self._windows(shape)
         layer = kind(channels, made, groups=groups, bias=draw.random() < 0.5, **windows)
         return self.behind(layer, shape)
 
     def _train(self, shape: Sequence[int]) -> nn.Module | None:
         """A convolution in a tensor train."""
         draw, channels = self.draw, shape[0]
-        made, windows = draw.choice([2, 3, 4, 6, 8]), self._windows(shape, dilates=False)
-        windows.pop("dilation")
+        made, windows = draw.choice([2, 3, 4, 6, 8]), self._windows(shape)
         options = {"bias": draw.random() < 0.5, "redundant_ranks": True, **windows}
         if len(shape) == 4 and draw.random() < 0.5:
             rank = draw.randint(1, 4)

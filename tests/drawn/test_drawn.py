@@ -10,13 +10,14 @@ import pytest
 
 from qtt_hw.graph import Graph, kinds
 from qtt_hw.graph.kinds import RECORDS
+from qtt_hw.nn import QTTConv3d, TTConv3d
 from sim.icarus import available
 from tests.drawn.networks import network
 from tests.drawn.operations import OPERATIONS, operation
 from tests.drawn.proof import Engine, graph_of, prove
 
-#: Small ones, by seed; together those of a suite have every kind of stage.
-NETWORKS, LONG_NETWORKS = (20, 62, 66), (1, 6, 60, 82)
+#: Small ones, by seed; together those of a suite have every kind of stage, and trains with dilation.
+NETWORKS, LONG_NETWORKS = (20, 36, 62, 66), (1, 6, 39, 60, 82)
 #: One of each kind, by seed.
 SEED, LONG_SEED = 1, 2
 BOTH: tuple[Engine, ...] = ("verilator", "icarus")
@@ -48,6 +49,12 @@ def test_every_kind_of_stage_is_drawn_at_least_twice() -> None:
         assert kind in kinds_of(operation(kind, SEED).graph)
     found = held(NETWORKS, SEED) + held(LONG_NETWORKS, LONG_SEED)
     assert {kind for kind in STAGES if found[kind] >= 2} == STAGES
+
+
+def test_trains_with_dilation_are_drawn() -> None:
+    for seeds, kind in ((NETWORKS, TTConv3d), (LONG_NETWORKS, QTTConv3d)):
+        layers = [layer for seed in seeds for layer in network(seed).model.modules() if isinstance(layer, kind)]
+        assert any(set(layer.dilation) != {1} for layer in layers)
 
 
 def test_a_seed_is_always_the_same_network() -> None:

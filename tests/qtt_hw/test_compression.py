@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import qtt_hw
 from qtt_hw import compression
 from qtt_hw.cli import main
 from qtt_hw.compression import CompressResult, _compressing, compress
@@ -40,6 +41,18 @@ class Net(nn.Module):
         self.head = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(24, 3))
     def forward(self, x):
         return self.head(self.body(x))
+class Bottleneck(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.relu = nn.Conv3d(8, 24, 1), nn.ReLU()
+        self.narrow, self.conv, self.widen = nn.Conv3d(24, 16, 1), nn.Conv3d(16, 16, 3, padding=1), nn.Conv3d(16, 48, 1)
+        self.shortcut, self.pool, self.linear = nn.Conv3d(24, 48, 1), nn.AdaptiveAvgPool3d(1), nn.Linear(48, 3)
+    def forward(self, x):
+        x = self.relu(self.first(x))
+        y = self.widen(self.relu(self.conv(self.relu(self.narrow(x)))))
+        return self.linear(self.pool(self.relu(y + self.shortcut(x))).flatten(1))
+def Perceptron():
+    return nn.Sequential(nn.Flatten(), nn.Linear(512, 48), nn.ReLU(), nn.Linear(48, 3))
 class Bare(nn.Module):
     def __init__(self):
         super().__init__()
@@ -102,9 +115,34 @@ def test_a_user_s_network_becomes_a_model_and_a_plan(
     assert list(layers) == ["body.0", "body.3", "body.6", "head.2"]
     assert {name: layer.ranks for name, layer in layers.items() if layer.ranks} == found.ranks
     assert layers["body.0"].why == "is the first convolution"
-    assert layers["head.2"].why == "trains are for Conv2d and Conv3d, not Linear"
+    assert layers["head.2"].why == "has 72 weights, a linear layer takes part from 4096 on"
     saved = sum(layer.dense_parameters - layer.parameters for layer in layers.values())
     assert saved == found.dense_parameters - found.parameters > 0
+
+
+def test_a_bottleneck_s_pointwise_layers_become_trains(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtt_hw.training.rank_search.STEP", 0.09)
+    config = load_config(source).changed("narrow", {"model": {"name": "net.py:Bottleneck"}, "train": {"epochs": 1}})
+    small, out = Device("small", 28, 20, 24288), tmp_path / "out"
+    found = compress(config, "solids:8", out, device=small, max_accuracy_drop=100.0, trials=2, steps=1)
+    assert set(found.ranks) == {"narrow", "conv", "widen", "shortcut"}
+    assert found.ranks["narrow"][0] == 24  # all of its channels, where a train of 24 by 16 has ranks of at most 16
+    assert load(out / "model.qtt").weight_bytes == found.weight_bytes
+
+
+def test_large_linear_layers_become_two(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qtt_hw.training.rank_search.STEP", 0.09)
+    config = load_config(source).changed("mlp", {"model": {"name": "net.py:Perceptron"}, "train": {"epochs": 1}})
+    small, out = Device("small", 28, 20, 24288), tmp_path / "out"
+    found = compress(config, "solids:8", out, device=small, max_accuracy_drop=100.0, trials=2, steps=1)
+    ((rank,),) = found.ranks.values()
+    assert [node.name for node in load(out / "model.qtt").nodes] == ["1.first", "1.last", "3"]
+    first, last = found.layers
+    assert (first.layer, first.ranks, first.parameters) == ("1", (rank,), rank * 560 + 48)
+    assert last.why == "has 144 weights, a linear layer takes part from 4096 on"
+    assert found.parameters == first.parameters + last.parameters
 
 
 def test_a_larger_device_in_the_same_folder_searches_anew(source: Path, tmp_path: Path) -> None:
@@ -179,7 +217,7 @@ def test_a_rate_that_is_enough(source: Path, tmp_path: Path) -> None:
 
 def test_each_layer_that_stays_dense_has_its_reason() -> None:
     net = nn.Sequential(
-        nn.Conv3d(1, 4, 3, groups=1, dilation=2),
+        nn.Linear(1, 1),
         nn.Conv3d(4, 8, 3, groups=2),
         nn.Conv3d(8, 8, 3),
         nn.Conv3d(8, 8, 3, dilation=(1, 2, 2)),
@@ -189,12 +227,11 @@ def test_each_layer_that_stays_dense_has_its_reason() -> None:
         nn.Linear(8, 3),
     )
     assert left_dense(net, None) == {
-        "0": "has dilation [2, 2, 2], which trains have not",
-        "1": "has 2 groups of channels, each too small for a train",
+        "0": "has 1 weights, a linear layer takes part from 4096 on",
+        "1": "has 2 groups of channels; trains are of convolutions without",
         "2": "is the first convolution",
-        "3": "has dilation [1, 2, 2], which trains have not",
         "4": "has padding_mode 'reflect'",
-        "7": "trains are for Conv2d and Conv3d, not Linear",
+        "7": "has 24 weights, a linear layer takes part from 4096 on",
     }
 
     class Plain(nn.Conv3d):
@@ -207,9 +244,40 @@ def test_each_layer_that_stays_dense_has_its_reason() -> None:
 
     derived = nn.Sequential(nn.Conv3d(8, 8, 1), Plain(), Bent(8, 8, 3))
     assert compressible(derived) == ("1",)
-    assert left_dense(derived, None)["2"] == "trains are for Conv2d and Conv3d, not Bent"
+    assert left_dense(derived, None)["2"] == "trains are for Conv2d, Conv3d and Linear, not Bent"
     named = CompressSection(layers=("2",))
     assert left_dense(net, named)["5"] == "is none of compress.layers" and "2" not in left_dense(net, named)
+
+
+class Functional(nn.Module):
+    """Weights that forward takes itself, beside layers made of several parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel, self.scale = nn.Parameter(torch.ones(5, 8, 1, 1)), nn.Parameter(torch.ones(1, 5, 1, 1))
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
+        self.body.register_parameter("matrix", nn.Parameter(torch.ones(4, 5)))
+        self.several = nn.ParameterList([nn.Parameter(torch.ones(4, 4))])
+        self.train_of_cores, self.mixed = qtt_hw.TTLinear((2, 2), (2, 2), 2), nn.MultiheadAttention(4, 2)
+
+
+def test_what_has_weights_goes_by_its_name() -> None:
+    found = {layer.layer: layer for layer in compression._layers(Functional(), None, {})}
+    assert {name: (layer.type, layer.parameters) for name, layer in found.items()} == {
+        "kernel": ("Parameter", 40),
+        "body.matrix": ("Parameter", 20),
+        "body.0": ("Conv2d", 224),
+        "body.1": ("Conv2d", 584),
+        "several.0": ("Parameter", 16),
+        "train_of_cores": ("TTLinear", 16),
+        "mixed": ("MultiheadAttention", 80),
+    }
+    assert (
+        found["kernel"].why
+        == "is a parameter that forward takes itself; trains are for layers, Conv2d, Conv3d and Linear"
+    )
+    assert found["train_of_cores"].why == "is a tensor train already"
+    assert found["mixed"].why == "trains are for Conv2d, Conv3d and Linear, not MultiheadAttention"
 
 
 def test_the_verb(

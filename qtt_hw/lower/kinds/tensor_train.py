@@ -24,11 +24,11 @@ def _tt_conv(lowering: Lowering, name: str, layer: TTConvNd, x: Value) -> Value:
     x = need_volume(lowering, name, x)
     last = len(layer.stages) - 1
     for k, (stage, axis, core) in enumerate(zip(layer.stages, layer.stage_axes, layer.cores, strict=True)):
-        kernel, stride, padding = [1, 1, 1], [1, 1, 1], [(0, 0)] * 3
+        kernel, stride, padding, dilation = [1, 1, 1], [1, 1, 1], [(0, 0)] * 3, [1, 1, 1]
         if axis is not None:
             kernel[axis], stride[axis] = layer.kernel_size[axis], layer.stride[axis]
-            padding[axis] = layer.padding[axis]
-        window = Window((*kernel,), (*stride,), (*padding,))  # type: ignore[arg-type]
+            padding[axis], dilation[axis] = layer.padding[axis], layer.dilation[axis]
+        window = Window((*kernel,), (*stride,), (*padding,), (*dilation,))  # type: ignore[arg-type]
         bias = layer.bias if k == last else None
         if k > 0:
             rank = (int(core.shape[1]),)
@@ -45,7 +45,7 @@ def _gauge(lowering: Lowering, made: tuple[int, ...], out_axis: int, taken: tupl
 
 def _qtt_conv(lowering: Lowering, name: str, layer: QTTConv3d, x: Value) -> Value:
     x = need_volume(lowering, name, x)
-    window = Window(layer.kernel_size, layer.stride, layer.padding)
+    window = layer.window
     if lowering.tt_form == "merged":
         cores = [core.detach() for core in layer.train_cores()]
         return contraction(lowering, name, name, x, window, layer.kernel(), bias=layer.bias, cores=cores)

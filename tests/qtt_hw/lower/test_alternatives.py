@@ -23,7 +23,7 @@ CONFIG = QuantConfig(weight_bits=4, intermediate_bits=6)
 def model() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(
-        QTTConv3d(4, 6, (2, 2), (3, 2), (3, 2), padding=1),
+        QTTConv3d(4, 6, (2, 2), (3, 2), (3, 2), padding=(1, 2, 1), dilation=(1, 2, 1)),
         nn.BatchNorm3d(6),
         nn.ReLU(),
         nn.AdaptiveAvgPool3d(1),
@@ -55,6 +55,7 @@ def test_every_path_of_every_layer(model: nn.Module, graph: Graph) -> None:
         assert [
             node.macs(changed.input_of(node)) for node, step in zip(first, steps, strict=True) if step.first > 0
         ] == expected
+        assert [node.window for node in nodes if node.window.taps > 1] == [model[0].window]
         assert [node.requant.out.bits for node in nodes] == [6] * (len(nodes) - 1) + [8]
         assert nodes[-1].requant.multiplier is not None and len(nodes[-1].requant.multiplier) == 6
     for text, nodes in found["5"].items():

@@ -26,8 +26,19 @@ def windows(draw: st.DrawFn, size: tuple[int, ...], largest: int = 3) -> dict:
     return {"kernel_size": kernel, "stride": stride, "padding": padding}
 
 
-def out_size(size: tuple[int, ...], kernel_size: tuple, stride: tuple, padding: tuple) -> tuple[int, ...]:
-    return tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel_size, stride, padding, strict=True))
+@st.composite
+def dilations(draw: st.DrawFn, size: tuple[int, ...], window: dict) -> dict:
+    """A window whose taps are apart along the axes that are long enough."""
+    axes = zip(size, window["kernel_size"], window["padding"], strict=True)
+    apart = tuple(draw(st.integers(1, 2)) if n + 2 * p >= 2 * k - 1 else 1 for n, k, p in axes)
+    return {**window, "dilation": apart}
+
+
+def out_size(
+    size: tuple[int, ...], kernel_size: tuple, stride: tuple, padding: tuple, dilation: tuple = (1, 1, 1)
+) -> tuple[int, ...]:
+    axes = zip(size, kernel_size, stride, padding, dilation, strict=True)
+    return tuple((n + 2 * p - (k - 1) * d - 1) // s + 1 for n, k, s, p, d in axes)
 
 
 @st.composite
@@ -54,7 +65,7 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...], Format]:
         kind = draw(st.sampled_from(["conv", "tt", "qtt", "max", "average", "pair_max", "pair_average"]))
         window = draw(windows(size))
         if kind in ("conv", "tt", "qtt"):
-            out = draw(st.integers(1, 6))
+            out, window = draw(st.integers(1, 6)), draw(dilations(size, window))
             if draw(st.booleans()):
                 window |= {"stride": (1, 1, 1), "padding": "same"}
             else:

@@ -16,14 +16,15 @@ from qtt_hw.window import Window
 
 @given(
     st.sampled_from([((8,), (6,)), ((2, 4), (3, 2)), ((4, 2), (1, 6)), ((2, 2, 2), (3, 1, 2))]),
-    st.sampled_from([(3, 1, 1), ((1, 2, 3), (2, 1, 1), (0, 1, 1)), (3, 1, "same")]),
+    st.sampled_from(
+        [(3, 1, 1), ((1, 2, 3), (2, 1, 1), (0, 1, 1)), (3, 1, "same"), (3, 1, 2, 2), ((3, 2, 1), 1, "same", (1, 2, 1))]
+    ),
     st.booleans(),
     st.integers(0, 1000),
 )
 def test_full_rank_train_is_the_convolution(modes: tuple, window: tuple, bias: bool, seed: int) -> None:
     torch.manual_seed(seed)
-    kernel, stride, padding = window
-    conv = nn.Conv3d(8, 6, kernel, stride, padding, bias=bias)
+    conv = nn.Conv3d(8, 6, *window, bias=bias)
     layer = QTTConv3d.from_dense(conv, *modes, eps=0.0)
     x = torch.randn(2, 8, 4, 5, 6)
     assert torch.allclose(layer(x), conv(x), atol=1e-4)
@@ -44,11 +45,13 @@ def test_from_dense_reports_its_error() -> None:
 @pytest.mark.parametrize("path", [str(path) for path in paths(3)])
 def test_every_path_computes_the_convolution(path: str) -> None:
     torch.manual_seed(0)
-    layer = QTTConv3d(6, 8, (2, 3), (4, 2), (3, 2), (3, 2, 3), (1, 2, 1), (1, 0, 1), path=path).double()
+    layer = QTTConv3d(
+        6, 8, (2, 3), (4, 2), (3, 2), (3, 2, 3), (1, 2, 1), (1, 0, 1), path=path, dilation=(1, 2, 2)
+    ).double()
     x = torch.randn(2, 6, 4, 5, 6).double()
     y = x
     for step in layer.steps():
-        window = Window(layer.kernel_size, layer.stride, layer.padding) if step.first == 0 else Window()
+        window = layer.window if step.first == 0 else Window()
         y = contract(y, layer.step_weight(step), window, step.lead, step.trail)
     assert torch.allclose(y, layer(x), atol=1e-12)
 

@@ -13,16 +13,19 @@ from qtt_hw.nn import TTConv2d, TTConv3d
 @given(
     st.tuples(*(st.integers(1, 3) for _ in range(3))),
     st.tuples(*(st.integers(1, 3) for _ in range(3))),
+    st.tuples(*(st.integers(1, 2) for _ in range(3))),
     st.booleans(),
     st.booleans(),
     st.integers(0, 1000),
 )
-def test_full_rank_train_is_the_convolution(kernel: tuple, stride: tuple, same: bool, bias: bool, seed: int) -> None:
+def test_full_rank_train_is_the_convolution(
+    kernel: tuple, stride: tuple, dilation: tuple, same: bool, bias: bool, seed: int
+) -> None:
     torch.manual_seed(seed)
     padding: object = tuple(k // 2 for k in kernel)
     if same:
         stride, padding = (1, 1, 1), "same"
-    conv = nn.Conv3d(3, 4, kernel, stride, padding, bias=bias)  # type: ignore[arg-type]
+    conv = nn.Conv3d(3, 4, kernel, stride, padding, dilation, bias=bias)  # type: ignore[arg-type]
     layer = TTConv3d.from_dense(conv, eps=0.0)
     x = torch.randn(2, 3, 4, 5, 6)
     assert layer(x).shape == conv(x).shape
@@ -35,16 +38,19 @@ def test_full_rank_train_is_the_convolution(kernel: tuple, stride: tuple, same: 
 @given(
     st.tuples(*(st.integers(1, 3) for _ in range(2))),
     st.tuples(*(st.integers(1, 3) for _ in range(2))),
+    st.tuples(*(st.integers(1, 2) for _ in range(2))),
     st.booleans(),
     st.booleans(),
     st.integers(0, 1000),
 )
-def test_full_rank_train_is_the_2d_convolution(kernel: tuple, stride: tuple, same: bool, bias: bool, seed: int) -> None:
+def test_full_rank_train_is_the_2d_convolution(
+    kernel: tuple, stride: tuple, dilation: tuple, same: bool, bias: bool, seed: int
+) -> None:
     torch.manual_seed(seed)
     padding: object = tuple(k // 2 for k in kernel)
     if same:
         stride, padding = (1, 1), "same"
-    conv = nn.Conv2d(3, 4, kernel, stride, padding, bias=bias)  # type: ignore[arg-type]
+    conv = nn.Conv2d(3, 4, kernel, stride, padding, dilation, bias=bias)  # type: ignore[arg-type]
     for layer in (TTConv2d.from_dense(conv, eps=0.0), TTConv2d.from_dense(conv, tucker=(3, 4))):
         x = torch.randn(2, 3, 5, 6)
         assert layer(x).shape == conv(x).shape
@@ -103,8 +109,8 @@ def test_initial_kernel_has_hes_variance_and_even_cores() -> None:
 
 
 def test_refuses_convolutions_that_it_cannot_stand_for() -> None:
-    for conv in (nn.Conv3d(4, 4, 3, groups=2), nn.Conv3d(4, 4, 3, dilation=2)):
-        with pytest.raises(ValueError, match="groups=1, dilation=1 and padding_mode='zeros'"):
+    for conv in (nn.Conv3d(4, 4, 3, groups=2), nn.Conv3d(4, 4, 3, padding=1, padding_mode="reflect")):
+        with pytest.raises(ValueError, match="groups=1 and padding_mode='zeros'"):
             TTConv3d.from_dense(conv, ranks=2)
     with pytest.raises(ValueError, match="ranks must be one number or 4 of them"):
         TTConv3d(4, 4, 3, (2, 2))
@@ -112,6 +118,13 @@ def test_refuses_convolutions_that_it_cannot_stand_for() -> None:
         TTConv2d.from_dense(nn.Conv2d(4, 4, 3, groups=2), ranks=2)
     with pytest.raises(ValueError, match="ranks must be one number or 3 of them"):
         TTConv2d(4, 4, 3, (2, 2))
+    with pytest.raises(ValueError, match="dilation must be one number or three of at least 1, got 0"):
+        TTConv3d(4, 4, 3, 2, dilation=0)
+
+
+def test_dilation_is_told_where_there_is_some() -> None:
+    assert "dilation" not in repr(TTConv2d(4, 4, 3, 2))
+    assert "dilation=(2, 1)" in repr(TTConv2d(4, 4, 3, 2, dilation=(2, 1)))
 
 
 def test_ranks_of_no_use_are_refused_and_growth_is_told() -> None:

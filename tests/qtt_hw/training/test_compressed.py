@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -10,6 +12,7 @@ from torch import nn
 from qtt_hw.lc.compression import Codes, TensorTrain, Tucker, Whole
 from qtt_hw.lower.prepare import prepare
 from qtt_hw.nn import TTConv2d, TTConv3d
+from qtt_hw.nn.low_rank_linear import LowRankLinear
 from qtt_hw.nn.tucker_conv import TuckerConv
 from qtt_hw.training.compressed import (
     PenalisedByLC,
@@ -158,6 +161,39 @@ def test_volumes_become_volumes(ranks: tuple) -> None:
     assert torch.equal(again(x), small(x))
 
 
+@pytest.mark.parametrize("form", ["given", "both", "evbmf", "bayes", "published"])
+def test_linear_layers_that_are_named(form: str) -> None:
+    how = {"given": {"ranks": {"9": (2,)}}, "both": {"form": "both", "bits": 4, "ranks": {"9": (2,)}}}
+    network = net()
+    with torch.no_grad():  # of rank 1, as far as noise tells
+        weight = network[9].weight
+        weight.mul_(0.01).add_(torch.outer(torch.ones(4), torch.arange(10.0)))
+    model = under_compression(network, section(layers=("9",), **how.get(form, {"ranking": form})))
+    small = network_of(model).eval()
+    assert type(small[9]) is LowRankLinear and small[9].ranks == ((2,) if form in how else small[9].ranks)
+    x = torch.randn(2, 3, 9, 8)
+    dense = net().eval()
+    dense.load_state_dict(model.network.state_dict())
+    with torch.no_grad():
+        dense[9].weight.copy_(model.target_0)
+    assert torch.allclose(small(x), dense(x), atol=1e-5)
+    again = rebuilt(net(1), small.state_dict()).eval()
+    assert torch.equal(again(x), small(x)) and type(again[9]) is LowRankLinear
+
+
+@pytest.mark.parametrize("form", ["train", "tucker"])
+def test_taps_stay_as_far_apart(form: str) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 6, 3), nn.Conv2d(6, 8, 3, 2, (1, 2), dilation=(1, 2)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of full ranks, with which nothing is lost
+        small = network_of(under_compression(network, section(form=form, tucker={"1": (6, 8)})))
+        again = rebuilt(network, small.state_dict())
+    x = torch.randn(1, 1, 9, 9)
+    assert type(small[1]) is (TTConv2d if form == "train" else TuckerConv)
+    assert torch.allclose(small(x), network(x), atol=1e-5) and torch.equal(again(x), small(x))
+
+
 def test_a_layer_that_was_saved_with_all_of_its_stages_keeps_them() -> None:
     network = net()
     with torch.no_grad():
@@ -177,7 +213,10 @@ def test_a_layer_that_was_saved_with_all_of_its_stages_keeps_them() -> None:
         (net(), {"ranks": {"x": (2, 2, 2)}}, "compress: ranks of 'x', which is none of the compressed layers 2, 6"),
         (net(), {"layers": ("6",), "ranks": {"2": (2, 2, 2)}}, "ranks of '2', which is none of the compressed layers"),
         (net(), {"ranks": {"2": (2, 2)}}, "compress: ranks of '2' must be one number or 3 of them"),
-        (net(), {"layers": ("9",)}, "compress: 9 is a Linear, tensor trains are for Conv2d and Conv3d without groups"),
+        (net(), {"layers": ("8",)}, "compress: 8 is a Flatten, tensor trains are for Conv2d and Conv3d without groups"),
+        (net(), {"layers": ("9",), "form": "tucker"}, '9 is a Linear, form = "tucker" is for Conv2d and Conv3d'),
+        (net(), {"layers": ("9",), "ranks": {"9": (2, 2)}}, "ranks of '9' must be one number or 1 of them"),
+        (net(), {"layers": ("9",), "ranks": {"9": (4,)}}, "has 56 parameters, more than the 40 of the dense layer"),
         (net(), {"layers": ("5",)}, "compress: 5 is a Conv2d, tensor trains are for"),
         (net(), {"pairs": 7}, "7 pairs in 6 epochs select the ranks of 2 before an epoch has passed: give its ranks"),
         (net(), {"pairs": 7, "ranks": {"2": (2, 2, 2)}}, "select the ranks of 6 before an epoch has passed"),

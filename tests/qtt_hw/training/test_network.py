@@ -69,6 +69,9 @@ def test_file_with_arguments_and_ranks(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = made(tmp_path, ranks={"conv": (4, 4, 4, 4)})
     assert isinstance(model.conv, TTConv3d) and model.conv.ranks == (4, 4, 4, 4) and model.conv.bias is not None
+    # More channels than a train's last rank can be: the end is part of the next, and the rank is that of its channels.
+    wide = made(tmp_path, args={"width": 240}, ranks={"conv": (8, 2, 2, 240)})
+    assert isinstance(wide.conv, TTConv3d) and wide.conv.ranks == (8, 2, 2, 240) and wide.conv.ends == (False, False)
     again = made(tmp_path, "voxtt-tiny", ranks={"features.block2.conv": (3, 4, 4, 3)})
     assert again.get_submodule("features.block2.conv").ranks == (3, 4, 4, 3)
 

@@ -7,14 +7,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from qtt_hw.data import Splits
 from qtt_hw.nn import TTConv2d, TTConv3d
+from qtt_hw.nn.low_rank_linear import LowRankLinear
+from qtt_hw.nn.tt_conv import TTConvNd
 from qtt_hw.rank.study import open_storage
 from qtt_hw.training import float_model, train
+from qtt_hw.training.compressed import compressible, network_of, rebuilt, under_compression
 from qtt_hw.training.config import Config, load_config
 from qtt_hw.training.rank_search import MOST_DOUBLINGS, MOST_STEPS, Cost, RankSearch, alike
+from qtt_hw.training.sections import CompressSection, ModelConfig
 from rtl_gen.families import Device, device
 
 TOML = """
@@ -70,6 +76,59 @@ def test_a_trial_s_numbers(trained: tuple[nn.Module, Config], solids: Splits) ->
         layer = network.get_submodule(name)
         assert isinstance(layer, TTConv3d) and layer.ranks == ranks and layer.relative_error <= 0.7 + 1e-9
     assert not any(isinstance(module, TTConv2d | TTConv3d) for module in search.network.modules())
+
+
+@st.composite
+def numbered_layers(draw: st.DrawFn) -> tuple[nn.Conv2d | nn.Conv3d | nn.Linear, int, int]:
+    """A convolution or linear layer of any shape, and a trial's numbers for it."""
+    axes = draw(st.sampled_from([0, 2, 3]))
+    channels = st.sampled_from([1, 3, 4, 8, 16, 24, 54, 64])
+    kernel = draw(st.tuples(*[st.sampled_from([1, 1, 3])] * axes))
+    layer: nn.Conv2d | nn.Conv3d | nn.Linear
+    if axes:
+        layer = (nn.Conv2d if axes == 2 else nn.Conv3d)(draw(channels), draw(channels), kernel)
+    else:
+        layer = nn.Linear(draw(channels), draw(channels))
+    return layer, draw(st.integers(1, 1 + MOST_STEPS)), draw(st.integers(1, 1 + MOST_DOUBLINGS))
+
+
+@example((nn.Conv2d(16, 32, 1), 2, 1))
+@example((nn.Conv2d(64, 16, 1), 8, 2))
+@example((nn.Conv3d(8, 64, (3, 1, 1)), 2, 4))
+@example((nn.Linear(64, 24), 12, 2))
+@settings(deadline=None)
+@given(numbered_layers())
+def test_what_a_trial_chooses_can_be_trained(case: tuple[nn.Conv2d | nn.Conv3d | nn.Linear, int, int]) -> None:
+    layer, number, multiple = case
+    network = nn.Sequential(layer).eval()
+    nn.init.normal_(layer.weight)
+    config = Config(model=ModelConfig(name="net.py:Net"), compress=CompressSection(layers=("0",)))
+    search = RankSearch(network, config, None, device("ecp5-25f"))  # type: ignore[arg-type]
+    (group,) = search.groups
+    ranks = search.ranks({group: number, "multiple": multiple})
+    if not ranks:
+        return
+    chosen = search.compressed(ranks)[0]
+    assert isinstance(chosen, TTConvNd | LowRankLinear)
+    how = CompressSection(ranks=ranks, layers=("0",), epochs=1, pairs=1)
+    made = network_of(under_compression(network, how))
+    assert repr(made[0]) == repr(chosen)
+    assert repr(rebuilt(network, made.state_dict())[0]) == repr(chosen)
+    assert repr(type(chosen).from_dense(layer, ranks["0"])) == repr(chosen)  # type: ignore[arg-type]
+
+
+def test_large_linear_layers_are_searched(solids: Splits) -> None:
+    network = nn.Sequential(nn.Linear(64, 64), nn.Linear(63, 65), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3))
+    config = Config(model=ModelConfig(name="net.py:Net"))
+    search = RankSearch(network, config, solids, device("ecp5-25f"))
+    assert search.layers == ("0", "3") and list(search.groups) == ["64x64", "4x4x3x3"]
+    other = config.changed("own", {"compress": {"form": "both", "bits": 4}})
+    assert RankSearch(network, other, solids, device("ecp5-25f")).layers == ("0", "3")
+    assert compressible(network) == ("3",)  # in learning-compression alone linear layers are those that are named
+    with pytest.raises(
+        ValueError, match="no convolution behind its first, and no linear layer of 4096 weights or more"
+    ):
+        RankSearch(network[1:3], config, solids, device("ecp5-25f")).check()
 
 
 def test_the_front(trained: tuple[nn.Module, Config], solids: Splits, tmp_path: Path) -> None:
@@ -153,7 +212,7 @@ def test_what_fits_no_device_is_no_point_unless_nothing_does(trained: tuple[nn.M
 
 def test_what_cannot_be_searched(trained: tuple[nn.Module, Config], solids: Splits) -> None:
     network, config = trained
-    for layers, fault in ((["gone"], "no layer 'gone'"), (["head.2"], "head.2 is a Linear")):
+    for layers, fault in ((["gone"], "no layer 'gone'"), (["head.1"], "head.1 is a Flatten")):
         other = config.changed("other", {"compress": {"layers": layers}})
         with pytest.raises(ValueError, match=fault):
             RankSearch(network, other, solids, device("ecp5-25f")).check()

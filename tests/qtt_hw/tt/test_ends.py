@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from qtt_hw.nn import TTConv2d, TTConv3d
-from qtt_hw.tt.ends import absorb_ends, kept_ends, layer_parameters, layer_ranks, layer_train
+from qtt_hw.tt.ends import absorb_ends, check_layer_ranks, kept_ends, layer_parameters, layer_ranks, layer_train
 from qtt_hw.tt.svd import full, relative_error, tt_svd
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 3), st.integers(1, 3), st.integers(1, 9))
@@ -68,6 +68,40 @@ def test_which_ends_are_kept() -> None:
     # Nearly square: larger than with every channel, so it gets every channel.
     assert layer_ranks((64, 3, 3, 64), (60, 28, 62)) == (64, 28, 64)
     assert layer_parameters((64, 3, 3, 64), (60, 28, 62)) == 2 * 64 * 3 * 28
+
+
+@example((16, 1, 1, 32), (16, 16, 16))
+@given(SIZES, RANKS)
+def test_a_layer_s_own_ranks_are_of_use(sizes: tuple, ranks: tuple) -> None:
+    own = layer_ranks(sizes, ranks)
+    check_layer_ranks(own, sizes)
+    assert layer_ranks(sizes, own) == own
+    conv = nn.Conv2d(sizes[0], sizes[-1], sizes[1:3])
+    assert layer_parameters(sizes, TTConv2d.from_dense(conv, own).ranks) == layer_parameters(sizes, own)
+
+
+def test_ranks_of_no_use_to_a_layer() -> None:
+    check_layer_ranks((16, 16, 32), (16, 1, 1, 32))
+    check_layer_ranks(16, (16, 1, 1, 32))
+    for ranks, fault in (((16, 16, 33), "33 is above 16"), ((2, 2, 17), "17 is above 16"), (17, "17 is above 16")):
+        with pytest.raises(ValueError, match=f"ranks: {fault}, the largest that is of use"):
+            check_layer_ranks(ranks, (16, 1, 1, 32))
+    with pytest.raises(ValueError, match="must be one number or 3 of them"):
+        check_layer_ranks((16, 16), (16, 1, 1, 32))
+
+
+def test_a_matrix_is_its_two_ends() -> None:
+    matrix = np.random.default_rng(2).normal(size=(12, 5))
+    assert layer_ranks((12, 5), 9) == (5,) and layer_ranks((12, 5), (3,)) == (3,)
+    assert layer_parameters((12, 5), (3,)) == 3 * (12 + 5)
+    for train in (layer_train(matrix, (3,)), layer_train(matrix, (4,), tucker=(3, 5)), layer_train(matrix, 3)):
+        assert [core.shape for core in train] == [(1, 12, 3), (3, 5, 1)]
+        assert relative_error(matrix, train) == pytest.approx(relative_error(matrix, tt_svd(matrix, 3)))
+    assert relative_error(matrix, layer_train(matrix, eps=0.0)) < 1e-12
+    check_layer_ranks((5,), (12, 5))
+    for rank in (6, 12):
+        with pytest.raises(ValueError, match=f"ranks: {rank} is above 5"):
+            check_layer_ranks((rank,), (12, 5))
 
 
 def test_tucker_ranks_alone_cut_nothing_at_an_end_that_is_not_kept() -> None:
