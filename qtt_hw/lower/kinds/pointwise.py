@@ -48,8 +48,8 @@ def _activation(lowering: Lowering, name: str, layer: nn.Module, x: Value) -> Va
 def _prelu(lowering: Lowering, name: str, layer: nn.PReLU, x: Value) -> Value:
     if layer.num_parameters != 1:
         raise Unsupported(
-            f"has {layer.num_parameters} slopes, one a channel, which is not supported; nn.PReLU() with one for all "
-            "would be another network"
+            f"has {layer.num_parameters} slopes, one a channel, which is not supported; torch.relu(x) + slopes * "
+            "x.clamp(max=0) computes the same, with the slopes as a parameter that has an axis for each of x"
         )
     lowering.use_weights(name, layer)
     return _behind(lowering, name, "PReLU", x, Slope(layer.weight))
