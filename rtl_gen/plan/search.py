@@ -22,7 +22,7 @@ from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds import Folding, kind_of
 from rtl_gen.plan.derive import beside_stages, derived
 from rtl_gen.plan.front import Slot, Solution, solve
-from rtl_gen.plan.limits import budget_of, shares_of, shares_of_all, slowest, usable
+from rtl_gen.plan.limits import budget_of, shares_of_all, slowest, usable
 from rtl_gen.plan.plan import PathPlan, Plan, most_cycles, stage_specs
 from rtl_gen.plan.problem import Alternatives, Problem, along
 from rtl_gen.plan.refusal import DoesNotFit, larger_than, too_small
@@ -37,9 +37,6 @@ __all__ = ["Alternatives", "DoesNotFit", "along", "expected_fifos", "fits", "lea
 ATTEMPTS = 4
 #: What a FIFO at full rate is deeper than what the windows of the other branch hold back.
 FIFO_MARGIN = 1.5
-#: Of the multipliers and of the block RAMs, the share in which the fewest cycles are tried to be reached, rather than
-#: in all of them: what fills a device to the last block can often not be routed, and seldom fast.
-ROUTABLE = 0.96
 
 
 def _fastest(problem: Problem, device: Device, reserved: Resources, progress: Progress) -> Solution | None:
@@ -58,19 +55,6 @@ def _fastest(problem: Problem, device: Device, reserved: Resources, progress: Pr
         else:
             best, high = solution, min(middle, slowest(solution))
     return best
-
-
-def _roomier(
-    problem: Problem, device: Device, reserved: Resources, fastest: Solution, progress: Progress
-) -> tuple[Solution, Resources]:
-    """A solution as fast that leaves room to route, if there is one, and what of the device goes elsewhere then."""
-    room = (math.ceil((have or 0) * (1 - ROUTABLE)) for have in (device.dsps, device.brams))
-    roomy = reserved + Resources(*room)
-    if max(shares_of(fastest.resources + roomy, device).values(), default=0.0) <= 1.0:
-        return fastest, roomy
-    progress("search", text="room to route")
-    found = solve(problem.items, slowest(fastest), budget_of(device, roomy))
-    return (fastest, reserved) if found is None else (found, roomy)
 
 
 def _path_costs(problem: Problem, solution: Solution, cycles: int, device: Device) -> list[PathPlan]:
@@ -248,7 +232,6 @@ def _planned(
         if solution is None:
             wish = "the smallest folding"
             raise DoesNotFit(too_small(problem, device, reserved, problem.upper, wish, None, clock_mhz))
-        solution, reserved = _roomier(problem, device, reserved, solution, progress)
         wanted = slowest(solution)
     chosen = solution.paths
     graph = along(problem.graph, problem.alternatives, chosen)
