@@ -66,7 +66,10 @@ class Argmax(wiring.Component):
         compares, decides = Signal(), Signal()
         m.d.sync += [compares.eq(accepted), decides.eq(compares)]
         held = self.o.payload.value[: len(best)]
-        m.d.sync += better.eq(first | ((held.as_signed() if best.shape().signed else held) > best))
+        # The sign of a difference is one carry chain; a comparison of signed values becomes two.
+        margin = Signal(signed(len(best) + 1))
+        m.d.comb += margin.eq(best - (held.as_signed() if best.shape().signed else held))
+        m.d.sync += better.eq(first | margin[-1])
         with m.If(decides & better):
             m.d.sync += [best.eq(held), best_index.eq(number)]
         with m.If(accepted):
