@@ -10,11 +10,12 @@ from sim.stream import transfer
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.data(), st.integers(1, 6), st.sampled_from([(0.0, 0.0), (0.5, 0.5), (0.0, 0.8)]))
-def test_logits_then_the_lowest_best_index(words, data, classes, stalls):
+@given(st.data(), st.integers(1, 6), st.booleans(), st.sampled_from([(0.0, 0.0), (0.5, 0.5), (0.0, 0.8)]))
+def test_logits_then_the_lowest_best_index(words, data, classes, signed, stalls):
     pack, unpack = words
-    fmt = Format(4, True, 0)
-    one = st.lists(st.integers(-3, 3), min_size=classes, max_size=classes)
+    fmt = Format(3, signed, 0)  # all of whose values are drawn, the ends often
+    values = st.one_of(st.sampled_from([fmt.minimum, fmt.maximum]), st.integers(fmt.minimum, fmt.maximum))
+    one = st.lists(values, min_size=classes, max_size=classes)
     logits = np.array(data.draw(st.lists(one, min_size=1, max_size=4)))
     got = transfer(Argmax(fmt, classes), pack(logits, 1, fmt), (classes + 1) * len(logits), stalls=stalls)
     bits = value_bits(fmt, classes)
