@@ -93,8 +93,8 @@ def _train(prepared: PreparedModel, values: Tensor) -> None:
     optimizer = torch.optim.SGD(prepared.parameters(), 0.01)
     logits = prepared.train()(values)
     nn.functional.cross_entropy(logits, torch.arange(len(values)) % logits.shape[1]).backward()
-    nn.utils.clip_grad_norm_(prepared.parameters(), 1.0)
-    optimizer.step()
+    if nn.utils.clip_grad_norm_(prepared.parameters(), 1.0).isfinite():  # not so of a root at 0
+        optimizer.step()
     prepared.freeze_scales()
     prepared.freeze_statistics([values])
 
