@@ -25,8 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.library import define
+from torch import library, nn
 
 from bench.report import command
 from bench.rows import append_row, made_by
@@ -87,9 +86,9 @@ def without_torchvision_operators() -> None:
     if hasattr(torch.ops.torchvision, "nms"):
         return
     for name in ("nms", "qnms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d"):
-        define(f"torchvision::{name}", "(Tensor a) -> Tensor")
-        define(f"torchvision::_{name}_backward", "(Tensor a) -> Tensor")
-    define("torchvision::_cuda_version", "() -> int")
+        library.define(f"torchvision::{name}", "(Tensor a) -> Tensor")
+        library.define(f"torchvision::_{name}_backward", "(Tensor a) -> Tensor")
+    library.define("torchvision::_cuda_version", "() -> int")
 
 
 def _pytorchvideo(module: str, function: str, **arguments: Any) -> nn.Module:
