@@ -5,12 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Graph, golden
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.lower.freeze import freeze
+from qtt_hw.lower.prepare import prepare
 from qtt_hw.lower.prepared import PreparedModel
+from qtt_hw.quant import QuantConfig
 
 
 def _inputs(fmt: Format, shape: tuple[int, ...], seed: int) -> tuple[np.ndarray, torch.Tensor]:
@@ -35,6 +38,20 @@ def _assert_equal(prepared: PreparedModel, x: np.ndarray, values: torch.Tensor) 
     return graph
 
 
+def _equal_in_every_phase(net: nn.Module, fmt: Format, activation_bits: int) -> Graph:
+    """The graph of a network over [N, 2, 2, 2, 4], equal when calibrated, frozen, and in training behind that."""
+    x, values = _inputs(fmt, (4, 2, 2, 4, 2), 1)
+    net(values)
+    model = prepare(net, values[:1], QuantConfig(activation_bits=activation_bits), fmt)
+    model.calibrate([values])
+    graph = _assert_equal(model, x, values)
+    model.freeze_scales()
+    model.freeze_statistics([values])
+    _assert_equal(model, x, values)
+    assert torch.equal(model.train()(values), model.eval()(values))
+    return graph
+
+
 @pytest.fixture(scope="session")
 def inputs() -> Callable[[Format, tuple[int, ...], int], tuple[np.ndarray, torch.Tensor]]:
     return _inputs
@@ -43,3 +60,8 @@ def inputs() -> Callable[[Format, tuple[int, ...], int], tuple[np.ndarray, torch
 @pytest.fixture(scope="session")
 def assert_equal() -> Callable[[PreparedModel, np.ndarray, torch.Tensor], Graph]:
     return _assert_equal
+
+
+@pytest.fixture(scope="session")
+def equal_in_every_phase() -> Callable[[nn.Module, Format, int], Graph]:
+    return _equal_in_every_phase

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Add, Table
 from qtt_hw.lower.prepare import prepare
-from qtt_hw.quant import QuantConfig
 from rtl_gen.plan.nest import nest
 
 IMAGE = Format(8, True, 7)
@@ -48,20 +47,12 @@ FOLLOWED = {
 
 @pytest.mark.parametrize("name", FOLLOWED)
 @pytest.mark.parametrize("bits", [3, 8])
-def test_sums_and_means_are_those_of_streams(inputs, assert_equal, name: str, bits: int) -> None:
+def test_sums_and_means_are_those_of_streams(equal_in_every_phase, name: str, bits: int) -> None:
     middle, counts = FOLLOWED[name]
     torch.manual_seed(0)
-    x, values = inputs(IMAGE, (4, 2, 2, 4, 2), 1)
-    net = Net(middle)
-    net(values)
-    model = prepare(net, values[:1], QuantConfig(activation_bits=bits), IMAGE)
-    model.calibrate([values])
-    graph = assert_equal(model, x, values)
+    graph = equal_in_every_phase(Net(middle), IMAGE, bits)
     assert tuple(sum(isinstance(node, kind) for node in graph.nodes) for kind in (Add, Table)) == counts
     nest(graph)
-    model.freeze_scales()
-    model.freeze_statistics([values])
-    assert torch.equal(model.train()(values), model.eval()(values))
 
 
 OTHER_AXES = "of a stack of results over other axes than dim=0, .* which is not followed; over that one alone it is"
