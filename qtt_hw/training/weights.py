@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from qtt_hw.errors import named, short
 from qtt_hw.nn.finite import unusable
-from qtt_hw.nn.wrapped import unwrapped
 
 __all__ = ["load_weights", "read_weights"]
 
@@ -103,7 +102,6 @@ def load_weights(model: nn.Module, path: Path) -> None:
         As of `read_weights`; one line that names the file and the first layer whose weights are missing, are too many,
         or have another shape.
     """
-    model = unwrapped(model)
     own = model.state_dict()
     found = read_weights(path, own)
     with named(path):

@@ -61,18 +61,29 @@ class Held(nn.Module):
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda net: net])
 @pytest.mark.parametrize("make", [network, Held])
 def test_prefixes_of_wrappers_and_of_the_network_itself(
-    make: Callable[[], nn.Module], wrap: Callable[[nn.Module], nn.Module], wrapped: bool, tmp_path: Path
+    make: Callable[[], nn.Module], wrapped: bool, tmp_path: Path
 ) -> None:
-    """Whether the network, or the one that was saved, was within nn.DataParallel."""
+    """Whether the one that was saved was within nn.DataParallel."""
     torch.manual_seed(3)
     saved = make()
     torch.save((nn.DataParallel(saved) if wrapped else saved).state_dict(), tmp_path / "w.pt")
     net = make()
-    load_weights(wrap(net), tmp_path / "w.pt")
+    load_weights(net, tmp_path / "w.pt")
     assert all(torch.equal(value, saved.state_dict()[name]) for name, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_network_within_data_parallel_begins_with_its_weights(wrapped: bool, tmp_path: Path) -> None:
+    body = "nn.Sequential(nn.Conv3d(1, 2, 3), nn.Flatten(), nn.Linear(16, 3))"
+    (tmp_path / "net.py").write_text(f"from torch import nn\ndef Net():\n    return nn.DataParallel({body})\n")
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Conv3d(1, 2, 3), nn.Flatten(), nn.Linear(16, 3))
+    torch.save((nn.DataParallel(net) if wrapped else net).state_dict(), tmp_path / "w.pt")
+    config = Config(model=ModelConfig(name="net.py:Net", weights="w.pt"), source=tmp_path / "c.toml")
+    made = build_model(config, input_spec((4, 4, 4, 1)), 3, 0, trained=True)
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in made.state_dict().items())
 
 
 def test_safetensors_and_what_counts_batches_may_be_missing(tmp_path: Path) -> None:
