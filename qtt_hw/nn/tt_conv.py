@@ -274,8 +274,8 @@ class TTConv3d(TTConvNd):
     """Conv3d of float [N, C, D, H, W] with W[s,c,i,j,k] = sum of out[s,.] w[.,.,k] h[.,.,j] d[.,.,i] in[.,c].
 
     The sum is over the ranks, written as dots. With both ends it runs as five convolutions: 1x1x1, Kx1x1, 1xKx1, 1x1xK,
-    1x1x1, each axis' stride,
-    padding and dilation at its own stage. A trained dense layer becomes one by `TTConv3d.from_dense`.
+    1x1x1, each axis' stride, padding and dilation at its own stage. A trained dense layer becomes one by
+    `TTConv3d.from_dense`.
 
     Parameters
     ----------
