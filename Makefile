@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # The environment, with the versions that the digests of tests/replay hold for; made anew when the dependencies change.
 .venv/installed: pyproject.toml tests/replay/constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint tests/replay/constraints.txt --editable '.[train,sim,fpga,data,dev]'
+	$(BIN)/python -m pip install --constraint tests/replay/constraints.txt --editable '.[train,sim,fpga,report,data,docs,dev]'
 	touch $@
 
 # Train, freeze, eval, plan, emit, cosim and build on generated solids; kept in demo/, where a second call goes on.
