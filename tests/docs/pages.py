@@ -36,8 +36,9 @@ def blocks(page: Path, *languages: str) -> list[Block]:
 
 
 def prose(page: Path) -> str:
-    """A page without its fenced blocks."""
-    return _FENCE.sub("", page.read_text(encoding="utf-8"))
+    """A page without its fenced blocks, and without comments but those that the site fills in."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    return re.sub(r"<!--(?! from the code:).*?-->", "", text, flags=re.DOTALL)
 
 
 def commands(page: Path) -> Iterator[str]:
