@@ -128,6 +128,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """The page with what it takes from the code."""
 
     def part(found: re.Match[str]) -> str:
+        if found[1] not in PARTS:
+            raise ValueError(f"{found[0]}: there is no such part, but {' and '.join(PARTS)}")
         return PARTS[found[1]]()
 
     return re.sub(r"^<!-- from the code: ([\w ]+) -->$", part, markdown, flags=re.MULTILINE)

@@ -95,6 +95,8 @@ def test_every_verb_and_section_stands_in_the_reference() -> None:
             assert f"## [{name}]\n" in shown
     assert "| `weight_bits` | whole number from 2 to 8 | `4` |" in shown
     assert "<!-- from the code" not in shown
+    with pytest.raises(ValueError, match="no such part, but command line and configuration"):
+        found.on_page_markdown("<!-- from the code: nothing -->")
 
 
 def test_every_public_name_stands_in_the_reference() -> None:
