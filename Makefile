@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Torch computes small networks fastest on one thread, and the tests run two at a time.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-long lint bench results
+.PHONY: demo test test-long lint docs bench results
 
 # The environment, with the versions that the digests of tests/replay hold for; made anew when the dependencies change.
 .venv/installed: pyproject.toml tests/replay/constraints.txt
@@ -27,6 +27,10 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# The site, site/index.html, which opens without a network; any warning, as of a link that leads nowhere, is an error.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # The queues of measured results, models/queue*.toml; take hours, resume, need QTT_DATA.
 results: .venv/installed
