@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from rtl_gen.plan.plan import Plan
     from sim.cosim import CosimResult
 
-__all__ = ["build", "cosim", "emit"]
+__all__ = ["WAVE_SAMPLES", "build", "cosim", "emit"]
+
+#: Samples of a trace, unless it is said how many.
+WAVE_SAMPLES = 2
 
 
 def emit(
@@ -98,7 +101,9 @@ def cosim(
     engine: Literal["verilator", "icarus", "cocotb", "pyverilator"] = "verilator",
     stalls: bool = False,
     seed: int = 0,
-    vcd: str | Path | None = None,
+    waves: str | Path | None = None,
+    around_difference: int | None = None,
+    inside: bool = False,
     progress: Progress = silent,
 ) -> CosimResult:
     """Simulate a BUILD on the first samples of a split and compare every integer that comes out with the golden model.
@@ -112,7 +117,7 @@ def cosim(
         Folder that `emit` wrote.
     data : Splits or a source that `qtt_hw.data.load` knows
     samples : int, optional
-        The whole split unless given.
+        The whole split unless given, or with `waves` alone the first two.
     split : str
         train, validation or test.
     engine : "verilator", "icarus", "cocotb" or "pyverilator"
@@ -121,15 +126,22 @@ def cosim(
         Random stalls of source and sink.
     seed : int
         Of the stalls.
-    vcd : path, optional
-        Waveform of the cycles around the first difference, or of the first cycles where there is none.
+    waves : path, optional
+        A trace to write, .vcd or .fst: every stage's streams under its name. Views of it for GTKWave and Surfer are
+        saved beside it, NAME.gtkw and NAME.sucl. Of one run, which are 128 samples at most.
+    around_difference : int, optional
+        The trace has only so many cycles before the first difference and a quarter as many behind it; where there is
+        none, nothing is written.
+    inside : bool
+        The trace has every signal inside the stages, too.
     progress : callable, optional
         Called with the number of samples that have come out.
 
     Returns
     -------
     CosimResult
-        With `equal`, the `first_difference` by stage, index and cycle, `cycles`, `latency`, and what was predicted.
+        With `equal`, the `first_difference` by stage, index and cycle, `cycles`, `latency`, and what was predicted;
+        `waves` says which files were written.
 
     Raises
     ------
@@ -166,12 +178,24 @@ def cosim(
     build = Path(build)
     graph = load(build / Manifest.load(build).model)
     raw = samples_of(graph, data, split)[split].x
+    if samples is None and waves is not None and around_difference is None:
+        samples = min(WAVE_SAMPLES, len(raw))
     if samples is not None:
         if not 0 < samples <= len(raw):
             raise ValueError(f"samples must be 1 to {len(raw)}, the size of the {split} split, got {samples}")
         raw = raw[:samples]
     x = preprocess(graph.input, raw)
-    return simulate(build, x, engine=engine, stalls=stalls, seed=seed, vcd=vcd, progress=progress)
+    return simulate(
+        build,
+        x,
+        engine=engine,
+        stalls=stalls,
+        seed=seed,
+        waves=waves,
+        around_difference=around_difference,
+        inside=inside,
+        progress=progress,
+    )
 
 
 def build(

@@ -18,7 +18,21 @@ from rtl_gen.network import Network, edge_at
 from rtl_gen.stream import Gatherer, Splitter
 from rtl_gen.topology import SOURCE, Reader, Topology
 
-__all__ = ["Top"]
+__all__ = ["Top", "input_name"]
+
+
+def input_name(names: Sequence[str], specs: Sequence[Spec], reader: Reader) -> str:
+    """Of an input, where units before it are named after it.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the stages in the hardware, and behind them of the argmax.
+    specs : sequence of Spec
+    reader : Reader
+    """
+    inputs = len(specs[reader.stage].inputs) if reader.stage < len(specs) else 1
+    return names[reader.stage] if inputs == 1 else f"{names[reader.stage]}__i{reader.input}"
 
 
 class Top(wiring.Component):
@@ -129,19 +143,13 @@ class _Datapath(Network[Any]):
 
     def _between(self, reader: Reader, flow: Any, kind: str, unit: Fifo | Splitter | Gatherer) -> Any:
         """The output of a unit before an input."""
-        self.add(f"{self._input_name(reader)}__{kind}", unit)
+        self.add(f"{input_name(self.top.names, self.specs, reader)}__{kind}", unit)
         wiring.connect(self.m, flow, unit.i)
         return unit.o
 
     def _bits(self, reader: Reader) -> int:
         """Of a value at an input."""
         return edge_at(self.specs, reader).format.bits
-
-    def _input_name(self, reader: Reader) -> str:
-        """Of an input, where units before it are named after it."""
-        name = self.top.names[reader.stage]
-        inputs = len(self.specs[reader.stage].inputs) if reader.stage < len(self.specs) else 1
-        return name if inputs == 1 else f"{name}__i{reader.input}"
 
 
 def _streams(unit: wiring.Component) -> list[tuple[str, Any]]:

@@ -1,12 +1,12 @@
 // Batch harness: feeds a file of input words into module `harness` and writes every transfer to a file descriptor; the
 // standard output is the design's own.
 //
-// batch output=FD input=FILE words=N seed=S source=STOP,GO sink=STOP,GO watchdog=W drain=D [vcd=FILE from=C to=C]
+// batch output=FD input=FILE words=N seed=S source=STOP,GO sink=STOP,GO watchdog=W drain=D [waves=FILE from=C to=C]
 //
 // Output: blocks of {uint32 stream, uint32 count}, then count * limbs uint32 of payload, then count uint64 cycles.
 // Stream 0: the cycle of each sample's first input transfer (no payload); 1: the output; 2, 3, ...: the taps. A block
 // is one sample of its stream, the last one may be shorter. Stream 0xffffffff ends the run: `count` bytes of JSON.
-// Cycle 0 is the first one in which a word may be offered.
+// Cycle 0 is the first one in which a word may be offered; those of the reset before it are negative.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -18,11 +18,15 @@
 #include "Vharness.h"
 #include "harness_layout.h"
 #include "verilated.h"
-#ifdef QTT_TRACE
+#if defined(QTT_FST)
+#include "verilated_fst_c.h"
+#define QTT_TRACE VerilatedFstC
+#elif defined(QTT_VCD)
 #include "verilated_vcd_c.h"
+#define QTT_TRACE VerilatedVcdC
 #endif
 
-// Verilator's own handler calls back to flush the VCD, and so waits for ever for the lock that a failed write of it holds.
+// Verilator's own handler calls back to flush the trace, and so waits for ever for the lock that a failed write holds.
 void vl_fatal(const char*, int, const char*, const char* message) {
     std::fprintf(stderr, "%s\n", message);
     std::_Exit(3);
@@ -138,6 +142,34 @@ std::vector<uint32_t> read_file(const std::string& path, size_t limbs) {
     return data;
 }
 
+#ifdef QTT_TRACE
+// A trace of the cycles from `from` to `to`. In each the clock is high first: registers and inputs change as it rises.
+struct Waves {
+    QTT_TRACE trace;
+    const std::string path;
+    const int64_t from, to;
+    Waves(int argc, char** argv)
+        : path(option(argc, argv, "waves", "")),
+          from(strtoll(option(argc, argv, "from", "0").c_str(), nullptr, 10)),
+          to(path.empty() ? INT64_MAX : strtoll(option(argc, argv, "to", "0").c_str(), nullptr, 10)) {
+        trace.set_time_unit("1ns");
+        trace.set_time_resolution("1ns");
+    }
+    void show(Vharness& top, int64_t cycle, int half) {
+        if (path.empty() || cycle < from || cycle > to) return;
+        if (!trace.isOpen()) {
+            trace.open(path.c_str());
+            if (!trace.isOpen()) vl_fatal("", 0, "", (path + ": cannot be written").c_str());
+        }
+        if (half == 0) top.eval();
+        trace.dump(static_cast<uint64_t>(PERIOD * (cycle + RESET + SETTLE) + PERIOD / 2 * half));
+    }
+};
+#define SHOW(cycle, half) waves.show(top, cycle, half)
+#else
+#define SHOW(cycle, half)
+#endif
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -157,18 +189,12 @@ int main(int argc, char** argv) {
     setvbuf(results, buffer, _IOFBF, sizeof buffer);
 
     VerilatedContext context;
-    Vharness top(&context);
+    Vharness top(&context, "bench");
 #ifdef QTT_TRACE
-    const std::string vcd_path = option(argc, argv, "vcd", "");
-    const uint64_t vcd_from = number(argc, argv, "from", "0");
-    const uint64_t vcd_to = number(argc, argv, "to", "18446744073709551615");
-    VerilatedVcdC vcd;
-    if (!vcd_path.empty()) {
-        context.traceEverOn(true);
-        top.trace(&vcd, 99);
-        vcd.open(vcd_path.c_str());
-        if (!vcd.isOpen()) vl_fatal("", 0, "", (vcd_path + ": cannot be written").c_str());
-    }
+    context.commandArgs(argc, argv);
+    context.traceEverOn(true);
+    Waves waves(argc, argv);
+    top.trace(&waves.trace, 99);
 #endif
 
     top.clk = 0;
@@ -178,10 +204,12 @@ int main(int argc, char** argv) {
     top.words_out = words / INPUT_WORDS * OUTPUT_WORDS;
     top.drain = number(argc, argv, "drain", "1000");
     top.watchdog = number(argc, argv, "watchdog", "1000000");
-    for (unsigned i = 0; i < RESET + SETTLE; ++i) {
-        top.rst = i < RESET;
+    for (int i = -RESET - SETTLE; i < 0; ++i) {
+        top.rst = i < -SETTLE;
+        SHOW(i, 0);
         top.clk = 0;
         top.eval();
+        SHOW(i, 1);
         top.clk = 1;
         top.eval();
     }
@@ -213,12 +241,10 @@ int main(int argc, char** argv) {
         }
         const bool ready = !sink.step();
         top.o_ready = ready;
+        SHOW(cycle, 0);
         top.clk = 0;
         top.eval();
-#ifdef QTT_TRACE
-        const bool dumping = !vcd_path.empty() && cycle >= vcd_from && cycle <= vcd_to;
-        if (dumping) vcd.dump(2 * cycle);
-#endif
+        SHOW(cycle, 1);
         if (holding && top.i_ready) {
             if (taken % INPUT_WORDS == 0) {
                 starts.push(cycle);
@@ -244,8 +270,7 @@ int main(int argc, char** argv) {
         top.clk = 1;
         top.eval();
 #ifdef QTT_TRACE
-        if (dumping) vcd.dump(2 * cycle + 1);
-        if (!vcd_path.empty() && cycle > vcd_to) break;
+        if (static_cast<int64_t>(cycle) >= waves.to) break;
 #endif
         if (top.status != 0) break;
     }
@@ -261,7 +286,7 @@ int main(int argc, char** argv) {
     fwrite(text, 1, static_cast<size_t>(length), results);
     fflush(results);
 #ifdef QTT_TRACE
-    if (!vcd_path.empty()) vcd.close();
+    waves.trace.close();
 #endif
     top.final();
     return 0;

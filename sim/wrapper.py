@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from rtl_gen.manifest import Manifest
 from sim.rules import SOURCE as RULES
+from sim.tracing import SETTLE, Tracing
 
-__all__ = ["RESET", "SETTLE", "TOP", "declared", "ports", "verilog"]
+__all__ = ["TOP", "declared", "ports", "verilog"]
 
 TOP = "harness"
-#: Clock edges with rst = 1, and then edges without a word offered, in which units fill their own pipelines. Cycle 0 is
-#: the first one after.
-RESET, SETTLE = 3, 17
 
 #: What the rules of the streams are told and tell; see `rules.v`.
 _TOLD = ("words_in", "words_out", "drain", "watchdog")
@@ -41,8 +39,8 @@ def declared(way: str, bits: int, name: str) -> str:
     return f"{way} wire {f'[{bits - 1}:0] ' if bits > 1 else ''}{name}"
 
 
-def verilog(manifest: Manifest) -> str:
-    """Module `harness`, the design between its ports, and the rules of its streams beside it.
+def verilog(manifest: Manifest, tracing: Tracing | None = None) -> str:
+    """Module `harness`, the design between its ports, and the rules of its streams beside it; to trace, also its waves.
 
     Its widths are the manifest's, so that a design of other widths is refused by the simulator's lint. Names without
     double underscores are the same in Verilog, in Verilator's C++ class and in Python.
@@ -66,9 +64,17 @@ def verilog(manifest: Manifest) -> str:
             [*((name, name) for name in watched), ("strobe", strobe or "1'b0"), ("unknown", unknown or "1'b0")],
         )
     )
-    return (
+    text = (
         f"module {TOP} (\n{listed}\n);\n    reg reset;\n    always @(posedge clk) reset <= rst;\n"
         f"    {manifest.top} dut (\n{design}\n    );\n"
         f"    stream_rules #(.SETTLE({SETTLE}), .BITS({manifest.output.bits})) rules (\n{rules}\n    );\nendmodule\n\n"
         f"{RULES.read_text(encoding='utf-8')}"
     )
+    if tracing is None:
+        return text
+    waves, end = "    waves waves ();\n", "endmodule\n\n"
+    if tracing.inside:
+        return text.replace(end, f"{waves}{end}", 1) + tracing.verilog
+    # Verilator alone reads these comments: it traces what stands between on and off
+    on, off = "/*verilator tracing_on*/\n", "/*verilator tracing_off*/\n"
+    return off + text.replace(end, f"{on}{waves}{off}{end}", 1) + on + tracing.verilog

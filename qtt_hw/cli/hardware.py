@@ -27,8 +27,12 @@ from qtt_hw.cli.show import (
 if TYPE_CHECKING:
     from boards.seeds import SeedResults
     from sim.cosim import CosimResult
+    from sim.tracing import Waves
 
 __all__ = ["add_to"]
+
+#: What an FST file begins with: the kind and the length of its header.
+FST = bytes([0, 0, 0, 0, 0, 0, 0, 1, 73])
 
 Build = Annotated[Path, typer.Argument(metavar="BUILD", help="Folder that qtt emit wrote.")]
 
@@ -40,6 +44,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=example(
             "qtt cosim build --data modelnet10 --samples all",
             "qtt cosim build --data solids --samples 4 --engine cocotb --stalls",
+            "qtt cosim build --data modelnet10 --waves waves.vcd --around-difference",
         ),
     )(cosim)
     app.command("build", epilog=example("qtt build build --board ulx3s-85f --json", "qtt build build --seeds 8"))(build)
@@ -81,9 +86,40 @@ def _samples(text: str) -> int | None:
 
 
 def _is_waveform(path: Path) -> bool:
-    """Whether a file begins with a declaration of the VCD format."""
+    """Whether a file begins with a declaration of the VCD format, or the header of an FST."""
     with path.open("rb") as stream:
-        return stream.read(64).lstrip().startswith((b"$date", b"$version", b"$timescale", b"$comment", b"$scope"))
+        head = stream.read(64)
+    declarations = (b"$date", b"$version", b"$timescale", b"$comment", b"$scope")
+    return head.startswith(FST) or head.lstrip().startswith(declarations)
+
+
+def _is_view(path: Path) -> bool:
+    """Whether a file is a view that was saved beside a trace."""
+    with path.open("rb") as stream:
+        return b"Written by qtt-hw" in stream.read(64)
+
+
+def _trace_to_write(file: Path) -> None:
+    """Raise ValueError unless a trace and its views can be put there."""
+    if file.suffix not in (".vcd", ".fst"):
+        raise ValueError(f"--waves {file}: end in .vcd, or in .fst, which is some ten times smaller")
+    file_to_write(file, "--waves", "a waveform", _is_waveform)
+    for suffix in (".gtkw", ".sucl"):
+        file_to_write(file.with_suffix(suffix), "--waves", "a view that was saved beside a trace", _is_view)
+
+
+def _waves_rows(waves: Waves | None, file: Path | None) -> list[tuple[str, object]]:
+    if file is None:
+        return []
+    if waves is None:
+        return [("waves", "not written: there is no difference")]
+    cycles = f"cycles {number(waves.first_cycle)} to {number(waves.last_cycle)}"
+    size = f"{number(waves.signals)} signals, {number(waves.bytes / 1e6, 2)} MB"
+    return [
+        ("waves", f"{waves.file}: {cycles}, {size}"),
+        ("to open it", f"gtkwave {waves.gtkwave}"),
+        ("or", f"surfer --command-file {waves.surfer} {waves.file}"),
+    ]
 
 
 def _runs(result: CosimResult) -> str:
@@ -95,7 +131,9 @@ def _runs(result: CosimResult) -> str:
 def cosim(
     build: Build,
     data: Data,
-    samples: Annotated[str, typer.Option(metavar="N", help="The first N of the split, or all.")] = "all",
+    samples: Annotated[
+        str | None, typer.Option(metavar="N", help="The first N of the split, or all, which is usual; 2 with --waves.")
+    ] = None,
     split: Split = "test",
     engine: Annotated[
         Literal["verilator", "icarus", "cocotb", "pyverilator"],
@@ -103,7 +141,17 @@ def cosim(
     ] = "verilator",
     stalls: Annotated[bool, typer.Option("--stalls", help="Random stalls of source and sink.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=(1 << 32) - 1, help="Of the stalls.")] = 0,
-    vcd: Annotated[Path | None, typer.Option(metavar="FILE", help="Waveform around the first difference.")] = None,
+    waves: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A trace, .vcd or .fst, and beside it views for GTKWave and Surfer."),
+    ] = None,
+    around_difference: Annotated[
+        bool, typer.Option("--around-difference", help="Of --waves: only the cycles about the first difference.")
+    ] = False,
+    cycles_before: Annotated[
+        int, typer.Option("--cycles", metavar="N", min=1, max=10_000_000, help="So many before it, a quarter behind.")
+    ] = 400,
+    inside: Annotated[bool, typer.Option("--inside", help="Of --waves: every signal inside the stages, too.")] = False,
     json: Json = False,
 ) -> None:
     """Simulate the Verilog on real samples; fails where a word is not the model's or an end not the prediction's."""
@@ -112,9 +160,11 @@ def cosim(
     from qtt_hw.graph.file import load
     from rtl_gen.manifest import Manifest
 
-    count = _samples(samples)
-    if vcd is not None:
-        file_to_write(vcd, "--vcd", "a waveform", _is_waveform)
+    count = None if samples is None else _samples(samples)
+    if waves is not None:
+        _trace_to_write(waves)
+    elif around_difference or inside:
+        raise ValueError(f"--{'around-difference' if around_difference else 'inside'}: wants --waves FILE")
     graph = load(build / Manifest.load(build).model)
     with progress() as show:
         show("data", text=data)
@@ -127,12 +177,14 @@ def cosim(
         result = run(
             build,
             splits,
-            count,
+            there if samples == "all" else count,
             split=split,
             engine=engine,
             stalls=stalls,
             seed=seed,
-            vcd=vcd,
+            waves=waves,
+            around_difference=cycles_before if around_difference else None,
+            inside=inside,
             progress=show,
         )
     difference = None if result.first_difference is None else str(result.first_difference)
@@ -149,6 +201,7 @@ def cosim(
     ]
     if result.cycles_equal is not None:
         rows.insert(5, ("every end", f"as predicted{'' if result.cycles_equal else ': NO'}"))
+    rows += _waves_rows(result.waves, waves)
     report(result, json, rows_table(str(build), rows), data=read)
     if result.first_cycle_difference is not None:
         note(f"{build}: not in the predicted cycle: {result.first_cycle_difference}")

@@ -91,9 +91,7 @@ def test_a_folder_of_any_name(small_build: Any, tmp_path: Path, engine: Any) -> 
     if engine == "board":
         assert simulate_board(build, BOARD, x).equal
         return
-    waves = tmp_path / ODD / "waves.vcd"
-    assert cosim(build, x, engine=engine, vcd=waves).equal
-    assert "tap_point__strobe" in waves.read_text()
+    assert cosim(build, x, engine=engine).equal
 
 
 @pytest.mark.parametrize("engine", ["verilator", "cocotb", "pyverilator"])

@@ -233,21 +233,6 @@ def test_a_wrong_expectation_fails(small_build: Any, tmp_path: Path, monkeypatch
     assert result.first_difference.index == (0, 0, 0, 1)
 
 
-def test_a_vcd_shows_the_cycles_around_the_difference(small_build: Any, tmp_path: Path) -> None:
-    path = tmp_path / "waves.vcd"
-    x = small_build.samples(200)
-    x[:, ..., 0] = 0
-    x[150, 0, 0, 0, 0] = 4
-    result = cosim(small_build(point=((3, -2, 7), (-4, 1, 4))), x, vcd=path, run_length=200)
-    assert result.first_difference is not None and result.first_difference.sample == 150
-    cycle = result.first_difference.cycle
-    assert cycle == 150 * 9 + 1
-    text = path.read_text()
-    assert "tap_point__strobe" in text
-    times = [int(line[1:]) for line in text.splitlines() if line.startswith("#")]
-    assert times[0] >= 2 * (cycle - 400) - 1 and 2 * cycle in times and times[-1] <= 2 * (cycle + 101)
-
-
 def test_other_samples_and_folders_are_refused_in_one_line(small_build: Any, tmp_path: Path) -> None:
     build = small_build()
     with pytest.raises(ValueError, match=r"samples of shape \[1, 2, 3, 4\] given, .* takes \[1, 2, 3, 3\]$"):
@@ -279,8 +264,3 @@ def test_a_design_of_other_widths_is_refused(small_build: Any) -> None:
     (build / "design.v").write_text(text)
     with pytest.raises(ValueError, match=r"Verilator could not compile the design: .*o__payload"):
         cosim(build, small_build.samples(1))
-
-
-def test_a_vcd_on_a_full_disk_ends_the_run_and_is_named(small_build: Any) -> None:
-    with pytest.raises(ValueError, match="ended with code 3: .*No space left on device"):
-        cosim(small_build(), small_build.samples(4), vcd="/dev/full")

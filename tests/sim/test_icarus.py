@@ -32,15 +32,13 @@ def test_stalls_change_nothing_but_time(small_build: Any, stalls: tuple[str, str
     assert result.simulated_cycles > 12 * 9 + 1000
 
 
-def test_a_difference_is_the_batch_harness_s(small_build: Any, tmp_path: Path) -> None:
+def test_a_difference_is_the_batch_harness_s(small_build: Any) -> None:
     x = small_build.samples(4)
     x[:2] = 0
     batch = cosim(small_build(shift=3), x)
-    path = tmp_path / "waves.vcd"
-    result = cosim(small_build(shift=3), x, engine="icarus", vcd=path)
+    result = cosim(small_build(shift=3), x, engine="icarus")
     assert not result.equal
     assert result.first_difference == batch.first_difference is not None
-    assert "tap_point__strobe" in path.read_text()
 
 
 @pytest.mark.parametrize("fault", ["unset", "peeking"])

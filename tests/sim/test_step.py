@@ -37,7 +37,7 @@ def test_stepping_shows_every_cycle(small_build: Any, tmp_path: Path) -> None:
         stepper.peek("q")
 
 
-def test_the_stepping_engine_agrees_with_the_batch_harness(small_build: Any, tmp_path: Path) -> None:
+def test_the_stepping_engine_agrees_with_the_batch_harness(small_build: Any) -> None:
     x = small_build.samples(6)
     result = cosim(small_build(), x, engine="pyverilator")
     assert result.equal and result.engine == "pyverilator"
@@ -45,9 +45,16 @@ def test_the_stepping_engine_agrees_with_the_batch_harness(small_build: Any, tmp
     assert cosim(small_build(), x, engine="pyverilator", stalls=True, seed=3).equal
     build = small_build(shift=3, hang_at=4)
     batch = cosim(build, x)
-    path = tmp_path / "waves.vcd"
-    stepped = cosim(build, x, engine="pyverilator", vcd=path)
+    stepped = cosim(build, x, engine="pyverilator")
     assert not stepped.equal
     assert stepped.first_difference == batch.first_difference is not None
     assert stepped.failure == batch.failure == "deadlock: no transfer after cycle 42, 4 of 6 samples came out"
-    assert "tap_point__strobe" in path.read_text()
+
+
+def test_a_stepper_writes_waveforms(small_build: Any, tmp_path: Path) -> None:
+    stepper = sim.step.open(small_build())
+    stepper.trace(tmp_path / "waves.vcd")
+    stepper.put(small_build.samples(1)[0])
+    stepper.step(12)
+    stepper.stop_trace()
+    assert "tap_point__strobe" in (tmp_path / "waves.vcd").read_text()

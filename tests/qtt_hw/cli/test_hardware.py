@@ -12,6 +12,7 @@ from boards.build import BuildResult, Counts
 from boards.seeds import SeedResult, SeedResults
 from qtt_hw import flow
 from rtl_gen.prediction import Prediction
+from sim.icarus import available
 from tests.qtt_hw.cli.calls import TOML, Qtt
 
 
@@ -81,3 +82,35 @@ def test_a_simulation_that_ends_later_than_predicted_fails(qtt: Qtt, qtt_file: P
     late = qtt(*simulate)
     assert late.code == 1 and "NO" in late.out
     assert f"qtt: {build}: not in the predicted cycle: sample 0 ended in cycle" in late.err
+
+
+def test_waves_around_a_difference(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    if not available():
+        pytest.skip("Icarus Verilog is missing: apt-get install iverilog")
+    build, waves = tmp_path / "build", tmp_path / "w.fst"
+    qtt("emit", qtt_file, "-o", build)
+    simulate = ("cosim", build, "--data", "solids", "--engine", "icarus", "--waves", waves)
+    equal = qtt(*simulate, "--samples", "1", "--around-difference")
+    assert equal.code == 0 and "not written: there is no difference" in equal.out and not waves.exists()
+    manifest = json.loads((build / "manifest.json").read_text())
+    end = manifest["predicted"]["ends"][0] - 5
+    manifest["predicted"]["ends"] = [before - 5 for before in manifest["predicted"]["ends"]]
+    (build / "manifest.json").write_text(json.dumps(manifest))
+    late = qtt(*simulate, "--samples", "1", "--around-difference", "--cycles", "40", "--json")
+    found = json.loads(late.out)["waves"]
+    assert late.code == 1 and found["file"] == str(waves)
+    assert (found["first_cycle"], found["last_cycle"]) == (end - 40, end + 10)
+    whole = qtt(*simulate)
+    shown = "".join(whole.out.split())  # long lines are folded
+    assert whole.code == 1 and f"gtkwave{tmp_path / 'w.gtkw'}" in shown
+    assert f"surfer--command-file{tmp_path / 'w.sucl'}{waves}" in shown
+    assert "samples2back" in shown, "of a whole run two, unless it is said how many"
+    assert waves.stat().st_size > found["bytes"]
+
+
+def test_options_of_waves_without_waves(qtt: Qtt, tmp_path: Path) -> None:
+    simulate = ("cosim", tmp_path, "--data", "solids")
+    assert qtt.refuses(*simulate, "--inside") == "qtt: --inside: wants --waves FILE"
+    assert qtt.refuses(*simulate, "--around-difference") == "qtt: --around-difference: wants --waves FILE"
+    line = qtt.refuses(*simulate, "--waves", tmp_path / "waves.txt")
+    assert line.endswith("waves.txt: end in .vcd, or in .fst, which is some ten times smaller")

@@ -62,17 +62,21 @@ def test_a_result_that_could_not_be_written_is_refused_before_the_work(qtt: Qtt,
 def test_only_a_file_of_its_own_kind_is_replaced(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
     thesis, plan = tmp_path / "thesis.txt", tmp_path / "plan.json"
     thesis.write_text("work")
+    (tmp_path / "waves.vcd").write_text("work")
+    (tmp_path / "own.gtkw").write_text("[*] GTKWave Analyzer")
     run = tmp_path / "run"
     build = ("cosim", tmp_path, "--data", "solids")
     for arguments, what in (
         (("plan", qtt_file, "-o", thesis), "-o {}: exists and is not a plan"),
         (("plan", qtt_file, "-o", qtt_file), "-o {}: exists and is not a plan"),
         (("freeze", run, "-o", thesis), "-o {}: exists and is not a model file"),
-        ((*build, "--vcd", thesis), "--vcd {}: exists and is not a waveform"),
+        ((*build, "--waves", tmp_path / "waves.vcd"), "--waves {}: exists and is not a waveform"),
     ):
         line = qtt.refuses(*arguments)
         assert line == f"qtt: {what.format(arguments[-1])}; choose another name"
     assert thesis.read_text() == "work"
+    line = qtt.refuses(*build, "--waves", tmp_path / "own.fst")
+    assert line.endswith("own.gtkw: exists and is not a view that was saved beside a trace; choose another name")
     plan.touch()
     first = qtt.json("plan", qtt_file, "-o", plan)
     assert first == qtt.json("plan", qtt_file, "-o", plan)
