@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qtt_hw.graph.golden import run
     from qtt_hw.graph.graph import Graph, InputSpec
     from qtt_hw.graph.preprocess import input_spec, preprocess
+    from qtt_hw.inspection import inspect
     from qtt_hw.lower.check import check
     from qtt_hw.lower.freeze import freeze
     from qtt_hw.lower.prepare import prepare
@@ -59,6 +60,7 @@ __all__ = [
     "freeze",
     "freeze_run",
     "input_spec",
+    "inspect",
     "load",
     "plan",
     "prepare",
@@ -96,6 +98,7 @@ _HOME = {
     "freeze": "qtt_hw.lower.freeze",
     "freeze_run": "qtt_hw.freezing",
     "input_spec": "qtt_hw.graph.preprocess",
+    "inspect": "qtt_hw.inspection",
     "load": "qtt_hw.graph.file",
     "plan": "qtt_hw.planning",
     "prepare": "qtt_hw.lower.prepare",

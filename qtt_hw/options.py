@@ -12,6 +12,8 @@ __all__ = [
     "ACCURACY_DROP",
     "BITS",
     "EPOCHS",
+    "INSPECTED",
+    "INSPECTED_PHASES",
     "QUANTIZED_BITS",
     "QUANTIZED_EPOCHS",
     "QUANTIZED_SCALES",
@@ -40,6 +42,10 @@ ACCELERATOR = "cpu"
 QUANTIZED_BITS = 8
 QUANTIZED_SCALES: WeightScales = "channel"
 QUANTIZED_EPOCHS = 0
+
+#: Of `inspect`: validation samples at most, and the phases of a run that can be inspected.
+INSPECTED = 1000
+INSPECTED_PHASES = "quantized", "float"
 
 #: Of `compress`: the FPGA, the points that accuracy may drop by, and the search's trials with the steps of each.
 SEARCHED_ON = "ecp5-85f"

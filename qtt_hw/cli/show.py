@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import sys
 import threading
 import time
@@ -40,6 +41,7 @@ __all__ = [
     "report",
     "rows_table",
     "shape",
+    "size",
     "within",
 ]
 
@@ -240,6 +242,18 @@ def numbers(option: str, text: str | None) -> tuple[float, ...]:
     if not all(map(math.isfinite, found)):
         raise ValueError(f"{option} {short(text or '', 80)}: expected numbers such as 0.485,0.456,0.406")
     return found
+
+
+#: What sizes may end with.
+UNITS = {"": 1, "k": 1000, "M": 1000**2, "Ki": 1024, "Mi": 1024**2}
+
+
+def size(option: str, text: str) -> int:
+    """The bytes of "16000", "16k" or "16Ki", above 0."""
+    found = re.fullmatch(r"(\d{1,12}|\d{1,9}\.\d{1,6})(|k|M|Ki|Mi)B?", text.strip(), re.ASCII)
+    if found is None or not float(found[1]) * UNITS[found[2]] >= 1:
+        raise ValueError(f"{option} {short(text, 80)}: expected bytes such as 16000, 16k or 16Ki")
+    return int(float(found[1]) * UNITS[found[2]])
 
 
 def shape(text: str | None, option: str = "--input") -> tuple[int, int, int, int] | None:

@@ -92,7 +92,7 @@ def _stages(
             window = layer.window
         requant = last.requant
         if step is not steps[-1]:
-            out = Format(config.intermediate_bits, True, 0)
+            out = Format(config.for_layer(last.source).intermediate_bits, True, 0)
             requant = Requantizer(out, max(bits_for_range(*accumulator_range(integers, x)) - out.bits, 0))
         node = Contraction(
             f"{last.source}.{step.name}",

@@ -6,6 +6,7 @@ modules are only built once the whole network is known.
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class Setting:
     Parameters
     ----------
     config : QuantConfig
+        What holds for the draft's layer.
     layers : int
         How many layers of the whole network have weights.
     last : bool
@@ -154,10 +156,35 @@ class NetworkDraft:
         return scaled[-1] if scaled else None
 
     def build(self, config: QuantConfig, input_format: Format) -> Sequence[Stage]:
-        """The stages; raises ValueError naming the layer for a pool that cannot be exact."""
-        stages = [draft.build(Setting(config, self.layers, draft is self.last)) for draft in self.drafts]
+        """The stages; raises ValueError naming the layer for a pool that cannot be exact, or bits that no stage has."""
+        stages = [
+            draft.build(Setting(config.for_layer(draft.source), self.layers, draft is self.last))
+            for draft in self.drafts
+        ]
+        self._check_layers(config, stages)
         by_name = formats(stages, input_format)
         for stage in stages:
             with named(stage.source):
                 stage.check(*(by_name[name] for name in stage.inputs))
         return stages
+
+    def _check_layers(self, config: QuantConfig, stages: Sequence[Stage]) -> None:
+        """Raise ValueError where bits are given to a layer that there is not, or that has nothing of such bits."""
+        for layer, bits in config.layers.items():
+            own = [(draft, stage) for draft, stage in zip(self.drafts, stages, strict=True) if draft.source == layer]
+            outputs = [draft for draft, stage in own if hasattr(stage, "output_quantizer")]
+            inner = [draft for draft in outputs if getattr(draft, "intermediate", False)]
+            if not own:
+                near = difflib.get_close_matches(layer, {draft.source for draft in self.drafts}, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"quantisation: layers: the network has no layer {layer!r} that is quantised{hint}")
+            lacks = {
+                "weight_bits": "" if any(hasattr(stage, "weight_quantizer") for _, stage in own) else "has no weights",
+                "intermediate_bits": "" if inner else "is no tensor train, or one of a single stage",
+                "activation_bits": "" if len(outputs) > len(inner) else "has no scale of its own",
+            }
+            if self.last in outputs:
+                lacks["activation_bits"] = "puts out the logits, whose bits are logit_bits"
+            for option in bits.given:
+                if lacks[option]:
+                    raise ValueError(f"quantisation: layers: {layer}: {option}: the layer {lacks[option]}")

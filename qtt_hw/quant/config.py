@@ -10,11 +10,26 @@ from qtt_hw.codebook import MAX_CODE_BITS
 from qtt_hw.errors import one_line
 from qtt_hw.options import BITS, WeightScales
 
-__all__ = ["Bits", "LogitBits", "QuantConfig", "Switch"]
+__all__ = ["Bits", "LayerBits", "LogitBits", "QuantConfig", "Switch"]
 
 Bits = Annotated[int, Field(ge=BITS[0], le=BITS[1], strict=True)]
 LogitBits = Annotated[int, Field(ge=BITS[0], le=16, strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
+
+
+class LayerBits(BaseModel):
+    """Bits of one layer; what is not given is the whole network's. `intermediate_bits` are within a tensor train."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight_bits: Bits | None = None
+    activation_bits: Bits | None = None
+    intermediate_bits: Bits | None = None
+
+    @property
+    def given(self) -> dict[str, int]:
+        """The options that are given, with their bits."""
+        return self.model_dump(exclude_none=True)
 
 
 class QuantConfig(BaseModel):
@@ -34,6 +49,9 @@ class QuantConfig(BaseModel):
         Of the first and the last layer; `weight_bits` unless given.
     logit_bits : int
         Of the network's output.
+    layers : mapping of str to mapping, optional
+        By the name of a layer, as `check` gives it, other `weight_bits`, `activation_bits` or `intermediate_bits`;
+        `prepare` refuses names that the network has not.
     tt_form : "streamed" or "merged"
         How a QTTConv3d is lowered: step by step along its path, every intermediate quantised, which is the hardware's
         own arithmetic; or its cores quantised and merged from the first on, each product quantised again, into the
@@ -80,6 +98,9 @@ class QuantConfig(BaseModel):
     >>> config = qtt_hw.QuantConfig(weight_bits=4, activation_bits=8, last_weight_bits=8)
     >>> config.weight_bits, config.layer_weight_bits(first=False, last=True), config.logit_bits
     (4, 8, 16)
+    >>> config = qtt_hw.QuantConfig(weight_bits=4, layers={"head.2": {"weight_bits": 8}})
+    >>> config.for_layer("head.2").weight_bits, config.for_layer("features.0").weight_bits
+    (8, 4)
     >>> qtt_hw.QuantConfig(weight_bits=9)
     Traceback (most recent call last):
         ...
@@ -94,6 +115,7 @@ class QuantConfig(BaseModel):
     first_weight_bits: Bits | None = None
     last_weight_bits: Bits | None = None
     logit_bits: LogitBits = 16
+    layers: dict[str, LayerBits] = Field(default_factory=dict)
     tt_form: Literal["streamed", "merged"] = "streamed"
     scales: Literal["learned", "fixed"] = "learned"
     weight_scales: WeightScales = "tensor"
@@ -127,6 +149,10 @@ class QuantConfig(BaseModel):
         for name in ("weight_bits", "first_weight_bits", "last_weight_bits"):
             if (getattr(self, name) or 0) > MAX_CODE_BITS:
                 raise ValueError(f'{name} must be 2 to {MAX_CODE_BITS} with codebook = "{self.codebook}"')
+        for name, bits in self.layers.items():
+            if (bits.weight_bits or 0) > MAX_CODE_BITS:
+                what = f"layers: {name}: weight_bits must be 2 to {MAX_CODE_BITS}"
+                raise ValueError(f'{what} with codebook = "{self.codebook}"')
         return self
 
     def __init__(self, **options: Any) -> None:
@@ -142,3 +168,13 @@ class QuantConfig(BaseModel):
         if first and self.first_weight_bits is not None:
             return self.first_weight_bits
         return self.weight_bits
+
+    def for_layer(self, name: str) -> QuantConfig:
+        """What holds for one layer: its own bits in place of the network's, and of those of the first or last layer."""
+        own = self.layers.get(name)
+        if own is None:
+            return self
+        update: dict[str, Any] = {"layers": {}, **own.given}
+        if own.weight_bits is not None:
+            update |= {"first_weight_bits": None, "last_weight_bits": None}
+        return self.model_copy(update=update)

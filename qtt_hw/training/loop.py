@@ -387,8 +387,12 @@ class _Run:
             c_steps(under_compression(model, how), how, self._batches("compress", how).per_epoch)
         if self.config.quant is None:
             return
+        quant = self.config.quant
+        if how is not None:  # which makes layers that have names only then
+            names = {name for name, _ in model.named_modules()}
+            quant = quant.model_copy(update={"layers": {n: b for n, b in quant.layers.items() if n in names}})
         try:
-            prepare_model(model, self.spec, self.config.quant)
+            prepare_model(model, self.spec, quant)
         except ValueError as error:
             raise ValueError(f"{self.config.model.name}: {error}") from None
 

@@ -17,7 +17,7 @@ from qtt_hw.training.network import example_input
 from qtt_hw.training.phase import Milestone
 from qtt_hw.training.sections import QuantSection
 
-__all__ = ["calibrate", "load_prepared", "milestones", "prepare_model", "scale_parameters"]
+__all__ = ["STATISTICS_EPOCH", "calibrate", "load_prepared", "milestones", "prepare_model", "scale_parameters"]
 
 #: Numbers of epochs that no training reaches: their orders and changes serve calibration and re-estimation.
 CALIBRATION_EPOCH, STATISTICS_EPOCH = 1 << 20, (1 << 20) + 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import nn
 
+from qtt_hw.data import Splits
 from qtt_hw.errors import named, short
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Graph, InputSpec
@@ -14,13 +17,15 @@ from qtt_hw.graph import file as model_file
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.lower.freeze import freeze
 from qtt_hw.lower.prepared import PreparedModel
+from qtt_hw.training.batches import Batches, derived_seed
 from qtt_hw.training.compressed import rebuilt
 from qtt_hw.training.config import Config, config_from
 from qtt_hw.training.network import build_model
-from qtt_hw.training.quantized import load_prepared, prepare_model
+from qtt_hw.training.quantized import STATISTICS_EPOCH, calibrate, load_prepared, prepare_model
+from qtt_hw.training.sections import QuantSection
 from qtt_hw.training.store import RunStore
 
-__all__ = ["float_model", "freeze_run", "frozen_graph", "load_run"]
+__all__ = ["QuantizedRun", "described_run", "float_model", "freeze_run", "frozen_graph", "load_run", "quantized_run"]
 
 
 def _described(store: RunStore) -> tuple[Config, InputSpec, tuple[str, ...]]:
@@ -77,6 +82,64 @@ def load_run(run: str | Path) -> tuple[PreparedModel, Config, InputSpec, tuple[s
     prepared = prepare_model(model, spec, config.quant)
     load_prepared(prepared, store.load_model("quantized")[0])
     return prepared, config, spec, labels
+
+
+def described_run(run: str | Path) -> Config:
+    """The configuration of a run."""
+    return _described(RunStore(Path(run)))[0]
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedRun:
+    """A quantised model in eval mode, and what it came from.
+
+    Attributes
+    ----------
+    quant : QuantSection
+        The configuration's, or the defaults where it has none.
+    batches : Batches
+        Of the training data, as the quantised phase makes them.
+    phase : "quantized" or "float"
+        Trained, or calibrated from its float phase.
+    """
+
+    prepared: PreparedModel
+    config: Config
+    quant: QuantSection
+    spec: InputSpec
+    labels: tuple[str, ...]
+    batches: Batches
+    phase: Literal["quantized", "float"]
+
+
+def quantized_run(run: str | Path, data: Splits, phase: Literal["quantized", "float"] | None = None) -> QuantizedRun:
+    """The quantised model of a run on its data.
+
+    Of the phase `float`, the last float model calibrated, with its scales and statistics frozen: what training through
+    the quantisation ends with when it has no epochs. Where nothing is said, the trained one, unless the run has no
+    [quant] section.
+    """
+    store = RunStore(Path(run))
+    config, spec, labels = _described(store)
+    if phase is None:
+        phase = "float" if config.quant is None else "quantized"
+    how = QuantSection() if config.quant is None else config.quant
+    augmentation = config.data.augmentation.augmentation()
+    seed = derived_seed(config.train.seed, "quantized")
+    if data.train.sample_shape != spec.sample_shape:
+        found, wanted = list(data.train.sample_shape), list(spec.sample_shape)
+        raise ValueError(f"{data.name}: its samples are {found} (D, H, W, C), {run} takes {wanted}")
+    batches = Batches(data.train, spec, augmentation, how.batch, seed, torch.device("cpu"))
+    if phase == "quantized":
+        prepared = load_run(run)[0]
+    else:
+        last = "float" if config.compress is None else "compressed" if config.tune is None else "tune"
+        prepared = prepare_model(float_model(run, phase=last), spec, how)
+        if not prepared.floating:
+            calibrate(prepared, batches, how)
+            prepared.freeze_scales()
+            prepared.freeze_statistics(batches.some(how.reestimate, STATISTICS_EPOCH))
+    return QuantizedRun(prepared.eval(), config, how, spec, labels, batches, phase)
 
 
 def frozen_graph(run: str | Path) -> Graph:

@@ -18,7 +18,7 @@ from qtt_hw.graph import InputSpec
 from qtt_hw.graph.preprocess import check_values, input_spec
 from qtt_hw.options import BITS, EPOCHS, SEEDS, WeightScales
 from qtt_hw.quant import QuantConfig
-from qtt_hw.quant.config import Bits, LogitBits, Switch
+from qtt_hw.quant.config import Bits, LayerBits, LogitBits, Switch
 from qtt_hw.training.schedule import Kind, Schedule
 
 __all__ = [
@@ -292,7 +292,8 @@ class QuantSection(Optimisation):
 
     Scales learn until `freeze_scales` of the steps; until then inq takes its portions, evenly spaced from the first
     step on. At `freeze_statistics` the batch-norm statistics are re-estimated over `reestimate` batches, frozen, and
-    training goes on through the folded integers; float activations have none of that.
+    training goes on through the folded integers; float activations have none of that. `layers` gives some layers other
+    bits, by name: `[quant.layers]`, `"features.3" = { weight_bits = 3 }`.
     """
 
     weight_bits: Bits = 4
@@ -301,6 +302,7 @@ class QuantSection(Optimisation):
     first_weight_bits: Bits | None = None
     last_weight_bits: Bits | None = None
     logit_bits: LogitBits = 16
+    layers: dict[str, LayerBits] = Field(default_factory=dict)
     tt_form: Literal["streamed", "merged"] = "streamed"
     scales: Literal["learned", "fixed"] = "learned"
     weight_scales: WeightScales = "tensor"

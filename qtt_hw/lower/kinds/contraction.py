@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,6 +125,10 @@ class ContractionStage(Stage):
         """Set the weight's scale to that of least squared error, or its codebook to what it begins with."""
         with named(self.name):
             self.weight_quantizer.calibrate(self.weight)
+
+    def replace_quantizers(self, make: Callable[[Sequence[int]], WeightQuantizer]) -> None:
+        """Give the weight another quantiser, made for its shape, that is yet to be calibrated."""
+        self.weight_quantizer, self._cache = make(self.weight.shape), None
 
     @property
     def float_weights(self) -> list[Tensor]:
@@ -256,6 +260,10 @@ class ContractionStage(Stage):
         ((x, fmt),) = streams
         kept = self._folded(fmt)
         return kept.requantize(self._sums(x, kept))
+
+    def sums(self, x: Tensor) -> Tensor:
+        """Sums of float values with the quantised weight, before scales by channel and batch norm."""
+        return self._contracted(x, self.quantized_weight())
 
     def _normalised(self, x: Tensor, weight: Tensor) -> Tensor:
         """The contraction's sums after batch norm or bias, with gradients."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from qtt_hw.errors import named
 from qtt_hw.fixedpoint import Format
 from qtt_hw.lower.kinds.contraction import ContractionStage
 from qtt_hw.lower.stage import Place
-from qtt_hw.quant import ActivationQuantizer, BatchNorm, UniformQuantizer
+from qtt_hw.quant import ActivationQuantizer, BatchNorm, UniformQuantizer, WeightQuantizer
 from qtt_hw.window import Window
 
 __all__ = ["MergedStage"]
@@ -105,6 +105,13 @@ class MergedStage(ContractionStage):
         c = merged.shape[1]  # [1, C, taps * S, 1] -> [S, C, taps]
         dense = merged.reshape(c, self.window.taps, -1).permute(2, 0, 1)
         return dense.reshape(-1, c, *self.window.kernel)
+
+    def replace_quantizers(self, make: Callable[[Sequence[int]], WeightQuantizer]) -> None:
+        """Likewise of every core and every product."""
+        self._cache = None
+        self.core_quantizers = nn.ModuleList(make(core.shape) for core in self.cores)
+        self.product_quantizers = nn.ModuleList(make(core.shape) for core in self.cores[2:])
+        self.weight_quantizer = make((self.out_shape[3],))
 
     @property
     def _last(self) -> UniformQuantizer:

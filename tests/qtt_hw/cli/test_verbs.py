@@ -8,7 +8,8 @@ import pytest
 
 from tests.qtt_hw.cli.calls import Qtt
 
-VERBS = ("train", "quantize", "compress", "freeze", "eval", "check", "plan", "emit", "cosim", "build", "demo")
+VERBS = ("train", "quantize", "compress", "freeze", "eval", "inspect")
+VERBS += ("check", "plan", "emit", "cosim", "build", "demo")
 
 
 @pytest.mark.parametrize("verb", VERBS)

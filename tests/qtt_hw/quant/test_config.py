@@ -83,3 +83,31 @@ def test_first_and_last_layer_widths() -> None:
 def test_codebooks_that_do_not_go_with_other_options(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=f"^quantisation: [^\\n]*{message}"):
         QuantConfig(**options)
+
+
+def test_a_layers_own_bits_come_before_those_of_its_place() -> None:
+    layers = {"a": {"weight_bits": 3}, "b": {"activation_bits": 5, "intermediate_bits": 6}}
+    for kind in (QuantConfig, QuantSection):
+        given = kind(weight_bits=4, first_weight_bits=8, layers=layers)
+        config = given if isinstance(given, QuantConfig) else given.quantisation
+        assert config.for_layer("a").layer_weight_bits(True, False) == 3
+        assert config.for_layer("b").layer_weight_bits(True, False) == 8
+        own = config.for_layer("b")
+        assert (own.weight_bits, own.activation_bits, own.intermediate_bits) == (4, 5, 6)
+        assert config.for_layer("c") == config
+
+
+@pytest.mark.parametrize(
+    ("bits", "message"),
+    [
+        ({"weight_bits": 9}, "layers.a.weight_bits: Input should be less than or equal to 8, got 9"),
+        ({"weight_bits": 4.0}, "layers.a.weight_bits: Input should be a valid integer, got 4.0"),
+        ({"weights": 4}, "layers.a.weights: Extra inputs are not permitted, got 4"),
+        (4, "layers.a: Input should be a valid dictionary or instance of LayerBits, got 4"),
+    ],
+)
+def test_impossible_bits_of_a_layer_are_one_line_that_names_it(bits: object, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^quantisation: {message}$"):
+        QuantConfig(layers={"a": bits})
+    with pytest.raises(ValueError, match="^quantisation: layers: a: weight_bits must be 2 to 6 with codebook"):
+        QuantConfig(codebook="dqc", layers={"a": {"weight_bits": 8}})
