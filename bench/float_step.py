@@ -23,8 +23,7 @@ from torch import nn
 from bench.report import command, show
 from qtt_hw.cli.show import shape
 from qtt_hw.nn.memory import channels_last
-from qtt_hw.process import run_command
-from qtt_hw.training.environment import keep_freed_memory
+from qtt_hw.process import keep_freed_memory, run_command
 from qtt_hw.training.untrained import network
 
 

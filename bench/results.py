@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
 
     def work() -> None:
-        from qtt_hw.training.environment import keep_freed_memory
+        from qtt_hw.process import keep_freed_memory
 
         keep_freed_memory()
         run_queue(

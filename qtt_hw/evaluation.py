@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from qtt_hw.children import processors
 from qtt_hw.data import Samples, Splits
 from qtt_hw.data import load as load_data
 from qtt_hw.graph import Graph, InputSpec, golden
@@ -39,13 +42,28 @@ class EvalResult(BaseModel):
 
 
 def logits(graph: Graph, x: NDArray[np.uint8], *, progress: Progress = silent) -> NDArray[np.int64]:
-    """The integer logits, int64 [N, classes], of raw samples uint8 [N, D, H, W, C]."""
+    """The integer logits, int64 [N, classes], of raw samples uint8 [N, D, H, W, C]; on every processor there is."""
     last = graph.nodes[-1].name
     found = np.empty((len(x), math.prod(graph.output.shape)), dtype=np.int64)
-    for start in range(0, len(x), CHUNK):
+    starts, stopped = range(0, len(x), CHUNK), threading.Event()
+
+    def go_on(step: str, done: float = 0, total: float = 0, text: str = "") -> None:
+        if stopped.is_set():
+            raise InterruptedError
+
+    def one(start: int) -> None:
         part = slice(start, start + CHUNK)
-        found[part] = golden.run(graph, preprocess(graph.input, x[part]))[last].reshape(len(x[part]), -1)
-        progress("eval", min(start + CHUNK, len(x)), len(x))
+        stages = golden.run(graph, preprocess(graph.input, x[part]), progress=go_on)
+        found[part] = stages[last].reshape(len(x[part]), -1)
+
+    # Threads, since numpy computes without holding the interpreter.
+    pool = ThreadPoolExecutor(processors())
+    try:
+        for start, _ in zip(starts, pool.map(one, starts), strict=True):
+            progress("eval", min(start + CHUNK, len(x)), len(x))
+    finally:  # on an exception, of one of them or by a signal, the others end after the samples that they are at
+        stopped.set()
+        pool.shutdown(cancel_futures=True)
     return found
 
 

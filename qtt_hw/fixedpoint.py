@@ -234,6 +234,10 @@ class Requantizer:
                 if not -limit <= value < limit:
                     raise ValueError(f"{name}[{row}] = {value} does not fit {bits} signed bits")
 
+    def __hash__(self) -> int:
+        """Without the rows, of which there may be thousands."""
+        return hash((self.out, self.shift))
+
     @property
     def affine(self) -> bool:
         return self.multiplier is not None

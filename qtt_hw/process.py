@@ -1,4 +1,7 @@
-"""The ends of a command's process: a signal becomes an exit code, an error one line, and neither a traceback."""
+"""The ends of a command's process: a signal becomes an exit code, an error one line, and neither a traceback.
+
+And what it does with freed memory.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Terminated", "UsageError", "run_command"]
+__all__ = ["Terminated", "UsageError", "keep_freed_memory", "run_command"]
 
 #: Signals that end a process, besides SIGINT; where they were ignored from the start, as nohup does, they stay so.
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 #: What makes the main thread look for a signal that has arrived, and when after it, in seconds.
 _NUDGE, _NUDGES = signal.SIGURG, (0.05, 0.2, 1.0)
+
+
+# Options of mallopt, from glibc's malloc.h: M_MMAP_MAX and M_TRIM_THRESHOLD.
+_MALLOC_OPTIONS = ((-4, 0), (-1, 2**31 - 1))
 
 
 class Terminated(BaseException):
@@ -161,3 +168,19 @@ def _line(error: ValueError) -> str:
 def _fail(name: str, message: str, code: int) -> int:
     print(f"{name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
     return code
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed memory for what comes next, for as long as the process lives; elsewhere nothing is done.
+
+    It cannot be undone, so only processes of the project's own do it: the command line and the queue of results.
+
+    By default every large array is mapped anew, and the kernel zeroes its pages, which shows where arrays
+    are large (compare `bench/float_step.py` with its --default-malloc).
+    """
+    import ctypes  # not above, since it takes a while
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        for option, value in _MALLOC_OPTIONS:
+            mallopt(option, value)

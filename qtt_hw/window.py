@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 __all__ = ["MOST_CHANNELS", "MOST_VALUES", "AxisWindow", "Shape", "Window", "check_size"]
@@ -121,6 +121,16 @@ class Window:
 
     def axes(self, shape: Shape) -> tuple[AxisWindow, AxisWindow, AxisWindow]:
         """The three axis windows on an input of the given shape; raises ValueError naming the axis."""
+        if shape not in self._known:
+            self._known[shape] = self._axes(shape)
+        return self._known[shape]
+
+    @cached_property
+    def _known(self) -> dict[Shape, tuple[AxisWindow, AxisWindow, AxisWindow]]:
+        """Axis windows, by the shapes that were asked for: the planner asks thousands of times."""
+        return {}
+
+    def _axes(self, shape: Shape) -> tuple[AxisWindow, AxisWindow, AxisWindow]:
         found = []
         for axis, name in enumerate("DHW"):
             before, after = self.padding[axis]

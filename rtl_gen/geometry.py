@@ -95,9 +95,9 @@ class Geometry:
     axes: Axes
     words: int
 
-    @classmethod
-    def of(cls, window: Window, shape: Shape, lanes: int) -> Geometry:
-        return cls(window.axes(shape), shape[3] // lanes)
+    @staticmethod
+    def of(window: Window, shape: Shape, lanes: int) -> Geometry:
+        return _geometry(window, shape, lanes)
 
     @property
     def strides(self) -> tuple[int, int, int]:
@@ -105,7 +105,7 @@ class Geometry:
         _, h, w = self.axes
         return h.size * w.size * self.words, w.size * self.words, self.words
 
-    @property
+    @cached_property
     def tap_strides(self) -> tuple[int, int, int]:
         """Ring words from one tap to the next along D, H, W."""
         d, h, w = (axis.dilation * stride for axis, stride in zip(self.axes, self.strides, strict=True))
@@ -153,12 +153,22 @@ class Geometry:
         """Valid taps of all output positions."""
         return math.prod(sum(counts) for counts in _counts(self.axes))
 
-    @property
+    @cached_property
     def least_taps(self) -> int:
         """Valid taps of the output position that has fewest."""
         return math.prod(min(counts) for counts in _counts(self.axes))
 
-    @property
+    @cached_property
     def least_ring(self) -> int:
         """Ring words without which some window never fits; inputs that no window reads still pass through."""
         return self.words * max(1, _least_positions(self.axes))
+
+    @cached_property
+    def overrun(self) -> int:
+        """Words by which a position's release can exceed what it needs: inputs that no window reads."""
+        return int((self.releases - self.needs).max(initial=0))
+
+
+@lru_cache(maxsize=1024)
+def _geometry(window: Window, shape: Shape, lanes: int) -> Geometry:
+    return Geometry(window.axes(shape), shape[3] // lanes)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
 from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -21,12 +19,6 @@ from amaranth.utils import bits_for, ceil_log2
 from rtl_gen.geometry import Geometry
 
 __all__ = ["Walker", "WalkerShape"]
-
-
-@lru_cache(maxsize=1024)
-def _overrun(geometry: Geometry) -> int:
-    """Words by which a position's release can exceed what it needs: inputs that no window reads."""
-    return int((np.asarray(geometry.releases) - np.asarray(geometry.needs)).max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ class WalkerShape:
     @property
     def pointer_bits(self) -> int:
         """Width of the free-running word counters."""
-        return ceil_log2(2 * (self.ring + _overrun(self.geometry)) + 2)
+        return ceil_log2(2 * (self.ring + self.geometry.overrun) + 2)
 
     @property
     def run(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,4 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run_verb(sys.argv[1:] if arguments is None else arguments)
 
+    if arguments is None:
+        # A thread for each of several samples, as `qtt eval` has, does better than several for a product, which wait
+        # busily for each other. Before numpy is there; torch has threads of its own.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     return run_command("qtt", work, whole=arguments is None)

@@ -28,7 +28,7 @@ def demo(
     Takes minutes. A second call goes on where the first stopped, or shows the results at once.
     """
     from qtt_hw.demonstration import demo as run
-    from qtt_hw.training.environment import keep_freed_memory
+    from qtt_hw.process import keep_freed_memory
 
     keep_freed_memory()
     with progress() as show:

@@ -99,9 +99,9 @@ def train(
 
     At the end RUN/curves.png shows loss, accuracy and learning rate by epoch, where matplotlib is installed.
     """
+    from qtt_hw.process import keep_freed_memory
     from qtt_hw.training import load_config
     from qtt_hw.training import train as run
-    from qtt_hw.training.environment import keep_freed_memory
     from qtt_hw.training.processes import is_first
 
     keep_freed_memory()
@@ -175,8 +175,8 @@ def quantize(
 ) -> None:
     """Write the integer model of a network that was trained elsewhere: calibrated, or trained on with --epochs."""
     from qtt_hw.graph.file import is_model
+    from qtt_hw.process import keep_freed_memory
     from qtt_hw.quantizing import quantization, quantized
-    from qtt_hw.training.environment import keep_freed_memory
 
     file_to_write(output, "-o", "a model file", is_model)
     if scales not in (None, *SCALES):
@@ -243,8 +243,8 @@ def compress(
     Each of its trainings is a folder in OUT with a curves.png, as qtt train draws it.
     """
     from qtt_hw.compression import compress as run
+    from qtt_hw.process import keep_freed_memory
     from qtt_hw.training.config import configuration
-    from qtt_hw.training.environment import keep_freed_memory
 
     within("--max-accuracy-drop", max_accuracy_drop, 0, 100)
     require_above_zero("--fps", fps)
@@ -341,7 +341,9 @@ def evaluate(
     from qtt_hw.evaluation import evaluate as run
     from qtt_hw.evaluation import evaluate_streams, samples_of
     from qtt_hw.graph.file import load
+    from qtt_hw.process import keep_freed_memory
 
+    keep_freed_memory()
     if (also is None) != (also_data is None):
         raise ValueError("--also and --also-data come together")
     graph = load(model)

@@ -90,7 +90,7 @@ def plan(
             if value is not None:
                 raise ValueError(f"{option} {value}: is for a configuration; {model} holds its own input and classes")
     if not is_file(model):
-        from qtt_hw.training.environment import keep_freed_memory
+        from qtt_hw.process import keep_freed_memory
 
         keep_freed_memory()
     with progress() as show:

@@ -1,8 +1,8 @@
 """The golden integer model: runs a Graph on [N, D, H, W, C] integers exactly, in numpy, independently of torch.
 
-Products are summed by a matrix product per tap, in float32 where the stage's own accumulator range lies below 2**24
-and in float64 below 2**53: there every partial sum is an integer that the format holds, so no order of summation can
-round. Requantisation is int64.
+Products are summed by matrix products, in float32 where the stage's own accumulator range lies within 2**24 and in
+float64 within 2**53: there every partial sum is an integer that the format holds, so no order of summation can round.
+Requantisation is in the float type that holds all its integers, or int64. Between stages streams are int32.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from qtt_hw.progress import Progress, silent
 
 __all__ = ["run"]
 
-#: Values of the largest stream that are held at a time.
-STREAM_VALUES = 1 << 24
+#: Values of the largest stream that are taken through the network at a time: few enough to stay in a cache.
+STREAM_VALUES = 1 << 19
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
     intermediates : bool
         Keep every stage's output; otherwise only the last one's.
     batch : int, optional
-        Samples taken through the network together; as many as keep its largest stream at about 2**24 values.
+        Samples taken through the network together; as many as keep its largest stream at about 2**19 values.
     progress : Progress
         Told after each batch how many samples are done.
 
@@ -78,12 +78,12 @@ def run(
     if not edge.format.contains(x):
         raise ValueError(f"an input value is outside {edge.format.minimum} to {edge.format.maximum}")
     wanted = [node.name for node in graph.nodes] if intermediates else [graph.nodes[-1].name]
-    pieces: dict[str, list[IntArray]] = {name: [] for name in wanted}
+    pieces: dict[str, list[NDArray]] = {name: [] for name in wanted}
     if batch is None:
         batch = max(1, min(32, STREAM_VALUES // max(math.prod(edge.shape) for edge in graph.edges.values())))
     last = {name: node.name for node in graph.nodes for name in node.inputs}
     for start in range(0, len(x), batch):
-        values = {INPUT: x[start : start + batch].astype(np.int64)}
+        values: dict[str, NDArray] = {INPUT: x[start : start + batch].astype(np.int32)}
         for node in graph.nodes:
             values[node.name] = node.golden(*((values[name], graph.edges[name]) for name in node.inputs))
             for name in set(node.inputs):
@@ -92,4 +92,7 @@ def run(
             if node.name in pieces:
                 pieces[node.name].append(values[node.name])
         progress("golden model", min(start + batch, len(x)), len(x))
-    return {name: np.concatenate(parts) if parts else np.empty((0,), np.int64) for name, parts in pieces.items()}
+    return {
+        name: np.concatenate(parts, dtype=np.int64) if parts else np.empty((0,), np.int64)
+        for name, parts in pieces.items()
+    }

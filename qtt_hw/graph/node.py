@@ -10,7 +10,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qtt_hw.fixedpoint import Format, IntArray
+from numpy.typing import NDArray
+
+from qtt_hw.fixedpoint import Format
 from qtt_hw.graph.record import Record, Tensors
 from qtt_hw.window import Shape, check_size
 
@@ -73,8 +75,11 @@ class Node(ABC):
         """The edge that this node produces from its inputs; raises ValueError when they do not fit."""
 
     @abstractmethod
-    def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
-        """The stage's output integers, int64 [N, D, H, W, C], from the integers and the edge of each input."""
+    def golden(self, *streams: tuple[NDArray, Edge]) -> NDArray:
+        """The stage's output integers [N, D, H, W, C] from the integers and the edge of each input.
+
+        Of both, the type is any that holds the edge's format; between the stages of a run it is int32.
+        """
 
     def macs(self, *inputs: Edge) -> int:
         """Multiplications of one inference with inputs that exist: padded taps are not counted."""

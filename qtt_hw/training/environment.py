@@ -1,9 +1,7 @@
-"""What training sets in the process that it runs in: how it computes, and what it does with freed memory."""
+"""What training sets in the process that it runs in: how it computes."""
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,25 +9,9 @@ from typing import Any
 import torch
 from torch.utils import deterministic
 
-__all__ = ["keep_freed_memory", "reproducible"]
+__all__ = ["reproducible"]
 
 _filling: Any = deterministic  # whose attribute is not declared
-# Options of mallopt, from glibc's malloc.h: M_MMAP_MAX and M_TRIM_THRESHOLD.
-_MALLOC_OPTIONS = ((-4, 0), (-1, 2**31 - 1))
-
-
-def keep_freed_memory() -> None:
-    """Have glibc keep freed tensors for the next ones, for as long as the process lives; elsewhere nothing is done.
-
-    It cannot be undone, so only processes of the project's own do it: the command line and the queue of results.
-
-    By default every large tensor is mapped anew, and the kernel zeroes its pages, which shows where tensors
-    are large (compare `bench/float_step.py` with its --default-malloc).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        for option, value in _MALLOC_OPTIONS:
-            mallopt(option, value)
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def train(
 
     Interrupted at any moment and started again, it ends with the same weights, bit for bit, on the same machine. The
     calling process is left as it was; so its allocator is not told to keep memory, as the command line tells its own
-    (`qtt_hw.training.environment.keep_freed_memory`).
+    (`qtt_hw.process.keep_freed_memory`).
 
     Under `torchrun` its processes train together, each on a part of every batch: the steps are those of one process
     with the whole batch, to rounding (bfloat16's under `autocast`), unless the network drops out at random. All read

@@ -224,3 +224,7 @@ class Family:
     pack: Tool
     pll: str
     cells: tuple[tuple[str, str], ...]
+
+    def __hash__(self) -> int:
+        """Of the name alone: what is computed of a family is remembered by it, and asked for very often."""
+        return hash(self.name)

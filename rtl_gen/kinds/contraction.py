@@ -85,8 +85,8 @@ class ContractionSpec(RingSpec):
 
     # Words
 
-    @property
-    def in_width(self) -> int:
+    @cached_property
+    def in_width(self) -> int:  # type: ignore[override]
         return self.folding.simd * self.folding.carry
 
     @property
@@ -94,8 +94,8 @@ class ContractionSpec(RingSpec):
         """Values in a result, (pe, carried index) with the latter fastest, or (group, pe)."""
         return self.folding.pe * self.folding.carry
 
-    @property
-    def inner(self) -> int:
+    @cached_property
+    def inner(self) -> int:  # type: ignore[override]
         return self.node.in_size // self.folding.simd
 
     # Numbers
@@ -143,7 +143,7 @@ class ContractionSpec(RingSpec):
         """Steps to all groups of a position."""
         return self.node.groups // self.folding.carry if self.node.groups > 1 else 1
 
-    @property
+    @cached_property
     def rom_depth(self) -> int:  # type: ignore[override]
         return self._group_words * (self.node.out_size // self.folding.pe) * self.window.taps * self.inner
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, ClassVar
 
 from amaranth.lib import wiring
@@ -141,6 +141,11 @@ class Spec(ABC):
     @abstractmethod
     def in_words(self) -> int:
         """Words of `in_width` values of one inference, at each input."""
+
+    @cached_property
+    def word_widths(self) -> tuple[int, int]:
+        """Values of a word at each input, and of an output's."""
+        return self.in_width, self.folding.lanes
 
     @property
     def out_words(self) -> int:

@@ -123,8 +123,8 @@ class UnfoldedSpec(Spec):
     def gathers(self) -> bool:  # type: ignore[override]
         return not self.steps
 
-    @property
-    def in_width(self) -> int:
+    @cached_property
+    def in_width(self) -> int:  # type: ignore[override]
         return reads_words_of(self.node, self.inputs[0])
 
     @property

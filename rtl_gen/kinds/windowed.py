@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from amaranth.hdl import Module
@@ -29,7 +29,7 @@ from rtl_gen.walker import WalkerShape
 __all__ = ["RingSpec", "WindowSpec"]
 
 #: Its tables are shared by the foldings of a width.
-geometry_of = lru_cache(maxsize=256)(Geometry.of)
+geometry_of = Geometry.of
 
 
 class WindowSpec(Spec):

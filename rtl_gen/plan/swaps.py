@@ -46,8 +46,9 @@ class Swaps:
     nodes: tuple[Node, ...]
     topology: Topology
     _choices: tuple[_Choices, ...]
-    #: What has been built, by the stage's number and its folding, with what it takes.
-    _built: dict[tuple[int, Folding], tuple[Spec, Resources]] = field(default_factory=dict)
+    #: What has been built, by the stage's number and its folding, and what it takes.
+    _built: dict[tuple[int, Folding], Spec] = field(default_factory=dict)
+    _taken_by: dict[tuple[int, Folding], Resources] = field(default_factory=dict)
     #: What stands between stages, by the widths of all their words.
     _links: dict[tuple[tuple[int, int], ...], Resources] = field(default_factory=dict)
 
@@ -94,18 +95,20 @@ class Swaps:
 
     def spec(self, number: int, folding: Folding) -> Spec:
         """A stage, by its number, at a folding."""
-        return self._at(number, folding)[0]
+        key = number, folding
+        found = self._built.get(key)
+        if found is None:
+            node = self.nodes[number]
+            found = self._built[key] = spec_of(node, self.graph.inputs_of(node), folding, self.family)
+        return found
 
     def resources(self, number: int, folding: Folding) -> Resources:
         """What a stage takes at a folding."""
-        return self._at(number, folding)[1]
-
-    def _at(self, number: int, folding: Folding) -> tuple[Spec, Resources]:
-        if (number, folding) not in self._built:
-            node = self.nodes[number]
-            spec = spec_of(node, self.graph.inputs_of(node), folding, self.family)
-            self._built[number, folding] = spec, spec.resources()
-        return self._built[number, folding]
+        key = number, folding
+        found = self._taken_by.get(key)
+        if found is None:
+            found = self._taken_by[key] = self.spec(number, folding).resources()
+        return found
 
     def specs(self, foldings: Mapping[str, Folding]) -> list[Spec]:
         """All stages at foldings by their names."""
@@ -144,6 +147,7 @@ class Swaps:
                 folding = choice.folding.model_copy(update={"multiplier": kind})
                 choice = replace(choice, folding=folding, resources=self.resources(number, folding))
             if choice.folding != present.folding:
+                self._taken_by.setdefault((number, choice.folding), choice.resources)
                 yield choice
 
     def _readable(self, specs: Sequence[Spec], reader: Reader, width: int) -> Lanes:
@@ -186,11 +190,12 @@ class Swaps:
 
     def links(self, specs: Sequence[Spec]) -> Resources:
         """What forks and changes of width between the stages take."""
-        key = tuple((spec.in_width, spec.folding.lanes) for spec in specs)
-        if key not in self._links:
+        key = tuple([spec.word_widths for spec in specs])
+        found = self._links.get(key)
+        if found is None:
             lanes = input_lanes(self.graph, specs, self.topology)
-            self._links[key] = link_resources(specs, self.topology, lanes)
-        return self._links[key]
+            found = self._links[key] = link_resources(specs, self.topology, lanes)
+        return found
 
     def cost(self, specs: Sequence[Spec]) -> Resources:
         """What the stages and what is between them take, without FIFOs."""

@@ -90,16 +90,21 @@ class Trim:
         swaps, present = self.swaps, specs[number]
         key = number, present.folding, swaps.around(specs, number)
         if key not in self._known:
-            most = self.budget.price(swaps.resources(number, present.folding) + swaps.links(specs))
+            before = swaps.resources(number, present.folding) + swaps.links(specs)
+            most = self.budget.price(before)
             worth = [choice for choice in options if self.budget.price(choice.resources) <= most]
-            found = [self.exchange(specs, swaps.spec(number, choice.folding), number) for choice in worth]
+            found = [self._exchange(specs, swaps.spec(number, choice.folding), number, before) for choice in worth]
             self._known[key] = sorted((e for e in found if e.pays), key=lambda e: e.price)
         return self._known[key]
 
     def exchange(self, specs: Sequence[Spec], spec: Spec, number: int) -> Exchange:
         """What it changes to have another folding of one stage."""
-        swaps, present = self.swaps, specs[number]
-        before = swaps.resources(number, present.folding) + swaps.links(specs)
+        before = self.swaps.resources(number, specs[number].folding) + self.swaps.links(specs)
+        return self._exchange(specs, spec, number, before)
+
+    def _exchange(self, specs: Sequence[Spec], spec: Spec, number: int, before: Resources) -> Exchange:
+        """`exchange` of a stage that takes `before` with the links."""
+        swaps = self.swaps
         after = swaps.resources(number, spec.folding) + swaps.links([*specs[:number], spec, *specs[number + 1 :]])
         price = self.budget.price(after) - self.budget.price(before)
         return Exchange(spec, before, after, price, price < -LEAST)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from qtt_hw.fixedpoint import Format, IntArray, Requantizer
+from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.graph.node import Edge, Node
 from qtt_hw.graph.record import FormatRecord, Record, Small, Tensors
+from qtt_hw.graph.requantize import requantized, shifted_type
 
 __all__ = ["Add", "AddRecord"]
 
@@ -55,9 +57,12 @@ class Add(Node):
         ends = [(e.format.minimum << s, e.format.maximum << s) for e, s in zip((a, b), self.left, strict=True)]
         return ends[0][0] + ends[1][0], ends[0][1] + ends[1][1]
 
-    def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
-        (a, _), (b, _) = streams
-        return np.asarray(self.requant((a << self.left[0]) + (b << self.left[1])))
+    def golden(self, *streams: tuple[NDArray, Edge]) -> NDArray:
+        (a, first), (b, second) = streams
+        kind = shifted_type(self.requant, *self.sums(first, second))
+        total = np.left_shift(a, self.left[0], dtype=kind)
+        total += np.left_shift(b, self.left[1], dtype=kind)
+        return requantized(self.requant, total)
 
     def narrowed(self, *inputs: Edge, weights: int, outputs: int) -> Add:
         a, b = inputs

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from qtt_hw.fixedpoint import Format, IntArray, Requantizer
+from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.graph.node import Edge, Node
 from qtt_hw.graph.record import FormatRecord, Name, Record, Small, Tensors
+from qtt_hw.graph.requantize import requantized, shifted_type
 
 __all__ = ["MOST_STREAMS", "Concatenation", "ConcatenationRecord"]
 
@@ -72,9 +74,10 @@ class Concatenation(Node):
         ends = [(e.format.minimum << s, e.format.maximum << s) for e, s in zip(inputs, self.left, strict=True)]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
-    def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
-        aligned = [x << left for (x, _), left in zip(streams, self.left, strict=True)]
-        return np.asarray(self.requant(np.concatenate(aligned, axis=-1)))
+    def golden(self, *streams: tuple[NDArray, Edge]) -> NDArray:
+        kind = shifted_type(self.requant, *self.range(*(edge for _, edge in streams)))
+        aligned = [np.left_shift(x, left, dtype=kind) for (x, _), left in zip(streams, self.left, strict=True)]
+        return requantized(self.requant, np.concatenate(aligned, axis=-1))
 
     def narrowed(self, *inputs: Edge, weights: int, outputs: int) -> Concatenation:
         out = self.requant.coarser(outputs).out

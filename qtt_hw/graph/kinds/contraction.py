@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,6 +20,7 @@ from qtt_hw.fixedpoint import (
     as_integers,
 )
 from qtt_hw.graph.node import Edge, Node
+from qtt_hw.graph.products import GroupedProduct, WindowedProduct
 from qtt_hw.graph.record import (
     MOST_BYTES,
     CodebookRecord,
@@ -29,7 +32,7 @@ from qtt_hw.graph.record import (
     WindowRecord,
     take,
 )
-from qtt_hw.graph.taps import taps
+from qtt_hw.graph.requantize import FloatRequantizer, float_type
 from qtt_hw.window import Window
 
 __all__ = ["Contraction", "ContractionRecord"]
@@ -144,34 +147,25 @@ class Contraction(Node):
             total += self.out_channels * (16 + self.requant.offset_bits)
         return total
 
-    def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
-        """Products are summed by matrix products per tap, in a float format that holds every partial sum exactly."""
+    def golden(self, *streams: tuple[NDArray, Edge]) -> NDArray:
+        """Products are summed by matrix products, in a float type that holds every partial sum exactly."""
         ((x, edge),) = streams
-        low, high = self.accumulator(edge)
-        dtype = np.float32 if max(-low, high) < 1 << 24 else np.float64
-        total: NDArray | None = None
-        # The channels summed over come last, so that every tap is one matrix product.
-        shape = x.shape
-        modes = (*shape[:4], self.lead * self.groups, self.in_size, self.trail)
-        x = np.moveaxis(x.astype(dtype).reshape(modes), 5, 6).reshape(shape)
-        for (kd, kh, kw), taken in taps(x, self.window, 0):
-            part = self._products(taken, self.weight[:, kd, kh, kw].astype(dtype))
-            total = part if total is None else np.add(total, part, out=total)
-        assert total is not None
-        positions = (shape[0], *self.window.out_positions(edge.shape))
-        acc = np.moveaxis(total.reshape(*positions, self.lead, self.trail, self.out_size * self.groups), 6, 5)
-        return self.requant(acc.reshape(*positions, self.out_channels).astype(np.int64))
+        if edge not in self._prepared:
+            self._prepared[edge] = self._on(edge)
+        return self._prepared[edge](x)
 
-    def _products(self, x: NDArray, weight: NDArray) -> NDArray:
-        """Of a tap's inputs, those summed over last, and its weights [groups * out, in]."""
+    @cached_property
+    def _prepared(self) -> dict[Edge, Callable[[NDArray], NDArray]]:
+        """What computes it, by the edge that it reads."""
+        return {}
+
+    def _on(self, edge: Edge) -> Callable[[NDArray], NDArray]:
+        low, high = self.accumulator(edge)
+        weight = self.weight.astype(float_type(low, high) or np.float64)
+        requant = FloatRequantizer(self.requant, low, high)
         if self.groups == 1:
-            return x.reshape(-1, self.in_size) @ weight.T
-        x = x.reshape(-1, self.groups, self.in_size)
-        weight = weight.reshape(self.groups, self.out_size, self.in_size)
-        if self.in_size == 1:
-            found: NDArray = x * weight[:, :, 0]
-            return found
-        return (x.transpose(1, 0, 2) @ weight.transpose(0, 2, 1)).transpose(1, 0, 2)
+            return WindowedProduct(weight, self.window, self.lead, self.trail, requant, edge)
+        return GroupedProduct(weight, self.window, self.groups, requant, edge)
 
     @property
     def weight_bits(self) -> int:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from qtt_hw.fixedpoint import Format, IntArray, Requantizer
+from qtt_hw.fixedpoint import Format, Requantizer
 from qtt_hw.graph.node import Edge, Node
 from qtt_hw.graph.record import FormatRecord, Record, Small, Tensors
+from qtt_hw.graph.requantize import requantized, shifted_type
 
 __all__ = ["MOST_BITS", "Multiplication", "MultiplicationRecord"]
 
@@ -61,9 +63,10 @@ class Multiplication(Node):
         a, _ = inputs
         return a.positions * a.channels
 
-    def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
-        (a, _), (b, _) = streams
-        return np.asarray(self.requant(a * b))
+    def golden(self, *streams: tuple[NDArray, Edge]) -> NDArray:
+        (a, first), (b, second) = streams
+        kind = shifted_type(self.requant, *self.range(first, second))
+        return requantized(self.requant, np.multiply(a, b, dtype=kind))
 
     def narrowed(self, *inputs: Edge, weights: int, outputs: int) -> Multiplication:
         a, b = inputs

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from qtt_hw.fixedpoint import IntArray
 from qtt_hw.graph.node import Edge, Node
 from qtt_hw.graph.record import Record, Tensors, take
 
@@ -28,7 +28,7 @@ class Permutation(Node):
             raise ValueError(f"its order is not a permutation of {x.channels} channels")
         return x
 
-    def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
+    def golden(self, *streams: tuple[NDArray, Edge]) -> NDArray:
         ((x, _),) = streams
         return x[..., list(self.order)]
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from qtt_hw.fixedpoint import IntArray, Requantizer, average_requantizer
+from qtt_hw.fixedpoint import Requantizer, average_requantizer
 from qtt_hw.graph.node import Edge, Node
 from qtt_hw.graph.record import Record, Tensors, WindowRecord
+from qtt_hw.graph.requantize import integer_type
 from qtt_hw.graph.taps import taps
 from qtt_hw.window import Window
 
@@ -56,20 +58,27 @@ class Pool(Node):
         """The average's exact divisions as multiply and shift, one row per entry of `tap_counts`."""
         return average_requantizer(x.format, self.tap_counts(x))
 
-    def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
+    def golden(self, *streams: tuple[NDArray, Edge]) -> NDArray:
         ((x, edge),) = streams
         if self.kind == "max":
-            best: IntArray | None = None
+            best: NDArray | None = None
             for _, taken in taps(x, self.window, edge.format.minimum):
-                best = taken if best is None else np.maximum(best, taken)
+                best = taken.copy() if best is None else np.maximum(best, taken, out=best)
             assert best is not None
             return best
-        total = sum(taken for _, taken in taps(x, self.window, 0))
         if self.counts_padding:
-            return np.asarray((2 * total + self.window.taps) // (2 * self.window.taps))
-        d, h, w = (np.array([a.count(o) for o in range(a.out_size)]) for a in self.window.axes(edge.shape))
-        count = (d[:, None, None] * h[:, None] * w)[..., None]
-        return np.asarray((2 * total + count) // (2 * count))
+            count = np.array(self.window.taps)
+        else:
+            d, h, w = (np.array([a.count(o) for o in range(a.out_size)]) for a in self.window.axes(edge.shape))
+            count = (d[:, None, None] * h[:, None] * w)[..., None]
+        most, fmt = self.window.taps, edge.format
+        kind = integer_type(2 * fmt.minimum * most, (2 * fmt.maximum + 1) * most)
+        total = np.zeros((len(x), *self.window.out_positions(edge.shape), edge.channels), kind)
+        for _, taken in taps(x, self.window, 0):
+            total += taken
+        total *= 2
+        total += count.astype(kind)
+        return np.floor_divide(total, (2 * count).astype(kind), out=total)
 
     def record(self, tensors: Tensors) -> PoolRecord:
         window = WindowRecord.of(self.window)

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from qtt_hw.fixedpoint import IntArray
+from numpy.typing import NDArray
+
 from qtt_hw.graph.node import Edge, Node
 from qtt_hw.graph.record import Quad, Record, Tensors
 from qtt_hw.window import Shape
@@ -29,7 +30,7 @@ class Reshape(Node):
             raise ValueError(f"cannot read {list(x.shape)} as {list(self.shape)}")
         return Edge(self.shape, x.format)
 
-    def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
+    def golden(self, *streams: tuple[NDArray, Edge]) -> NDArray:
         ((x, _),) = streams
         return x.reshape(x.shape[0], *self.shape)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from numpy.typing import NDArray
 from pydantic import Field
 
-from qtt_hw.fixedpoint import IntArray
 from qtt_hw.graph.node import Edge, Node
 from qtt_hw.graph.record import Record, Size, Tensors
 from qtt_hw.window import MOST_CHANNELS
@@ -31,7 +31,7 @@ class Slice(Node):
             raise ValueError(f"takes channels {self.first} to {end} of {x.channels}")
         return Edge((*x.shape[:3], self.count), x.format)
 
-    def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
+    def golden(self, *streams: tuple[NDArray, Edge]) -> NDArray:
         ((x, _),) = streams
         return x[..., self.first : self.first + self.count]
 

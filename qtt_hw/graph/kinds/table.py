@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from qtt_hw.fixedpoint import Format, IntArray
+from qtt_hw.fixedpoint import Format
 from qtt_hw.graph.node import Edge, Node
 from qtt_hw.graph.record import FormatRecord, Record, Tensors, take
 
@@ -48,9 +49,9 @@ class Table(Node):
     def stored_bits(self) -> int:
         return len(self.entries) * self.out.bits
 
-    def golden(self, *streams: tuple[IntArray, Edge]) -> IntArray:
+    def golden(self, *streams: tuple[NDArray, Edge]) -> NDArray:
         ((x, _),) = streams
-        return np.array(self.entries, dtype=np.int64)[x & (len(self.entries) - 1)]
+        return np.array(self.entries, dtype=np.int32)[x & (len(self.entries) - 1)]
 
     def narrowed(self, *inputs: Edge, weights: int, outputs: int) -> Table:
         (x,) = inputs

@@ -75,9 +75,10 @@ def test_groups_and_dilated_taps_equal_the_golden_models(data: st.DataObject) ->
     found = contract(volume, kernels, window, groups=groups)
     assert torch.equal(plain(found.to(torch.int64)).permute(0, 2, 3, 4, 1), torch.from_numpy(expected))
     flat = [side for pair in reversed(padding) for side in pair]
-    padded = torch.nn.functional.pad(volume, flat)
-    torchs = torch.nn.functional.conv3d(padded, kernels, None, stride, 0, dilation, groups)
-    assert torch.equal(found, torchs)
+    # In float64, which oneDNN does not compute: in float32 it is wrong on one channel, as the next test says.
+    padded = torch.nn.functional.pad(volume, flat).double()
+    torchs = torch.nn.functional.conv3d(padded, kernels.double(), None, stride, 0, dilation, groups)
+    assert torch.equal(found.double(), torchs)
 
 
 def test_one_channel_with_a_single_strided_output_along_w() -> None:

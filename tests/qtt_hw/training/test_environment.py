@@ -6,7 +6,8 @@ import resource
 
 import torch
 
-from qtt_hw.training.environment import keep_freed_memory, reproducible
+from qtt_hw.process import keep_freed_memory
+from qtt_hw.training.environment import reproducible
 
 
 def test_the_process_is_left_as_it_was() -> None:

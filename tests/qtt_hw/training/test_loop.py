@@ -241,7 +241,7 @@ import resource, sys
 import torch
 from qtt_hw.data import load
 from qtt_hw.training import train
-from qtt_hw.training.environment import keep_freed_memory
+from qtt_hw.process import keep_freed_memory
 def faults():
     for _ in range(2):  # the heap grows at first
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
