@@ -27,7 +27,7 @@ from rtl_gen.manifest import Manifest
 from rtl_gen.plan.plan import load_plan
 from rtl_gen.prediction import Prediction
 
-__all__ = ["BuildResult", "Counts", "build", "measure"]
+__all__ = ["BuildResult", "Counts", "StagePath", "build", "measure"]
 
 
 class Counts(BaseModel):
@@ -38,6 +38,25 @@ class Counts(BaseModel):
     dsps: int
     brams: int
     luts: int
+
+
+class StagePath(BaseModel):
+    """A slow path from one register or memory to another, named by the stages that they belong to.
+
+    Attributes
+    ----------
+    start, end : str
+        "STAGE: what in it", or what nextpnr calls a cell that is of no stage.
+    total_ns, logic_ns, routing_ns : float
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    start: str
+    end: str
+    total_ns: float
+    logic_ns: float
+    routing_ns: float
 
 
 class BuildResult(BaseModel):
@@ -78,6 +97,7 @@ class BuildResult(BaseModel):
     schedule: Prediction
     bitstream: str
     critical_path: tuple[str, ...]
+    paths: tuple[StagePath, ...] = ()
     seed: int
     seeds: SeedResults
     placer: Placer
