@@ -173,7 +173,7 @@ def build(
             clock_mhz=clock,
             fmax_mhz=placed.fmax[net],
             meets_timing=placed.fmax[net] >= clock,
-            **counts(placed.used),
+            **counts(placed.used),  # type: ignore[arg-type]
             predicted=Counts(dsps=plan.dsps, brams=plan.brams, luts=plan.luts),
             schedule=manifest.predicted,
             bitstream=str(final / bitstream),

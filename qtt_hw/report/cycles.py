@@ -11,14 +11,14 @@ from qtt_hw.report.details import waits_text
 from qtt_hw.report.figures import BAND, plain, row_names, rows_layout
 from qtt_hw.report.section import Chart, Grid, Section
 from qtt_hw.report.subject import Subject
-from qtt_hw.report.texts import count, share
+from qtt_hw.report.texts import Row, count, share
 from rtl_gen.activity import NOBODY, Activity, UnitActivity
 from rtl_gen.plan.neighbours import Neighbour
 from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.rate import Limit
 from rtl_gen.prediction import number_of
 
-__all__ = ["cycles_section", "limit_text"]
+__all__ = ["cycles_section"]
 
 
 def cycles_section(subject: Subject) -> Section:
@@ -27,30 +27,16 @@ def cycles_section(subject: Subject) -> Section:
     text = (
         f"An inference ends every {count(float(plan.cycles), 0 if plan.cycles.denominator == 1 else 2)} cycles: "
         f"{count(plan.frames_per_second)} a second at {plan.clock_mhz:g} MHz. "
-        f"What sets the rate: {limit_text(about.limit)}. "
+        f"What sets the rate: {_limit(about.limit)}. "
         f"{_buys(subject)}"
     )
     parts = [_timeline(subject), _occupancy(subject), _stages(subject), _beside(subject)]
     return Section("cycles", "Where the cycles go", text, [part for part in parts if part is not None])
 
 
-#: What sets a rate, by `Limit.kind`.
-_LIMITS = {
-    "stage": "the steps of {stage}",
-    "input": "the words of the input, one a cycle",
-    "output": "the words that {stage} puts out, one a cycle",
-    "words": "the words that {stage} reads, one a cycle",
-    "argmax": "the argmax, two cycles a logit and three more",
-    "fifo": "a wait for the FIFO before {stage}",
-    "ring": "a wait for the ring of {stage}",
-    "queue": "a wait for the output queue of {stage}",
-    "waits": "stages that wait for each other, {stage} most",
-}
-
-
-def limit_text(limit: Limit) -> str:
+def _limit(limit: Limit) -> str:
     """What sets the rate, in words, with its part of the interval."""
-    what = _LIMITS[limit.kind].format(stage=limit.stage or "several stages")
+    what = limit.words + (f", {limit.stage}" if limit.kind == "stage" else "")
     if limit.kind in ("fifo", "ring", "queue"):
         return f"{what}; with a deeper one it would be {count(number_of(limit.cycles))} cycles"
     return f"{what}, {share(limit.share, 1)} of the interval"
@@ -269,7 +255,8 @@ def _occupancy(subject: Subject) -> Chart | None:
 
 
 def _stages(subject: Subject) -> Grid:
-    period, rows = subject.activity.period, []
+    period = subject.activity.period
+    rows: list[Row] = []
     for number, (stage, about) in enumerate(zip(subject.plan.stages, subject.explanation.stages, strict=True)):
         does = waits_text(subject, period.units[number + 1], period.length)
         rows.append(
@@ -283,8 +270,11 @@ def _stages(subject: Subject) -> Grid:
                 about.reason,
             ]
         )
-    header = ["stage", "steps", "busy", "lanes", "occupancy", "in an interval", "why not smaller"]
-    note = "What keeps a stage that has time left from being smaller: foldings divide channels, and neighbours wait."
+    header = ["stage", "steps", "busy", "lanes", "occupancy", "waits", "why not smaller"]
+    note = (
+        "For whom a stage waits, in parts of the interval, once everything repeats; and what keeps one that has time "
+        "left from being smaller, such as foldings, which divide channels."
+    )
     return Grid("stages", "Stage by stage", header, rows, note)
 
 
@@ -293,7 +283,7 @@ def _beside(subject: Subject) -> Grid | None:
     if beside is None:
         return None
 
-    def row(name: str, one: Plan | Neighbour) -> list[str | int | float | None]:
+    def row(name: str, one: Plan | Neighbour) -> Row:
         gap = one.frames_per_second / plan.frames_per_second - 1
         faster = "\u2013" if one is plan else ("+" if gap > 0 else "\u2212") + share(abs(gap), 1)
         return [name, number_of(one.cycles), round(one.frames_per_second), faster, one.dsps, one.brams, one.luts]

@@ -69,15 +69,15 @@ def filled(subject: Subject, store: Store) -> float | None:
 
 
 def waits_text(subject: Subject, unit: UnitActivity, length: int) -> str:
-    """What a unit does in a period: steps, and for whom it waits."""
-    works, starved, stalled = (int(of.sum()) / length for of in (unit.works, unit.starved, unit.stalled))
-    found = [f"works {share(works, 1)}"]
+    """For whom a unit waits in a period, and how long."""
+    starved, stalled = (int(of.sum()) / length for of in (unit.starved, unit.stalled))
+    found = []
     for part, by, what in ((starved, unit.starved_by, "words of"), (stalled, unit.stalled_by, "room in")):
         if part:
             one = int(by[0])
             who = "its own unfolding" if one == unit.stage else subject.name(one) if one != NOBODY else "nobody"
-            found.append(f"waits {share(part, 1)} for {what} {who}")
-    return ", ".join(found)
+            found.append(f"{share(part, 1)} for {what} {who}")
+    return ", ".join(found) or "never"
 
 
 def _edge(edge: Edge) -> str:
@@ -123,7 +123,7 @@ def _stage(subject: Subject, number: int) -> str:
     ]
     time: list[tuple[str, object]] = [
         ("steps", f"{count(spec.cycles)} cycles an inference, {share(about.busy, 1)} of the interval"),
-        ("in steady state", waits_text(subject, period.units[number + 1], period.length)),
+        ("waits", waits_text(subject, period.units[number + 1], period.length)),
     ]
     if about.occupancy is not None:
         time.append(("occupancy of lanes", share(about.occupancy, 1)))
@@ -153,7 +153,7 @@ def detail(subject: Subject, item: Item) -> str:
             ("sample", sizes(subject.graph.input.sample_shape)),
             ("stream", _edge(edge)),
             ("words", f"{count(words)} of {subject.plan.input_lanes} values an inference"),
-            ("in steady state", waits_text(subject, unit, subject.activity.period.length)),
+            ("waits", waits_text(subject, unit, subject.activity.period.length)),
         ]
         return rows_html(rows)
     if item.kind == "argmax":

@@ -16,7 +16,7 @@ __all__ = ["drawing"]
 BOXES = {
     "input": (176.0, 38.0),
     "argmax": (176.0, 38.0),
-    "stage": (320.0, 66.0),
+    "stage": (320.0, 72.0),
     "fork": (12.0, 12.0),
     "fifo": (168.0, 42.0),
     "split": (124.0, 26.0),
@@ -120,9 +120,7 @@ def _words(subject: Subject, item: Item, width: float, height: float) -> str:
     if item.kind in ("split", "gather"):
         text = f"{item.kind} {item.before} \u2192 {item.after}"
         return f'<text class="text" {middle} y="{height / 2 + 4:g}">{text}</text>'
-    return (
-        f'<text class="name" {middle} y="{height / 2 + 4.5:g}">{"Input" if item.kind == "input" else "Argmax"}</text>'
-    )
+    return f'<text class="name" {middle} y="{height / 2 + 4.5:g}">{item.kind.capitalize()}</text>'
 
 
 def _stage(subject: Subject, stage: int) -> str:
@@ -138,15 +136,15 @@ def _stage(subject: Subject, stage: int) -> str:
     for name, cycles in (("work", unit.works), ("starved", unit.starved), ("stalled", unit.stalled)):
         part = bar * int(cycles.sum()) / period.length
         if part > 0:
-            inner.append(f'<rect class="{name}" x="{14 + left:.1f}" y="54" width="{part:.1f}" height="4"/>')
+            inner.append(f'<rect class="{name}" x="{14 + left:.1f}" y="60" width="{part:.1f}" height="4"/>')
         left += part
     return (
         f'<rect class="box" width="{width:g}" height="{height:g}" rx="6"/>'
         f'<rect class="stripe {group_of(spec.node)}" width="4" height="{height:g}" rx="2"/>'
         f'<text class="name" x="14" y="21">{_name(spec.node.name)}</text>'
         f'<text class="num" x="{width - 10:g}" y="21" text-anchor="end">{share(about.busy)}</text>'
-        f'<text class="text" x="14" y="36">{escaped(_short(text, LONGEST_TEXT))}</text>'
-        f'<text class="text" x="14" y="49">{escaped(taken)}</text>{"".join(inner)}'
+        f'<text class="text" x="14" y="38">{escaped(_short(text, LONGEST_TEXT))}</text>'
+        f'<text class="text" x="14" y="52">{escaped(taken)}</text>{"".join(inner)}'
     )
 
 

@@ -40,6 +40,6 @@ def rows_layout(rows: int, **more: Any) -> dict[str, Any]:
         "height": ROW * rows + AROUND,
         "margin": {"l": 0, "r": 0, "t": 34, "b": 44},
         "yaxis": {"range": [-rows, 0], "visible": False, "fixedrange": True},
-        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"},
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "traceorder": "normal"},
         **more,
     }

@@ -79,8 +79,8 @@ def layered(
     heights = [max((sizes[key][1] for key in layer), default=0.0) for layer in layers]
     y: dict[Key, float] = {}
     top = 0.0
-    for layer, height in zip(layers, heights, strict=True):
-        y.update(dict.fromkeys(layer, top + height / 2))
+    for keys, height in zip(layers, heights, strict=True):
+        y.update((key, top + height / 2) for key in keys)
         top += height + gap[1]
     left = min(x[key] - sizes[key][0] / 2 for key in sizes)
     right = max(x[key] + sizes[key][0] / 2 for key in sizes)

@@ -175,7 +175,7 @@ def _facts(subject: Subject) -> list[Fact]:
     facts = [
         (count(plan.frames_per_second), f"inferences a second at {plan.clock_mhz:g} MHz"),
         (count(float(plan.cycles), 0 if plan.cycles.denominator == 1 else 2), "cycles an inference"),
-        (f"{count(1e3 * plan.latency / (plan.clock_mhz * 1e3), 2)} ms", "latency of the first"),
+        (f"{count(plan.latency / (1e3 * plan.clock_mhz), 2)} ms", "latency of the first"),
         (share(subject.explanation.occupancy), f"of {count(subject.explanation.lanes)} lanes occupied"),
     ]
     for name, title in (("dsps", "multipliers"), ("brams", "block RAMs"), ("luts", "LUTs")):

@@ -20,7 +20,7 @@
     layout: {
       font: { family: colour("--sans"), size: 12, color: colour("--ink") },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", separators: ".\u202f",
-      colorway: ["--work", "--starved", "--pool", "--stalled", "--join", "--other"].map(colour),
+      colorway: ["--work", "--join", "--pool", "--amber", "--red", "--other"].map(colour),
       colorscale: { sequential: [[0, colour("--panel")], [1, colour("--work")]] },
       margin: { l: 52, r: 12, t: 16, b: 44 }, xaxis: axis(), yaxis: axis(),
       legend: { font: { size: 12, color: colour("--muted") }, bgcolor: "rgba(0,0,0,0)" },

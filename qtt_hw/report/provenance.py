@@ -8,9 +8,9 @@ import shlex
 from datetime import UTC, datetime
 from importlib import metadata
 
-from qtt_hw.report.section import Grid, Markup, Section
+from qtt_hw.report.section import Grid, Markup, Part, Section
 from qtt_hw.report.subject import Subject
-from qtt_hw.report.texts import escaped
+from qtt_hw.report.texts import Row, escaped
 
 __all__ = ["provenance_section"]
 
@@ -27,14 +27,14 @@ def provenance_section(subject: Subject, command: str | None = None) -> Section:
     command : str, optional
         The command line that the report is made by.
     """
-    parts = [_files(subject), _versions(subject), _commands(subject, command)]
+    parts: list[Part] = [_files(subject), _versions(subject), _commands(subject, command)]
     text = "What this page was made of, and how to make everything on it again."
     return Section("provenance", "Provenance", text, parts)
 
 
 def _files(subject: Subject) -> Grid:
     kinds = {"model": "model", "build": "BUILD", "run": "run"}
-    rows = [[kinds[subject.kind], str(subject.path), ""], ["network", subject.graph.name, subject.digest]]
+    rows: list[Row] = [[kinds[subject.kind], str(subject.path), ""], ["network", subject.graph.name, subject.digest]]
     if subject.plan_file is not None:
         digest = hashlib.sha256(subject.plan_file.read_bytes()).hexdigest()
         rows.append(["plan", str(subject.plan_file), digest])
@@ -53,7 +53,7 @@ def _files(subject: Subject) -> Grid:
 def _versions(subject: Subject) -> Grid:
     trained = (subject.run or {}).get("versions")
     trained = trained if isinstance(trained, dict) else {}
-    rows = []
+    rows: list[Row] = []
     for package in ("python", *PACKAGES):
         here, then = _version(package), trained.get(package)
         if here or then:

@@ -8,7 +8,7 @@ from qtt_hw.report.details import RESOURCES, filled, stored
 from qtt_hw.report.figures import BAND, plain, row_names, rows_layout
 from qtt_hw.report.section import Chart, Grid, Section
 from qtt_hw.report.subject import Placed, Subject
-from qtt_hw.report.texts import count, share
+from qtt_hw.report.texts import Row, count, share
 from rtl_gen.kinds import Store
 
 __all__ = ["resources_section"]
@@ -91,7 +91,7 @@ def _by_stage(subject: Subject) -> Chart:
     names = [stage.stage for stage in plan.stages]
     kinds = (
         ("dsps", "multipliers", "var(--work)"),
-        ("brams", "block RAMs", "var(--starved)"),
+        ("brams", "block RAMs", "var(--join)"),
         ("luts", "LUTs", "var(--pool)"),
     )
     shown = [kind for kind in kinds if getattr(plan, kind[0])]
@@ -153,7 +153,7 @@ def _blocks(subject: Subject, memories: list[tuple[str, Store]]) -> Chart | None
             **hover,
             "name": "filled",
             "x": [blocks * part for (_, _, blocks), part in zip(shown, parts, strict=True)],
-            "marker": {"color": "var(--starved)"},
+            "marker": {"color": "var(--join)"},
         },
         {
             **common,
@@ -183,7 +183,7 @@ def _blocks(subject: Subject, memories: list[tuple[str, Store]]) -> Chart | None
 
 
 def _memory_map(subject: Subject, memories: list[tuple[str, Store]]) -> Grid:
-    rows = []
+    rows: list[Row] = []
     for stage, store in memories:
         blocks = store.blocks(subject.family)
         bits = store.copies * store.words * store.width
@@ -207,7 +207,7 @@ def _memory_map(subject: Subject, memories: list[tuple[str, Store]]) -> Grid:
 
 def _placements(subject: Subject) -> Grid | None:
     """What each seed of each placement came to."""
-    rows = []
+    rows: list[Row] = []
     for placed in subject.placed:
         result = placed.result
         for seed in result.seeds.tried:
@@ -225,7 +225,7 @@ def _paths(placed: Placed) -> Grid | None:
     result = placed.result
     if not result.paths:
         return None
-    rows = [
+    rows: list[Row] = [
         [path.start, path.end, path.total_ns, path.logic_ns, path.routing_ns, round(1000 / path.total_ns, 1)]
         for path in result.paths
     ]

@@ -21,10 +21,15 @@ from qtt_hw.graph import (
 )
 from rtl_gen.multiplier import LaneKind
 
-__all__ = ["count", "described", "escaped", "format_text", "group_of", "rows_html", "share", "sizes"]
+__all__ = ["Row", "count", "described", "escaped", "format_text", "group_of", "rows_html", "share", "sizes"]
+
+#: A row of a table.
+Row = list[str | int | float | None]
 
 #: A narrow space that does not break, between thousands.
 THIN = "\u202f"
+
+_RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 
 #: How products are formed, by a folding's `multiplier`.
 LANES: dict[LaneKind, str] = {
@@ -62,7 +67,7 @@ def sizes(values: Iterable[int]) -> str:
 
 def format_text(fmt: Format | Codebook) -> str:
     """An integer format: bits, sign, and what a step is worth."""
-    step = "1" if fmt.frac == 0 else f"2^{-fmt.frac}"
+    step = "1" if fmt.frac == 0 else f"2{str(-fmt.frac).translate(_RAISED)}"
     if isinstance(fmt, Codebook):
         zero = " and 0" if fmt.zero else ""
         return f"{fmt.bits} bit codes, {fmt.magnitudes} powers of two from {step} on{zero}"
