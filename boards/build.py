@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from boards.board import Board
+from boards.critical import StagePath, stage_paths
 from boards.place import Placer, pack
 from boards.seeds import SeedResults, check_seeds, place_seeds
 from boards.synthesis import synthesise
@@ -27,7 +28,7 @@ from rtl_gen.manifest import Manifest
 from rtl_gen.plan.plan import load_plan
 from rtl_gen.prediction import Prediction
 
-__all__ = ["BuildResult", "Counts", "StagePath", "build", "measure"]
+__all__ = ["BuildResult", "Counts", "build", "measure"]
 
 
 class Counts(BaseModel):
@@ -38,25 +39,6 @@ class Counts(BaseModel):
     dsps: int
     brams: int
     luts: int
-
-
-class StagePath(BaseModel):
-    """A slow path from one register or memory to another, named by the stages that they belong to.
-
-    Attributes
-    ----------
-    start, end : str
-        "STAGE: what in it", or what nextpnr calls a cell that is of no stage.
-    total_ns, logic_ns, routing_ns : float
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    start: str
-    end: str
-    total_ns: float
-    logic_ns: float
-    routing_ns: float
 
 
 class BuildResult(BaseModel):
@@ -72,6 +54,10 @@ class BuildResult(BaseModel):
         The plan's.
     schedule : Prediction
         The end of every inference in cycles, whatever the clock.
+    critical_path : tuple of str
+        The slowest path's steps, a line each.
+    paths : tuple of StagePath
+        The slowest path within each clock, and between clocks and pins, by stage; none of a result from before.
     bitstream : str
         Path.
     meets_timing : bool
@@ -178,6 +164,7 @@ def build(
             schedule=manifest.predicted,
             bitstream=str(final / bitstream),
             critical_path=path.steps if path is not None else (),
+            paths=stage_paths(placed.worst, [stage.stage for stage in plan.stages]),
             seed=found.kept,
             seeds=found.results,
             placer=placer,

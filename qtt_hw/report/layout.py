@@ -16,6 +16,10 @@ __all__ = ["Layout", "layered"]
 ROUNDS = 12
 #: How much a line between two layers wants to be straight: between boxes, at one, and where it only passes.
 STRAIGHT = (1.0, 3.0, 9.0)
+#: The same of the longest way through all layers.
+MAIN = 12.0
+#: Rounds in which places settle between those above and below.
+SETTLING = 60
 #: Of a line's own place in a layer that it passes.
 PASSING = 12.0
 
@@ -64,8 +68,9 @@ def layered(
             layers[layer].append(passing)
             chain.append(passing)
         chains.append([*chain, b])
+    main = _longest(edges, layer_of)
     links = [
-        (one, other, STRAIGHT[(one not in boxes) + (other not in boxes)])
+        (one, other, MAIN if (one, other) in main else STRAIGHT[(one not in boxes) + (other not in boxes)])
         for chain in chains
         for one, other in zip(chain, chain[1:], strict=False)
     ]
@@ -92,6 +97,16 @@ def layered(
         lines.append(points)
     places = {key: (x[key] - left, y[key]) for key in boxes}
     return Layout(places, lines, right - left, top - gap[1])
+
+
+def _longest(edges: Sequence[tuple[Key, Key]], layer_of: Mapping[Key, int]) -> set[tuple[Key, Key]]:
+    """The lines of a longest way: a box of each layer, from the last one back."""
+    found, here = set[tuple[Key, Key]](), max(layer_of, key=lambda key: layer_of[key])
+    while layer_of[here]:
+        before = next(a for a, b in edges if b == here and layer_of[a] == layer_of[here] - 1)
+        found.add((before, here))
+        here = before
+    return found
 
 
 def _crossings(layers: Sequence[Sequence[Key]], below: Mapping[Key, Sequence[tuple[Key, float]]]) -> int:
@@ -145,8 +160,8 @@ def _across(
     x: dict[Key, float] = {}
     for layer in layers:
         x.update(zip(layer, _apart([0.0] * len(layer), [1.0] * len(layer), layer, sizes, gap), strict=True))
-    for turn in range(ROUNDS):
-        last = turn >= ROUNDS - 2
+    for turn in range(ROUNDS + SETTLING):
+        last = turn >= ROUNDS
         for layer in layers if turn % 2 == 0 else reversed(layers):
             wanted, weights = [], []
             for key in layer:

@@ -39,6 +39,14 @@
   draw();
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
+  // A drawing that is wider than its place begins where its first unit is.
+  const canvas = document.querySelector(".canvas");
+  const first = canvas && canvas.querySelector("[data-unit]");
+  if (first) {
+    const there = first.getBoundingClientRect(), here = canvas.getBoundingClientRect();
+    canvas.scrollLeft += there.left + there.width / 2 - here.left - here.width / 2;
+  }
+
   // One unit at a time; the same one again is let go of.
   const units = document.querySelectorAll("[data-unit]");
   const choose = (unit) => {

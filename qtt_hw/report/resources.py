@@ -226,11 +226,12 @@ def _paths(placed: Placed) -> Grid | None:
     if not result.paths:
         return None
     rows: list[Row] = [
-        [path.start, path.end, path.total_ns, path.logic_ns, path.routing_ns, round(1000 / path.total_ns, 1)]
+        [path.start, path.end, " \u2192 ".join(path.through), path.total_ns, path.logic_ns, path.routing_ns]
         for path in result.paths
     ]
-    header = ["from", "to", "ns", "logic, ns", "routing, ns", "MHz"]
+    header = ["from", "to", "through", "ns", "logic, ns", "routing, ns"]
     note = (
-        "From which register or memory of which stage to which: what would have to become shorter for a faster clock."
+        "From which register or memory of which stage to which: the slowest within the clock, which sets it, and the "
+        "slowest from and to pins."
     )
     return Grid(f"paths-{result.board}", f"Critical paths, {result.board}", header, rows, note)
