@@ -16,8 +16,8 @@ __all__ = ["Layout", "layered"]
 ROUNDS = 12
 #: How much a line between two layers wants to be straight: between boxes, at one, and where it only passes.
 STRAIGHT = (1.0, 3.0, 9.0)
-#: The same of the longest way through all layers.
-MAIN = 12.0
+#: How much boxes of the longest way through all layers want to stand below each other.
+MAIN = 1e6
 #: Rounds in which places settle between those above and below.
 SETTLING = 60
 #: Of a line's own place in a layer that it passes.
@@ -68,9 +68,8 @@ def layered(
             layers[layer].append(passing)
             chain.append(passing)
         chains.append([*chain, b])
-    main = _longest(edges, layer_of)
     links = [
-        (one, other, MAIN if (one, other) in main else STRAIGHT[(one not in boxes) + (other not in boxes)])
+        (one, other, STRAIGHT[(one not in boxes) + (other not in boxes)])
         for chain in chains
         for one, other in zip(chain, chain[1:], strict=False)
     ]
@@ -80,7 +79,7 @@ def layered(
         below[one].append((other, weight))
         above[other].append((one, weight))
     _order(layers, above, below)
-    x = _across(layers, sizes, above, below, gap[0])
+    x = _across(layers, sizes, above, below, _longest(edges, layer_of), gap[0])
     heights = [max((sizes[key][1] for key in layer), default=0.0) for layer in layers]
     y: dict[Key, float] = {}
     top = 0.0
@@ -91,21 +90,22 @@ def layered(
     right = max(x[key] + sizes[key][0] / 2 for key in sizes)
     lines = []
     for chain in chains:
-        points = [(x[key] - left, y[key]) for key in chain]
-        points[0] = points[0][0], points[0][1] + sizes[chain[0]][1] / 2
-        points[-1] = points[-1][0], points[-1][1] - sizes[chain[-1]][1] / 2
-        lines.append(points)
+        points = [(x[chain[0]] - left, y[chain[0]] + sizes[chain[0]][1] / 2)]
+        for key in chain[1:-1]:  # straight down beside the boxes of a layer
+            half = heights[key[2]] / 2  # type: ignore[index]
+            points += [(x[key] - left, y[key] - half), (x[key] - left, y[key] + half)]
+        lines.append([*points, (x[chain[-1]] - left, y[chain[-1]] - sizes[chain[-1]][1] / 2)])
     places = {key: (x[key] - left, y[key]) for key in boxes}
     return Layout(places, lines, right - left, top - gap[1])
 
 
-def _longest(edges: Sequence[tuple[Key, Key]], layer_of: Mapping[Key, int]) -> set[tuple[Key, Key]]:
-    """The lines of a longest way: a box of each layer, from the last one back."""
-    found, here = set[tuple[Key, Key]](), max(layer_of, key=lambda key: layer_of[key])
+def _longest(edges: Sequence[tuple[Key, Key]], layer_of: Mapping[Key, int]) -> set[Key]:
+    """The boxes of a longest way: one of each layer, from the last one back."""
+    here = max(layer_of, key=lambda key: layer_of[key])
+    found = {here}
     while layer_of[here]:
-        before = next(a for a, b in edges if b == here and layer_of[a] == layer_of[here] - 1)
-        found.add((before, here))
-        here = before
+        here = next(a for a, b in edges if b == here and layer_of[a] == layer_of[here] - 1)
+        found.add(here)
     return found
 
 
@@ -154,6 +154,7 @@ def _across(
     sizes: Mapping[Key, tuple[float, float]],
     above: Mapping[Key, Sequence[tuple[Key, float]]],
     below: Mapping[Key, Sequence[tuple[Key, float]]],
+    main: set[Key],
     gap: float,
 ) -> dict[Key, float]:
     """The place of each box from left to right: near its neighbours', in order, and apart."""
@@ -167,8 +168,9 @@ def _across(
             for key in layer:
                 sides = [*above[key], *below[key]] if last else above[key] if turn % 2 == 0 else below[key]
                 weight = sum(w for _, w in sides)
-                wanted.append(sum(x[other] * w for other, w in sides) / weight if sides else x[key])
-                weights.append(weight or 0.1)
+                mean = sum(x[other] * w for other, w in sides) / weight if sides else x[key]
+                wanted.append(0.0 if key in main else mean)
+                weights.append(MAIN if key in main else weight or 0.1)
             x.update(zip(layer, _apart(wanted, weights, layer, sizes, gap), strict=True))
     return x
 

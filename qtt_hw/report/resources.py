@@ -170,7 +170,12 @@ def _blocks(subject: Subject, memories: list[tuple[str, Store]]) -> Chart | None
         barmode="stack",
         bargap=0,
         annotations=row_names(names, beside),
-        xaxis={"title": {"text": "block RAMs"}, "rangemode": "tozero", "fixedrange": True},
+        xaxis={
+            "title": {"text": "block RAMs"},
+            "rangemode": "tozero",
+            "fixedrange": True,
+            "dtick": max(1, -(-shown[0][2] // 6)),
+        },
     )
     total = sum(blocks for _, _, blocks in large)
     note = (
