@@ -1,0 +1,1 @@
+"""The report: one page of a network, its hardware, its accuracy and its numbers."""
