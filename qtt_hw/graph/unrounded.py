@@ -32,7 +32,7 @@ from qtt_hw.graph.kinds import (
 from qtt_hw.graph.node import Edge, Node
 from qtt_hw.graph.taps import taps
 
-__all__ = ["stages"]
+__all__ = ["exact", "stages"]
 
 #: Values [N, D, H, W, C] in steps of a format, as integers would be, but not whole; and the format's edge.
 Stream = tuple[NDArray[Any], Edge]
@@ -49,27 +49,22 @@ def stages(graph: Graph, x: NDArray) -> Iterator[tuple[Node, NDArray]]:
     graph : Graph
     x : integer array, [N, D, H, W, C]
         Preprocessed, as the golden model takes them. A stage's output is let go of when its last reader has run.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import qtt_hw
-    >>> graph = qtt_hw.load("models/lenet-mnist.qtt")
-    >>> x = qtt_hw.preprocess(graph.input, np.arange(784, dtype=np.uint8).reshape(1, 1, 28, 28, 1))
-    >>> exact = {node.name: values for node, values in stages(graph, x)}
-    >>> rounded = qtt_hw.run(graph, x, intermediates=True)
-    >>> rounded["conv1"][0, 0, 0, 0, :3], exact["conv1"][0, 0, 0, 0, :3].round(2)
     """
     last = {name: node.name for node in graph.nodes for name in node.inputs}
     values: dict[str, NDArray] = {INPUT: x.astype(np.float32)}
     for node in graph.nodes:
-        y = _KINDS[type(node)](node, [(values[name], graph.edges[name]) for name in node.inputs])
+        y = exact(node, *((values[name], graph.edges[name]) for name in node.inputs))
         for name in set(node.inputs):
             if last[name] == node.name:
                 del values[name]
         if node.name in last:
             values[node.name] = y
         yield node, y
+
+
+def exact(node: Node, *streams: Stream) -> NDArray:
+    """A stage's output in steps of its output's format, from its inputs' in steps of theirs; beside `Node.golden`."""
+    return _KINDS[type(node)](node, [(x if x.dtype.kind == "f" else x.astype(np.float32), edge) for x, edge in streams])
 
 
 def _scaled(requant: Requantizer, acc: NDArray) -> NDArray:

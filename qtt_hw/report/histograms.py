@@ -33,7 +33,7 @@ def of_formats(facts: Sequence[StageFacts]) -> Chart:
         z.append([None if math.isnan(v) else round(math.log10(100 * v), 2) for v in column])
         said.append([f"{100 * v:.2g}" if v > LEAST else "" for v in share])
     middles = (edges[:-1] + edges[1:]) / 2
-    ticks = {-3: "0.001", -1: "0.1", 1: "10 % of its values"}
+    ticks = {-3: "0.001 %", -1: "0.1 %", 1: "10 %"}
     heat = {
         "type": "heatmap",
         "x": rounded(middles.tolist(), 3),
@@ -49,7 +49,7 @@ def of_formats(facts: Sequence[StageFacts]) -> Chart:
         "colorbar": {
             "orientation": "h",
             "thickness": 8,
-            "len": 0.6,
+            "len": 0.9,
             "y": 0,
             "yanchor": "top",
             "ypad": 34,

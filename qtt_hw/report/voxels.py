@@ -25,7 +25,9 @@ def faces(volume: NDArray) -> NDArray[np.int64]:
             for layer in np.flatnonzero(seen.any(axis=(1, 2))):
                 at = layer - 1 + (side > 0)  # without the padding
                 for top, left, bottom, right in _rectangles(seen[layer, 1:-1, 1:-1]):
-                    corners = [(top, left), (bottom, left), (bottom, right), (top, right)][::side]
+                    corners = [(top, left), (bottom, left), (bottom, right), (top, right)]
+                    # The other two axes are in their order, which is a left turn about the second.
+                    corners = corners[:: -side if axis == 1 else side]
                     found.append([np.insert(corner, axis, at) for corner in corners])
     return np.array(found, dtype=np.int64).reshape(-1, 4, 3)
 
@@ -35,8 +37,8 @@ def _rectangles(mask: NDArray[np.bool_]) -> list[tuple[int, int, int, int]]:
     left_over, found = mask.copy(), []
     while left_over.any():
         top, left = (int(i) for i in np.unravel_index(int(left_over.argmax()), mask.shape))
-        width = _leading(left_over[top, left:])
-        height = _leading(left_over[top:, left : left + width].all(axis=1))
+        width = _leading(np.asarray(left_over[top, left:]))
+        height = _leading(np.asarray(left_over[top:, left : left + width].all(axis=1)))
         left_over[top : top + height, left : left + width] = False
         found.append((top, left, top + height, left + width))
     return found
