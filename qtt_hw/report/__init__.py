@@ -1,1 +1,1 @@
-"""The report: one page of a network, its hardware, its accuracy and its numbers."""
+"""A network, its plan and what was built of it as one HTML file: its sections and the page."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qtt_hw.fixedpoint import IntArray
-from qtt_hw.report.figures import (
+from qtt_hw.report.look import (
     BLUE,
     FADING_BLUE,
     FADING_ORANGE,
@@ -284,7 +284,7 @@ def of_pairs(found: Outcome) -> Grid:
         low, high = interval(n, int(totals[i]))
         span = f"{percent(low)} to {percent(high)} %"
         rows.append(
-            (found.labels[i], found.labels[j], n, int(totals[i]), percent(n / totals[i]), span, int(matrix[j, i]))
+            (found.labels[i], found.labels[j], n, int(totals[i]), f"{100 * n / totals[i]:.1f}", span, int(matrix[j, i]))
         )
     return Grid(
         "pairs",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Contraction
-from qtt_hw.report.figures import BLUE, GREEN, ORANGE, figure, plain, rounded, rows_axis, rows_height
+from qtt_hw.report.look import BLUE, GREEN, ORANGE, figure, plain, rounded, rows_axis, rows_height
 from qtt_hw.report.section import Chart
 from qtt_hw.report.stages import StageFacts
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qtt_hw.errors import short
 from qtt_hw.fixedpoint import IntArray
 from qtt_hw.report.confusion import Outcome
-from qtt_hw.report.figures import BLUE, TEXT_GREY, figure, plain
+from qtt_hw.report.look import BLUE, TEXT_GREY, figure, plain
 from qtt_hw.report.png import data_uri
 from qtt_hw.report.section import Chart, Grid, Markup, Part
 from qtt_hw.report.voxels import mesh
@@ -138,7 +138,7 @@ def _in_3d(volumes: NDArray[np.uint8], rows: Sequence[tuple[int, str, str, float
         "dragmode": "orbit",
     }
     margin = {"l": 0, "r": 0, "t": 0, "b": 0}
-    note = "Drag to turn, scroll to come nearer, and move the slider for the next."
+    note = "Drag to turn it, and move the slider for the next."
     if len(traces) < sum(bool(volume.any()) for volume in volumes):
         note += f" The first {len(traces)} of {len(rows)}, which have many faces."
     return Chart("mistakes-3d", "In 3D", figure(traces, 460, scene=scene, sliders=[slider], margin=margin), note)

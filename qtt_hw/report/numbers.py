@@ -19,9 +19,8 @@ from qtt_hw.graph import Contraction, Graph
 from qtt_hw.graph.preprocess import preprocess
 from qtt_hw.progress import Progress, silent
 from qtt_hw.report.accuracy import drawn
-from qtt_hw.report.confusion import percent
-from qtt_hw.report.figures import BLUE, GREY, ORANGE, figure, plain, rounded, rows_axis, rows_height
 from qtt_hw.report.histograms import of_formats, of_one_stage, weight_shares
+from qtt_hw.report.look import BLUE, GREY, ORANGE, figure, plain, rounded, rows_axis, rows_height
 from qtt_hw.report.section import Chart, Grid, Part, Section
 from qtt_hw.report.stages import StageFacts, as_floats, collect
 
@@ -213,6 +212,11 @@ def _name(fmt: Format) -> str:
     return f"{'s' if fmt.signed else 'u'}{fmt.bits}, step 2^{-fmt.frac}"
 
 
+def _share(share: float) -> str:
+    """A share in percent, of which what is above nothing is never nothing."""
+    return "< 0.01" if 0 < share < 1e-4 else f"{100 * share:.2f}"
+
+
 def _table(facts: Sequence[StageFacts]) -> Grid:
     rows = []
     for each in facts:
@@ -233,13 +237,13 @@ def _table(facts: Sequence[StageFacts]) -> Grid:
                 node.source,
                 _name(each.edge.format),
                 f"{low} to {high}",
-                percent(each.codes_used),
-                percent(each.zeros),
-                None if clipped is None else float(f"{100 * clipped[0]:.3g}"),
-                None if clipped is None else float(f"{100 * clipped[1]:.3g}"),
-                None if noise is None else round(noise, 1),
+                _share(each.codes_used),
+                _share(each.zeros),
+                None if clipped is None else _share(clipped[0]),
+                None if clipped is None else _share(clipped[1]),
+                None if noise is None else f"{noise:.1f}",
                 weights,
-                percent(sum(share > 0 for share in shares) / len(places)) if places else None,
+                _share(sum(share > 0 for share in shares) / len(places)) if places else None,
             )
         )
     header = (

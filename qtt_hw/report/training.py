@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from qtt_hw.reading import read_json
 from qtt_hw.report.confusion import percent
-from qtt_hw.report.figures import BLUE, GREEN, GREY, ORANGE, figure, plain, rounded
+from qtt_hw.report.look import BLUE, GREEN, GREY, ORANGE, figure, plain, rounded
 from qtt_hw.report.section import Chart, Part, Section
 
 __all__ = ["front_beside", "training_sections"]

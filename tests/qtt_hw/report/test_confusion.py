@@ -40,7 +40,7 @@ def test_intervals_are_wilsons() -> None:
 
 
 def test_pairs_by_number_with_the_other_way() -> None:
-    assert of_pairs(FOUND).rows == [("b", "c", 2, 4, 50.0, "15.0 to 85.0 %", 0)]  # that of one sample is left out
+    assert of_pairs(FOUND).rows == [("b", "c", 2, 4, "50.0", "15.0 to 85.0 %", 0)]  # that of one sample is left out
     single = Outcome(("a", "b"), np.array([0, 1, 1]), np.array([[0, 1], [1, 0], [0, 1]], float))
     assert [row[:4] for row in of_pairs(single).rows] == [("a", "b", 1, 1), ("b", "a", 1, 2)]
 

@@ -1,7 +1,7 @@
-"""How figures look: Plotly's JSON as plain dicts, with the page's own colours of text and grid, light or dark.
+"""How figures of rows, bars and maps look: Plotly's JSON as plain dicts, in the page's own colours, light or dark.
 
-Nothing here names a colour of text, paper or grid: those are the template's that the page gives. Colours of data are of
-a middle tone that is seen on both.
+Colours of data are the page's by name, as "var(--work)"; those of text, paper and grid are its template's. Scales of
+colours have no names, so theirs are of a middle tone that is seen on both sides.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = [
     "rows_height",
 ]
 
-BLUE: Final = "#4f83cc"
-ORANGE: Final = "#e0803a"
-GREEN: Final = "#3f9f84"
-GREY: Final = "#8c939e"
-#: Of text where Plotly does not take the page's colour.
-TEXT_GREY: Final = "#7a8494"
+BLUE: Final = "var(--work)"
+ORANGE: Final = "var(--amber)"
+GREEN: Final = "var(--pool)"
+GREY: Final = "var(--other)"
+#: Of text where the template's colour is not taken.
+TEXT_GREY: Final = "var(--muted)"
 #: From nothing to a colour through which text is still read.
 FADING_BLUE: Final = [[0, "rgba(79,131,204,0.05)"], [1, "rgba(79,131,204,0.60)"]]
 FADING_ORANGE: Final = [[0, "rgba(224,128,58,0.10)"], [1, "rgba(224,128,58,0.80)"]]
