@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from qtt_hw.fixedpoint import IntArray
 from qtt_hw.report.look import (
     BLUE,
+    FADING_AMBER,
     FADING_BLUE,
-    FADING_ORANGE,
     GREY,
     figure,
     plain,
@@ -24,7 +24,7 @@ from qtt_hw.report.look import (
 )
 from qtt_hw.report.section import Chart, Grid
 
-__all__ = ["Outcome", "interval", "of_classes", "of_confidence", "of_confusion", "of_pairs"]
+__all__ = ["Outcome", "interval", "of_classes", "of_confidence", "of_confusion", "of_pairs", "percent"]
 
 #: Classes up to which every cell of the matrix has its count, and above which only the worst are listed.
 COUNTED, LISTED = 20, 24
@@ -89,6 +89,7 @@ def interval(hits: int, of: int, sigmas: float = 1.96) -> tuple[float, float]:
 
 
 def percent(share: float) -> float:
+    """A share in percent, to a tenth."""
     return round(100 * share, 1)
 
 
@@ -130,7 +131,7 @@ def of_confusion(found: Outcome) -> Chart:
     wrong = share[~on]
     data: list[dict[str, object]] = [
         heat(on, FADING_BLUE, 1.0),
-        heat(~on, FADING_ORANGE, float(wrong.max()) if wrong.size else 0.0),
+        heat(~on, FADING_AMBER, float(wrong.max()) if wrong.size else 0.0),
     ]
     if len(labels) <= COUNTED:
         some = [(i, j) for i in names for j in names if cells[i][j]]
@@ -160,7 +161,7 @@ def of_confusion(found: Outcome) -> Chart:
         "confusion",
         "What is taken for what",
         figure(data, height, xaxis=columns, yaxis=rows, margin={"l": 60, "r": 12, "t": 12, "b": 60}),
-        "A row holds the samples of one true class. Blue is right; orange is wrong, the darker the more of its class.",
+        "A row holds the samples of one true class. Blue is right; amber is wrong, the darker the more of its class.",
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph import Contraction
-from qtt_hw.report.look import BLUE, GREEN, ORANGE, figure, plain, rounded, rows_axis, rows_height
+from qtt_hw.report.look import AMBER, BLUE, GREEN, figure, plain, rounded, rows_axis, rows_height
 from qtt_hw.report.section import Chart
 from qtt_hw.report.stages import StageFacts
 
@@ -60,7 +60,7 @@ def of_formats(facts: Sequence[StageFacts]) -> Chart:
             "tickangle": 0,
         },
     }
-    line = {"color": ORANGE, "width": 1.5}
+    line = {"color": AMBER, "width": 1.5}
     ends = [
         {"type": "line", "xref": "x", "yref": "paper", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line}
         for at in (-1, 1)
@@ -83,7 +83,7 @@ def of_formats(facts: Sequence[StageFacts]) -> Chart:
             shapes=ends,
             margin={"l": 52, "r": 24, "t": 8, "b": 84},
         ),
-        "A row is a stage in the order in which they run; the orange lines are the ends of its format, and the "
+        "A row is a stage in the order in which they run; the amber lines are the ends of its format, and the "
         "fuller a place's colour, the more values. Rows that fill a part only waste bits; rows full at a line clip.",
     )
 
@@ -142,7 +142,7 @@ def of_one_stage(facts: Sequence[StageFacts]) -> Chart:
             margin={"l": 56, "r": 16, "t": 64, "b": 48},
             bargap=0,
         ),
-        "The share of values at each integer, on a scale of powers of ten. Orange lines are the format's ends; orange "
+        "The share of values at each integer, on a scale of powers of ten. Amber lines are the format's ends; amber "
         "bars stand for what lay beyond them and was clamped; pale ones for a ReLU's negative values, which became 0.",
     )
 
@@ -181,7 +181,7 @@ def _beyond(each: StageFacts, visible: bool) -> dict[str, Any]:
         "x": [at for at, _, _ in shown],
         "y": rounded((y for _, y, _ in shown), 3),
         "width": wide,
-        "marker": {"color": ORANGE, "opacity": [0.45 if "ReLU" in text else 1.0 for _, _, text in shown]},
+        "marker": {"color": AMBER, "opacity": [0.45 if "ReLU" in text else 1.0 for _, _, text in shown]},
         "text": [text for _, _, text in shown],
         "textposition": "none",
         "hovertemplate": "%{text}: %{y} %<extra></extra>",
@@ -279,7 +279,7 @@ def _nested(axes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def _ends(each: StageFacts) -> list[dict[str, Any]]:
     """Lines at the ends of the output's format."""
     fmt = each.edge.format
-    line = {"color": ORANGE, "width": 1.5}
+    line = {"color": AMBER, "width": 1.5}
     return [
         {"type": "line", "xref": "x", "yref": "y domain", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line}
         for at in (fmt.minimum - 0.5, fmt.maximum + 0.5)

@@ -13,12 +13,12 @@ from typing import Any, Final
 from qtt_hw.errors import short
 
 __all__ = [
+    "AMBER",
     "BLUE",
+    "FADING_AMBER",
     "FADING_BLUE",
-    "FADING_ORANGE",
     "GREEN",
     "GREY",
-    "ORANGE",
     "TEXT_GREY",
     "figure",
     "plain",
@@ -28,14 +28,14 @@ __all__ = [
 ]
 
 BLUE: Final = "var(--work)"
-ORANGE: Final = "var(--amber)"
+AMBER: Final = "var(--amber)"
 GREEN: Final = "var(--pool)"
 GREY: Final = "var(--other)"
 #: Of text where the template's colour is not taken.
 TEXT_GREY: Final = "var(--muted)"
 #: From nothing to a colour through which text is still read.
 FADING_BLUE: Final = [[0, "rgba(79,131,204,0.05)"], [1, "rgba(79,131,204,0.60)"]]
-FADING_ORANGE: Final = [[0, "rgba(224,128,58,0.10)"], [1, "rgba(224,128,58,0.80)"]]
+FADING_AMBER: Final = [[0, "rgba(212,150,50,0.14)"], [1, "rgba(212,150,50,0.85)"]]
 
 #: Characters of a name beside an axis, and pixels of a row in a chart of rows.
 LONGEST_NAME, ROW = 26, 19

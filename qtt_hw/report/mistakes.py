@@ -156,7 +156,7 @@ def _gallery(x: NDArray[np.uint8], rows: Sequence[tuple[int, str, str, float]], 
             f"{escape(short(true, 40))} &rarr; <b>{escape(short(taken, 40))}</b> "
             f"<small>{margin:.1f}, no. {number}</small></figcaption></figure>"
         )
-    tile = 300 if clips else 116
+    tile = 300 if clips else 92
     html = f'{_STYLE}<div class="mistakes" style="--tile:{tile}px">{"".join(tiles)}</div>'
     note = "The class, what it is taken for, and the margin; the greatest first."
     if solids:

@@ -20,7 +20,7 @@ from qtt_hw.graph.preprocess import preprocess
 from qtt_hw.progress import Progress, silent
 from qtt_hw.report.accuracy import drawn
 from qtt_hw.report.histograms import of_formats, of_one_stage, weight_shares
-from qtt_hw.report.look import BLUE, GREY, ORANGE, figure, plain, rounded, rows_axis, rows_height
+from qtt_hw.report.look import AMBER, BLUE, GREY, figure, plain, rounded, rows_axis, rows_height
 from qtt_hw.report.section import Chart, Grid, Part, Section
 from qtt_hw.report.stages import StageFacts, as_floats, collect
 
@@ -160,7 +160,7 @@ def _clipping(facts: Sequence[StageFacts]) -> Chart:
         "clipping",
         "Clipped values",
         figure(
-            [bars("below the least", 0, BLUE), bars("above the greatest", 1, ORANGE)],
+            [bars("below the least", 0, BLUE), bars("above the greatest", 1, AMBER)],
             rows_height(len(shown)) + 24,
             xaxis={"ticksuffix": " %", "rangemode": "tozero", "zeroline": False, "exponentformat": "none"},
             yaxis=rows_axis(each.node.name for each in shown),
@@ -194,7 +194,7 @@ def _losses(inspection: Sequence[Loss]) -> Chart:
         "losses",
         "Accuracy lost by layer",
         figure(
-            [bars("lost when it alone is quantised", 1, ORANGE), bars("gained when it alone is not", 2, BLUE)],
+            [bars("lost when it alone is quantised", 1, AMBER), bars("gained when it alone is not", 2, BLUE)],
             70 + 34 * max(len(inspection), 2),
             xaxis={"title": {"text": "points of accuracy"}, "zeroline": True, "zerolinecolor": GREY},
             yaxis=rows_axis(each[0] for each in inspection),
@@ -210,6 +210,11 @@ def _losses(inspection: Sequence[Loss]) -> Chart:
 def _name(fmt: Format) -> str:
     """A format in a few words."""
     return f"{'s' if fmt.signed else 'u'}{fmt.bits}, step 2^{-fmt.frac}"
+
+
+def _whole(text: str) -> str:
+    """Text that is not broken over lines."""
+    return text.replace(" ", "\u00a0")
 
 
 def _share(share: float) -> str:
@@ -229,14 +234,13 @@ def _table(facts: Sequence[StageFacts]) -> Grid:
         if isinstance(node, Contraction):
             kind = "codes" if isinstance(node.weight_format, Codebook) else "bits"
             weights = f"{node.weight.size} of {node.weight_format.bits} {kind}"
-            weights = weights.replace("codes", "bits, powers of two")
+            weights = _whole(weights.replace("codes", "bits, powers of two"))
         noise = each.signal_to_noise
         rows.append(
             (
                 node.name,
-                node.source,
-                _name(each.edge.format),
-                f"{low} to {high}",
+                _whole(_name(each.edge.format)),
+                _whole(f"{low} to {high}"),
                 _share(each.codes_used),
                 _share(each.zeros),
                 None if clipped is None else _share(clipped[0]),
@@ -248,14 +252,13 @@ def _table(facts: Sequence[StageFacts]) -> Grid:
         )
     header = (
         "stage",
-        "layer",
         "format",
         "integers",
         "of its codes %",
         "zeros %",
         "clipped below %",
         "above %",
-        "noise dB",
+        "signal to noise dB",
         "weights",
         "of their codes %",
     )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from qtt_hw.reading import read_json
 from qtt_hw.report.confusion import percent
-from qtt_hw.report.look import BLUE, GREEN, GREY, ORANGE, figure, plain, rounded
+from qtt_hw.report.look import AMBER, BLUE, GREEN, GREY, figure, plain, rounded
 from qtt_hw.report.section import Chart, Part, Section
 
 __all__ = ["front_beside", "training_sections"]
@@ -107,7 +107,7 @@ def _curves(curves: list[Any]) -> Chart:
         first = number == 0
         line(curve, curve.loss, "y", "loss", GREY, first)
         line(curve, tuple(100 * v for v in curve.train_accuracy), "y2", "accuracy in training", BLUE, first)
-        line(curve, tuple(100 * v for v in curve.validation_accuracy), "y2", "on validation", ORANGE, first)
+        line(curve, tuple(100 * v for v in curve.validation_accuracy), "y2", "on validation", AMBER, first)
         line(curve, curve.lr, "y3", "learning rate", GREEN, first)
         start = curve.epochs[0] - 0.5
         if not first:
@@ -177,7 +177,7 @@ def _front(path: Path, own: str) -> Chart:
     marks: dict[str, Any] = {
         "size": 9,
         "color": BLUE,
-        "line": {"width": [3 if str(point.number) == own else 0 for _, point in points], "color": ORANGE},
+        "line": {"width": [3 if str(point.number) == own else 0 for _, point in points], "color": AMBER},
     }
     trials = {
         "type": "scatter",
@@ -219,5 +219,5 @@ def _front(path: Path, own: str) -> Chart:
             margin={"l": 60, "r": 16, "t": 16, "b": 48},
         ),
         "Accuracies are of the trials' short trainings; the step line is the best at no more cycles, the dotted one "
-        "the dense network's. This run's trial has an orange ring, if it is one of them.",
+        "the dense network's. This run's trial has an amber ring, if it is one of them.",
     )
