@@ -14,7 +14,8 @@ from pathlib import Path
 
 from qtt_hw.report.make import report
 
-MODEL = Path(__file__).parents[1] / "models" / "voxtt-modelnet10.qtt"
+#: As the page names it: by its path in the repository.
+MODEL = Path("models/voxtt-modelnet10.qtt")
 #: Of the window, in pixels, at which everything is drawn.
 WIDTH, HEIGHT = 1200, 860
 
@@ -47,7 +48,7 @@ def taken(page: Path, output: Path) -> list[Path]:
         opened.locator("[data-unit='3']").click()
         opened.mouse.move(2, 2)
         opened.evaluate("window.scrollTo(0, 0); document.querySelector('.canvas').scrollTop = 0")
-        legend = opened.locator(".legend").bounding_box()
+        legend = opened.locator(".keys").bounding_box()
         assert legend is not None
         whole = {"x": 0, "y": 0, "width": WIDTH, "height": legend["y"] + legend["height"] + 16}
         opened.screenshot(path=hardware, clip=whole, full_page=True)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from qtt_hw.report.details import waits_text
-from qtt_hw.report.figures import BAND, plain, row_names, rows_layout
+from qtt_hw.report.figures import BAND, row_names, rows_layout
+from qtt_hw.report.look import plain
 from qtt_hw.report.section import Chart, Grid, Section
 from qtt_hw.report.subject import Subject
 from qtt_hw.report.texts import Row, count, share

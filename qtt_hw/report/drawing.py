@@ -64,7 +64,7 @@ def _legend() -> str:
     kinds = (("contraction", "contraction"), ("pool", "pool"), ("join", "join"), ("other", "table, order, slice"))
     times = (("work", "makes a step"), ("starved", "waits for words"), ("stalled", "waits for room"))
     return (
-        '<p class="legend">'
+        '<p class="keys">'
         + "".join(f'<span><i class="key {name}"></i>{text}</span>' for name, text in kinds)
         + "<span>bar in a box: one interval</span>"
         + "".join(f'<span><i class="key {name}"></i>{text}</span>' for name, text in times)

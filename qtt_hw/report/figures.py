@@ -5,21 +5,17 @@ Colours are names of the page's own, such as "var(--work)": the page puts those 
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["BAND", "plain", "row_names", "rows_layout"]
+from qtt_hw.report.look import plain
+
+__all__ = ["BAND", "row_names", "rows_layout"]
 
 #: Of a row's height from its top: where its name stands, and between which two its bars do.
 NAME, BAND = 0.02, (0.42, 0.92)
 #: Pixels of a row, and of all else of such a figure.
 ROW, AROUND = 36, 86
-
-
-def plain(text: object) -> str:
-    """Text for a figure, in which Plotly would see markup."""
-    return html.escape(str(text), quote=False)
 
 
 def row_names(names: Sequence[str], beside: Sequence[str] = ()) -> list[dict[str, Any]]:

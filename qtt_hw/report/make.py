@@ -8,15 +8,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from qtt_hw.data import Splits
+from qtt_hw.evaluation import samples_of
 from qtt_hw.files import write_file
 from qtt_hw.progress import Progress, silent
 from qtt_hw.report.page import MARK, Fact, page, plotly_script
 from qtt_hw.report.section import Chart, Grid, Section
-from qtt_hw.report.sections import Wishes, sections_of
+from qtt_hw.report.sections import SPLIT, Wishes, sections_of
 from qtt_hw.report.subject import Subject, subject_of
 from qtt_hw.report.texts import count, share
 
-__all__ = ["PartResult", "ReportResult", "SectionResult", "is_report", "report"]
+__all__ = ["PartResult", "ReportResult", "SectionResult", "is_report", "report", "written"]
 
 
 class PartResult(BaseModel):
@@ -73,7 +75,9 @@ def report(
     clock_mhz: float = 100.0,
     plan: str | Path | None = None,
     neighbours: bool = True,
-    command: str | None = None,
+    data: Splits | str | Path | None = None,
+    samples: int | None = None,
+    inspection: str | Path | None = None,
     progress: Progress = silent,
 ) -> ReportResult:
     """Write one self-contained HTML file about a network as hardware: its units, cycles, resources and provenance.
@@ -95,8 +99,12 @@ def report(
         A plan of the model, in place of one that is made for the report.
     neighbours : bool
         Look for the plans beside this one and for what fewer bits would save, which takes about as long as planning.
-    command : str, optional
-        The command line that the page says it was made by.
+    data : Splits or a source that `qtt_hw.data.load` knows, optional
+        For accuracy and numbers: what the model makes of the test samples, and every stage's values.
+    samples : int, optional
+        Of the test samples; all unless given.
+    inspection : path, optional
+        What `qtt inspect --json` printed of the run: which layer costs the accuracy. With data.
     progress : callable, optional
         Called with one line of text now and then.
 
@@ -128,13 +136,29 @@ def report(
     """
     started = time.monotonic()
     plotly_script()  # where it is missing, that is said before anything takes its time
+    for name, value in (("samples", samples), ("inspection", inspection)):
+        if data is None and value is not None:
+            raise ValueError(f"{name} {value}: is for the sections that are made from data; name the data too")
     subject = subject_of(
         source, device=device, fps=fps, clock_mhz=clock_mhz, plan=plan, neighbours=neighbours, progress=progress
     )
+    splits = None if data is None else samples_of(subject.graph, data, SPLIT)
+    return written(
+        subject,
+        Path(output),
+        Wishes(splits, samples, None if inspection is None else Path(inspection)),
+        started=started,
+        progress=progress,
+    )
+
+
+def written(
+    subject: Subject, output: Path, wishes: Wishes, *, started: float, progress: Progress = silent
+) -> ReportResult:
+    """The report of a subject that has been read and planned; `started` is when that began, by the monotonic clock."""
     progress("page", text="sections")
-    sections = sections_of(subject, Wishes(command), progress)
+    sections = sections_of(subject, wishes, progress)
     text = page(subject.graph.name, _made(subject), _lead(subject), _facts(subject), sections)
-    output = Path(output)
     write_file(output, text)
     return ReportResult(
         report=str(output),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from qtt_hw.report.details import RESOURCES, filled, stored
-from qtt_hw.report.figures import BAND, plain, row_names, rows_layout
+from qtt_hw.report.figures import BAND, row_names, rows_layout
+from qtt_hw.report.look import plain
 from qtt_hw.report.section import Chart, Grid, Section
 from qtt_hw.report.subject import Placed, Subject
 from qtt_hw.report.texts import Row, count, share

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from boards.build import BuildResult
 from qtt_hw.errors import named
@@ -28,6 +28,9 @@ from rtl_gen.plan.problem import Problem
 from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.plan.verify import verified
 from rtl_gen.topology import Topology
+
+if TYPE_CHECKING:
+    from qtt_hw.lower.prepared import PreparedModel
 
 __all__ = ["Placed", "Subject", "subject_of"]
 
@@ -65,6 +68,8 @@ class Subject:
         The bitstreams of a BUILD.
     run : dict, optional
         What a run's result.json says.
+    prepared : PreparedModel, optional
+        The model that a run's graph was frozen from.
     """
 
     path: Path
@@ -77,6 +82,7 @@ class Subject:
     saved: tuple[Saving, ...] = ()
     placed: tuple[Placed, ...] = ()
     run: dict[str, Any] | None = None
+    prepared: PreparedModel | None = None
 
     @property
     def device(self) -> Device:
@@ -155,7 +161,7 @@ def subject_of(
         name = "device" if device is not None else "fps"
         raise ValueError(f"{name} {given[name]}: stands in the plan {plan}; give one of both")
     progress("model", text=str(path))
-    graph, digest, plan_file, run = _read(path, kind)
+    graph, digest, plan_file, run, prepared = _read(path, kind)
     plan_file = Path(plan) if plan is not None else plan_file
     target = find_device(device or DEVICE)
     if plan_file is not None:
@@ -176,6 +182,7 @@ def subject_of(
         saved=savings(problem, target, found, progress) if neighbours else (),
         placed=_placed(path) if kind == "build" else (),
         run=run,
+        prepared=prepared,
     )
 
 
@@ -191,21 +198,23 @@ def _kind(path: Path) -> Literal["model", "build", "run"]:
     raise ValueError(f"{path}: there is no such model, BUILD or run")
 
 
-def _read(path: Path, kind: str) -> tuple[Graph, str, Path | None, dict[str, Any] | None]:
-    """(graph, digest, the plan's file, a run's result)."""
+def _read(path: Path, kind: str) -> tuple[Graph, str, Path | None, dict[str, Any] | None, PreparedModel | None]:
+    """(graph, digest, the plan's file, a run's result and model)."""
     if kind == "model":
-        return load(path), digest_of(path), None, None
+        return load(path), digest_of(path), None, None, None
     if kind == "build":
         manifest = Manifest.load(path)
-        return load(path / manifest.model), digest_of(path / manifest.model), path / manifest.plan, None
-    from qtt_hw.training.run import frozen_graph
+        return load(path / manifest.model), digest_of(path / manifest.model), path / manifest.plan, None, None
+    from qtt_hw.lower.freeze import freeze
+    from qtt_hw.training.run import load_run
 
-    graph = frozen_graph(path)
+    prepared, config, spec, labels = load_run(path)
+    graph = freeze(prepared, spec, labels, config.name)
     with tempfile.TemporaryDirectory(prefix="qtt-report-") as folder:
         digest = save(graph, Path(folder) / "model.qtt")
     with named(path / "result.json"):
         result = json.loads((path / "result.json").read_bytes())
-    return graph, digest, None, result if isinstance(result, dict) else None
+    return graph, digest, None, result if isinstance(result, dict) else None, prepared
 
 
 def _placed(build: Path) -> tuple[Placed, ...]:

@@ -23,7 +23,7 @@ def part(sections: list[Section], section: str, key: str) -> Any:
 
 @pytest.fixture(scope="module")
 def sections(subject: Subject) -> list[Section]:
-    return sections_of(subject, Wishes("qtt report model.qtt -o report.html"))
+    return sections_of(subject, Wishes(command="qtt report model.qtt -o report.html"))
 
 
 def test_sections_have_keys_of_their_own_and_figures_that_are_plotly_s(sections: list[Section]) -> None:
