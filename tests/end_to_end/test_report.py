@@ -61,6 +61,7 @@ class Opened:
         self.page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         self.complaints: list[str] = []
         self.requests: list[str] = []
+        self.page.set_default_timeout(300_000)  # on a busy machine a page of megabytes takes its time
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -88,6 +89,8 @@ def test_a_report_opens_offline_at_two_widths(which: str, browser: Any, request:
         assert len(drawn) >= 5 and min(drawn) > 0
         assert opened.overflow() <= 0
         _chooses(opened.page)
+        if which == "residual" and width == WIDTHS[0]:
+            _shows_forks_and_fifos(opened.page)
         assert opened.complaints == [] and opened.requests == [path.as_uri()] and opened.overflow() <= 0
         opened.page.close()
 
@@ -108,13 +111,10 @@ def _chooses(page: Any) -> None:
     assert page.locator(".detail > article:visible h3").inner_text() == "Argmax"
 
 
-def test_a_residual_network_shows_its_forks_and_fifos(browser: Any, residual: Path) -> None:
-    opened = Opened(browser, residual, WIDTHS[0])
-    texts = opened.page.locator("svg.network text", has_text="FIFO")
-    assert texts.count() == 9, "one at every sum"
-    fifo = opened.page.locator("[data-unit]", has=opened.page.locator(".fifo")).first
-    fifo.click()
-    told = opened.page.locator(".detail > article:visible").inner_text()
+def _shows_forks_and_fifos(page: Any) -> None:
+    """Of nine blocks, each of which begins with a fork and ends with a sum."""
+    assert page.locator("svg.network text", has_text="FIFO").count() == 9
+    page.locator("[data-unit]", has=page.locator(".fifo")).first.click()
+    told = page.locator(".detail > article:visible").inner_text()
     assert "FIFO before stages." in told and "the least at full rate" in told
-    assert opened.page.locator("circle.fork").count() == 9
-    opened.page.close()
+    assert page.locator("circle.fork").count() == 9
