@@ -50,8 +50,8 @@ def taken(page: Path, output: Path) -> list[Path]:
         opened.evaluate("window.scrollTo(0, 0); document.querySelector('.canvas').scrollTop = 0")
         legend = opened.locator(".keys").bounding_box()
         assert legend is not None
-        whole = {"x": 0, "y": 0, "width": WIDTH, "height": legend["y"] + legend["height"] + 16}
-        opened.screenshot(path=hardware, clip=whole, full_page=True)
+        height = legend["y"] + legend["height"] + 16
+        opened.screenshot(path=hardware, clip={"x": 0, "y": 0, "width": WIDTH, "height": height}, full_page=True)
         timeline = opened.locator("#cycles-timeline .card")
         timeline.screenshot(path=cycles)
         browser.close()

@@ -64,9 +64,9 @@ def report(
     within("--fps", fps, *RATES)
     within("--clock-mhz", clock_mhz, *CLOCKS)
     plotly_script()  # where it is missing, that is said before anything takes its time
-    for option, value in (("--samples", samples), ("--inspection", inspection)):
-        if data is None and value is not None:
-            raise ValueError(f"{option} {value}: is for what is made from data; give --data too")
+    for option, given in (("--samples", samples), ("--inspection", inspection)):
+        if data is None and given is not None:
+            raise ValueError(f"{option} {given}: is for what is made from data; give --data too")
     words = ["qtt", "report", str(source), "-o", str(output)]
     for option, value in (
         ("--device", device),
