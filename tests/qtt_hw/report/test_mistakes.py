@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 
+from qtt_hw.report import mistakes
 from qtt_hw.report.confusion import Outcome
 from qtt_hw.report.mistakes import MOST, chosen, parts
 from qtt_hw.report.section import Chart, Grid, Markup, Section
@@ -54,7 +55,7 @@ def test_solids_are_drawn_in_3d_and_at_a_glance() -> None:
 
 
 def test_large_solids_are_as_many_as_have_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qtt_hw.report.mistakes.MESH_BUDGET", 30_000)
+    monkeypatch.setattr(mistakes, "MESH_BUDGET", 30_000)
     x = (np.random.default_rng(0).random((20, 8, 8, 8, 1)) < 0.5).astype(np.uint8)
     chart = parts(outcome(20), x, range(20))[0]
     assert isinstance(chart, Chart)

@@ -10,6 +10,7 @@ import pytest
 import qtt_hw
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import Contraction, Graph
+from qtt_hw.report import stages
 from qtt_hw.report.stages import as_floats, collect
 from qtt_hw.window import Window
 
@@ -78,7 +79,7 @@ def test_samples_are_counted_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = qtt_hw.load(MODELS / "lenet-mnist.qtt")
     x = inputs(graph, 5)
     whole = collect(graph, x)
-    monkeypatch.setattr("qtt_hw.report.stages.CHUNK", 2)
+    monkeypatch.setattr(stages, "CHUNK", 2)
     for one, other in zip(whole, collect(graph, x), strict=True):
         assert np.array_equal(one.counts, other.counts) and one.noise == pytest.approx(other.noise, rel=1e-4)
 
