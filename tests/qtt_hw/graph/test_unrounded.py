@@ -23,6 +23,7 @@ def rounds_to(node: Node, *streams: tuple[np.ndarray, Edge]) -> None:
     fmt = node.output(*(edge for _, edge in streams)).format
     golden, found = node.golden(*streams), exact(node, *streams)
     assert found.shape == golden.shape
+    assert fmt.signed or found.min() >= 0
     assert np.abs(golden - found.clip(fmt.minimum, fmt.maximum)).max() <= 0.5 + 1e-3
 
 

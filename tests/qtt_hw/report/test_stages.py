@@ -46,6 +46,14 @@ def test_what_is_clamped_at_each_end_is_counted() -> None:
     assert c.noise == 4**2 + 2**2 + 1**2 + 3**2 and c.signal == sum(v**2 for v in range(-8, 7, 2))
 
 
+def test_values_at_the_ends_are_not_clamped() -> None:
+    spec = qtt_hw.input_spec((1, 1, 8, 1), format=Format(4, True, 0))
+    (found,) = collect(
+        Graph("g", spec, (scaled("c", 1, 0, Format(3, True, 0)),)), np.arange(-4, 4).reshape(1, 1, 1, 8, 1)
+    )
+    assert found.counts.tolist() == [1] * 8 and found.clipped == (0.0, 0.0) and found.signal_to_noise is None
+
+
 def test_what_cannot_be_told_is_left_open() -> None:
     graph = qtt_hw.load(MODELS / "lenet-mnist.qtt")
     found = {each.node.name: each for each in collect(graph, inputs(graph, 1))}
