@@ -63,3 +63,5 @@ def test_whoever_waits_names_the_slower_stage_at_the_other_end():
         if unit.stalled[0]:
             assert unit.stalled_by[0] == number + 1
     assert found.period.units[0].stalled_by[0] == 0
+    # Words of the input are always there, and what comes out is always taken: the ends wait for what lies between.
+    assert units[0].starved[0] == 0 < units[0].stalled[0] and units[-1].stalled[0] == 0 < units[-1].starved[0]

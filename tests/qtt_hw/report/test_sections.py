@@ -89,6 +89,8 @@ def test_names_that_are_markup_stay_text(hostile: Path) -> None:
             if isinstance(one, Chart):  # Plotly reads a little markup in texts
                 shown = json.dumps(one.figure)
                 assert "<img" not in shown and "<b>" not in shown
+            elif isinstance(one, Markup):  # also of what is left of a name that is cut
+                assert "<img" not in one.html and "<b>" not in one.html
 
 
 def test_what_is_read_and_planned_is_named_where_it_is_wrong(model: Path, tmp_path: Path) -> None:
