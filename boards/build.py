@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from boards.board import Board
+from boards.critical import StagePath, stage_paths
 from boards.place import Placer, pack
 from boards.seeds import SeedResults, check_seeds, place_seeds
 from boards.synthesis import synthesise
@@ -53,6 +54,10 @@ class BuildResult(BaseModel):
         The plan's.
     schedule : Prediction
         The end of every inference in cycles, whatever the clock.
+    critical_path : tuple of str
+        The slowest path's steps, a line each.
+    paths : tuple of StagePath
+        The slowest path within each clock, and between clocks and pins, by stage; none of a result from before.
     bitstream : str
         Path.
     meets_timing : bool
@@ -78,6 +83,7 @@ class BuildResult(BaseModel):
     schedule: Prediction
     bitstream: str
     critical_path: tuple[str, ...]
+    paths: tuple[StagePath, ...] = ()
     seed: int
     seeds: SeedResults
     placer: Placer
@@ -153,11 +159,12 @@ def build(
             clock_mhz=clock,
             fmax_mhz=placed.fmax[net],
             meets_timing=placed.fmax[net] >= clock,
-            **counts(placed.used),
+            **counts(placed.used),  # type: ignore[arg-type]
             predicted=Counts(dsps=plan.dsps, brams=plan.brams, luts=plan.luts),
             schedule=manifest.predicted,
             bitstream=str(final / bitstream),
             critical_path=path.steps if path is not None else (),
+            paths=stage_paths(placed.worst, [stage.stage for stage in plan.stages]),
             seed=found.kept,
             seeds=found.results,
             placer=placer,

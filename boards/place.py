@@ -40,7 +40,7 @@ _CHILD = "import sys; import {module} as tools; sys.exit(tools.{function}(sys.ar
 
 @dataclass(frozen=True)
 class CriticalPath:
-    """The slowest path within a clock domain: its delays in ns and its steps as lines of text."""
+    """A slowest path, within a clock domain or between two: delays in ns, its steps as lines of text, its cells."""
 
     total_ns: float
     logic_ns: float
@@ -48,6 +48,7 @@ class CriticalPath:
     start: str
     end: str
     steps: tuple[str, ...]
+    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,14 @@ class Placement:
         Cells by type, of those that are used.
     paths : dict of str to CriticalPath
         By clock net.
+    worst : tuple of CriticalPath
+        Those, and of each two events, a clock's edge or a pin, the slowest from one to the other.
     """
 
     fmax: dict[str, float]
     used: dict[str, int]
     paths: dict[str, CriticalPath]
+    worst: tuple[CriticalPath, ...] = ()
 
     @property
     def slowest(self) -> str | None:
@@ -126,6 +130,7 @@ def _path(item: dict[str, Any]) -> CriticalPath:
         f"{first['cell']}.{first['port']}",
         f"{last['cell']}.{last['port']}",
         tuple(steps),
+        tuple(dict.fromkeys([first["cell"], *(step["to"]["cell"] for step in item["path"])])),
     )
 
 
@@ -207,7 +212,8 @@ def place(
     for item in report["critical_paths"]:
         if item["from"] == item["to"] and item["from"].startswith("posedge ") and item["path"]:
             paths[item["from"].removeprefix("posedge ")] = _path(item)
-    return Placement(fmax, used, paths)
+    worst = tuple(_path(item) for item in report["critical_paths"] if item["path"])
+    return Placement(fmax, used, paths, worst)
 
 
 def prepare(family: Family, work: Path) -> None:

@@ -6,6 +6,7 @@ numpy only, not torch.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 
 TYPE_CHECKING = False  # not from typing, whose import takes a while: a command is not ready for a signal before
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from qtt_hw.planning import explain_plan, plan
     from qtt_hw.quant import QuantConfig
     from qtt_hw.quantizing import quantize
+    from qtt_hw.report.make import report
     from qtt_hw.training import train
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "prepare",
     "preprocess",
     "quantize",
+    "report",
     "run",
     "save",
     "train",
@@ -104,6 +107,7 @@ _HOME = {
     "prepare": "qtt_hw.lower.prepare",
     "preprocess": "qtt_hw.graph.preprocess",
     "quantize": "qtt_hw.quantizing",
+    "report": "qtt_hw.report.make",
     "run": "qtt_hw.graph.golden",
     "save": "qtt_hw.graph.file",
     "train": "qtt_hw.training",
@@ -115,6 +119,17 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'qtt_hw' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOME[name]), name)
     return value
+
+
+class _Package(type(sys)):  # type: ignore[misc]
+    """A subpackage that is called like a public function is imported beside it and does not take its place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _HOME or not isinstance(value, type(sys)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -108,9 +108,30 @@ struct Link {
     Cycle next() const { return base[taken.count()]; }             // when that word is offered
 };
 
+// What a unit does in each of some stretches of time, all of one length: cycles in which it makes a step, and in which it
+// waits for a word on a link, to come or to be taken.
+struct Activity {
+    Cycle from, length;
+    int64_t stretches;
+    std::vector<Cycle> works;
+    std::vector<std::vector<Cycle>> waits;  // by link, as the unit numbers them
+
+    void add(std::vector<Cycle>& to, Cycle begin, Cycle end) const {
+        begin = std::max(begin, from);
+        end = std::min(end, from + length * stretches);
+        while (begin < end) {
+            const int64_t stretch = (begin - from) / length;
+            const Cycle until = std::min(end, from + (stretch + 1) * length);
+            to[static_cast<size_t>(stretch)] += until - begin;
+            begin = until;
+        }
+    }
+};
+
 struct Unit {
     std::vector<Link*> links;
     bool awake = true;  // whether anything has happened on its links since it last could not go on
+    std::unique_ptr<Activity> activity;
 
     explicit Unit(std::vector<Link*> given) : links(std::move(given)) {
         for (Link* link : links) link->ends.push_back(this);
@@ -119,6 +140,24 @@ struct Unit {
     virtual bool advance() = 0;  // whether any event was added
     // What later events depend on beside the last transfer on each link.
     virtual void tell(State&) {}
+
+    // From the cycle `begin` to that before `end` it makes steps, or waits for a link.
+    void works(Cycle begin, Cycle end) {
+        if (activity && begin < end) activity->add(activity->works, begin, end);
+    }
+    void waits(const Link& link, Cycle begin, Cycle end) {
+        if (!activity || begin >= end) return;
+        const auto place = std::find(links.begin(), links.end(), &link) - links.begin();
+        activity->add(activity->waits[static_cast<size_t>(place)], begin, end);
+    }
+    // From `begin` on it waits for a word to come at `arrival`, then for room on its output, and works in `cycle`.
+    void waits_and_works(const Link& input, const Link& output, Cycle begin, Cycle arrival, Cycle cycle) {
+        if (!activity) return;
+        arrival = std::clamp(arrival, begin, cycle);
+        waits(input, begin, arrival);
+        waits(output, arrival, cycle);
+        works(cycle, cycle + 1);
+    }
 
     bool turn() {
         if (!awake) return false;
@@ -233,10 +272,13 @@ struct Fork final : Unit {
                 }
             } else {
                 Cycle cycle = 0;
+                const Link* slowest = o[0];
                 for (const Link* reader : o) {
                     if (reader->offered()) return moved;
+                    if (reader->taken.last() > cycle) slowest = reader;
                     cycle = std::max(cycle, reader->taken.last());
                 }
+                waits(*slowest, std::max(i.next(), i.taken.last() + 1), cycle);
                 i.take(cycle);
             }
         }
@@ -271,7 +313,9 @@ struct Fifo final : Unit {
         for (; i.offered() && !full(); moved = true) {
             const int64_t word = i.taken.count();
             Cycle cycle = std::max(i.next(), i.taken.last() + 1);
+            const Cycle ready = cycle;
             if (depth >= 0 && word >= depth) cycle = std::max(cycle, o.taken[word - depth] + 1);
+            waits(o, ready, cycle);
             i.take(cycle);
             if (o.base.count() - o.taken.count() + 2 >= o.base.kept()) o.keep(2 * o.base.kept());
             o.offer(cycle + latency);
@@ -307,9 +351,13 @@ struct Argmax final : Unit {
     bool advance() override {
         bool moved = false;
         while (i.offered() && !o.offered()) {
-            i.take(std::max(i.next(), o.taken.last() + 1));
+            const Cycle begin = o.taken.last() + 1;
+            i.take(std::max(i.next(), begin));
             o.offer(i.taken.last() + 1);
-            if (i.taken.count() % classes == 0) o.offer(i.taken.last() + 4);
+            const bool last = i.taken.count() % classes == 0;
+            if (last) o.offer(i.taken.last() + 4);
+            waits(i, begin, i.taken.last());
+            works(i.taken.last(), i.taken.last() + (last ? 5 : 2));
             moved = true;
         }
         return moved;
@@ -406,6 +454,7 @@ struct Stage final : Unit {
         if (last >= i.taken.count()) return false;
         take = std::max(std::max(i.taken[last] + 2, take) + 1, finished.last());
         start = take + 1;
+        waits(i, finished.last() + 1, start);
         return true;
     }
 
@@ -422,6 +471,10 @@ struct Stage final : Unit {
                     last = std::max(last, freed(o, leaving) + 1);
                 }
                 for (int64_t k = 0; k < shape.words; ++k) o.offer(last + shape.latency + 2 + k);
+                const Cycle ready = start + shape.steps[at.index] - 1;
+                works(start, ready);
+                waits(o, ready, last);
+                works(last, last + 1);
                 start = last + 1;
                 moved = true;
             }
@@ -470,13 +523,16 @@ struct RowPool final : Unit {
     bool advance() override {
         bool moved = false;
         for (; i.offered(); moved = true) {
-            Cycle cycle = std::max(i.next(), i.taken.last() + 1);
+            Cycle cycle = std::max(i.next(), i.taken.last() + 1), begin = i.taken.last() + 1;
             if (completes()) {
                 const int64_t leaving = awaited(o, shape.words, shape.queue);
                 if (leaving >= 0) {
                     if (!is_freed(o, leaving)) return moved;
                     cycle = std::max(cycle, freed(o, leaving) + 2);
                 }
+                const Cycle serial = std::max(begin, completed + shape.words);
+                works(begin, serial);
+                begin = serial;
                 completed = cycle = std::max(cycle, completed + shape.words);
                 for (int64_t k = 0; k < shape.words; ++k) o.offer(cycle + shape.latency + 2 + k);
                 if (++group == shape.groups) {
@@ -484,6 +540,7 @@ struct RowPool final : Unit {
                     at.next(shape);
                 }
             }
+            waits_and_works(i, o, begin, i.next(), cycle);
             i.take(cycle);
             if (++part == shape.collect) {
                 part = 0;
@@ -524,6 +581,7 @@ struct Unfold final : Unit {
                 if (!is_freed(o, leaving)) return moved;
                 cycle = std::max(cycle, freed(o, leaving) + 2);
             }
+            waits_and_works(i, o, last + 1, takes ? i.next() : last + 1, cycle);
             if (takes) i.take(cycle);
             if (completes[index]) o.offer(cycle + latency + 2);
             last = cycle;
@@ -574,16 +632,21 @@ struct Credited final : Unit {
     bool advance() override {
         for (bool moved = false;; moved = true) {
             const Turn& now = turns[turn_now];
-            Cycle cycle = last() + 1;
+            const Cycle begin = last() + 1;
+            Cycle cycle = begin;
+            const Link* latest = inputs[now.taken.front()];
             for (size_t k : now.taken) {
                 if (!inputs[k]->offered()) return moved;
+                if (inputs[k]->next() > cycle) latest = inputs[k];
                 cycle = std::max(cycle, inputs[k]->next());
             }
+            const Cycle arrival = cycle;
             const int64_t leaving = now.puts ? awaited(o, 1, queue) : -1;
             if (leaving >= 0) {
                 if (!is_freed(o, leaving)) return moved;
                 cycle = std::max(cycle, freed(o, leaving) + 2);
             }
+            waits_and_works(*latest, o, begin, arrival, cycle);
             for (size_t k : now.taken) inputs[k]->take(cycle);
             if (now.puts) o.offer(cycle + latency + 2);
             if (++done == now.words) {
@@ -731,6 +794,31 @@ void restore_held(Model* model) {
     for (Fifo* fifo : model->fifos) {
         fifo->held = fifo->kept;
         fifo->seen = fifo->o.taken.count();
+    }
+}
+
+// Units are numbered in the order in which they are added.
+int64_t count_units(const Model* model) { return static_cast<int64_t>(model->units.size()); }
+// From now on every unit's activity is kept, in so many stretches of so many cycles each.
+void watch(Model* model, int64_t from, int64_t length, int64_t stretches) {
+    for (const auto& unit : model->units) {
+        const std::vector<Cycle> none(static_cast<size_t>(stretches), 0);
+        const std::vector<std::vector<Cycle>> waits(unit->links.size(), none);
+        unit->activity = std::make_unique<Activity>(Activity{from, length, stretches, none, waits});
+    }
+}
+// Cycles of each stretch in which a unit makes a step.
+void copy_works(const Model* model, int64_t unit, int64_t* cycles) {
+    const Activity& activity = *model->units.at(unit)->activity;
+    std::copy(activity.works.begin(), activity.works.end(), cycles);
+}
+// Those in which it waits for a word on a link to come or to be taken; none of a link that is not the unit's.
+void copy_waits(const Model* model, int64_t unit, int64_t link, int64_t* cycles) {
+    const Unit& found = *model->units.at(unit);
+    const Link* wanted = model->links.at(link).get();
+    for (size_t k = 0; k < found.links.size(); ++k) {
+        const std::vector<Cycle>& waits = found.activity->waits[k];
+        if (found.links[k] == wanted) std::copy(waits.begin(), waits.end(), cycles);
     }
 }
 

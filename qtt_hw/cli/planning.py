@@ -159,22 +159,8 @@ def _rows(result: Plan, explanation: Explanation) -> Iterator[tuple[str, object]
     yield "weights in ROM", number(result.rom_bits, unit="bits")
 
 
-#: What sets a rate, by `Limit.kind`.
-_LIMITS = {
-    "stage": "the steps of the busiest stage",
-    "input": "the words of the input, one a cycle",
-    "output": "the words that {stage} puts out, one a cycle",
-    "words": "the words that {stage} reads, one a cycle",
-    "argmax": "the argmax, two cycles a logit and three more",
-    "fifo": "a wait for the FIFO before {stage}",
-    "ring": "a wait for the ring of {stage}",
-    "queue": "a wait for the output queue of {stage}",
-    "waits": "stages that wait for each other",
-}
-
-
 def _limit(limit: Limit) -> str:
-    what = _LIMITS[limit.kind].format(stage=limit.stage or "several stages")
+    what = limit.words
     if limit.kind == "stage":
         return what
     if limit.kind in ("fifo", "ring", "queue"):

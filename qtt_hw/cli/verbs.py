@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from qtt_hw.cli import demonstrate, hardware, inspection, model, planning
+from qtt_hw.cli import demonstrate, hardware, inspection, model, planning, report
 from qtt_hw.process import UsageError
 
 __all__ = ["app", "run_verb"]
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for part in (model, inspection, planning, hardware, demonstrate):
+for part in (model, inspection, planning, hardware, report, demonstrate):
     part.add_to(app)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,52 @@ from qtt_hw.errors import named
 from qtt_hw.files import write_file
 from qtt_hw.training.store import RunStore
 
-__all__ = ["plot_curves"]
+__all__ = ["Curve", "curves_of", "plot_curves"]
 
 #: What a row of the log needs to be drawn.
 FIELDS = ("loss", "train_accuracy", "validation_accuracy", "lr")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One phase of a run.
+
+    Attributes
+    ----------
+    phase : str
+    epochs : range
+        Counted from 1 through all phases.
+    loss, train_accuracy, validation_accuracy, lr : tuple of float
+        Of every epoch; accuracies from 0 to 1.
+    """
+
+    phase: str
+    epochs: range
+    loss: tuple[float, ...]
+    train_accuracy: tuple[float, ...]
+    validation_accuracy: tuple[float, ...]
+    lr: tuple[float, ...]
+
+
+def curves_of(run: str | Path) -> list[Curve]:
+    """The curves of a run's phases, as far as it has got.
+
+    Raises
+    ------
+    ValueError
+        When the run has no epoch yet, or its log is damaged.
+    """
+    store = RunStore(Path(run))
+    rows = store.rows()
+    if not rows:
+        raise ValueError(f"{store.log}: has no epoch yet")
+    found, before = [], 0
+    with named(store.log):
+        for phase, group in groupby(rows, lambda row: str(row.get("phase"))):
+            columns = list(zip(*([_number(row, name) for name in FIELDS] for row in group), strict=True))
+            found.append(Curve(phase, range(before + 1, before + len(columns[0]) + 1), *columns))
+            before = found[-1].epochs[-1]
+    return found
 
 
 def plot_curves(run: str | Path, file: str | Path | None = None) -> Path:
@@ -46,41 +89,36 @@ def plot_curves(run: str | Path, file: str | Path | None = None) -> Path:
     kind = file.suffix.removeprefix(".").lower()
     if kind not in ("png", "svg", "pdf"):
         raise ValueError(f"{file}: a plot ends in .png, .svg or .pdf")
-    rows = store.rows()
-    if not rows:
-        raise ValueError(f"{store.log}: has no epoch yet")
-    with named(store.log):
-        drawn = _drawn(rows, kind)
-    write_file(file, drawn)
+    write_file(file, _drawn(curves_of(run), kind))
     return file
 
 
-def _drawn(rows: list[dict[str, Any]], kind: str) -> bytes:
+def _drawn(curves: list[Curve], kind: str) -> bytes:
     """The plot as the content of a file."""
     from matplotlib.figure import Figure  # not pyplot, whose settings are the caller's
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 7))
     loss, accuracy, rate = figure.subplots(3, sharex=True)
-    before = 0
-    for phase, group in groupby(rows, lambda row: str(row.get("phase"))):
-        columns = list(zip(*([_number(row, name) for name in FIELDS] for row in group), strict=True))
-        epochs = range(before + 1, before + len(columns[0]) + 1)
+    for curve in curves:
+        epochs, before = curve.epochs, curve.epochs[0] - 1
         if before:
             for axes in (loss, accuracy, rate):
                 axes.axvline(before + 0.5, linestyle=":", color="grey")
         # No phase's name is a formula.
-        text = loss.text(before + 0.5, 1.0, f" {phase}", transform=loss.get_xaxis_transform(), va="bottom")
+        text = loss.text(before + 0.5, 1.0, f" {curve.phase}", transform=loss.get_xaxis_transform(), va="bottom")
         text.set_parse_math(False)
-        loss.plot(epochs, columns[0], "C0.-")
-        accuracy.plot(epochs, [100 * value for value in columns[1]], "C0.-", label=None if before else "train")
-        accuracy.plot(epochs, [100 * value for value in columns[2]], "C1.-", label=None if before else "validation")
-        rate.plot(epochs, columns[3], "C0.-")
-        before = epochs[-1]
+        loss.plot(epochs, curve.loss, "C0.-")
+        for values, colour, label in (
+            (curve.train_accuracy, "C0.-", "train"),
+            (curve.validation_accuracy, "C1.-", "validation"),
+        ):
+            accuracy.plot(epochs, [100 * value for value in values], colour, label=None if before else label)
+        rate.plot(epochs, curve.lr, "C0.-")
     accuracy.legend(loc="lower right")
     loss.set(ylabel="loss")
     accuracy.set(ylabel="accuracy, %")
-    rate.set(yscale="log", ylabel="learning rate", xlabel="epoch", xlim=(0.5, before + 0.5))
+    rate.set(yscale="log", ylabel="learning rate", xlabel="epoch", xlim=(0.5, curves[-1].epochs[-1] + 0.5))
     rate.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.subplots_adjust(left=0.12, right=0.97, bottom=0.08, top=0.95, hspace=0.1)
     content = io.BytesIO()

@@ -24,10 +24,10 @@ from rtl_gen.kinds.multiplication import MULTIPLICATION
 from rtl_gen.kinds.permutation import PERMUTATION
 from rtl_gen.kinds.pool import POOL
 from rtl_gen.kinds.slice import SLICE
-from rtl_gen.kinds.spec import Folding, Kind, Spec
+from rtl_gen.kinds.spec import Folding, Kind, Spec, Store
 from rtl_gen.kinds.table import TABLE
 
-__all__ = ["KINDS", "Folding", "Kind", "Spec", "kind_of", "spec_of"]
+__all__ = ["KINDS", "Folding", "Kind", "Spec", "Store", "kind_of", "spec_of"]
 
 #: By the class of the graph's node.
 KINDS: dict[type[Node], Kind] = {

@@ -16,7 +16,7 @@ from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.choices import JoinChoices
 from rtl_gen.kinds.credited import CreditedSpec, Turn, join_choices
-from rtl_gen.kinds.spec import Folding, Kind
+from rtl_gen.kinds.spec import Folding, Kind, Store
 from rtl_gen.memory import Ram
 from rtl_gen.multiplier import latency_of as product_latency
 from rtl_gen.multiplier import multiply
@@ -75,6 +75,11 @@ class MultiplicationSpec(CreditedSpec):
         """Cycles from the taking of a word to the push of its product."""
         product = product_latency("dsp", self.family, self.inputs[1].format.bits)
         return self.gate_latency + product + latency_of(self.node.requant, *self.range, 1, self.family)
+
+    def stores(self) -> tuple[Store, ...]:
+        if self.gate_words < 2 or not self.gated:
+            return super().stores()
+        return Store("gate", self.gate_words, self.gate_bits), *super().stores()
 
     def parts(self) -> dict[str, Resources]:
         lanes, queue, words = self.folding.lanes, self.folding.queue, self.gate_words

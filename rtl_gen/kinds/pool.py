@@ -20,7 +20,7 @@ from rtl_gen.costs.row_pool import row_pool
 from rtl_gen.families import Family, Resources
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, Widths, divisors
-from rtl_gen.kinds.spec import Folding, Kind
+from rtl_gen.kinds.spec import Folding, Kind, Store
 from rtl_gen.kinds.windowed import RingSpec, WindowSpec, geometry_of
 from rtl_gen.reduce import PoolReducer, shape_of
 from rtl_gen.row_pool import RowPool
@@ -139,6 +139,11 @@ class RowPoolSpec(_PoolSpec):
         if self.requant is None:
             return self.x.format.bits
         return self.accumulator_bits - (not self.x.format.signed)
+
+    def stores(self) -> tuple[Store, ...]:
+        if not self.open_depth:
+            return super().stores()
+        return Store("open windows", self.open_depth, self.out_width * self.open_bits), *super().stores()
 
     def parts(self) -> dict[str, Resources]:
         sums = self.requant is not None

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from amaranth.lib import wiring
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,7 +19,7 @@ from qtt_hw.graph import Edge, Node
 from rtl_gen.families import Family, Resources
 from rtl_gen.multiplier import LaneKind
 
-__all__ = ["SPARE_WORDS", "Folding", "Kind", "Spec"]
+__all__ = ["SPARE_WORDS", "Folding", "Kind", "Spec", "Store"]
 
 #: Words that an output queue may have beyond twice those that can be on their way to it.
 SPARE_WORDS = 1024
@@ -62,6 +62,32 @@ class Folding(BaseModel):
     multiplier: LaneKind = "dsp"
     carry: Count = 1
     unfold: Count = 0
+
+
+class Store(NamedTuple):
+    """A memory of a stage.
+
+    Attributes
+    ----------
+    purpose : str
+        What it holds, in a word or two.
+    words, width : int
+        How many, and bits of each.
+    copies : int
+        Alike in size, one for each lane.
+    shallow : bool
+        It lives in LUTs however deep it is.
+    """
+
+    purpose: str
+    words: int
+    width: int
+    copies: int = 1
+    shallow: bool = False
+
+    def blocks(self, family: Family) -> int:
+        """Block RAMs of all copies; 0 where it lives in LUTs."""
+        return 0 if self.shallow else self.copies * family.memory.blocks(self.words, self.width)
 
 
 @lru_cache(maxsize=1024)
@@ -167,6 +193,10 @@ class Spec(ABC):
     @abstractmethod
     def parts(self) -> dict[str, Resources]:
         """What each unit costs, by its submodule's path; what stands in none of them under the empty path."""
+
+    def stores(self) -> tuple[Store, ...]:
+        """Its memories: all that holds words across cycles but single registers."""
+        return (Store("output queue", self.folding.queue, self.folding.lanes * self.out.format.bits, shallow=True),)
 
     def resources(self) -> Resources:
         """Multipliers and block RAMs exactly, flip-flops and LUTs by what `rtl_gen.costs` says of the stage's units."""

@@ -13,7 +13,7 @@ from rtl_gen.credited import CreditedUnit
 from rtl_gen.delay import delay
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.credited import CreditedChoices, CreditedSpec
-from rtl_gen.kinds.spec import Kind
+from rtl_gen.kinds.spec import Kind, Store
 from rtl_gen.memory import Rom
 
 __all__ = ["TABLE", "TableSpec", "TableUnit"]
@@ -33,6 +33,9 @@ class TableSpec(CreditedSpec):
     def words(self) -> list[int]:
         """The ROM's contents, unsigned."""
         return [entry & ((1 << self.out.format.bits) - 1) for entry in self.node.entries]
+
+    def stores(self) -> tuple[Store, ...]:
+        return Store("table", len(self.words), self.out.format.bits, self.folding.lanes), *super().stores()
 
     def parts(self) -> dict[str, Resources]:
         lanes, bits, depth = self.folding.lanes, self.out.format.bits, len(self.words)

@@ -22,7 +22,7 @@ from qtt_hw.window import Window
 from rtl_gen.costs.streams import unfold
 from rtl_gen.families import Resources
 from rtl_gen.kinds.contraction import ContractionSpec
-from rtl_gen.kinds.spec import Spec
+from rtl_gen.kinds.spec import Spec, Store
 from rtl_gen.unfold import QUEUE, Unfold, UnfoldShape
 
 __all__ = ["UnfoldedSpec", "reads_words_of", "unfolded"]
@@ -151,6 +151,10 @@ class UnfoldedSpec(Spec):
     @property
     def result_words(self) -> int:
         return self.inner.result_words
+
+    def stores(self) -> tuple[Store, ...]:
+        earlier = [Store("taps of a window", s.inner, s.history) for s in self.steps if s.read_latency]
+        return *earlier, *self.inner.stores()
 
     def parts(self) -> dict[str, Resources]:
         if not self.steps:

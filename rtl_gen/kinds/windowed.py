@@ -19,9 +19,9 @@ from rtl_gen.costs.control import gate, ring_writer, sequencer, walker
 from rtl_gen.costs.streams import output_queue, serializer
 from rtl_gen.families import Resources
 from rtl_gen.geometry import Geometry
-from rtl_gen.kinds.spec import SPARE_WORDS, Spec
+from rtl_gen.kinds.spec import SPARE_WORDS, Spec, Store
 from rtl_gen.loop_nest import GroupLevel, LoopShape
-from rtl_gen.requantizer import latency_of, multipliers_of
+from rtl_gen.requantizer import latency_of, multipliers_of, stored_bits
 from rtl_gen.ring_unit import RingUnit
 from rtl_gen.sequencer import ADDRESS_LATENCY, Sequencer
 from rtl_gen.walker import WalkerShape
@@ -158,6 +158,12 @@ class WindowSpec(Spec):
             return 0
         return multipliers_of(self.requant, *self.accumulator, self.family) * self.folding.lanes
 
+    def stores(self) -> tuple[Store, ...]:
+        if self.requant is None or not self.requant.affine or self._rows < 2:
+            return super().stores()
+        rows = Store("scales and offsets", self._rows, sum(stored_bits(self.requant)), self.folding.lanes)
+        return rows, *super().stores()
+
     def output_parts(self) -> dict[str, Resources]:
         """Costs of serialiser, requantiser and queue."""
         folding, out, requant = self.folding, self.out.format.bits, self.requant
@@ -271,6 +277,11 @@ class RingSpec(WindowSpec):
     @property
     def ring_width(self) -> int:
         return self.in_width * self.x.format.bits
+
+    def stores(self) -> tuple[Store, ...]:
+        ring = Store("ring of inputs", self.folding.ring, self.ring_width)
+        weights = (Store("weights", self.rom_depth, self.rom_width),) if self.rom_depth > 1 else ()
+        return ring, *weights, *super().stores()
 
     @abstractmethod
     def reducer_parts(self) -> dict[str, Resources]:

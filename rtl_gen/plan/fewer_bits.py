@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from qtt_hw.graph import INPUT, Graph, Node
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import DEVICES, Device
-from rtl_gen.plan.problem import Alternatives
+from rtl_gen.kinds.choices import LEAST_RING_MARGIN
+from rtl_gen.plan.front import solve
+from rtl_gen.plan.limits import budget_of
+from rtl_gen.plan.plan import Plan
+from rtl_gen.plan.problem import Alternatives, Problem
 from rtl_gen.plan.search import DoesNotFit, fits, plan
 
-__all__ = ["FewerBits", "narrowed"]
+__all__ = ["FewerBits", "Saving", "narrowed", "savings"]
 
 #: The least bits of weights and of activations.
 LEAST = 2
@@ -44,11 +49,7 @@ class FewerBits:
             return []  # its stages fit: it is waits between them, or FIFOs
         if not fits(graph, DEVICES["none"], alternatives, self.cycles):
             return []  # no folding is that fast
-        most = {
-            "weight_bits": max((node.weight_bits for node in graph.nodes), default=0),
-            "activation_bits": max((graph.edges[n.name].format.bits for n in _rescaling(graph)[:-1]), default=0),
-        }
-        found = {name: bits for name, high in most.items() if (bits := self._most(name, high)) is not None}
+        found = {name: bits for name, high in _widest(graph).items() if (bits := self._most(name, high)) is not None}
         if not found:
             return ["with weights of 2 bits neither, nor with activations of 2 bits"]
         return [f"with {name} = {bits} it {self._how_fast(name, bits)}" for name, bits in found.items()]
@@ -97,3 +98,60 @@ def narrowed(graph: Graph, *, weights: int = 16, activations: int = 16) -> Graph
         edges[node.name] = made.output(*inputs)
         nodes.append(made)
     return replace(graph, nodes=tuple(nodes))
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What a network at the same rate would need less of with one bit less of its widest weights or activations.
+
+    Attributes
+    ----------
+    name : "weight_bits" or "activation_bits"
+    bits : int
+        That they then have.
+    dsps, brams, luts, ffs : int
+        Less by so much; more where negative.
+    """
+
+    name: str
+    bits: int
+    dsps: int
+    brams: int
+    luts: int
+    ffs: int
+
+
+def savings(problem: Problem, device: Device, plan: Plan, progress: Progress = silent) -> tuple[Saving, ...]:
+    """Of each kind of bits that a stage has more than the least of; by the search, at the cycles of a plan.
+
+    Parameters
+    ----------
+    problem : Problem
+        That was planned, of a model.
+    device : Device
+    plan : Plan
+    progress : Progress
+    """
+    cycles = int(plan.cycles * Fraction(LEAST_RING_MARGIN))
+    budget = replace(budget_of(device), dsps=None, brams=None, luts=None)
+    base = solve(problem.items, cycles, budget)
+    found = []
+    for name, most in _widest(problem.graph).items():
+        if base is None or most <= LEAST:
+            continue
+        progress("fewer bits", text=f"{name} = {most - 1}")
+        graph = narrowed(problem.graph, **{name.removesuffix("_bits") + "s": most - 1})
+        less = solve(Problem.of(graph, {}, problem.family).items, cycles, budget)
+        if less is not None:
+            one, other = base.resources, less.resources
+            saved = (getattr(one, what) - getattr(other, what) for what in ("dsps", "brams", "luts", "ffs"))
+            found.append(Saving(name, most - 1, *saved))
+    return tuple(found)
+
+
+def _widest(graph: Graph) -> dict[str, int]:
+    """The most bits of a weight, and of what a stage but the last puts out."""
+    return {
+        "weight_bits": max((node.weight_bits for node in graph.nodes), default=0),
+        "activation_bits": max((graph.edges[n.name].format.bits for n in _rescaling(graph)[:-1]), default=0),
+    }

@@ -18,6 +18,20 @@ from rtl_gen.topology import Topology
 __all__ = ["Limit", "limit_of"]
 
 
+#: By `Limit.kind`.
+_WORDS = {
+    "stage": "the steps of the busiest stage",
+    "input": "the words of the input, one a cycle",
+    "output": "the words that {stage} puts out, one a cycle",
+    "words": "the words that {stage} reads, one a cycle",
+    "argmax": "the argmax, two cycles a logit and three more",
+    "fifo": "a wait for the FIFO before {stage}",
+    "ring": "a wait for the ring of {stage}",
+    "queue": "a wait for the output queue of {stage}",
+    "waits": "stages that wait for each other",
+}
+
+
 class Limit(BaseModel):
     """What an inference takes most cycles of, or where it waits.
 
@@ -41,6 +55,11 @@ class Limit(BaseModel):
     stage: str | None
     cycles: Mean
     share: float
+
+    @property
+    def words(self) -> str:
+        """What sets the rate, in words."""
+        return _WORDS[self.kind].format(stage=self.stage or "several stages")
 
     @classmethod
     def of(cls, kind: str, stage: str | None, cycles: Fraction | int, interval: Fraction) -> Limit:

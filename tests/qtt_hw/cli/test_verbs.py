@@ -9,7 +9,7 @@ import pytest
 from tests.qtt_hw.cli.calls import Qtt
 
 VERBS = ("train", "quantize", "compress", "freeze", "eval", "inspect")
-VERBS += ("check", "plan", "emit", "cosim", "build", "demo")
+VERBS += ("check", "plan", "emit", "cosim", "build", "report", "demo")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -48,6 +48,7 @@ def test_help_lists_every_verb(qtt: Qtt) -> None:
         (["compress", "voxtt", "--data", "solids", "--out", "o", "--max-accuracy-drop", "-1"], "--max-accuracy-drop"),
         (["cosim", "b", "--data", "solids", "--engine", "iverilog"], "--engine"),
         (["emit", "model.qtt"], "-o"),
+        (["report", "model.qtt"], "-o"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_that_names_the_option(qtt: Qtt, arguments: list[str], named: str) -> None:

@@ -1,0 +1,137 @@
+"""Words and numbers of a report: formats, kinds of stage, counts with their thousands apart, and escaped markup."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format
+from qtt_hw.graph import (
+    Add,
+    Concatenation,
+    Contraction,
+    Edge,
+    Multiplication,
+    Node,
+    Permutation,
+    Pool,
+    Slice,
+    Table,
+)
+from rtl_gen.multiplier import LaneKind
+
+__all__ = ["Row", "count", "described", "escaped", "format_text", "group_of", "rows_html", "share", "sizes"]
+
+#: A row of a table.
+Row = list[str | int | float | None]
+
+#: A narrow space that does not break, between thousands.
+THIN = "\u202f"
+
+_RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+
+#: How products are formed, by a folding's `multiplier`.
+LANES: dict[LaneKind, str] = {
+    "dsp": "one product a multiplier",
+    "packed": "two products a multiplier",
+    "logic": "products in LUTs",
+    "shift": "shifts, no multiplier",
+}
+
+
+def escaped(text: object) -> str:
+    """Text as it may stand in markup, attributes included."""
+    return html.escape(str(text), quote=True)
+
+
+def count(value: float | None, digits: int = 0) -> str:
+    """A number with its thousands apart, or a dash."""
+    return "\u2013" if value is None else f"{value:,.{digits}f}".replace(",", THIN)
+
+
+def share(part: float | None, digits: int = 0) -> str:
+    """A share in percent, or a dash; what is above nothing is never nothing."""
+    if part is None:
+        return "\u2013"
+    least = 10.0**-digits
+    if 0 < 100 * part < least:
+        return f"< {least:.{digits}f}{THIN}%"
+    return f"{100 * part:.{digits}f}{THIN}%"
+
+
+def sizes(values: Iterable[int]) -> str:
+    """Sizes of axes."""
+    return "\u00d7".join(str(value) for value in values)
+
+
+def format_text(fmt: Format | Codebook) -> str:
+    """An integer format: bits, sign, and what a step is worth."""
+    step = "1" if fmt.frac == 0 else f"2{str(-fmt.frac).translate(_RAISED)}"
+    if isinstance(fmt, Codebook):
+        zero = " and 0" if fmt.zero else ""
+        return f"{fmt.bits} bit codes, {fmt.magnitudes} powers of two from {step} on{zero}"
+    return f"{fmt.bits} bit, {'signed' if fmt.signed else 'unsigned'}, steps of {step}"
+
+
+def group_of(node: Node) -> str:
+    """The kind of a stage as the drawing colours it."""
+    if isinstance(node, Contraction):
+        return "contraction"
+    if isinstance(node, Pool):
+        return "pool"
+    if isinstance(node, Add | Multiplication | Concatenation):
+        return "join"
+    return "other"
+
+
+def described(node: Node, x: Edge, out: Edge) -> str:
+    """What a stage computes, in a few words."""
+    channels = f"{x.channels}\u2192{out.channels}"
+    if isinstance(node, Contraction):
+        return f"{_contraction(node, x)} \u00b7 {channels} channels"
+    if isinstance(node, Pool):
+        kind = "maximum" if node.kind == "max" else "mean"
+        return f"{kind} of {_window(node.window.kernel, x)} \u00b7 {out.channels} channels"
+    if isinstance(node, Permutation):
+        return f"permutation of {out.channels} channels"
+    if isinstance(node, Slice):
+        return f"channels {node.first} to {node.first + node.count - 1}"
+    if isinstance(node, Table):
+        return f"table of {len(node.entries)} values"
+    if isinstance(node, Add):
+        return f"sum \u00b7 {out.channels} channels"
+    if isinstance(node, Multiplication):
+        return f"product \u00b7 {out.channels} channels"
+    if isinstance(node, Concatenation):
+        return f"concatenation \u00b7 {out.channels} channels"
+    return type(node).__name__.lower()
+
+
+def _contraction(node: Contraction, x: Edge) -> str:
+    window = node.window
+    if window.kernel == x.shape[:3] and x.positions > 1:
+        what = "whole map"
+    elif window.taps == 1:
+        what = "pointwise"
+    else:
+        what = f"window {_window(window.kernel, x)}"
+    if max(window.stride) > 1:
+        what += f", stride {_window(window.stride, x)}"
+    if node.groups > 1:
+        what += ", depthwise" if node.in_size == 1 else f", {node.groups} groups"
+    return what
+
+
+def _window(values: tuple[int, int, int], x: Edge) -> str:
+    """Sizes along the axes that the map has, or once where they are alike."""
+    kept = values if x.shape[0] > 1 else values[1:]
+    return (
+        str(kept[0]) + "\u00b3" * (len(kept) == 3) + "\u00b2" * (len(kept) == 2) if len(set(kept)) == 1 else sizes(kept)
+    )
+
+
+def rows_html(rows: Iterable[tuple[str, object]]) -> str:
+    """A list of names and values, both escaped."""
+    inner = "".join(f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd>" for name, value in rows)
+    return f"<dl>{inner}</dl>"
