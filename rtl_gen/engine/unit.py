@@ -36,8 +36,8 @@ class EngineUnit(wiring.Component):
     -------
     i0 : In(stream)
     o : Out(stream)
-    observed : Out
-        What stages make: in a cycle with `strobe`, `payload` is a word of stage number `stage`.
+    observed, observed_stage, observed_word : Out
+        What stages make: in a cycle with `observed` a word of stage number `observed_stage`.
     """
 
     def __init__(self, spec: EngineSpec, in_lanes: int):
@@ -48,18 +48,13 @@ class EngineUnit(wiring.Component):
         self.spec, self.in_lanes = spec, in_lanes
         self.requantizer = spec.requantizer()
         lanes = spec.folding.lanes
-        observed = wiring.Signature(
-            {
-                "strobe": Out(1),
-                "stage": Out(unsigned(bits_for(max(len(spec.nodes) - 1, 1)))),
-                "payload": Out(unsigned(lanes * self.requantizer.shape.width)),
-            }
-        )
         super().__init__(
             {
                 "i0": In(stream.Signature(unsigned(in_lanes * spec.edges[0].format.bits))),
                 "o": Out(stream.Signature(unsigned(lanes * spec.out.format.bits))),
-                "observed": Out(observed),
+                "observed": Out(1),
+                "observed_stage": Out(unsigned(bits_for(max(len(spec.nodes) - 1, 1)))),
+                "observed_word": Out(unsigned(lanes * self.requantizer.shape.width)),
             }
         )
 
@@ -185,9 +180,9 @@ class EngineUnit(wiring.Component):
             queue.word.eq(Cat(Value.cast(value)[:bits] for value in requantizer.o)),
             queue.push.eq(delay(m, writer.push, late, "push")),
             issuer.freed.eq(queue.freed),
-            self.observed.strobe.eq(delay(m, writer.observe, late, "observe")),
-            self.observed.stage.eq(delay(m, writer.stage, late, "stage")),
-            self.observed.payload.eq(Value.cast(requantizer.o)),
+            self.observed.eq(delay(m, writer.observe, late, "observe")),
+            self.observed_stage.eq(delay(m, writer.stage, late, "stage")),
+            self.observed_word.eq(Value.cast(requantizer.o)),
         ]
         write, where, address = (
             delay(m, value, late - 1, name)
