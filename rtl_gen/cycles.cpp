@@ -464,7 +464,9 @@ struct Engine final : Ringed {
            std::vector<int64_t> results,
            std::vector<int64_t> outs, std::vector<int64_t> depth)
         : Ringed(i, o, std::move(given), 3), drain(drain), position_words(position_words), result_words(result_words),
-          results(std::move(results)), outs(std::move(outs)), depth(std::move(depth)) {}
+          results(std::move(results)), outs(std::move(outs)), depth(std::move(depth)) {
+        i.keep(shape.collect * (shape.ring + shape.volume + 1));  // a job asks for words long after others have come
+    }
 
     // The next job can be taken: its inputs have come or are written, and the queue has room for all its results.
     bool load() {

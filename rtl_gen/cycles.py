@@ -152,7 +152,7 @@ class Model(Network[int]):
         return self.links[-1]
 
     def _name(self, stage: int) -> str:
-        return f"stage {self.specs[stage].node.name}" if stage < len(self.specs) else "the argmax"
+        return f"stage {self.specs[stage].name}" if stage < len(self.specs) else "the argmax"
 
     def add_fork(self, stage: int, flow: int, lanes: int, readers: Sequence[Reader]) -> Sequence[int]:
         apart = [self.units.add_link(0) for _ in readers]

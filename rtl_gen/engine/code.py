@@ -16,7 +16,7 @@ from rtl_gen.engine.jobs import Job, Work
 from rtl_gen.engine.layout import Layout, Ring
 from rtl_gen.engine.schedule import Program
 
-__all__ = ["Code", "issue_code", "write_code"]
+__all__ = ["Code", "issue_code", "unread_words", "write_code"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def issue_code(
     most : int
         Jobs that can be in the pipeline.
     """
-    words, needed, freed = [], 0, 0
+    words, needed, freed = [], -unread_words(works[0]), 0
     for number, (job, depth) in enumerate(zip(program.jobs, program.depth, strict=True)):
         work, ring = works[job.stage], layout.rings[job.stage]
         outside, out = job.stage == 0, job.stage == len(works) - 1
@@ -106,6 +106,13 @@ def issue_code(
             }
         )
     return Code(tuple(words))
+
+
+def unread_words(work: Work) -> int:
+    """Words of the stream behind the last that a stage reads: they come before the next inference's, and are waited for
+    with its first, as if those of one before the first had come.
+    """
+    return (work.geometry.volume_words - max(job.end for job in work.jobs)) * work.words
 
 
 def _first_weights(work: Work, job: Job) -> int:

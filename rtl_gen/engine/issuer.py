@@ -34,6 +34,8 @@ class Issuer(wiring.Component):
         Of `issue_code`.
     ring : int
         Words of the stream's ring.
+    unread : int
+        Words of an inference behind the last that is read.
     queue : int
         Words of the output queue.
     pointer_bits : int
@@ -59,9 +61,18 @@ class Issuer(wiring.Component):
     """
 
     def __init__(
-        self, code: Code, *, ring: int, queue: int, pointer_bits: int, most: int, read_latency: int, family: Family
+        self,
+        code: Code,
+        *,
+        ring: int,
+        unread: int,
+        queue: int,
+        pointer_bits: int,
+        most: int,
+        read_latency: int,
+        family: Family,
     ):
-        self.code, self.ring, self.queue, self.most = code, ring, queue, most
+        self.code, self.ring, self.unread, self.queue, self.most = code, ring, unread, queue, most
         self.read_latency, self.family = read_latency, family
         self._address = unsigned(bits_for(max(code.most("end") - 1, 1)))
         most_weights = code.most("weights") + code.most("group_weights") * code.most("groups")
@@ -156,18 +167,19 @@ class Issuer(wiring.Component):
             m.d.sync += self.limit.eq(self.limit + current.frees)
 
         self._addresses(m, current, [base, along, lines, planes], [group, along, line_weights, plane_weights])
-        flags = Cat(
-            *(current.outside, current.signed, active, active & first, active & completes),
-            *(active & ends, active & finishes),
-        )
-        late = delay(m, flags, ADDRESS_LATENCY + self.read_latency, "flags")
-        names = (self.outside, self.signed, self.valid, self.first, self.last, self.position_ends, self.job_ends)
-        m.d.comb += Cat(*names).eq(late)
+        steps = {"valid": active, "first": first, "last": completes, "position_ends": ends, "job_ends": finishes}
+        flags = {"outside": current.outside, "signed": current.signed}
+        flags |= {name: active & flag for name, flag in steps.items()}
+        for name, flag in flags.items():
+            held = Signal(name=f"{name}_0")  # a field may have no bits
+            m.d.comb += held.eq(flag)
+            m.d.comb += getattr(self, name).eq(delay(m, held, ADDRESS_LATENCY + self.read_latency, name))
         return m
 
     def _may_start(self, m: Module, head: data.View, take: Value) -> Value:
         """Whether the head's inputs have come, are written, and its outputs have room; counted when it is taken."""
-        come = Signal(range(self.ring + 1))
+        # Words that nobody reads pass through the ring, and count until those behind them are taken.
+        come = Signal(range(self.ring + self.unread + self.code.most("needs") + 1), init=self.unread)
         room = Signal(range(self.queue + 1), init=self.queue)
         under_way = Signal(range(self.most + 1))
         m.d.sync += [

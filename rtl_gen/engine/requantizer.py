@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Array, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -55,6 +55,25 @@ class Scaling:
     @cached_property
     def offset_bits(self) -> int:
         return _bits(self.offsets)
+
+    @property
+    def shape(self) -> Shape:
+        """Of an output: wide enough for all ranges."""
+        least, most = min(low for low, _ in self.ranges), max(high for _, high in self.ranges)
+        return signed(bits_for_range(least, most)) if least < 0 else unsigned(bits_for(most))
+
+    def multipliers(self, accumulator: int, family: Family) -> int:
+        """Multiplier blocks of a lane whose inputs have so many signed bits."""
+        return pieces(accumulator, family) * pieces(self.factor_bits, family)
+
+    def read_latency(self, rows: int, family: Family) -> int:
+        """Cycles from the number of one of so many rows to m and b."""
+        return family.memory.read_latency(rows, self.factor_bits + self.offset_bits)
+
+    def latency(self, rows: int, accumulator: int, family: Family) -> int:
+        """Cycles from an input to its output."""
+        product = product_latency("dsp", family, family.multiplier.bits) + self.multipliers(accumulator, family)
+        return self.read_latency(rows, family) + product + (len(self.shifts) > 1) + 2
 
 
 def _bits(rows: Sequence[Sequence[int]]) -> int:
@@ -110,11 +129,6 @@ class SharedRequantizer(wiring.Component):
     accumulator : int
         Signed bits of the inputs.
     family : Family
-
-    Attributes
-    ----------
-    shape : Shape
-        Of an output: wide enough for all ranges.
     """
 
     def __init__(
@@ -122,19 +136,16 @@ class SharedRequantizer(wiring.Component):
     ):
         self.scaling, self.rows, self.accumulator, self.family = scaling, rows, accumulator, family
         self.lanes = len(rows[0])
-        self.multipliers = pieces(accumulator, family) * pieces(scaling.factor_bits, family)
-        self._read = family.memory.read_latency(len(rows), scaling.factor_bits + scaling.offset_bits)
+        self.latency = scaling.latency(len(rows), accumulator, family)
+        self._read = scaling.read_latency(len(rows), family)
         self._product = product_latency("dsp", family, family.multiplier.bits)
-        self.latency = self._read + self._product + self.multipliers + (len(scaling.shifts) > 1) + 2
-        least, most = min(low for low, _ in scaling.ranges), max(high for _, high in scaling.ranges)
-        self.shape = signed(bits_for_range(least, most)) if least < 0 else unsigned(bits_for(most))
         super().__init__(
             {
                 "i": In(data.ArrayLayout(signed(accumulator), self.lanes)),
                 "row": In(unsigned(bits_for(max(len(rows) - 1, 1)))),
                 "shift": In(unsigned(bits_for(max(len(scaling.shifts) - 1, 1)))),
                 "clamp": In(unsigned(bits_for(max(len(scaling.ranges) - 1, 1)))),
-                "o": Out(data.ArrayLayout(self.shape, self.lanes)),
+                "o": Out(data.ArrayLayout(scaling.shape, self.lanes)),
             }
         )
 
@@ -143,7 +154,7 @@ class SharedRequantizer(wiring.Component):
         scaling = self.scaling
         clamp = delay(m, self.clamp, self.latency - 2, "clamp")
         late_clamp = delay(m, clamp, 1, "clamp_late")
-        shift = delay(m, self.shift, self._read + self._product + self.multipliers, "shift")
+        shift = delay(m, self.shift, self.latency - 3, "shift")
         for lane in range(self.lanes):
             total = self._sum(m, platform, lane)
             shifted: Value = total >> scaling.shifts[0]
@@ -152,7 +163,7 @@ class SharedRequantizer(wiring.Component):
                 m.d.sync += chosen.eq(Array([total >> s for s in scaling.shifts])[shift])
                 shifted = chosen
             above, below = Signal(name=f"above_{lane}"), Signal(name=f"below_{lane}")
-            kept, y = Signal(self.shape, name=f"kept_{lane}"), Signal(self.shape, name=f"y_{lane}")
+            kept, y = Signal(scaling.shape, name=f"kept_{lane}"), Signal(scaling.shape, name=f"y_{lane}")
             m.d.sync += [
                 above.eq(Array([shifted > high for _, high in scaling.ranges])[clamp]),
                 below.eq(Array([shifted < low for low, _ in scaling.ranges])[clamp]),

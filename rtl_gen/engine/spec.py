@@ -8,21 +8,22 @@ from typing import Any
 
 import numpy as np
 from amaranth.lib import wiring
-from amaranth.utils import ceil_log2
+from amaranth.utils import bits_for, ceil_log2
 from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.codebook import Codebook
-from qtt_hw.fixedpoint import Format, bits_for_range
+from qtt_hw.fixedpoint import Format, IntArray, bits_for_range
 from qtt_hw.graph import Contraction, Edge
-from rtl_gen.engine.code import Code, issue_code, write_code
+from rtl_gen.engine.code import Code, issue_code, unread_words, write_code
 from rtl_gen.engine.issuer import ADDRESS_LATENCY
 from rtl_gen.engine.jobs import Work, work_of
 from rtl_gen.engine.layout import Layout
-from rtl_gen.engine.requantizer import Scaling, SharedRequantizer, scaling_of
+from rtl_gen.engine.requantizer import Scaling, scaling_of
+from rtl_gen.engine.reader import LEAST_CYCLES
 from rtl_gen.engine.schedule import OUTSIDE, Program, Read, schedule
 from rtl_gen.engine.unit import EngineUnit
 from rtl_gen.families import Family, Resources
-from rtl_gen.kinds.spec import Count, Spec
+from rtl_gen.kinds.spec import Count, Spec, Tap
 from rtl_gen.multiplier import LaneKind, latency_of
 from rtl_gen.packing import Packing, packed_weights, packing_of
 
@@ -103,6 +104,9 @@ class EngineSpec(Spec):
                 raise ValueError(f"stage {work.node.name}: a ring of {rows} rows, {work.least_rows} are the least")
         if self.out.channels % folding.lanes:
             raise self.refuse(f"lanes {folding.lanes} does not divide the output's {self.out.channels} channels")
+        short = next((work.node.name for work in self.works for job in work.jobs if job.cycles < LEAST_CYCLES), None)
+        if short is not None:
+            raise ValueError(f"stage {short}: a row of it takes less than {LEAST_CYCLES} steps, so few lanes do")
         least = min(job.steps for work in self.works for job in work.jobs)
         if folding.pe // folding.lanes > least:
             raise self.refuse(f"{folding.pe // folding.lanes} words of a result in {least} steps; more lanes are needed")
@@ -114,6 +118,28 @@ class EngineSpec(Spec):
 
     def deepest(self) -> dict[str, int]:
         return {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its stages."""
+        return tuple(node.name for node in self.nodes)
+
+    @property
+    def name(self) -> str:
+        return f"{self.nodes[0].name}.engine"
+
+    @property
+    def taps(self) -> tuple[Tap, ...]:
+        shape, lanes = self.scaling.shape, self.folding.lanes
+        words = [work.geometry.out_positions * -(-work.node.out_size // lanes) for work in self.works]
+        return tuple(
+            Tap(node.name, lanes, shape.width, shape.signed, count)
+            for node, count in zip(self.nodes, words, strict=True)
+        )
+
+    @property
+    def macs(self) -> int:
+        return sum(node.macs(x) for node, x in zip(self.nodes, self.edges, strict=True))
 
     # Work
 
@@ -200,11 +226,6 @@ class EngineSpec(Spec):
             rows += [pairs[start : start + lanes] for start in range(0, len(pairs), lanes)]
         return rows
 
-    def requantizer(self) -> SharedRequantizer:
-        return SharedRequantizer(
-            self.scaling, self.requantizer_rows, accumulator=self.accumulator_bits, family=self.family
-        )
-
     @cached_property
     def weight_words(self) -> list[int]:
         """ROM contents: of each stage word (result, kd, kh, kw, input word) has pe x simd weights, inputs fastest."""
@@ -252,7 +273,7 @@ class EngineSpec(Spec):
 
     @cached_property
     def requant_latency(self) -> int:
-        return self.requantizer().latency
+        return self.scaling.latency(len(self.requantizer_rows), self.accumulator_bits, self.family)
 
     @property
     def done_delay(self) -> int:
@@ -290,7 +311,7 @@ class EngineSpec(Spec):
     @property
     def dsps(self) -> int:  # type: ignore[override]
         own = self.multipliers if self.folding.multiplier in ("dsp", "packed") else 0
-        return own + self.requantizer().multipliers * self.folding.lanes
+        return own + self.scaling.multipliers(self.accumulator_bits, self.family) * self.folding.lanes
 
     @property
     def rom_bits(self) -> int:  # type: ignore[override]
@@ -319,16 +340,25 @@ class EngineSpec(Spec):
             emits.append((kept, kept - -(-work.node.out_size // lanes)))
         return write_code(self.works, self.program, self.layout, emits, self.scaling.kinds)
 
+    @cached_property
+    def stream_words(self) -> tuple[IntArray, IntArray]:
+        """Words of an inference that must have come when each job starts, and that are free when it is done."""
+        words = self.issue_code.words
+        needs = np.cumsum([word["needs"] for word in words]) - unread_words(self.works[0])
+        return needs.astype(np.int64), np.cumsum([word["frees"] for word in words]).astype(np.int64)
+
+    @property
+    def pointer_bits(self) -> int:
+        """Of pointers into the stream: more than twice as many values as the writer's limit is ever ahead of it."""
+        needs, releases = self.stream_words
+        return bits_for(2 * (self.ring + int((releases - needs).max()) + 2))
+
     def unit(self, in_lanes: int) -> wiring.Component:
         return EngineUnit(self, in_lanes)
 
     def recurrence(self, units: Any, inputs: Sequence[int], output: int, in_lanes: int) -> None:
         jobs, last = self.program.jobs, len(self.works) - 1
-        needs, releases = np.zeros((2, len(jobs)), dtype=np.int64)
-        needed = released = 0
-        for number, word in enumerate(self.issue_code.words):
-            needed, released = needed + word["needs"], released + word["frees"]
-            needs[number], releases[number] = needed, released
+        needs, releases = self.stream_words
         tables = [
             np.array(table, dtype=np.int64)
             for table in (

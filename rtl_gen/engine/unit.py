@@ -10,7 +10,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from rtl_gen.delay import delay
+from rtl_gen.engine.code import unread_words
 from rtl_gen.engine.issuer import Issuer
+from rtl_gen.engine.requantizer import SharedRequantizer
 from rtl_gen.engine.writer import ResultWriter
 from rtl_gen.memory import Ram, Rom
 from rtl_gen.output import OutputQueue, Serializer
@@ -46,7 +48,6 @@ class EngineUnit(wiring.Component):
                 f"stage {spec.node.name}: words of {in_lanes} values cannot be gathered to words of {spec.in_width}"
             )
         self.spec, self.in_lanes = spec, in_lanes
-        self.requantizer = spec.requantizer()
         lanes = spec.folding.lanes
         super().__init__(
             {
@@ -54,26 +55,26 @@ class EngineUnit(wiring.Component):
                 "o": Out(stream.Signature(unsigned(lanes * spec.out.format.bits))),
                 "observed": Out(1),
                 "observed_stage": Out(unsigned(bits_for(max(len(spec.nodes) - 1, 1)))),
-                "observed_word": Out(unsigned(lanes * self.requantizer.shape.width)),
+                "observed_word": Out(unsigned(lanes * spec.scaling.shape.width)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, folding, family = self.spec, self.spec.folding, self.spec.family
-        pointer_bits = bits_for(4 * spec.ring)
         m.submodules.ring = ring = RingWriter(
             width=self.in_lanes * spec.edges[0].format.bits,
             collect=spec.in_width // self.in_lanes,
             ring=spec.ring,
-            pointer_bits=pointer_bits,
+            pointer_bits=spec.pointer_bits,
         )
         wiring.connect(m, wiring.flipped(self.i0), ring.i)
         m.submodules.issuer = issuer = Issuer(
             spec.issue_code,
             ring=spec.ring,
+            unread=unread_words(spec.works[0]),
             queue=folding.queue,
-            pointer_bits=pointer_bits,
+            pointer_bits=spec.pointer_bits,
             most=spec.most_under_way,
             read_latency=spec.read_latency,
             family=family,
@@ -115,7 +116,9 @@ class EngineUnit(wiring.Component):
         m.d.comb += writer.valid.eq(serializer.o_valid)
         m.d.comb += Cat(writer.position_ends, writer.job_ends).eq(self._at_last_word(m, array.o_valid, ends))
 
-        m.submodules.requantizer = requantizer = self.requantizer
+        m.submodules.requantizer = requantizer = SharedRequantizer(
+            spec.scaling, spec.requantizer_rows, accumulator=spec.accumulator_bits, family=family
+        )
         m.d.comb += [
             requantizer.i.eq(serializer.o),
             requantizer.row.eq(writer.row),
@@ -124,7 +127,7 @@ class EngineUnit(wiring.Component):
             issuer.done.eq(delay(m, writer.valid & writer.job_ends, spec.done_delay, "done")),
         ]
         self._read(m, issuer, array, ring)
-        self._write(m, writer, issuer)
+        self._write(m, writer, issuer, requantizer)
         return m
 
     def _at_last_word(self, m: Module, comes: Value, ends: Value) -> Value:
@@ -169,9 +172,9 @@ class EngineUnit(wiring.Component):
                 value = Mux(issuer.outside, x, extended)
             m.d.comb += array.x[lane].eq(value)
 
-    def _write(self, m: Module, writer: ResultWriter, issuer: Issuer) -> None:
+    def _write(self, m: Module, writer: ResultWriter, issuer: Issuer, requantizer: SharedRequantizer) -> None:
         """Requantised words into the rings, or the output queue."""
-        spec, requantizer = self.spec, self.requantizer
+        spec = self.spec
         late = requantizer.latency
         m.submodules.queue = queue = OutputQueue(len(self.o.payload), spec.folding.queue)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
