@@ -36,6 +36,8 @@ class Issuer(wiring.Component):
         Words of the stream's ring.
     unread : int
         Words of an inference behind the last that is read.
+    weights : int
+        Words of the ROM.
     queue : int
         Words of the output queue.
     pointer_bits : int
@@ -66,6 +68,7 @@ class Issuer(wiring.Component):
         *,
         ring: int,
         unread: int,
+        weights: int,
         queue: int,
         pointer_bits: int,
         most: int,
@@ -75,8 +78,7 @@ class Issuer(wiring.Component):
         self.code, self.ring, self.unread, self.queue, self.most = code, ring, unread, queue, most
         self.read_latency, self.family = read_latency, family
         self._address = unsigned(bits_for(max(code.most("end") - 1, 1)))
-        most_weights = code.most("weights") + code.most("group_weights") * code.most("groups")
-        self._weights = unsigned(bits_for(most_weights + sum(code.most(n) * code.most(f"{n}_weights") for n in _OUTER)))
+        self._weights = unsigned(bits_for(max(weights - 1, 1)))
         flags = ("outside", "signed", "valid", "first", "last", "position_ends", "job_ends")
         super().__init__(
             {

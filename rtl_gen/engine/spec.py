@@ -84,8 +84,10 @@ class EngineSpec(Spec):
 
     def check(self) -> None:
         folding = self.folding
+        if folding.multiplier == "shift":
+            raise self.refuse("an engine multiplies in dsp, packed or logic lanes, not shift")
         for what, whole in (("simd", folding.simd), ("pe", folding.pe)):
-            if folding.lanes < 1 or whole % folding.lanes:
+            if whole < 1 or folding.lanes < 1 or whole % folding.lanes:
                 raise self.refuse(f"lanes {folding.lanes} does not divide {what} {whole}")
         if len(folding.rows) != len(self.nodes):
             raise self.refuse(f"rings of {len(folding.rows)} stages are given, it has {len(self.nodes)}")

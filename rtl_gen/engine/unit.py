@@ -73,6 +73,7 @@ class EngineUnit(wiring.Component):
             spec.issue_code,
             ring=spec.ring,
             unread=unread_words(spec.works[0]),
+            weights=spec.layout.weights[-1],
             queue=folding.queue,
             pointer_bits=spec.pointer_bits,
             most=spec.most_under_way,
@@ -131,16 +132,18 @@ class EngineUnit(wiring.Component):
         return m
 
     def _at_last_word(self, m: Module, comes: Value, ends: Value) -> Value:
-        """The flags of a result with its last word at the requantiser."""
+        """The flags of a result with its last word at the requantiser: registers, as much hangs on them."""
         words = self.spec.result_words
         if words == 1:
             return ends
-        held, left = Signal.like(ends, name="ends_held"), Signal(range(words + 1))
+        held, now, left = Signal.like(ends, name="ends_held"), Signal.like(ends, name="ends_now"), Signal(range(words))
         with m.If(comes):
-            m.d.sync += [held.eq(ends), left.eq(words)]
-        with m.Elif(left != 0):
-            m.d.sync += left.eq(left - 1)
-        return Mux(left == 1, held, 0)
+            m.d.sync += [held.eq(ends), left.eq(words - 1), now.eq(0)]
+        with m.Else():
+            m.d.sync += now.eq(Mux(left == 1, held, 0))
+            with m.If(left != 0):
+                m.d.sync += left.eq(left - 1)
+        return now
 
     def _read(self, m: Module, issuer: Issuer, array: MacArray, ring: RingWriter) -> None:
         """The array's inputs: of the stream's ring, or of what the engine itself has made."""

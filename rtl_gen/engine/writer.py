@@ -35,7 +35,7 @@ class ResultWriter(wiring.Component):
     Members
     -------
     valid, position_ends, job_ends : In
-        A word is there; it is its position's, its job's last.
+        A word is there; it is its position's, its job's last, which is said of no cycle without a word.
     row, shift, clamp, stage : Out
         Of the word that is there.
     write, push : Out
@@ -65,13 +65,12 @@ class ResultWriter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.program = program = ProgramReader(self.code, self.family)
-        head, current, loaded = program.o, Signal(self.code.layout), Signal()
+        head, current, loaded, loads = program.o, Signal(self.code.layout), Signal(), Signal()
         left = Signal(range(self.code.most("emits") + 1))
         keeps = Signal()
-        ends = Signal()
+        m.d.sync += [loads.eq(program.valid & ~loads & ~loaded), loaded.eq(loaded | loads)]
         m.d.comb += [
-            ends.eq(self.valid & self.job_ends),
-            program.take.eq(program.valid & (ends | ~loaded)),
+            program.take.eq(self.job_ends | loads),
             self.shift.eq(current.shift),
             self.clamp.eq(current.clamp),
             self.stage.eq(current.stage),
@@ -93,7 +92,6 @@ class ResultWriter(wiring.Component):
                 m.d.sync += [self.row.eq(current.row), left.eq(current.emits), keeps.eq(1)]
         with m.If(program.take):
             m.d.sync += [
-                loaded.eq(1),
                 current.eq(head),
                 self.row.eq(head.row),
                 self.address.eq(head.address),
