@@ -42,6 +42,17 @@ class Code:
         most = self.most(name)
         return bits_for(most) if most else 0
 
+    @property
+    def varying_bits(self) -> int:
+        """Bits of a word that are not the same in all words: the others are no memory."""
+        found = self.integers()
+        ones, zeros = found[0], ~found[0]
+        for word in found:
+            ones, zeros = ones & word, zeros & ~word
+        return self.layout.size - (ones & ((1 << self.layout.size) - 1)).bit_count() - (
+            zeros & ((1 << self.layout.size) - 1)
+        ).bit_count()
+
     def integers(self) -> list[int]:
         """The words as the ROM holds them."""
         layout, found = self.layout, []
@@ -123,7 +134,7 @@ def _first_weights(work: Work, job: Job) -> int:
 
 
 def _loops(work: Work, ring: Ring, job: Job) -> dict[str, int]:
-    """Steps and strides: along W with the words, H, D. A kernel along D alone is the outer loop, and there is no deep."""
+    """Steps and strides: along W with the words, H, D. A kernel along D alone is the outer loop; then none is deep."""
     _, high, wide = work.node.window.kernel
     axes = work.geometry.axes
     d, h, w = job.taps

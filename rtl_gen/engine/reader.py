@@ -45,7 +45,7 @@ class ProgramReader(wiring.Component):
         )
         port = memory.read_port()
         read = Signal(layout, reset_less=True)
-        # The first word is at hand some cycles after reset: in the register, in the head, and then the second behind it.
+        # Some cycles after reset the first word is in the head, and the second in the register.
         age, moves = Signal(3), Signal()
         address, after = Signal.like(port.addr), Signal.like(port.addr, init=1 % len(words))
         with m.If(~self.valid):

@@ -16,7 +16,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from qtt_hw.fixedpoint import Format, Requantizer, bits_for_range
+from qtt_hw.fixedpoint import Requantizer, bits_for_range
 from rtl_gen.delay import delay
 from rtl_gen.families import Family
 from rtl_gen.memory import Rom

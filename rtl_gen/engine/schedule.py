@@ -172,7 +172,7 @@ class _Order:
         return None if made is None else max([self.now, *(self.ends[place] + self.latency for place in made)])
 
     def _made(self, stage: int) -> list[int] | None:
-        """Places of the jobs that make the last of what the stage's next one reads; None where one is not in the order."""
+        """Places of the jobs that make the last of what the stage's next one reads; None where one has none yet."""
         job, places = self._next(stage), []
         for read in self.reads[stage]:
             if read.source != OUTSIDE:

@@ -14,12 +14,17 @@ from pydantic import BaseModel, ConfigDict
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, IntArray, bits_for_range
 from qtt_hw.graph import Contraction, Edge
+from rtl_gen.costs.arithmetic import mac_array
+from rtl_gen.costs.cells import ram, rom
+from rtl_gen.costs.control import ring_writer
+from rtl_gen.costs.engine import issuer, program_reader, result_writer, shared_requantizer
+from rtl_gen.costs.streams import output_queue, serializer
 from rtl_gen.engine.code import Code, issue_code, unread_words, write_code
 from rtl_gen.engine.issuer import ADDRESS_LATENCY
 from rtl_gen.engine.jobs import Work, work_of
 from rtl_gen.engine.layout import Layout
-from rtl_gen.engine.requantizer import Scaling, scaling_of
 from rtl_gen.engine.reader import LEAST_CYCLES
+from rtl_gen.engine.requantizer import Scaling, scaling_of
 from rtl_gen.engine.schedule import OUTSIDE, Program, Read, schedule
 from rtl_gen.engine.unit import EngineUnit
 from rtl_gen.families import Family, Resources
@@ -111,7 +116,8 @@ class EngineSpec(Spec):
             raise ValueError(f"stage {short}: a row of it takes less than {LEAST_CYCLES} steps, so few lanes do")
         least = min(job.steps for work in self.works for job in work.jobs)
         if folding.pe // folding.lanes > least:
-            raise self.refuse(f"{folding.pe // folding.lanes} words of a result in {least} steps; more lanes are needed")
+            words = folding.pe // folding.lanes
+            raise self.refuse(f"{words} words of a result in {least} steps; more lanes are needed")
         credit = max(job.positions for job in self.works[-1].jobs) * self.out.channels // folding.lanes
         if folding.queue < credit:
             raise self.refuse(f"a queue of {folding.queue} words cannot hold a job's {credit}")
@@ -252,7 +258,7 @@ class EngineSpec(Spec):
     def read_latency(self) -> int:
         """Cycles from the addresses of a step to its words, the slowest memory's."""
         memory, folding = self.family.memory, self.folding
-        weights = folding.pe * folding.simd * self.weight_format.bits
+        weights = array_bits(self)
         return max(
             memory.read_latency(self.ring, folding.simd * self.edges[0].format.bits),
             memory.read_latency(max(self.layout.depth, 1), folding.lanes * self.inner_bits),
@@ -279,7 +285,7 @@ class EngineSpec(Spec):
 
     @property
     def done_delay(self) -> int:
-        """Cycles from a job's last word at the requantiser until jobs that read it may be taken: their addresses follow."""
+        """Cycles from a job's last word at the requantiser until jobs that read it may be taken."""
         return max(self.requant_latency - ADDRESS_LATENCY, 0)
 
     @property
@@ -320,7 +326,40 @@ class EngineSpec(Spec):
         return sum(int(node.weight.size) * node.weight_format.bits for node in self.nodes)
 
     def parts(self) -> dict[str, Resources]:
-        return {}
+        folding, family, latency = self.folding, self.family, self.read_latency
+        width, depth, rows = self.in_width * self.edges[0].format.bits, self.layout.depth, len(self.requantizer_rows)
+        late = ADDRESS_LATENCY + latency
+        sizes = {"weights": self.layout.weights[-1], "ring": self.ring, "queue": folding.queue}
+        array = mac_array(
+            *(self.x_format, self.weight_format, folding.simd, folding.pe, 1),
+            *(self.accumulator_bits, folding.multiplier, family),
+        )
+        slices = {
+            f"rings_{number}": ram(depth, folding.lanes * self.inner_bits, family, latency, early=True)
+            for number in range(self.slices if depth else 0)
+        }
+        choice = self.in_width * (self.inner_bits + 1) if depth else 0
+        return {
+            "": Resources(luts=choice, ffs=2 * self.array_latency + 2 * self.result_words + self.requant_latency * 4),
+            "ring": ring_writer(width, self.in_width, self.ring, self.pointer_bits),
+            "stream_ring": ram(self.ring, width, family, latency, early=True),
+            **slices,
+            "issuer": issuer(
+                self.issue_code, **sizes, pointer=self.pointer_bits, most=self.most_under_way, late=late
+            ),
+            "issuer.program": program_reader(self.issue_code, family),
+            "weights": rom(self.layout.weights[-1], array_bits(self), family, latency),
+            "array": array,
+            "serializer": serializer(self.accumulator_bits, folding.pe, folding.lanes),
+            "requantizer": shared_requantizer(
+                self.scaling, rows=rows, lanes=folding.lanes, accumulator=self.accumulator_bits, family=family
+            ),
+            "writer": result_writer(
+                self.write_code, rows=rows, slices=self.slices, depth=depth, late=self.requant_latency
+            ),
+            "writer.program": program_reader(self.write_code, family),
+            "queue": output_queue(folding.lanes * self.out.format.bits, folding.queue, family),
+        }
 
     # Hardware and its schedule
 
@@ -375,3 +414,8 @@ class EngineSpec(Spec):
             *(self.drain, self.works[-1].groups, self.result_words, self.position_words, len(jobs)),
             *(needs, releases, *tables),
         )
+
+
+def array_bits(spec: EngineSpec) -> int:
+    """Of a word of weights."""
+    return spec.folding.pe * spec.folding.simd * spec.weight_format.bits

@@ -149,7 +149,8 @@ def _of_fifos(fifos: Sequence[FifoPlan]) -> Resources:
 def beside_stages(plan: Plan) -> Resources:
     """What a plan has between and before its stages: FIFOs, forks and changes of width, and a deep host's queue."""
     overhead = family_named(plan.family).overhead
-    brams = plan.brams - overhead.brams - sum(unit.brams for unit in (*plan.stages, *plan.engines))
+    brams = plan.brams - overhead.brams - sum(stage.brams for stage in plan.stages)
+    brams -= sum(engine.brams for engine in plan.engines)
     return replace(_of_fifos(plan.fifos), brams=brams) + Resources(luts=plan.link_luts, ffs=plan.link_ffs)
 
 

@@ -9,8 +9,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, computed_field
-from pydantic import model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    computed_field,
+    model_serializer,
+    model_validator,
+)
 
 from qtt_hw.errors import named
 from qtt_hw.files import write_file
@@ -279,7 +286,7 @@ def most_cycles(clock_mhz: float, fps: float) -> int:
 def stage_specs(
     graph: Graph, foldings: Sequence[tuple[str | tuple[str, ...], AnyFolding]], family: Family
 ) -> list[Spec]:
-    """The units of a graph under the given foldings, by stage or engine; raises ValueError naming what does not match."""
+    """The units of a graph under foldings by stage or engine; raises ValueError naming what does not match."""
     nodes = {node.name: node for node in graph.nodes if not node.relabels}
     units = {(names,) if isinstance(names, str) else names: folding for names, folding in foldings}
     given = [name for names in units for name in names]
@@ -293,7 +300,7 @@ def stage_specs(
             f"the plan does not belong to {graph.name}: "
             + (f"it has no stage {missing}" if missing else f"stage {strange} is not in the model, or out of order")
         )
-    found = []
+    found: list[Spec] = []
     for name, node in nodes.items():
         names = of_stage[name]
         folding = units[names]

@@ -74,7 +74,7 @@ def test_a_plan_without_engines_says_nothing_of_them(graph: Graph, planned: Plan
 
 
 WRONG = {
-    "an order that is not the network's": ({"stages": ["c", "b", "d", "head"]}, "stage b: an engine's stages are a chain"),
+    "another order": ({"stages": ["c", "b", "d", "head"]}, "stage b: an engine's stages are a chain"),
     "a gap": ({"stages": ["b", "d", "head"]}, "it has no stage c"),
     "a stage twice": ({"stages": ["a", *NAMES]}, "stage a is not in the model, or out of order"),
     "a ring too small": ({"rows": [3, 4, 1, 5]}, "stage head: a ring of 5 rows"),

@@ -1,4 +1,4 @@
-"""The order of an engine's jobs: complete, no reader before its input is made, no row overwritten that is still read."""
+"""The order of an engine's jobs: all of them, no reader before its input is made, no row lost that is still read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LATENCY = 18
 
 
 def chain_of(graph: Graph, simd: int, pe: int) -> tuple[list[Work], list[list[Read]]]:
-    """A graph's contractions behind the first, and what each reads; a sum is made with the later one of its summands."""
+    """A graph's contractions behind the first, and what each reads; the later summand's stage makes a sum."""
     number: dict[str, int] = {}
     works: list[Work] = []
     reads: list[list[Read]] = []
@@ -125,6 +125,6 @@ def test_random_graphs_have_an_order(graph: Graph, lanes: tuple[int, int], laten
 
 def test_a_ring_too_small_is_named() -> None:
     works, reads = chain_of(load(Path("models/voxtt-modelnet10.qtt")), 8, 4)
-    small = [[replace(read, rows=16 if stage == 1 else read.rows) for read in given] for stage, given in enumerate(reads)]
+    small = [*reads[:1], [replace(reads[1][0], rows=16)], *reads[2:]]
     with pytest.raises(ValueError, match=r"stage features.block2.conv.d: a ring of 16 rows is too small"):
         schedule(works, small, LATENCY)

@@ -17,7 +17,7 @@ def golden(spec, values):
     return values.reshape(-1)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_golden_words_in_the_predicted_cycles(words, random_engines, data):
     pack, unpack = words
