@@ -107,7 +107,7 @@ def compared(
     """The whole design, or one stage of it, and with `units` what stands in each stage, by itself."""
     family = family_named(found.family)
     specs, _ = hardware_of(graph, found)
-    named = dict(zip(identifiers([spec.node.name for spec in specs]), specs, strict=True))
+    named = dict(zip(identifiers([spec.name for spec in specs]), specs, strict=True))
     with tempfile.TemporaryDirectory(prefix="costs-") as temporary:
         folder = Path(temporary)
         manifest = emit(graph, folder / "build", found, progress=progress)

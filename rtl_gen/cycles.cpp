@@ -406,8 +406,8 @@ void tell_freed(State& state, Link& o, int64_t queue, Cycle floor) {
     state.cycles(o.taken, end - queue - 1, end - 1, floor);
 }
 
-// A windowed stage (rtl_gen.stage.Stage).
-struct Stage final : Unit {
+// What reads its words in a ring, position by position (rtl_gen.ring_unit.RingUnit); what a position does differs.
+struct Ringed : Unit {
     Link &i, &o;
     StageShape shape;
     Recent finished;          // cycle in which a position's last step is issued
@@ -415,11 +415,13 @@ struct Stage final : Unit {
     int64_t word = 0, part = 0;  // ring word and its part that are accepted next
     Position at;              // the position that is issued
     int64_t group = 0;        // its next result
-    bool loaded = false;      // whether its inputs are there and it has been taken from the walker
+    bool loaded = false;      // whether its inputs are there and it has been taken
     Cycle take = -1, start = 0;
     int64_t releasing = 0;    // positions before an inference that release what it needs room for
+    Cycle refill;             // cycles from a position's last step to the acceptance of a word in a slot that it releases
 
-    Stage(Link& i, Link& o, StageShape given) : Unit({&i, &o}), i(i), o(o), shape(std::move(given)) {
+    Ringed(Link& i, Link& o, StageShape given, Cycle refill)
+        : Unit({&i, &o}), i(i), o(o), shape(std::move(given)), refill(refill) {
         i.keep(shape.collect * (shape.ring + 1));
         o.keep(shape.queue + shape.words + 1);
         finished.keep(shape.positions() * (shape.ring / shape.volume + 2));
@@ -428,7 +430,7 @@ struct Stage final : Unit {
         }
     }
 
-    // taken[j] = max(base[j], taken[j-1] + 1, last step of the position that releases its slot + 4)
+    // taken[j] = max(base[j], taken[j-1] + 1, last step of the position that releases its slot + refill)
     bool accept() {
         const int64_t before = i.taken.count();
         while (i.offered()) {
@@ -437,7 +439,7 @@ struct Stage final : Unit {
             if (released > 0) {
                 while (releaser.origin + shape.releases[releaser.index] < released) releaser.next(shape);
                 if (releaser.number >= finished.count()) break;
-                cycle = std::max(cycle, finished[releaser.number] + 4);
+                cycle = std::max(cycle, finished[releaser.number] + refill);
             }
             i.take(cycle);
             if (++part == shape.collect) {
@@ -447,6 +449,19 @@ struct Stage final : Unit {
         }
         return i.taken.count() > before;
     }
+
+    void tell(State& state) override {
+        const int64_t end = finished.count();
+        state.cycles(finished, end - releasing, end - 1, i.taken.last() + 1 - refill);
+        tell_freed(state, o, shape.queue, finished.last() - 2);
+        state.cycle(take, finished.last() - 2);
+        state.newest(finished);
+    }
+};
+
+// A windowed stage.
+struct Stage final : Ringed {
+    Stage(Link& i, Link& o, StageShape given) : Ringed(i, o, std::move(given), 4) {}
 
     // The gate: a position's inputs are there, and the position before it is in its last step or done.
     bool load() {
@@ -490,13 +505,58 @@ struct Stage final : Unit {
         const bool accepted = accept();
         return issue() || accepted;
     }
+};
 
-    void tell(State& state) override {
-        const int64_t end = finished.count();
-        state.cycles(finished, end - releasing, end - 1, i.taken.last() - 3);
-        tell_freed(state, o, shape.queue, finished.last());
-        state.cycle(take, finished.last() - 1);
-        state.newest(finished);
+// An engine (rtl_gen.engine): its positions are the jobs of a program, the same for every inference.
+struct Engine final : Ringed {
+    int64_t drain;     // cycles from a job's last step to the first in which a job that waits for it can be taken
+    int64_t position_words, result_words;  // output words of a position, and of a result but a position's last
+    std::vector<int64_t> results, outs, depth;  // of each job; whether they leave; jobs before it that it does not wait for
+
+    Engine(Link& i, Link& o, StageShape given, int64_t drain, int64_t position_words, int64_t result_words,
+           std::vector<int64_t> results, std::vector<int64_t> outs, std::vector<int64_t> depth)
+        : Ringed(i, o, std::move(given), 3), drain(drain), position_words(position_words), result_words(result_words),
+          results(std::move(results)), outs(std::move(outs)), depth(std::move(depth)) {
+        i.keep(shape.collect * (shape.ring + shape.volume + 1));  // a job asks for words long after others have come
+    }
+
+    // The next job can be taken: its inputs have come or are written, and the queue has room for all its results.
+    bool load() {
+        const int64_t last = (at.origin + shape.needs[at.index]) * shape.collect - 1;
+        if (last >= i.taken.count()) return false;
+        Cycle come = std::max(take + 2, finished.last());
+        if (last >= 0) come = std::max(come, i.taken[last] + 2);
+        if (depth[at.index] >= 0) come = std::max(come, finished[at.number - 1 - depth[at.index]] + drain);
+        Cycle ready = come;
+        if (outs[at.index]) {
+            const int64_t leaving = awaited(o, results[at.index] / shape.groups * position_words, shape.queue);
+            if (leaving >= 0) {
+                if (!is_freed(o, leaving)) return false;
+                ready = std::max(ready, freed(o, leaving) + 2);
+            }
+        }
+        const Cycle begin = finished.last() + 1;
+        waits(i, begin, come + 1);
+        waits(o, std::max(begin, come + 1), ready + 1);
+        take = ready;
+        return true;
+    }
+
+    bool advance() override {
+        bool moved = accept();
+        for (; load(); moved = true) {
+            const int64_t steps = shape.steps[at.index];
+            for (int64_t result = 0; outs[at.index] && result < results[at.index]; ++result) {
+                const int64_t left = position_words - result % shape.groups * result_words;
+                for (int64_t k = 0; k < std::min(result_words, left); ++k) {
+                    o.offer(take + (result + 1) * steps + shape.latency + 2 + k);
+                }
+            }
+            finished.push(take + results[at.index] * steps);
+            works(take + 1, finished.last() + 1);
+            at.next(shape);
+        }
+        return moved;
     }
 };
 
@@ -742,6 +802,19 @@ void add_stage(Model* model, int64_t i, int64_t o, int64_t collect, int64_t ring
     model->add<Stage>(model->link(i), model->link(o),
                       StageShape{collect, ring, volume, groups, words, queue, latency, {needs, needs + positions},
                                  {releases, releases + positions}, {steps, steps + positions}});
+}
+
+// `groups` results of a position, all with `result_words` output words but the last; of each job: input words that are needed and
+// released, steps of a result, results, whether they leave, and depth, negative where it waits for none.
+void add_engine(Model* model, int64_t i, int64_t o, int64_t collect, int64_t ring, int64_t volume, int64_t queue,
+                int64_t latency, int64_t drain, int64_t groups, int64_t result_words, int64_t position_words, int64_t jobs,
+                const int64_t* needs, const int64_t* releases, const int64_t* steps, const int64_t* results,
+                const int64_t* outs, const int64_t* depth) {
+    model->add<Engine>(model->link(i), model->link(o),
+                       StageShape{collect, ring, volume, groups, queue, queue, latency, {needs, needs + jobs},
+                                  {releases, releases + jobs}, {steps, steps + jobs}},
+                       drain, position_words, result_words, std::vector<int64_t>{results, results + jobs},
+                       std::vector<int64_t>{outs, outs + jobs}, std::vector<int64_t>{depth, depth + jobs});
 }
 
 void add_unfold(Model* model, int64_t i, int64_t o, int64_t size, int64_t inner, int64_t queue, int64_t latency,

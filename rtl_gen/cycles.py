@@ -51,6 +51,7 @@ _FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
     "add_credited": ([c_int64] * 4 + [_TABLE, c_int64, _TABLE], None),
     "add_argmax": ([c_int64] * 3, None),
     "add_stage": ([c_int64] * 10 + [_TABLE] * 3, None),
+    "add_engine": ([c_int64] * 12 + [_TABLE] * 6, None),
     "add_row_pool": ([c_int64] * 9 + [_TABLE], None),
     "add_unfold": ([c_int64] * 7 + [_TABLE], None),
     "deepen_fifo": ([c_int64] * 2, None),
@@ -155,7 +156,7 @@ class Model(Network[int]):
         return self.links[-1]
 
     def _name(self, stage: int) -> str:
-        return f"stage {self.specs[stage].node.name}" if stage < len(self.specs) else "the argmax"
+        return f"stage {self.specs[stage].name}" if stage < len(self.specs) else "the argmax"
 
     def add_fork(self, stage: int, flow: int, lanes: int, readers: Sequence[Reader]) -> Sequence[int]:
         apart = [self.units.add_link(0) for _ in readers]

@@ -62,15 +62,16 @@ def _manifest(graph: Graph, plan: Plan, top: Top, digest: str) -> Manifest:
         ),
         taps=tuple(
             Tap(
-                stage=spec.node.name,
-                strobe=f"tap_{name}__strobe",
-                payload=f"tap_{name}__payload",
-                lanes=spec.folding.lanes,
-                lane_bits=spec.out.format.bits,
-                signed=spec.out.format.signed,
-                words=spec.out_words,
+                stage=tap.stage,
+                strobe=f"tap_{top.tap_names[tap.stage]}__strobe",
+                payload=f"tap_{top.tap_names[tap.stage]}__payload",
+                lanes=tap.lanes,
+                lane_bits=tap.bits,
+                signed=tap.signed,
+                words=tap.words,
             )
-            for name, spec in (zip(top.names, top.specs, strict=False) if top.taps else ())
+            for spec in (top.specs if top.taps else ())
+            for tap in spec.taps
         ),
         predicted=plan.predicted,
     )

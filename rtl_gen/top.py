@@ -51,7 +51,7 @@ class Top(wiring.Component):
     Attributes
     ----------
     names : list of str
-        Of the stages in the hardware, and behind them of the argmax.
+        Of the units in the hardware, and behind them of the argmax.
     """
 
     def __init__(
@@ -64,7 +64,13 @@ class Top(wiring.Component):
     ):
         self.specs, self.in_lanes, self.taps = list(specs), in_lanes, taps
         self.topology = topology or Topology.chain(len(self.specs))
-        self.names = [*identifiers([spec.node.name for spec in self.specs]), "argmax"]
+        inner = [tap.stage for spec in self.specs for tap in spec.taps if len(spec.taps) > 1]
+        known = identifiers([*(spec.name for spec in self.specs), *inner])
+        self.names = [*known[: len(self.specs)], "argmax"]
+        #: By the stage that is observed.
+        self.tap_names = dict(zip(inner, known[len(self.specs) :], strict=True)) | {
+            spec.taps[0].stage: name for spec, name in zip(self.specs, known, strict=False) if len(spec.taps) == 1
+        }
         if None in self.topology.fifos.values():
             raise ValueError("a FIFO without end is only predicted, not built")
         self.family = self.specs[0].family
@@ -76,9 +82,9 @@ class Top(wiring.Component):
             "o": Out(stream.Signature(output_layout(last.format, self.classes))),
         }
         if taps:
-            for name, spec in zip(self.names, self.specs, strict=False):
-                width = spec.folding.lanes * spec.out.format.bits
-                members[f"tap_{name}"] = Out(wiring.Signature({"strobe": Out(1), "payload": Out(unsigned(width))}))
+            for tap in (tap for spec in self.specs for tap in spec.taps):
+                signature = wiring.Signature({"strobe": Out(1), "payload": Out(unsigned(tap.lanes * tap.bits))})
+                members[f"tap_{self.tap_names[tap.stage]}"] = Out(signature)
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -132,14 +138,18 @@ class _Datapath(Network[Any]):
         self.add(self.top.names[number], unit)
         for index, flow in enumerate(flows):
             wiring.connect(self.m, flow, getattr(unit, f"i{index}"))
-        return self._observed(number, unit.o)  # type: ignore[attr-defined]
-
-    def _observed(self, number: int, output: Any) -> Any:
-        """A stage's output, and its tap where there are taps."""
         if self.top.taps:
-            tap = getattr(self.top, f"tap_{self.top.names[number]}")
-            self.m.d.comb += [tap.strobe.eq(output.valid & output.ready), tap.payload.eq(output.payload)]
-        return output
+            self._observe(spec, unit)
+        return unit.o  # type: ignore[attr-defined]
+
+    def _observe(self, spec: Spec, unit: Any) -> None:
+        """The taps of a unit: of its output stream, or where it computes several stages, of what it says it makes."""
+        for number, tap in enumerate(spec.taps):
+            port = getattr(self.top, f"tap_{self.top.tap_names[tap.stage]}")
+            strobe, payload = unit.o.valid & unit.o.ready, unit.o.payload
+            if len(spec.taps) > 1:
+                strobe, payload = unit.observed & (unit.observed_stage == number), unit.observed_word
+            self.m.d.comb += [port.strobe.eq(strobe), port.payload.eq(payload)]
 
     def _between(self, reader: Reader, flow: Any, kind: str, unit: Fifo | Splitter | Gatherer) -> Any:
         """The output of a unit before an input."""

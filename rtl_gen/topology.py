@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -57,14 +57,22 @@ class Topology:
         return cls(tuple((stage - 1,) for stage in range(stages)))
 
     @classmethod
-    def of(cls, graph: Graph, fifos: Mapping[tuple[str, int], int] | None = None) -> Topology:
+    def of(
+        cls,
+        graph: Graph,
+        fifos: Mapping[tuple[str, int], int] | None = None,
+        engines: Sequence[Sequence[str]] = (),
+    ) -> Topology:
         """Of a graph's stages without its reshapes, with FIFOs by the name of the sum and its input.
+
+        Each engine's stages, a chain of them by name, are one.
 
         Raises ValueError naming a FIFO's place that the graph does not have.
         """
         numbers, reads, names = {INPUT: SOURCE}, [], list[str]()
+        inside = {name for stages in engines for name in stages[1:]}
         for node in graph.nodes:
-            if node.relabels:
+            if node.relabels or node.name in inside:
                 numbers[node.name] = numbers[node.inputs[0]]
                 continue
             reads.append(tuple(numbers[name] for name in node.inputs))

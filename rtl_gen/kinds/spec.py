@@ -19,7 +19,7 @@ from qtt_hw.graph import Edge, Node
 from rtl_gen.families import Family, Resources
 from rtl_gen.multiplier import LaneKind
 
-__all__ = ["SPARE_WORDS", "Folding", "Kind", "Spec", "Store"]
+__all__ = ["SPARE_WORDS", "Folding", "Kind", "Spec", "Store", "Tap"]
 
 #: Words that an output queue may have beyond twice those that can be on their way to it.
 SPARE_WORDS = 1024
@@ -95,6 +95,16 @@ def _output(node: Node, inputs: tuple[Edge, ...]) -> Edge:
     return node.output(*inputs)
 
 
+class Tap(NamedTuple):
+    """What can be observed of a stage: words of some values each, a number of them an inference."""
+
+    stage: str
+    lanes: int
+    bits: int
+    signed: bool
+    words: int
+
+
 class Spec(ABC):
     """A stage as hardware: the one object that generator, planner and event model read.
 
@@ -155,6 +165,22 @@ class Spec(ABC):
             words = getattr(self.folding, what)
             if words > most:
                 raise self.refuse(f"a {what} of {words} words is more than it can use, {most}")
+
+    @property
+    def name(self) -> str:
+        """Of the unit, in messages and in the hardware."""
+        return self.node.name
+
+    @property
+    def taps(self) -> tuple[Tap, ...]:
+        """What it makes: of its one stage, words of its output stream."""
+        out = self.out.format
+        return (Tap(self.node.name, self.folding.lanes, out.bits, out.signed, self.out_words),)
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of an inference, by inputs that exist."""
+        return self.node.macs(*self.inputs)
 
     # Words
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from qtt_hw.graph import Graph
 from qtt_hw.progress import Progress, silent
 from rtl_gen.cycles import predict
 from rtl_gen.depths import FifoDepth, fifo_depths
+from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.families import Resources, family_named
 from rtl_gen.fifo import fifo_resources
 from rtl_gen.host_queue import queue_resources
@@ -18,7 +20,7 @@ from rtl_gen.kinds.choices import readable
 from rtl_gen.period import NotPeriodic
 from rtl_gen.plan.links import link_resources
 from rtl_gen.plan.occupancy import busy
-from rtl_gen.plan.plan import FifoPlan, PathPlan, Plan, StagePlan
+from rtl_gen.plan.plan import EnginePlan, FifoPlan, PathPlan, Plan, StagePlan
 from rtl_gen.topology import SOURCE, Reader, Topology
 
 __all__ = ["beside_stages", "derived", "input_lanes"]
@@ -66,7 +68,8 @@ def derived(
     ValueError
         When the network hangs, naming the stage, or its intervals do not repeat.
     """
-    topology, classes = Topology.of(graph), math.prod(graph.output.shape)
+    engines = [spec.names for spec in specs if isinstance(spec, EngineSpec)]
+    topology, classes = Topology.of(graph, engines=engines), math.prod(graph.output.shape)
     lanes = input_lanes(graph, specs, topology)
     numbers = {spec.node.name: number for number, spec in enumerate(specs)}
     depths = fifo_depths(
@@ -100,7 +103,7 @@ def derived(
         clock_mhz=clock_mhz,
         input_lanes=lanes,
         predicted=prediction,
-        bottleneck=bottleneck.node.name,
+        bottleneck=bottleneck.name,
         utilization=round(float(busy(bottleneck, prediction.mean)), 6),
         multipliers=sum(spec.multipliers for spec in specs),
         dsps=total.dsps,
@@ -111,22 +114,32 @@ def derived(
         link_ffs=links.ffs,
         rom_bits=sum(spec.rom_bits for spec in specs),
         stages=tuple(
-            StagePlan(
-                stage=spec.node.name,
-                folding=spec.folding,
-                cycles=spec.cycles,
-                multipliers=spec.multipliers,
-                dsps=cost.dsps,
-                brams=cost.brams,
-                luts=cost.luts,
-                ffs=cost.ffs,
-                rom_bits=spec.rom_bits,
-            )
+            StagePlan(stage=spec.node.name, **_of_unit(spec, cost))
             for spec, cost in zip(specs, each, strict=True)
+            if not isinstance(spec, EngineSpec)
+        ),
+        engines=tuple(
+            EnginePlan(stages=spec.names, **_of_unit(spec, cost))
+            for spec, cost in zip(specs, each, strict=True)
+            if isinstance(spec, EngineSpec)
         ),
         fifos=tuple(plans),
         paths=tuple(paths),
     )
+
+
+def _of_unit(spec: Spec, cost: Resources) -> dict[str, Any]:
+    """What a plan says of a unit that takes so much."""
+    return {
+        "folding": spec.folding,
+        "cycles": spec.cycles,
+        "multipliers": spec.multipliers,
+        "dsps": cost.dsps,
+        "brams": cost.brams,
+        "luts": cost.luts,
+        "ffs": cost.ffs,
+        "rom_bits": spec.rom_bits,
+    }
 
 
 def _of_fifos(fifos: Sequence[FifoPlan]) -> Resources:
@@ -137,6 +150,7 @@ def beside_stages(plan: Plan) -> Resources:
     """What a plan has between and before its stages: FIFOs, forks and changes of width, and a deep host's queue."""
     overhead = family_named(plan.family).overhead
     brams = plan.brams - overhead.brams - sum(stage.brams for stage in plan.stages)
+    brams -= sum(engine.brams for engine in plan.engines)
     return replace(_of_fifos(plan.fifos), brams=brams) + Resources(luts=plan.link_luts, ffs=plan.link_ffs)
 
 

@@ -87,6 +87,8 @@ def explained(
         Search for the plans beside it too, which takes about as long as the plan did.
     progress : Progress
     """
+    if plan.engines:
+        raise ValueError(f"{plan.model}: a plan with engines is not explained, only plans of stages with units of their own")
     progress("explanation", text="what each stage could be instead")
     graph = along(problem.graph, problem.alternatives, plan.chosen_paths)
     specs, topology = hardware_of(graph, plan)

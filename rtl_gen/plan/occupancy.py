@@ -27,5 +27,5 @@ def occupancy(specs: Sequence[Spec], interval: Fraction) -> Fraction | None:
     interval is the exact mean of the prediction, in cycles. None where nothing multiplies.
     """
     lanes = sum(spec.products for spec in specs)
-    useful = sum(spec.node.macs(*spec.inputs) for spec in specs)
+    useful = sum(spec.macs for spec in specs)
     return useful / (lanes * interval) if lanes else None

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    computed_field,
+    model_serializer,
+    model_validator,
+)
 
 from qtt_hw.errors import named
 from qtt_hw.files import write_file
-from qtt_hw.graph import Graph
+from qtt_hw.graph import Contraction, Graph
 from qtt_hw.graph.kinds.concatenation import MOST_STREAMS
 from qtt_hw.reading import read_json
 from qtt_hw.versions import PLAN
 from qtt_hw.window import MOST_CHANNELS
+from rtl_gen.engine.spec import EngineFolding, EngineSpec
 from rtl_gen.families import ECP5, UNBOUNDED, Family, Resources, device, family_named, family_of
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.prediction import Mean, Prediction, number_of
@@ -25,6 +35,7 @@ from rtl_gen.topology import SOURCE, Topology, compatible
 __all__ = [
     "CLOCKS",
     "RATES",
+    "EnginePlan",
     "FifoPlan",
     "PathPlan",
     "Plan",
@@ -44,6 +55,9 @@ MOST_PRODUCTS = 1 << 16
 #: Frames a second, and MHz, that can be asked for.
 RATES, CLOCKS = (1e-6, 1e9), (1e-3, 1e4)
 
+#: Of a stage's unit, or of an engine.
+AnyFolding = Folding | EngineFolding
+
 #: How many there are of something that is counted.
 Count = Annotated[int, Field(ge=0, le=1 << 60, strict=True)]
 #: Words of a memory, or bits of a word.
@@ -57,6 +71,22 @@ class StagePlan(BaseModel):
 
     stage: str
     folding: Folding
+    cycles: Count
+    multipliers: Count
+    dsps: Count
+    brams: Count
+    luts: Count
+    ffs: Count = 0
+    rom_bits: Count
+
+
+class EnginePlan(BaseModel):
+    """An engine of a plan, and the stages that it computes; as `StagePlan`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stages: Annotated[tuple[str, ...], Field(min_length=1)]
+    folding: EngineFolding
     cycles: Count
     multipliers: Count
     dsps: Count
@@ -145,6 +175,9 @@ class Plan(BaseModel):
         Of `luts` and `ffs`, what forks, splitters and gatherers between the stages take; version 1 did not count them.
     rom_bits : int
         Weights in ROM.
+    stages : tuple of StagePlan
+        Those with a unit of their own.
+    engines : tuple of EnginePlan
     fifos : tuple of FifoPlan
         Of every sum.
     paths : tuple of PathPlan
@@ -171,6 +204,7 @@ class Plan(BaseModel):
     link_ffs: Count = 0
     rom_bits: Count
     stages: tuple[StagePlan, ...]
+    engines: tuple[EnginePlan, ...] = ()
     fifos: tuple[FifoPlan, ...] = ()
     paths: tuple[PathPlan, ...] = ()
 
@@ -222,6 +256,17 @@ class Plan(BaseModel):
         return {(fifo.stage, fifo.input): fifo.depth for fifo in self.fifos}
 
     @property
+    def foldings(self) -> list[tuple[str | tuple[str, ...], AnyFolding]]:
+        """Of every unit, by the name of its stage or the names of an engine's."""
+        return [*((s.stage, s.folding) for s in self.stages), *((e.stages, e.folding) for e in self.engines)]
+
+    @model_serializer(mode="wrap")
+    def _without_no_engines(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As older readers take it: of a plan without engines nothing is said of them."""
+        found: dict[str, Any] = handler(self)
+        return {name: value for name, value in found.items() if name != "engines" or value}
+
+    @property
     def frames_per_second(self) -> float:
         """Frames a second at the plan's clock, by the mean of the intervals."""
         return rate_of(self.clock_mhz, self.cycles)
@@ -238,21 +283,52 @@ def most_cycles(clock_mhz: float, fps: float) -> int:
     return next((n for n in (near + 1, near) if n > 0 and rate_of(clock_mhz, n) >= fps), max(near - 1, 0))
 
 
-def stage_specs(graph: Graph, foldings: Sequence[tuple[str, Folding]], family: Family) -> list[Spec]:
-    """The hardware stages of a graph under the given foldings; raises ValueError naming what does not match."""
-    nodes = [node for node in graph.nodes if not node.relabels]
-    names = [node.name for node in nodes]
-    if names != [name for name, _ in foldings]:
-        strange = next((n for n, _ in foldings if n not in names), None)
-        missing = next((n for n in names if n not in dict(foldings)), None)
+def stage_specs(
+    graph: Graph, foldings: Sequence[tuple[str | tuple[str, ...], AnyFolding]], family: Family
+) -> list[Spec]:
+    """The units of a graph under foldings by stage or engine; raises ValueError naming what does not match."""
+    nodes = {node.name: node for node in graph.nodes if not node.relabels}
+    units = {(names,) if isinstance(names, str) else names: folding for names, folding in foldings}
+    given = [name for names in units for name in names]
+    of_stage = {name: names for names in units for name in names}
+    own = [name for names, folding in units.items() if isinstance(folding, Folding) for name in names]
+    in_order = [name for name in nodes if name in set(own)] == own
+    if set(given) != set(nodes) or len(given) != len(nodes) or not in_order:
+        strange = next((n for n in given if n not in nodes or given.count(n) > 1 or not in_order), None)
+        missing = next((n for n in nodes if n not in of_stage), None)
         raise ValueError(
             f"the plan does not belong to {graph.name}: "
             + (f"it has no stage {missing}" if missing else f"stage {strange} is not in the model, or out of order")
         )
-    return [
-        spec_of(node, [graph.edges[name] for name in node.inputs], folding, family)
-        for node, (_, folding) in zip(nodes, foldings, strict=True)
-    ]
+    found: list[Spec] = []
+    for name, node in nodes.items():
+        names = of_stage[name]
+        folding = units[names]
+        if isinstance(folding, EngineFolding):
+            if name == names[0]:
+                found.append(_engine_of(graph, names, folding, family))
+        else:
+            found.append(spec_of(node, [graph.edges[source] for source in node.inputs], folding, family))
+    return found
+
+
+def _engine_of(graph: Graph, names: tuple[str, ...], folding: EngineFolding, family: Family) -> EngineSpec:
+    """The engine of a chain of stages, each of which is all that reads the one before."""
+    nodes = {node.name: node for node in graph.nodes}
+    source = {node.name: node.inputs[0] for node in graph.nodes if node.relabels}
+    readers = Counter(name for node in graph.nodes for name in node.inputs)
+    for before, name in zip((None, *names), names, strict=False):
+        node = nodes[name]
+        if not isinstance(node, Contraction):
+            raise ValueError(f"stage {name}: an engine's stages are contractions")
+        read = node.inputs[0]
+        if before is None:
+            continue
+        while read != before and read in source and readers[read] == 1:
+            read = source[read]
+        if read != before or readers[before] > 1:
+            raise ValueError(f"stage {name}: an engine's stages are a chain, and it is not all that reads {before}")
+    return EngineSpec([nodes[n] for n in names], [graph.edges[nodes[n].inputs[0]] for n in names], folding, family)  # type: ignore[misc]
 
 
 def hardware_of(graph: Graph, plan: Plan, where: object = "the plan") -> tuple[list[Spec], Topology]:
@@ -276,8 +352,8 @@ def hardware_of(graph: Graph, plan: Plan, where: object = "the plan") -> tuple[l
         family, target = family_named(plan.family), device(plan.device)
         if target is not UNBOUNDED and family_of(target) is not family:
             raise ValueError(f"family: {plan.device} is of the family {family_of(target).name}, not {plan.family}")
-        specs = stage_specs(graph, [(stage.stage, stage.folding) for stage in plan.stages], family)
-        topology = Topology.of(graph, plan.fifo_depths)
+        specs = stage_specs(graph, plan.foldings, family)
+        topology = Topology.of(graph, plan.fifo_depths, [engine.stages for engine in plan.engines])
         for spec in specs:
             spec.check_depths()
             if spec.products > MOST_PRODUCTS:
@@ -302,7 +378,7 @@ def _check_words(graph: Graph, plan: Plan, specs: Sequence[Spec], topology: Topo
             if not compatible(lanes, spec.in_width):
                 what = "the input" if source == SOURCE else f"stage {specs[source].node.name}"
                 raise ValueError(
-                    f"stage {spec.node.name}: reads words of {spec.in_width} values, "
+                    f"stage {spec.name}: reads words of {spec.in_width} values, "
                     f"those of {what} have {lanes}; one must divide the other"
                 )
 

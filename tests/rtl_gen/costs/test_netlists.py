@@ -17,10 +17,12 @@ from bench.costs import compared, counted
 from boards.synthesis import synthesise
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.graph import INPUT, Add, Edge, Pool, Table
+from qtt_hw.graph import INPUT, Add, Contraction, Edge, Pool, Table
+from qtt_hw.graph.file import load
 from qtt_hw.window import Window
 from rtl_gen.argmax import Argmax, argmax_resources
 from rtl_gen.costs import arithmetic, cells, control, streams
+from rtl_gen.engine.choices import engine_of
 from rtl_gen.families import ECP5, Resources, device
 from rtl_gen.fifo import Fifo, fifo_resources
 from rtl_gen.fork import Fork
@@ -80,6 +82,14 @@ def stage(node: object, edges: tuple[Edge, ...], **choices: int) -> Unit:
     return spec.unit(1 if spec.gathers else spec.in_width), spec.resources()
 
 
+def engine(simd: int, pe: int) -> Unit:
+    """All stages but the first of the ModelNet10 network."""
+    graph = load(Path("models/voxtt-modelnet10.qtt"))
+    nodes = [node for node in graph.nodes if isinstance(node, Contraction)][1:]
+    spec = engine_of(nodes, [graph.edges[node.inputs[0]] for node in nodes], simd, pe, ECP5)
+    return spec.unit(4), spec.resources()
+
+
 EDGE = Edge((1, 8, 8, 16), BYTES)
 SUM = Add.aligned("sum", ("a", "b"), "sum", BYTES, BYTES, BYTES)
 TABLE = Table("table", (INPUT,), "table", tuple(i * i % 256 for i in range(256)), BYTES)
@@ -134,6 +144,8 @@ UNITS: dict[str, tuple[Callable[[], Unit], float, float]] = {
     "a sum": (lambda: stage(SUM, (EDGE, EDGE), **SMALL), 0.15, 0.05),
     "a table": (lambda: stage(TABLE, (EDGE,), **SMALL), 0.15, 0.05),
     "a pool without a ring": (lambda: stage(POOL, (EDGE,), **SMALL), 0.2, 0.1),
+    "an engine of 8 x 4": (lambda: engine(8, 4), 0.1, 0.1),
+    "an engine of 8 x 8": (lambda: engine(8, 8), 0.1, 0.1),
     "an argmax of 10": (lambda: logits(10), 0.26, 0.02),  # yosys makes 56 LUTs of it, of one of 100 93
     "an argmax of 100": (lambda: logits(100), 0.15, 0.02),
 }

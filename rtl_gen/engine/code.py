@@ -1,0 +1,209 @@
+"""An engine's program as words of its two ROMs: what a job reads and computes, and what becomes of its results.
+
+All that a job needs is in its words, resolved: addresses, strides, numbers of steps. The hardware knows no stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data
+from amaranth.utils import bits_for
+
+from rtl_gen.engine.jobs import Job, Work
+from rtl_gen.engine.layout import Layout, Ring
+from rtl_gen.engine.schedule import Program
+
+__all__ = ["Code", "issue_code", "unread_words", "write_code"]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Words of a program, all with the same fields, of which those that are 0 everywhere have no bits.
+
+    Attributes
+    ----------
+    words : tuple of mapping of str to int
+    """
+
+    words: tuple[Mapping[str, int], ...]
+
+    @property
+    def layout(self) -> data.StructLayout:
+        return data.StructLayout({name: unsigned(self._bits(name)) for name in self.words[0]})
+
+    def most(self, name: str) -> int:
+        """The greatest value of a field."""
+        return max(word[name] for word in self.words)
+
+    def _bits(self, name: str) -> int:
+        most = self.most(name)
+        return bits_for(most) if most else 0
+
+    @property
+    def varying_bits(self) -> int:
+        """Bits of a word that are not the same in all words: the others are no memory."""
+        found = self.integers()
+        ones, zeros = found[0], ~found[0]
+        for word in found:
+            ones, zeros = ones & word, zeros & ~word
+        return self.layout.size - (ones & ((1 << self.layout.size) - 1)).bit_count() - (
+            zeros & ((1 << self.layout.size) - 1)
+        ).bit_count()
+
+    def integers(self) -> list[int]:
+        """The words as the ROM holds them."""
+        layout, found = self.layout, []
+        for word in self.words:
+            value = 0
+            for name, field in layout:
+                value |= word[name] << field.offset
+            found.append(value)
+        return found
+
+
+def issue_code(
+    works: Sequence[Work], program: Program, layout: Layout, *, signs: Sequence[bool], out_words: int, most: int
+) -> Code:
+    """What the issuer is told of each job.
+
+    | field | |
+    |---|---|
+    | `needs`, `frees` | words of the stream that it waits for, and that it is the last to read |
+    | `depth` | jobs before it that may be in the pipeline; as many as can be where it waits for none |
+    | `credit` | output words that it makes |
+    | `outside`, `signed` | it reads the stream's ring; its inputs have a sign |
+    | `address`, `end`, `size` | of its first input word; its ring's end and size |
+    | `weights` | the first word of its weights |
+    | `run`, `outer`, `deep` | steps of the loops over one result, less one; `..._once` where that is none |
+    | `outer_stride` and so on | what a step of a loop adds to the address, `..._weights` to that of the weights |
+    | `groups`, `results` | results of a position, and of the job, less one |
+    | `position_stride` | from one position's first word to the next's |
+
+    Parameters
+    ----------
+    works : sequence of Work
+    program : Program
+    layout : Layout
+    signs : sequence of bool
+        Whether the inputs of each stage have a sign.
+    out_words : int
+        Of an output position.
+    most : int
+        Jobs that can be in the pipeline.
+    """
+    words, needed, freed = [], -unread_words(works[0]), 0
+    for number, (job, depth) in enumerate(zip(program.jobs, program.depth, strict=True)):
+        work, ring = works[job.stage], layout.rings[job.stage]
+        outside, out = job.stage == 0, job.stage == len(works) - 1
+        needs = max(job.end * work.words - needed, 0) if outside else 0
+        frees = job.keeps * ring.row_words - freed if outside else 0
+        needed, freed = needed + needs, freed + frees
+        words.append(
+            {
+                "needs": needs,
+                "frees": frees,
+                "depth": min(depth, most) if depth < number else most,
+                "credit": job.positions * out_words if out else 0,
+                "outside": int(outside),
+                "signed": int(signs[job.stage]),
+                "address": ring.address(job.start),
+                "end": ring.end,
+                "size": ring.size,
+                "weights": layout.weights[job.stage] + _first_weights(work, job),
+                **_loops(work, ring, job),
+            }
+        )
+    return Code(tuple(words))
+
+
+def unread_words(work: Work) -> int:
+    """Words of the stream behind the last that a stage reads: they come before the next inference's, and are waited for
+    with its first, as if those of one before the first had come.
+    """
+    return (work.geometry.volume_words - max(job.end for job in work.jobs)) * work.words
+
+
+def _first_weights(work: Work, job: Job) -> int:
+    """ROM words before those of the first valid tap."""
+    _, high, wide = work.node.window.kernel
+    d, h, w = job.first_taps
+    return ((d * high + h) * wide + w) * work.words
+
+
+def _loops(work: Work, ring: Ring, job: Job) -> dict[str, int]:
+    """Steps and strides: along W with the words, H, D. A kernel along D alone is the outer loop; then none is deep."""
+    _, high, wide = work.node.window.kernel
+    axes = work.geometry.axes
+    d, h, w = job.taps
+    line = (h, axes[1].dilation * ring.row_words, wide * work.words)
+    plane = (d, axes[0].dilation * axes[1].size * ring.row_words, high * wide * work.words)
+    outer, deep = (line, plane) if high > 1 else (plane, (1, 0, 0))
+    run, groups = w * work.words, work.groups
+    return {
+        "run": run - 1,
+        "run_once": int(run == 1),
+        "outer": outer[0] - 1,
+        "outer_once": int(outer[0] == 1),
+        "outer_stride": outer[1] if outer[0] > 1 else 0,
+        "outer_weights": outer[2] if outer[0] > 1 else 0,
+        "deep": deep[0] - 1,
+        "deep_once": int(deep[0] == 1),
+        "deep_stride": deep[1] if deep[0] > 1 else 0,
+        "deep_weights": deep[2] if deep[0] > 1 else 0,
+        "result_once": int(job.steps == 1),
+        "groups": groups - 1,
+        "groups_once": int(groups == 1),
+        "group_weights": work.node.window.taps * work.words if groups > 1 else 0,
+        "results": job.results - 1,
+        "results_once": int(job.results == 1),
+        "position_stride": axes[2].stride * work.words if job.positions > 1 else 0,
+    }
+
+
+def write_code(
+    works: Sequence[Work],
+    program: Program,
+    layout: Layout,
+    emits: Sequence[tuple[int, int]],
+    kinds: Sequence[tuple[int, int]],
+) -> Code:
+    """What the writer is told of each job.
+
+    | field | |
+    |---|---|
+    | `out` | its results leave by the output queue |
+    | `address` | in the memory of rings, of its first word |
+    | `row` | the requantiser's, of a position's first lanes |
+    | `emits`, `padded` | requantised words of a position that are kept, less one; those of them that are padding |
+    | `shift`, `clamp` | numbers of the requantiser's final shift and range |
+    | `stage` | by which taps are told apart |
+
+    Parameters
+    ----------
+    works : sequence of Work
+    program : Program
+    layout : Layout
+    emits : sequence of (int, int)
+        Of each stage: words of a position that are kept, and how many of them are padding.
+    kinds : sequence of (int, int)
+        Shift and clamp of each stage.
+    """
+    words = []
+    for job in program.jobs:
+        out = job.stage == len(works) - 1
+        words.append(
+            {
+                "out": int(out),
+                "address": 0 if out else layout.rings[job.stage + 1].address(job.first),
+                "row": layout.rows[job.stage],
+                "emits": emits[job.stage][0] - 1,
+                "padded": emits[job.stage][1],
+                "shift": kinds[job.stage][0],
+                "clamp": kinds[job.stage][1],
+                "stage": job.stage,
+            }
+        )
+    return Code(tuple(words))

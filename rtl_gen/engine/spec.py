@@ -1,0 +1,421 @@
+"""An engine as hardware: what generator, planner and event model read of a chain of stages that share one array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from amaranth.lib import wiring
+from amaranth.utils import bits_for, ceil_log2
+from pydantic import BaseModel, ConfigDict
+
+from qtt_hw.codebook import Codebook
+from qtt_hw.fixedpoint import Format, IntArray, bits_for_range
+from qtt_hw.graph import Contraction, Edge
+from rtl_gen.costs.arithmetic import mac_array
+from rtl_gen.costs.cells import ram, rom
+from rtl_gen.costs.control import ring_writer
+from rtl_gen.costs.engine import issuer, program_reader, result_writer, shared_requantizer
+from rtl_gen.costs.streams import output_queue, serializer
+from rtl_gen.engine.code import Code, issue_code, unread_words, write_code
+from rtl_gen.engine.issuer import ADDRESS_LATENCY
+from rtl_gen.engine.jobs import Work, work_of
+from rtl_gen.engine.layout import Layout
+from rtl_gen.engine.reader import LEAST_CYCLES
+from rtl_gen.engine.requantizer import Scaling, scaling_of
+from rtl_gen.engine.schedule import OUTSIDE, Program, Read, schedule
+from rtl_gen.engine.unit import EngineUnit
+from rtl_gen.families import Family, Resources
+from rtl_gen.kinds.spec import Count, Spec, Tap
+from rtl_gen.multiplier import LaneKind, latency_of
+from rtl_gen.packing import Packing, packed_weights, packing_of
+
+__all__ = ["EngineFolding", "EngineSpec"]
+
+
+class EngineFolding(BaseModel):
+    """The free choices of an engine.
+
+    Attributes
+    ----------
+    simd, pe : int
+        Lanes: parallel inputs of a sum, parallel results.
+    lanes : int
+        Requantiser's; divides simd and pe.
+    rows : tuple of int
+        Rows that the ring before each stage holds; of the first, which the stream fills, a divisor of all rows.
+    queue : int
+        Words of `lanes` outputs that the output queue holds.
+    multiplier : "dsp", "packed" or "logic"
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    simd: Count
+    pe: Count
+    lanes: Count
+    rows: tuple[Count, ...]
+    queue: Count
+    multiplier: LaneKind = "dsp"
+    unfold: Count = 0
+
+
+class EngineSpec(Spec):
+    """A chain of plain contractions on one array.
+
+    Parameters
+    ----------
+    nodes : sequence of Contraction
+        Each reads the one before.
+    inputs : sequence of Edge
+        What each reads.
+    folding : EngineFolding
+    family : Family
+    """
+
+    gathers = True
+    weighs = True
+    folding: EngineFolding  # type: ignore[assignment]
+
+    def __init__(self, nodes: Sequence[Contraction], inputs: Sequence[Edge], folding: EngineFolding, family: Family):
+        self.nodes, self.edges = tuple(nodes), tuple(inputs)
+        self.node, self.inputs, self.family = nodes[-1], (inputs[0],), family
+        self.folding, self.out = folding, nodes[-1].output(inputs[-1])
+        self.check()
+
+    # Checks
+
+    def check(self) -> None:
+        folding = self.folding
+        if folding.multiplier == "shift":
+            raise self.refuse("an engine multiplies in dsp, packed or logic lanes, not shift")
+        for what, whole in (("simd", folding.simd), ("pe", folding.pe)):
+            if whole < 1 or folding.lanes < 1 or whole % folding.lanes:
+                raise self.refuse(f"lanes {folding.lanes} does not divide {what} {whole}")
+        if len(folding.rows) != len(self.nodes):
+            raise self.refuse(f"rings of {len(folding.rows)} stages are given, it has {len(self.nodes)}")
+        for node, x in zip(self.nodes, self.edges, strict=True):
+            if isinstance(node.weight_format, Codebook):
+                raise ValueError(f"stage {node.name}: an engine multiplies, it has no lanes that shift")
+            if node is not self.nodes[0] and x.format.bits > 8:
+                raise ValueError(f"stage {node.name}: an engine's activations have at most 8 bits")
+        first, channels = self.works[0], self.edges[0].channels
+        if channels % folding.simd:
+            raise self.refuse(f"simd {folding.simd} does not divide the input's {channels} channels")
+        if first.rows % folding.rows[0]:
+            raise self.refuse(f"a ring of {folding.rows[0]} rows does not divide the input's {first.rows}")
+        for work, rows in zip(self.works, folding.rows, strict=True):
+            if rows < work.least_rows:
+                raise ValueError(f"stage {work.node.name}: a ring of {rows} rows, {work.least_rows} are the least")
+        if self.out.channels % folding.lanes:
+            raise self.refuse(f"lanes {folding.lanes} does not divide the output's {self.out.channels} channels")
+        short = next((work.node.name for work in self.works for job in work.jobs if job.cycles < LEAST_CYCLES), None)
+        if short is not None:
+            raise ValueError(f"stage {short}: a row of it takes less than {LEAST_CYCLES} steps, so few lanes do")
+        least = min(job.steps for work in self.works for job in work.jobs)
+        if folding.pe // folding.lanes > least:
+            words = folding.pe // folding.lanes
+            raise self.refuse(f"{words} words of a result in {least} steps; more lanes are needed")
+        credit = max(job.positions for job in self.works[-1].jobs) * self.out.channels // folding.lanes
+        if folding.queue < credit:
+            raise self.refuse(f"a queue of {folding.queue} words cannot hold a job's {credit}")
+        if folding.multiplier == "packed" and (folding.pe % 2 or self.packing is None):
+            raise self.refuse("two products a multiplier need an even pe, and narrow weights and inputs")
+
+    def deepest(self) -> dict[str, int]:
+        return {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its stages."""
+        return tuple(node.name for node in self.nodes)
+
+    @property
+    def name(self) -> str:
+        return f"{self.nodes[0].name}.engine"
+
+    @property
+    def taps(self) -> tuple[Tap, ...]:
+        shape, lanes = self.scaling.shape, self.folding.lanes
+        words = [work.geometry.out_positions * -(-work.node.out_size // lanes) for work in self.works]
+        return tuple(
+            Tap(node.name, lanes, shape.width, shape.signed, count)
+            for node, count in zip(self.nodes, words, strict=True)
+        )
+
+    @property
+    def macs(self) -> int:
+        return sum(node.macs(x) for node, x in zip(self.nodes, self.edges, strict=True))
+
+    # Work
+
+    @cached_property
+    def works(self) -> tuple[Work, ...]:
+        folding, last = self.folding, len(self.nodes) - 1
+        return tuple(
+            work_of(number, node, x, folding.simd, folding.pe, fills=number < last)
+            for number, (node, x) in enumerate(zip(self.nodes, self.edges, strict=True))
+        )
+
+    @cached_property
+    def program(self) -> Program:
+        reads = [[Read(number - 1 if number else OUTSIDE, rows)] for number, rows in enumerate(self.folding.rows)]
+        return schedule(self.works, reads, self.drain + 1)
+
+    @cached_property
+    def layout(self) -> Layout:
+        return Layout.of(self.works, self.folding.rows, self.folding.pe, self.folding.lanes)
+
+    @cached_property
+    def scaling(self) -> Scaling:
+        return scaling_of([(node.requant, node.out_size) for node in self.nodes], self.family)
+
+    # Words
+
+    @property
+    def in_width(self) -> int:
+        return self.folding.simd
+
+    @property
+    def in_words(self) -> int:
+        return self.works[0].geometry.volume_words * self.works[0].words
+
+    @property
+    def ring(self) -> int:
+        """Words of the stream's ring."""
+        return self.layout.rings[0].size
+
+    @property
+    def slices(self) -> int:
+        """Requantised words of a memory word."""
+        return self.folding.simd // self.folding.lanes
+
+    @property
+    def position_words(self) -> int:
+        """Output words of a position."""
+        return self.out.channels // self.folding.lanes
+
+    # Numbers
+
+    @property
+    def inner_bits(self) -> int:
+        """Of an activation between the stages."""
+        return max((x.format.bits for x in self.edges[1:]), default=1)
+
+    @cached_property
+    def x_format(self) -> Format:
+        """Of the array's inputs: all stages' fit it."""
+        formats = [x.format for x in self.edges]
+        bits = max(f.bits + (not f.signed and any(g.signed for g in formats)) for f in formats)
+        return Format(bits, any(f.signed for f in formats), 0)
+
+    @cached_property
+    def weight_format(self) -> Format:
+        bits = max(node.weight_format.bits for node in self.nodes)
+        return Format(bits, True, 0, narrow=True)
+
+    @cached_property
+    def accumulator_bits(self) -> int:
+        ranges = [node.accumulator(x) for node, x in zip(self.nodes, self.edges, strict=True)]
+        return bits_for_range(min(low for low, _ in ranges), max(high for _, high in ranges))
+
+    @cached_property
+    def packing(self) -> Packing | None:
+        return packing_of(self.x_format, self.weight_format, self.family.multiplier.bits)
+
+    @cached_property
+    def requantizer_rows(self) -> list[list[tuple[int, int]]]:
+        lanes, rows = self.folding.lanes, []
+        for work, m, b in zip(self.works, self.scaling.factors, self.scaling.offsets, strict=True):
+            padding = work.groups * self.folding.pe - len(m)
+            pairs = [*zip(m, b, strict=True), *[(0, 0)] * padding]
+            rows += [pairs[start : start + lanes] for start in range(0, len(pairs), lanes)]
+        return rows
+
+    @cached_property
+    def weight_words(self) -> list[int]:
+        """ROM contents: of each stage word (result, kd, kh, kw, input word) has pe x simd weights, inputs fastest."""
+        folding, words = self.folding, []
+        bits = self.weight_format.bits
+        for work in self.works:
+            node, taps = work.node, work.node.window.taps
+            padded = np.zeros((work.groups * folding.pe, taps, work.words * folding.simd), dtype=np.int64)
+            padded[: node.out_size, :, : node.in_size] = node.weight.reshape(node.out_size, taps, node.in_size)
+            shaped = padded.reshape(work.groups, folding.pe, taps, work.words, folding.simd)
+            if folding.multiplier == "packed":
+                shaped = packed_weights(shaped)
+            for lanes in shaped.transpose(0, 2, 3, 1, 4).reshape(-1, folding.pe * folding.simd):
+                words.append(
+                    sum((int(value) & ((1 << bits) - 1)) << (place * bits) for place, value in enumerate(lanes))
+                )
+        return words
+
+    # Time
+
+    @cached_property
+    def read_latency(self) -> int:
+        """Cycles from the addresses of a step to its words, the slowest memory's."""
+        memory, folding = self.family.memory, self.folding
+        weights = array_bits(self)
+        return max(
+            memory.read_latency(self.ring, folding.simd * self.edges[0].format.bits),
+            memory.read_latency(max(self.layout.depth, 1), folding.lanes * self.inner_bits),
+            memory.read_latency(self.layout.weights[-1], weights),
+        )
+
+    @cached_property
+    def array_latency(self) -> int:
+        narrow = min(self.weight_format.bits, self.x_format.bits)
+        return latency_of(self.folding.multiplier, self.family, narrow) + ceil_log2(self.folding.simd) + 1
+
+    @property
+    def result_words(self) -> int:
+        return self.folding.pe // self.folding.lanes
+
+    @cached_property
+    def to_words(self) -> int:
+        """Cycles from a result's last step to its first word at the requantiser."""
+        return ADDRESS_LATENCY + self.read_latency + self.array_latency + (self.result_words > 1)
+
+    @cached_property
+    def requant_latency(self) -> int:
+        return self.scaling.latency(len(self.requantizer_rows), self.accumulator_bits, self.family)
+
+    @property
+    def done_delay(self) -> int:
+        """Cycles from a job's last word at the requantiser until jobs that read it may be taken."""
+        return max(self.requant_latency - ADDRESS_LATENCY, 0)
+
+    @property
+    def drain(self) -> int:
+        """Cycles from a job's last step to the first in which a job that waits for it can be taken."""
+        return self.to_words + self.result_words - 1 + self.done_delay + 2
+
+    @property
+    def most_under_way(self) -> int:
+        """Jobs that can be in the pipeline: one is taken every second cycle at most."""
+        return self.drain // 2 + 2
+
+    @property
+    def latency(self) -> int:
+        return self.to_words + self.requant_latency
+
+    @property
+    def cycles(self) -> int:
+        return self.program.cycles
+
+    # Cost
+
+    @property
+    def products(self) -> int:  # type: ignore[override]
+        return self.folding.simd * self.folding.pe
+
+    @property
+    def multipliers(self) -> int:  # type: ignore[override]
+        return self.products // (2 if self.folding.multiplier == "packed" else 1)
+
+    @property
+    def dsps(self) -> int:  # type: ignore[override]
+        own = self.multipliers if self.folding.multiplier in ("dsp", "packed") else 0
+        return own + self.scaling.multipliers(self.accumulator_bits, self.family) * self.folding.lanes
+
+    @property
+    def rom_bits(self) -> int:  # type: ignore[override]
+        return sum(int(node.weight.size) * node.weight_format.bits for node in self.nodes)
+
+    def parts(self) -> dict[str, Resources]:
+        folding, family, latency = self.folding, self.family, self.read_latency
+        width, depth, rows = self.in_width * self.edges[0].format.bits, self.layout.depth, len(self.requantizer_rows)
+        late = ADDRESS_LATENCY + latency
+        sizes = {"weights": self.layout.weights[-1], "ring": self.ring, "queue": folding.queue}
+        array = mac_array(
+            *(self.x_format, self.weight_format, folding.simd, folding.pe, 1),
+            *(self.accumulator_bits, folding.multiplier, family),
+        )
+        slices = {
+            f"rings_{number}": ram(depth, folding.lanes * self.inner_bits, family, latency, early=True)
+            for number in range(self.slices if depth else 0)
+        }
+        choice = self.in_width * (self.inner_bits + 1) if depth else 0
+        return {
+            "": Resources(luts=choice, ffs=2 * self.array_latency + 2 * self.result_words + self.requant_latency * 4),
+            "ring": ring_writer(width, self.in_width, self.ring, self.pointer_bits),
+            "stream_ring": ram(self.ring, width, family, latency, early=True),
+            **slices,
+            "issuer": issuer(
+                self.issue_code, **sizes, pointer=self.pointer_bits, most=self.most_under_way, late=late
+            ),
+            "issuer.program": program_reader(self.issue_code, family),
+            "weights": rom(self.layout.weights[-1], array_bits(self), family, latency),
+            "array": array,
+            "serializer": serializer(self.accumulator_bits, folding.pe, folding.lanes),
+            "requantizer": shared_requantizer(
+                self.scaling, rows=rows, lanes=folding.lanes, accumulator=self.accumulator_bits, family=family
+            ),
+            "writer": result_writer(
+                self.write_code, rows=rows, slices=self.slices, depth=depth, late=self.requant_latency
+            ),
+            "writer.program": program_reader(self.write_code, family),
+            "queue": output_queue(folding.lanes * self.out.format.bits, folding.queue, family),
+        }
+
+    # Hardware and its schedule
+
+    @cached_property
+    def issue_code(self) -> Code:
+        return issue_code(
+            *(self.works, self.program, self.layout),
+            signs=[x.format.signed for x in self.edges],
+            out_words=self.position_words,
+            most=self.most_under_way,
+        )
+
+    @cached_property
+    def write_code(self) -> Code:
+        lanes, emits = self.folding.lanes, []
+        for work in self.works:
+            last = work is self.works[-1]
+            kept = self.position_words if last else -(-work.node.out_size // self.folding.simd) * self.slices
+            emits.append((kept, kept - -(-work.node.out_size // lanes)))
+        return write_code(self.works, self.program, self.layout, emits, self.scaling.kinds)
+
+    @cached_property
+    def stream_words(self) -> tuple[IntArray, IntArray]:
+        """Words of an inference that must have come when each job starts, and that are free when it is done."""
+        words = self.issue_code.words
+        needs = np.cumsum([word["needs"] for word in words]) - unread_words(self.works[0])
+        return needs.astype(np.int64), np.cumsum([word["frees"] for word in words]).astype(np.int64)
+
+    @property
+    def pointer_bits(self) -> int:
+        """Of pointers into the stream: more than twice as many values as the writer's limit is ever ahead of it."""
+        needs, releases = self.stream_words
+        return bits_for(2 * (self.ring + int((releases - needs).max()) + 2))
+
+    def unit(self, in_lanes: int) -> wiring.Component:
+        return EngineUnit(self, in_lanes)
+
+    def recurrence(self, units: Any, inputs: Sequence[int], output: int, in_lanes: int) -> None:
+        jobs, last = self.program.jobs, len(self.works) - 1
+        needs, releases = self.stream_words
+        tables = [
+            np.array(table, dtype=np.int64)
+            for table in (
+                [job.steps for job in jobs],
+                [job.results for job in jobs],
+                [int(job.stage == last) for job in jobs],
+                [-1 if depth == number else depth for number, depth in enumerate(self.program.depth)],
+            )
+        ]
+        units.add_engine(
+            *(inputs[0], output, self.in_width // in_lanes, self.ring, self.in_words, self.folding.queue, self.latency),
+            *(self.drain, self.works[-1].groups, self.result_words, self.position_words, len(jobs)),
+            *(needs, releases, *tables),
+        )
+
+
+def array_bits(spec: EngineSpec) -> int:
+    """Of a word of weights."""
+    return spec.folding.pe * spec.folding.simd * spec.weight_format.bits

@@ -1,0 +1,103 @@
+"""Takes an engine's results to where they belong: into the ring of the next stage, or out."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from rtl_gen.engine.code import Code
+from rtl_gen.engine.reader import ProgramReader
+from rtl_gen.families import Family
+
+__all__ = ["ResultWriter"]
+
+
+class ResultWriter(wiring.Component):
+    """Says of each word of requantised values, as it enters the requantiser, what is to become of it.
+
+    Words of a position come one after the other, the lowest channels first. They fill memory words slice by slice;
+    those beyond the position's last memory word, or output channel, are dropped.
+
+    Parameters
+    ----------
+    code : Code
+        Of `write_code`.
+    rows : int
+        Of the requantiser.
+    slices : int
+        Words that fill a memory word.
+    depth : int
+        Memory words.
+    family : Family
+
+    Members
+    -------
+    valid, position_ends, job_ends : In
+        A word is there; it is its position's, its job's last, which is said of no cycle without a word.
+    row, shift, clamp, stage : Out
+        Of the word that is there.
+    write, push : Out
+        It goes into the memory, to the output queue.
+    observe : Out
+        It has channels of the stage, not padding.
+    slice, address : Out
+        Where in the memory.
+    """
+
+    def __init__(self, code: Code, *, rows: int, slices: int, depth: int, family: Family):
+        self.code, self.slices, self.family = code, slices, family
+        bits = {name: unsigned(bits_for(max(code.most(name), 1))) for name in ("shift", "clamp", "stage")}
+        super().__init__(
+            {
+                **{name: In(1) for name in ("valid", "position_ends", "job_ends")},
+                "row": Out(unsigned(bits_for(max(rows, 1)))),
+                **{name: Out(shape) for name, shape in bits.items()},
+                "write": Out(1),
+                "push": Out(1),
+                "observe": Out(1),
+                "slice": Out(unsigned(bits_for(max(slices - 1, 1)))),
+                "address": Out(unsigned(bits_for(max(depth - 1, 1)))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.program = program = ProgramReader(self.code, self.family)
+        head, current, loaded, loads = program.o, Signal(self.code.layout), Signal(), Signal()
+        left = Signal(range(self.code.most("emits") + 1))
+        keeps = Signal()
+        m.d.sync += [loads.eq(program.valid & ~loads & ~loaded), loaded.eq(loaded | loads)]
+        m.d.comb += [
+            program.take.eq(self.job_ends | loads),
+            self.shift.eq(current.shift),
+            self.clamp.eq(current.clamp),
+            self.stage.eq(current.stage),
+            self.observe.eq(self.valid & keeps & (left >= current.padded)),
+            self.write.eq(self.valid & keeps & ~current.out),
+            self.push.eq(self.valid & keeps & current.out),
+        ]
+        with m.If(self.valid):
+            m.d.sync += [self.row.eq(self.row + 1), left.eq(left - 1), keeps.eq(keeps & (left != 0))]
+            with m.If(keeps):
+                full = self.slice == self.slices - 1
+                with m.If(full | self.position_ends):
+                    m.d.sync += [self.slice.eq(0), self.address.eq(self.address + 1)]
+                with m.Else():
+                    m.d.sync += self.slice.eq(self.slice + 1)
+            with m.Elif(self.position_ends & (self.slice != 0)):
+                m.d.sync += [self.slice.eq(0), self.address.eq(self.address + 1)]
+            with m.If(self.position_ends):
+                m.d.sync += [self.row.eq(current.row), left.eq(current.emits), keeps.eq(1)]
+        with m.If(program.take):
+            m.d.sync += [
+                current.eq(head),
+                self.row.eq(head.row),
+                self.address.eq(head.address),
+                self.slice.eq(0),
+                left.eq(head.emits),
+                keeps.eq(1),
+            ]
+        return m
+

@@ -1,0 +1,41 @@
+"""Engines in hardware: the golden model's words, stage by stage, and each transfer's cycle as predicted."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtl_gen.cycles import schedule
+from sim.stream import transfer
+
+
+def golden(spec, values):
+    """The last stage's output of the chain."""
+    for node, edge in zip(spec.nodes, spec.edges, strict=True):
+        values = node.golden((values, edge))
+    return values.reshape(-1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_golden_words_in_the_predicted_cycles(words, random_engines, data):
+    pack, unpack = words
+    spec = data.draw(random_engines)
+    x, simd, count = spec.edges[0], spec.folding.simd, 3
+    in_lanes = data.draw(st.sampled_from([n for n in range(1, simd + 1) if simd % n == 0]))
+    seed, stalls = data.draw(st.integers(0, 1000)), data.draw(st.booleans())
+    values = np.random.default_rng(seed).integers(x.format.minimum, x.format.maximum + 1, (count, *x.shape))
+    got = transfer(
+        spec.unit(in_lanes),
+        pack(values, in_lanes, x.format),
+        spec.out_words * count,
+        stalls=(0.4, 0.4) if stalls else (0.0, 0.0),
+        seed=seed,
+        patience=200_000,
+    )
+    assert np.array_equal(unpack(got.words, spec.folding.lanes, spec.out.format), golden(spec, values))
+    if not stalls:
+        taken, made = schedule([spec], in_lanes, count, classes=None)
+        assert [c - taken[0] for c in taken] == list(got.accepted)
+        assert [c - taken[0] for c in made] == list(got.produced)
