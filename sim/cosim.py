@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 
 from qtt_hw.children import Children, processors
 from qtt_hw.graph.file import digest_of, load
+from qtt_hw.near import unknown
 from qtt_hw.progress import Progress, silent
 from rtl_gen.manifest import Manifest
 from rtl_gen.prediction import Mean, Prediction
@@ -171,7 +172,7 @@ def cosim(
     """
     started = time.monotonic()
     if engine not in get_args(Engine):
-        raise ValueError(f"engine {engine!r} is not known; known are {', '.join(get_args(Engine))}")
+        raise unknown("engine", engine, get_args(Engine))
     for name, value, least, end in (("seed", seed, 0, SEEDS), ("run_length", run_length, 1, SEEDS)):
         if not least <= value < end:
             raise ValueError(f"{name} must be {least} to {end - 1}, got {value}")
@@ -180,7 +181,7 @@ def cosim(
     job = _job(Path(build), x, stalls, seed)
     runs = _runs(job, run_length)
     waves = None if vcd is None else Path(vcd)
-    progress("cosim", text="compiling")
+    progress("compiling the simulation")
     if engine == "verilator":
         executable = compile_batch(job.build, job.manifest)
         found = _at_once(runs, lambda run, children: run_batch(run, executable, children), processes, progress)
@@ -249,10 +250,11 @@ def _at_once(
     def one(number: int) -> Outcome:
         def count_samples(samples: int) -> None:
             done[number] = samples
-            progress("cosim", sum(done), total)
+            progress("simulating", sum(done), total)
 
         return outcome(runs[number], simulate(runs[number], children), count_samples)
 
+    progress("simulating", 0, total)
     pool = ThreadPoolExecutor(min(processes or processors(), len(runs)))
     try:
         return list(pool.map(one, range(len(runs))))
@@ -272,7 +274,7 @@ def _in_turn(
 
     def one(run: Job) -> Outcome:
         def count_samples(samples: int) -> None:
-            progress("cosim", run.first + samples, total)
+            progress("simulating", run.first + samples, total)
 
         return simulate(run, count_samples, vcd if len(runs) == 1 else None)
 
