@@ -96,13 +96,13 @@ def test_the_whole_way_works_from_it(installed: Installed) -> None:
     assert found["equal"] is True and found["cycles"] == found["predicted_cycles"]
     assert found["accuracy"] > 0.9 and (installed.folder / found["bitstream"]).stat().st_size > 100_000
     planned = installed.json("plan", "demo/model.qtt", "--fps", 10_000, "--no-neighbours")
-    assert planned["frames_per_second"] >= 10_000
+    assert planned["cycles"] <= 10_000
 
 
 def test_without_extras_models_are_planned_and_emitted_and_what_is_missing_is_named(alone: Installed) -> None:
     model = ROOT / "models" / "lenet-mnist.qtt"
     assert alone.run("python", "-c", "import torch").returncode == 1
-    assert alone.json("plan", model, "--fps", 1000, "--no-neighbours", "-o", "plan.json")["frames_per_second"] >= 1000
+    assert alone.json("plan", model, "--fps", 1000, "--no-neighbours", "-o", "plan.json")["cycles"] <= 100_000
     assert alone.json("emit", model, "--plan", "plan.json", "-o", "build")["name"]
     for arguments, extra in (
         (["check", "voxtt"], "train"),
