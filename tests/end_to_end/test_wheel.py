@@ -110,5 +110,5 @@ def test_without_extras_models_are_planned_and_emitted_and_what_is_missing_is_na
         (["build", "build"], "fpga"),
     ):
         ran = alone.run("qtt", *arguments)
-        assert ran.returncode == 1 and ran.stderr.count("\n") == 1
+        assert ran.returncode == 1 and "Traceback" not in ran.stderr
         assert ran.stderr.endswith(f": pip install 'qtt-hw[{extra}]'\n")
