@@ -38,7 +38,7 @@ from rtl_gen.prediction import number_of
 #: What is placed is placed for this board, at a clock that its PLL makes: alone, with no pads, nextpnr would route the
 #: clock to tens of thousands of flip-flops through the fabric.
 BOARD, PLACED_MHZ = "ulx3s-85f", 100.0
-#: Of its line: while a frame of millions of cycles is computed, what a faster host sends would not fit the link's queue.
+#: Of its line: what a faster host sends while a frame of millions of cycles is computed would not fit its queue.
 BAUD = 250_000
 
 

@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 
 from boards.board import Board
+from qtt_hw.near import unknown
 from qtt_hw.user_code import load_name
 
 __all__ = ["BOARDS", "Board", "load"]
@@ -20,7 +21,7 @@ def load(name: str) -> Board:
     if separator and path.endswith(".py"):
         return _from_file(Path(path), attribute)
     if name not in BOARDS:
-        raise ValueError(f"board {name!r} is not known; known are {', '.join(BOARDS)}, or FILE.py:NAME")
+        raise unknown("board", name, BOARDS, ", or FILE.py:NAME")
     module = importlib.import_module(f"boards.{name.replace('-', '_')}")
     found: Board = module.BOARD
     return found

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from qtt_hw.version import __version__ as __version__
+
 TYPE_CHECKING = False  # not from typing, whose import takes a while: a command is not ready for a signal before
 if TYPE_CHECKING:
     from typing import Any

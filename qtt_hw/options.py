@@ -9,17 +9,21 @@ from typing import Literal, get_args
 
 __all__ = [
     "ACCELERATOR",
+    "ACCELERATORS",
     "ACCURACY_DROP",
     "BITS",
     "EPOCHS",
     "INSPECTED",
     "INSPECTED_PHASES",
+    "NETWORKS",
     "QUANTIZED_BITS",
     "QUANTIZED_EPOCHS",
     "QUANTIZED_SCALES",
     "SCALES",
     "SEARCHED_ON",
     "SEEDS",
+    "SOURCES",
+    "SPLITS",
     "STEPS",
     "TRIALS",
     "WeightScales",
@@ -36,8 +40,18 @@ SEEDS = 0, (1 << 32) - 1
 WeightScales = Literal["tensor", "channel"]
 SCALES: tuple[WeightScales, ...] = get_args(WeightScales)
 
+#: The networks of the zoo, `qtt_hw.nn.zoo`, which needs torch.
+NETWORKS = (
+    *("voxtt", "voxtt-tiny", "qttnet_modelnet40", "qttnet_ucf11", "qttnet_ucf50", "qttnet_small", "lenet"),
+    *("resnet20", "resnet32", "resnet44", "resnet56", "vgg16"),
+)
+#: The data sets in the folder that $QTT_DATA names, and the parts of any data set.
+SOURCES = ("modelnet10", "egogestar", "mnist", "cifar10", "cifar100")
+SPLITS = ("train", "validation", "test")
+
 #: What computes a training.
 ACCELERATOR = "cpu"
+ACCELERATORS = (ACCELERATOR, "cuda")
 #: Of `quantize`: the bits of weights and what their scales are for, unless a configuration says so, and its epochs.
 QUANTIZED_BITS = 8
 QUANTIZED_SCALES: WeightScales = "channel"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from qtt_hw.data import Splits
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import load
+from qtt_hw.near import did_you_mean
+from qtt_hw.options import NETWORKS
 from qtt_hw.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -248,11 +250,9 @@ def is_file(model: str | Path) -> bool:
         raise ValueError(f"{text}: name what in it makes the network too, as {text}:Net")
     if text.endswith(".qtt") or Path(text).exists():
         return True
-    from qtt_hw.nn import zoo  # not for files, since it takes torch
-
-    if text in zoo.names():
+    if text in NETWORKS:
         return False
-    known = ", ".join(zoo.names())
+    known = f"{', '.join(NETWORKS)}{did_you_mean(text, NETWORKS)}"
     raise ValueError(f"{text}: neither a model.qtt nor a .toml nor file.py:Net nor in the zoo, {known}")
 
 

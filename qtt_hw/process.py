@@ -1,4 +1,5 @@
-"""The ends of a command's process: a signal becomes an exit code, an error one line, and neither a traceback.
+"""The ends of a command's process: a signal becomes an exit code, an error one line, and neither a traceback unless
+it is asked for.
 
 And what it does with freed memory.
 """
@@ -38,11 +39,13 @@ class UsageError(Exception):
     """A wrong command line."""
 
 
-def run_command(name: str, work: Callable[[], int | None], *, whole: bool = False) -> int:
+def run_command(
+    name: str, work: Callable[[], int | None], *, whole: bool = False, debug: bool = False, option: str = "QTT_DEBUG=1"
+) -> int:
     """Do a command's work and return its exit code; what went wrong is one line on stderr.
 
-    0 is success, 1 a ValueError or an OSError, 2 a UsageError, 128 and its number a signal. Anything else is a fault of
-    the program, and raised.
+    0 is success, 1 a ValueError, an OSError or a fault of the program, 2 a UsageError, 128 and its number a signal.
+    With `debug`, or QTT_DEBUG=1 in the environment, the traceback stands before the line.
 
     Parameters
     ----------
@@ -52,7 +55,20 @@ def run_command(name: str, work: Callable[[], int | None], *, whole: bool = Fals
         Its result is the exit code, None being 0.
     whole : bool
         The process does nothing else, before or after: a signal behind the work ends it at once, and silently.
+    debug : bool
+    option : str
+        What shows the traceback, for the line of a fault of the program.
     """
+    debug = debug or os.environ.get("QTT_DEBUG", "") not in ("", "0")
+
+    def fail(message: str, code: int) -> int:
+        if debug and code != 2:
+            import traceback  # only here: a command is not ready for a signal before its imports
+
+            traceback.print_exc()
+        print(f"{name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        return code
+
     if whole:
         # An error, or a signal, in the middle of an elaboration leaves parts that were not used; that says nothing.
         warnings.filterwarnings("ignore", message=r"(?s).* created but never used")
@@ -60,21 +76,22 @@ def run_command(name: str, work: Callable[[], int | None], *, whole: bool = Fals
         with _ending_signals(), _warnings_as_lines(name):
             code = work() or 0
     except KeyboardInterrupt:
-        code = _fail(name, "interrupted", 128 + signal.SIGINT)
+        code = fail("interrupted", 128 + signal.SIGINT)
     except Terminated as ended:
-        code = _fail(name, "terminated", 128 + ended.number)
+        code = fail("terminated", 128 + ended.number)
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
-        code = _fail(name, f"{where}{error.strerror or error}", 1)
+        code = fail(f"{where}{error.strerror or error}", 1)
     except ValueError as error:
-        code = _fail(name, _line(error), 1)
+        code = fail(_line(error), 1)
     except UsageError as error:
-        code = _fail(name, str(error), 2)
+        code = fail(str(error), 2)
     except Exception as error:
         number = getattr(error, "number", None)
-        if type(error).__name__ != "Interrupted" or not isinstance(number, int):
-            raise
-        code = _fail(name, str(error), 128 + number)
+        if type(error).__name__ == "Interrupted" and isinstance(number, int):
+            code = fail(str(error), 128 + number)
+        else:
+            code = fail(_fault(error, option), 1)
     finally:
         if whole:
             exec("")  # else an interrupt in an earlier exec of text, as of dataclasses, has Python end by SIGINT itself
@@ -165,9 +182,19 @@ def _line(error: ValueError) -> str:
     return str(error)
 
 
-def _fail(name: str, message: str, code: int) -> int:
-    print(f"{name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
-    return code
+def _fault(error: Exception, option: str) -> str:
+    """What is to be installed; else what is wrong with the program: the error, its place, and what shows more."""
+    if isinstance(error, ImportError):
+        from qtt_hw.extras import missing
+
+        if (line := missing(error.name)) is not None:
+            return line
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = "" if place is None else f" in {place.tb_frame.f_code.co_filename}:{place.tb_lineno}"
+    text = " ".join(str(error).split())
+    return f"a fault of the program: {type(error).__name__}{': ' if text else ''}{text}{where}; {option} shows more"
 
 
 def keep_freed_memory() -> None:

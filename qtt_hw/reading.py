@@ -105,10 +105,10 @@ def read_json(path: Path, model: type[_Model]) -> _Model:
     Raises
     ------
     ValueError
-        One line that names the file and the first field that is wrong.
+        One line that names the file and every field that is wrong.
     """
     text = read_text(path)
-    with named(path):
+    with named(path, model):
         parse_json(text)
         return model.model_validate_json(text)
 

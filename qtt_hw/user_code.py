@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 import linecache
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from qtt_hw.near import did_you_mean
 from qtt_hw.process import Terminated
 
 __all__ = ["call", "load_module", "load_name", "running"]
@@ -83,8 +83,7 @@ def load_name(path: Path, name: str, what: str = "class or function") -> Any:
         return getattr(module, name)
     except AttributeError:
         own = [key for key in vars(module) if not key.startswith("_")]
-        near = difflib.get_close_matches(name, own, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(name, own)
         raise ValueError(f"{path}: has no {what} {name or 'without a name'}{hint}") from None
 
 

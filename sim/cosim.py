@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 
 from qtt_hw.children import Children, processors
 from qtt_hw.graph.file import digest_of, load
+from qtt_hw.near import unknown
 from qtt_hw.progress import Progress, silent
 from rtl_gen.manifest import Manifest
 from rtl_gen.prediction import Mean, Prediction
@@ -168,7 +169,7 @@ def cosim(
     """
     started = time.monotonic()
     if engine not in get_args(Engine):
-        raise ValueError(f"engine {engine!r} is not known; known are {', '.join(get_args(Engine))}")
+        raise unknown("engine", engine, get_args(Engine))
     for name, value, least, end in (("seed", seed, 0, SEEDS), ("run_length", run_length, 1, SEEDS)):
         if not least <= value < end:
             raise ValueError(f"{name} must be {least} to {end - 1}, got {value}")
@@ -218,7 +219,7 @@ def _simulate(
 ) -> list[Outcome]:
     """What comes of runs; a trace is of one alone."""
     first = runs[0]
-    progress("cosim", text="compiling")
+    progress("compiling the simulation")
     if engine == "verilator":
         executable = compile_batch(first.build, first.manifest, tracing)
         return _at_once(runs, lambda run, children: run_batch(run, executable, children, window), processes, progress)
@@ -280,10 +281,11 @@ def _at_once(
     def one(number: int) -> Outcome:
         def count_samples(samples: int) -> None:
             done[number] = samples
-            progress("cosim", sum(done), total)
+            progress("simulating", sum(done), total)
 
         return outcome(runs[number], simulate(runs[number], children), count_samples)
 
+    progress("simulating", 0, total)
     pool = ThreadPoolExecutor(min(processes or processors(), len(runs)))
     try:
         return list(pool.map(one, range(len(runs))))
@@ -297,7 +299,10 @@ def _in_turn(runs: Sequence[Job], simulate: Callable[[Job, Completed], Outcome],
     total = sum(len(run.x) for run in runs)
 
     def one(run: Job) -> Outcome:
-        return simulate(run, lambda samples: progress("cosim", run.first + samples, total))
+        def count_samples(samples: int) -> None:
+            progress("simulating", run.first + samples, total)
+
+        return simulate(run, count_samples)
 
     return [one(run) for run in runs]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from qtt_hw.near import unknown
+
 __all__ = ["PATTERNS", "Stalls", "pattern", "patterns_of_seed"]
 
 
@@ -49,7 +51,7 @@ PATTERNS = {
 def pattern(name: str) -> Stalls:
     """The pattern of that name; raises ValueError that lists the known ones."""
     if name not in PATTERNS:
-        raise ValueError(f"stall pattern {name!r} is not known; known are {', '.join(PATTERNS)}")
+        raise unknown("stall pattern", name, PATTERNS)
     return PATTERNS[name]
 
 

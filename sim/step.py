@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qtt_hw.near import unknown
 from rtl_gen.manifest import Manifest
 from rtl_gen.words import limbs, pack, unpack
 from sim.compile import digest, kept, wrapped_sources
@@ -89,7 +90,7 @@ class Stepper:
         """The value of a port of the design in the current cycle, unsigned."""
         name = self._names.get(port, port)
         if name not in self._model:
-            raise ValueError(f"port {port!r} is not known; known are clk, rst, {', '.join(self._names)}")
+            raise unknown("port", port, ["clk", "rst", *self._names])
         return int(self._model[name])
 
     @property

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from qtt_hw.cli.model import Json
-from qtt_hw.cli.show import cycles, example, note, number, progress, report, rows_table
+from qtt_hw.cli.show import cycles, example, imports, note, number, progress, report, rows_table
 
 __all__ = ["add_to"]
 
@@ -27,12 +27,14 @@ def demo(
 
     Takes minutes. A second call goes on where the first stopped, or shows the results at once.
     """
-    from qtt_hw.demonstration import demo as run
     from qtt_hw.process import keep_freed_memory
+
+    with imports("torch"):
+        from qtt_hw.demonstration import demo as run
 
     keep_freed_memory()
     with progress() as show:
-        show("demo")
+        show("data", text="solids")
         result = run(output, progress=show, note=note)
     taken = cycles(result.cycles, result.intervals)
     wanted = cycles(result.predicted_cycles, result.predicted.intervals)

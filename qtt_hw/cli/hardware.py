@@ -10,12 +10,14 @@ import typer
 from rich import box
 from rich.table import Table
 
+from qtt_hw.cli import complete
 from qtt_hw.cli.model import Data, Json, Split
 from qtt_hw.cli.show import (
     cycles,
     data_read,
     example,
     file_to_write,
+    imports,
     note,
     number,
     progress,
@@ -51,7 +53,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def emit(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.qtt")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL.qtt", autocompletion=complete.models)],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="BUILD", help="The folder to write.")],
     plan: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Of qtt plan; by default the fastest for ecp5-85f.")
@@ -60,8 +62,8 @@ def emit(
     json: Json = False,
 ) -> None:
     """Write Verilog and a manifest."""
-    from qtt_hw.flow import emit as run
-
+    with imports("rtl_gen.emit"):
+        from qtt_hw.flow import emit as run
     with progress() as show:
         show("emit")
         result = run(model, output, plan, taps=taps, progress=show)
@@ -155,10 +157,11 @@ def cosim(
     json: Json = False,
 ) -> None:
     """Simulate the Verilog on real samples; fails where a word is not the model's or an end not the prediction's."""
-    from qtt_hw.evaluation import samples_of
-    from qtt_hw.flow import cosim as run
-    from qtt_hw.graph.file import load
-    from rtl_gen.manifest import Manifest
+    with imports("sim.cosim"):
+        from qtt_hw.evaluation import samples_of
+        from qtt_hw.flow import cosim as run
+        from qtt_hw.graph.file import load
+        from rtl_gen.manifest import Manifest
 
     count = None if samples is None else _samples(samples)
     if waves is not None:
@@ -223,7 +226,9 @@ def _seeds_rows(found: SeedResults) -> list[tuple[str, object]]:
 
 def build(
     build: Build,
-    board: Annotated[str, typer.Option(metavar="NAME", help="A board, or file.py:Board.")] = "ulx3s-85f",
+    board: Annotated[
+        str, typer.Option(metavar="NAME", autocompletion=complete.boards, help="A board, or file.py:Board.")
+    ] = "ulx3s-85f",
     seed: Annotated[int, typer.Option(min=0, max=(1 << 31) - 1, help="Of the placer; the first of --seeds.")] = 1,
     seeds: Annotated[
         int, typer.Option(metavar="N", min=1, max=1000, help="Place from N seeds side by side, and keep the fastest.")
@@ -238,8 +243,9 @@ def build(
     json: Json = False,
 ) -> None:
     """Synthesise, place and route for a board, and write the bitstream. No silicon was at hand to run it on."""
-    from qtt_hw.flow import build as run
-    from rtl_gen.plan.plan import CLOCKS
+    with imports("boards.build"):
+        from qtt_hw.flow import build as run
+        from rtl_gen.plan.plan import CLOCKS
 
     within("--frequency", frequency, *CLOCKS)
     with progress() as show:

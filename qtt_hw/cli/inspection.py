@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from qtt_hw.cli.model import Data, Json
-from qtt_hw.cli.show import data_read, example, file_to_write, number, progress, report, rows_table, size
+from qtt_hw.cli.show import data_read, example, file_to_write, imports, number, progress, report, rows_table, size
 from qtt_hw.options import INSPECTED, INSPECTED_PHASES
 
 if TYPE_CHECKING:
@@ -57,10 +57,12 @@ def inspect(
     loss have the standard error of the same samples' differences behind +-; below twice that they are noise. The bits
     proposed are within --bytes, or the fewest without loss.
     """
-    from qtt_hw.inspection import inspect as run_inspection
-    from qtt_hw.inspection import is_inspection, is_proposal
-    from qtt_hw.training.environment import keep_freed_memory
-    from qtt_hw.training.run import described_run
+    from qtt_hw.process import keep_freed_memory
+
+    with imports("torch"):
+        from qtt_hw.inspection import inspect as run_inspection
+        from qtt_hw.inspection import is_inspection, is_proposal
+        from qtt_hw.training.run import described_run
 
     budget = None if byte_budget is None else size("--bytes", byte_budget)
     if phase not in (None, *INSPECTED_PHASES):

@@ -10,11 +10,13 @@ import typer
 from rich import box
 from rich.table import Table
 
+from qtt_hw.cli import complete
 from qtt_hw.cli.show import (
     cycles,
     data_read,
     example,
     file_to_write,
+    imports,
     input_shape,
     note,
     number,
@@ -43,21 +45,25 @@ from qtt_hw.options import (
 if TYPE_CHECKING:
     from qtt_hw.compression import LayerResult
 
-__all__ = ["Data", "Json", "Split", "add_to"]
+__all__ = ["Data", "Device", "Json", "Split", "add_to"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on one line.")]
 Data = Annotated[
     str,
     typer.Option(
         metavar="SOURCE",
+        autocompletion=complete.data,
         help="modelnet10, mnist, cifar10 or another named set, its folder, a folder of class folders of .npy volumes, "
         "an .npz with x and y (and x_val, x_test, labels, axes) or as MedMNIST's, solids (generated), or "
         "file.py:Dataset; options behind commas: own.npz,axes=NCDHW.",
     ),
 ]
-Split = Annotated[str, typer.Option(metavar="NAME", help="train, validation or test.")]
+Split = Annotated[str, typer.Option(metavar="NAME", autocompletion=complete.splits, help="train, validation or test.")]
 Seed = Annotated[int | None, typer.Option(min=SEEDS[0], max=SEEDS[1], help="In place of the configuration's.")]
-Accelerator = Annotated[str, typer.Option(help="cpu or cuda.")]
+Accelerator = Annotated[str, typer.Option(autocompletion=complete.accelerators, help="cpu or cuda.")]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", autocompletion=complete.devices, help="The FPGA; none is unbounded.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -82,7 +88,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What to train.")],
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG.toml", autocompletion=complete.configurations, help="What to train.")
+    ],
     data: Data,
     out: Annotated[Path, typer.Option(metavar="RUN", help="The run's folder; an interrupted run goes on from it.")],
     start: Annotated[
@@ -100,9 +108,11 @@ def train(
     At the end RUN/curves.png shows loss, accuracy and learning rate by epoch, where matplotlib is installed.
     """
     from qtt_hw.process import keep_freed_memory
-    from qtt_hw.training import load_config
-    from qtt_hw.training import train as run
-    from qtt_hw.training.processes import is_first
+
+    with imports("torch"):
+        from qtt_hw.training import load_config
+        from qtt_hw.training import train as run
+        from qtt_hw.training.processes import is_first
 
     keep_freed_memory()
     loaded = load_config(config)
@@ -140,7 +150,12 @@ def train(
 
 
 def quantize(
-    source: Annotated[str, typer.Argument(metavar="file.py:Net|CONFIG.toml|NAME", help="The float network.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="file.py:Net|CONFIG.toml|NAME", autocompletion=complete.networks, help="The float network."
+        ),
+    ],
     data: Data,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The model file.")],
     weights: Annotated[
@@ -156,7 +171,11 @@ def quantize(
     ] = None,
     scales: Annotated[
         str | None,
-        typer.Option(metavar="|".join(SCALES), help=f"What a scale of weights is for; {QUANTIZED_SCALES}, likewise."),
+        typer.Option(
+            metavar="|".join(SCALES),
+            autocompletion=complete.scales,
+            help=f"What a scale of weights is for; {QUANTIZED_SCALES}, likewise.",
+        ),
     ] = None,
     mean: Annotated[
         str | None, typer.Option(metavar="M[,M,M]", help="Of images / 255, by channel, that it was trained on.")
@@ -176,7 +195,9 @@ def quantize(
     """Write the integer model of a network that was trained elsewhere: calibrated, or trained on with --epochs."""
     from qtt_hw.graph.file import is_model
     from qtt_hw.process import keep_freed_memory
-    from qtt_hw.quantizing import quantization, quantized
+
+    with imports("torch"):
+        from qtt_hw.quantizing import quantization, quantized
 
     file_to_write(output, "-o", "a model file", is_model)
     if scales not in (None, *SCALES):
@@ -216,10 +237,15 @@ def quantize(
 
 
 def compress(
-    source: Annotated[str, typer.Argument(metavar="CONFIG.toml|file.py:Net|NAME", help="The dense network.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG.toml|file.py:Net|NAME", autocompletion=complete.networks, help="The dense network."
+        ),
+    ],
     data: Data,
     out: Annotated[Path, typer.Option(metavar="OUT", help="A folder; what was cut off goes on from it.")],
-    device: Annotated[str, typer.Option(metavar="NAME", help="The FPGA; none is unbounded.")] = SEARCHED_ON,
+    device: Device = SEARCHED_ON,
     max_accuracy_drop: Annotated[float, typer.Option("--max-accuracy-drop", min=0, help="In points.")] = ACCURACY_DROP,
     fps: Annotated[
         float | None, typer.Option(help="Frames a second that are enough, at 100 MHz; else as many as can be.")
@@ -242,9 +268,11 @@ def compress(
 
     Each of its trainings is a folder in OUT with a curves.png, as qtt train draws it.
     """
-    from qtt_hw.compression import compress as run
     from qtt_hw.process import keep_freed_memory
-    from qtt_hw.training.config import configuration
+
+    with imports("torch"):
+        from qtt_hw.compression import compress as run
+        from qtt_hw.training.config import configuration
 
     within("--max-accuracy-drop", max_accuracy_drop, 0, 100)
     require_above_zero("--fps", fps)
@@ -309,10 +337,11 @@ def freeze(
     json: Json = False,
 ) -> None:
     """Write the integer model of a training run as one file."""
-    from qtt_hw.freezing import freeze_run
     from qtt_hw.graph.file import is_model
 
     file_to_write(output, "-o", "a model file", is_model)
+    with imports("torch", "qtt_hw.training"):
+        from qtt_hw.freezing import freeze_run
     with progress() as show:
         show("freeze")
         result = freeze_run(run, output)
@@ -328,20 +357,28 @@ def freeze(
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.qtt")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL.qtt", autocompletion=complete.models)],
     data: Data,
     split: Split = "test",
     also: Annotated[
-        Path | None, typer.Option(metavar="MODEL.qtt", help="A second stream, whose logits are averaged in.")
+        Path | None,
+        typer.Option(
+            metavar="MODEL.qtt", autocompletion=complete.models, help="A second stream, whose logits are averaged in."
+        ),
     ] = None,
-    also_data: Annotated[str | None, typer.Option(metavar="SOURCE", help="What the second stream reads.")] = None,
+    also_data: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", autocompletion=complete.data, help="What the second stream reads."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Accuracy of the integer model, exactly as the hardware computes it; with --also, of two streams together."""
-    from qtt_hw.evaluation import evaluate as run
-    from qtt_hw.evaluation import evaluate_streams, samples_of
-    from qtt_hw.graph.file import load
     from qtt_hw.process import keep_freed_memory
+
+    with imports():
+        from qtt_hw.evaluation import evaluate as run
+        from qtt_hw.evaluation import evaluate_streams, samples_of
+        from qtt_hw.graph.file import load
 
     keep_freed_memory()
     if (also is None) != (also_data is None):
@@ -368,7 +405,7 @@ def evaluate(
 
 
 def check(
-    model: Annotated[str, typer.Argument(metavar="FILE.py:Net|ZOO-NAME|CONFIG.toml")],
+    model: Annotated[str, typer.Argument(metavar="FILE.py:Net|ZOO-NAME|CONFIG.toml", autocompletion=complete.networks)],
     input: Annotated[
         str | None,
         typer.Option(metavar="C,D,H,W", help="Or C,H,W, or C of vectors; a zoo network has its own."),
@@ -376,9 +413,9 @@ def check(
     json: Json = False,
 ) -> None:
     """Which layers can be lowered, and for each that cannot, what there is instead; fails if there is one."""
-    from qtt_hw.freezing import check_source
-
     given = input_shape(input)
+    with imports("torch", "qtt_hw.training.untrained"):
+        from qtt_hw.freezing import check_source
     with progress() as show:
         show("check")
         result = check_source(model, given)

@@ -11,12 +11,14 @@ import typer
 from rich import box
 from rich.table import Table
 
-from qtt_hw.cli.model import Json
+from qtt_hw.cli import complete
+from qtt_hw.cli.model import Device, Json
 from qtt_hw.cli.show import (
     cycles,
     data_read,
     example,
     file_to_write,
+    imports,
     input_shape,
     number,
     progress,
@@ -46,15 +48,22 @@ def add_to(app: typer.Typer) -> None:
 
 
 def plan(
-    model: Annotated[str, typer.Argument(metavar="MODEL.qtt|CONFIG.toml|file.py:Net|NAME")],
-    device: Annotated[str, typer.Option(metavar="NAME", help="The FPGA; none is unbounded.")] = "ecp5-85f",
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL.qtt|CONFIG.toml|file.py:Net|NAME", autocompletion=complete.planned)
+    ],
+    device: Device = "ecp5-85f",
     fps: Annotated[
         float | None, typer.Option(help="The least hardware for these inferences a second, not the fastest.")
     ] = None,
     clock_mhz: Annotated[float, typer.Option("--clock-mhz", help="The clock that --fps counts on.")] = 100.0,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="The plan, as JSON.")] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="With a configuration: data to take shape and classes from.")
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            autocompletion=complete.data,
+            help="With a configuration: data to take shape and classes from.",
+        ),
     ] = None,
     input: Annotated[
         str | None,
@@ -77,8 +86,9 @@ def plan(
     cycles that fit the device. A path changes where roundings happen, so train with the plan (qtt train --plan); the
     trained model is then planned anew from its file, for the folding.
     """
-    from qtt_hw.planning import explain_plan, is_file
-    from rtl_gen.plan.plan import CLOCKS, RATES, is_plan, save_plan
+    with imports("rtl_gen.plan.explain"):
+        from qtt_hw.planning import explain_plan, is_file
+        from rtl_gen.plan.plan import CLOCKS, RATES, is_plan, save_plan
 
     if output is not None:
         file_to_write(output, "-o", "a plan", is_plan)
@@ -92,6 +102,8 @@ def plan(
     if not is_file(model):
         from qtt_hw.process import keep_freed_memory
 
+        with imports("torch", "qtt_hw.training.untrained"):
+            pass
         keep_freed_memory()
     with progress() as show:
         show("plan")

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from qtt_hw.cli import complete
 from qtt_hw.cli.model import Json
-from qtt_hw.cli.show import data_read, example, file_to_write, number, progress, rows_table, within
+from qtt_hw.cli.show import data_read, example, file_to_write, imports, number, progress, rows_table, within
 from qtt_hw.cli.show import report as show_result
 
 __all__ = ["add_to"]
@@ -31,7 +32,7 @@ def report(
     source: Annotated[Path, typer.Argument(metavar="MODEL|BUILD|RUN", help="What is reported.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page, one HTML file.")],
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of a model or run: the FPGA, ecp5-85f by default.")
+        str | None, typer.Option(metavar="NAME", autocompletion=complete.devices, help="Of a model or run: the FPGA, ecp5-85f by default.")
     ] = None,
     fps: Annotated[
         float | None, typer.Option(help="Of a model or run: the least hardware for these inferences a second.")
@@ -39,7 +40,7 @@ def report(
     clock_mhz: Annotated[float, typer.Option("--clock-mhz", help="The clock that --fps counts on.")] = 100.0,
     plan: Annotated[Path | None, typer.Option(metavar="FILE", help="Of qtt plan, in place of a new one.")] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="For accuracy and numbers; as of qtt eval.")
+        str | None, typer.Option(metavar="SOURCE", autocompletion=complete.data, help="For accuracy and numbers; as of qtt eval.")
     ] = None,
     samples: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Of the test samples; all by default.")
@@ -53,12 +54,13 @@ def report(
     json: Json = False,
 ) -> None:
     """One HTML file that opens offline: units and streams, where the cycles go, resources, and how it was made."""
-    from qtt_hw.evaluation import samples_of
-    from qtt_hw.report.make import is_report, written
-    from qtt_hw.report.page import plotly_script
-    from qtt_hw.report.sections import SPLIT, Wishes
-    from qtt_hw.report.subject import subject_of
-    from rtl_gen.plan.plan import CLOCKS, RATES
+    with imports():
+        from qtt_hw.evaluation import samples_of
+        from qtt_hw.report.make import is_report, written
+        from qtt_hw.report.page import plotly_script
+        from qtt_hw.report.sections import SPLIT, Wishes
+        from qtt_hw.report.subject import subject_of
+        from rtl_gen.plan.plan import CLOCKS, RATES
 
     file_to_write(output, "-o", "a report", is_report)
     within("--fps", fps, *RATES)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ __all__ = [
     "data_read",
     "example",
     "file_to_write",
+    "imports",
     "input_shape",
     "note",
     "number",
@@ -87,6 +89,27 @@ def progress(*, shown: bool = True) -> Iterator[Progress]:
             bars = _Bars(bar, console)
             yield bars
             bars.finish()
+
+
+@contextlib.contextmanager
+def imports(*modules: str) -> Iterator[None]:
+    """Around the imports of a verb, which may take longer than its work: a line on stderr where they take long.
+
+    Parameters
+    ----------
+    *modules : str
+        What the work imports besides: imported first.
+    """
+    lines = _Lines()
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first one tells
+        lines("imports", text="torch" if "torch" in modules else "")
+    try:
+        for module in modules:
+            import_module(module)
+        yield
+        lines.finish()
+    finally:
+        lines.stop()
 
 
 class _Bars:

@@ -92,17 +92,12 @@ def parse_options(model: type[_Model], options: Mapping[str, Option], where: str
     Raises
     ------
     ValueError
-        One line that names the source and the option that is unknown, of another type or out of range.
+        One line that names the source and every option that is unknown, of another type or out of range.
     """
-    unknown = set(options) - set(model.model_fields)
-    if unknown:
-        *names, last = model.model_fields
-        known = f"{', '.join(names)} and {last}" if names else last
-        raise ValueError(f"{where}: has no option {min(unknown)}, but {known}")
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:
-        raise one_line(error, where) from None
+        raise one_line(error, where, model) from None
 
 
 def require(module: str, purpose: str) -> Any:

@@ -11,6 +11,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from qtt_hw.near import unknown
+from qtt_hw.options import SPLITS
+
 __all__ = ["Samples", "Splits", "held_out", "holdout", "sample_digests"]
 
 
@@ -103,8 +106,8 @@ class Splits:
             )
 
     def __getitem__(self, split: str) -> Samples:
-        if split not in ("train", "validation", "test"):
-            raise ValueError(f"there is no split {split!r}: it is train, validation or test")
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
         found: Samples = getattr(self, split)
         return found
 

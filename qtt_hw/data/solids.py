@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qtt_hw.data.arrays import Raw
 from qtt_hw.data.samples import Samples
+from qtt_hw.near import unknown
 
 __all__ = ["SOLIDS", "generate", "load_solids"]
 
@@ -97,7 +98,7 @@ def generate(solid: str, count: int, edge: int, seed: int, *, tilt: float = 0.3)
         Largest turn in radians away from one of the 48 orientations of the axes.
     """
     if solid not in SOLIDS:
-        raise ValueError(f"there is no solid {solid!r}: it is one of {', '.join(SOLIDS)}")
+        raise unknown("solid", solid, SOLIDS)
     if edge < 4:
         raise ValueError(f"a solid needs an edge of 4 voxels at least, got {edge}")
     rng = np.random.default_rng([seed, list(SOLIDS).index(solid), edge])

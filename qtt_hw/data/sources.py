@@ -33,12 +33,14 @@ from qtt_hw.data.samples import Samples, Splits, holdout
 from qtt_hw.data.shapes import has_mats, has_meshes, load_mats, load_meshes
 from qtt_hw.data.solids import load_solids
 from qtt_hw.data.video_sets import has_videos, load_videos
+from qtt_hw.near import did_you_mean
+from qtt_hw.options import SOURCES
 from qtt_hw.user_code import load_name, running
 
 __all__ = ["LAYOUTS", "NAMED", "load", "own_validation"]
 
 #: Sets in the folder that $QTT_DATA names.
-NAMED = ("modelnet10", "egogestar", "mnist", "cifar10", "cifar100")
+NAMED = SOURCES
 
 #: The layouts of folders that are recognised.
 LAYOUTS = (
@@ -195,7 +197,9 @@ def _read(source: str, seed: int, options: dict[str, Option]) -> tuple[str, Raw 
     if path.is_dir():
         return _from_folder(path, seed, options)
     if not path.exists():
-        raise ValueError(f"{path}: no such file or folder; a source is a folder, an .npz, solids or file.py:Dataset")
+        hint = did_you_mean(source, (*NAMED, "solids"))
+        fault = "no such file or folder; a source is a folder, an .npz, solids or file.py:Dataset"
+        raise ValueError(f"{path}: {fault}{hint}")
     if path.suffix != ".npz":
         raise ValueError(f"{path}: expected a folder, an .npz file, solids or file.py:Dataset")
     axes = parse_options(ArrayOptions, options, source).axes

@@ -8,6 +8,7 @@ of the same kernel, stride and padding: the teacher and the baseline. The `qttne
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from qtt_hw.near import did_you_mean
 from qtt_hw.nn.blocks import ConvBlock
 from qtt_hw.nn.lenet import LeNet
 from qtt_hw.nn.memory import channels_last
@@ -179,11 +181,14 @@ def classes(name: str) -> int | None:
 def create(name: str, **arguments: object) -> nn.Module:
     """A network by name, freshly initialised from torch's random state; arguments go over the name's own."""
     if name not in _ZOO:
-        raise ValueError(f"there is no network {name!r} in the zoo: it has {', '.join(_ZOO)}")
+        raise ValueError(f"there is no network {name!r} in the zoo: it has {', '.join(_ZOO)}{did_you_mean(name, _ZOO)}")
     make, own = _ZOO[name]
     defaults = {} if classes(name) is None else {"classes": classes(name)}
     try:
         model = make(**{**own, **defaults, **arguments})
     except TypeError as error:
-        raise ValueError(f"{name}: {' '.join(str(error).split())}") from None
+        known = inspect.signature(make).parameters
+        given = next((each for each in arguments if each not in known), None)
+        hint = "" if given is None else did_you_mean(given, known)
+        raise ValueError(f"{name}: {' '.join(str(error).split())}{hint}") from None
     return channels_last(model)

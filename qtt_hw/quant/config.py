@@ -159,7 +159,7 @@ class QuantConfig(BaseModel):
         try:
             super().__init__(**options)
         except ValidationError as error:
-            raise one_line(error, "quantisation") from None
+            raise one_line(error, "quantisation", type(self)) from None
 
     def layer_weight_bits(self, first: bool, last: bool) -> int:
         """Weight bits of a layer by its place; a network's only layer counts as the last one."""

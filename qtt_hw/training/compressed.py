@@ -14,6 +14,7 @@ from qtt_hw.lc.algorithm import LCModel
 from qtt_hw.lc.compression import Codes, Compression, TensorTrain, Tucker
 from qtt_hw.lc.selection import EVBMF, BayesOpt, Given, Selection
 from qtt_hw.lower.layers import TYPES, is_layer, layer_type
+from qtt_hw.near import no_layers
 from qtt_hw.nn.low_rank_linear import LowRankLinear
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.nn.qtt_conv import QTTConv3d
@@ -142,9 +143,9 @@ def layers_of(network: nn.Module, how: CompressSection) -> tuple[str, ...]:
         When a name is no convolution and no linear layer of the network.
     """
     layers = dict(network.named_modules())
+    if faults := no_layers("compress", how.layers, layers):
+        raise ValueError("; ".join(faults))
     for name in how.layers:
-        if name not in layers:
-            raise ValueError(f"compress: the network has no layer {name!r}")
         kind = type(layers[name]).__name__
         if how.form != "codes" and train_kind(layers[name]) is None:
             raise ValueError(

@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from qtt_hw.data import Splits
 from qtt_hw.errors import named, short
-from qtt_hw.nn import zoo
+from qtt_hw.near import did_you_mean
+from qtt_hw.options import NETWORKS
 from qtt_hw.reading import check_depth, read_toml
 from qtt_hw.training.sections import (
     CompressSection,
@@ -122,8 +123,9 @@ def configuration(source: str | Path) -> Config:
         path = Path(file)
         model = ModelConfig(name=f"{path.name}:{network}")
         return Config(model=model, quant=QuantSection(), source=path.with_suffix(".toml"))
-    if text not in zoo.names():
-        raise ValueError(f"{text}: neither a .toml nor file.py:Net nor in the zoo, {', '.join(zoo.names())}")
+    if text not in NETWORKS:
+        known = f"{', '.join(NETWORKS)}{did_you_mean(text, NETWORKS)}"
+        raise ValueError(f"{text}: neither a .toml nor file.py:Net nor in the zoo, {known}")
     return Config(model=ModelConfig(name=text), quant=QuantSection())
 
 
@@ -145,8 +147,8 @@ def _content(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
 
 def config_from(content: dict[str, Any], where: str, source: Path | None = None) -> Config:
     """The configuration of a parsed TOML document or a dumped configuration."""
-    with named(where):
+    with named(where, Config):
         if "source" in content:
-            raise ValueError("source: Extra inputs are not permitted")
+            raise ValueError("source: is not known")
         check_depth(content)
         return Config.model_validate({**content, "source": source})

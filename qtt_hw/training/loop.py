@@ -19,7 +19,7 @@ from qtt_hw.lower.prepared import PreparedModel
 from qtt_hw.nn.finite import unusable_tensors
 from qtt_hw.nn.tt_conv import TTConvNd
 from qtt_hw.nn.tucker_conv import TuckerConv
-from qtt_hw.options import ACCELERATOR
+from qtt_hw.options import ACCELERATOR, ACCELERATORS
 from qtt_hw.progress import Progress, silent
 from qtt_hw.training.batches import Batches, derived_seed
 from qtt_hw.training.compressed import PenalisedByLC, described, network_of, rebuilt, under_compression
@@ -124,8 +124,8 @@ def train(
     """
     if not isinstance(config, Config):
         config = load_config(config)
-    if accelerator not in ("cpu", "cuda"):
-        raise ValueError(f"accelerator must be cpu or cuda, got {accelerator!r}")
+    if accelerator not in ACCELERATORS:
+        raise ValueError(f"accelerator must be {' or '.join(ACCELERATORS)}, got {accelerator!r}")
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise ValueError("accelerator cuda: this torch finds no CUDA device; use cpu")
     if not isinstance(data, Splits):

@@ -11,6 +11,7 @@ from torch import nn
 
 from qtt_hw.errors import named
 from qtt_hw.graph import InputSpec
+from qtt_hw.near import no_layers
 from qtt_hw.nn import QTTConv3d, TTConv3d, TTLinear, zoo
 from qtt_hw.nn.finite import replace_unusable
 from qtt_hw.nn.memory import channels_last
@@ -63,6 +64,7 @@ def make_network(
             else:  # its values come from a run, or do not matter
                 replace_unusable(model)
         if not dense:
+            _check_layers(model, config)
             for layer, ranks in config.model.ranks.items():
                 _set_ranks(model, layer, ranks)
             for layer, path in config.model.paths.items():
@@ -126,15 +128,23 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def _check_layers(model: nn.Module, config: Config) -> None:
+    """Raise ValueError where ranks or paths name what is no layer: all such names, and the configuration's file."""
+    layers = [name for name, _ in model.named_modules()]
+    faults = no_layers("model.ranks", config.model.ranks, layers)
+    faults += no_layers("model.paths", config.model.paths, layers)
+    if faults:
+        file = config.source is not None and config.source.is_file()
+        raise ValueError(f"{config.source}: {'; '.join(faults)}" if file else "; ".join(faults))
+
+
 def _set_path(model: nn.Module, layer: str, path: str) -> None:
     """The order in which a tensor-train layer is contracted once it is prepared, and that of its modes if it is named.
 
     The path leaves the layer's function as it is; with its modes in another order it is a layer of its own.
     """
     layers = dict(model.named_modules())
-    found = layers.get(layer)
-    if found is None or not layer:
-        raise ValueError(f"model.paths: the network has no layer {layer!r}")
+    found = layers[layer]
     if not isinstance(found, QTTConv3d | TTLinear):
         raise ValueError(f"model.paths: {layer} is a {type(found).__name__}, paths are for QTTConv3d and TTLinear")
     try:
@@ -150,8 +160,6 @@ def _set_path(model: nn.Module, layer: str, path: str) -> None:
 def _set_ranks(model: nn.Module, layer: str, ranks: tuple[int, ...]) -> None:
     """Replace a layer by a TTConv3d of other ranks: a dense one by its decomposition, a TT one afresh."""
     layers = dict(model.named_modules())
-    if layer not in layers or not layer:
-        raise ValueError(f"model.ranks: the network has no layer {layer!r}")
     old = layers[layer]
     if isinstance(old, TTConv3d | nn.Conv3d):
         sizes = (old.in_channels, *old.kernel_size, old.out_channels)

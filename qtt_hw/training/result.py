@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 import torch
 from pydantic import BaseModel
+
+from qtt_hw.version import __version__
 
 __all__ = ["CompressedResult", "PhaseResult", "TrainResult", "versions"]
 
@@ -61,8 +62,9 @@ class TrainResult(BaseModel):
 
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
-    try:
-        own = metadata.version("qtt-hw")
-    except metadata.PackageNotFoundError:
-        own = "source tree"
-    return {"qtt-hw": own, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    return {
+        "qtt-hw": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }

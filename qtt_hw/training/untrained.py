@@ -15,7 +15,9 @@ from qtt_hw.graph import Contraction, Graph, InputSpec
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.lower.alternatives import path_alternatives
 from qtt_hw.lower.freeze import freeze
+from qtt_hw.near import did_you_mean
 from qtt_hw.nn import zoo
+from qtt_hw.options import NETWORKS
 from qtt_hw.training.compressed import layers_of, network_of, under_compression
 from qtt_hw.training.config import Config, load_config
 from qtt_hw.training.network import build_model, make_network
@@ -45,8 +47,9 @@ def network(source: str, input_shape: Sequence[int] | None = None) -> tuple[nn.M
     if input_shape is None:
         if ".py:" in name:
             raise ValueError(f"{source}: the input shape C,D,H,W that the network takes is needed")
-        if name not in zoo.names():
-            raise ValueError(f"{source}: neither file.py:Net nor a .toml nor in the zoo, {', '.join(zoo.names())}")
+        if name not in NETWORKS:
+            known = f"{', '.join(NETWORKS)}{did_you_mean(name, NETWORKS)}"
+            raise ValueError(f"{source}: neither file.py:Net nor a .toml nor in the zoo, {known}")
         input_shape = config.model.args.get("input_shape", zoo.input_shape(name))
     vector = len(input_shape) == 1
     shape = _shape((*input_shape, 1, 1, 1) if vector else input_shape)
@@ -103,7 +106,7 @@ def untrained(
     """
     if not isinstance(config, Config):
         config = load_config(config)
-    if data is None and config.model.name in zoo.names():
+    if data is None and config.model.name in NETWORKS:
         classes = classes or config.model.args.get("classes", zoo.classes(config.model.name))
         if classes is not None and input_shape is None and zoo.classes(config.model.name) is not None:
             input_shape = config.model.args.get("input_shape", zoo.input_shape(config.model.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtt_hw.near import unknown
 from rtl_gen.families.ecp5 import ECP5
 from rtl_gen.families.family import Device, Family, MemoryPrimitive, MultiplierPrimitive, Resources, Tool
 
@@ -32,14 +33,14 @@ DEVICES = {item.name: item for family in FAMILIES.values() for item in family.de
 def device(name: str) -> Device:
     """The device of that name; raises ValueError that lists the known ones."""
     if name not in DEVICES:
-        raise ValueError(f"device {name!r} is not known; known are {', '.join(DEVICES)}")
+        raise unknown("device", name, DEVICES)
     return DEVICES[name]
 
 
 def family_named(name: str) -> Family:
     """The family of that name; raises ValueError that lists the known ones."""
     if name not in FAMILIES:
-        raise ValueError(f"family {name!r} is not known; known are {', '.join(FAMILIES)}")
+        raise unknown("family", name, FAMILIES)
     return FAMILIES[name]
 
 

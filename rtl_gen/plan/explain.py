@@ -88,7 +88,7 @@ def explained(
     progress : Progress
     """
     if plan.engines:
-        raise ValueError(f"{plan.model}: a plan with engines is not explained, only plans of stages with units of their own")
+        raise ValueError(f"{plan.model}: a plan with engines is not explained; only plans without are")
     progress("explanation", text="what each stage could be instead")
     graph = along(problem.graph, problem.alternatives, plan.chosen_paths)
     specs, topology = hardware_of(graph, plan)

@@ -59,7 +59,9 @@ def test_a_design_that_does_not_fit_says_by_how_much(tmp_path: Path) -> None:
 
 
 def test_errors_are_one_line(block: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^device 'ecp5-99f' is not known; known are ecp5-12f, .*none$"):
+    with pytest.raises(
+        ValueError, match=r"^device 'ecp5-99f' is not known; known are ecp5-12f, .*none; did you mean ecp5-[0-9]+f\?$"
+    ):
         measure([block], "block", device="ecp5-99f")
     with pytest.raises(ValueError, match=r"^yosys failed: ERROR: Module `other' not found!?$"):
         measure([block], "other")

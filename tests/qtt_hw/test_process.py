@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -74,10 +75,31 @@ def test_what_goes_wrong_is_one_line_and_a_code(
     assert capsys.readouterr() == ("", f"{line}\n")
 
 
-def test_results_and_faults_of_the_program() -> None:
+def test_results_and_faults_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command("tool", lambda: None) == 0 and run_command("tool", lambda: 3) == 3
-    with pytest.raises(RuntimeError, match="a fault"):
-        run_command("tool", lambda: fail(RuntimeError("a fault")))
+    assert run_command("tool", lambda: fail(RuntimeError("a\nfault"))) == 1
+    line = r"tool: a fault of the program: RuntimeError: a fault in .*test_process.py:\d+; QTT_DEBUG=1 shows more\n"
+    assert re.fullmatch(line, capsys.readouterr().err)
+    assert run_command("tool", lambda: fail(ModuleNotFoundError("no torch", name="torch"))) == 1
+    assert capsys.readouterr().err == "tool: this needs torch: pip install 'qtt-hw[train]'\n"
+    assert run_command("tool", lambda: fail(ModuleNotFoundError("no own", name="own"))) == 1
+    assert "a fault of the program: ModuleNotFoundError: no own" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ValueError("refused"), RuntimeError("a fault"), OSError(28, "full", "f")])
+def test_the_traceback_is_shown_to_who_asks(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_command("tool", lambda: fail(error), debug=True) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback (most recent call last):\n") and "in fail\n" in said
+    assert said.splitlines()[-1].startswith("tool: ")
+    monkeypatch.setenv("QTT_DEBUG", "1")
+    assert run_command("tool", lambda: fail(error)) == 1
+    assert capsys.readouterr().err.startswith("Traceback")
+    monkeypatch.setenv("QTT_DEBUG", "0")
+    assert run_command("tool", lambda: fail(error)) == 1
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_handlers_come_back_and_ignored_signals_stay_ignored(capsys: pytest.CaptureFixture[str]) -> None:

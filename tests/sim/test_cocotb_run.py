@@ -11,7 +11,7 @@ def test_cocotb_agrees_with_the_batch_harness(small_build: Any) -> None:
     result = cosim(small_build(), x, engine="cocotb", progress=lambda *report, **_: told.append(report))
     assert result.equal and result.engine == "cocotb"
     assert (result.cycles, result.latency, result.cycles_equal) == (9, 8, True)
-    assert told[-1] == ("cosim", 30, 30)
+    assert told[-1] == ("simulating", 30, 30)
 
 
 @pytest.mark.parametrize("stalls", [("sparse", "none"), ("bursty", "mostly"), ("mostly", "bursty")])

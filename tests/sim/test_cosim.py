@@ -27,7 +27,7 @@ def test_a_sound_design_is_equal_and_its_cycles_are_as_predicted(small_build: An
     assert (result.cycles, result.latency) == (9, 8)
     assert (result.predicted_cycles, result.predicted_latency) == (9, 8)
     assert result.cycles_equal is True
-    assert told[0] == ("cosim",) and told[-1] == ("cosim", 20, 20)
+    assert told[0] == ("compiling the simulation",) and told[-1] == ("simulating", 20, 20)
 
 
 def test_up_to_128_samples_are_one_run_whatever_the_processors(small_build: Any) -> None:

@@ -22,7 +22,7 @@ def test_it_agrees_with_the_batch_harness(small_build: Any) -> None:
     result = cosim(small_build(), x, engine="icarus", progress=lambda *report, **_: told.append(report))
     assert result.equal and result.engine == "icarus"
     assert (result.cycles, result.latency, result.cycles_equal) == (9, 8, True)
-    assert (result.runs, result.run_length, told[-1]) == (2, 128, ("cosim", 150, 150))
+    assert (result.runs, result.run_length, told[-1]) == (2, 128, ("simulating", 150, 150))
 
 
 @pytest.mark.parametrize("stalls", [("sparse", "none"), ("bursty", "mostly"), ("mostly", "bursty")])

@@ -51,5 +51,5 @@ def test_what_a_design_prints_is_not_mixed_with_what_it_computes(
         progress=lambda *report, **_: told.append(report),
     )
     assert result.equal and result.cycles_equal
-    assert told[-1] == ("cosim", 3, 3)
+    assert told[-1] == ("simulating", 3, 3)
     assert capfd.readouterr().out == ""

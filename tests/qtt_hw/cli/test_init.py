@@ -41,8 +41,18 @@ def test_a_fault_of_the_program_is_not_hidden(qtt: Qtt, config: Path, monkeypatc
         raise RuntimeError("a fault")
 
     monkeypatch.setattr(training, "train", fail)
-    with pytest.raises(RuntimeError, match="a fault"):
-        qtt("train", config, "--data", "solids", "--out", "run")
+    line = qtt.refuses("train", config, "--data", "solids", "--out", "run")
+    assert line.startswith("qtt: a fault of the program: RuntimeError: a fault in ")
+    assert line.endswith("; --debug shows more")
+
+
+@pytest.mark.parametrize("place", [0, 1, 4])
+def test_debug_shows_the_traceback_before_the_verb_and_behind_it(qtt: Qtt, place: int) -> None:
+    arguments = ["eval", "none.qtt", "--data", "solids"]
+    ran = qtt(*arguments[:place], "--debug", *arguments[place:])
+    assert ran.code == 1 and ran.err.startswith("Traceback (most recent call last):\n")
+    assert ran.err.splitlines()[-1] == "qtt: none.qtt: No such file or directory"
+    assert qtt.refuses(*arguments) == "qtt: none.qtt: No such file or directory"
 
 
 def test_a_warning_is_one_line(qtt: Qtt, tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ def test_data_of_another_shape_type_or_place_is_refused(qtt: Qtt, qtt_file: Path
     for source, reason in cases.items():
         line = qtt.refuses("eval", qtt_file, "--data", source)
         assert str(source) in line and reason in line
-    assert "there is no split 'all'" in qtt.refuses("eval", qtt_file, "--data", "solids", "--split", "all")
+    assert "split 'all' is not known; known are train, validation, test" in qtt.refuses(
+        "eval", qtt_file, "--data", "solids", "--split", "all"
+    )
 
 
 def test_data_of_other_classes_is_refused(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:

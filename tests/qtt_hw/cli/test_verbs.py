@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import qtt_hw
 from tests.qtt_hw.cli.calls import Qtt
 
 VERBS = ("train", "quantize", "compress", "freeze", "eval", "inspect")
@@ -53,6 +54,28 @@ def test_help_lists_every_verb(qtt: Qtt) -> None:
 )
 def test_a_wrong_command_line_is_one_line_that_names_the_option(qtt: Qtt, arguments: list[str], named: str) -> None:
     assert named in qtt.refuses(*arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["plann"], "No such command 'plann'; did you mean plan?; see qtt --help"),
+        (["zzz"], "No such command 'zzz'; see qtt --help"),
+        (["plan", "m", "--devise", "x"], "No such option: --devise; did you mean --device?; see qtt plan --help"),
+        (["--verison"], "No such option: --verison; did you mean --version?; see qtt --help"),
+    ],
+)
+def test_a_typo_gets_what_may_have_been_meant(qtt: Qtt, arguments: list[str], line: str) -> None:
+    assert qtt.refuses(*arguments, code=2) == f"qtt: {line}"
+
+
+def test_of_a_choice_too(qtt: Qtt) -> None:
+    line = qtt.refuses("cosim", "b", "--data", "solids", "--engine", "icurus", code=2)
+    assert line.endswith("; did you mean icarus?; see qtt cosim --help")
+
+
+def test_the_version_is_the_packages(qtt: Qtt) -> None:
+    assert qtt("--version") == (0, f"qtt {qtt_hw.__version__}\n", "")
 
 
 def _edited(path: Path, content: bytes) -> Path:

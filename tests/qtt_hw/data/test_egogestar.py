@@ -40,7 +40,7 @@ def test_folds_and_serials(tmp_path: Path, arrays: dict, monkeypatch: pytest.Mon
     flow = load(tmp_path / "egogestar", fold=4, flow=True)
     assert np.array_equal(flow.test.x[0], optical_flow(splits.test.x[0], 32.0))
     assert sum(len(load("egogestar")[name]) for name in ("train", "validation", "test")) == 40
-    with pytest.raises(ValueError, match="egogestar: has no option frames, but fold, flow and flow_scale"):
+    with pytest.raises(ValueError, match="egogestar: frames: is not known; known are fold, flow, flow_scale"):
         load("egogestar", frames=3)
     with pytest.raises(ValueError, match=f"{FILE}: has no fold 5: 0, 1, 2, 3, 4"):
         load("egogestar", fold=5)

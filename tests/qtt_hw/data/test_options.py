@@ -12,8 +12,13 @@ def test_defaults_are_the_published_sizes() -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"egde": 3}, "data: has no option egde, but edge, padding, fill, rotations and corrupt"),
+        ({"egde": 3}, "data: egde: is not known; did you mean edge?"),
         ({"edge": "30"}, "data: edge: Input should be a valid integer, got '30'"),
+        (
+            {"edge": 3, "egde": 3},
+            "data: edge: Input should be greater than or equal to 4, got 3; egde: is not known; did you mean edge?",
+        ),
+        ({"colour": 3}, "data: colour: is not known; known are edge, padding, fill, rotations, corrupt"),
         ({"edge": True}, "data: edge: Input should be a valid integer, got True"),
         ({"edge": 3}, "data: edge: Input should be greater than or equal to 4, got 3"),
         ({"rotations": 6}, "data: rotations: Input should be 1 or 12, got 6"),
@@ -39,5 +44,5 @@ def test_sizes_are_bounded() -> None:
 
 
 def test_the_only_option_is_named() -> None:
-    with pytest.raises(ValueError, match="data: has no option axis, but axes$"):
+    with pytest.raises(ValueError, match=r"^data: axis: is not known; did you mean axes\?$"):
         parse_options(ArrayOptions, {"axis": "NDHW"}, "data")

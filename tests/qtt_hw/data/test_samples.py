@@ -97,7 +97,7 @@ def test_unseen_leaves_out_what_stands_in_training_or_validation() -> None:
     assert splits.unseen.tolist() == [False, True, True, False]
     assert splits.test_unseen.y.tolist() == [1, 2]
     assert splits["validation"] is held
-    with pytest.raises(ValueError, match="no split 'dev'"):
+    with pytest.raises(ValueError, match="split 'dev' is not known"):
         splits["dev"]
 
 

@@ -82,7 +82,7 @@ def test_mesh_errors(meshes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.count(str(bad)) == 1
     with pytest.raises(ValueError, match="padding 6 on both sides leaves nothing of edge 12"):
         load(meshes, edge=12, padding=6)
-    with pytest.raises(ValueError, match=f"^{meshes}: has no option frames, but edge"):
+    with pytest.raises(ValueError, match=f"^{meshes}: frames: is not known; known are edge"):
         load(meshes, frames=3)
     (meshes / "sofa" / "test").mkdir(parents=True)
     (meshes / "sofa" / "test" / "sofa_1.off").write_text(box(1, 1, 1, True))

@@ -27,5 +27,5 @@ def test_rotations_are_orthogonal_and_of_every_kind() -> None:
 
 
 def test_unknown_solid() -> None:
-    with pytest.raises(ValueError, match="there is no solid 'prism'"):
+    with pytest.raises(ValueError, match="solid 'prism' is not known; known are"):
         generate("prism", 1, 8, 0)

@@ -134,6 +134,8 @@ def test_class_folder_errors_name_the_file(tmp_path: Path) -> None:
 
 
 def test_missing_and_empty(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^mnits: no such file or folder; .*; did you mean mnist\?$"):
+        load("mnits")
     with pytest.raises(ValueError, match=r"nowhere: no such file or folder"):
         load(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=f"{tmp_path}: expected {FILE}, or class folders"):
@@ -237,7 +239,7 @@ def test_solids_options() -> None:
     assert [len(splits[s]) for s in ("train", "validation", "test")] == [54, 6, 30]
     for source, options, message in (
         ("solids:x", {}, "expected solids or solids:EDGE"),
-        ("solids", {"size": 3}, "has no option size"),
+        ("solids", {"size": 3}, "solids: size: is not known"),
         ("solids", {"edge": "8"}, "solids: edge: Input should be a valid integer, got '8'"),
         ("solids", {"edge": 2}, "edge of 4 voxels at least"),
         ("solids", {"classes": 1}, "classes must be 2 to 8"),
@@ -262,7 +264,7 @@ def test_options_behind_commas(tmp_path: Path) -> None:
     assert load(path).name == "x,edge=3"
     with pytest.raises(ValueError, match=r"a,b.npz: no such file"):
         load(tmp_path / "a,b.npz")
-    with pytest.raises(ValueError, match=r"s.npz: has no option edge, but axes"):
+    with pytest.raises(ValueError, match=r"s.npz: edge: is not known; known are axes"):
         load(f"{save(tmp_path / 's.npz', x=X, y=Y)},edge=3")
 
 

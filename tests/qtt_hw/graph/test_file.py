@@ -180,7 +180,7 @@ for _ in range(100):
     ("change", "message"),
     [
         (set_in("version", 2), "version 2 was written by a newer qtt-hw; this one reads model files of version 1"),
-        (set_in("surprise", 1), "surprise: Extra inputs are not permitted"),
+        (set_in("surprise", 1), "surprise: is not known"),
         (set_in("nodes", 0, "kind", "lstm"), "nodes.0: "),
         (set_in("nodes", 0, "out_format", "bits", 40), "bit width must be 1 to 16, got 40"),
         (set_in("nodes", 5, "inputs", ["pool"]), "stage core: expects 24 channels, its input has 4"),

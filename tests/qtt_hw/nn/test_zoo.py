@@ -52,7 +52,7 @@ def test_dense_has_the_same_maps(head: str) -> None:
         ({"pools": [1, 2]}, "voxtt: 2 pools for 4 blocks"),
         ({"pools": 9}, "nothing is left of the map .* after block 1"),
         ({"head": "mean"}, "head must be tt, average or linear"),
-        ({"depth": 4}, "voxtt: .*unexpected keyword argument 'depth'"),
+        ({"depth": 4}, "voxtt: .*unexpected keyword argument 'depth'$"),
     ],
 )
 def test_errors(options: dict, message: str) -> None:

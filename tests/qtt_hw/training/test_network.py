@@ -79,7 +79,7 @@ def test_file_with_arguments_and_ranks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"name": "resnet"}, "there is no network 'resnet' in the zoo: it has voxtt"),
+        ({"name": "resnet"}, "there is no network 'resnet' in the zoo: it has voxtt.*; did you mean resnet"),
         ({"name": "voxtt-tiny", "args": {"depth": 3}}, "voxtt-tiny: .*unexpected keyword argument 'depth'"),
         ({"name": "voxtt", "args": {"widths": [4], "strides": [1, 2]}}, "voxtt: 2 strides for 1 blocks"),
         ({"name": "voxtt", "args": {"head": "max"}}, "head must be tt, average or linear, got 'max'"),
