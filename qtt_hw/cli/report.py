@@ -32,7 +32,10 @@ def report(
     source: Annotated[Path, typer.Argument(metavar="MODEL|BUILD|RUN", help="What is reported.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page, one HTML file.")],
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", autocompletion=complete.devices, help="Of a model or run: the FPGA, ecp5-85f by default.")
+        str | None,
+        typer.Option(
+            metavar="NAME", autocompletion=complete.devices, help="Of a model or run: the FPGA, ecp5-85f by default."
+        ),
     ] = None,
     fps: Annotated[
         float | None, typer.Option(help="Of a model or run: the least hardware for these inferences a second.")
@@ -40,7 +43,10 @@ def report(
     clock_mhz: Annotated[float, typer.Option("--clock-mhz", help="The clock that --fps counts on.")] = 100.0,
     plan: Annotated[Path | None, typer.Option(metavar="FILE", help="Of qtt plan, in place of a new one.")] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="SOURCE", autocompletion=complete.data, help="For accuracy and numbers; as of qtt eval.")
+        str | None,
+        typer.Option(
+            metavar="SOURCE", autocompletion=complete.data, help="For accuracy and numbers; as of qtt eval."
+        ),
     ] = None,
     samples: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Of the test samples; all by default.")
