@@ -97,6 +97,9 @@ def test_the_whole_way_works_from_it(installed: Installed) -> None:
     assert found["accuracy"] > 0.9 and (installed.folder / found["bitstream"]).stat().st_size > 100_000
     planned = installed.json("plan", "demo/model.qtt", "--fps", 10_000, "--no-neighbours")
     assert planned["cycles"] <= 10_000
+    page = installed.json("report", "demo/build", "--data", "solids", "--samples", 20, "-o", "report.html")
+    assert "cycles" in {section["key"] for section in page["sections"]}
+    assert (installed.folder / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_without_extras_models_are_planned_and_emitted_and_what_is_missing_is_named(alone: Installed) -> None:
