@@ -102,7 +102,7 @@ def test_a_layers_own_bits_come_before_those_of_its_place() -> None:
     [
         ({"weight_bits": 9}, "layers.a.weight_bits: Input should be less than or equal to 8, got 9"),
         ({"weight_bits": 4.0}, "layers.a.weight_bits: Input should be a valid integer, got 4.0"),
-        ({"weights": 4}, "layers.a.weights: Extra inputs are not permitted, got 4"),
+        ({"weights": 4}, r"layers.a.weights: is not known; did you mean weight_bits\?"),
         (4, "layers.a: Input should be a valid dictionary or instance of LayerBits, got 4"),
     ],
 )
