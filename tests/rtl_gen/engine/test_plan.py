@@ -19,6 +19,7 @@ from rtl_gen.kinds import Folding
 from rtl_gen.plan.derive import derived
 from rtl_gen.plan.plan import Plan, load_plan, save_plan, stage_specs
 from sim.cosim import Engine, cosim
+from sim.netlist import netlist_build
 
 WEIGHTS, BYTES = Format(4, True, 0, narrow=True), Format(8, True, 0)
 FIRST = Folding(simd=2, pe=2, lanes=2, ring=64, queue=16)
@@ -70,6 +71,15 @@ def test_every_stage_is_golden_in_the_predicted_cycles(
     found = cosim(tmp_path / "build", x, engine=engine)
     assert found.equal and found.cycles_equal
     assert found.cycles == planned.cycles
+
+
+@pytest.mark.long
+def test_the_netlist_is_equal(graph: Graph, planned: Plan, tmp_path: Path) -> None:
+    emit(graph, tmp_path / "build", planned, taps=True)
+    folder = netlist_build(tmp_path / "build", tmp_path / "netlist")
+    x = np.random.default_rng(2).integers(0, 256, (4, *graph.input.edge.shape))
+    found = cosim(folder, x)
+    assert found.equal and found.cycles_equal
 
 
 def test_a_plan_without_engines_says_nothing_of_them(graph: Graph, planned: Plan, tmp_path: Path) -> None:
