@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
+#: Cycles before a difference, unless it is said how many.
+CYCLES_BEFORE = 400
 #: What an FST file begins with: the kind and the length of its header.
 FST = bytes([0, 0, 0, 0, 0, 0, 0, 1, 73])
 
@@ -151,8 +153,11 @@ def cosim(
         bool, typer.Option("--around-difference", help="Of --waves: only the cycles about the first difference.")
     ] = False,
     cycles_before: Annotated[
-        int, typer.Option("--cycles", metavar="N", min=1, max=10_000_000, help="So many before it, a quarter behind.")
-    ] = 400,
+        int | None,
+        typer.Option(
+            "--cycles", metavar="N", min=1, max=10_000_000, help="So many before it, 400 by default; a quarter behind."
+        ),
+    ] = None,
     inside: Annotated[bool, typer.Option("--inside", help="Of --waves: every signal inside the stages, too.")] = False,
     json: Json = False,
 ) -> None:
@@ -164,6 +169,8 @@ def cosim(
         from rtl_gen.manifest import Manifest
 
     count = None if samples is None else _samples(samples)
+    if cycles_before is not None and not around_difference:
+        raise ValueError(f"--cycles {cycles_before}: wants --around-difference")
     if waves is not None:
         _trace_to_write(waves)
     elif around_difference or inside:
@@ -186,7 +193,7 @@ def cosim(
             stalls=stalls,
             seed=seed,
             waves=waves,
-            around_difference=cycles_before if around_difference else None,
+            around_difference=(cycles_before or CYCLES_BEFORE) if around_difference else None,
             inside=inside,
             progress=show,
         )

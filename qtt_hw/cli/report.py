@@ -40,13 +40,14 @@ def report(
     fps: Annotated[
         float | None, typer.Option(help="Of a model or run: the least hardware for these inferences a second.")
     ] = None,
-    clock_mhz: Annotated[float, typer.Option("--clock-mhz", help="The clock that --fps counts on.")] = 100.0,
+    clock_mhz: Annotated[
+        float | None,
+        typer.Option("--clock-mhz", help="Of a model or run: the clock that --fps counts on, 100 by default."),
+    ] = None,
     plan: Annotated[Path | None, typer.Option(metavar="FILE", help="Of qtt plan, in place of a new one.")] = None,
     data: Annotated[
         str | None,
-        typer.Option(
-            metavar="SOURCE", autocompletion=complete.data, help="For accuracy and numbers; as of qtt eval."
-        ),
+        typer.Option(metavar="SOURCE", autocompletion=complete.data, help="For accuracy and numbers; as of qtt eval."),
     ] = None,
     samples: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Of the test samples; all by default.")
@@ -79,11 +80,16 @@ def report(
     for option, value in (
         ("--device", device),
         ("--fps", fps),
+        ("--clock-mhz", clock_mhz),
         ("--plan", plan),
         ("--data", data),
         ("--samples", samples),
+        ("--inspection", inspection),
     ):
-        words += [] if value is None else [option, f"{value:g}" if isinstance(value, float) else str(value)]
+        words += (
+            [] if value is None else [option, str(value).removesuffix(".0") if isinstance(value, float) else str(value)]
+        )
+    words += ["--no-neighbours"] if no_neighbours else []
     started, read, splits = time.monotonic(), None, None
     with progress() as show:
         show("report")

@@ -50,7 +50,7 @@ def accuracy_sections(
     whole = "" if len(part) == len(data[split]) else f" (drawn of its {len(data[split])})"
     text = (
         f"The integer model puts {right} of {len(part)} {split} samples of {data.name}{whole} into their "
-        f"class: {percent(right / len(part))} %. Another sample as large would be between {percent(low)} and "
+        f"class: {percent(right / len(part))} %. Of all such samples it is between {percent(low)} and "
         f"{percent(high)} % with 95 % confidence."
     )
     pairs: list[Part] = [of_pairs(found)] if right < len(part) else []

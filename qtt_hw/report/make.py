@@ -72,7 +72,7 @@ def report(
     *,
     device: str | None = None,
     fps: float | None = None,
-    clock_mhz: float = 100.0,
+    clock_mhz: float | None = None,
     plan: str | Path | None = None,
     neighbours: bool = True,
     data: Splits | str | Path | None = None,
@@ -93,8 +93,8 @@ def report(
         The file; it is written in one step.
     device : str, optional
         As of `plan`, ecp5-85f where none is named; a BUILD has its own.
-    fps, clock_mhz : float
-        As of `plan`.
+    fps, clock_mhz : float, optional
+        As of `plan`, 100 MHz unless given; a BUILD and a plan have their own.
     plan : path, optional
         A plan of the model, in place of one that is made for the report.
     neighbours : bool

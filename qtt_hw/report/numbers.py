@@ -81,7 +81,12 @@ def _clipped_most(facts: Sequence[StageFacts]) -> str:
     share, name = max(shares, default=(0.0, ""))
     if share == 0:
         return "No value is clipped." if shares else ""
-    return f"{name} clips most: {100 * share:.2g} % of its values lie beyond its format."
+    return f"{name} clips most: {_said(share)} % of its values lie beyond its format."
+
+
+def _said(share: float) -> str:
+    """A share in percent, to two digits, all of it without an exponent."""
+    return f"{100 * share:.0f}" if share >= 0.095 else f"{100 * share:.2g}"
 
 
 def _noisiest(facts: Sequence[StageFacts], floats: bool) -> str:
@@ -170,8 +175,8 @@ def _clipping(facts: Sequence[StageFacts]) -> Chart:
             margin={"l": 52, "r": 24, "t": 32, "b": 32},
         ),
         "The share of outputs that lay beyond their format and were clamped to its ends, as training chose: a scale "
-        f"that clips rare values has finer steps for the others. {others} further stages clip less than "
-        f"{100 * CLIPPED:g} %.",
+        f"that clips rare values has finer steps for the others. {others} further "
+        f"{'stage clips' if others == 1 else 'stages clip'} less than {100 * CLIPPED:g} %.",
     )
 
 

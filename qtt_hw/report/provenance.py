@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from importlib import metadata
 
 from qtt_hw.report.section import Grid, Markup, Part, Section
-from qtt_hw.report.subject import Subject
+from qtt_hw.report.subject import CLOCK_MHZ, Subject
 from qtt_hw.report.texts import Row, escaped
+from qtt_hw.version import __version__
 
 __all__ = ["provenance_section"]
 
@@ -65,10 +66,12 @@ def _versions(subject: Subject) -> Grid:
 def _version(package: str) -> str | None:
     if package == "python":
         return platform.python_version()
+    if package == "qtt-hw":
+        return __version__
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "source tree" if package == "qtt-hw" else None
+        return None
 
 
 def _commands(subject: Subject, command: str | None) -> Markup:
@@ -81,7 +84,9 @@ def _commands(subject: Subject, command: str | None) -> Markup:
         model = "model.qtt"
     if subject.kind != "build":
         if subject.plan_file is None:
-            lines.append(f"qtt plan {model} --device {plan.device} -o plan.json")
+            rate = "" if subject.fps is None else f" --fps {subject.fps!r}".removesuffix(".0")
+            rate += f" --clock-mhz {plan.clock_mhz:g}" if plan.clock_mhz != CLOCK_MHZ else ""
+            lines.append(f"qtt plan {model} --device {plan.device}{rate} -o plan.json")
         file = "plan.json" if subject.plan_file is None else shlex.quote(str(subject.plan_file))
         lines.append(f"qtt emit {model} --plan {file} --taps -o build")
     build = path if subject.kind == "build" else "build"

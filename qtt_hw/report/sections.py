@@ -79,6 +79,10 @@ def _numbers(subject: Subject, wishes: Wishes, progress: Progress) -> Sequence[S
     inspection: list[Loss] = []
     if wishes.inspection is not None:
         found = read_json(wishes.inspection, _Inspection)
+        sources = {node.source for node in subject.graph.nodes}
+        for layer in found.layers:
+            if layer.layer not in sources:
+                raise ValueError(f"{wishes.inspection}: layer {layer.layer}: is none of {subject.graph.name}'s")
         inspection = [(layer.layer, -layer.alone.accuracy, layer.without.accuracy) for layer in found.layers]
     samples = wishes.data.validation if len(wishes.data.validation) else wishes.data[SPLIT]
     return number_sections(subject.graph, samples, prepared=subject.prepared, inspection=inspection, progress=progress)

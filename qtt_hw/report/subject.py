@@ -36,6 +36,8 @@ __all__ = ["Placed", "Subject", "subject_of"]
 
 #: The device that a model or a run is planned for, where none is named; as of `qtt plan`.
 DEVICE = "ecp5-85f"
+#: And the clock.
+CLOCK_MHZ = 100.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Subject:
     plan_file : Path, optional
         That the plan was read from; else it was made for the report.
     explanation : Explanation
+    fps : float, optional
+        That a plan was made for here.
     saved : tuple of Saving
         What a bit less would save.
     placed : tuple of Placed
@@ -79,6 +83,7 @@ class Subject:
     plan: Plan
     plan_file: Path | None
     explanation: Explanation
+    fps: float | None = None
     saved: tuple[Saving, ...] = ()
     placed: tuple[Placed, ...] = ()
     run: dict[str, Any] | None = None
@@ -127,7 +132,7 @@ def subject_of(
     *,
     device: str | None = None,
     fps: float | None = None,
-    clock_mhz: float = 100.0,
+    clock_mhz: float | None = None,
     plan: str | Path | None = None,
     neighbours: bool = True,
     progress: Progress = silent,
@@ -153,13 +158,14 @@ def subject_of(
     """
     path = Path(source)
     kind = _kind(path)
-    given = {"device": device, "fps": fps, "plan": plan}
+    given = {"device": device, "fps": fps, "clock_mhz": clock_mhz, "plan": plan}
     if kind == "build" and any(value is not None for value in given.values()):
         name, value = next((n, v) for n, v in given.items() if v is not None)
         raise ValueError(f"{name} {value}: is for a model or a run; the BUILD {path} has its own plan")
-    if plan is not None and (device is not None or fps is not None):
-        name = "device" if device is not None else "fps"
-        raise ValueError(f"{name} {given[name]}: stands in the plan {plan}; give one of both")
+    if plan is not None:
+        for name in ("device", "fps", "clock_mhz"):
+            if given[name] is not None:
+                raise ValueError(f"{name} {given[name]}: stands in the plan {plan}; give one of both")
     progress("model", text=str(path))
     graph, digest, plan_file, run, prepared = _read(path, kind)
     plan_file = Path(plan) if plan is not None else plan_file
@@ -168,7 +174,9 @@ def subject_of(
         found = verified(graph, load_plan(plan_file), str(plan_file), progress)
         target = find_device(found.device)
     else:
-        found = make_plan(graph, target, fps=fps, clock_mhz=clock_mhz, progress=progress)
+        found = make_plan(
+            graph, target, fps=fps, clock_mhz=CLOCK_MHZ if clock_mhz is None else clock_mhz, progress=progress
+        )
     problem = Problem.of(graph, {}, family_named(found.family))
     explanation = explained(problem, target, found, with_neighbours=neighbours, progress=progress)
     return Subject(
@@ -179,6 +187,7 @@ def subject_of(
         plan=found,
         plan_file=plan_file,
         explanation=explanation,
+        fps=fps,
         saved=savings(problem, target, found, progress) if neighbours else (),
         placed=_placed(path) if kind == "build" else (),
         run=run,

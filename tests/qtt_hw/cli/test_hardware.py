@@ -112,5 +112,7 @@ def test_options_of_waves_without_waves(qtt: Qtt, tmp_path: Path) -> None:
     simulate = ("cosim", tmp_path, "--data", "solids")
     assert qtt.refuses(*simulate, "--inside") == "qtt: --inside: wants --waves FILE"
     assert qtt.refuses(*simulate, "--around-difference") == "qtt: --around-difference: wants --waves FILE"
+    line = qtt.refuses(*simulate, "--waves", tmp_path / "waves.vcd", "--cycles", "5")
+    assert line == "qtt: --cycles 5: wants --around-difference"
     line = qtt.refuses(*simulate, "--waves", tmp_path / "waves.txt")
     assert line.endswith("waves.txt: end in .vcd, or in .fst, which is some ten times smaller")

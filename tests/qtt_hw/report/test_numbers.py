@@ -9,7 +9,7 @@ import pytest
 
 import qtt_hw
 from qtt_hw.data import Samples
-from qtt_hw.report.numbers import number_sections
+from qtt_hw.report.numbers import _said, number_sections
 from qtt_hw.report.section import Grid
 from tests.figures import charts, check
 
@@ -67,3 +67,7 @@ def test_a_runs_noise_is_against_its_floats_and_losses_are_the_inspections() -> 
     assert found["losses"].figure["layout"]["yaxis"]["ticktext"] == ["features.0", "&lt;i&gt;head&lt;/i&gt;"]
     (table,) = (part for part in sections[0].parts if isinstance(part, Grid))
     assert [row[0] for row in table.rows] == [node.name for node in graph.nodes if not node.relabels]
+
+
+def test_shares_are_said_without_exponents() -> None:
+    assert [_said(share) for share in (1.0, 0.996, 0.32, 0.0949, 0.00026)] == ["100", "100", "32", "9.5", "0.026"]

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from qtt_hw.data import Samples, Splits
 from qtt_hw.report.diagram import Diagram
 from qtt_hw.report.page import page
 from qtt_hw.report.section import Chart, Grid, Markup, Section
@@ -100,3 +102,22 @@ def test_what_is_read_and_planned_is_named_where_it_is_wrong(model: Path, tmp_pa
         subject_of(tmp_path)
     with pytest.raises(ValueError, match="device ecp5-25f: stands in the plan p.json; give one of both"):
         subject_of(model, device="ecp5-25f", plan="p.json")
+
+
+def test_the_commands_make_the_plan_that_is_shown(model: Path, tmp_path: Path) -> None:
+    fast = subject_of(model, device="ecp5-25f", fps=20_000, clock_mhz=80, neighbours=False)
+    commands = part(sections_of(fast), "provenance", "commands").html
+    assert "qtt plan" in commands and "--device ecp5-25f --fps 20000 --clock-mhz 80 -o plan.json" in commands
+    with pytest.raises(ValueError, match="clock_mhz 80: stands in the plan p.json; give one of both"):
+        subject_of(model, clock_mhz=80, plan="p.json")
+
+
+def test_an_inspection_is_of_this_network(subject: Subject, tmp_path: Path) -> None:
+    path = tmp_path / "inspection.json"
+    path.write_text('{"layers": [{"layer": "other", "alone": {"accuracy": 0}, "without": {"accuracy": 0}}]}')
+    x = np.zeros((2, *subject.graph.input.sample_shape), np.uint8)
+    samples = Samples(x, np.zeros(2, np.int64))
+    labels = tuple(map(str, range(subject.classes)))
+    data = Splits(samples, samples, samples, "zeros", labels)
+    with pytest.raises(ValueError, match="inspection.json: layer other: is none of "):
+        sections_of(subject, Wishes(data, inspection=path))
