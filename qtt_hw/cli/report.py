@@ -65,7 +65,7 @@ def report(
         from qtt_hw.evaluation import samples_of
         from qtt_hw.report.make import is_report, written
         from qtt_hw.report.page import plotly_script
-        from qtt_hw.report.sections import SPLIT, Wishes
+        from qtt_hw.report.sections import SPLIT, Inspection, Wishes
         from qtt_hw.report.subject import subject_of
         from rtl_gen.plan.plan import CLOCKS, RATES
 
@@ -76,6 +76,7 @@ def report(
     for option, given in (("--samples", samples), ("--inspection", inspection)):
         if data is None and given is not None:
             raise ValueError(f"{option} {given}: is for what is made from data; give --data too")
+    inspected = None if inspection is None else Inspection.read(inspection)
     words = ["qtt", "report", str(source), "-o", str(output)]
     for option, value in (
         ("--device", device),
@@ -106,7 +107,7 @@ def report(
             show("data", text=data)
             splits = samples_of(subject.graph, data, SPLIT)
             read = data_read(splits)
-        wishes = Wishes(splits, samples, inspection, shlex.join(words))
+        wishes = Wishes(splits, samples, inspected, shlex.join(words))
         result = written(subject, output, wishes, started=started, progress=show)
     rows: list[tuple[str, object]] = [("report", result.report), ("size", f"{number(result.bytes / 1e6, 1)} MB")]
     rows += [

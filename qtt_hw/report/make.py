@@ -14,7 +14,7 @@ from qtt_hw.files import write_file
 from qtt_hw.progress import Progress, silent
 from qtt_hw.report.page import MARK, Fact, page, plotly_script
 from qtt_hw.report.section import Chart, Grid, Section
-from qtt_hw.report.sections import SPLIT, Wishes, sections_of
+from qtt_hw.report.sections import SPLIT, Inspection, Wishes, sections_of
 from qtt_hw.report.subject import Subject, subject_of
 from qtt_hw.report.texts import count, share
 
@@ -139,6 +139,7 @@ def report(
     for name, value in (("samples", samples), ("inspection", inspection)):
         if data is None and value is not None:
             raise ValueError(f"{name} {value}: is for the sections that are made from data; name the data too")
+    inspected = None if inspection is None else Inspection.read(Path(inspection))
     subject = subject_of(
         source, device=device, fps=fps, clock_mhz=clock_mhz, plan=plan, neighbours=neighbours, progress=progress
     )
@@ -146,7 +147,7 @@ def report(
     return written(
         subject,
         Path(output),
-        Wishes(splits, samples, None if inspection is None else Path(inspection)),
+        Wishes(splits, samples, inspected),
         started=started,
         progress=progress,
     )

@@ -12,6 +12,7 @@ from qtt_hw.report.section import Grid, Markup, Part, Section
 from qtt_hw.report.subject import CLOCK_MHZ, Subject
 from qtt_hw.report.texts import Row, escaped
 from qtt_hw.version import __version__
+from rtl_gen.emit import MODEL, PLAN
 
 __all__ = ["provenance_section"]
 
@@ -82,7 +83,10 @@ def _commands(subject: Subject, command: str | None) -> Markup:
     if subject.kind == "run":
         lines.append(f"qtt freeze {path} -o model.qtt")
         model = "model.qtt"
-    if subject.kind != "build":
+    if subject.kind == "build":
+        given = [shlex.quote(str(subject.path / name)) for name in (MODEL, PLAN)]
+        lines.append(f"qtt emit {given[0]} --plan {given[1]} --taps -o again")
+    else:
         if subject.plan_file is None:
             rate = "" if subject.fps is None else f" --fps {subject.fps!r}".removesuffix(".0")
             rate += f" --clock-mhz {plan.clock_mhz:g}" if plan.clock_mhz != CLOCK_MHZ else ""

@@ -183,6 +183,9 @@ def _blocks(subject: Subject, memories: list[tuple[str, Store]]) -> Chart | None
         f"{count(total)} block RAMs of {count(len(large))} memories; what is filled are words that are there, what is "
         f"empty are the depths and widths that a {family.memory.cell} has and the memory does not need."
     )
+    rest = subject.plan.brams - total
+    if rest > 0:
+        note += f" {count(rest)} more of the plan {'is' if rest == 1 else 'are'} for the host's link."
     if len(large) > len(shown):
         note += f" The {len(shown)} largest; all stand in the table."
     return Chart("blocks", "Block RAM", {"data": data, "layout": layout}, note)

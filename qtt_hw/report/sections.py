@@ -39,7 +39,7 @@ class Wishes:
         where it has some.
     samples : int, optional
         Of the test samples, drawn; all without it.
-    inspection : Path, optional
+    inspection : Inspection, optional
         What `qtt inspect` printed of the run with --json.
     command : str, optional
         The command line that it is made by.
@@ -47,7 +47,7 @@ class Wishes:
 
     data: Splits | None = None
     samples: int | None = None
-    inspection: Path | None = None
+    inspection: Inspection | None = None
     command: str | None = None
 
 
@@ -61,10 +61,21 @@ class _Layer(BaseModel):
     without: _Change
 
 
-class _Inspection(BaseModel):
-    """Of what `qtt inspect` says, the part that is shown."""
-
+class _Layers(BaseModel):
     layers: tuple[_Layer, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Of what `qtt inspect` says, the part that is shown, and the file that it is from."""
+
+    path: Path
+    layers: tuple[_Layer, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Inspection:
+        """Raises ValueError naming the file where it is none that `qtt inspect -o` wrote."""
+        return cls(path, read_json(path, _Layers).layers)
 
 
 def _accuracy(subject: Subject, wishes: Wishes, progress: Progress) -> Sequence[Section]:
@@ -78,11 +89,11 @@ def _numbers(subject: Subject, wishes: Wishes, progress: Progress) -> Sequence[S
         return []
     inspection: list[Loss] = []
     if wishes.inspection is not None:
-        found = read_json(wishes.inspection, _Inspection)
+        found = wishes.inspection
         sources = {node.source for node in subject.graph.nodes}
         for layer in found.layers:
             if layer.layer not in sources:
-                raise ValueError(f"{wishes.inspection}: layer {layer.layer}: is none of {subject.graph.name}'s")
+                raise ValueError(f"{found.path}: layer {layer.layer}: is none of {subject.graph.name}'s")
         inspection = [(layer.layer, -layer.alone.accuracy, layer.without.accuracy) for layer in found.layers]
     samples = wishes.data.validation if len(wishes.data.validation) else wishes.data[SPLIT]
     return number_sections(subject.graph, samples, prepared=subject.prepared, inspection=inspection, progress=progress)

@@ -117,7 +117,7 @@ class RunStore:
         path = self.folder / "run.json"
         try:
             content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise ValueError(f"{self.folder}: holds no run.json; expected a folder that qtt train wrote") from None
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: {' '.join(str(error).split())}") from None

@@ -13,7 +13,7 @@ from qtt_hw.data import Samples, Splits
 from qtt_hw.report.diagram import Diagram
 from qtt_hw.report.page import page
 from qtt_hw.report.section import Chart, Grid, Markup, Section
-from qtt_hw.report.sections import Wishes, sections_of
+from qtt_hw.report.sections import Inspection, Wishes, sections_of
 from qtt_hw.report.subject import Subject, subject_of
 from tests.qtt_hw.report.conftest import HOSTILE
 
@@ -120,4 +120,11 @@ def test_an_inspection_is_of_this_network(subject: Subject, tmp_path: Path) -> N
     labels = tuple(map(str, range(subject.classes)))
     data = Splits(samples, samples, samples, "zeros", labels)
     with pytest.raises(ValueError, match="inspection.json: layer other: is none of "):
-        sections_of(subject, Wishes(data, inspection=path))
+        sections_of(subject, Wishes(data, inspection=Inspection.read(path)))
+
+
+def test_what_is_no_inspection_is_said_before_anything_is_planned(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text('{"rows": []}')
+    with pytest.raises(ValueError, match="rows.json: layers"):
+        Inspection.read(path)
