@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from qtt_hw.data import Splits
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import load
 from qtt_hw.near import did_you_mean
@@ -15,6 +14,7 @@ from qtt_hw.options import NETWORKS
 from qtt_hw.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from qtt_hw.data import Splits
     from qtt_hw.training.config import Config
     from rtl_gen.families import Device
     from rtl_gen.multiplier import LaneKind

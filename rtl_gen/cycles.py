@@ -16,11 +16,10 @@ from typing import Any
 from weakref import finalize
 
 import numpy as np
-from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
 from qtt_hw.progress import Progress, silent
-from rtl_gen.compiled import load_library
+from rtl_gen.compiled import Table, load_library
 from rtl_gen.fifo import fifo_latency
 from rtl_gen.kinds import Spec
 from rtl_gen.network import Network, edge_at
@@ -36,7 +35,7 @@ UNLIMITED = 1 << 40
 ROUNDS = 10_000
 
 _Cycles = NDArray[np.int64]
-_TABLE = ndpointer(np.int64, ndim=1, flags="C_CONTIGUOUS")
+_TABLE = Table(np.dtype(np.int64))
 #: Arguments after the model, and result, of the functions of cycles.cpp.
 _FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
     "delete_model": ([], None),

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
-from rtl_gen.compiled import load_library
+from rtl_gen.compiled import Table, load_library
 from rtl_gen.families import Resources
 
 __all__ = ["START", "Budget", "Front", "Point", "added", "extended", "index_of", "merged", "point_of", "pruned"]
@@ -139,8 +138,9 @@ def merged(alternatives: Iterable[tuple[_Key, Front]], budget: Budget) -> dict[_
     return {key: front for key, front in found.items() if front is not None}
 
 
-_INTEGERS, _FLOATS = (ndpointer(kind, ndim=1, flags="C_CONTIGUOUS") for kind in (np.int64, np.float64))
-_TABLES = [_INTEGERS, _INTEGERS, _FLOATS]
+_INTEGERS: Any = Table(np.dtype(np.int64))
+_FLOATS: Any = Table(np.dtype(np.float64))
+_TABLES: list[Any] = [_INTEGERS, _INTEGERS, _FLOATS]
 
 
 @cache

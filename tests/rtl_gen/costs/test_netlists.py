@@ -145,7 +145,7 @@ UNITS: dict[str, tuple[Callable[[], Unit], float, float]] = {
     "a table": (lambda: stage(TABLE, (EDGE,), **SMALL), 0.15, 0.05),
     "a pool without a ring": (lambda: stage(POOL, (EDGE,), **SMALL), 0.2, 0.1),
     "an engine of 8 x 4": (lambda: engine(8, 4), 0.1, 0.1),
-    "an engine of 8 x 8": (lambda: engine(8, 8), 0.1, 0.1),
+    "an engine of 4 x 4": (lambda: engine(4, 4), 0.12, 0.1),
     "an argmax of 10": (lambda: logits(10), 0.26, 0.02),  # yosys makes 56 LUTs of it, of one of 100 93
     "an argmax of 100": (lambda: logits(100), 0.15, 0.02),
 }
