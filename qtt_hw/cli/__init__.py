@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -32,4 +33,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A thread for each of several samples, as `qtt eval` has, does better than several for a product, which wait
         # busily for each other. Before numpy is there; torch has threads of its own.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        gc.set_threshold(50_000)  # a verb keeps most of what it makes: looking for garbage often costs a twentieth
     return run_command("qtt", work, whole=arguments is None, debug=debug, option="--debug")
