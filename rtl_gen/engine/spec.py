@@ -28,7 +28,7 @@ from rtl_gen.engine.requantizer import Scaling, scaling_of
 from rtl_gen.engine.schedule import OUTSIDE, Program, Read, schedule
 from rtl_gen.engine.unit import EngineUnit
 from rtl_gen.families import Family, Resources
-from rtl_gen.kinds.spec import Count, Spec, Tap
+from rtl_gen.kinds.spec import SPARE_WORDS, Count, Spec, Tap
 from rtl_gen.multiplier import LaneKind, latency_of
 from rtl_gen.packing import Packing, packed_weights, packing_of
 
@@ -59,7 +59,6 @@ class EngineFolding(BaseModel):
     rows: tuple[Count, ...]
     queue: Count
     multiplier: LaneKind = "dsp"
-    unfold: Count = 0
 
 
 class EngineSpec(Spec):
@@ -109,6 +108,8 @@ class EngineSpec(Spec):
         for work, rows in zip(self.works, folding.rows, strict=True):
             if rows < work.least_rows:
                 raise ValueError(f"stage {work.node.name}: a ring of {rows} rows, {work.least_rows} are the least")
+            if rows > work.rows:
+                raise ValueError(f"stage {work.node.name}: a ring of {rows} rows, its input has {work.rows}")
         if self.out.channels % folding.lanes:
             raise self.refuse(f"lanes {folding.lanes} does not divide the output's {self.out.channels} channels")
         short = next((work.node.name for work in self.works for job in work.jobs if job.cycles < LEAST_CYCLES), None)
@@ -121,6 +122,8 @@ class EngineSpec(Spec):
         credit = max(job.positions for job in self.works[-1].jobs) * self.out.channels // folding.lanes
         if folding.queue < credit:
             raise self.refuse(f"a queue of {folding.queue} words cannot hold a job's {credit}")
+        if folding.queue > 2 * credit + SPARE_WORDS:
+            raise self.refuse(f"a queue of {folding.queue} words is more than it can use, {2 * credit + SPARE_WORDS}")
         if folding.multiplier == "packed" and (folding.pe % 2 or self.packing is None):
             raise self.refuse("two products a multiplier need an even pe, and narrow weights and inputs")
 

@@ -63,7 +63,7 @@ def engines(draw: st.DrawFn) -> EngineSpec:
         work_of(number, node, edge, simd, pe, fills=number < count - 1)
         for number, (node, edge) in enumerate(zip(nodes, edges, strict=True))
     ]
-    rows = [work.least_rows + draw(st.integers(0, 2)) for work in works]
+    rows = [min(work.least_rows + draw(st.integers(0, 2)), work.rows) for work in works]
     of_stream = [n for n in range(1, works[0].rows + 1) if works[0].rows % n == 0 and n >= works[0].least_rows]
     rows[0] = draw(st.sampled_from(of_stream))
     least = min(job.steps for work in works for job in work.jobs)

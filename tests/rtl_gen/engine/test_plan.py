@@ -23,7 +23,7 @@ from sim.netlist import netlist_build
 
 WEIGHTS, BYTES = Format(4, True, 0, narrow=True), Format(8, True, 0)
 FIRST = Folding(simd=2, pe=2, lanes=2, ring=64, queue=16)
-ENGINE = EngineFolding(simd=4, pe=4, lanes=2, rows=(3, 4, 1, 6), queue=16, multiplier="packed")
+ENGINE = EngineFolding(simd=4, pe=4, lanes=2, rows=(3, 4, 2, 6), queue=16, multiplier="packed")
 NAMES = ("b", "c", "d", "head")
 
 
@@ -95,6 +95,8 @@ WRONG = {
     "a gap": ({"stages": ["b", "d", "head"]}, "it has no stage c"),
     "a stage twice": ({"stages": ["a", *NAMES]}, "stage a is not in the model, or out of order"),
     "a ring too small": ({"rows": [3, 4, 1, 5]}, "stage head: a ring of 5 rows"),
+    "a ring without end": ({"rows": [3, 4, 1 << 40, 6]}, "stage d: a ring of 1099511627776 rows, its input has 6"),
+    "a queue without end": ({"queue": 1 << 40}, "a queue of 1099511627776 words is more than it can use, 1028"),
     "a ring too few": ({"rows": [3, 4, 1]}, "rings of 3 stages are given, it has 4"),
     "a first ring that does not divide": ({"rows": [4, 4, 1, 6]}, "a ring of 4 rows does not divide the input's 6"),
     "lanes that do not divide": ({"lanes": 3}, "lanes 3 does not divide simd 4"),
