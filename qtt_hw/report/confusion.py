@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,6 +166,19 @@ def of_confusion(found: Outcome) -> Chart:
     )
 
 
+def _whiskers(shares: Sequence[float], ends: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Plotly's error bars from each share to the ends of its interval."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [percent(high - share) for share, (_, high) in zip(shares, ends, strict=True)],
+        "arrayminus": [percent(share - low) for share, (low, _) in zip(shares, ends, strict=True)],
+        "color": GREY,
+        "thickness": 1.2,
+        "width": 3,
+    }
+
+
 def of_classes(found: Outcome) -> Chart:
     """Accuracy by class, the worst first where there are many."""
     totals = found.matrix.sum(axis=1)
@@ -180,15 +194,7 @@ def of_classes(found: Outcome) -> Chart:
         "y": list(range(len(shown))),
         "x": [percent(share) for share in shares],
         "marker": {"color": BLUE},
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [percent(high - share) for share, (_, high) in zip(shares, ends, strict=True)],
-            "arrayminus": [percent(share - low) for share, (low, _) in zip(shares, ends, strict=True)],
-            "color": GREY,
-            "thickness": 1.2,
-            "width": 3,
-        },
+        "error_x": _whiskers(shares, ends),
         "text": [f"{plain(found.labels[i])}: {hits[i]} of {totals[i]} right" for i in shown],
         "textposition": "none",
         "hovertemplate": "%{text}, %{x} %<extra></extra>",
@@ -241,15 +247,7 @@ def of_confidence(found: Outcome) -> Chart:
                 "size": rounded((7 + 21 * math.sqrt(n / max(counts)) for n in counts), 3),
                 "line": {"width": 0},
             },
-            "error_y": {
-                "type": "data",
-                "symmetric": False,
-                "array": [percent(high - share) for share, (_, high) in zip(shares, ends, strict=True)],
-                "arrayminus": [percent(share - low) for share, (low, _) in zip(shares, ends, strict=True)],
-                "color": GREY,
-                "thickness": 1.2,
-                "width": 3,
-            },
+            "error_y": _whiskers(shares, ends),
             "text": [f"{hit} of {n} right" for hit, n in zip(hits, counts, strict=True)],
             "hovertemplate": "%{x} % sure: %{text}, %{y} %<extra></extra>",
         },

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
@@ -76,36 +77,32 @@ def format_text(fmt: Format | Codebook) -> str:
 
 def group_of(node: Node) -> str:
     """The kind of a stage as the drawing colours it."""
-    if isinstance(node, Contraction):
-        return "contraction"
-    if isinstance(node, Pool):
-        return "pool"
-    if isinstance(node, Add | Multiplication | Concatenation):
-        return "join"
-    return "other"
+    return _KINDS[type(node)][0] if type(node) in _KINDS else "other"
 
 
 def described(node: Node, x: Edge, out: Edge) -> str:
     """What a stage computes, in a few words."""
-    channels = f"{x.channels}\u2192{out.channels}"
-    if isinstance(node, Contraction):
-        return f"{_contraction(node, x)} \u00b7 {channels} channels"
-    if isinstance(node, Pool):
-        kind = "maximum" if node.kind == "max" else "mean"
-        return f"{kind} of {_window(node.window.kernel, x)} \u00b7 {out.channels} channels"
-    if isinstance(node, Permutation):
-        return f"permutation of {out.channels} channels"
-    if isinstance(node, Slice):
-        return f"channels {node.first} to {node.first + node.count - 1}"
-    if isinstance(node, Table):
-        return f"table of {len(node.entries)} values"
-    if isinstance(node, Add):
-        return f"sum \u00b7 {out.channels} channels"
-    if isinstance(node, Multiplication):
-        return f"product \u00b7 {out.channels} channels"
-    if isinstance(node, Concatenation):
-        return f"concatenation \u00b7 {out.channels} channels"
-    return type(node).__name__.lower()
+    return _KINDS[type(node)][1](node, x, out) if type(node) in _KINDS else type(node).__name__.lower()
+
+
+#: By the class of a stage: its group, and what it computes, given what it reads and makes.
+_KINDS: dict[type[Node], tuple[str, Callable[[Any, Edge, Edge], str]]] = {
+    Contraction: (
+        "contraction",
+        lambda node, x, out: f"{_contraction(node, x)} \u00b7 {x.channels}\u2192{out.channels} channels",
+    ),
+    Pool: (
+        "pool",
+        lambda node, x, out: f"{'maximum' if node.kind == 'max' else 'mean'} of "
+        f"{_window(node.window.kernel, x)} \u00b7 {out.channels} channels",
+    ),
+    Permutation: ("other", lambda node, x, out: f"permutation of {out.channels} channels"),
+    Slice: ("other", lambda node, x, out: f"channels {node.first} to {node.first + node.count - 1}"),
+    Table: ("other", lambda node, x, out: f"table of {len(node.entries)} values"),
+    Add: ("join", lambda node, x, out: f"sum \u00b7 {out.channels} channels"),
+    Multiplication: ("join", lambda node, x, out: f"product \u00b7 {out.channels} channels"),
+    Concatenation: ("join", lambda node, x, out: f"concatenation \u00b7 {out.channels} channels"),
+}
 
 
 def _contraction(node: Contraction, x: Edge) -> str:
