@@ -414,9 +414,7 @@ struct Ringed : Unit {
     Position releaser;        // the first position that releases enough for the next word to be accepted
     int64_t word = 0, part = 0;  // ring word and its part that are accepted next
     Position at;              // the position that is issued
-    int64_t group = 0;        // its next result
-    bool loaded = false;      // whether its inputs are there and it has been taken
-    Cycle take = -1, start = 0;
+    Cycle take = -1;          // when the one before was
     int64_t releasing = 0;    // positions before an inference that release what it needs room for
     Cycle refill;             // cycles from a position's last step to the acceptance of a word in a slot that it releases
 
@@ -461,6 +459,10 @@ struct Ringed : Unit {
 
 // A windowed stage.
 struct Stage final : Ringed {
+    int64_t group = 0;    // the next result of its position
+    bool loaded = false;  // whether that one's inputs are there and it has been taken
+    Cycle start = 0;
+
     Stage(Link& i, Link& o, StageShape given) : Ringed(i, o, std::move(given), 4) {}
 
     // The gate: a position's inputs are there, and the position before it is in its last step or done.
