@@ -47,10 +47,10 @@ def engine_of(
     """
     last = len(nodes) - 1
     works = [
-        work_of(number, node, x, simd, pe, fills=number < last)
+        work_of(node, x, simd, pe, fills=number < last)
         for number, (node, x) in enumerate(zip(nodes, inputs, strict=True))
     ]
-    first, steps = works[0], min(job.steps for work in works for job in work.jobs)
+    first, steps = works[0], min(work.least_steps for work in works)
     wanted = min(max(stream_rows, first.least_rows), first.rows)
     rows = next(n for n in range(wanted, first.rows + 1) if first.rows % n == 0)
     made = nodes[-1].output(inputs[-1]).channels
@@ -61,7 +61,7 @@ def engine_of(
             f"stage {nodes[-1].name}: no number of requantiser lanes divides {simd} x {pe} lanes and {made} outputs "
             f"and takes a result in {steps} steps"
         )
-    queue = 2 * max(job.positions for job in works[-1].jobs) * made // enough
+    queue = 2 * works[-1].most_positions * made // enough
     folding = EngineFolding(
         simd=simd,
         pe=pe,

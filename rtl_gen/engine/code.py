@@ -95,9 +95,9 @@ def issue_code(
         Jobs that can be in the pipeline.
     """
     words, needed, freed = [], -unread_words(works[0]), 0
-    for number, (job, depth) in enumerate(zip(program.jobs, program.depth, strict=True)):
-        work, ring = works[job.stage], layout.rings[job.stage]
-        outside, out = job.stage == 0, job.stage == len(works) - 1
+    for number, (job, stage, depth) in enumerate(zip(program.jobs, program.stages, program.depth, strict=True)):
+        work, ring = works[stage], layout.rings[stage]
+        outside, out = stage == 0, stage == len(works) - 1
         needs = max(job.end * work.words - needed, 0) if outside else 0
         frees = job.keeps * ring.row_words - freed if outside else 0
         needed, freed = needed + needs, freed + frees
@@ -108,11 +108,11 @@ def issue_code(
                 "depth": min(depth, most) if depth < number else most,
                 "credit": job.positions * out_words if out else 0,
                 "outside": int(outside),
-                "signed": int(signs[job.stage]),
+                "signed": int(signs[stage]),
                 "address": ring.address(job.start),
                 "end": ring.end,
                 "size": ring.size,
-                "weights": layout.weights[job.stage] + _first_weights(work, job),
+                "weights": layout.weights[stage] + _first_weights(work, job),
                 **_loops(work, ring, job),
             }
         )
@@ -192,18 +192,18 @@ def write_code(
         Shift and clamp of each stage.
     """
     words = []
-    for job in program.jobs:
-        out = job.stage == len(works) - 1
+    for job, stage in zip(program.jobs, program.stages, strict=True):
+        out = stage == len(works) - 1
         words.append(
             {
                 "out": int(out),
-                "address": 0 if out else layout.rings[job.stage + 1].address(job.first),
-                "row": layout.rows[job.stage],
-                "emits": emits[job.stage][0] - 1,
-                "padded": emits[job.stage][1],
-                "shift": kinds[job.stage][0],
-                "clamp": kinds[job.stage][1],
-                "stage": job.stage,
+                "address": 0 if out else layout.rings[stage + 1].address(job.first),
+                "row": layout.rows[stage],
+                "emits": emits[stage][0] - 1,
+                "padded": emits[stage][1],
+                "shift": kinds[stage][0],
+                "clamp": kinds[stage][1],
+                "stage": stage,
             }
         )
     return Code(tuple(words))

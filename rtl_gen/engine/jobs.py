@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import groupby
 
 from qtt_hw.graph import Contraction, Edge
@@ -23,8 +24,6 @@ class Job:
 
     Attributes
     ----------
-    stage : int
-        Of the engine's.
     first, positions : int
         The first output position in raster order, and how many.
     taps : tuple of int
@@ -41,7 +40,6 @@ class Job:
         Results of all positions, `pe` channels each; products of `simd` inputs, one a cycle, for each of them.
     """
 
-    stage: int
     first: int
     positions: int
     taps: tuple[int, int, int]
@@ -96,13 +94,29 @@ class Work:
         """Of the input."""
         return self.geometry.axes[0].size * self.geometry.axes[1].size
 
-    @property
+    @cached_property
     def cycles(self) -> int:
         """Steps of an inference."""
         return sum(job.cycles for job in self.jobs)
 
+    @cached_property
+    def least_steps(self) -> int:
+        """Of a result, the least."""
+        return min(job.steps for job in self.jobs)
 
-def work_of(stage: int, node: Contraction, x: Edge, simd: int, pe: int, *, fills: bool = True) -> Work:
+    @cached_property
+    def least_cycles(self) -> int:
+        """Of a job, the least."""
+        return min(job.cycles for job in self.jobs)
+
+    @cached_property
+    def most_positions(self) -> int:
+        """Of a job, the most."""
+        return max(job.positions for job in self.jobs)
+
+
+@lru_cache(maxsize=8192)
+def work_of(node: Contraction, x: Edge, simd: int, pe: int, *, fills: bool = True) -> Work:
     """The jobs of a plain contraction on simd x pe lanes.
 
     With `fills` its results fill words of `simd` channels, padded ones too; the last stage's need not.
@@ -119,11 +133,11 @@ def work_of(stage: int, node: Contraction, x: Edge, simd: int, pe: int, *, fills
     geometry = Geometry(node.window.axes(x.shape), 1)
     made = -(-node.out_size // simd) * simd if fills else node.out_size
     words, groups = -(-node.in_size // simd), -(-made // pe)
-    jobs = tuple(_jobs(stage, geometry, words, groups))
+    jobs = tuple(_jobs(geometry, words, groups))
     return Work(node, geometry, words, groups, jobs, _least_rows(jobs, geometry.axes[2].size))
 
 
-def _jobs(stage: int, geometry: Geometry, words: int, groups: int) -> list[Job]:
+def _jobs(geometry: Geometry, words: int, groups: int) -> list[Job]:
     d, h, w = geometry.axes
     runs = [list(run) for _, run in groupby(range(w.out_size), key=lambda o: (w.first_tap(o), w.count(o)))]
     rows, found = d.size * h.size, []
@@ -135,7 +149,6 @@ def _jobs(stage: int, geometry: Geometry, words: int, groups: int) -> list[Job]:
                 after = first + len(run)
                 found.append(
                     Job(
-                        stage=stage,
                         first=first,
                         positions=len(run),
                         taps=taps,

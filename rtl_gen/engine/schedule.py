@@ -58,6 +58,8 @@ class Program:
     Attributes
     ----------
     jobs : tuple of Job
+    stages : tuple of int
+        Of each job, by number.
     depth : tuple of int
         Jobs before each that may be in the pipeline when it starts; all that were issued, where nothing it reads is
         made by the engine.
@@ -68,6 +70,7 @@ class Program:
     """
 
     jobs: tuple[Job, ...]
+    stages: tuple[int, ...]
     depth: tuple[int, ...]
     reads: tuple[tuple[Read, ...], ...]
     cycles: int
@@ -103,7 +106,8 @@ def schedule(
         if not order.issue() and not (deepens and order.deepen()):
             name, rows = order.fullest()
             raise ValueError(f"stage {name}: a ring of {rows} rows is too small for the engine's order")
-    return Program(tuple(order.jobs), tuple(order.depth), tuple(map(tuple, order.reads)), order.now)
+    found = tuple(order.jobs), tuple(order.stages), tuple(order.depth), tuple(map(tuple, order.reads))
+    return Program(*found, order.now)
 
 
 class _Order:
@@ -115,6 +119,7 @@ class _Order:
         self.left = [len(work.jobs) for work in works]
         self.places: list[list[int]] = [[] for _ in works]
         self.jobs: list[Job] = []
+        self.stages: list[int] = []
         self.depth: list[int] = []
         self.ends: list[int] = []
         self.now = 0
@@ -138,6 +143,7 @@ class _Order:
         self.places[stage].append(number)
         self.left[stage] -= 1
         self.jobs.append(job)
+        self.stages.append(stage)
         self.now = start + job.cycles
         self.ends.append(self.now)
         return True

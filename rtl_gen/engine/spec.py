@@ -112,14 +112,14 @@ class EngineSpec(Spec):
                 raise ValueError(f"stage {work.node.name}: a ring of {rows} rows, its input has {work.rows}")
         if self.out.channels % folding.lanes:
             raise self.refuse(f"lanes {folding.lanes} does not divide the output's {self.out.channels} channels")
-        short = next((work.node.name for work in self.works for job in work.jobs if job.cycles < LEAST_CYCLES), None)
+        short = next((work.node.name for work in self.works if work.least_cycles < LEAST_CYCLES), None)
         if short is not None:
             raise ValueError(f"stage {short}: a row of it takes less than {LEAST_CYCLES} steps, so few lanes do")
-        least = min(job.steps for work in self.works for job in work.jobs)
+        least = min(work.least_steps for work in self.works)
         if folding.pe // folding.lanes > least:
             words = folding.pe // folding.lanes
             raise self.refuse(f"{words} words of a result in {least} steps; more lanes are needed")
-        credit = max(job.positions for job in self.works[-1].jobs) * self.out.channels // folding.lanes
+        credit = self.works[-1].most_positions * self.out.channels // folding.lanes
         if folding.queue < credit:
             raise self.refuse(f"a queue of {folding.queue} words cannot hold a job's {credit}")
         if folding.queue > 2 * credit + SPARE_WORDS:
@@ -158,7 +158,7 @@ class EngineSpec(Spec):
     def works(self) -> tuple[Work, ...]:
         folding, last = self.folding, len(self.nodes) - 1
         return tuple(
-            work_of(number, node, x, folding.simd, folding.pe, fills=number < last)
+            work_of(node, x, folding.simd, folding.pe, fills=number < last)
             for number, (node, x) in enumerate(zip(self.nodes, self.edges, strict=True))
         )
 
@@ -408,7 +408,7 @@ class EngineSpec(Spec):
             for table in (
                 [job.steps for job in jobs],
                 [job.results for job in jobs],
-                [int(job.stage == last) for job in jobs],
+                [int(stage == last) for stage in self.program.stages],
                 [-1 if depth == number else depth for number, depth in enumerate(self.program.depth)],
             )
         ]

@@ -60,7 +60,7 @@ def engines(draw: st.DrawFn) -> EngineSpec:
         except ValueError:
             assume(False)
     works = [
-        work_of(number, node, edge, simd, pe, fills=number < count - 1)
+        work_of(node, edge, simd, pe, fills=number < count - 1)
         for number, (node, edge) in enumerate(zip(nodes, edges, strict=True))
     ]
     rows = [min(work.least_rows + draw(st.integers(0, 2)), work.rows) for work in works]

@@ -14,7 +14,7 @@ from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec
 from qtt_hw.graph.file import load
 from qtt_hw.window import Window
-from rtl_gen.engine.jobs import Work, work_of
+from rtl_gen.engine.jobs import Job, Work, work_of
 from rtl_gen.engine.schedule import OUTSIDE, Program, Read, schedule
 
 LATENCY = 18
@@ -27,7 +27,7 @@ def chain_of(graph: Graph, simd: int, pe: int) -> tuple[list[Work], list[list[Re
     reads: list[list[Read]] = []
     for node in graph.nodes:
         if isinstance(node, Contraction) and number:
-            works.append(work_of(len(works), node, graph.edges[node.inputs[0]], simd, pe))
+            works.append(work_of(node, graph.edges[node.inputs[0]], simd, pe))
             reads.append([Read(number[node.inputs[0]], works[-1].least_rows)])
             number[node.name] = len(works) - 1
         elif isinstance(node, Contraction):
@@ -43,9 +43,15 @@ def chain_of(graph: Graph, simd: int, pe: int) -> tuple[list[Work], list[list[Re
     return works, reads
 
 
+def in_raster_order(program: Program) -> list[Job]:
+    """A program's jobs, stage by stage."""
+    placed = zip(program.stages, program.jobs, strict=True)
+    return [job for _, job in sorted(placed, key=lambda pair: (pair[0], pair[1].first))]
+
+
 def check(works: list[Work], program: Program) -> None:
     """What the hardware relies on."""
-    assert sorted(program.jobs, key=lambda job: (job.stage, job.first)) == [job for work in works for job in work.jobs]
+    assert in_raster_order(program) == [job for work in works for job in work.jobs]
     made = [0] * len(works)  # positions that are made by the jobs before, of each stage
     place: dict[tuple[int, int], int] = {}  # of the job that made a position
     edges = [
@@ -57,19 +63,19 @@ def check(works: list[Work], program: Program) -> None:
     # The first row that a reader reads from each place in the order on.
     oldest = [[1 << 60] * (len(program.jobs) + 1) for _ in edges]
     for number in reversed(range(len(program.jobs))):
-        job = program.jobs[number]
+        job, stage = program.jobs[number], program.stages[number]
         for old, (read, reader, width) in zip(oldest, edges, strict=True):
-            begin = (job.first if read.summand else job.start) // width if job.stage == reader else 1 << 60
+            begin = (job.first if read.summand else job.start) // width if stage == reader else 1 << 60
             old[number] = min(old[number + 1], begin)
-    for number, (job, depth) in enumerate(zip(program.jobs, program.depth, strict=True)):
+    for number, (job, stage, depth) in enumerate(zip(program.jobs, program.stages, program.depth, strict=True)):
         for old, (read, reader, width) in zip(oldest, edges, strict=True):
-            if reader == job.stage:
+            if reader == stage:
                 assert read.end(job) <= made[read.source], "a job reads what no job before it makes"
                 assert place[read.source, read.end(job) - 1] <= number - 1 - depth, "it may still be in the pipeline"
-            if read.source == job.stage:
+            if read.source == stage:
                 assert old[number] > job.first // width - read.rows, "a row is overwritten that is still read"
-        made[job.stage] = job.last
-        place.update({(job.stage, position): number for position in range(job.first, job.last)})
+        made[stage] = job.last
+        place.update({(stage, position): number for position in range(job.first, job.last)})
 
 
 @pytest.mark.parametrize(
@@ -120,7 +126,7 @@ def test_random_graphs_have_an_order(graph: Graph, lanes: tuple[int, int], laten
     program = schedule(works, reads, latency, deepens=True)
     check(works, program)
     again = schedule(works, program.reads, latency)
-    assert sorted(again.jobs, key=lambda job: (job.stage, job.first)) == [job for work in works for job in work.jobs]
+    assert in_raster_order(again) == [job for work in works for job in work.jobs]
 
 
 def test_a_ring_too_small_is_named() -> None:
