@@ -45,6 +45,7 @@ def plan(
     input_shape: ChannelsFirst | None = None,
     classes: int | None = None,
     lanes: LaneKind = "shift",
+    engines: bool = False,
     progress: Progress = silent,
 ) -> Plan:
     """The fastest folding that fits a device, or the cheapest that reaches a frame rate, with cycles and costs.
@@ -69,6 +70,8 @@ def plan(
     lanes : "shift", "dsp" or "logic"
         With a model: what forms the products of codebooks' weights. Multipliers take the place of the plan's shifts to
         compare the two, whether they fit the device or not.
+    engines : bool
+        Whether stages may share an array of multipliers: runs of plain contractions, where that is cheaper or faster.
     progress : Progress
 
     Returns
@@ -98,13 +101,16 @@ def plan(
     98304 cycles, 36 DSP, 33 block RAM
     >>> plan.frames_per_second >= 1000
     True
+    >>> shared = qtt_hw.plan("models/voxtt-modelnet10.qtt", "ecp5-85f", fps=1000, engines=True)
+    >>> [len(engine.stages) for engine in shared.engines], shared.luts < plan.luts / 3
+    ([20], True)
     >>> qtt_hw.plan("models/voxtt-modelnet10.qtt", "ecp5-12f", fps=100_000)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     rtl_gen.plan.refusal.DoesNotFit: voxtt-modelnet10: 100000 frames a second at 100 MHz does not fit ecp5-12f ...
     """
     _check_rates(fps, clock_mhz)
-    work = _Work.of(model, device, data, input_shape, classes, lanes, progress)
+    work = _Work.of(model, device, data, input_shape, classes, lanes, engines, progress)
     return work.planned(fps, clock_mhz)
 
 
@@ -118,6 +124,7 @@ def explain_plan(
     input_shape: ChannelsFirst | None = None,
     classes: int | None = None,
     lanes: LaneKind = "shift",
+    engines: bool = False,
     neighbours: bool = True,
     progress: Progress = silent,
 ) -> ExplainedPlan:
@@ -125,7 +132,7 @@ def explain_plan(
 
     Parameters
     ----------
-    model, device, fps, clock_mhz, data, input_shape, classes, lanes
+    model, device, fps, clock_mhz, data, input_shape, classes, lanes, engines
         As of `plan`.
     neighbours : bool
         Search for the next smaller and the next larger plan, which takes about as long as the plan itself. With
@@ -159,7 +166,7 @@ def explain_plan(
     from rtl_gen.plan.explain import explained
 
     _check_rates(fps, clock_mhz)
-    work = _Work.of(model, device, data, input_shape, classes, lanes, progress)
+    work = _Work.of(model, device, data, input_shape, classes, lanes, engines, progress)
     found = work.planned(fps, clock_mhz)
     return ExplainedPlan(
         found, explained(work.problem, work.device, found, with_neighbours=neighbours, progress=progress)
@@ -185,6 +192,7 @@ class _Work:
         input_shape: ChannelsFirst | None,
         classes: int | None,
         lanes: LaneKind,
+        engines: bool,
         progress: Progress,
     ) -> _Work:
         from rtl_gen.families import device as find_device
@@ -219,7 +227,7 @@ class _Work:
                 return narrowed(graph, **{name.removesuffix("_bits") + "s": bits}), {}
 
         progress("search", text="the foldings of every stage")
-        problem = Problem.of(graph, alternatives, family_of(chosen))
+        problem = Problem.of(graph, alternatives, family_of(chosen), engines=engines)
         return cls(problem, chosen, lanes, with_bits, progress)
 
     def planned(self, fps: float | None, clock_mhz: float) -> Plan:

@@ -74,6 +74,9 @@ def plan(
         Literal["shift", "dsp", "logic"],
         typer.Option(help="Multipliers in place of the shifts of power-of-two weights, to compare."),
     ] = "shift",
+    engines: Annotated[
+        bool, typer.Option("--engines", help="Let runs of stages share arrays where that is cheaper or faster.")
+    ] = False,
     no_neighbours: Annotated[
         bool, typer.Option("--no-neighbours", help="Leave out the plans beside it, which take as long again to find.")
     ] = False,
@@ -124,6 +127,7 @@ def plan(
             input_shape=None if given is None else (given + (1, 1, 1))[:4],  # type: ignore[arg-type]
             classes=classes,
             lanes=lanes,
+            engines=engines,
             neighbours=not no_neighbours,
             progress=show,
         )
@@ -134,6 +138,8 @@ def plan(
         tables.append(_neighbours_table(result, explanation.neighbours))
     if result.fifos:
         tables.insert(1, _fifos_table(result))
+    if result.engines:
+        tables.insert(1, _engines_table(result))
     if result.paths:
         tables.insert(0, _paths_table(result))
     report(result, json, *tables, more={"explanation": explanation})
@@ -145,9 +151,24 @@ def _stages_table(result: Plan, explanation: Explanation) -> Table:
     names = ("stage", "cycles", "multi-\npliers", "DSP", "block\nRAM", "LUT", "occu-\npancy", "why not smaller")
     for name in names:
         table.add_column(name, justify="left" if name in (names[0], names[-1]) else "right", overflow="fold")
-    for stage, about in zip(result.stages, explanation.stages, strict=True):
+    for about in explanation.stages:
+        stage = result.units[about.stage]
         counts = (stage.cycles, stage.multipliers, stage.dsps, stage.brams, stage.luts)
-        table.add_row(stage.stage, *(number(count) for count in counts), _share(about.occupancy), about.reason or "")
+        table.add_row(about.stage, *(number(count) for count in counts), _share(about.occupancy), about.reason or "")
+    return table
+
+
+def _engines_table(result: Plan) -> Table:
+    """The array of each engine, and the stages that share it."""
+    table = Table(title="engines", title_justify="left", box=box.SIMPLE)
+    table.add_column("engine", overflow="fold")
+    for name in ("array", "requantiser\nlanes", "rows of the\nfirst ring", "stages"):
+        table.add_column(name, justify="right", overflow="fold")
+    for engine in result.engines:
+        f = engine.folding
+        array = f"{f.simd} x {f.pe} {f.multiplier}"
+        stages = f"{len(engine.stages)}, to {engine.stages[-1]}"
+        table.add_row(engine.name, array, number(f.lanes), number(f.rows[0]), stages)
     return table
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from amaranth.utils import bits_for, ceil_log2
 
 from rtl_gen.costs.cells import adder, chosen, counter, equals, rom
-from rtl_gen.engine.code import Code
+from rtl_gen.engine.code import Fields
 from rtl_gen.engine.requantizer import Scaling
 from rtl_gen.families import Family, Resources
 
 __all__ = ["issuer", "program_reader", "result_writer", "shared_requantizer"]
 
 
-def program_reader(code: Code, family: Family) -> Resources:
+def program_reader(fields: Fields, family: Family) -> Resources:
     """A `rtl_gen.engine.reader.ProgramReader`: its ROM, the head, and an address that is one ahead."""
-    words, width = len(code.words), code.varying_bits
+    words, width = fields.count, fields.varying_bits
     address = ceil_log2(max(words, 2))
     memory = rom(words, width, family)
     luts = memory.luts + 2 * address + counter(address) + equals(address) + READER
@@ -26,28 +26,30 @@ def program_reader(code: Code, family: Family) -> Resources:
 READER = 18
 
 
-def issuer(code: Code, *, weights: int, ring: int, queue: int, pointer: int, most: int, late: int) -> Resources:
+def issuer(fields: Fields, *, weights: int, ring: int, queue: int, pointer: int, most: int, late: int) -> Resources:
     """A `rtl_gen.engine.issuer.Issuer` without its reader; `late` is the cycles from a step to its words."""
-    address, rom_address = bits_for(max(code.most("end") - 1, 1)), bits_for(max(weights - 1, 1))
-    loops = [len_of(code, name) for name in ("run", "outer", "deep", "groups", "results")]
-    strides = [(len_of(code, f"{name}_stride"), len_of(code, f"{name}_weights")) for name in ("outer", "deep")]
+    address, rom_address = bits_for(max(fields.most("end") - 1, 1)), bits_for(max(weights - 1, 1))
+    loops = [fields.register_bits(name) for name in ("run", "outer", "deep", "groups", "results")]
+    strides = [
+        (fields.register_bits(f"{name}_stride"), fields.register_bits(f"{name}_weights")) for name in ("outer", "deep")
+    ]
     # The base moves by positions, the weights by groups; both are loaded anew. Then sums of four, and a wrap.
-    luts = adder(address) + 2 * address + adder(rom_address) + 2 * rom_address + len_of(code, "run") * 2
-    ffs = address + rom_address + len_of(code, "run")
+    luts = adder(address) + 2 * address + adder(rom_address) + 2 * rom_address + fields.register_bits("run") * 2
+    ffs = address + rom_address + fields.register_bits("run")
     for ring_bits, rom_bits in strides:
         for bits, whole in ((ring_bits, address), (rom_bits, rom_address)):
             luts, ffs = luts + (adder(whole) if bits else 0), ffs + (whole if bits else 0)
     levels = 1 + sum(1 for bits, _ in strides if bits)
     luts += levels * adder(address + 1) + 2 * adder(address + 1) + address + levels * adder(rom_address)
     ffs += (levels + 1) * (address + 1) + address + (levels + 2) * rom_address
-    ffs += 2 * (len_of(code, "end") + len_of(code, "size"))
+    ffs += 2 * (fields.register_bits("end") + fields.register_bits("size"))
     luts += sum(2 * bits + 2 for bits in loops if bits)
     ffs += sum(bits + 1 for bits in loops if bits)
     for least, field in ((ring, "needs"), (queue, "credit"), (most, "depth")):
         bits = bits_for(least)
-        luts, ffs = luts + 2 * adder(bits) + len_of(code, field), ffs + bits
+        luts, ffs = luts + 2 * adder(bits) + fields.register_bits(field), ffs + bits
     luts += adder(pointer) + ISSUER
-    ffs += pointer + code.varying_bits + 7 * late + 6
+    ffs += pointer + fields.varying_bits + 7 * late + 6
     return Resources(luts=luts, ffs=ffs)
 
 
@@ -55,18 +57,12 @@ def issuer(code: Code, *, weights: int, ring: int, queue: int, pointer: int, mos
 ISSUER = 25
 
 
-def len_of(code: Code, name: str) -> int:
-    """Bits of a field that are registers: none where it is always the same."""
-    values = {word[name] for word in code.words}
-    return bits_for(max(values)) if len(values) > 1 else 0
-
-
-def result_writer(code: Code, *, rows: int, slices: int, depth: int, late: int) -> Resources:
+def result_writer(fields: Fields, *, rows: int, slices: int, depth: int, late: int) -> Resources:
     """A `rtl_gen.engine.writer.ResultWriter` without its reader, and what delays its outputs by `late` cycles."""
-    row, address, emits = bits_for(max(rows - 1, 1)), bits_for(max(depth - 1, 1)), len_of(code, "emits")
+    row, address, emits = bits_for(max(rows - 1, 1)), bits_for(max(depth - 1, 1)), fields.register_bits("emits")
     slice_bits = ceil_log2(slices)
     luts = 2 * counter(row) + 2 * row + 2 * counter(address) + address + 2 * emits + 2 * slice_bits + WRITER
-    ffs = row + address + emits + slice_bits + code.varying_bits + 4
+    ffs = row + address + emits + slice_bits + fields.varying_bits + 4
     ffs += (late - 1) * (address + slice_bits + 2) + late
     return Resources(luts=luts, ffs=ffs)
 

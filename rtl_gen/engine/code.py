@@ -5,8 +5,11 @@ All that a job needs is in its words, resolved: addresses, strides, numbers of s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import and_, or_
+from typing import NamedTuple
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data
@@ -16,7 +19,62 @@ from rtl_gen.engine.jobs import Job, Work
 from rtl_gen.engine.layout import Layout, Ring
 from rtl_gen.engine.schedule import Program
 
-__all__ = ["Code", "issue_code", "unread_words", "write_code"]
+__all__ = ["Code", "Field", "Fields", "issue_code", "unread_words", "write_code"]
+
+
+class Field(NamedTuple):
+    """The values of a field in all words: the greatest, the bits that are set in any, and those that are in all."""
+
+    most: int
+    any: int
+    all: int
+
+    @classmethod
+    def of(cls, values: Iterable[int]) -> Field:
+        found = set(values)
+        return cls(max(found), reduce(or_, found), reduce(and_, found))
+
+    @classmethod
+    def below(cls, most: int) -> Field:
+        """Of which no more is known than the greatest."""
+        return cls(most, (1 << bits_for(most)) - 1 if most else 0, 0)
+
+    def __or__(self, other: Field) -> Field:  # type: ignore[override]
+        """Of the words of both."""
+        return Field(max(self.most, other.most), self.any | other.any, self.all & other.all)
+
+    @property
+    def varying_bits(self) -> int:
+        return (self.any ^ self.all).bit_count()
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What the hardware of a program depends on.
+
+    Attributes
+    ----------
+    count : int
+        Words.
+    fields : mapping of str to Field
+    """
+
+    count: int
+    fields: Mapping[str, Field]
+
+    def most(self, name: str) -> int:
+        """The greatest value of a field."""
+        return self.fields[name].most
+
+    def register_bits(self, name: str) -> int:
+        """Bits of a field that are registers: none where it is always the same."""
+        field = self.fields[name]
+        return bits_for(field.most) if field.varying_bits else 0
+
+    @property
+    def varying_bits(self) -> int:
+        """Bits of a word that are not the same in all words: the others are no memory."""
+        return sum(field.varying_bits for field in self.fields.values())
 
 
 @dataclass(frozen=True)
@@ -30,28 +88,19 @@ class Code:
 
     words: tuple[Mapping[str, int], ...]
 
-    @property
+    @cached_property
     def layout(self) -> data.StructLayout:
-        return data.StructLayout({name: unsigned(self._bits(name)) for name in self.words[0]})
+        bits = {name: bits_for(most) if (most := self.most(name)) else 0 for name in self.words[0]}
+        return data.StructLayout({name: unsigned(size) for name, size in bits.items()})
 
     def most(self, name: str) -> int:
         """The greatest value of a field."""
-        return max(word[name] for word in self.words)
+        return self.fields.most(name)
 
-    def _bits(self, name: str) -> int:
-        most = self.most(name)
-        return bits_for(most) if most else 0
-
-    @property
-    def varying_bits(self) -> int:
-        """Bits of a word that are not the same in all words: the others are no memory."""
-        found = self.integers()
-        ones, zeros = found[0], ~found[0]
-        for word in found:
-            ones, zeros = ones & word, zeros & ~word
-        return self.layout.size - (ones & ((1 << self.layout.size) - 1)).bit_count() - (
-            zeros & ((1 << self.layout.size) - 1)
-        ).bit_count()
+    @cached_property
+    def fields(self) -> Fields:
+        names = self.words[0]
+        return Fields(len(self.words), {name: Field.of(word[name] for word in self.words) for name in names})
 
     def integers(self) -> list[int]:
         """The words as the ROM holds them."""

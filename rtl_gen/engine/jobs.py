@@ -60,7 +60,7 @@ class Job:
         return self.first + self.positions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Work:
     """A stage as an engine does it.
 

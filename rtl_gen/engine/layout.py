@@ -72,8 +72,7 @@ class Layout:
         sizes = [rows * work.width * work.words for work, rows in zip(works, ring_rows, strict=True)]
         bases = [0, 0, *accumulate(sizes[1:])][: len(works)]
         rings = [
-            Ring(base, rows, work.width, work.words)
-            for base, rows, work in zip(bases, ring_rows, works, strict=True)
+            Ring(base, rows, work.width, work.words) for base, rows, work in zip(bases, ring_rows, works, strict=True)
         ]
         weights = [work.groups * work.node.window.taps * work.words for work in works]
         rows = [work.groups * pe // lanes for work in works]

@@ -80,9 +80,7 @@ class Program:
         return sum(job.cycles for job in self.jobs)
 
 
-def schedule(
-    works: Sequence[Work], reads: Sequence[Sequence[Read]], latency: int, *, deepens: bool = False
-) -> Program:
+def schedule(works: Sequence[Work], reads: Sequence[Sequence[Read]], latency: int, *, deepens: bool = False) -> Program:
     """The order of the jobs of an engine's stages by the rule above.
 
     Parameters

@@ -19,7 +19,8 @@ from rtl_gen.costs.cells import ram, rom
 from rtl_gen.costs.control import ring_writer
 from rtl_gen.costs.engine import issuer, program_reader, result_writer, shared_requantizer
 from rtl_gen.costs.streams import output_queue, serializer
-from rtl_gen.engine.code import Code, issue_code, unread_words, write_code
+from rtl_gen.engine.bound import fields_of
+from rtl_gen.engine.code import Code, Fields, issue_code, unread_words, write_code
 from rtl_gen.engine.issuer import ADDRESS_LATENCY
 from rtl_gen.engine.jobs import Work, work_of
 from rtl_gen.engine.layout import Layout
@@ -32,7 +33,7 @@ from rtl_gen.kinds.spec import SPARE_WORDS, Count, Spec, Tap
 from rtl_gen.multiplier import LaneKind, latency_of
 from rtl_gen.packing import Packing, packed_weights, packing_of
 
-__all__ = ["EngineFolding", "EngineSpec"]
+__all__ = ["EngineFolding", "EngineSpec", "engine_name"]
 
 
 class EngineFolding(BaseModel):
@@ -59,6 +60,11 @@ class EngineFolding(BaseModel):
     rows: tuple[Count, ...]
     queue: Count
     multiplier: LaneKind = "dsp"
+
+
+def engine_name(stages: Sequence[str]) -> str:
+    """What the unit of an engine with these stages is called."""
+    return f"{stages[0]}.engine"
 
 
 class EngineSpec(Spec):
@@ -136,8 +142,12 @@ class EngineSpec(Spec):
         return tuple(node.name for node in self.nodes)
 
     @property
+    def unit_name(self) -> tuple[str, ...]:
+        return self.names
+
+    @property
     def name(self) -> str:
-        return f"{self.nodes[0].name}.engine"
+        return engine_name(self.names)
 
     @property
     def taps(self) -> tuple[Tap, ...]:
@@ -329,6 +339,15 @@ class EngineSpec(Spec):
         return sum(int(node.weight.size) * node.weight_format.bits for node in self.nodes)
 
     def parts(self) -> dict[str, Resources]:
+        return self._parts(self.issue_code.fields, self.write_code.fields)
+
+    @cached_property
+    def least_resources(self) -> Resources:
+        """What it takes at least, whatever the order of its jobs: all but a few bits of its program are known."""
+        issue, write = fields_of(self)
+        return sum(self._parts(issue, write).values(), Resources(dsps=self.dsps))
+
+    def _parts(self, issue: Fields, write: Fields) -> dict[str, Resources]:
         folding, family, latency = self.folding, self.family, self.read_latency
         width, depth, rows = self.in_width * self.edges[0].format.bits, self.layout.depth, len(self.requantizer_rows)
         late = ADDRESS_LATENCY + latency
@@ -347,10 +366,8 @@ class EngineSpec(Spec):
             "ring": ring_writer(width, self.in_width, self.ring, self.pointer_bits),
             "stream_ring": ram(self.ring, width, family, latency, early=True),
             **slices,
-            "issuer": issuer(
-                self.issue_code, **sizes, pointer=self.pointer_bits, most=self.most_under_way, late=late
-            ),
-            "issuer.program": program_reader(self.issue_code, family),
+            "issuer": issuer(issue, **sizes, pointer=self.pointer_bits, most=self.most_under_way, late=late),
+            "issuer.program": program_reader(issue, family),
             "weights": rom(self.layout.weights[-1], array_bits(self), family, latency),
             "array": array,
             "serializer": serializer(self.accumulator_bits, folding.pe, folding.lanes),
@@ -358,9 +375,9 @@ class EngineSpec(Spec):
                 self.scaling, rows=rows, lanes=folding.lanes, accumulator=self.accumulator_bits, family=family
             ),
             "writer": result_writer(
-                self.write_code, rows=rows, slices=self.slices, depth=depth, late=self.requant_latency
+                write, rows=rows, slices=self.slices, depth=depth, late=self.requant_latency
             ),
-            "writer.program": program_reader(self.write_code, family),
+            "writer.program": program_reader(write, family),
             "queue": output_queue(folding.lanes * self.out.format.bits, folding.queue, family),
         }
 
@@ -377,12 +394,17 @@ class EngineSpec(Spec):
 
     @cached_property
     def write_code(self) -> Code:
-        lanes, emits = self.folding.lanes, []
+        return write_code(self.works, self.program, self.layout, self.emits, self.scaling.kinds)
+
+    @cached_property
+    def emits(self) -> list[tuple[int, int]]:
+        """Of each stage: requantised words of a position that are kept, and how many of them are padding."""
+        lanes, found = self.folding.lanes, []
         for work in self.works:
             last = work is self.works[-1]
             kept = self.position_words if last else -(-work.node.out_size // self.folding.simd) * self.slices
-            emits.append((kept, kept - -(-work.node.out_size // lanes)))
-        return write_code(self.works, self.program, self.layout, emits, self.scaling.kinds)
+            found.append((kept, kept - -(-work.node.out_size // lanes)))
+        return found
 
     @cached_property
     def stream_words(self) -> tuple[IntArray, IntArray]:
@@ -391,11 +413,13 @@ class EngineSpec(Spec):
         needs = np.cumsum([word["needs"] for word in words]) - unread_words(self.works[0])
         return needs.astype(np.int64), np.cumsum([word["frees"] for word in words]).astype(np.int64)
 
-    @property
+    @cached_property
     def pointer_bits(self) -> int:
         """Of pointers into the stream: more than twice as many values as the writer's limit is ever ahead of it."""
-        needs, releases = self.stream_words
-        return bits_for(2 * (self.ring + int((releases - needs).max()) + 2))
+        first, row = self.works[0], self.layout.rings[0].row_words
+        needs = np.maximum.accumulate([job.end for job in first.jobs]) * first.words
+        most = max(job.keeps * row - int(need) for job, need in zip(first.jobs, needs, strict=True))
+        return bits_for(2 * (self.ring + most + 2))
 
     def unit(self, in_lanes: int) -> wiring.Component:
         return EngineUnit(self, in_lanes)

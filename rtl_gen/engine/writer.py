@@ -100,4 +100,3 @@ class ResultWriter(wiring.Component):
                 keeps.eq(1),
             ]
         return m
-

@@ -172,6 +172,11 @@ class Spec(ABC):
         return self.node.name
 
     @property
+    def unit_name(self) -> str | tuple[str, ...]:
+        """What a plan calls it: its stage, or the stages of an engine."""
+        return self.node.name
+
+    @property
     def taps(self) -> tuple[Tap, ...]:
         """What it makes: of its one stage, words of its output stream."""
         out = self.out.format

@@ -23,11 +23,12 @@ __all__ = ["Explanation", "StageExplanation", "explained"]
 
 
 class StageExplanation(BaseModel):
-    """Of one stage.
+    """Of one stage, or engine.
 
     Attributes
     ----------
     stage : str
+        Its name, as of the plan's `units`.
     lanes : int
         Products of a step, however they are formed.
     occupancy : float or None
@@ -87,21 +88,20 @@ def explained(
         Search for the plans beside it too, which takes about as long as the plan did.
     progress : Progress
     """
-    if plan.engines:
-        raise ValueError(f"{plan.model}: a plan with engines is not explained; only plans without are")
     progress("explanation", text="what each stage could be instead")
     graph = along(problem.graph, problem.alternatives, plan.chosen_paths)
     specs, topology = hardware_of(graph, plan)
     interval = plan.cycles
-    foldings = {stage.stage: stage.folding for stage in plan.stages}
-    swaps = Swaps.of(graph, foldings, problem.family, problem.choices(plan.chosen_paths))
+    swaps = Swaps.of(
+        graph, dict(plan.foldings), problem.family, problem.choices(plan.chosen_paths), problem.engines
+    )
     trim = Trim(swaps, device, beside_stages(plan))
     stages = []
     for number, spec in enumerate(specs):
-        progress("explanation", number, len(specs), text=spec.node.name)
+        progress("explanation", number, len(specs), text=spec.name)
         stages.append(
             StageExplanation(
-                stage=spec.node.name,
+                stage=spec.name,
                 lanes=spec.products,
                 occupancy=_rounded(occupancy([spec], interval)),
                 busy=round(float(busy(spec, interval)), 6),

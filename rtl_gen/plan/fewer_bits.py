@@ -10,7 +10,6 @@ from qtt_hw.graph import INPUT, Graph, Node
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import DEVICES, Device
 from rtl_gen.kinds.choices import LEAST_RING_MARGIN
-from rtl_gen.plan.front import solve
 from rtl_gen.plan.limits import budget_of
 from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.problem import Alternatives, Problem
@@ -134,14 +133,14 @@ def savings(problem: Problem, device: Device, plan: Plan, progress: Progress = s
     """
     cycles = int(plan.cycles * Fraction(LEAST_RING_MARGIN))
     budget = replace(budget_of(device), dsps=None, brams=None, luts=None)
-    base = solve(problem.items, cycles, budget)
+    base = problem.solve(cycles, budget)
     found = []
     for name, most in _widest(problem.graph).items():
         if base is None or most <= LEAST:
             continue
         progress("fewer bits", text=f"{name} = {most - 1}")
         graph = narrowed(problem.graph, **{name.removesuffix("_bits") + "s": most - 1})
-        less = solve(Problem.of(graph, {}, problem.family).items, cycles, budget)
+        less = Problem.of(graph, {}, problem.family, engines=problem.engines is not None).solve(cycles, budget)
         if less is not None:
             one, other = base.resources, less.resources
             saved = (getattr(one, what) - getattr(other, what) for what in ("dsps", "brams", "luts", "ffs"))

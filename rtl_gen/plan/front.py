@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from rtl_gen.families import Resources
 from rtl_gen.kinds.choices import Choice, JoinChoices, Lanes, StageChoices, readable
+from rtl_gen.plan.engines import Engines
+from rtl_gen.plan.segments import EngineStep
 from rtl_gen.plan.totals import START, Budget, Front, Point, added, extended, index_of, merged, point_of, pruned
 
 __all__ = ["Items", "Join", "Piece", "Slot", "Solution", "fronts", "solve"]
@@ -81,6 +83,7 @@ class _Limits:
 
     cycles: int
     budget: Budget
+    engines: Engines | None = None
 
 
 def with_choice(choice: Choice, front: Front, limits: _Limits) -> Front:
@@ -259,20 +262,45 @@ class _Series:
 
     def __init__(self, items: Items, behind: Fronts, limits: _Limits):
         self.steps: list[_SlotStep | _JoinStep | _PieceStep] = []
-        self.before = behind
-        for item in reversed(items):
+        #: Where runs of layers from one on can be engines: these.
+        self.engines: dict[int, EngineStep] = {}
+        befores = [behind]  # of what follows each item, and of the item before
+        for number, item in reversed(list(enumerate(items))):
             made = _SlotStep if isinstance(item, Slot) else _JoinStep if isinstance(item, Join) else _PieceStep
-            step: Any = made(item, self.before, limits)  # type: ignore[arg-type]
+            step: Any = made(item, befores[0], limits)  # type: ignore[arg-type]
             self.steps.insert(0, step)
-            self.before = step.before
+            before = step.before
+            runs = [] if limits.engines is None else list(limits.engines.runs(_alone(items[number:])))
+            if runs:
+                engines = EngineStep(runs, [befores[count - 1] for count, _ in runs], limits.cycles, limits.budget)
+                self.engines[number] = engines
+                before = merged([*before.items(), *engines.before.items()], limits.budget)
+            befores.insert(0, before)
+        self.before = befores[0]
 
     def trace(self, reads: Lanes, target: Point) -> tuple[Taken, Lanes, Point]:
         """What led to a point, and the point behind it all that it was added to."""
         taken: Taken = {}
-        for step in self.steps:
-            more, reads, target = step.trace(reads, target)
-            taken |= more
+        number = 0
+        while number < len(self.steps):
+            step = self.steps[number]
+            if index_of(step.before.get(reads), target) is not None:
+                more, reads, target = step.trace(reads, target)
+                taken, number = taken | more, number + 1
+            else:
+                choice, count, reads, target = self.engines[number].trace(reads, target)
+                taken, number = taken | {choice.stages[0]: ("", (choice,))}, number + count
         return taken, reads, target
+
+
+def _alone(items: Items) -> list[StageChoices]:
+    """The stages of the layers before the first that has branches, several paths or several stages."""
+    found: list[StageChoices] = []
+    for item in items:
+        if not isinstance(item, Slot) or len(item.paths) > 1 or len(stages := next(iter(item.paths.values()))) > 1:
+            break
+        found.append(stages[0])
+    return found
 
 
 @dataclass(frozen=True)
@@ -317,12 +345,18 @@ def fronts(items: Items, cycles: int, budget: Budget) -> Fronts:
     return _Series(items, _end(items), _Limits(cycles, budget)).before
 
 
-def solve(items: Items, cycles: int, budget: Budget) -> Solution | None:
-    """The network of least price that fits the budget, with no stage slower than `cycles`; None when there is none."""
-    series = _Series(items, _end(items), _Limits(cycles, budget))
-    if not series.before:
-        return None
-    reads = min(series.before, key=lambda lanes: float(series.before[lanes].prices(budget).min()))
-    front = series.before[reads]
-    taken, _, _ = series.trace(reads, point_of(front, int(np.argmin(front.prices(budget)))))
-    return Solution(taken, reads)
+def solve(items: Items, cycles: int, budget: Budget, engines: Engines | None = None) -> Solution | None:
+    """The network of least price that fits the budget, with no stage slower than `cycles`; None when there is none.
+
+    With `engines` among those in which runs of stages are engines too.
+    """
+    while True:
+        series = _Series(items, _end(items), _Limits(cycles, budget, engines))
+        if not series.before:
+            return None
+        reads = min(series.before, key=lambda lanes: float(series.before[lanes].prices(budget).min()))
+        front = series.before[reads]
+        taken, _, _ = series.trace(reads, point_of(front, int(np.argmin(front.prices(budget)))))
+        found = Solution(taken, reads)
+        if engines is None or engines.settle(found.choices):
+            return found

@@ -14,9 +14,9 @@ from rtl_gen.families import Device, Resources
 from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds.choices import LEAST_RING_MARGIN
 from rtl_gen.plan.derive import beside_stages
-from rtl_gen.plan.front import Solution, solve
+from rtl_gen.plan.front import Solution
 from rtl_gen.plan.limits import budget_of, shares_of, shares_of_all, slowest
-from rtl_gen.plan.plan import Plan, rate_of, stage_specs
+from rtl_gen.plan.plan import Plan, ordered, rate_of, stage_specs
 from rtl_gen.plan.problem import Problem, along
 from rtl_gen.plan.search import expected_fifos, least_foldings
 from rtl_gen.plan.totals import Budget
@@ -117,7 +117,7 @@ class _Beside:
 
     def _solve(self, cycles: int, budget: Budget) -> Solution | None:
         self.progress("neighbours", text=f"at {cycles} cycles")
-        return solve(self.problem.items, cycles, budget)
+        return self.problem.solve(cycles, budget)
 
     def _finished(self, solution: Solution, cycles: int, *, bounded: bool = True) -> Neighbour | None:
         """A solution as it would be planned; None where its cycles are not known."""
@@ -147,8 +147,7 @@ class _Beside:
         """Cycles of the slowest stage, without margins."""
         problem = self.problem
         graph, foldings = along(problem.graph, problem.alternatives, solution.paths), problem.foldings(solution)
-        names = [node.name for node in graph.nodes if not node.relabels]
-        return max(spec.cycles for spec in stage_specs(graph, [(n, foldings[n]) for n in names], problem.family))
+        return max(spec.cycles for spec in stage_specs(graph, ordered(graph, foldings), problem.family))
 
     # More
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +26,7 @@ from qtt_hw.graph.kinds.concatenation import MOST_STREAMS
 from qtt_hw.reading import read_json
 from qtt_hw.versions import PLAN
 from qtt_hw.window import MOST_CHANNELS
-from rtl_gen.engine.spec import EngineFolding, EngineSpec
+from rtl_gen.engine.spec import EngineFolding, EngineSpec, engine_name
 from rtl_gen.families import ECP5, UNBOUNDED, Family, Resources, device, family_named, family_of
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.prediction import Mean, Prediction, number_of
@@ -35,15 +35,19 @@ from rtl_gen.topology import SOURCE, Topology, compatible
 __all__ = [
     "CLOCKS",
     "RATES",
+    "AnyFolding",
     "EnginePlan",
     "FifoPlan",
+    "Foldings",
     "PathPlan",
     "Plan",
     "StagePlan",
+    "UnitName",
     "hardware_of",
     "is_plan",
     "load_plan",
     "most_cycles",
+    "ordered",
     "rate_of",
     "save_plan",
     "stage_specs",
@@ -58,6 +62,10 @@ RATES, CLOCKS = (1e-6, 1e9), (1e-3, 1e4)
 #: Of a stage's unit, or of an engine.
 AnyFolding = Folding | EngineFolding
 
+#: A stage with a unit of its own by its name, or an engine's stages by theirs.
+UnitName = str | tuple[str, ...]
+#: Of every unit.
+Foldings = dict[UnitName, AnyFolding]
 #: How many there are of something that is counted.
 Count = Annotated[int, Field(ge=0, le=1 << 60, strict=True)]
 #: Words of a memory, or bits of a word.
@@ -94,6 +102,11 @@ class EnginePlan(BaseModel):
     luts: Count
     ffs: Count = 0
     rom_bits: Count
+
+    @property
+    def name(self) -> str:
+        """Of its unit in the hardware."""
+        return engine_name(self.stages)
 
 
 class FifoPlan(BaseModel):
@@ -256,7 +269,12 @@ class Plan(BaseModel):
         return {(fifo.stage, fifo.input): fifo.depth for fifo in self.fifos}
 
     @property
-    def foldings(self) -> list[tuple[str | tuple[str, ...], AnyFolding]]:
+    def units(self) -> dict[str, StagePlan | EnginePlan]:
+        """Of every stage with a unit of its own, and every engine, by its name in the hardware."""
+        return {**{stage.stage: stage for stage in self.stages}, **{e.name: e for e in self.engines}}
+
+    @property
+    def foldings(self) -> list[tuple[UnitName, AnyFolding]]:
         """Of every unit, by the name of its stage or the names of an engine's."""
         return [*((s.stage, s.folding) for s in self.stages), *((e.stages, e.folding) for e in self.engines)]
 
@@ -284,7 +302,7 @@ def most_cycles(clock_mhz: float, fps: float) -> int:
 
 
 def stage_specs(
-    graph: Graph, foldings: Sequence[tuple[str | tuple[str, ...], AnyFolding]], family: Family
+    graph: Graph, foldings: Sequence[tuple[UnitName, AnyFolding]], family: Family
 ) -> list[Spec]:
     """The units of a graph under foldings by stage or engine; raises ValueError naming what does not match."""
     nodes = {node.name: node for node in graph.nodes if not node.relabels}
@@ -329,6 +347,12 @@ def _engine_of(graph: Graph, names: tuple[str, ...], folding: EngineFolding, fam
         if read != before or readers[before] > 1:
             raise ValueError(f"stage {name}: an engine's stages are a chain, and it is not all that reads {before}")
     return EngineSpec([nodes[n] for n in names], [graph.edges[nodes[n].inputs[0]] for n in names], folding, family)  # type: ignore[misc]
+
+
+def ordered(graph: Graph, foldings: Mapping[UnitName, AnyFolding]) -> list[tuple[UnitName, AnyFolding]]:
+    """Foldings in the order of a graph's stages."""
+    units = {name: unit for unit in foldings for name in ((unit,) if isinstance(unit, str) else unit[:1])}
+    return [(units[node.name], foldings[units[node.name]]) for node in graph.nodes if node.name in units]
 
 
 def hardware_of(graph: Graph, plan: Plan, where: object = "the plan") -> tuple[list[Spec], Topology]:

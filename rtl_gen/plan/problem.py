@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 
 from qtt_hw.graph import Edge, Graph, Node
 from rtl_gen.families import Family
-from rtl_gen.kinds import Folding, kind_of
+from rtl_gen.kinds import kind_of
 from rtl_gen.kinds.choices import JoinChoices, StageChoices
-from rtl_gen.plan.front import Items, Join, Slot, Solution
+from rtl_gen.plan.engines import EngineChoice, Engines
+from rtl_gen.plan.front import Items, Join, Slot, Solution, solve
 from rtl_gen.plan.nest import Block, DoesNotNest, Series, nest
 from rtl_gen.plan.pieces import pieces, stream_of
+from rtl_gen.plan.plan import Foldings
+from rtl_gen.plan.totals import Budget
 
 __all__ = ["Alternatives", "Problem", "along", "choices_of", "stream_of"]
 
@@ -57,9 +60,11 @@ class Problem:
     slots: tuple[Slot, ...]
     #: The stages of a slot along one of its paths.
     stages: dict[tuple[str, str], list[str]]
+    #: Where runs of stages may be engines.
+    engines: Engines | None = None
 
     @classmethod
-    def of(cls, graph: Graph, alternatives: Alternatives, family: Family) -> Problem:
+    def of(cls, graph: Graph, alternatives: Alternatives, family: Family, *, engines: bool = False) -> Problem:
         layers: list[tuple[str, dict[str, Graph]]] = []
         for node in graph.nodes:
             if node.relabels or len(node.inputs) > 1:
@@ -88,7 +93,7 @@ class Problem:
             items = _items(graph, nest(graph), by_name, family)
         except DoesNotNest:
             items = pieces(graph, by_name, family)
-        return cls(graph, alternatives, family, items, tuple(slots), stages)
+        return cls(graph, alternatives, family, items, tuple(slots), stages, Engines(family) if engines else None)
 
     @property
     def upper(self) -> int:
@@ -97,10 +102,17 @@ class Problem:
         sums = [self.graph.input_of(n) for n in self.graph.nodes if len(n.inputs) > 1]
         return SLOWEST * max(*stages, *(x.positions * x.channels for x in sums), 1)
 
-    def foldings(self, solution: Solution) -> dict[str, Folding]:
-        """The folding of every stage in a solution, by the stage's name."""
-        found: dict[str, Folding] = {}
+    def solve(self, cycles: int, budget: Budget) -> Solution | None:
+        """The solution of least price within a budget, with no stage slower than `cycles`."""
+        return solve(self.items, cycles, budget, self.engines)
+
+    def foldings(self, solution: Solution) -> Foldings:
+        """The folding of every unit in a solution, in the order of the stages."""
+        found: Foldings = {}
         for name, (text, choices) in solution.taken.items():
+            if isinstance(choices[0], EngineChoice):
+                found[choices[0].stages] = choices[0].folding
+                continue
             names = self.stages.get((name, text), [name])
             found |= {stage: choice.folding for stage, choice in zip(names, choices, strict=True)}
         return found

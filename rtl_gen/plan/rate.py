@@ -71,11 +71,11 @@ class Limit(BaseModel):
 def _needs(specs: Sequence[Spec], in_words: int, classes: int) -> Iterator[tuple[str, str | None, int]]:
     """Everything that has a number of cycles an inference by itself: (kind, stage, cycles)."""
     for spec in specs:
-        yield "stage", spec.node.name, spec.cycles
+        yield "stage", spec.name, spec.cycles
     yield "input", None, in_words
     for spec in specs:
-        yield "output", spec.node.name, spec.out_words
-        yield "words", spec.node.name, spec.in_words
+        yield "output", spec.name, spec.out_words
+        yield "words", spec.name, spec.in_words
     yield "argmax", None, argmax_cycles(classes)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from qtt_hw.graph import Contraction, Graph
 from rtl_gen.families import DEVICES, Device, Resources, family_of
 from rtl_gen.kinds.choices import readable
-from rtl_gen.plan.front import Solution, solve
+from rtl_gen.plan.front import Solution
 from rtl_gen.plan.limits import budget_of, shares_of, slowest, usable
 from rtl_gen.plan.problem import Problem
 
@@ -76,7 +76,7 @@ def too_small(
 
 def _closest(problem: Problem, device: Device, reserved: Resources, cycles: int) -> Solution | None:
     """What fits the least multiple of the device, to within two percent; None when no folding is that fast."""
-    closest = solve(problem.items, cycles, replace(budget_of(device), dsps=None, brams=None, luts=None))
+    closest = problem.solve(cycles, replace(budget_of(device), dsps=None, brams=None, luts=None))
     if closest is None:
         return None
     low, high = 1.0, max(shares_of(closest.resources + reserved, device).values(), default=1.0)
@@ -85,7 +85,7 @@ def _closest(problem: Problem, device: Device, reserved: Resources, cycles: int)
     while high > low * 1.02:
         middle = math.sqrt(low * high)
         dsps, brams, luts = (b and math.ceil(b * middle) for b in (device.dsps, device.brams, device.luts))
-        other = solve(problem.items, cycles, budget_of(replace(device, dsps=dsps, brams=brams, luts=luts), reserved))
+        other = problem.solve(cycles, budget_of(replace(device, dsps=dsps, brams=brams, luts=luts), reserved))
         if other is None:
             low = middle
         else:
@@ -138,7 +138,7 @@ def _larger(
     for larger in DEVICES.values():
         if larger.dsps is None:
             continue
-        solution = solve(problem.items, cycles, budget_of(larger, reserved))
+        solution = problem.solve(cycles, budget_of(larger, reserved))
         if solution is not None:
             used = solution.resources + reserved + family_of(larger).overhead
             counts = (f"{getattr(used, name)} of {getattr(larger, name)} {name}" for name in usable(family_of(larger)))

@@ -11,7 +11,6 @@ search is done again with that much kept free.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 
@@ -19,11 +18,11 @@ from qtt_hw.graph import INPUT, Graph
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Device, Resources, family_of
 from rtl_gen.fifo import fifo_resources
-from rtl_gen.kinds import Folding, kind_of
+from rtl_gen.kinds import kind_of
 from rtl_gen.plan.derive import beside_stages, derived
 from rtl_gen.plan.front import Slot, Solution, solve
 from rtl_gen.plan.limits import budget_of, shares_of_all, slowest, usable
-from rtl_gen.plan.plan import PathPlan, Plan, most_cycles, stage_specs
+from rtl_gen.plan.plan import Foldings, PathPlan, Plan, most_cycles, ordered, stage_specs
 from rtl_gen.plan.problem import Alternatives, Problem, along
 from rtl_gen.plan.refusal import DoesNotFit, larger_than, too_small
 from rtl_gen.plan.swaps import Swaps
@@ -42,14 +41,14 @@ FIFO_MARGIN = 1.5
 def _fastest(problem: Problem, device: Device, reserved: Resources, progress: Progress) -> Solution | None:
     """Bisect the cycles, by ratio, to within half a percent."""
     budget = budget_of(device, reserved)
-    best = solve(problem.items, problem.upper, budget)
+    best = problem.solve(problem.upper, budget)
     if best is None:
         return None
     low, high = problem.graph.input.edge.positions // 64 + 1, slowest(best)
     while low < high * 0.995:
         middle = int(math.sqrt(low * high))
         progress("search", text=f"between {low} and {high} cycles")
-        solution = solve(problem.items, middle, budget)
+        solution = problem.solve(middle, budget)
         if solution is None:
             low = max(middle, low + 1)
         else:
@@ -93,6 +92,7 @@ def plan(
     fps: float | None = None,
     clock_mhz: float = 100.0,
     alternatives: Alternatives | None = None,
+    engines: bool = False,
     progress: Progress = silent,
 ) -> Plan:
     """The fastest plan that fits the device, or the cheapest that reaches `fps` frames a second at `clock_mhz`.
@@ -106,6 +106,8 @@ def plan(
     alternatives : mapping, optional
         Layers whose path is free, before training: the plan then names the chosen path of each and what every other
         would cost. Without it only the folding is chosen.
+    engines : bool
+        Whether stages may share arrays (`rtl_gen.plan.engines`).
     progress : Progress
 
     Raises
@@ -114,7 +116,7 @@ def plan(
         By how much, and the nearest plan that does.
     """
     progress("search", text="the foldings of every stage")
-    problem = Problem.of(graph, alternatives or {}, family_of(device))
+    problem = Problem.of(graph, alternatives or {}, family_of(device), engines=engines)
     return planned(problem, device, fps=fps, clock_mhz=clock_mhz, progress=progress)
 
 
@@ -143,10 +145,10 @@ def _slowed(problem: Problem, device: Device, target: int, clock_mhz: float, pro
     if fastest.cycles > target:
         return None
     graph = along(problem.graph, problem.alternatives, fastest.chosen_paths)
-    foldings = {stage.stage: stage.folding for stage in fastest.stages}
-    swaps = Swaps.of(graph, foldings, problem.family, problem.choices(fastest.chosen_paths))
+    foldings = dict(fastest.foldings)
+    swaps = Swaps.of(graph, foldings, problem.family, problem.choices(fastest.chosen_paths), problem.engines)
     less = trimmed(Trim(swaps, device, beside_stages(fastest)), foldings, Fraction(target), progress)
-    specs = stage_specs(graph, [(stage.stage, less[stage.stage]) for stage in fastest.stages], problem.family)
+    specs = stage_specs(graph, ordered(graph, less), problem.family)
     found = derived(graph, specs, device.name, clock_mhz, fastest.paths, progress=progress)
     return found if found.cycles <= target and _fits(found, device) else fastest
 
@@ -222,7 +224,7 @@ def _planned(
     """
     if fps is not None:
         wanted = most_cycles(clock_mhz, fps)
-        solution = solve(problem.items, wanted, budget_of(device, reserved))
+        solution = problem.solve(wanted, budget_of(device, reserved))
         if solution is None:
             wish = f"{fps:g} frames a second at {clock_mhz:g} MHz"
             nearest = _fastest(problem, device, reserved, progress)
@@ -237,8 +239,8 @@ def _planned(
     graph = along(problem.graph, problem.alternatives, chosen)
     costs = _path_costs(problem, solution, wanted, device) if chosen else []
 
-    def with_foldings(foldings: Mapping[str, Folding]) -> Plan:
-        specs = stage_specs(graph, [(n.name, foldings[n.name]) for n in graph.nodes if not n.relabels], problem.family)
+    def with_foldings(foldings: Foldings) -> Plan:
+        specs = stage_specs(graph, ordered(graph, foldings), problem.family)
         return derived(graph, specs, device.name, clock_mhz, costs, progress=progress)
 
     swaps, foldings, limit = least_foldings(problem, solution, device, reserved, target, progress)
@@ -257,7 +259,7 @@ def least_foldings(
     reserved: Resources,
     target: int | None,
     progress: Progress = silent,
-) -> tuple[Swaps, dict[str, Folding], Fraction]:
+) -> tuple[Swaps, Foldings, Fraction]:
     """The foldings of a solution, and no stage larger than the rate needs.
 
     Parameters
@@ -274,13 +276,13 @@ def least_foldings(
     Returns
     -------
     swaps : Swaps
-    foldings : dict of str to Folding
+    foldings : dict of unit to folding
     limit : Fraction
         The most cycles that the network may take.
     """
     graph = along(problem.graph, problem.alternatives, solution.paths)
     foldings = problem.foldings(solution)
-    swaps = Swaps.of(graph, foldings, problem.family, problem.choices(solution.paths))
+    swaps = Swaps.of(graph, foldings, problem.family, problem.choices(solution.paths), problem.engines)
     trim = Trim(swaps, device, reserved)
     enough = max(spec.cycles for spec in swaps.specs(foldings))  # no deeper buffer makes a network faster
     foldings = deepened(trim, foldings, Fraction(max(enough, target or 0)), progress)
@@ -309,4 +311,4 @@ def fits(graph: Graph, device: Device, alternatives: Alternatives | None = None,
     """Whether some folding, along some of the free paths, fits the device, at so many cycles or however slow it is."""
     problem = Problem.of(graph, alternatives or {}, family_of(device))
     limit = problem.upper if cycles is None else cycles
-    return solve(problem.items, limit, budget_of(device, expected_fifos(problem))) is not None
+    return problem.solve(limit, budget_of(device, expected_fifos(problem))) is not None

@@ -6,22 +6,26 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 
 from qtt_hw.graph import Graph, Node
 from rtl_gen.cycles import predict
 from rtl_gen.depths import short_inputs
+from rtl_gen.engine.spec import EngineFolding
 from rtl_gen.families import Family, Resources
-from rtl_gen.kinds import Folding, Spec, kind_of, spec_of
+from rtl_gen.kinds import Spec, kind_of, spec_of
 from rtl_gen.kinds.choices import Choice, JoinChoices, Lanes, StageChoices, readable
 from rtl_gen.plan.derive import input_lanes
+from rtl_gen.plan.engines import EngineChoices, Engines
 from rtl_gen.plan.links import link_resources
+from rtl_gen.plan.plan import AnyFolding, UnitName, ordered
 from rtl_gen.plan.problem import choices_of, stream_of
 from rtl_gen.topology import SOURCE, Reader, Topology
 
 __all__ = ["Swaps"]
 
-#: A stage's choices, of one input or of several.
-_Choices = StageChoices | JoinChoices
+#: The choices of a stage of one input or of several, or of an engine.
+_Choices = StageChoices | JoinChoices | EngineChoices
 
 
 @dataclass(frozen=True)
@@ -36,19 +40,19 @@ class Swaps:
     graph : Graph
         Whose paths of contraction are chosen.
     family : Family
-    nodes : sequence of Node
-        The stages, without reshapes.
+    units : tuple of (str or tuple of str)
+        Stages, without reshapes, by name, and engines by their stages' names.
     topology : Topology
     """
 
     graph: Graph
     family: Family
-    nodes: tuple[Node, ...]
+    units: tuple[UnitName, ...]
     topology: Topology
     _choices: tuple[_Choices, ...]
     #: What has been built, by the stage's number and its folding, and what it takes.
-    _built: dict[tuple[int, Folding], Spec] = field(default_factory=dict)
-    _taken_by: dict[tuple[int, Folding], Resources] = field(default_factory=dict)
+    _built: dict[tuple[int, AnyFolding], Spec] = field(default_factory=dict)
+    _taken_by: dict[tuple[int, AnyFolding], Resources] = field(default_factory=dict)
     #: What stands between stages, by the widths of all their words.
     _links: dict[tuple[tuple[int, int], ...], Resources] = field(default_factory=dict)
 
@@ -56,19 +60,22 @@ class Swaps:
     def of(
         cls,
         graph: Graph,
-        foldings: Mapping[str, Folding],
+        foldings: Mapping[UnitName, AnyFolding],
         family: Family,
         known: Mapping[str, StageChoices] | None = None,
+        engines: Engines | None = None,
     ) -> Swaps:
-        """With FIFOs at those inputs of sums where they stand at some foldings, by stage.
+        """With FIFOs at those inputs of sums where they stand at some foldings, by unit.
 
         Parameters
         ----------
         graph : Graph
-        foldings : mapping of str to Folding
+        foldings : mapping of unit to folding
         family : Family
         known : mapping of str to StageChoices, optional
             Choices of stages that have been worked out.
+        engines : Engines, optional
+            The same of engines.
         """
         nodes = tuple(node for node in graph.nodes if not node.relabels)
         chains = [node for node in nodes if len(node.inputs) == 1]
@@ -80,39 +87,52 @@ class Swaps:
             if len(node.inputs) > 1:
                 inputs, streams = graph.inputs_of(node), [stream_of(graph, name) for name in node.inputs]
                 choices[node.name] = kind_of(node).choices(node, inputs, streams, family)
-        found = cls(graph, family, nodes, Topology.of(graph), tuple(choices[node.name] for node in nodes))
+        engines = engines or Engines(family)
+        units = tuple(unit for unit, _ in ordered(graph, foldings))
+        of_units = tuple(choices[u] if isinstance(u, str) else engines.of([choices[n] for n in u]) for u in units)  # type: ignore[misc]
+        runs = [unit for unit in units if not isinstance(unit, str)]
+        found = cls(graph, family, units, Topology.of(graph, engines=runs), of_units)
         if len(chains) == len(nodes):
             return found
         specs = found.specs(foldings)
         lanes = input_lanes(graph, specs, found.topology)
         readers = short_inputs(specs, lanes, found.topology, found.classes)
-        return cls(graph, family, nodes, found.topology.with_fifos(dict.fromkeys(readers)), found._choices)
+        return cls(graph, family, units, found.topology.with_fifos(dict.fromkeys(readers)), found._choices)
 
     @property
     def classes(self) -> int:
         """Logits of an inference."""
         return math.prod(self.graph.output.shape)
 
-    def spec(self, number: int, folding: Folding) -> Spec:
-        """A stage, by its number, at a folding."""
+    @cached_property
+    def _nodes(self) -> dict[str, Node]:
+        return {node.name: node for node in self.graph.nodes}
+
+    def spec(self, number: int, folding: AnyFolding) -> Spec:
+        """A unit, by its number, at a folding."""
         key = number, folding
         found = self._built.get(key)
         if found is None:
-            node = self.nodes[number]
-            found = self._built[key] = spec_of(node, self.graph.inputs_of(node), folding, self.family)
+            choices, unit = self._choices[number], self.units[number]
+            if isinstance(choices, EngineChoices):
+                found = choices.spec(folding)  # type: ignore[arg-type]
+            else:
+                node = self._nodes[unit]  # type: ignore[index]
+                found = spec_of(node, self.graph.inputs_of(node), folding, self.family)  # type: ignore[arg-type]
+            self._built[key] = found
         return found
 
-    def resources(self, number: int, folding: Folding) -> Resources:
-        """What a stage takes at a folding."""
+    def resources(self, number: int, folding: AnyFolding) -> Resources:
+        """What a unit takes at a folding."""
         key = number, folding
         found = self._taken_by.get(key)
         if found is None:
             found = self._taken_by[key] = self.spec(number, folding).resources()
         return found
 
-    def specs(self, foldings: Mapping[str, Folding]) -> list[Spec]:
-        """All stages at foldings by their names."""
-        return [self.spec(number, foldings[node.name]) for number, node in enumerate(self.nodes)]
+    def specs(self, foldings: Mapping[UnitName, AnyFolding]) -> list[Spec]:
+        """All units at foldings."""
+        return [self.spec(number, foldings[unit]) for number, unit in enumerate(self.units)]
 
     # What may stand in
 
@@ -122,6 +142,11 @@ class Swaps:
         if isinstance(choices, JoinChoices):
             widths = [width for width in choices.choices if width in behind and self._has(specs, number, width)]
             found = [choices.choices[width] for width in widths]
+        elif isinstance(choices, EngineChoices):
+            widths = [width for width in choices.widths if self._has(specs, number, width)]
+            present = specs[number].folding
+            assert isinstance(present, EngineFolding)
+            found = [*choices.others(present, behind, widths, max(spec.cycles for spec in specs))]
         else:
             widths = [width for width in choices.widths if self._has(specs, number, width)]
             # What is best depends on what is between them, too, which words as wide as a reader's do without.
@@ -135,6 +160,10 @@ class Swaps:
         choices = self._choices[number]
         if isinstance(choices, JoinChoices):
             found = list(choices.choices.values())
+        elif isinstance(choices, EngineChoices):
+            present = specs[number].folding
+            assert isinstance(present, EngineFolding)
+            found = [*choices.slower(present)]
         else:
             every = readable(choices.made, 1)
             found = [choice for width in choices.widths for choice in choices.of(width, every)]

@@ -13,9 +13,10 @@ from fractions import Fraction
 
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Device, Resources
-from rtl_gen.kinds import Folding, Spec
+from rtl_gen.kinds import Spec
 from rtl_gen.kinds.choices import Choice
 from rtl_gen.plan.limits import budget_of, shares_of
+from rtl_gen.plan.plan import AnyFolding, Foldings, UnitName
 from rtl_gen.plan.swaps import Swaps
 
 __all__ = ["Exchange", "Trim", "smaller", "trimmed"]
@@ -138,15 +139,15 @@ class Trim:
 
 
 def trimmed(
-    trim: Trim, foldings: Mapping[str, Folding], limit: Fraction, progress: Progress = silent
-) -> dict[str, Folding]:
+    trim: Trim, foldings: Mapping[UnitName, AnyFolding], limit: Fraction, progress: Progress = silent
+) -> Foldings:
     """The foldings with each stage as cheap as it can be while all together take at most `limit` cycles on average.
 
     Parameters
     ----------
     trim : Trim
-    foldings : mapping of str to Folding
-        By stage; they take at most `limit` cycles.
+    foldings : mapping of unit to folding
+        By unit; they take at most `limit` cycles.
     limit : Fraction
     progress : Progress
     """
@@ -158,9 +159,9 @@ class _Descent:
 
     def __init__(self, trim: Trim, specs: list[Spec], limit: Fraction, progress: Progress):
         self.trim, self.specs, self.limit, self.progress = trim, specs, limit, progress
-        self.refused: dict[tuple[int, Folding], Spec] = {}
+        self.refused: dict[tuple[int, AnyFolding], Spec] = {}
 
-    def run(self) -> dict[str, Folding]:
+    def run(self) -> Foldings:
         moved = True
         while moved:
             moved = False
@@ -174,7 +175,7 @@ class _Descent:
                 for (number, folding), spec in self.refused.items()
                 if not smaller(spec.resources(), whole[number].resources())
             }
-        return {spec.node.name: spec.folding for spec in self.specs}
+        return {spec.unit_name: spec.folding for spec in self.specs}
 
     def _moves(self) -> _Moves:
         """Of every stage the cheapest that has not been tried."""

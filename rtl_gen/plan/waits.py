@@ -7,7 +7,8 @@ from fractions import Fraction
 from typing import Literal
 
 from qtt_hw.progress import Progress, silent
-from rtl_gen.kinds import Folding, Spec
+from rtl_gen.kinds import Spec
+from rtl_gen.plan.plan import AnyFolding, Foldings, UnitName
 from rtl_gen.plan.swaps import Swaps
 from rtl_gen.plan.trim import Trim
 from rtl_gen.topology import Topology
@@ -67,16 +68,16 @@ def _with_deep(
 
 
 def deepened(
-    trim: Trim, foldings: Mapping[str, Folding], target: Fraction, progress: Progress = silent
-) -> dict[str, Folding]:
+    trim: Trim, foldings: Mapping[UnitName, AnyFolding], target: Fraction, progress: Progress = silent
+) -> Foldings:
     """The foldings with rings and queues that are waited for as deep as the network needs, one after the other.
 
     Parameters
     ----------
     trim : Trim
         Of the network and the device, which a deeper buffer must fit.
-    foldings : mapping of str to Folding
-        By stage.
+    foldings : mapping of unit to folding
+        By unit.
     target : Fraction
         Cycles that are fast enough, on average.
     progress : Progress
@@ -91,7 +92,7 @@ def deepened(
         if deeper is None:
             break
         specs = deeper
-    return {spec.node.name: spec.folding for spec in specs}
+    return {spec.unit_name: spec.folding for spec in specs}
 
 
 def _first_deeper(trim: Trim, specs: list[Spec], interval: Fraction, progress: Progress) -> list[Spec] | None:

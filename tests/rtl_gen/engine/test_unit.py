@@ -39,3 +39,14 @@ def test_golden_words_in_the_predicted_cycles(words, random_engines, data):
         taken, made = schedule([spec], in_lanes, count, classes=None)
         assert [c - taken[0] for c in taken] == list(got.accepted)
         assert [c - taken[0] for c in made] == list(got.produced)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_what_it_takes_at_least_is_no_more_than_what_it_takes(random_engines, data):
+    """The bound knows no order of the jobs; of LUTs it is near."""
+    spec = data.draw(random_engines)
+    least, exact = spec.least_resources, spec.resources()
+    assert (least.dsps, least.ffs <= exact.ffs) == (exact.dsps, True)
+    assert exact.brams - 2 <= least.brams <= exact.brams
+    assert exact.luts - 60 <= least.luts <= exact.luts

@@ -1,0 +1,213 @@
+"""What the planner chooses engines among: runs of plain contractions, on arrays of stated shapes.
+
+For words of `simd` inputs an engine has the fewest parallel results that keep up, each kind of lane, the fewest
+requantiser lanes, and the least rings between its stages. What it takes is known exactly once its jobs are in order,
+which takes time; before that, at least how much (`rtl_gen.engine.bound`). The search therefore works with the least
+that engines can take, makes those that it has chosen exact, and searches again until it chooses none but exact ones:
+what is then the best, is so among all engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qtt_hw.codebook import Codebook
+from qtt_hw.graph import Contraction, Edge
+from rtl_gen.engine.choices import engine_folding
+from rtl_gen.engine.spec import EngineFolding, EngineSpec
+from rtl_gen.families import Family
+from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, divisors, readable
+
+__all__ = ["MOST_LANES", "EngineChoice", "EngineChoices", "Engines"]
+
+#: Parallel inputs, and parallel results, of the widest array.
+MOST_LANES = 32
+_POWERS = [1 << n for n in range(MOST_LANES.bit_length())]
+#: The least parallel inputs: on fewer, a stage of its own is smaller.
+LEAST_INPUTS = 4
+
+
+@dataclass(frozen=True)
+class EngineChoice(Choice):
+    """An engine of the stages with these names.
+
+    Attributes
+    ----------
+    stages : tuple of str
+    exact : bool
+        Otherwise its cycles and what it takes may be more.
+    """
+
+    folding: EngineFolding  # type: ignore[assignment]
+    stages: tuple[str, ...] = ()
+    exact: bool = False
+
+
+class EngineChoices:
+    """The engines that a run of stages can be.
+
+    Parameters
+    ----------
+    nodes : sequence of Contraction
+        Each reads the one before.
+    inputs : sequence of Edge
+        What each reads.
+    stream : int
+        Channels of the stream that the first one reads.
+    family : Family
+    """
+
+    def __init__(self, nodes: Sequence[Contraction], inputs: Sequence[Edge], stream: int, family: Family):
+        self.nodes, self.inputs, self.stream, self.family = tuple(nodes), tuple(inputs), stream, family
+        self.names = tuple(node.name for node in nodes)
+        powers = (n for n in divisors(inputs[0].channels) if n & (n - 1) == 0)
+        #: Widths that a word can have.
+        self.widths = [n for n in powers if LEAST_INPUTS <= n <= MOST_LANES]
+        self._drafts: dict[tuple[int, int, Lanes], list[EngineFolding]] = {}
+        self._known: dict[EngineFolding, EngineChoice | None] = {}
+
+    @property
+    def made(self) -> int:
+        """Channels of its output."""
+        return int(self.nodes[-1].output(self.inputs[-1]).channels)
+
+    def reads(self, width: int) -> Lanes:
+        """The widths that the stream which it reads may have."""
+        return readable(self.stream, width)
+
+    def spec(self, folding: EngineFolding) -> EngineSpec:
+        """The hardware of a folding."""
+        return EngineSpec(self.nodes, self.inputs, folding, self.family)
+
+    def of(self, width: int, behind: Lanes, cycles: int) -> list[EngineChoice]:
+        """The engines whose words have `width` values, when readers can take words of the widths `behind`.
+
+        Of each kind of lane the one with the fewest parallel results that takes at most so many cycles.
+        """
+        found: dict[str, EngineChoice] = {}
+        for pe in _POWERS:
+            drafts = self._of_shape(width, pe, behind)
+            for draft in drafts:
+                choice = self._choice(draft)
+                if choice is not None and choice.cycles <= cycles:
+                    found.setdefault(draft.multiplier, choice)
+            if drafts and all(draft.multiplier in found for draft in drafts):
+                break
+        return list(found.values())
+
+    def costs(self, width: int, behind: Lanes, cycles: int) -> NDArray[np.int64]:
+        """What is known that the choices of `of` cost: int64 [choices, (cycles, dsps, brams, luts)]."""
+        found = self.of(width, behind, cycles)
+        rows = [(c.cycles, c.resources.dsps, c.resources.brams, c.resources.luts) for c in found]
+        return np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+    def others(self, present: EngineFolding, behind: Lanes, widths: Iterable[int], cycles: int) -> list[EngineChoice]:
+        """Exact engines of at most so many cycles: those of the search, and `present` with a smaller first ring."""
+        found = [choice for width in widths for choice in self.of(width, behind, cycles)]
+        first = self.spec(present).works[0]
+        rows = [n for n in divisors(first.rows) if first.least_rows <= n < present.rows[0]]
+        drafts = [present.model_copy(update={"rows": (n, *present.rows[1:])}) for n in rows]
+        foldings = [*(choice.folding for choice in found), *drafts]
+        exact = [self.exact(folding) for folding in dict.fromkeys(foldings) if folding != present]
+        return [choice for choice in exact if choice is not None and choice.cycles <= cycles]
+
+    def slower(self, present: EngineFolding) -> list[EngineChoice]:
+        """Exact engines with half as many lanes or fewer, whatever their words."""
+        every = readable(self.made, 1)
+        most = present.simd * present.pe // 2
+        shapes = ((simd, pe) for simd in self.widths for pe in _POWERS if simd * pe <= most)
+        drafts = (draft for simd, pe in shapes for draft in self._of_shape(simd, pe, every))
+        found = (self.exact(draft) for draft in drafts if draft.multiplier == present.multiplier)
+        return [choice for choice in found if choice is not None]
+
+    def exact(self, folding: EngineFolding) -> EngineChoice | None:
+        """A choice with what it takes; None where its jobs have no order."""
+        known = self._known.get(folding)
+        if known is None or not known.exact:
+            try:
+                spec = self.spec(folding)
+                known = EngineChoice(folding, spec.cycles, spec.resources(), self.names, exact=True)
+            except ValueError:
+                known = None
+            self._known[folding] = known
+        return known
+
+    def _choice(self, folding: EngineFolding) -> EngineChoice | None:
+        if folding not in self._known:
+            spec = self.spec(folding)
+            steps = sum(work.cycles for work in spec.works)
+            self._known[folding] = EngineChoice(folding, steps, spec.least_resources, self.names)
+        return self._known[folding]
+
+    def _of_shape(self, simd: int, pe: int, behind: Lanes) -> list[EngineFolding]:
+        """The foldings of an array, by kind of lane; none where it cannot be built."""
+        key = simd, pe, behind
+        if key not in self._drafts:
+            try:
+                draft = engine_folding(self.nodes, self.inputs, simd, pe, self.family, behind=behind)
+                spec = self.spec(draft)
+            except ValueError:
+                self._drafts[key] = []
+            else:
+                packs = pe % 2 == 0 and spec.packing is not None
+                kinds = ("dsp", "logic", *(("packed",) if packs else ()))
+                self._drafts[key] = [draft.model_copy(update={"multiplier": kind}) for kind in kinds]
+        return self._drafts[key]
+
+
+class Engines:
+    """The engines of a network's runs of stages.
+
+    Parameters
+    ----------
+    family : Family
+    """
+
+    def __init__(self, family: Family):
+        self.family = family
+        self._known: dict[tuple[str, ...], EngineChoices] = {}
+
+    def runs(self, stages: Sequence[StageChoices]) -> Iterator[tuple[int, EngineChoices]]:
+        """Of stages that read one another: how many from the first on can be an engine, and its choices."""
+        for count in range(1, len(stages) + 1):
+            if not _fits(stages[count - 1]) or (count > 1 and not _follows(stages[count - 2], stages[count - 1])):
+                return
+            if count > 1:
+                yield count, self.of(stages[:count])
+
+    def of(self, stages: Sequence[StageChoices]) -> EngineChoices:
+        """The choices of an engine of some stages."""
+        names = tuple(stage.node.name for stage in stages)
+        if names not in self._known:
+            nodes, inputs = [stage.node for stage in stages], [stage.x for stage in stages]
+            self._known[names] = EngineChoices(nodes, inputs, stages[0].stream, self.family)
+        return self._known[names]
+
+    def settle(self, choices: Iterable[Choice]) -> bool:
+        """Make engines that were chosen exact; whether all of them were."""
+        found = [choice for choice in choices if isinstance(choice, EngineChoice) and not choice.exact]
+        for choice in found:
+            self._known[choice.stages].exact(choice.folding)
+        return not found
+
+
+def _fits(stage: StageChoices) -> bool:
+    """Whether it is a plain contraction, whose weights are multiplied."""
+    node = stage.node
+    return (
+        isinstance(node, Contraction)
+        and node.lead == node.trail == node.groups == 1
+        and node.window.dilation[2] == 1
+        and not isinstance(node.weight_format, Codebook)
+    )
+
+
+def _follows(before: StageChoices, stage: StageChoices) -> bool:
+    """Whether a stage reads the map that the one before makes, of values that an engine keeps."""
+    made: Edge = before.node.output(before.x)
+    return made == stage.x and made.format.bits <= 8
+
