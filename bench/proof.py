@@ -4,7 +4,7 @@
 
 The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples, in
 runs of up to 128 back to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the one of
-the same model, device and rate.
+the same model, device, rate and whether engines are allowed.
 """
 
 from __future__ import annotations
@@ -76,10 +76,11 @@ def proven(
     samples: int,
     stalled: int,
     lanes: list[LaneKind],
+    engines: bool,
 ) -> dict[str, Any]:
     """The row: the plan, what was compared, and the cells by what forms the products."""
     graph = load(model)
-    chosen = plan(graph, device, fps=fps)
+    chosen = plan(graph, device, fps=fps, engines=engines)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         emit(graph, folder / "build", chosen, taps=True)
@@ -89,6 +90,7 @@ def proven(
             "weight_bytes": graph.weight_bytes,
             "device": device,
             "fps": fps,
+            "engines": engines or None,
             "plan": figures(chosen),
             "batch": simulated(folder / "build", data, samples, stalls=False),
         }
@@ -109,14 +111,16 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--device", default="ecp5-85f")
     parser.add_argument("--fps", type=float, help="the least hardware for this rate at 100 MHz, not the fastest")
+    parser.add_argument("--engines", action="store_true", help="runs of stages may share an array")
     parser.add_argument("--samples", type=int, default=100, help="in the batch harness")
     parser.add_argument("--stalled", type=int, default=3, help="samples in cocotb with random stalls")
     parser.add_argument("--lanes", action="append", default=[], choices=CODE_LANES, help="to synthesise as well")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
-    row = proven(given.model, given.data, given.device, given.fps, given.samples, given.stalled, given.lanes)
+    options = given.samples, given.stalled, given.lanes, given.engines
+    row = proven(given.model, given.data, given.device, given.fps, *options)
     row |= made_by(command(given.output))
-    append_row(given.output, row, ("model", "device", "fps"))
+    append_row(given.output, row, ("model", "device", "fps", "engines"))
     print(json.dumps(row, indent=1))
 
 
