@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from boards.carry_inputs import absorb_luts
 from boards.output_registers import absorb_registers
 from boards.step import run_step
 from qtt_hw.progress import Progress, silent
@@ -21,7 +22,7 @@ __all__ = ["NETLIST", "library_folder", "netlist_verilog", "synthesise"]
 #: The netlist's name in its work folder.
 NETLIST = "netlist.json"
 #: What is done to a family's netlist behind yosys, by its block RAM.
-_PASSES: dict[str, Callable[[dict[str, Any], str], object]] = {"DP16KD": absorb_registers}
+_PASSES: dict[str, tuple[Callable[[dict[str, Any], str], object], ...]] = {"DP16KD": (absorb_registers, absorb_luts)}
 
 # pyosys ends the interpreter on an error and prints a lot, so it gets an interpreter of its own
 _CHILD = """
@@ -109,8 +110,8 @@ def synthesise(
             copy.unlink(missing_ok=True)
     path = work / NETLIST
     netlist = json.loads(path.read_text(encoding="utf-8"))
-    if family.memory.cell in _PASSES:
-        _PASSES[family.memory.cell](netlist, top)
+    for change in _PASSES.get(family.memory.cell, ()):
+        change(netlist, top)
     # Without the blanks that yosys writes: nextpnr does not get through more than about 50 MB.
     path.write_text(json.dumps(netlist, separators=(",", ":")), encoding="utf-8")
     return dict(sorted(Counter(cell["type"] for cell in netlist["modules"][top]["cells"].values()).items()))

@@ -113,19 +113,21 @@ def _shift_and_add(m: Module, a: Value, b: Value, product: Signal) -> None:
         return
     bits, copied = (Signal(v.shape(), name=f"{product.name}_{n}") for v, n in ((narrow, "bits"), (wide, "copied")))
     m.d.sync += [bits.eq(narrow), copied.eq(wide)]
-    top = len(bits) - 1
     terms: list[Value] = [Mux(bits[i], copied << i, 0) for i in range(len(bits))]
-    if bits.shape().signed:
-        terms[top] = -terms[top]
+    negative = bits.shape().signed  # the last of a level is subtracted
     level = 0
     while len(terms) > 1:
         level += 1
         sums: list[Value] = []
         for i in range(0, len(terms), 2):
             pair = terms[i : i + 2]
-            total = pair[0] + pair[1] if len(pair) == 2 else pair[0]
+            if len(pair) == 1:
+                total = pair[0]
+            else:
+                total = pair[0] - pair[1] if negative and i + 2 >= len(terms) else pair[0] + pair[1]
             last = len(terms) <= 2
             held = product if last else Signal(Value.cast(total).shape(), name=f"{product.name}_{level}_{i // 2}")
             m.d.sync += held.eq(total)
             sums.append(held)
+        negative = negative and len(terms) % 2 == 1
         terms = sums

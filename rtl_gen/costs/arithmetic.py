@@ -57,11 +57,6 @@ def logic_product(narrow: int, narrow_signed: bool, wide: int, wide_signed: bool
         return 1, wide  # the bit resets the register
     terms = [_Sum(wide + i, i) for i in range(narrow)]
     luts = ffs = level = 0
-    if narrow_signed:
-        # The last copy is subtracted, where it is signed and there is something to subtract it from.
-        apart = narrow % 2 == 1 or not wide_signed
-        terms[-1] = _Sum(wide + narrow + narrow % 2, 0 if apart else narrow - 1)
-        luts += (adder(wide + narrow) if narrow % 2 else max(wide - 2, 0)) if apart else 0
     while len(terms) > 1:
         level += 1
         sums = []
@@ -74,7 +69,7 @@ def logic_product(narrow: int, narrow_signed: bool, wide: int, wide_signed: bool
                 width = total.bits - pair[1].zeros
                 luts += adder(width)
                 if level == 1:
-                    luts += 2 * wide + (2 if narrow_signed and index + 2 >= len(terms) else 0)
+                    luts += 1  # the lowest bit; the copies are made in the carry cells
             else:
                 total = pair[0]
                 if level == 1:
@@ -161,7 +156,7 @@ ARRAY = 2
 @lru_cache(maxsize=4096)
 def pool_reducer(x: Format, lanes: int, accumulator: int, sums: bool) -> Resources:
     """A `rtl_gen.reduce.PoolReducer`."""
-    luts = adder(accumulator) + accumulator if sums else adder(x.bits + 1) + x.bits + 1
+    luts = adder(accumulator) if sums else adder(x.bits + 1) + x.bits + 1
     return Resources(luts=lanes * luts, ffs=lanes * accumulator + 1)
 
 

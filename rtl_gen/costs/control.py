@@ -26,7 +26,7 @@ def ring_writer(width: int, collect: int, ring: int, pointer: int) -> Resources:
 
 
 #: Fitted: what accepts words.
-RING = 8
+RING = 2
 
 
 def _equal(bits: int) -> int:

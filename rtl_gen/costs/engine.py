@@ -34,7 +34,7 @@ def issuer(fields: Fields, *, weights: int, ring: int, queue: int, pointer: int,
         (fields.register_bits(f"{name}_stride"), fields.register_bits(f"{name}_weights")) for name in ("outer", "deep")
     ]
     # The base moves by positions, the weights by groups; both are loaded anew. Then sums of four, and a wrap.
-    luts = adder(address) + 2 * address + adder(rom_address) + 2 * rom_address + fields.register_bits("run") * 2
+    luts = adder(address) + address + adder(rom_address) + rom_address + fields.register_bits("run") * 2
     ffs = address + rom_address + fields.register_bits("run")
     for ring_bits, rom_bits in strides:
         for bits, whole in ((ring_bits, address), (rom_bits, rom_address)):
@@ -43,32 +43,28 @@ def issuer(fields: Fields, *, weights: int, ring: int, queue: int, pointer: int,
     luts += levels * adder(address + 1) + 2 * adder(address + 1) + address + levels * adder(rom_address)
     ffs += (levels + 1) * (address + 1) + address + (levels + 2) * rom_address
     ffs += 2 * (fields.register_bits("end") + fields.register_bits("size"))
-    luts += sum(2 * bits + 2 for bits in loops if bits)
+    luts += sum(bits + 2 for bits in loops if bits)
     ffs += sum(bits + 1 for bits in loops if bits)
     for least, field in ((ring, "needs"), (queue, "credit"), (most, "depth")):
         bits = bits_for(least)
         luts, ffs = luts + 2 * adder(bits) + fields.register_bits(field), ffs + bits
-    luts += adder(pointer) + ISSUER
+    luts += adder(pointer)
     ffs += pointer + fields.varying_bits + 7 * late + 6
     return Resources(luts=luts, ffs=ffs)
-
-
-#: Fitted: which loop steps, and whether a job may start.
-ISSUER = 25
 
 
 def result_writer(fields: Fields, *, rows: int, slices: int, depth: int, late: int) -> Resources:
     """A `rtl_gen.engine.writer.ResultWriter` without its reader, and what delays its outputs by `late` cycles."""
     row, address, emits = bits_for(max(rows - 1, 1)), bits_for(max(depth - 1, 1)), fields.register_bits("emits")
     slice_bits = ceil_log2(slices)
-    luts = 2 * counter(row) + 2 * row + 2 * counter(address) + address + 2 * emits + 2 * slice_bits + WRITER
+    luts = counter(row) + row + counter(address) + address + 2 * emits + 2 * slice_bits + WRITER
     ffs = row + address + emits + slice_bits + fields.varying_bits + 4
     ffs += (late - 1) * (address + slice_bits + 2) + late
     return Resources(luts=luts, ffs=ffs)
 
 
 #: Fitted: what is kept, and where a word ends.
-WRITER = 14
+WRITER = 10
 
 
 def shared_requantizer(scaling: Scaling, *, rows: int, lanes: int, accumulator: int, family: Family) -> Resources:

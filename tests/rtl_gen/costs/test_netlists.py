@@ -202,6 +202,7 @@ SYNTHESISED = [name for name in NETWORKS if name not in ALIKE]
 def test_a_network_costs_what_its_netlist_does(name: str) -> None:
     graph = NETWORKS[name]()
     (cost,) = compared(name, graph, plan(graph, device("ecp5-85f"), fps=100))
+    print(f"{name}: LUT {cost.planned.luts} {cost.luts} FF {cost.planned.ffs} {cost.ffs}")
     most = SMALLER.get(name, 0.1)
     assert cost.planned.luts == pytest.approx(cost.luts, rel=most)
     assert cost.planned.ffs == pytest.approx(cost.ffs, rel=most)
