@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["OutputQueue", "Serializer", "StageOutput"]
 
 
+#: Registers above which a serialiser shifts in every cycle: what it holds matters only while words are left, and an
+#: enable of so many is the slowest net of a large design.
+FREE_BITS = 256
+
+
 class Serializer(wiring.Component):
     """Words of `lanes` values from groups of `values`, lowest first; a group at most every values / lanes cycles.
 
@@ -51,6 +56,8 @@ class Serializer(wiring.Component):
         word = self.lanes * self.shape.width
         held = Signal(self.values * self.shape.width)
         left = Signal(range(words + 1))
+        if len(held) > FREE_BITS:
+            m.d.sync += held.eq(held[word:])
         with m.If(self.i_valid):
             m.d.sync += [held.eq(Value.cast(self.i)), left.eq(words)]
         with m.Elif(self.o_valid):
