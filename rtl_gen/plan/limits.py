@@ -13,7 +13,7 @@ __all__ = ["budget_of", "shares_of", "shares_of_all", "slowest", "usable"]
 
 #: LUTs that a multiplier block is worth: somewhat less than a product of 4 x 8 bits takes in their place, so that
 #: blocks are used as far as there are, two products each where that goes. LUTs are for routing.
-MULTIPLIER_WORTH = 64
+MULTIPLIER_WORTH = 32
 
 
 def usable(family: Family) -> dict[str, float]:

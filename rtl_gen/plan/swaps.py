@@ -149,9 +149,8 @@ class Swaps:
             found = [*choices.others(present, behind, widths, max(spec.cycles for spec in specs))]
         else:
             widths = [width for width in choices.widths if self._has(specs, number, width)]
-            # What is best depends on what is between them, too, which words as wide as a reader's do without.
-            exact = {specs[r.stage].in_width for r in self.topology.readers[number] if r.stage < len(specs)}
-            sets = [behind, *(frozenset({lanes}) for lanes in sorted(exact & behind))]
+            # What is best depends on what is between them, too, which wider words may do without.
+            sets = [behind, *(frozenset({lanes}) for lanes in sorted(behind))]
             found = [choice for width in widths for lanes in sets for choice in choices.of(width, lanes)]
         yield from self._others(specs[number], number, found)
 

@@ -35,7 +35,7 @@ def test_they_stand_on_both_sides(which, request):
 
 
 def test_what_of_the_device_is_too_small_is_found_by_trying(network):
-    target = replace(device("ecp5-12f"), name="toy", luts=9000)
+    target = replace(device("ecp5-12f"), name="toy", luts=8000)
     problem = Problem.of(network, {}, ECP5)
     found = planned(problem, target, fps=None, clock_mhz=100.0)
     beside = neighbours(problem, target, found)
