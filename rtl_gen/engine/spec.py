@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -32,8 +33,9 @@ from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.spec import SPARE_WORDS, Count, Spec, Tap
 from rtl_gen.multiplier import LaneKind, latency_of
 from rtl_gen.packing import Packing, packed_weights, packing_of
+from rtl_gen.shifter import integer_bits
 
-__all__ = ["EngineFolding", "EngineSpec", "engine_name"]
+__all__ = ["EngineFolding", "EngineSpec", "engine_name", "same_codes"]
 
 
 class EngineFolding(BaseModel):
@@ -49,7 +51,8 @@ class EngineFolding(BaseModel):
         Rows that the ring before each stage holds; of the first, which the stream fills, a divisor of all rows.
     queue : int
         Words of `lanes` outputs that the output queue holds.
-    multiplier : "dsp", "packed" or "logic"
+    multiplier : "dsp", "packed", "logic" or "shift"
+        The last where weights are codes of a codebook.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,16 +97,18 @@ class EngineSpec(Spec):
 
     def check(self) -> None:
         folding = self.folding
-        if folding.multiplier == "shift":
-            raise self.refuse("an engine multiplies in dsp, packed or logic lanes, not shift")
+        if self.coded and folding.multiplier == "packed":
+            raise self.refuse("weights of a codebook are shifted or multiplied one by one, not packed")
+        if not self.coded and folding.multiplier == "shift":
+            raise self.refuse("lanes that shift need weights of a codebook")
         for what, whole in (("simd", folding.simd), ("pe", folding.pe)):
             if whole < 1 or folding.lanes < 1 or whole % folding.lanes:
                 raise self.refuse(f"lanes {folding.lanes} does not divide {what} {whole}")
         if len(folding.rows) != len(self.nodes):
             raise self.refuse(f"rings of {len(folding.rows)} stages are given, it has {len(self.nodes)}")
         for node, x in zip(self.nodes, self.edges, strict=True):
-            if isinstance(node.weight_format, Codebook):
-                raise ValueError(f"stage {node.name}: an engine multiplies, it has no lanes that shift")
+            if not same_codes(node, self.nodes[0]):
+                raise ValueError(f"stage {node.name}: an engine's weights are codes of one codebook, or none are")
             if node is not self.nodes[0] and x.format.bits > 8:
                 raise ValueError(f"stage {node.name}: an engine's activations have at most 8 bits")
         first, channels = self.works[0], self.edges[0].channels
@@ -224,8 +229,14 @@ class EngineSpec(Spec):
         bits = max(f.bits + (not f.signed and any(g.signed for g in formats)) for f in formats)
         return Format(bits, any(f.signed for f in formats), 0)
 
+    @property
+    def coded(self) -> bool:  # type: ignore[override]
+        return isinstance(self.nodes[0].weight_format, Codebook)
+
     @cached_property
-    def weight_format(self) -> Format:
+    def weight_format(self) -> Format | Codebook:
+        if isinstance(self.nodes[0].weight_format, Codebook):
+            return self.nodes[0].weight_format
         bits = max(node.weight_format.bits for node in self.nodes)
         return Format(bits, True, 0, narrow=True)
 
@@ -255,7 +266,9 @@ class EngineSpec(Spec):
         for work in self.works:
             node, taps = work.node, work.node.window.taps
             padded = np.zeros((work.groups * folding.pe, taps, work.words * folding.simd), dtype=np.int64)
-            padded[: node.out_size, :, : node.in_size] = node.weight.reshape(node.out_size, taps, node.in_size)
+            fmt = node.weight_format
+            stored = fmt.encode(node.weight) if isinstance(fmt, Codebook) else node.weight
+            padded[: node.out_size, :, : node.in_size] = stored.reshape(node.out_size, taps, node.in_size)
             shaped = padded.reshape(work.groups, folding.pe, taps, work.words, folding.simd)
             if folding.multiplier == "packed":
                 shaped = packed_weights(shaped)
@@ -280,7 +293,9 @@ class EngineSpec(Spec):
 
     @cached_property
     def array_latency(self) -> int:
-        narrow = min(self.weight_format.bits, self.x_format.bits)
+        weight = self.weight_format
+        bits = integer_bits(weight) if isinstance(weight, Codebook) else weight.bits
+        narrow = min(bits, self.x_format.bits)
         return latency_of(self.folding.multiplier, self.family, narrow) + ceil_log2(self.folding.simd) + 1
 
     @property
@@ -327,7 +342,9 @@ class EngineSpec(Spec):
 
     @property
     def multipliers(self) -> int:  # type: ignore[override]
-        return self.products // (2 if self.folding.multiplier == "packed" else 1)
+        if self.folding.multiplier in ("shift", "packed"):
+            return 0 if self.folding.multiplier == "shift" else self.products // 2
+        return self.products
 
     @property
     def dsps(self) -> int:  # type: ignore[override]
@@ -441,6 +458,15 @@ class EngineSpec(Spec):
             *(self.drain, self.works[-1].groups, self.result_words, self.position_words, len(jobs)),
             *(needs, releases, *tables),
         )
+
+
+def same_codes(one: Contraction, other: Contraction) -> bool:
+    """Whether both have weights of a codebook that only its scale may tell apart, or neither has."""
+    books = [node.weight_format for node in (one, other)]
+    if not all(isinstance(book, Codebook) for book in books):
+        return not any(isinstance(book, Codebook) for book in books)
+    first, second = (replace(book, frac=0) for book in books)  # type: ignore[type-var]
+    return first == second
 
 
 def array_bits(spec: EngineSpec) -> int:

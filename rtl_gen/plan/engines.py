@@ -15,10 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qtt_hw.codebook import Codebook
 from qtt_hw.graph import Contraction, Edge
 from rtl_gen.engine.choices import engine_folding
-from rtl_gen.engine.spec import EngineFolding, EngineSpec
+from rtl_gen.engine.spec import EngineFolding, EngineSpec, same_codes
 from rtl_gen.families import Family
 from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, divisors, readable
 
@@ -154,7 +153,7 @@ class EngineChoices:
                 self._drafts[key] = []
             else:
                 packs = pe % 2 == 0 and spec.packing is not None
-                kinds = ("dsp", "logic", *(("packed",) if packs else ()))
+                kinds = ("shift",) if spec.coded else ("dsp", "logic", *(("packed",) if packs else ()))
                 self._drafts[key] = [draft.model_copy(update={"multiplier": kind}) for kind in kinds]
         return self._drafts[key]
 
@@ -196,18 +195,17 @@ class Engines:
 
 
 def _fits(stage: StageChoices) -> bool:
-    """Whether it is a plain contraction, whose weights are multiplied."""
+    """Whether it is a plain contraction."""
     node = stage.node
     return (
         isinstance(node, Contraction)
         and node.lead == node.trail == node.groups == 1
         and node.window.dilation[2] == 1
-        and not isinstance(node.weight_format, Codebook)
     )
 
 
 def _follows(before: StageChoices, stage: StageChoices) -> bool:
     """Whether a stage reads the map that the one before makes, of values that an engine keeps."""
     made: Edge = before.node.output(before.x)
-    return made == stage.x and made.format.bits <= 8
+    return made == stage.x and made.format.bits <= 8 and same_codes(before.node, stage.node)
 

@@ -101,7 +101,7 @@ WRONG = {
     "a first ring that does not divide": ({"rows": [4, 4, 1, 6]}, "a ring of 4 rows does not divide the input's 6"),
     "lanes that do not divide": ({"lanes": 3}, "lanes 3 does not divide simd 4"),
     "a queue too small": ({"queue": 1}, "a queue of 1 words cannot hold a job's 2"),
-    "lanes that shift": ({"multiplier": "shift"}, "an engine multiplies in dsp, packed or logic lanes, not shift"),
+    "lanes that shift": ({"multiplier": "shift"}, "lanes that shift need weights of a codebook"),
     "another number of cycles": ({"cycles": 1}, "the plan says 1, of the model it is"),
 }
 
