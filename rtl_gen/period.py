@@ -107,6 +107,8 @@ class _Search:
         self.model, self.spent, self.spent_between = model, 0, 0
         self.ends: list[int] = []
         self.states: deque[Cycles] = deque(maxlen=MOST_PERIOD + 1)
+        #: By period, the cycles that are left of an attempt whose inferences were used up: the next begins with them.
+        self.left: dict[int, NDArray[np.bool_]] = {}
 
     def go_on(self) -> None:
         self.ends.append(self.model.step())
@@ -164,6 +166,9 @@ class _Search:
         """
         model, state = self.model, self.states[-1] if earliest is None else earliest
         wanted = [end + shift for end in self.ends[-period:]]
+        left = self.left.pop(period, same)
+        if earliest is None and (same & left).any():
+            same = same & left
         try:
             while same.any() and self.spent + period <= len(self.ends):
                 self.spent += period
@@ -175,6 +180,8 @@ class _Search:
                 if (held == same).all():
                     return True
                 same = held
+            if earliest is None:
+                self.left[period] = same
             return False
         finally:
             model.resume(self.states[-1])

@@ -115,3 +115,15 @@ def test_what_holds_for_a_while_only_is_not_taken_for_a_period():
     model = Linear(weight, start=np.array([0, -30]))
     found = find_period(model)
     assert found.intervals == (11,) and len(found.ends) > 20
+
+
+def test_an_attempt_goes_on_where_the_one_before_ended():
+    """What falls behind does so through 300 delays: one inference a time shows two more of them, not one."""
+    delays = 300
+    weight = np.full((delays + 2, delays + 2), NEVER)
+    weight[0, 0], weight[1, 1] = 10, 9
+    for k in range(1, delays + 1):
+        weight[k + 1, k] = 0
+    start = np.concatenate([[0], -10 * np.arange(delays + 1)])
+    found = find_period(Linear(weight, start=start))
+    assert found.intervals == (10,) and len(found.ends) < 200
