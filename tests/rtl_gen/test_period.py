@@ -118,12 +118,13 @@ def test_what_holds_for_a_while_only_is_not_taken_for_a_period():
 
 
 def test_an_attempt_goes_on_where_the_one_before_ended():
-    """What falls behind does so through 300 delays: one inference a time shows two more of them, not one."""
-    delays = 300
-    weight = np.full((delays + 2, delays + 2), NEVER)
-    weight[0, 0], weight[1, 1] = 10, 9
-    for k in range(1, delays + 1):
-        weight[k + 1, k] = 0
-    start = np.concatenate([[0], -10 * np.arange(delays + 1)])
+    """Delays use up the inferences of attempts; then one that gains 0 or 2 in turn needs two, and has one at a time."""
+    delays = 20
+    size = delays + 4
+    weight = np.full((size, size), NEVER)
+    weight[0, 0], weight[1, 2], weight[2, 1], weight[3, 3] = 10, 0, 18, 9
+    for k in range(delays):
+        weight[k + 4, k + 3] = 0
+    start = np.concatenate([[0, -100, -90], -100 - 10 * np.arange(delays + 1)])
     found = find_period(Linear(weight, start=start))
-    assert found.intervals == (10,) and len(found.ends) < 200
+    assert found.intervals == (10,) and len(found.ends) < 30
