@@ -25,7 +25,8 @@ __all__ = ["MOST_LANES", "EngineChoice", "EngineChoices", "Engines"]
 
 #: Parallel inputs, and parallel results, of the widest array.
 MOST_LANES = 32
-_POWERS = [1 << n for n in range(MOST_LANES.bit_length())]
+#: Parallel results that an array can have; channels that do not fill them are padded.
+_RESULTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 #: The least parallel inputs: on fewer, a stage of its own is smaller.
 LEAST_INPUTS = 4
 
@@ -88,7 +89,7 @@ class EngineChoices:
         Of each kind of lane the one with the fewest parallel results that takes at most so many cycles.
         """
         found: dict[str, EngineChoice] = {}
-        for pe in _POWERS:
+        for pe in _RESULTS:
             drafts = self._of_shape(width, pe, behind)
             for draft in drafts:
                 choice = self._choice(draft)
@@ -118,7 +119,7 @@ class EngineChoices:
         """Exact engines with half as many lanes or fewer, whatever their words."""
         every = readable(self.made, 1)
         most = present.simd * present.pe // 2
-        shapes = ((simd, pe) for simd in self.widths for pe in _POWERS if simd * pe <= most)
+        shapes = ((simd, pe) for simd in self.widths for pe in _RESULTS if simd * pe <= most)
         drafts = (draft for simd, pe in shapes for draft in self._of_shape(simd, pe, every))
         found = (self.exact(draft) for draft in drafts if draft.multiplier == present.multiplier)
         return [choice for choice in found if choice is not None]

@@ -14,6 +14,8 @@ __all__ = ["budget_of", "shares_of", "shares_of_all", "slowest", "usable"]
 #: LUTs that a multiplier block is worth: somewhat less than a product of 4 x 8 bits takes in their place, so that
 #: blocks are used as far as there are, two products each where that goes. LUTs are for routing.
 MULTIPLIER_WORTH = 32
+#: LUTs that a block RAM is worth: LUTs are what the clock depends on, and block RAMs are there to be used.
+MEMORY_WORTH = 64
 
 
 def usable(family: Family) -> dict[str, float]:
@@ -33,7 +35,8 @@ def budget_of(device: Device, reserved: Resources = Resources()) -> Budget:  # n
     largest = family.devices[-1]
     prices = {name: 1.0 / ((getattr(device, name) or getattr(largest, name)) * share) for name, share in shares.items()}
     dsp = min(prices["dsps"], MULTIPLIER_WORTH * prices["luts"])
-    return Budget(limits["dsps"], limits["brams"], limits["luts"], (dsp, prices["brams"], prices["luts"]))
+    bram = min(prices["brams"], MEMORY_WORTH * prices["luts"])
+    return Budget(limits["dsps"], limits["brams"], limits["luts"], (dsp, bram, prices["luts"]))
 
 
 def shares_of(resources: Resources, device: Device) -> dict[str, float]:

@@ -15,7 +15,7 @@ from qtt_hw.graph.file import load
 from qtt_hw.window import Window
 from rtl_gen.families import ECP5, Resources, device
 from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, readable
-from rtl_gen.plan.engines import _POWERS, EngineChoice, Engines
+from rtl_gen.plan.engines import _RESULTS, EngineChoice, Engines
 from rtl_gen.plan.explain import explained
 from rtl_gen.plan.front import fronts, solve
 from rtl_gen.plan.plan import hardware_of
@@ -62,7 +62,7 @@ def exact_engines(engines: Engines, stages: list[StageChoices], width: int, behi
     """Of each kind of lane the fewest results that keep up, all known exactly."""
     choices = engines.of(stages)
     found: dict[str, Choice] = {}
-    for pe in _POWERS:
+    for pe in _RESULTS:
         for draft in choices._of_shape(width, pe, behind):
             choice = choices.exact(draft)
             if choice is not None and choice.cycles <= cycles:
