@@ -57,7 +57,7 @@ def test_on_a_device_without_bounds_there_is_nothing_faster(network):
 
 def test_flip_flops_keep_a_plan_from_being_faster(network):
     problem = Problem.of(network, {}, ECP5)
-    found = planned(problem, device("ecp5-25f"), fps=5000, clock_mhz=100.0)
+    found = planned(problem, device("ecp5-25f"), fps=8000, clock_mhz=100.0)
     target = replace(device("ecp5-25f"), name="toy", ffs=found.ffs)
     beside = neighbours(problem, target, found)
     assert beside.larger is not None and not beside.larger.fits and beside.larger.ffs > found.ffs

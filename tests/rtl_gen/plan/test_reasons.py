@@ -8,6 +8,7 @@ from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec
 from qtt_hw.window import Window
 from rtl_gen.families import ECP5, Device, device
 from rtl_gen.kinds import Folding
+from rtl_gen.plan import limits
 from rtl_gen.plan.reasons import reason
 from rtl_gen.plan.search import plan
 from rtl_gen.plan.swaps import Swaps
@@ -79,8 +80,9 @@ def test_a_slower_one_that_would_do_is_said(chain):
     assert reason(trim, specs, 0, 3000) == "a slower one would do"
 
 
-def test_what_takes_more_of_the_device(network):
-    """Half the lanes make a ring or a ROM deep enough for a block RAM."""
+def test_what_takes_more_of_the_device(network, monkeypatch):
+    """Half the lanes make a ring or a ROM deep enough for a block RAM, where these are dear."""
+    monkeypatch.setattr(limits, "MEMORY_WORTH", 10_000)
     found = plan(network, Device("poor", dsps=200, brams=None, luts=200_000))
     trim, specs = trim_of(network, {stage.stage: stage.folding for stage in found.stages}, "ecp5-12f")
     texts = [reason(trim, specs, number, found.cycles * 4) for number in range(len(specs))]
