@@ -98,7 +98,7 @@ def plan(
     >>> import qtt_hw
     >>> plan = qtt_hw.plan("models/voxtt-modelnet10.qtt", "ecp5-85f", fps=1000)
     >>> print(f"{plan.cycles} cycles, {plan.dsps} DSP, {plan.brams} block RAM")
-    98304 cycles, 36 DSP, 33 block RAM
+    98304 cycles, 31 DSP, 36 block RAM
     >>> plan.frames_per_second >= 1000
     True
     >>> shared = qtt_hw.plan("models/voxtt-modelnet10.qtt", "ecp5-85f", fps=1000, engines=True)
@@ -155,13 +155,13 @@ def explain_plan(
     >>> import qtt_hw
     >>> plan, explanation = qtt_hw.explain_plan("models/voxtt-modelnet10.qtt", "ecp5-85f", fps=1000)
     >>> f"{explanation.occupancy:.1%} of {explanation.lanes} lanes x {plan.cycles} cycles"
-    '66.0% of 86 lanes x 98304 cycles'
+    '74.7% of 76 lanes x 98304 cycles'
     >>> explanation.limit.kind, explanation.limit.stage
     ('stage', 'features.block2.conv.out')
     >>> explanation.stages[0].reason
     'next takes 123 904'
     >>> explanation.neighbours.smaller.cycles, explanation.neighbours.larger.cycles
-    (Fraction(138830, 1), Fraction(90136, 1))
+    (Fraction(131072, 1), Fraction(90136, 1))
     """
     from rtl_gen.plan.explain import explained
 
