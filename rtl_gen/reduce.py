@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import C, Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -20,7 +20,7 @@ from rtl_gen.delay import delay
 from rtl_gen.families import Family
 from rtl_gen.multiplier import LaneKind, latency_of, multiply, pieces, split
 from rtl_gen.packing import packing_of
-from rtl_gen.shifter import decode, integer_bits, shift_and_negate
+from rtl_gen.shifter import decode, integer_bits, shifted
 
 __all__ = ["MacArray", "PoolReducer", "shape_of"]
 
@@ -110,14 +110,19 @@ class MacArray(_Reducer):
         weights = [self._weight(m, index) for index in range(self._own * self.simd)]
         for p in range(0, self.pe, 2 if self.packing else 1):
             for t in range(self.carry):
-                sums = (self._packed_sums if self.packing else self._sums)(m, platform, weights, p, t)
+                carry: Value | None = None
+                if self.kind == "shift":
+                    total, carry = self._shifted_sum(m, weights, p, t)
+                    sums = [total]
+                else:
+                    sums = (self._packed_sums if self.packing else self._sums)(m, platform, weights, p, t)
                 for number, total in enumerate(sums):
                     result = self._result(p + number, t)
                     # What a step adds to is 0 before a result's first, so that no choice stands in front of the sum.
                     accumulator, added = (
                         Signal(signed(self.accumulator), name=f"{name}_{result}") for name in ("accumulator", "added")
                     )
-                    m.d.comb += added.eq(accumulator + total)
+                    m.d.comb += added.eq(accumulator + total if carry is None else _sum(accumulator, total, carry))
                     with m.If(flags[0]):
                         m.d.sync += [accumulator.eq(added), self.o[result].eq(added)]
                     with m.If(before[1]):
@@ -144,6 +149,27 @@ class MacArray(_Reducer):
         ]
         return _tree(m, lanes, ceil_log2(self.simd), f"tree_{result}")
 
+    def _shifted_sum(self, m: Module, weights: Sequence[Value], p: int, t: int) -> tuple[Value, Value]:
+        """The same of lanes that shift, as a value and one more: a sum takes the one of its first summand."""
+        assert isinstance(self.weight_format, Codebook)
+        result = self._result(p, t)
+        lanes: list[tuple[Value, Value]] = [
+            shifted(m, self._input(s, t), weights[self._place(p, t, s)], self.weight_format, f"lane_{result}_{s}")
+            for s in range(self.simd)
+        ]
+        for depth in range(1, ceil_log2(self.simd) + 1):
+            sums: list[tuple[Value, Value]] = []
+            for index in range(0, len(lanes), 2):
+                (value, carry), *other = lanes[index : index + 2]
+                if other:
+                    value, carry = _sum(value, other[0][0], carry), other[0][1]
+                held = Signal(value.shape(), name=f"tree_{result}_{depth}_{index // 2}")
+                one = Signal(name=f"carry_{result}_{depth}_{index // 2}")
+                m.d.sync += [held.eq(value), one.eq(carry)]
+                sums.append((held, one))
+            lanes = sums
+        return lanes[0]
+
     def _packed_sums(self, m: Module, platform: object, weights: Sequence[Value], p: int, t: int) -> list[Value]:
         """The sums of a step's products for two results, whose weights share an operand: p's is the low one."""
         assert self.packing is not None
@@ -167,9 +193,6 @@ class MacArray(_Reducer):
         return weight
 
     def _product(self, m: Module, platform: object, x: Value, weight: Value, name: str) -> Signal:
-        if self.kind == "shift":
-            assert isinstance(self.weight_format, Codebook)
-            return shift_and_negate(m, x, weight, self.weight_format, name)
         if self.kind == "logic" or pieces(len(weight), self.family) == 1:
             kind: Literal["dsp", "logic"] = "logic" if self.kind == "logic" else "dsp"
             return multiply(m, platform, x, weight, kind, name, self.family)
@@ -181,6 +204,11 @@ class MacArray(_Reducer):
         ]
         m.d.comb += product.eq(sum(parts[1:], parts[0]))
         return product
+
+
+def _sum(a: Value, b: Value, carry: Value) -> Value:
+    """a + b + carry, signed, in one chain of carry cells: their lowest makes the carry."""
+    return (Cat(C(1, 1), a).as_signed() + Cat(carry, b).as_signed())[1:].as_signed()
 
 
 def _tree(m: Module, values: Sequence[Value], levels: int, name: str) -> list[Value]:

@@ -5,12 +5,13 @@ Weights arrive as they are stored, as codes (`qtt_hw.codebook.Codebook`).
 
 from __future__ import annotations
 
-from amaranth.hdl import C, Module, Mux, Signal, Value, signed
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.utils import ceil_log2
 
 from qtt_hw.codebook import Codebook
+from rtl_gen.multiplier import SHIFT_LATENCY
 
-__all__ = ["decode", "integer_bits", "shift_and_negate"]
+__all__ = ["decode", "integer_bits", "shift_levels", "shifted"]
 
 
 def integer_bits(book: Codebook) -> int:
@@ -31,33 +32,48 @@ def decode(code: Value, book: Codebook) -> Value:
     return Mux(sign, -size, size)[: integer_bits(book)].as_signed()
 
 
-def shift_and_negate(m: Module, x: Value, code: Value, book: Codebook, name: str) -> Signal:
-    """The signal x times the integer of `code` of `SHIFT_LATENCY` cycles ago, signed, its logic added to `m`.
+def shift_levels(book: Codebook) -> list[int]:
+    """Bits of the index by which each cycle shifts: one, so that each bit of the value is one LUT; two where there are
+    more than cycles.
+    """
+    left, found = ceil_log2(book.magnitudes + int(book.zero)), list[int]()
+    for level in range(SHIFT_LATENCY, 0, -1):
+        found.append(-(-left // level))
+        left -= found[-1]
+    return found
 
-    Negated, or made zero, in the first cycle, when it is narrowest; then shifted, by the index's low bits first.
+
+def shifted(m: Module, x: Value, code: Value, book: Codebook, name: str) -> tuple[Value, Signal]:
+    """The product of x and the integer of `code` of `SHIFT_LATENCY` cycles ago, as (value, one more): their sum.
+
+    x is shifted, by the index's low bits first, and negated by inverting all bits and adding the sign. The inversion is
+    left to the carry cells of the sum that it goes into, and so is the sign, as the carry that comes into one.
 
     Parameters
     ----------
     m : Module
+        To which the logic is added.
     x : Value
     code : Value, `book.bits` wide
     book : Codebook
     name : str
-        Of the product.
+        Of the shifted value.
     """
     sign, index = _parts(code, book)
-    low_bits = len(index) - len(index) // 2
-    term = Signal(signed(len(x) + 1), name=f"{name}_term")
-    places, high = Signal(len(index), name=f"{name}_places"), Signal(len(index) - low_bits, name=f"{name}_high")
-    near = Signal(signed(len(x) + (1 << low_bits)), name=f"{name}_near")
-    product = Signal(signed(len(x) + book.magnitudes), name=name)
-    value = Mux(sign, -x, x)
-    m.d.sync += [
-        term.eq(Mux(index == 0, 0, value) if book.zero else value),
-        places.eq(index),
-        near.eq(term << places[:low_bits]),
-        high.eq(places[low_bits:]),
-        # An index is one more than its exponent where the zero has the lowest.
-        product.eq((near << (high << low_bits)) >> int(book.zero)),
-    ]
-    return product
+    value: Value = Mux(index == 0, 0, x) if book.zero else x
+    signs, place = Signal(SHIFT_LATENCY, name=f"{name}_signs"), 0
+    m.d.sync += signs.eq(Cat(sign, signs[:-1]))
+    for level, bits in enumerate(shift_levels(book)):
+        near = value << (index[:bits] << place) if bits else value
+        held = Signal(signed(len(x) + (1 << (place + bits))), name=f"{name}_{level}")
+        m.d.sync += held.eq(near)
+        value, place = held, place + bits
+        if len(index) > bits:
+            later = Signal(len(index) - bits, name=f"{name}_index_{level}")
+            m.d.sync += later.eq(index[bits:])
+            index = later
+        else:
+            index = index[bits:]
+    # An index is one more than its exponent where the zero has the lowest.
+    moved = (value >> int(book.zero))[: len(x) + book.magnitudes]
+    return (moved ^ signs[-1].replicate(len(moved))).as_signed(), signs[-1]

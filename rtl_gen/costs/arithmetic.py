@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 from amaranth.utils import ceil_log2
 
@@ -15,7 +16,7 @@ from rtl_gen.multiplier import LaneKind, pieces
 from rtl_gen.multiplier import latency_of as product_latency
 from rtl_gen.packing import packing_of
 from rtl_gen.requantizer import latency_of, multipliers_of, scale_of, stored_bits
-from rtl_gen.shifter import integer_bits
+from rtl_gen.shifter import integer_bits, shift_levels
 
 __all__ = ["mac_array", "pool_reducer", "requantizer"]
 
@@ -83,12 +84,15 @@ def logic_product(narrow: int, narrow_signed: bool, wide: int, wide_signed: bool
 @lru_cache(maxsize=4096)
 def _shift_lane(x: Format, book: Codebook) -> tuple[int, int, int]:
     """(LUTs, flip-flops, flip-flops of the code's, which lanes of the same weight share) of a lane that shifts."""
-    index = ceil_log2(book.magnitudes + int(book.zero))
-    low = index - index // 2
-    # Negation, then one level of selection a bit of the index, each by twice as far.
-    luts = 2 * x.bits + 2 + 6 * int(x.signed) + index * x.bits + (1 << index) - 1
-    ffs = x.bits + 1 + x.bits + (1 << low) + x.bits + book.magnitudes
-    return luts, ffs, index + (index - low)
+    places = list(accumulate(shift_levels(book)))
+    # A selection for each bit of the index, and for a zero; it is negated in the carry cells behind.
+    luts = (places[-1] + int(book.zero)) * x.bits + SHIFT
+    ffs = sum(x.bits + (1 << place) - 1 for place in places)
+    return luts, ffs, len(places) + sum(places[-1] - place for place in places)
+
+
+#: Fitted: bits at both ends of a shifted value.
+SHIFT = 4
 
 
 @lru_cache(maxsize=8192)

@@ -12,7 +12,7 @@ from qtt_hw.fixedpoint import Format
 from rtl_gen.families import ECP5
 from rtl_gen.multiplier import SHIFT_LATENCY
 from rtl_gen.reduce import MacArray
-from rtl_gen.shifter import decode, integer_bits, shift_and_negate
+from rtl_gen.shifter import decode, integer_bits, shifted
 
 BOOKS = [Codebook.of_top(bits, zero, 0) for bits in range(2, 7) for zero in (False, True)]
 #: Books that leave codes unused, one of them with a single magnitude and one with plain signs.
@@ -34,7 +34,9 @@ def test_product_with_every_code(book, shape):
     codes = book.encode(np.array([weight for _, weight in pairs]))
     m = Module()
     x, code = Signal(shape), Signal(book.bits)
-    product = shift_and_negate(m, x, code, book, "product")
+    value, more = shifted(m, x, code, book, "product")
+    product = Signal(signed(len(value) + 1))
+    m.d.comb += product.eq(value + more)
     found = []
 
     async def run(ctx):

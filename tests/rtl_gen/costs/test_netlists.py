@@ -105,7 +105,7 @@ UNITS: dict[str, tuple[Callable[[], Unit], float, float]] = {
     "lanes of 4 x 8 bits in LUTs": (lambda: lanes(BYTES, weights(4), "logic"), 0.1, 0.02),
     "lanes of 8 x 8 bits in LUTs": (lambda: lanes(BYTES, weights(8), "logic"), 0.1, 0.02),
     "lanes of voxels": (lambda: lanes(Format(1, False, 0), weights(4), "logic"), 0.1, 0.02),
-    "lanes of shifts": (lambda: lanes(BYTES, Codebook.of_top(4, True, 0), "shift"), 0.15, 0.02),
+    "lanes of shifts": (lambda: lanes(BYTES, Codebook.of_top(4, True, 0), "shift"), 0.1, 0.02),
     "a pool's sums": (
         lambda: (
             PoolReducer(BYTES, lanes=4, kind="sum", accumulator=signed(13)),
