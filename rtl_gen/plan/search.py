@@ -123,7 +123,30 @@ def plan(
 def planned(
     problem: Problem, device: Device, *, fps: float | None, clock_mhz: float, progress: Progress = silent
 ) -> Plan:
-    """`plan` of a problem, which keeps the foldings that it has worked out."""
+    """`plan` of a problem, which keeps the foldings that it has worked out.
+
+    Engines may wait for their inputs in a way that the search does not foresee, and be made larger for it: a plan
+    without them is made as well, and the better one taken.
+    """
+    if problem.engines is None:
+        return _planned_as_is(problem, device, fps, clock_mhz, progress)
+    found, refusal = list[Plan](), None
+    for one in (problem, replace(problem, engines=None)):
+        try:
+            found.append(_planned_as_is(one, device, fps, clock_mhz, progress))
+        except DoesNotFit as error:
+            refusal = refusal or error
+    if not found:
+        assert refusal is not None
+        raise refusal
+    budget = budget_of(device)
+    return min(found, key=lambda p: (p.cycles if fps is None else Fraction(0), budget.price(p.resources)))
+
+
+def _planned_as_is(
+    problem: Problem, device: Device, fps: float | None, clock_mhz: float, progress: Progress
+) -> Plan:
+    """A plan with what the problem allows."""
     try:
         return _attempted(problem, device, fps, clock_mhz, progress)
     except DoesNotFit:
