@@ -28,7 +28,7 @@ def engine_folding(
 ) -> EngineFolding:
     """A chain of stages on simd x pe lanes, with the fewest requantiser lanes and the least rings between stages.
 
-    The queue holds the results of the last stage's longest job twice.
+    The queue holds the results of the last stage's longest job: while other stages' jobs are done, they leave.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def engine_folding(
             f"stage {nodes[-1].name}: no number of requantiser lanes divides {simd} x {pe} lanes and {made} outputs "
             f"and takes a result in {steps} steps"
         )
-    queue = 2 * works[-1].most_positions * made // enough
+    queue = works[-1].most_positions * made // enough
     return EngineFolding(
         simd=simd,
         pe=pe,

@@ -130,16 +130,18 @@ class EngineSpec(Spec):
         if folding.pe // folding.lanes > least:
             words = folding.pe // folding.lanes
             raise self.refuse(f"{words} words of a result in {least} steps; more lanes are needed")
-        credit = self.works[-1].most_positions * self.out.channels // folding.lanes
-        if folding.queue < credit:
-            raise self.refuse(f"a queue of {folding.queue} words cannot hold a job's {credit}")
-        if folding.queue > 2 * credit + SPARE_WORDS:
-            raise self.refuse(f"a queue of {folding.queue} words is more than it can use, {2 * credit + SPARE_WORDS}")
+        if folding.queue < self.credit:
+            raise self.refuse(f"a queue of {folding.queue} words cannot hold a job's {self.credit}")
         if folding.multiplier == "packed" and (folding.pe % 2 or self.packing is None):
             raise self.refuse("two products a multiplier need an even pe, and narrow weights and inputs")
 
     def deepest(self) -> dict[str, int]:
-        return {}
+        return {"queue": 2 * self.credit + SPARE_WORDS}
+
+    @property
+    def credit(self) -> int:
+        """Output words of a job, the most."""
+        return self.works[-1].most_positions * self.out.channels // self.folding.lanes
 
     @property
     def names(self) -> tuple[str, ...]:
