@@ -34,13 +34,12 @@ from qtt_hw.graph.file import load
 from qtt_hw.process import run_command
 from qtt_hw.window import Window
 from rtl_gen.emit import TOP, emit
-from rtl_gen.engine.choices import engine_of
 from rtl_gen.families import Family, device, family_of
 from rtl_gen.kinds import Folding, kind_of
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.derive import derived
 from rtl_gen.plan.occupancy import occupancy
-from rtl_gen.plan.plan import AnyFolding, Plan, hardware_of, stage_specs
+from rtl_gen.plan.plan import Plan, hardware_of, stage_specs
 from rtl_gen.plan.search import plan
 from rtl_gen.prediction import number_of
 from sim.cosim import cosim
@@ -112,23 +111,9 @@ def _folding(node: Contraction, x: Edge, simd: int, pe: int, family: Family) -> 
     return min(found, key=lambda choice: (choice.cycles, choice.resources.luts)).folding
 
 
-def _committed(path: str, fps: float | None) -> tuple[Graph, Plan]:
+def _committed(path: str, fps: float | None, *, engines: bool = False) -> tuple[Graph, Plan]:
     graph = load(Path(path))
-    return graph, plan(graph, device(DEVICE), fps=fps)
-
-
-def _on_an_engine(path: str, fps: float, simd: int, pe: int) -> tuple[Graph, Plan]:
-    """All stages but the first on one engine; the first as the plan for so many frames a second has it."""
-    graph, alone = _committed(path, fps)
-    family = family_of(device(DEVICE))
-    first, *nodes = (node for node in graph.nodes if not node.relabels)
-    chain = [node for node in nodes if isinstance(node, Contraction)]
-    engine = engine_of(chain, [graph.edges[node.inputs[0]] for node in chain], simd, pe, family)
-    foldings: list[tuple[str | tuple[str, ...], AnyFolding]] = [
-        (first.name, alone.stages[0].folding),
-        (engine.names, engine.folding),
-    ]
-    return graph, derived(graph, stage_specs(graph, foldings, family), DEVICE, 100.0)
+    return graph, plan(graph, device(DEVICE), fps=fps, engines=engines)
 
 
 SAME_2D = Window((1, 3, 3), padding=((0, 0), (1, 1), (1, 1)))
@@ -139,8 +124,11 @@ WORKLOADS = {
     "W2": Workload(partial(_stage, (8, 8, 8, 8), 16, SAME_3D, 8, 4), MODULE, placer="heap-timing"),
     "W3": Workload(partial(_stage, (1, 1, 1, 256), 64, Window(), 16, 1), MODULE, placer="heap-timing"),
     "voxtt-modelnet10 at 1 000 frames a second": Workload(partial(_committed, "models/voxtt-modelnet10.qtt", 1000.0)),
-    "voxtt-modelnet10 on an engine of 8 x 4": Workload(
-        partial(_on_an_engine, "models/voxtt-modelnet10.qtt", 1000.0, 8, 4)
+    "voxtt-modelnet10 at 1 000 frames a second, with engines": Workload(
+        partial(_committed, "models/voxtt-modelnet10.qtt", 1000.0, engines=True)
+    ),
+    "voxtt-modelnet10 at 16 000 frames a second, with engines": Workload(
+        partial(_committed, "models/voxtt-modelnet10.qtt", 16_000.0, engines=True), seeds=1
     ),
     "voxtt-modelnet10, fastest": Workload(  # which fills the multipliers
         partial(_committed, "models/voxtt-modelnet10.qtt", None), seeds=1, placer="static"
