@@ -103,11 +103,13 @@ class _Queue:
 
     def needed(self, entry: Entry, seed: int) -> list[tuple[str, int]]:
         """The runs that an entry's begins with or learns from, of those in the queue: titles and seeds."""
-        titles = [entry.start]
+        found = [] if entry.start is None else [(entry.start, seed)]
         teacher = self.config(entry, seed).teacher
-        if teacher is not None and teacher.run is not None:
-            titles.append(Path(teacher.run).name.removesuffix(f"-seed{seed}"))
-        return [(title, seed) for title in dict.fromkeys(titles) if title is not None and title in self.named]
+        for run in () if teacher is None else teacher.runs:
+            title, _, number = Path(run).name.rpartition("-seed")
+            if number.isdecimal():
+                found.append((title, int(number)))
+        return [each for each in dict.fromkeys(found) if each[0] in self.named]
 
     def rows(self, entry: Entry, seed: int, waiting: Callable[[str], None] | None) -> int:
         """Make the rows of one run that do not stand yet; how many were made. Busy where another process makes them."""
@@ -154,9 +156,10 @@ class _Queue:
 
     def _command(self, entry: Entry, seed: int) -> str:
         """What makes the entry's rows where they do not stand; runs that it begins with or learns from come first."""
-        titles = dict.fromkeys([*(title for title, _ in self.needed(entry, seed)), entry.title])
-        only = "".join(f" --only {title}" for title in titles)
-        return f"python -m bench.results --queue models/{self.file.name}{only} --seed {seed}"
+        runs = [*self.needed(entry, seed), (entry.title, seed)]
+        only = "".join(f" --only {title}" for title in dict.fromkeys(title for title, _ in runs))
+        seeds = "".join(f" --seed {number}" for number in sorted({number for _, number in runs}))
+        return f"python -m bench.results --queue models/{self.file.name}{only}{seeds}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

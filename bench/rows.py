@@ -90,6 +90,8 @@ def row_of(kind: str, folder: Path, config: Config, splits: Splits, test: bool) 
         "seed": result.seed,
         "validation_accuracy": result.phases[name].validation_accuracy,
     }
+    if result.phases[name].validation_balanced is not None:
+        row["validation_balanced"] = result.phases[name].validation_balanced
     if test and kind == "quantized":
         row |= _quantized(folder, config, splits)
     elif test and model is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ __all__ = ["ROTATIONS", "all_rotations", "rotate"]
 ROTATIONS = 12
 
 
+@cache
 def _sources(depth: int, height: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """For every place of a plane [depth * height], the place that it is taken from, and whether that lies inside."""
     angle = np.pi / 6 * k

@@ -72,9 +72,17 @@ class Batches:
     def make(self, epoch: int, index: int, order: NDArray[np.int64] | None = None) -> tuple[Tensor, Tensor]:
         """Batch `index` of an epoch, or this process's part of it: float32 [N, C, D, H, W] and int64 [N]."""
         order = self.order(epoch) if order is None else order
-        chosen = order[index * self.size : (index + 1) * self.size][self.processes.part(self.size)]
+        chosen = self._chosen(index, order)
         raw = augment(self.samples.x[chosen], self.augmentation, self.seed, epoch, chosen)
         return to_tensor(self.spec, raw, self.device), torch.from_numpy(self.samples.y[chosen]).to(self.device)
+
+    def turned(self, epoch: int, index: int, order: NDArray[np.int64]) -> Tensor:
+        """By how many turns the augmentation turned each sample of such a batch: int64 [N]."""
+        turns = self.augmentation.turned(self.samples.sample_shape, self.seed, epoch, self._chosen(index, order))
+        return torch.from_numpy(turns).to(self.device)
+
+    def _chosen(self, index: int, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        return order[index * self.size : (index + 1) * self.size][self.processes.part(self.size)]
 
     def some(self, count: int, epoch: int, *, augmented: bool = True) -> list[Tensor]:
         """The inputs of the first `count` whole batches of an epoch that is used for nothing else."""

@@ -27,10 +27,11 @@ from qtt_hw.training.compressed import milestones as c_steps
 from qtt_hw.training.config import Config, load_config
 from qtt_hw.training.curves import plot_curves
 from qtt_hw.training.description import run_description, without_paths
-from qtt_hw.training.distill import Loss
+from qtt_hw.training.distill import Loss, balanced
 from qtt_hw.training.environment import reproducible
 from qtt_hw.training.measure import accuracy
-from qtt_hw.training.network import build_model
+from qtt_hw.training.network import build_model, example_input
+from qtt_hw.training.orientation import Orientation
 from qtt_hw.training.penalty import Penalised
 from qtt_hw.training.phase import Phase
 from qtt_hw.training.processes import Processes, started
@@ -259,18 +260,22 @@ class _Run:
             "processes": self.processes,
         }
         smoothing = config.train.label_smoothing
+        labels = torch.from_numpy(self.splits.train.y).to(self.device)
+        offsets = balanced(labels, len(self.splits.labels), config.train.balance)
         if name in self.teachers:
             assert config.teacher is not None
             batches = self._batches(name, config.teacher)
             model = self._network(name, dense=True)
-            alone = _penalised(Loss(smoothing), model, config.teacher)
+            alone = _penalised(Loss(smoothing, offsets=offsets), model, config.teacher)
+            common["orientation"] = self._orientation(name, model)
             return Phase(name, model, config.teacher, batches, loss=alone, **common)
-        loss: Callable[[Tensor, Tensor, Tensor], Tensor] = Loss(smoothing)
+        loss: Callable[[Tensor, Tensor, Tensor], Tensor] = Loss(smoothing, offsets=offsets)
         if config.teacher is not None and config.teacher.weight:
-            loss = Loss(smoothing, self._teachers(), config.teacher.temperature, config.teacher.weight)
+            loss = Loss(smoothing, self._teachers(), config.teacher.temperature, config.teacher.weight, offsets)
         if name == "float":
             model = self._network(name, trained=True)
             loss = _penalised(loss, model, config.train)
+            common["orientation"] = self._orientation(name, model)
             return Phase(name, model, config.train, self._batches(name, config.train), loss=loss, **common)
         if name == "compress":
             assert config.compress is not None
@@ -314,6 +319,15 @@ class _Run:
     def _network(self, phase: str, *, dense: bool = False, trained: bool = False) -> nn.Module:
         seed, classes = derived_seed(self.seed, phase, "weights"), len(self.splits.labels)
         return build_model(self.config, self.spec, classes, seed, dense=dense, trained=trained).to(self.device)
+
+    def _orientation(self, phase: str, model: nn.Module) -> Orientation | None:
+        """The classifier of turns that a float phase trains beside its network, if there is to be one."""
+        how = self.config.orientation
+        if how is None:
+            return None
+        seed = derived_seed(self.seed, phase, "orientation")
+        example = example_input(self.spec).to(self.device)
+        return Orientation(model, how, self.config.data.augmentation.turns, example, seed)
 
     def _finished(self, phase: str) -> nn.Module:
         """The selected model of a finished phase, in eval mode; that of `compress` after its last C step."""
@@ -370,7 +384,8 @@ class _Run:
         if self.config.teacher.run is None:
             models = [self._finished(name) for name in self.teachers]
         else:
-            models = [float_model(self.config.folder / self.config.teacher.run, self.spec).to(self.device)]
+            runs = (self.config.folder / run for run in self.config.teacher.runs)
+            models = [float_model(run, self.spec).to(self.device) for run in runs]
         return [model.requires_grad_(False) for model in models]
 
     def _check(self) -> None:
@@ -380,6 +395,7 @@ class _Run:
             if how is not None and min(how.batch, len(self.splits.train)) < self.processes.count:
                 raise ValueError(f"{section}.batch: {how.batch} samples are less than {self.processes.count} processes")
         model = self._network("float", trained=self.origin is None).eval()
+        self._orientation("float", model)
         for tensor, wrong in unusable_tensors(model) if self.origin is None else ():
             raise ValueError(f"{self.config.model.name}: {tensor} {wrong}; training cannot begin with it")
         how = self.config.compress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -10,7 +11,7 @@ from qtt_hw.graph import InputSpec
 from qtt_hw.training.batches import to_tensor
 from qtt_hw.training.processes import ALONE, Processes
 
-__all__ = ["accuracy", "logits", "refuse_inexact"]
+__all__ = ["accuracies", "accuracy", "logits", "refuse_inexact"]
 
 
 def refuse_inexact() -> None:
@@ -44,13 +45,22 @@ def accuracy(
 
     Several processes count in a part of the samples each.
     """
+    return accuracies(model, samples, spec, device, processes)[0]
+
+
+def accuracies(
+    model: nn.Module, samples: Samples, spec: InputSpec, device: torch.device, processes: Processes = ALONE
+) -> tuple[float, float]:
+    """The same, and its mean over the classes that there are samples of, each counting alike."""
     part = samples
     if processes.several:
         chosen = processes.part(len(samples))
         part = Samples(samples.x[chosen], samples.y[chosen])
-    # torch.argmax leaves open which of equal logits it returns; the hardware takes the lowest.
-    right = 0
+    right = np.zeros(int(samples.y.max(initial=0)) + 1, dtype=np.int64)
     if len(part):
-        right = int((logits(model, part, spec, device).numpy().argmax(axis=1) == part.y).sum())
-    (total,) = processes.sum([right])
-    return total / len(samples)
+        # torch.argmax leaves open which of equal logits it returns; the hardware takes the lowest.
+        hits = logits(model, part, spec, device).numpy().argmax(axis=1) == part.y
+        right = np.bincount(part.y[hits], minlength=len(right))
+    found = np.array(processes.sum(right.tolist()))
+    sizes = np.bincount(samples.y, minlength=len(right))
+    return float(found.sum() / len(samples)), float((found[sizes > 0] / sizes[sizes > 0]).mean())

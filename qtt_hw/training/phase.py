@@ -15,7 +15,8 @@ from qtt_hw.progress import Progress, silent
 from qtt_hw.training.average import Average
 from qtt_hw.training.batches import Batches, derived_seed
 from qtt_hw.training.checkpoint import optimizer_state, restore_optimizer
-from qtt_hw.training.measure import accuracy
+from qtt_hw.training.measure import accuracies
+from qtt_hw.training.orientation import Orientation
 from qtt_hw.training.processes import ALONE, Processes, join_batch_norms
 from qtt_hw.training.schedule import build_optimizer, set_rates
 from qtt_hw.training.sections import Optimisation
@@ -53,6 +54,8 @@ class Phase:
     scales : sequence of Parameter
         Trained at `scale_lr`, without decay.
     checkpoint_steps : int
+    orientation : Orientation, optional
+        Trained beside the model, and dropped at the end.
     describe : callable, optional
         More fields of each epoch's log line.
     """
@@ -69,6 +72,7 @@ class Phase:
     checkpoint_steps: int = 200
     autocast: bool = False
     processes: Processes = ALONE
+    orientation: Orientation | None = None
     describe: Callable[[], dict[str, Any]] = field(default=dict)
 
     @property
@@ -99,22 +103,24 @@ class Phase:
         Returns
         -------
         dict
-            validation_accuracy, epoch (of the selected model), epochs, seconds, parameters.
+            validation_accuracy, validation_balanced, epoch (of the selected model), epochs, seconds, parameters.
         """
         how, model, processes = self.how, self.model, self.processes
+        # All that is trained: the model, which is kept, and what only teaches it.
+        whole = model if self.orientation is None else nn.ModuleDict({"network": model, "beside": self.orientation})
         if processes.several:
             join_batch_norms(model)
-            processes.share(model)
+            processes.share(whole)
         optimizer = build_optimizer(
-            model, how.optimizer, how.lr, how.weight_decay, how.momentum, self.scales, self.scale_lr, how.nesterov
+            whole, how.optimizer, how.lr, how.weight_decay, how.momentum, self.scales, self.scale_lr, how.nesterov
         )
         counters: dict[str, Any] = dict.fromkeys(("step", "milestones", "updates", "correct", "seen"), 0)
         counters |= {"seconds": 0.0, "loss": 0.0, "best": None}
         average = Average(model, how.ema)
         if resume is not None:
             tensors, counters = resume[0], dict(resume[1])
-            model.load_state_dict(_part(tensors, "model/"))
-            restore_optimizer(optimizer, model, _part(tensors, "optimizer/"))
+            whole.load_state_dict(_part(tensors, "model/"))
+            restore_optimizer(optimizer, whole, _part(tensors, "optimizer/"))
             average.updates = counters["updates"]
             average.state = _part(tensors, "average/")
             if average.decay:
@@ -124,8 +130,8 @@ class Phase:
         def checkpoint() -> None:
             counters.update(updates=average.updates, seconds=time.perf_counter() - started)
             store.save_checkpoint(
-                _named("model/", model.state_dict())
-                | _named("optimizer/", optimizer_state(optimizer, model))
+                _named("model/", whole.state_dict())
+                | _named("optimizer/", optimizer_state(optimizer, whole))
                 | _named("average/", average.state),
                 {**context, "counters": counters},
             )
@@ -160,13 +166,15 @@ class Phase:
             with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
                 scores = model(x)
                 loss = self.loss(x, scores.float() if self.autocast else scores, y)
+                if self.orientation is not None:
+                    loss = loss + self.orientation(self.batches.turned(epoch, index, order))
             optimizer.zero_grad(set_to_none=True)
             if processes.several:  # the joined batch's mean is the sum of its parts' weighted means
                 loss = loss * (len(y) / self.batches.size)
             loss.backward()  # type: ignore[no-untyped-call]
-            processes.sum_gradients(model)
+            processes.sum_gradients(whole)
             if how.clip is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), how.clip)
+                nn.utils.clip_grad_norm_(whole.parameters(), how.clip)
             optimizer.step()
             average.update(model)
             right = int((scores.detach().argmax(dim=1) == y).sum())
@@ -198,6 +206,7 @@ class Phase:
         assert counters["best"] is not None
         return {
             "validation_accuracy": counters["best"]["validation_accuracy"],
+            "validation_balanced": counters["best"].get("validation_balanced"),
             "epoch": counters["best"]["epoch"],
             "epochs": how.epochs,
             "seconds": round(time.perf_counter() - started, 3),
@@ -206,7 +215,7 @@ class Phase:
 
     def _end_epoch(self, store: RunStore, epoch: int, counters: dict[str, Any], share: float, seconds: float) -> None:
         """Validate, log, and keep the model if it is selected so far."""
-        validated = self._keep(store, epoch, counters)
+        validated, balanced = self._keep(store, epoch, counters)
         store.append_log(
             {
                 "phase": self.name,
@@ -214,21 +223,24 @@ class Phase:
                 "loss": counters["loss"] / self.batches.per_epoch,
                 "train_accuracy": counters["correct"] / counters["seen"],
                 "validation_accuracy": validated,
+                "validation_balanced": balanced,
                 "lr": self.how.lr * share,
                 "seconds": round(seconds, 3),
                 **self.describe(),
             }
         )
 
-    def _keep(self, store: RunStore, epoch: int, counters: dict[str, Any]) -> float:
-        validated = accuracy(self.model, self.validation, self.batches.spec, self.batches.device, self.processes)
+    def _keep(self, store: RunStore, epoch: int, counters: dict[str, Any]) -> tuple[float, float]:
+        place = (self.batches.spec, self.batches.device, self.processes)
+        validated, balanced = accuracies(self.model, self.validation, *place)
         best = counters["best"]
         # Before the last milestone the model is not yet what it will be frozen to: such an epoch yields to any later.
         final = counters["milestones"] == len(self.milestones)
         if best is None or self.how.select == "last" or not best["final"] or validated >= best["validation_accuracy"]:
             counters["best"] = {"validation_accuracy": validated, "epoch": epoch, "final": final}
+            counters["best"]["validation_balanced"] = balanced
             store.save_model(self.name, self.model.state_dict(), {"phase": self.name, **counters["best"]})
-        return validated
+        return validated, balanced
 
 
 def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

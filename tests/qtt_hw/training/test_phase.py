@@ -113,7 +113,7 @@ def test_which_epoch_is_kept(
     expected: int,
 ) -> None:
     found = iter([0.9, 0.8, 0.7] if milestone == 6 else [0.7, 0.9, 0.8])
-    monkeypatch.setattr(phase_module, "accuracy", lambda *arguments: next(found))
+    monkeypatch.setattr(phase_module, "accuracies", lambda *arguments: (next(found), 0.5))
     made = phase(solids, select=select)
     if milestone is not None:
         made.milestones = (Milestone(milestone, lambda: None),)
