@@ -19,6 +19,7 @@ from bench.entries import Entry, load_queue
 from bench.rows import append_row, commit, is_missing, kinds_of, row_of
 from qtt_hw.data import Splits
 from qtt_hw.locks import Busy, locked
+from qtt_hw.options import ACCELERATOR, ACCELERATORS
 from qtt_hw.process import run_command
 from qtt_hw.progress import silent
 from qtt_hw.training.config import Config
@@ -34,6 +35,7 @@ def run_queue(
     *,
     seeds: Sequence[int] | None = None,
     only: Sequence[str] | None = None,
+    accelerator: str = ACCELERATOR,
     progress: bool = True,
     note: Callable[[str], None] = lambda text: None,
 ) -> int:
@@ -51,13 +53,14 @@ def run_queue(
         Only these of each entry's seeds.
     only : sequence of str, optional
         Only entries whose title begins with one of these.
+    accelerator : "cpu" or "cuda"
     progress : bool
         Draw progress bars.
     note : callable
         Told in one line what begins and what was found.
     """
     entries = load_queue(queue)
-    work = _Queue(queue, results, runs, {entry.title: entry for entry in entries}, progress, note)
+    work = _Queue(queue, results, runs, {entry.title: entry for entry in entries}, accelerator, progress, note)
     pending = [
         (entry, seed)
         for entry in entries
@@ -93,6 +96,7 @@ class _Queue:
     results: Path
     runs: Path
     named: dict[str, Entry]
+    accelerator: str
     progress: bool
     note: Callable[[str], None]
     #: The data read last, by its source and options.
@@ -136,7 +140,7 @@ class _Queue:
             start = None if entry.start is None else self.runs / f"{entry.start}-seed{seed}"
             begun = time.strftime("%Y-%m-%d")
             with progress_bar() if self.progress else nullcontext(silent) as bar:
-                train(config, splits, folder, start=start, progress=bar)
+                train(config, splits, folder, start=start, accelerator=self.accelerator, progress=bar)
             for kind in wanted:
                 row = row_of(kind, folder, config, splits, entry.test) | {
                     "date": begun,
@@ -159,7 +163,8 @@ class _Queue:
         runs = [*self.needed(entry, seed), (entry.title, seed)]
         only = "".join(f" --only {title}" for title in dict.fromkeys(title for title, _ in runs))
         seeds = "".join(f" --seed {number}" for number in sorted({number for _, number in runs}))
-        return f"python -m bench.results --queue models/{self.file.name}{only}{seeds}"
+        where = "" if self.accelerator == ACCELERATOR else f" --accelerator {self.accelerator}"
+        return f"python -m bench.results --queue models/{self.file.name}{only}{seeds}{where}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -169,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--seed", type=int, action="append", help="only this seed (may be repeated)")
     parser.add_argument("--only", metavar="TITLE", action="append", help="only entries that begin so (may be repeated)")
+    parser.add_argument("--accelerator", choices=ACCELERATORS, default=ACCELERATOR, help="what trains")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     given = parser.parse_args(arguments)
 
@@ -182,6 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.runs,
             seeds=given.seed,
             only=given.only,
+            accelerator=given.accelerator,
             progress=not given.quiet,
             note=lambda text: print(text, file=sys.stderr, flush=True),
         )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qtt_hw.data.rotations import ROTATIONS, rotate
 
-__all__ = ["Augmentation", "augment", "hash_words"]
+__all__ = ["Augmentation", "Changes", "augment", "changes", "hash_words"]
 
 _MASK = (1 << 64) - 1
 
@@ -90,6 +90,43 @@ class Augmentation:
         return turns if shape[self.plane[0]] == shape[self.plane[1]] else turns & 2
 
 
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What happens to each of N samples [D, H, W, ...], in this order.
+
+    Attributes
+    ----------
+    places : three int64 arrays, [N, size]
+        Resized: for every place along D, H and W, the place that it is taken from; -1 for what lies outside.
+    turns : int64 array, [N]
+    flips : bool array, [N, 3]
+    shifts : int64 array, [N, 3]
+    """
+
+    places: tuple[NDArray[np.int64], ...]
+    turns: NDArray[np.int64]
+    flips: NDArray[np.bool_]
+    shifts: NDArray[np.int64]
+
+
+def changes(shape: tuple[int, ...], how: Augmentation, seed: int, epoch: int, indices: NDArray[np.int64]) -> Changes:
+    """The changes of samples of a shape (D, H, W, ...), each a function of seed, epoch and its index alone."""
+    words = hash_words((seed, epoch), indices, 10)
+    spans = 2 * np.array(how.shifts, dtype=np.uint64) + np.uint64(1)
+    sizes = 1 + (2 * (words[:, 7:10] >> np.uint64(11)) * 2.0**-53 - 1) * np.array(how.scales)
+    places = []
+    for axis, size in enumerate(shape[:3]):
+        middle = (size - 1) / 2
+        place = np.floor((np.arange(size) - middle) / sizes[:, axis, None] + middle + 0.5).astype(np.int64)
+        places.append(np.where((place >= 0) & (place < size), place, -1))
+    return Changes(
+        tuple(places),
+        how.turned(shape, seed, epoch, indices),
+        (words[:, 0:3] >> np.uint64(11)) * 2.0**-53 < np.array(how.flips),
+        (words[:, 3:6] % spans).astype(np.int64) - np.array(how.shifts),
+    )
+
+
 def augment(
     x: NDArray[np.uint8], how: Augmentation, seed: int, epoch: int, indices: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
@@ -105,14 +142,10 @@ def augment(
     """
     if not how.active:
         return x
-    words = hash_words((seed, epoch), indices, 10)
-    flips = (words[:, 0:3] >> np.uint64(11)) * 2.0**-53 < np.array(how.flips)
-    spans = 2 * np.array(how.shifts, dtype=np.uint64) + np.uint64(1)
-    shifts = (words[:, 3:6] % spans).astype(np.int64) - np.array(how.shifts)
-    turns = how.turned(x.shape[1:], seed, epoch, indices)
-    sizes = 1 + (2 * (words[:, 7:10] >> np.uint64(11)) * 2.0**-53 - 1) * np.array(how.scales)
+    drawn = changes(x.shape[1:], how, seed, epoch, indices)
+    turns, flips, shifts = drawn.turns, drawn.flips, drawn.shifts
     if any(how.scales):
-        x = np.stack([_resized(volume, size) for volume, size in zip(x, sizes, strict=True)])
+        x = _resized(x, drawn.places)
     if how.turns == ROTATIONS:
         x = _rotated(x, turns)
     plane = how.plane if how.turns != ROTATIONS else None
@@ -130,21 +163,13 @@ def augment(
     return out
 
 
-def _resized(volume: NDArray[np.uint8], sizes: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """A volume [D, H, W, C] stretched about its centre by a factor an axis, to the nearest voxel; zeros come in."""
-    places, inside = [], []
-    for axis, factor in enumerate(sizes):
-        size = volume.shape[axis]
-        middle = (size - 1) / 2
-        place = np.floor((np.arange(size) - middle) / factor + middle + 0.5).astype(np.int64)
-        inside.append((place >= 0) & (place < size))
-        places.append(np.clip(place, 0, size - 1))
-    return np.asarray(volume[np.ix_(*places)] * _outer(inside)[..., None], dtype=np.uint8)
-
-
-def _outer(inside: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    d, h, w = inside
-    return np.asarray(d[:, None, None] & h[None, :, None] & w[None, None, :])
+def _resized(x: NDArray[np.uint8], places: tuple[NDArray[np.int64], ...]) -> NDArray[np.uint8]:
+    """Volumes [N, D, H, W, C] read at other places along each axis; zeros come in."""
+    out = np.zeros_like(x)
+    for target, volume, *along in zip(out, x, *places, strict=True):
+        kept = [np.flatnonzero(place >= 0) for place in along]
+        target[np.ix_(*kept)] = volume[np.ix_(*(place[k] for place, k in zip(along, kept, strict=True)))]
+    return out
 
 
 def _rotated(x: NDArray[np.uint8], turns: NDArray[np.int64]) -> NDArray[np.uint8]:

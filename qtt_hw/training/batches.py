@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from qtt_hw.data.augment import hash_words
 from qtt_hw.graph import InputSpec
 from qtt_hw.graph.preprocess import preprocess
 from qtt_hw.training.processes import ALONE, Processes
+from qtt_hw.training.resident import Resident
 
 __all__ = ["Batches", "derived_seed", "to_tensor"]
 
@@ -46,6 +47,8 @@ class Batches:
     device : torch.device
     processes : Processes
         Each makes its own part of every batch.
+    resident : Resident, optional
+        The samples on the device, where they are.
     """
 
     samples: Samples
@@ -55,6 +58,7 @@ class Batches:
     seed: int
     device: torch.device
     processes: Processes = ALONE
+    resident: Resident | None = None
 
     @property
     def size(self) -> int:
@@ -73,6 +77,8 @@ class Batches:
         """Batch `index` of an epoch, or this process's part of it: float32 [N, C, D, H, W] and int64 [N]."""
         order = self.order(epoch) if order is None else order
         chosen = self._chosen(index, order)
+        if self.resident is not None:
+            return self.resident.batch(self.spec, self.augmentation, self.seed, epoch, chosen)
         raw = augment(self.samples.x[chosen], self.augmentation, self.seed, epoch, chosen)
         return to_tensor(self.spec, raw, self.device), torch.from_numpy(self.samples.y[chosen]).to(self.device)
 
@@ -88,5 +94,5 @@ class Batches:
         """The inputs of the first `count` whole batches of an epoch that is used for nothing else."""
         order = self.order(epoch)
         augmentation = self.augmentation if augmented else Augmentation()
-        source = Batches(self.samples, self.spec, augmentation, self.batch, self.seed, self.device)
+        source = replace(self, augmentation=augmentation, processes=ALONE)
         return [source.make(epoch, index, order)[0] for index in range(min(count, self.per_epoch))]

@@ -63,6 +63,8 @@ class Config(Section):
         how = self.data.augmentation.augmentation()
         if self.orientation is None:
             return self
+        if self.train.graphs:
+            raise ValueError("orientation: its classifier is trained outside of CUDA graphs; leave train.graphs out")
         if how.plane is None:
             raise ValueError("orientation tells how a sample was turned; data.augmentation has no rotation")
         if any(how.flips[axis] for axis in how.plane):

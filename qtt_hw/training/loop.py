@@ -36,6 +36,7 @@ from qtt_hw.training.penalty import Penalised
 from qtt_hw.training.phase import Phase
 from qtt_hw.training.processes import Processes, started
 from qtt_hw.training.quantized import calibrate, milestones, prepare_model, scale_parameters
+from qtt_hw.training.resident import Resident
 from qtt_hw.training.result import PhaseResult, TrainResult, versions
 from qtt_hw.training.run import float_model
 from qtt_hw.training.sections import Optimisation
@@ -158,6 +159,7 @@ class _Run:
         if config.teacher is not None and config.teacher.dense:
             count = config.teacher.count
             self.teachers = ["teacher"] if count == 1 else [f"teacher{index}" for index in range(count)]
+        self.resident = Resident.where_it_pays(splits.train, self.device)
         #: The phases whose models are taken from the origin, and those that are trained here.
         self.taken: list[str] = []
         self.names = [*self.teachers, "float"] if origin is None else []
@@ -248,7 +250,9 @@ class _Run:
     def _batches(self, phase: str, how: Optimisation) -> Batches:
         augmentation = self.config.data.augmentation.augmentation()
         seed = derived_seed(self.seed, phase)
-        return Batches(self.splits.train, self.spec, augmentation, how.batch, seed, self.device, self.processes)
+        return Batches(
+            self.splits.train, self.spec, augmentation, how.batch, seed, self.device, self.processes, self.resident
+        )
 
     def _phase(self, name: str, fresh: bool, state: dict[str, Any]) -> Phase:
         """The phase by name; `fresh` unless its model's state is about to be loaded from a checkpoint."""
@@ -259,6 +263,7 @@ class _Run:
             "autocast": config.train.autocast and (name != "quantized" or _float_activations(config)),
             "processes": self.processes,
         }
+        graphs: dict[str, Any] = {"graphs": config.train.graphs}
         smoothing = config.train.label_smoothing
         labels = torch.from_numpy(self.splits.train.y).to(self.device)
         offsets = balanced(labels, len(self.splits.labels), config.train.balance)
@@ -268,7 +273,7 @@ class _Run:
             model = self._network(name, dense=True)
             alone = _penalised(Loss(smoothing, offsets=offsets), model, config.teacher)
             common["orientation"] = self._orientation(name, model)
-            return Phase(name, model, config.teacher, batches, loss=alone, **common)
+            return Phase(name, model, config.teacher, batches, loss=alone, **common, **graphs)
         loss: Callable[[Tensor, Tensor, Tensor], Tensor] = Loss(smoothing, offsets=offsets)
         if config.teacher is not None and config.teacher.weight:
             loss = Loss(smoothing, self._teachers(), config.teacher.temperature, config.teacher.weight, offsets)
@@ -276,7 +281,7 @@ class _Run:
             model = self._network(name, trained=True)
             loss = _penalised(loss, model, config.train)
             common["orientation"] = self._orientation(name, model)
-            return Phase(name, model, config.train, self._batches(name, config.train), loss=loss, **common)
+            return Phase(name, model, config.train, self._batches(name, config.train), loss=loss, **common, **graphs)
         if name == "compress":
             assert config.compress is not None
             batches = self._batches(name, config.compress)
@@ -295,7 +300,7 @@ class _Run:
             assert config.tune is not None
             model = self._finished("compressed")
             loss = _penalised(loss, model, config.tune)
-            return Phase(name, model, config.tune, self._batches(name, config.tune), loss=loss, **common)
+            return Phase(name, model, config.tune, self._batches(name, config.tune), loss=loss, **common, **graphs)
         assert config.quant is not None
         batches = self._batches(name, config.quant)
         prepared = prepare_model(self._base(), self.spec, config.quant).to(self.device)

@@ -15,6 +15,7 @@ from qtt_hw.progress import Progress, silent
 from qtt_hw.training.average import Average
 from qtt_hw.training.batches import Batches, derived_seed
 from qtt_hw.training.checkpoint import optimizer_state, restore_optimizer
+from qtt_hw.training.graphs import graphed
 from qtt_hw.training.measure import accuracies
 from qtt_hw.training.orientation import Orientation
 from qtt_hw.training.processes import ALONE, Processes, join_batch_norms
@@ -24,6 +25,11 @@ from qtt_hw.training.stop import Interrupted, StopSignals
 from qtt_hw.training.store import RunStore
 
 __all__ = ["Milestone", "Phase"]
+
+
+def steps_apart(device: torch.device) -> int:
+    """Steps from one look at the loss to the next: a look waits for the device."""
+    return 1 if device.type == "cpu" else 25
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class Phase:
     scales : sequence of Parameter
         Trained at `scale_lr`, without decay.
     checkpoint_steps : int
+    graphs : bool
+        On CUDA, run the model's passes as CUDA graphs.
     orientation : Orientation, optional
         Trained beside the model, and dropped at the end.
     describe : callable, optional
@@ -71,6 +79,7 @@ class Phase:
     scale_lr: float = 0.0
     checkpoint_steps: int = 200
     autocast: bool = False
+    graphs: bool = False
     processes: Processes = ALONE
     orientation: Orientation | None = None
     describe: Callable[[], dict[str, Any]] = field(default=dict)
@@ -105,7 +114,7 @@ class Phase:
         dict
             validation_accuracy, validation_balanced, epoch (of the selected model), epochs, seconds, parameters.
         """
-        how, model, processes = self.how, self.model, self.processes
+        how, model, processes, device = self.how, self.model, self.processes, self.batches.device
         # All that is trained: the model, which is kept, and what only teaches it.
         whole = model if self.orientation is None else nn.ModuleDict({"network": model, "beside": self.orientation})
         if processes.several:
@@ -114,6 +123,9 @@ class Phase:
         optimizer = build_optimizer(
             whole, how.optimizer, how.lr, how.weight_decay, how.momentum, self.scales, self.scale_lr, how.nesterov
         )
+        # Reading a value from a device waits for it, so that steps are counted there.
+        running, apart = torch.zeros(2, dtype=torch.float64, device=device), steps_apart(device)
+        pending = 0
         counters: dict[str, Any] = dict.fromkeys(("step", "milestones", "updates", "correct", "seen"), 0)
         counters |= {"seconds": 0.0, "loss": 0.0, "best": None}
         average = Average(model, how.ema)
@@ -136,6 +148,21 @@ class Phase:
                 {**context, "counters": counters},
             )
 
+        def settle(epoch: int, step: int) -> None:
+            """Add what has been counted on the device since the last time."""
+            nonlocal pending
+            if not pending:
+                return
+            value, correct = processes.sum(running.tolist())
+            running.zero_()
+            pending = 0
+            if not value == value or value in (float("inf"), float("-inf")):
+                raise ValueError(
+                    f"{self.name}: the loss is not finite in epoch {epoch}, step {step}; lower lr {how.lr}"
+                )
+            counters["loss"] += value
+            counters["correct"] += int(correct)
+
         def reach(step: int) -> None:
             while counters["milestones"] < len(self.milestones):
                 milestone = self.milestones[counters["milestones"]]
@@ -152,6 +179,8 @@ class Phase:
         per_epoch = self.batches.per_epoch
         order = None
         model.train()
+        if self.graphs and device.type == "cuda" and not processes.several and counters["step"] < self.steps:
+            graphed(model, self.batches.make(0, 0)[0], self.autocast)
         for step in range(counters["step"], self.steps):
             epoch, index = divmod(step, per_epoch)
             if order is None or index == 0:
@@ -177,16 +206,13 @@ class Phase:
                 nn.utils.clip_grad_norm_(whole.parameters(), how.clip)
             optimizer.step()
             average.update(model)
-            right = int((scores.detach().argmax(dim=1) == y).sum())
-            value, correct = processes.sum([float(loss.detach()), right])
-            if not value == value or value in (float("inf"), float("-inf")):
-                raise ValueError(
-                    f"{self.name}: the loss is not finite in epoch {epoch}, step {step}; lower lr {how.lr}"
-                )
+            running[0] += loss.detach()
+            running[1] += (scores.detach().argmax(dim=1) == y).sum()
             counters["step"] = step + 1
-            counters["loss"] += value
-            counters["correct"] += int(correct)
             counters["seen"] += self.batches.size
+            pending += 1
+            if pending == apart or index == per_epoch - 1:
+                settle(epoch, step)
             progress(f"train: {self.name}", step + 1, self.steps, f"loss {counters['loss'] / (index + 1):.3f}")
             received = processes.stopped_by(stop.received)
             if index == per_epoch - 1:
@@ -196,6 +222,7 @@ class Phase:
                 checkpoint()
                 received = received or processes.stopped_by(stop.received)
             elif (step + 1) % self.checkpoint_steps == 0 or received is not None:
+                settle(epoch, step)
                 checkpoint()
             if received is not None:
                 raise Interrupted(store.folder, received)

@@ -258,6 +258,9 @@ class TrainConfig(Optimisation):
     `autocast` computes the layers of the teachers, of the float network and of one with quantised weights and float
     activations in bfloat16, forward and backward; parameters, losses, the optimizer and every evaluation stay in
     float32, as does all of a quantised phase with quantised activations.
+
+    `graphs` runs the passes of the teachers, of the float and of the fine-tuned network as CUDA graphs, for small
+    networks, which else wait for launches. It does nothing on the CPU or with several processes.
     """
 
     epochs: Epochs = 20
@@ -268,6 +271,7 @@ class TrainConfig(Optimisation):
     checkpoint_steps: Count = 200
     threads: int | None = Field(default=None, ge=1, le=1024)
     autocast: bool = False
+    graphs: bool = False
 
 
 class OrientationConfig(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from qtt_hw.training import phase as phase_module
 from qtt_hw.training.batches import Batches
 from qtt_hw.training.checkpoint import load_tensors
 from qtt_hw.training.distill import Loss
+from qtt_hw.training.graphs import graphed
 from qtt_hw.training.phase import Milestone, Phase
 from qtt_hw.training.sections import TrainConfig
 from qtt_hw.training.stop import StopSignals
@@ -136,3 +138,31 @@ def test_gradients_are_clipped(solids: Splits, tmp_path: Path) -> None:
         made.run(store(tmp_path / str(index)), {}, None, StopSignals())
         moved.append(float((made.model[2].weight - network()[2].weight).detach().norm()))
     assert moved[0] > 1e-3 and moved[1] < 1e-6
+
+
+def test_where_the_loss_is_looked_at_seldom_the_log_is_the_same(
+    solids: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losses(name: str) -> list[tuple[float, float]]:
+        made = store(tmp_path / name)
+        phase(solids).run(made, {}, None, StopSignals())
+        lines = map(json.loads, made.log.read_text().splitlines())
+        return [(round(line["loss"], 9), line["train_accuracy"]) for line in lines]
+
+    always = losses("always")
+    monkeypatch.setattr(phase_module, "steps_apart", lambda device: 7)
+    assert losses("seldom") == always and len(always) == 3
+
+
+def test_graphs_leave_the_model_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no CUDA device here: what stands in for capturing warms up as that does."""
+    model = nn.Sequential(nn.Conv3d(1, 2, 1), nn.BatchNorm3d(2)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def capture(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> None:
+        module(*examples).sum().backward()
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", capture)
+    graphed(model, torch.randn(4, 1, 2, 2, 2), False)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
