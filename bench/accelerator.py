@@ -249,6 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("--device cuda: this torch finds no CUDA device; in small: --device cpu --small")
         keep_freed_memory()
+        # As in training: an evaluation in shortened float32 is refused.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         device = torch.device(given.device)
         given.output.mkdir(parents=True, exist_ok=True)
         name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"

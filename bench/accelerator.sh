@@ -17,6 +17,7 @@ if [ -z "${QTT_DATA:-}" ]; then
     done
 fi
 export QTT_DATA="${QTT_DATA:-}" PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+export CUBLAS_WORKSPACE_CONFIG="${CUBLAS_WORKSPACE_CONFIG:-:4096:8}"  # which cuBLAS is reproducible with
 out="${OUT:-accelerator}"
 arguments=("$@")
 for ((i = 0; i < $#; i++)); do

@@ -16,9 +16,17 @@ def graphed(model: nn.Module, example: Tensor, autocast: bool) -> None:
     In evaluation it runs as before. Its parameters must stay where they are in memory.
     """
     state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    # What squeezes a depth of 1 before the network runs stays outside: a module with hooks cannot be captured.
+    hooks, inputs = dict(model._forward_pre_hooks), (example,)
+    for hook in hooks.values():
+        inputs = hook(model, inputs)
+    model._forward_pre_hooks.clear()
     capture: Any = torch.cuda.make_graphed_callables  # its annotation knows lists alone
-    with torch.autocast("cuda", torch.bfloat16, enabled=autocast, cache_enabled=False):
-        capture(model, (example.clone(),))
+    try:
+        with torch.autocast("cuda", torch.bfloat16, enabled=autocast, cache_enabled=False):
+            capture(model, tuple(x.clone() for x in inputs))
+    finally:
+        model._forward_pre_hooks.update(hooks)
     model.load_state_dict(state)  # warming up has moved batch norm's statistics
     for parameter in model.parameters():
         parameter.grad = None

@@ -303,7 +303,7 @@ class _Run:
             return Phase(name, model, config.tune, self._batches(name, config.tune), loss=loss, **common, **graphs)
         assert config.quant is not None
         batches = self._batches(name, config.quant)
-        prepared = prepare_model(self._base(), self.spec, config.quant).to(self.device)
+        prepared = prepare_model(self._base().cpu(), self.spec, config.quant).to(self.device)
         if fresh:
             calibrate(prepared, batches, config.quant)
             self.processes.share(prepared)
@@ -338,7 +338,7 @@ class _Run:
         """The selected model of a finished phase, in eval mode; that of `compress` after its last C step."""
         model = self._network(phase, dense=phase in self.teachers)
         store = self.origin if self.origin is not None and phase in self.taken else self.store
-        return rebuilt(model, store.load_model(phase)[0]).eval()
+        return rebuilt(model, store.load_model(phase)[0]).to(self.device).eval()
 
     @property
     def _last_float(self) -> str:
@@ -413,7 +413,7 @@ class _Run:
             names = {name for name, _ in model.named_modules()}
             quant = quant.model_copy(update={"layers": {n: b for n, b in quant.layers.items() if n in names}})
         try:
-            prepare_model(model, self.spec, quant)
+            prepare_model(model.cpu(), self.spec, quant)
         except ValueError as error:
             raise ValueError(f"{self.config.model.name}: {error}") from None
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from qtt_hw.data import Augmentation, Splits
 from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.nn.planar import squeezing_depth
 from qtt_hw.training import phase as phase_module
 from qtt_hw.training.batches import Batches
 from qtt_hw.training.checkpoint import load_tensors
@@ -154,15 +155,24 @@ def test_where_the_loss_is_looked_at_seldom_the_log_is_the_same(
     assert losses("seldom") == always and len(always) == 3
 
 
-def test_graphs_leave_the_model_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no CUDA device here: what stands in for capturing warms up as that does."""
-    model = nn.Sequential(nn.Conv3d(1, 2, 1), nn.BatchNorm3d(2)).train()
+@pytest.mark.parametrize("planar", [False, True])
+def test_graphs_leave_the_model_as_it_was(monkeypatch: pytest.MonkeyPatch, planar: bool) -> None:
+    """There is no CUDA device here: what stands in for capturing warms up as that does, and refuses what it refuses."""
+    model: nn.Module = nn.Sequential(nn.Conv3d(1, 2, 1), nn.BatchNorm3d(2)).train()
+    if planar:  # which has a hook that squeezes the depth
+        model = squeezing_depth(nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)).train())
     before = {name: value.clone() for name, value in model.state_dict().items()}
+    shapes = []
 
     def capture(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> None:
+        assert not module._forward_pre_hooks
+        shapes.extend(list(example.shape) for example in examples)
         module(*examples).sum().backward()
 
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", capture)
-    graphed(model, torch.randn(4, 1, 2, 2, 2), False)
+    x = torch.randn(4, 1, 1, 2, 2)
+    graphed(model, x, False)
+    assert shapes == [[4, 1, 2, 2] if planar else [4, 1, 1, 2, 2]]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+    assert model(x).shape[1] == 2  # the hook is back
