@@ -201,12 +201,19 @@ def _measured(
     return row
 
 
+def graphs_pay(rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether the first network's float steps ran as CUDA graphs, and faster than without."""
+    found = {row["how"]: row.get("steps_a_second", 0.0) for row in reversed(rows) if row.get("device") == "cuda"}
+    return bool(found.get("float32, CUDA graphs", 0.0) > found.get("float32", 0.0))
+
+
 def train_rows(
-    queue: Path, only: Sequence[str], out: Path, accelerator: str, processes: int, seconds: float
+    queue: Path, only: Sequence[str], out: Path, accelerator: str, graphs: bool, processes: int, seconds: float
 ) -> dict[str, Any]:
     """Run the queue by several processes for so long; what they said, and how they ended."""
     command = [sys.executable, "-m", "bench.results", "--queue", str(queue), "--accelerator", accelerator, "--quiet"]
     command += ["--results", str(out / "results"), "--runs", str(out / "runs")]
+    command += ["--graphs"] if graphs else []
     command += [part for title in only for part in ("--only", title)]
     started = time.monotonic()
     running = []
@@ -271,7 +278,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds = left() - LAST
         if seconds > 10 and (not given.small or given.only):
             count = given.processes or (1 if device.type == "cpu" else max(1, min(6, (os.cpu_count() or 2) // 2)))
-            note("rows", train_rows(given.queue, given.only, given.output, given.device, count, seconds))
+            graphs = graphs_pay(report["steps"])
+            note("rows", train_rows(given.queue, given.only, given.output, given.device, graphs, count, seconds))
         faults = [row["model"] for row in report["golden"] if row["different"]]
         if report["batches"]["different"]:
             faults.append("batches")

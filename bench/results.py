@@ -36,6 +36,7 @@ def run_queue(
     seeds: Sequence[int] | None = None,
     only: Sequence[str] | None = None,
     accelerator: str = ACCELERATOR,
+    graphs: bool = False,
     progress: bool = True,
     note: Callable[[str], None] = lambda text: None,
 ) -> int:
@@ -54,13 +55,15 @@ def run_queue(
     only : sequence of str, optional
         Only entries whose title begins with one of these.
     accelerator : "cpu" or "cuda"
+    graphs : bool
+        Run float phases as CUDA graphs, where a configuration can; its rows say so.
     progress : bool
         Draw progress bars.
     note : callable
         Told in one line what begins and what was found.
     """
     entries = load_queue(queue)
-    work = _Queue(queue, results, runs, {entry.title: entry for entry in entries}, accelerator, progress, note)
+    work = _Queue(queue, results, runs, {entry.title: entry for entry in entries}, accelerator, graphs, progress, note)
     pending = [
         (entry, seed)
         for entry in entries
@@ -97,13 +100,17 @@ class _Queue:
     runs: Path
     named: dict[str, Entry]
     accelerator: str
+    graphs: bool
     progress: bool
     note: Callable[[str], None]
     #: The data read last, by its source and options.
     loaded: dict[str, Splits] = field(default_factory=dict)
 
     def config(self, entry: Entry, seed: int) -> Config:
-        return entry.load(self.file.parent).with_data(entry.data).with_seed(seed)
+        config = entry.load(self.file.parent)
+        if self.graphs and config.orientation is None:
+            config = config.changed(entry.title, {"train": {"graphs": True}})
+        return config.with_data(entry.data).with_seed(seed)
 
     def needed(self, entry: Entry, seed: int) -> list[tuple[str, int]]:
         """The runs that an entry's begins with or learns from, of those in the queue: titles and seeds."""
@@ -164,6 +171,7 @@ class _Queue:
         only = "".join(f" --only {title}" for title in dict.fromkeys(title for title, _ in runs))
         seeds = "".join(f" --seed {number}" for number in sorted({number for _, number in runs}))
         where = "" if self.accelerator == ACCELERATOR else f" --accelerator {self.accelerator}"
+        where += " --graphs" if self.graphs else ""
         return f"python -m bench.results --queue models/{self.file.name}{only}{seeds}{where}"
 
 
@@ -175,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, action="append", help="only this seed (may be repeated)")
     parser.add_argument("--only", metavar="TITLE", action="append", help="only entries that begin so (may be repeated)")
     parser.add_argument("--accelerator", choices=ACCELERATORS, default=ACCELERATOR, help="what trains")
+    parser.add_argument("--graphs", action="store_true", help="float phases as CUDA graphs")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     given = parser.parse_args(arguments)
 
@@ -189,6 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seeds=given.seed,
             only=given.only,
             accelerator=given.accelerator,
+            graphs=given.graphs,
             progress=not given.quiet,
             note=lambda text: print(text, file=sys.stderr, flush=True),
         )

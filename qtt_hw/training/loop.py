@@ -160,6 +160,7 @@ class _Run:
             count = config.teacher.count
             self.teachers = ["teacher"] if count == 1 else [f"teacher{index}" for index in range(count)]
         self.resident = Resident.where_it_pays(splits.train, self.device)
+        self.validation = Resident.where_it_pays(splits.validation, self.device)
         #: The phases whose models are taken from the origin, and those that are trained here.
         self.taken: list[str] = []
         self.names = [*self.teachers, "float"] if origin is None else []
@@ -262,6 +263,7 @@ class _Run:
             "checkpoint_steps": config.train.checkpoint_steps,
             "autocast": config.train.autocast and (name != "quantized" or _float_activations(config)),
             "processes": self.processes,
+            "resident": self.validation,
         }
         graphs: dict[str, Any] = {"graphs": config.train.graphs}
         smoothing = config.train.label_smoothing

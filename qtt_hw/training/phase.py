@@ -19,6 +19,7 @@ from qtt_hw.training.graphs import graphed
 from qtt_hw.training.measure import accuracies
 from qtt_hw.training.orientation import Orientation
 from qtt_hw.training.processes import ALONE, Processes, join_batch_norms
+from qtt_hw.training.resident import Resident
 from qtt_hw.training.schedule import build_optimizer, set_rates
 from qtt_hw.training.sections import Optimisation
 from qtt_hw.training.stop import Interrupted, StopSignals
@@ -64,6 +65,8 @@ class Phase:
         On CUDA, run the model's passes as CUDA graphs.
     orientation : Orientation, optional
         Trained beside the model, and dropped at the end.
+    resident : Resident, optional
+        The validation samples on the device, where they are.
     describe : callable, optional
         More fields of each epoch's log line.
     """
@@ -82,6 +85,7 @@ class Phase:
     graphs: bool = False
     processes: Processes = ALONE
     orientation: Orientation | None = None
+    resident: Resident | None = None
     describe: Callable[[], dict[str, Any]] = field(default=dict)
 
     @property
@@ -258,7 +262,7 @@ class Phase:
         )
 
     def _keep(self, store: RunStore, epoch: int, counters: dict[str, Any]) -> tuple[float, float]:
-        place = (self.batches.spec, self.batches.device, self.processes)
+        place = (self.batches.spec, self.batches.device, self.processes, self.resident)
         validated, balanced = accuracies(self.model, self.validation, *place)
         best = counters["best"]
         # Before the last milestone the model is not yet what it will be frozen to: such an epoch yields to any later.

@@ -1,4 +1,4 @@
-"""Training samples that stay on the device, where batches are chosen, changed and made the network's input.
+"""Samples that stay on the device, where batches are chosen, changed and made the network's input.
 
 The draws are those of `qtt_hw.data.augment`, made on the processor, a few numbers a sample; the voxels or pixels that
 they move never leave the device. Batches are those of the processor, bit for bit.
@@ -53,6 +53,10 @@ class Resident:
         if how.active:
             raw = self._changed(raw, how, changes(raw.shape[1:], how, seed, epoch, chosen))
         return self._tensor(spec, raw), self.y[places]
+
+    def inputs(self, spec: InputSpec, part: slice) -> Tensor:
+        """Some of the samples as they are, preprocessed: float32 [N, C', D', H', W']."""
+        return self._tensor(spec, self.x[part])
 
     def _changed(self, x: Tensor, how: Augmentation, drawn: Changes) -> Tensor:
         """What `augment` makes of the volumes: resized, then turned, flipped, shifted; as moves, the last one first."""

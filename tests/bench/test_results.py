@@ -321,3 +321,18 @@ def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
         f"{begin} --only scratch --seed 0",
         f"{begin} --only dense --only taught --seed 0",
     ]
+
+
+def test_rows_of_all_rotations_have_the_vote_and_graphs_stand_in_the_row(tmp_path: Path) -> None:
+    text = TOML.replace("WB", "4").replace("[teacher]\ndense = true\nepochs = 1\n", "")
+    (tmp_path / "four.toml").write_text(
+        text.replace("block = 2\n", 'block = 2\naugmentation = { rotation = "W", turns = 12 }\n')
+    )
+    path = tmp_path / "queue.toml"
+    path.write_text('[[run]]\nconfig = "four.toml"\ndata = "solids:8"\ntopic = "t"\nseeds = [0]\n')
+    folder = tmp_path / "results"
+    assert run_queue(path, folder, tmp_path / "runs", graphs=True, progress=False) == 2
+    for kind in ("float", "quantized"):
+        (row,) = rows_of(folder / f"t-{kind}.json")
+        assert 0 <= row["test_accuracy_voted"] <= 1 and 0 <= row["validation_balanced"] <= 1
+        assert row["configuration"]["train"]["graphs"] and row["command"].endswith("--only four --seed 0 --graphs")
