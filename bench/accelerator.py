@@ -5,7 +5,8 @@
 
 1. `eval()` of the prepared models equals the golden integer model's logits on the device, to the last bit.
 2. Batches that are made on the device are those of the processor, to the last bit.
-3. Steps a second of the float phase, in float32, bfloat16 and as CUDA graphs, and of the quantised phase.
+3. Seconds of a step of the layers in either order of memory, and steps a second: of the float phase, in float32,
+   bfloat16 and as CUDA graphs, and of the quantised phase.
 4. The queue's rows, by several processes until the time is over; what has not ended goes on from its checkpoint.
 """
 
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.float_step import measure
 from bench.rows import made_by
 from qtt_hw.data import Augmentation, Samples, Splits, load
 from qtt_hw.errors import short
@@ -60,6 +62,11 @@ MEASURED = (
 UNTRAINED = (
     ("x3d-egogestar.toml", (16, 48, 64, 3)),
     ("resnet20-cifar10.toml", (1, 32, 32, 3)),
+)
+#: (configuration, input, batch) whose layers are timed in either order of memory.
+ORDERS = (
+    ("voxtt-modelnet10.toml", (8, 15, 15, 15), 32),
+    ("resnet20-cifar10.toml", (3, 1, 32, 32), 128),
 )
 
 
@@ -137,6 +144,15 @@ def equal_batches(device: torch.device) -> dict[str, Any]:
             different += int((made.cpu() != x).sum()) + int((classes.cpu() != y).sum())
             total += x.numel() + y.numel()
     return {"values": total, "different": different}
+
+
+def orders_of_memory(device: str, small: bool) -> list[dict[str, Any]]:
+    """Seconds of a step of the layers alone, contiguous and channels-last, in float32 and bfloat16."""
+    rows = []
+    for name, shape, batch in ORDERS:
+        found = measure(str(ROOT / "models" / name), shape, 2 if small else batch, 1 if small else 20, device)
+        rows.append({"config": name, "seconds": found["seconds"]})
+    return rows
 
 
 def steps_a_second(config: Config, splits: Splits, accelerator: str, phase: str, folder: Path) -> float:
@@ -273,6 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         note("golden", equal_to_golden(device, given.small))
         note("batches", equal_batches(device))
+        note("orders", orders_of_memory(given.device, given.small))
         # Measuring may take a third of the time.
         note("steps", measured(device, given.small, lambda: left() < given.minutes * 60 * 2 / 3))
         seconds = left() - LAST
