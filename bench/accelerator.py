@@ -186,7 +186,7 @@ def measured(device: torch.device, small: bool, over: Callable[[], bool]) -> lis
             ways.append(("float", "bfloat16, CUDA graphs", {"autocast": True, "graphs": True}))
             ways.append(("float", "float32, CUDA graphs", {"graphs": True}))
         ways.append(("quantized", "float32, then exact", {"epochs": 0}))
-        for where in dict.fromkeys(("cpu", device.type)):
+        for where in dict.fromkeys((device.type, "cpu")):
             for phase, how, options in ways:
                 if over() or (where == "cpu" and "graphs" in options):
                     continue
@@ -198,8 +198,8 @@ def measured(device: torch.device, small: bool, over: Callable[[], bool]) -> lis
 def _measured(
     config: Config, splits: Splits, where: str, phase: str, how: str, options: dict[str, Any], small: bool
 ) -> dict[str, Any]:
-    # A processor's epoch takes longer than what is to be learned from it: a part of the samples does.
-    part = splits.train.take(np.arange(min(len(splits.train), 2048 if where == "cpu" else 1 << 20)))
+    # An epoch takes longer than what is to be learned from it: a part of the samples does.
+    part = splits.train.take(np.arange(min(len(splits.train), 2048 if where == "cpu" else 8192)))
     fewer = replace(splits, train=part, validation=splits.validation.take(np.arange(min(64, len(splits.validation)))))
     changes: dict[str, Any] = {"train": {"epochs": 3, "ema": 0.99, "threads": 1, **options}}
     if small:

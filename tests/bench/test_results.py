@@ -285,7 +285,7 @@ def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
     (tmp_path / "coded.toml").write_text(dense + compress)
     scratch = dense[: dense.index("[quant]")].replace("epochs", "epochs = 0 #") + compress
     (tmp_path / "scratch.toml").write_text(scratch)
-    (tmp_path / "taught.toml").write_text(scratch + '[teacher]\nrun = "runs/dense-seed0"\n')
+    (tmp_path / "taught.toml").write_text(scratch + '[teacher]\nrun = ["runs/dense-seed0", "runs/floating-seed0"]\n')
     (tmp_path / "floating.toml").write_text(dense + 'codebook = "dqc"\nactivations = "float"\n')
     path = tmp_path / "queue.toml"
     path.write_text(
@@ -319,7 +319,7 @@ def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
     assert [row["command"] for row in rows] == [
         f"{begin} --only dense --only codes --seed 0",
         f"{begin} --only scratch --seed 0",
-        f"{begin} --only dense --only taught --seed 0",
+        f"{begin} --only dense --only floating --only taught --seed 0",
     ]
 
 
