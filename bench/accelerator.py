@@ -212,7 +212,7 @@ def _measured(
         try:
             changed = config.changed("measured", changes, without)
             row["steps_a_second"] = steps_a_second(changed, fewer, where, phase, Path(folder) / "run")
-        except (RuntimeError, ValueError) as error:  # said, so that the rest is measured all the same
+        except Exception as error:  # of a device's own: said, and the rest is measured all the same
             row["failed"] = short(" ".join(str(error).split()), 300)
     return row
 
@@ -297,11 +297,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             count = given.processes or (1 if device.type == "cpu" else max(1, min(6, (os.cpu_count() or 2) // 2)))
             graphs = graphs_pay(report["steps"])
             note("rows", train_rows(given.queue, given.only, given.output, given.device, graphs, count, seconds))
+        where = given.output / "accelerator.json"
         faults = [row["model"] for row in report["golden"] if row["different"]]
         if report["batches"]["different"]:
             faults.append("batches")
         if faults:
-            raise ValueError(f"{name}: not equal: {', '.join(faults)}; see {given.output / 'accelerator.json'}")
+            raise ValueError(f"{name}: not equal: {', '.join(faults)}; see {where}")
+        trained = report.get("rows", {"ended": (), "said": ()})
+        for code, said in zip(trained["ended"], trained["said"], strict=True):
+            if code:
+                raise ValueError(f"{name}: training ended with {code}, see {where}: {' '.join(said[-1:])}")
 
     return run_command("bench.accelerator", work, whole=arguments is None)
 

@@ -67,6 +67,17 @@ def test_logits_that_are_not_equal_are_an_error_at_the_end(
     assert "cpu: not equal: voxtt-modelnet10-run; see" in capsys.readouterr().err
 
 
+def test_a_training_that_fails_is_an_error_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, found in (("equal_to_golden", []), ("equal_batches", {"different": 0}), ("orders_of_memory", [])):
+        monkeypatch.setattr(accelerator, name, lambda *arguments, found=found: found)
+    monkeypatch.setattr(accelerator, "measured", lambda *arguments: [])
+    given = ["--device", "cpu", "--small", "--queue", str(tmp_path / "none.toml"), "--only", "x", "-o", str(tmp_path)]
+    assert accelerator.main(given) != 0
+    assert "cpu: training ended with 1, see" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_device_it_says_how_to_try(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert accelerator.main(["-o", str(tmp_path / "out")]) != 0
