@@ -73,9 +73,10 @@ def test_a_training_that_fails_is_an_error_at_the_end(
     for name, found in (("equal_to_golden", []), ("equal_batches", {"different": 0}), ("orders_of_memory", [])):
         monkeypatch.setattr(accelerator, name, lambda *arguments, found=found: found)
     monkeypatch.setattr(accelerator, "measured", lambda *arguments: [])
-    given = ["--device", "cpu", "--small", "--queue", str(tmp_path / "none.toml"), "--only", "x", "-o", str(tmp_path)]
-    assert accelerator.main(given) != 0
-    assert "cpu: training ended with 1, see" in capsys.readouterr().err
+    ended = {"ended": [None, 1], "said": [[], ["begun", "no data"]]}
+    monkeypatch.setattr(accelerator, "train_rows", lambda *arguments: ended)
+    assert accelerator.main(["--device", "cpu", "--small", "--only", "x", "-o", str(tmp_path)]) != 0
+    assert "cpu: training ended with 1, see" in (said := capsys.readouterr().err) and said.endswith(": no data\n")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
