@@ -38,6 +38,7 @@ results: .venv/installed
 	$(BIN)/python -m bench.results --queue models/queue-dqc.toml
 	$(BIN)/python -m bench.results --queue models/queue-lc.toml
 	$(BIN)/python -m bench.results --queue models/queue-full.toml
+	$(BIN)/python -m bench.results --queue models/queue-modelnet10.toml
 
 # Seconds of every step after training, on the committed model.
 bench: .venv/installed

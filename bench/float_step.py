@@ -35,34 +35,38 @@ def contiguous(model: nn.Module) -> nn.Module:
 
 
 def step_seconds(model: nn.Module, x: torch.Tensor, y: torch.Tensor, autocast: bool, steps: int) -> dict[str, float]:
-    """The least wall and processor seconds of a step, after one to warm up."""
+    """The least wall and processor seconds of a step, after one to warm up; on a device, until it has ended."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     wall, processor = [], []
     for _ in range(steps + 1):
         started, used = time.perf_counter(), time.process_time()
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
             loss = F.cross_entropy(model(x).float(), y)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        if x.is_cuda:
+            torch.cuda.synchronize()
         wall.append(time.perf_counter() - started)
         processor.append(time.process_time() - used)
     return {"wall": round(min(wall[1:]), 4), "processor": round(min(processor[1:]), 4)}
 
 
-def measure(source: str, given: tuple[int, int, int, int] | None, batch: int, steps: int) -> dict[str, Any]:
+def measure(
+    source: str, given: tuple[int, int, int, int] | None, batch: int, steps: int, device: str = "cpu"
+) -> dict[str, Any]:
     """Seconds by memory order and precision."""
     torch.use_deterministic_algorithms(True, warn_only=True)  # as in training
     rows = {}
     for order in ("contiguous", "channels_last"):
         for autocast in (False, True):
             model, (c, d, h, w) = network(source, given)
-            model = (channels_last if order == "channels_last" else contiguous)(model.train())
+            model = (channels_last if order == "channels_last" else contiguous)(model.train()).to(device)
             torch.manual_seed(0)
             x, y = torch.randn(batch, d, h, w, c).permute(0, 4, 1, 2, 3), torch.randint(0, 10, (batch,))
-            x = x if order == "channels_last" else x.contiguous()
+            x, y = (x if order == "channels_last" else x.contiguous()).to(device), y.to(device)
             rows[f"{order}, {'bfloat16' if autocast else 'float32'}"] = step_seconds(model, x, y, autocast, steps)
-    return {"model": source, "batch": batch, "threads": torch.get_num_threads(), "seconds": rows}
+    return {"model": source, "device": device, "batch": batch, "threads": torch.get_num_threads(), "seconds": rows}
 
 
 def main() -> None:
@@ -70,6 +74,7 @@ def main() -> None:
     parser.add_argument("model", help="zoo name or file.py:Net")
     parser.add_argument("--input", metavar="C,D,H,W")
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--default-malloc", action="store_true", help="leave the allocator as it is")
@@ -78,7 +83,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     if not given.default_malloc:
         keep_freed_memory()
-    row = measure(given.model, shape(given.input), given.batch, given.steps)
+    row = measure(given.model, shape(given.input), given.batch, given.steps, given.device)
     row["machine"] = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__}
     row["command"] = command(given.output)
     show(row, given.output)

@@ -19,6 +19,7 @@ from bench.entries import Entry, load_queue
 from bench.rows import append_row, commit, is_missing, kinds_of, row_of
 from qtt_hw.data import Splits
 from qtt_hw.locks import Busy, locked
+from qtt_hw.options import ACCELERATOR, ACCELERATORS
 from qtt_hw.process import run_command
 from qtt_hw.progress import silent
 from qtt_hw.training.config import Config
@@ -34,6 +35,8 @@ def run_queue(
     *,
     seeds: Sequence[int] | None = None,
     only: Sequence[str] | None = None,
+    accelerator: str = ACCELERATOR,
+    graphs: bool = False,
     progress: bool = True,
     note: Callable[[str], None] = lambda text: None,
 ) -> int:
@@ -51,13 +54,16 @@ def run_queue(
         Only these of each entry's seeds.
     only : sequence of str, optional
         Only entries whose title begins with one of these.
+    accelerator : "cpu" or "cuda"
+    graphs : bool
+        Run float phases as CUDA graphs, where a configuration can; its rows say so.
     progress : bool
         Draw progress bars.
     note : callable
         Told in one line what begins and what was found.
     """
     entries = load_queue(queue)
-    work = _Queue(queue, results, runs, {entry.title: entry for entry in entries}, progress, note)
+    work = _Queue(queue, results, runs, {entry.title: entry for entry in entries}, accelerator, graphs, progress, note)
     pending = [
         (entry, seed)
         for entry in entries
@@ -93,21 +99,28 @@ class _Queue:
     results: Path
     runs: Path
     named: dict[str, Entry]
+    accelerator: str
+    graphs: bool
     progress: bool
     note: Callable[[str], None]
     #: The data read last, by its source and options.
     loaded: dict[str, Splits] = field(default_factory=dict)
 
     def config(self, entry: Entry, seed: int) -> Config:
-        return entry.load(self.file.parent).with_data(entry.data).with_seed(seed)
+        config = entry.load(self.file.parent)
+        if self.graphs and config.orientation is None:
+            config = config.changed(entry.title, {"train": {"graphs": True}})
+        return config.with_data(entry.data).with_seed(seed)
 
     def needed(self, entry: Entry, seed: int) -> list[tuple[str, int]]:
         """The runs that an entry's begins with or learns from, of those in the queue: titles and seeds."""
-        titles = [entry.start]
+        found = [] if entry.start is None else [(entry.start, seed)]
         teacher = self.config(entry, seed).teacher
-        if teacher is not None and teacher.run is not None:
-            titles.append(Path(teacher.run).name.removesuffix(f"-seed{seed}"))
-        return [(title, seed) for title in dict.fromkeys(titles) if title is not None and title in self.named]
+        for run in () if teacher is None else teacher.runs:
+            title, _, number = Path(run).name.rpartition("-seed")
+            if number.isdecimal():
+                found.append((title, int(number)))
+        return [each for each in dict.fromkeys(found) if each[0] in self.named]
 
     def rows(self, entry: Entry, seed: int, waiting: Callable[[str], None] | None) -> int:
         """Make the rows of one run that do not stand yet; how many were made. Busy where another process makes them."""
@@ -134,7 +147,7 @@ class _Queue:
             start = None if entry.start is None else self.runs / f"{entry.start}-seed{seed}"
             begun = time.strftime("%Y-%m-%d")
             with progress_bar() if self.progress else nullcontext(silent) as bar:
-                train(config, splits, folder, start=start, progress=bar)
+                train(config, splits, folder, start=start, accelerator=self.accelerator, progress=bar)
             for kind in wanted:
                 row = row_of(kind, folder, config, splits, entry.test) | {
                     "date": begun,
@@ -154,9 +167,12 @@ class _Queue:
 
     def _command(self, entry: Entry, seed: int) -> str:
         """What makes the entry's rows where they do not stand; runs that it begins with or learns from come first."""
-        titles = dict.fromkeys([*(title for title, _ in self.needed(entry, seed)), entry.title])
-        only = "".join(f" --only {title}" for title in titles)
-        return f"python -m bench.results --queue models/{self.file.name}{only} --seed {seed}"
+        runs = [*self.needed(entry, seed), (entry.title, seed)]
+        only = "".join(f" --only {title}" for title in dict.fromkeys(title for title, _ in runs))
+        seeds = "".join(f" --seed {number}" for number in sorted({number for _, number in runs}))
+        where = "" if self.accelerator == ACCELERATOR else f" --accelerator {self.accelerator}"
+        where += " --graphs" if self.graphs else ""
+        return f"python -m bench.results --queue models/{self.file.name}{only}{seeds}{where}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -166,6 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--seed", type=int, action="append", help="only this seed (may be repeated)")
     parser.add_argument("--only", metavar="TITLE", action="append", help="only entries that begin so (may be repeated)")
+    parser.add_argument("--accelerator", choices=ACCELERATORS, default=ACCELERATOR, help="what trains")
+    parser.add_argument("--graphs", action="store_true", help="float phases as CUDA graphs")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     given = parser.parse_args(arguments)
 
@@ -179,6 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.runs,
             seeds=given.seed,
             only=given.only,
+            accelerator=given.accelerator,
+            graphs=given.graphs,
             progress=not given.quiet,
             note=lambda text: print(text, file=sys.stderr, flush=True),
         )

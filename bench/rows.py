@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qtt_hw.data import Splits
+from qtt_hw.data import Samples, Splits
+from qtt_hw.data.rotations import ROTATIONS
 from qtt_hw.errors import named
 from qtt_hw.files import write_file
 from qtt_hw.locks import locked
@@ -75,10 +76,13 @@ def kinds_of(config: Config, origin: Config | None) -> tuple[str, ...]:
 
 def row_of(kind: str, folder: Path, config: Config, splits: Splits, test: bool) -> dict[str, Any]:
     """One row, after reading the test set once where `test` says so."""
+    import torch
+
     from qtt_hw.training import TrainResult, float_model
+    from qtt_hw.training.measure import logits
     from qtt_hw.training.sections import QuantSection
     from qtt_hw.training.store import RunStore
-    from qtt_hw.training.testing import float_accuracy
+    from qtt_hw.training.testing import float_accuracy, voted_accuracy
     from qtt_hw.training.untrained import untrained_graph
 
     result = TrainResult.model_validate_json(RunStore(folder).result.read_text(encoding="utf-8"))
@@ -90,11 +94,18 @@ def row_of(kind: str, folder: Path, config: Config, splits: Splits, test: bool) 
         "seed": result.seed,
         "validation_accuracy": result.phases[name].validation_accuracy,
     }
+    if result.phases[name].validation_balanced is not None:
+        row["validation_balanced"] = result.phases[name].validation_balanced
     if test and kind == "quantized":
         row |= _quantized(folder, config, splits)
     elif test and model is not None:
         whole, unseen = float_accuracy(model, splits, config.data.input_spec(splits))
         row |= {"test_accuracy": whole, "test_accuracy_unseen": unseen}
+        if _votes(config):
+            spec, place = config.data.input_spec(splits), torch.device("cpu")
+            row["test_accuracy_voted"] = voted_accuracy(
+                lambda x: logits(model, Samples(x, splits.test.y), spec, place).numpy(), splits.test
+            )
     if test:
         row["test_samples"] = len(splits.test)
     if kind == "quantized":
@@ -124,9 +135,10 @@ def _quantized(folder: Path, config: Config, splits: Splits) -> dict[str, Any]:
     `code_bytes` is the weights alone, as codes, with their centroids where codes stand for those.
     """
     from qtt_hw.evaluation import evaluate
+    from qtt_hw.evaluation import logits as golden_logits
     from qtt_hw.lower.freeze import freeze
     from qtt_hw.training import load_run
-    from qtt_hw.training.testing import float_accuracy
+    from qtt_hw.training.testing import float_accuracy, voted_accuracy
 
     prepared, _, spec, labels = load_run(folder)
     codes = {"code_bytes": -(-prepared.code_bits // 8)}
@@ -135,7 +147,11 @@ def _quantized(folder: Path, config: Config, splits: Splits) -> dict[str, Any]:
         return {"activations": "float", "test_accuracy": whole, "test_accuracy_unseen": unseen, **codes}
     graph = freeze(prepared, spec, labels, config.name)
     found = evaluate(graph, splits)
+    voted = {}
+    if _votes(config):
+        voted["test_accuracy_voted"] = voted_accuracy(lambda x: golden_logits(graph, x), splits.test)
     return {
+        **voted,
         "test_accuracy": found.accuracy,
         "test_accuracy_unseen": found.accuracy_unseen,
         "weight_bytes": found.weight_bytes,
@@ -143,6 +159,11 @@ def _quantized(folder: Path, config: Config, splits: Splits) -> dict[str, Any]:
         "macs": graph.macs(),
         **codes,
     }
+
+
+def _votes(config: Config) -> bool:
+    """Whether the network has learned all rotations, so that it can vote over them."""
+    return config.data.augmentation.turns == ROTATIONS
 
 
 def _dense_parameters(config: Config, splits: Splits) -> int:

@@ -29,7 +29,10 @@ CHUNK = 32
 
 
 class EvalResult(BaseModel):
-    """What `qtt eval` prints. `accuracy_unseen` leaves out test samples that also stand in the training set."""
+    """What `qtt eval` prints. `accuracy_unseen` leaves out test samples that also stand in the training set.
+
+    `accuracy_balanced` is the mean over the classes that there are samples of, each counting alike.
+    """
 
     model: str
     data: str
@@ -39,6 +42,7 @@ class EvalResult(BaseModel):
     weight_bytes: int
     accuracy_unseen: float | None = None
     samples_unseen: int | None = None
+    accuracy_balanced: float | None = None
 
 
 def logits(graph: Graph, x: NDArray[np.uint8], *, progress: Progress = silent) -> NDArray[np.int64]:
@@ -210,7 +214,13 @@ def evaluate(
         weight_bytes=graph.weight_bytes,
         accuracy_unseen=None if unseen is None else float(right[unseen].mean()),
         samples_unseen=None if unseen is None else int(unseen.sum()),
+        accuracy_balanced=_over_classes(right, samples.y),
     )
+
+
+def _over_classes(right: NDArray[np.bool_], y: NDArray[np.int64]) -> float:
+    """The mean over classes of the share that is right, of those that there are samples of."""
+    return float(np.mean([right[y == label].mean() for label in np.unique(y)]))
 
 
 def _of_several(
@@ -256,11 +266,13 @@ def evaluate_streams(
             raise ValueError(f"{one.name}: its {split} samples are not those of {splits[0].name}, class by class")
         of_all = partial(_of_several, progress, before, len(graphs))
         total += logits(graph, samples.x, progress=of_all) << (finest - graph.output.format.frac)
+    right = total.argmax(axis=1) == y
     return EvalResult(
         model=" + ".join(graph.name for graph in loaded),
         data=" + ".join(one.name for one in splits),
         split=split,
-        accuracy=float((total.argmax(axis=1) == y).mean()),
+        accuracy=float(right.mean()),
         samples=len(y),
         weight_bytes=sum(graph.weight_bytes for graph in loaded),
+        accuracy_balanced=_over_classes(right, y),
     )

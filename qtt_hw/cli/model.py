@@ -400,6 +400,8 @@ def evaluate(
     ]
     if result.accuracy_unseen is not None:
         rows.append(("  not in training", f"{result.accuracy_unseen:.4f} of {number(result.samples_unseen)} samples"))
+    if result.accuracy_balanced is not None:
+        rows.append(("  mean over classes", f"{result.accuracy_balanced:.4f}"))
     rows.append(("weights", number(result.weight_bytes, unit="bytes")))
     report(result, json, rows_table(f"{result.model} on {result.data}", rows), data=read)
 

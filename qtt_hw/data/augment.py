@@ -1,4 +1,4 @@
-"""Random flips, shifts and right-angle rotations of raw volumes, a function of (seed, epoch, sample) alone."""
+"""Random flips, shifts, rotations and changes of size of raw volumes, a function of (seed, epoch, sample) alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Augmentation", "augment", "hash_words"]
+from qtt_hw.data.rotations import ROTATIONS, rotate
+
+__all__ = ["Augmentation", "Changes", "augment", "changes", "hash_words"]
 
 _MASK = (1 << 64) - 1
 
@@ -41,11 +43,18 @@ class Augmentation:
         Largest shift along each axis, in voxels, either way; zeros come in.
     rotation : "D", "H", "W" or None
         Axis about which the volume turns by a random multiple of 90 degrees (of 180 where the plane is not square).
+    turns : 4 or 12
+        Of a whole turn; 12 are 30 degrees apart, about W only, to the nearest voxel.
+    scales : tuple of float, (D, H, W)
+        Largest change of the object's size along each axis, as a share of it, either way, to the nearest voxel, about
+        the centre; before it is turned.
     """
 
     flips: tuple[float, float, float] = (0.0, 0.0, 0.0)
     shifts: tuple[int, int, int] = (0, 0, 0)
     rotation: str | None = None
+    turns: int = 4
+    scales: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         if any(not 0 <= p <= 1 for p in self.flips):
@@ -54,10 +63,68 @@ class Augmentation:
             raise ValueError(f"shifts must be 0 or more voxels, got {list(self.shifts)}")
         if self.rotation not in (None, "D", "H", "W"):
             raise ValueError(f"rotation must be about D, H or W, got {self.rotation!r}")
+        if self.turns not in (4, ROTATIONS):
+            raise ValueError(f"turns must be 4 or {ROTATIONS}, got {self.turns}")
+        if self.turns == ROTATIONS and self.rotation != "W":
+            raise ValueError(f'turns = {ROTATIONS} needs rotation = "W"')
+        if any(not 0 <= share < 1 for share in self.scales):
+            raise ValueError(f"scales must be shares below 1, got {list(self.scales)}")
 
     @property
     def active(self) -> bool:
-        return any(self.flips) or any(self.shifts) or self.rotation is not None
+        return any(self.flips) or any(self.shifts) or self.rotation is not None or any(self.scales)
+
+    @property
+    def plane(self) -> tuple[int, int] | None:
+        """The axes of [D, H, W] that a rotation turns into each other."""
+        return {"D": (1, 2), "H": (2, 0), "W": (0, 1)}.get(self.rotation or "")
+
+    def turned(self, shape: tuple[int, ...], seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """By how many of its turns `augment` turns each sample [N] of a shape (D, H, W, ...)."""
+        if self.plane is None:
+            return np.zeros(len(indices), dtype=np.int64)
+        words = hash_words((seed, epoch), indices, 7)[:, 6]
+        if self.turns == ROTATIONS:
+            return (words % np.uint64(ROTATIONS)).astype(np.int64)
+        turns = (words >> np.uint64(62)).astype(np.int64)
+        return turns if shape[self.plane[0]] == shape[self.plane[1]] else turns & 2
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What happens to each of N samples [D, H, W, ...], in this order.
+
+    Attributes
+    ----------
+    places : three int64 arrays, [N, size]
+        Resized: for every place along D, H and W, the place that it is taken from; -1 for what lies outside.
+    turns : int64 array, [N]
+    flips : bool array, [N, 3]
+    shifts : int64 array, [N, 3]
+    """
+
+    places: tuple[NDArray[np.int64], ...]
+    turns: NDArray[np.int64]
+    flips: NDArray[np.bool_]
+    shifts: NDArray[np.int64]
+
+
+def changes(shape: tuple[int, ...], how: Augmentation, seed: int, epoch: int, indices: NDArray[np.int64]) -> Changes:
+    """The changes of samples of a shape (D, H, W, ...), each a function of seed, epoch and its index alone."""
+    words = hash_words((seed, epoch), indices, 10)
+    spans = 2 * np.array(how.shifts, dtype=np.uint64) + np.uint64(1)
+    sizes = 1 + (2 * (words[:, 7:10] >> np.uint64(11)) * 2.0**-53 - 1) * np.array(how.scales)
+    places = []
+    for axis, size in enumerate(shape[:3]):
+        middle = (size - 1) / 2
+        place = np.floor((np.arange(size) - middle) / sizes[:, axis, None] + middle + 0.5).astype(np.int64)
+        places.append(np.where((place >= 0) & (place < size), place, -1))
+    return Changes(
+        tuple(places),
+        how.turned(shape, seed, epoch, indices),
+        (words[:, 0:3] >> np.uint64(11)) * 2.0**-53 < np.array(how.flips),
+        (words[:, 3:6] % spans).astype(np.int64) - np.array(how.shifts),
+    )
 
 
 def augment(
@@ -75,16 +142,13 @@ def augment(
     """
     if not how.active:
         return x
-    words = hash_words((seed, epoch), indices, 7)
-    flips = (words[:, 0:3] >> np.uint64(11)) * 2.0**-53 < np.array(how.flips)
-    spans = 2 * np.array(how.shifts, dtype=np.uint64) + np.uint64(1)
-    shifts = (words[:, 3:6] % spans).astype(np.int64) - np.array(how.shifts)
-    turns = (words[:, 6] >> np.uint64(62)).astype(np.int64)
-    plane = {"D": (1, 2), "H": (2, 0), "W": (0, 1)}.get(how.rotation or "")
-    if plane is None:
-        turns[:] = 0
-    elif x.shape[1 + plane[0]] != x.shape[1 + plane[1]]:
-        turns &= 2
+    drawn = changes(x.shape[1:], how, seed, epoch, indices)
+    turns, flips, shifts = drawn.turns, drawn.flips, drawn.shifts
+    if any(how.scales):
+        x = _resized(x, drawn.places)
+    if how.turns == ROTATIONS:
+        x = _rotated(x, turns)
+    plane = how.plane if how.turns != ROTATIONS else None
     out = np.zeros_like(x) if any(how.shifts) else np.empty_like(x)
     for n, (target, volume) in enumerate(zip(out, x, strict=True)):
         # Rotations and flips are views; the one copy moves the part that the shift leaves inside.
@@ -96,4 +160,22 @@ def augment(
             to.append(slice(max(shift, 0), size + min(shift, 0)))
             taken.append(slice(max(-shift, 0), size - max(shift, 0)))
         target[tuple(to)] = view[tuple(taken)]
+    return out
+
+
+def _resized(x: NDArray[np.uint8], places: tuple[NDArray[np.int64], ...]) -> NDArray[np.uint8]:
+    """Volumes [N, D, H, W, C] read at other places along each axis; zeros come in."""
+    out = np.zeros_like(x)
+    for target, volume, *along in zip(out, x, *places, strict=True):
+        kept = [np.flatnonzero(place >= 0) for place in along]
+        target[np.ix_(*kept)] = volume[np.ix_(*(place[k] for place, k in zip(along, kept, strict=True)))]
+    return out
+
+
+def _rotated(x: NDArray[np.uint8], turns: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Volumes [N, ...], each turned by its number of 30 degrees about W."""
+    out = np.empty_like(x)
+    for k in np.unique(turns):
+        chosen = turns == k
+        out[chosen] = rotate(x[chosen], int(k))
     return out

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from qtt_hw.data.samples import Samples
 
-__all__ = ["ROTATIONS", "all_rotations", "rotate"]
+__all__ = ["ROTATIONS", "all_rotations", "rotate", "sources"]
 
 ROTATIONS = 12
 
 
-def _sources(depth: int, height: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+@cache
+def sources(depth: int, height: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """For every place of a plane [depth * height], the place that it is taken from, and whether that lies inside."""
     angle = np.pi / 6 * k
     # Rounded, so that the exact places of right angles and the halves between do not depend on the last bit of a sine.
@@ -37,7 +40,7 @@ def rotate(x: NDArray[np.uint8], k: int) -> NDArray[np.uint8]:
         Any number; 12 is a whole turn.
     """
     count, depth, height, width, channels = x.shape
-    taken, inside = _sources(depth, height, k % ROTATIONS)
+    taken, inside = sources(depth, height, k % ROTATIONS)
     planes = x.reshape(count, depth * height, width * channels)
     return np.asarray(np.where(inside[None, :, None], planes[:, taken], 0).reshape(x.shape), dtype=np.uint8)
 

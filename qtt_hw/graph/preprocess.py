@@ -10,13 +10,13 @@ from qtt_hw.graph.graph import InputSpec
 from qtt_hw.graph.node import Edge
 from qtt_hw.window import Shape
 
-__all__ = ["check_values", "input_spec", "preprocess"]
+__all__ = ["blocks", "check_values", "input_spec", "preprocess"]
 
 #: Voxels {0, 1}: padding is emptiness.
 VOXELS = Format(bits=1, signed=False, frac=0)
 
 
-def _blocks(sample_shape: Shape, block: int) -> tuple[int, int, int]:
+def blocks(sample_shape: Shape, block: int) -> tuple[int, int, int]:
     """The block along D, H, W: a single plane has none along D."""
     return (block if sample_shape[0] > 1 else 1), block, block
 
@@ -77,7 +77,7 @@ def input_spec(
     if not 1 <= gain <= 64:
         raise ValueError(f"gain must be 1 to 64, got {gain}")
     d, h, w, c = shape
-    bd, bh, bw = _blocks((d, h, w, c), block)
+    bd, bh, bw = blocks((d, h, w, c), block)
     edge = Edge((-(-d // bd), -(-h // bh), -(-w // bw), bd * bh * bw * c), format)
     return InputSpec(edge, (d, h, w, c), block, offset, gain)
 
@@ -149,7 +149,7 @@ def preprocess(spec: InputSpec, raw: NDArray) -> NDArray:
     fmt = spec.edge.format
     dtype = np.uint8 if not fmt.signed and fmt.bits <= 8 else np.int16
     x = (raw.astype(np.int16) * spec.gain - spec.offset).astype(dtype)
-    bd, bh, bw = _blocks(spec.sample_shape, spec.block)
+    bd, bh, bw = blocks(spec.sample_shape, spec.block)
     if (bd, bh, bw) == (1, 1, 1):
         return x
     x = np.pad(x, ((0, 0), (0, -d % bd), (0, -h % bh), (0, -w % bw), (0, 0)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -74,6 +76,8 @@ def _convolve(x: Tensor, weight: Tensor, window: Window, groups: int = 1) -> Ten
     if groups == 1 and window.kernel == tuple(x.shape[2:]) and not any(map(any, pairs)):
         # The kernel covers the whole map: one matrix product, in the order C, D, H, W on both sides.
         return F.linear(x.flatten(1), weight.flatten(1))[:, :, None, None, None]
+    if _without_kernels(x):
+        return _unfolded(x, weight, window, groups)
     if any(before != after for before, after in pairs):
         x = F.pad(x, flat_padding(pairs))
         pads = (0, 0, 0)
@@ -85,3 +89,28 @@ def _convolve(x: Tensor, weight: Tensor, window: Window, groups: int = 1) -> Ten
         x = x.contiguous().flatten().view(x.shape)
     weight = weight.contiguous(memory_format=torch.channels_last_3d)
     return F.conv3d(x, weight, None, window.stride, pads, window.dilation, groups)
+
+
+def _without_kernels(x: Tensor) -> bool:
+    """Whether no good convolution is at hand: on CUDA with cuDNN off, torch has one that takes sample after sample."""
+    return x.is_cuda and not torch.backends.cudnn.enabled
+
+
+def _unfolded(x: Tensor, weight: Tensor, window: Window, groups: int = 1) -> Tensor:
+    """The same as a matrix product for each group, over every position's taps side by side."""
+    x = F.pad(x, flat_padding(window.padding))
+    for axis, (taps, stride, dilation) in enumerate(
+        zip(window.kernel, window.stride, window.dilation, strict=True), start=2
+    ):
+        # [..., positions, ...] to [..., outputs, ..., taps]
+        x = x.unfold(axis, dilation * (taps - 1) + 1, stride)[..., ::dilation]
+    n, channels, *positions = x.shape[:5]
+    taken = channels // groups
+    rows = (
+        x.reshape(n, groups, taken, *x.shape[2:])
+        .permute(1, 0, 3, 4, 5, 2, 6, 7, 8)
+        .reshape(groups, -1, taken * math.prod(window.kernel))
+    )
+    matrices = weight.reshape(groups, -1, rows.shape[2]).transpose(1, 2)
+    y = (rows @ matrices).reshape(groups, n, *positions, -1)
+    return y.permute(1, 0, 5, 2, 3, 4).reshape(n, -1, *positions)

@@ -38,11 +38,11 @@ class Average:
             return
         self.updates += 1
         share = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                self.state[name].lerp_(value, share)
-            else:
-                self.state[name].copy_(value)
+        values = model.state_dict()
+        floating = [name for name, value in values.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.state[name] for name in floating], [values[name] for name in floating], share)
+        for name in values.keys() - set(floating):
+            self.state[name].copy_(values[name])
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from qtt_hw.data.augment import hash_words
 from qtt_hw.graph import InputSpec
 from qtt_hw.graph.preprocess import preprocess
 from qtt_hw.training.processes import ALONE, Processes
+from qtt_hw.training.resident import Resident
 
 __all__ = ["Batches", "derived_seed", "to_tensor"]
 
@@ -46,6 +47,8 @@ class Batches:
     device : torch.device
     processes : Processes
         Each makes its own part of every batch.
+    resident : Resident, optional
+        The samples on the device, where they are.
     """
 
     samples: Samples
@@ -55,6 +58,7 @@ class Batches:
     seed: int
     device: torch.device
     processes: Processes = ALONE
+    resident: Resident | None = None
 
     @property
     def size(self) -> int:
@@ -72,13 +76,23 @@ class Batches:
     def make(self, epoch: int, index: int, order: NDArray[np.int64] | None = None) -> tuple[Tensor, Tensor]:
         """Batch `index` of an epoch, or this process's part of it: float32 [N, C, D, H, W] and int64 [N]."""
         order = self.order(epoch) if order is None else order
-        chosen = order[index * self.size : (index + 1) * self.size][self.processes.part(self.size)]
+        chosen = self._chosen(index, order)
+        if self.resident is not None:
+            return self.resident.batch(self.spec, self.augmentation, self.seed, epoch, chosen)
         raw = augment(self.samples.x[chosen], self.augmentation, self.seed, epoch, chosen)
         return to_tensor(self.spec, raw, self.device), torch.from_numpy(self.samples.y[chosen]).to(self.device)
+
+    def turned(self, epoch: int, index: int, order: NDArray[np.int64]) -> Tensor:
+        """By how many turns the augmentation turned each sample of such a batch: int64 [N]."""
+        turns = self.augmentation.turned(self.samples.sample_shape, self.seed, epoch, self._chosen(index, order))
+        return torch.from_numpy(turns).to(self.device)
+
+    def _chosen(self, index: int, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        return order[index * self.size : (index + 1) * self.size][self.processes.part(self.size)]
 
     def some(self, count: int, epoch: int, *, augmented: bool = True) -> list[Tensor]:
         """The inputs of the first `count` whole batches of an epoch that is used for nothing else."""
         order = self.order(epoch)
         augmentation = self.augmentation if augmented else Augmentation()
-        source = Batches(self.samples, self.spec, augmentation, self.batch, self.seed, self.device)
+        source = replace(self, augmentation=augmentation, processes=ALONE)
         return [source.make(epoch, index, order)[0] for index in range(min(count, self.per_epoch))]

@@ -90,4 +90,6 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensor
         parameter, key = parameters[name.rpartition("/")[0]], name.rpartition("/")[2]
         if value.shape == parameter.shape and value.dim() > 0:
             value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+        elif optimizer.defaults.get("fused"):  # which counts its steps on the device
+            value = value.to(parameter.device)
         optimizer.state[parameter][key] = value

@@ -21,6 +21,7 @@ from qtt_hw.training.sections import (
     DataConfig,
     ModelConfig,
     Optimisation,
+    OrientationConfig,
     QuantSection,
     Section,
     TeacherConfig,
@@ -43,6 +44,7 @@ class Config(Section):
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
     teacher: TeacherConfig | None = None
+    orientation: OrientationConfig | None = None
     compress: CompressSection | None = None
     tune: Optimisation | None = None
     quant: QuantSection | None = None
@@ -54,6 +56,19 @@ class Config(Section):
             raise ValueError("tune trains what compress has made; without a [compress] section there is none")
         if self.tune is not None and self.compress is not None and self.compress.bits is not None:
             raise ValueError("tune would train codes away; leave it out, or compress without bits and add [quant]")
+        return self
+
+    @model_validator(mode="after")
+    def _oriented(self) -> Self:
+        how = self.data.augmentation.augmentation()
+        if self.orientation is None:
+            return self
+        if self.train.graphs:
+            raise ValueError("orientation: its classifier is trained outside of CUDA graphs; leave train.graphs out")
+        if how.plane is None:
+            raise ValueError("orientation tells how a sample was turned; data.augmentation has no rotation")
+        if any(how.flips[axis] for axis in how.plane):
+            raise ValueError("orientation: a flip in the plane of rotation changes it; set its flips to 0")
         return self
 
     @property

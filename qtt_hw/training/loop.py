@@ -27,14 +27,16 @@ from qtt_hw.training.compressed import milestones as c_steps
 from qtt_hw.training.config import Config, load_config
 from qtt_hw.training.curves import plot_curves
 from qtt_hw.training.description import run_description, without_paths
-from qtt_hw.training.distill import Loss
+from qtt_hw.training.distill import Loss, balanced
 from qtt_hw.training.environment import reproducible
 from qtt_hw.training.measure import accuracy
-from qtt_hw.training.network import build_model
+from qtt_hw.training.network import build_model, example_input
+from qtt_hw.training.orientation import Orientation
 from qtt_hw.training.penalty import Penalised
 from qtt_hw.training.phase import Phase
 from qtt_hw.training.processes import Processes, started
 from qtt_hw.training.quantized import calibrate, milestones, prepare_model, scale_parameters
+from qtt_hw.training.resident import Resident
 from qtt_hw.training.result import PhaseResult, TrainResult, versions
 from qtt_hw.training.run import float_model
 from qtt_hw.training.sections import Optimisation
@@ -157,6 +159,8 @@ class _Run:
         if config.teacher is not None and config.teacher.dense:
             count = config.teacher.count
             self.teachers = ["teacher"] if count == 1 else [f"teacher{index}" for index in range(count)]
+        self.resident = Resident.where_it_pays(splits.train, self.device)
+        self.validation = Resident.where_it_pays(splits.validation, self.device)
         #: The phases whose models are taken from the origin, and those that are trained here.
         self.taken: list[str] = []
         self.names = [*self.teachers, "float"] if origin is None else []
@@ -247,7 +251,9 @@ class _Run:
     def _batches(self, phase: str, how: Optimisation) -> Batches:
         augmentation = self.config.data.augmentation.augmentation()
         seed = derived_seed(self.seed, phase)
-        return Batches(self.splits.train, self.spec, augmentation, how.batch, seed, self.device, self.processes)
+        return Batches(
+            self.splits.train, self.spec, augmentation, how.batch, seed, self.device, self.processes, self.resident
+        )
 
     def _phase(self, name: str, fresh: bool, state: dict[str, Any]) -> Phase:
         """The phase by name; `fresh` unless its model's state is about to be loaded from a checkpoint."""
@@ -257,21 +263,27 @@ class _Run:
             "checkpoint_steps": config.train.checkpoint_steps,
             "autocast": config.train.autocast and (name != "quantized" or _float_activations(config)),
             "processes": self.processes,
+            "resident": self.validation,
         }
+        graphs: dict[str, Any] = {"graphs": config.train.graphs}
         smoothing = config.train.label_smoothing
+        labels = torch.from_numpy(self.splits.train.y).to(self.device)
+        offsets = balanced(labels, len(self.splits.labels), config.train.balance)
         if name in self.teachers:
             assert config.teacher is not None
             batches = self._batches(name, config.teacher)
             model = self._network(name, dense=True)
-            alone = _penalised(Loss(smoothing), model, config.teacher)
-            return Phase(name, model, config.teacher, batches, loss=alone, **common)
-        loss: Callable[[Tensor, Tensor, Tensor], Tensor] = Loss(smoothing)
+            alone = _penalised(Loss(smoothing, offsets=offsets), model, config.teacher)
+            common["orientation"] = self._orientation(name, model)
+            return Phase(name, model, config.teacher, batches, loss=alone, **common, **graphs)
+        loss: Callable[[Tensor, Tensor, Tensor], Tensor] = Loss(smoothing, offsets=offsets)
         if config.teacher is not None and config.teacher.weight:
-            loss = Loss(smoothing, self._teachers(), config.teacher.temperature, config.teacher.weight)
+            loss = Loss(smoothing, self._teachers(), config.teacher.temperature, config.teacher.weight, offsets)
         if name == "float":
             model = self._network(name, trained=True)
             loss = _penalised(loss, model, config.train)
-            return Phase(name, model, config.train, self._batches(name, config.train), loss=loss, **common)
+            common["orientation"] = self._orientation(name, model)
+            return Phase(name, model, config.train, self._batches(name, config.train), loss=loss, **common, **graphs)
         if name == "compress":
             assert config.compress is not None
             batches = self._batches(name, config.compress)
@@ -290,10 +302,10 @@ class _Run:
             assert config.tune is not None
             model = self._finished("compressed")
             loss = _penalised(loss, model, config.tune)
-            return Phase(name, model, config.tune, self._batches(name, config.tune), loss=loss, **common)
+            return Phase(name, model, config.tune, self._batches(name, config.tune), loss=loss, **common, **graphs)
         assert config.quant is not None
         batches = self._batches(name, config.quant)
-        prepared = prepare_model(self._base(), self.spec, config.quant).to(self.device)
+        prepared = prepare_model(self._base().cpu(), self.spec, config.quant).to(self.device)
         if fresh:
             calibrate(prepared, batches, config.quant)
             self.processes.share(prepared)
@@ -315,11 +327,20 @@ class _Run:
         seed, classes = derived_seed(self.seed, phase, "weights"), len(self.splits.labels)
         return build_model(self.config, self.spec, classes, seed, dense=dense, trained=trained).to(self.device)
 
+    def _orientation(self, phase: str, model: nn.Module) -> Orientation | None:
+        """The classifier of turns that a float phase trains beside its network, if there is to be one."""
+        how = self.config.orientation
+        if how is None:
+            return None
+        seed = derived_seed(self.seed, phase, "orientation")
+        example = example_input(self.spec).to(self.device)
+        return Orientation(model, how, self.config.data.augmentation.turns, example, seed)
+
     def _finished(self, phase: str) -> nn.Module:
         """The selected model of a finished phase, in eval mode; that of `compress` after its last C step."""
         model = self._network(phase, dense=phase in self.teachers)
         store = self.origin if self.origin is not None and phase in self.taken else self.store
-        return rebuilt(model, store.load_model(phase)[0]).eval()
+        return rebuilt(model, store.load_model(phase)[0]).to(self.device).eval()
 
     @property
     def _last_float(self) -> str:
@@ -370,7 +391,8 @@ class _Run:
         if self.config.teacher.run is None:
             models = [self._finished(name) for name in self.teachers]
         else:
-            models = [float_model(self.config.folder / self.config.teacher.run, self.spec).to(self.device)]
+            runs = (self.config.folder / run for run in self.config.teacher.runs)
+            models = [float_model(run, self.spec).to(self.device) for run in runs]
         return [model.requires_grad_(False) for model in models]
 
     def _check(self) -> None:
@@ -380,6 +402,7 @@ class _Run:
             if how is not None and min(how.batch, len(self.splits.train)) < self.processes.count:
                 raise ValueError(f"{section}.batch: {how.batch} samples are less than {self.processes.count} processes")
         model = self._network("float", trained=self.origin is None).eval()
+        self._orientation("float", model)
         for tensor, wrong in unusable_tensors(model) if self.origin is None else ():
             raise ValueError(f"{self.config.model.name}: {tensor} {wrong}; training cannot begin with it")
         how = self.config.compress
@@ -392,7 +415,7 @@ class _Run:
             names = {name for name, _ in model.named_modules()}
             quant = quant.model_copy(update={"layers": {n: b for n, b in quant.layers.items() if n in names}})
         try:
-            prepare_model(model, self.spec, quant)
+            prepare_model(model.cpu(), self.spec, quant)
         except ValueError as error:
             raise ValueError(f"{self.config.model.name}: {error}") from None
 

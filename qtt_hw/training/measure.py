@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -9,8 +10,9 @@ from qtt_hw.data import Samples
 from qtt_hw.graph import InputSpec
 from qtt_hw.training.batches import to_tensor
 from qtt_hw.training.processes import ALONE, Processes
+from qtt_hw.training.resident import Resident
 
-__all__ = ["accuracy", "logits", "refuse_inexact"]
+__all__ = ["accuracies", "accuracy", "logits", "refuse_inexact"]
 
 
 def refuse_inexact() -> None:
@@ -22,19 +24,28 @@ def refuse_inexact() -> None:
 
 
 @torch.no_grad()
-def logits(model: nn.Module, samples: Samples, spec: InputSpec, device: torch.device, batch: int = 128) -> Tensor:
-    """float32 [N, classes] in eval mode; the model's mode is restored."""
+def logits(
+    model: nn.Module,
+    samples: Samples,
+    spec: InputSpec,
+    device: torch.device,
+    batch: int = 128,
+    resident: Resident | None = None,
+) -> Tensor:
+    """float32 [N, classes] in eval mode; the model's mode is restored. `resident` are the samples on the device."""
     refuse_inexact()
     training = model.training
     model.eval()
     try:
-        parts = [
-            model(to_tensor(spec, samples.x[start : start + batch], device)).float().cpu()
-            for start in range(0, len(samples), batch)
-        ]
+        parts = []
+        for start in range(0, len(samples), batch):
+            part = slice(start, start + batch)
+            x = to_tensor(spec, samples.x[part], device) if resident is None else resident.inputs(spec, part)
+            parts.append(model(x).float())
+        found = torch.cat(parts).cpu()
     finally:
         model.train(training)
-    return torch.cat(parts)
+    return found
 
 
 def accuracy(
@@ -44,13 +55,27 @@ def accuracy(
 
     Several processes count in a part of the samples each.
     """
+    return accuracies(model, samples, spec, device, processes)[0]
+
+
+def accuracies(
+    model: nn.Module,
+    samples: Samples,
+    spec: InputSpec,
+    device: torch.device,
+    processes: Processes = ALONE,
+    resident: Resident | None = None,
+) -> tuple[float, float]:
+    """The same, and its mean over the classes that there are samples of, each counting alike."""
     part = samples
     if processes.several:
         chosen = processes.part(len(samples))
-        part = Samples(samples.x[chosen], samples.y[chosen])
-    # torch.argmax leaves open which of equal logits it returns; the hardware takes the lowest.
-    right = 0
+        part, resident = Samples(samples.x[chosen], samples.y[chosen]), None
+    right = np.zeros(int(samples.y.max(initial=0)) + 1, dtype=np.int64)
     if len(part):
-        right = int((logits(model, part, spec, device).numpy().argmax(axis=1) == part.y).sum())
-    (total,) = processes.sum([right])
-    return total / len(samples)
+        # torch.argmax leaves open which of equal logits it returns; the hardware takes the lowest.
+        hits = logits(model, part, spec, device, resident=resident).numpy().argmax(axis=1) == part.y
+        right = np.bincount(part.y[hits], minlength=len(right))
+    found = np.array(processes.sum(right.tolist()))
+    sizes = np.bincount(samples.y, minlength=len(right))
+    return float(found.sum() / len(samples)), float((found[sizes > 0] / sizes[sizes > 0]).mean())

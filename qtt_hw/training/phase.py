@@ -15,14 +15,22 @@ from qtt_hw.progress import Progress, silent
 from qtt_hw.training.average import Average
 from qtt_hw.training.batches import Batches, derived_seed
 from qtt_hw.training.checkpoint import optimizer_state, restore_optimizer
-from qtt_hw.training.measure import accuracy
+from qtt_hw.training.graphs import graphed
+from qtt_hw.training.measure import accuracies
+from qtt_hw.training.orientation import Orientation
 from qtt_hw.training.processes import ALONE, Processes, join_batch_norms
+from qtt_hw.training.resident import Resident
 from qtt_hw.training.schedule import build_optimizer, set_rates
 from qtt_hw.training.sections import Optimisation
 from qtt_hw.training.stop import Interrupted, StopSignals
 from qtt_hw.training.store import RunStore
 
 __all__ = ["Milestone", "Phase"]
+
+
+def steps_apart(device: torch.device) -> int:
+    """Steps from one look at the loss to the next: a look waits for the device."""
+    return 1 if device.type == "cpu" else 25
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,12 @@ class Phase:
     scales : sequence of Parameter
         Trained at `scale_lr`, without decay.
     checkpoint_steps : int
+    graphs : bool
+        On CUDA, run the model's passes as CUDA graphs.
+    orientation : Orientation, optional
+        Trained beside the model, and dropped at the end.
+    resident : Resident, optional
+        The validation samples on the device, where they are.
     describe : callable, optional
         More fields of each epoch's log line.
     """
@@ -68,7 +82,10 @@ class Phase:
     scale_lr: float = 0.0
     checkpoint_steps: int = 200
     autocast: bool = False
+    graphs: bool = False
     processes: Processes = ALONE
+    orientation: Orientation | None = None
+    resident: Resident | None = None
     describe: Callable[[], dict[str, Any]] = field(default=dict)
 
     @property
@@ -99,22 +116,27 @@ class Phase:
         Returns
         -------
         dict
-            validation_accuracy, epoch (of the selected model), epochs, seconds, parameters.
+            validation_accuracy, validation_balanced, epoch (of the selected model), epochs, seconds, parameters.
         """
-        how, model, processes = self.how, self.model, self.processes
+        how, model, processes, device = self.how, self.model, self.processes, self.batches.device
+        # All that is trained: the model, which is kept, and what only teaches it.
+        whole = model if self.orientation is None else nn.ModuleDict({"network": model, "beside": self.orientation})
         if processes.several:
             join_batch_norms(model)
-            processes.share(model)
+            processes.share(whole)
         optimizer = build_optimizer(
-            model, how.optimizer, how.lr, how.weight_decay, how.momentum, self.scales, self.scale_lr, how.nesterov
+            whole, how.optimizer, how.lr, how.weight_decay, how.momentum, self.scales, self.scale_lr, how.nesterov
         )
+        # Reading a value from a device waits for it, so that steps are counted there.
+        running, apart = torch.zeros(2, dtype=torch.float64, device=device), steps_apart(device)
+        pending = 0
         counters: dict[str, Any] = dict.fromkeys(("step", "milestones", "updates", "correct", "seen"), 0)
         counters |= {"seconds": 0.0, "loss": 0.0, "best": None}
         average = Average(model, how.ema)
         if resume is not None:
             tensors, counters = resume[0], dict(resume[1])
-            model.load_state_dict(_part(tensors, "model/"))
-            restore_optimizer(optimizer, model, _part(tensors, "optimizer/"))
+            whole.load_state_dict(_part(tensors, "model/"))
+            restore_optimizer(optimizer, whole, _part(tensors, "optimizer/"))
             average.updates = counters["updates"]
             average.state = _part(tensors, "average/")
             if average.decay:
@@ -124,11 +146,26 @@ class Phase:
         def checkpoint() -> None:
             counters.update(updates=average.updates, seconds=time.perf_counter() - started)
             store.save_checkpoint(
-                _named("model/", model.state_dict())
-                | _named("optimizer/", optimizer_state(optimizer, model))
+                _named("model/", whole.state_dict())
+                | _named("optimizer/", optimizer_state(optimizer, whole))
                 | _named("average/", average.state),
                 {**context, "counters": counters},
             )
+
+        def settle(epoch: int, step: int) -> None:
+            """Add what has been counted on the device since the last time."""
+            nonlocal pending
+            if not pending:
+                return
+            value, correct = processes.sum(running.tolist())
+            running.zero_()
+            pending = 0
+            if not value == value or value in (float("inf"), float("-inf")):
+                raise ValueError(
+                    f"{self.name}: the loss is not finite in epoch {epoch}, step {step}; lower lr {how.lr}"
+                )
+            counters["loss"] += value
+            counters["correct"] += int(correct)
 
         def reach(step: int) -> None:
             while counters["milestones"] < len(self.milestones):
@@ -146,6 +183,8 @@ class Phase:
         per_epoch = self.batches.per_epoch
         order = None
         model.train()
+        if self.graphs and device.type == "cuda" and not processes.several and counters["step"] < self.steps:
+            graphed(model, self.batches.make(0, 0)[0], self.autocast)
         for step in range(counters["step"], self.steps):
             epoch, index = divmod(step, per_epoch)
             if order is None or index == 0:
@@ -160,25 +199,24 @@ class Phase:
             with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
                 scores = model(x)
                 loss = self.loss(x, scores.float() if self.autocast else scores, y)
+                if self.orientation is not None:
+                    loss = loss + self.orientation(self.batches.turned(epoch, index, order))
             optimizer.zero_grad(set_to_none=True)
             if processes.several:  # the joined batch's mean is the sum of its parts' weighted means
                 loss = loss * (len(y) / self.batches.size)
             loss.backward()  # type: ignore[no-untyped-call]
-            processes.sum_gradients(model)
+            processes.sum_gradients(whole)
             if how.clip is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), how.clip)
+                nn.utils.clip_grad_norm_(whole.parameters(), how.clip)
             optimizer.step()
             average.update(model)
-            right = int((scores.detach().argmax(dim=1) == y).sum())
-            value, correct = processes.sum([float(loss.detach()), right])
-            if not value == value or value in (float("inf"), float("-inf")):
-                raise ValueError(
-                    f"{self.name}: the loss is not finite in epoch {epoch}, step {step}; lower lr {how.lr}"
-                )
+            running[0] += loss.detach()
+            running[1] += (scores.detach().argmax(dim=1) == y).sum()
             counters["step"] = step + 1
-            counters["loss"] += value
-            counters["correct"] += int(correct)
             counters["seen"] += self.batches.size
+            pending += 1
+            if pending == apart or index == per_epoch - 1:
+                settle(epoch, step)
             progress(f"train: {self.name}", step + 1, self.steps, f"loss {counters['loss'] / (index + 1):.3f}")
             received = processes.stopped_by(stop.received)
             if index == per_epoch - 1:
@@ -188,6 +226,7 @@ class Phase:
                 checkpoint()
                 received = received or processes.stopped_by(stop.received)
             elif (step + 1) % self.checkpoint_steps == 0 or received is not None:
+                settle(epoch, step)
                 checkpoint()
             if received is not None:
                 raise Interrupted(store.folder, received)
@@ -198,6 +237,7 @@ class Phase:
         assert counters["best"] is not None
         return {
             "validation_accuracy": counters["best"]["validation_accuracy"],
+            "validation_balanced": counters["best"].get("validation_balanced"),
             "epoch": counters["best"]["epoch"],
             "epochs": how.epochs,
             "seconds": round(time.perf_counter() - started, 3),
@@ -206,7 +246,7 @@ class Phase:
 
     def _end_epoch(self, store: RunStore, epoch: int, counters: dict[str, Any], share: float, seconds: float) -> None:
         """Validate, log, and keep the model if it is selected so far."""
-        validated = self._keep(store, epoch, counters)
+        validated, balanced = self._keep(store, epoch, counters)
         store.append_log(
             {
                 "phase": self.name,
@@ -214,21 +254,24 @@ class Phase:
                 "loss": counters["loss"] / self.batches.per_epoch,
                 "train_accuracy": counters["correct"] / counters["seen"],
                 "validation_accuracy": validated,
+                "validation_balanced": balanced,
                 "lr": self.how.lr * share,
                 "seconds": round(seconds, 3),
                 **self.describe(),
             }
         )
 
-    def _keep(self, store: RunStore, epoch: int, counters: dict[str, Any]) -> float:
-        validated = accuracy(self.model, self.validation, self.batches.spec, self.batches.device, self.processes)
+    def _keep(self, store: RunStore, epoch: int, counters: dict[str, Any]) -> tuple[float, float]:
+        place = (self.batches.spec, self.batches.device, self.processes, self.resident)
+        validated, balanced = accuracies(self.model, self.validation, *place)
         best = counters["best"]
         # Before the last milestone the model is not yet what it will be frozen to: such an epoch yields to any later.
         final = counters["milestones"] == len(self.milestones)
         if best is None or self.how.select == "last" or not best["final"] or validated >= best["validation_accuracy"]:
             counters["best"] = {"validation_accuracy": validated, "epoch": epoch, "final": final}
+            counters["best"]["validation_balanced"] = balanced
             store.save_model(self.name, self.model.state_dict(), {"phase": self.name, **counters["best"]})
-        return validated
+        return validated, balanced
 
 
 def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -26,6 +26,8 @@ class CompressedResult(BaseModel):
 class PhaseResult(BaseModel):
     """How a phase ended; `epoch` is the selected one, -1 when there was none.
 
+    `validation_balanced` is the mean over the classes, each counting alike.
+
     `crossings` says of every codebook that is set by its layer's largest weight how often that crossed a power of two;
     `compressed` what learning-compression has made.
     """
@@ -35,6 +37,7 @@ class PhaseResult(BaseModel):
     epochs: int
     seconds: float
     parameters: int
+    validation_balanced: float | None = None
     crossings: dict[str, int] | None = None
     compressed: CompressedResult | None = None
 

@@ -81,7 +81,8 @@ def build_optimizer(
     ]
     groups = [group for group in groups if group["params"]]
     if kind == "adamw":
-        optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=lr)
+        fused = bool(parameters) and all(parameter.is_cuda for parameter in parameters)
+        optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=lr, fused=fused or None)
     else:
         optimizer = torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov and momentum > 0)
     for group in optimizer.param_groups:

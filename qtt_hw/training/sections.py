@@ -27,6 +27,7 @@ __all__ = [
     "DataConfig",
     "ModelConfig",
     "Optimisation",
+    "OrientationConfig",
     "QuantSection",
     "Section",
     "Seed",
@@ -108,6 +109,8 @@ class AugmentConfig(Section):
     flips: tuple[float, float, float] = (0.0, 0.0, 0.0)
     shifts: tuple[Shift, Shift, Shift] = (0, 0, 0)
     rotation: Literal["D", "H", "W"] | None = None
+    turns: Literal[4, 12] = Field(default=4, description="of a whole rotation; 12 about W only")
+    scales: tuple[float, float, float] = Field(default=(0.0, 0.0, 0.0), description="change of size, as a share")
 
     @model_validator(mode="after")
     def _valid(self) -> AugmentConfig:
@@ -115,7 +118,7 @@ class AugmentConfig(Section):
         return self
 
     def augmentation(self) -> Augmentation:
-        return Augmentation(self.flips, self.shifts, self.rotation)
+        return Augmentation(self.flips, self.shifts, self.rotation, self.turns, self.scales)
 
 
 class DataConfig(Section):
@@ -255,25 +258,42 @@ class TrainConfig(Optimisation):
     `autocast` computes the layers of the teachers, of the float network and of one with quantised weights and float
     activations in bfloat16, forward and backward; parameters, losses, the optimizer and every evaluation stay in
     float32, as does all of a quantised phase with quantised activations.
+
+    `graphs` runs the passes of the teachers, of the float and of the fine-tuned network as CUDA graphs, for small
+    networks, which else wait for launches. It does nothing on the CPU or with several processes.
     """
 
     epochs: Epochs = 20
     lr: LearningRate = 3e-3
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    balance: float = Field(default=0.0, ge=0, le=10, description="1 trains as if all classes were equally frequent")
     seed: Seed = 0
     checkpoint_steps: Count = 200
     threads: int | None = Field(default=None, ge=1, le=1024)
     autocast: bool = False
+    graphs: bool = False
+
+
+class OrientationConfig(Section):
+    """A second classifier while training in float, which tells by how much a sample was turned: needs `rotation`.
+
+    It reads what the named layer reads, and is no part of the network that is kept. A flip in the plane of rotation
+    would change what it is to tell.
+    """
+
+    layer: str = Field(default="head", min_length=1)
+    weight: float = Field(default=0.3, gt=0, le=100, description="times its cross-entropy, added to the loss")
 
 
 class TeacherConfig(Optimisation):
-    """Distillation: from dense models trained first, or from a finished run.
+    """Distillation: from dense models trained first, or from finished runs.
 
-    `dense = true` trains `count` models of the zoo network with every TT layer dense; `run` reads a run's float model.
+    `dense = true` trains `count` models of the zoo network with every TT layer dense; `run` reads a run's float model,
+    or those of several. The student learns from the mean of their probabilities.
     """
 
     dense: bool = False
-    run: str | None = None
+    run: str | tuple[str, ...] | None = None
     count: int = Field(default=1, ge=1, le=16)
     epochs: Epochs = 20
     lr: LearningRate = 3e-3
@@ -284,7 +304,14 @@ class TeacherConfig(Optimisation):
     def _one_teacher(self) -> TeacherConfig:
         if self.dense == (self.run is not None):
             raise ValueError("set either dense = true or run")
+        if self.run == ():
+            raise ValueError("run: names no run")
         return self
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The runs whose float models teach."""
+        return (self.run,) if isinstance(self.run, str) else self.run or ()
 
 
 class QuantSection(Optimisation):

@@ -20,7 +20,7 @@ def files_of(config: Config) -> list[str]:
     """The files that a configuration names relative to its own folder."""
     model, teacher = config.model, config.teacher
     found = [model.name.rpartition(":")[0] if ".py:" in model.name else None, model.weights]
-    found.append(None if teacher is None else teacher.run)
+    found += [] if teacher is None else teacher.runs
     return [name for name in found if name is not None and not Path(name).is_absolute()]
 
 

@@ -285,7 +285,7 @@ def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
     (tmp_path / "coded.toml").write_text(dense + compress)
     scratch = dense[: dense.index("[quant]")].replace("epochs", "epochs = 0 #") + compress
     (tmp_path / "scratch.toml").write_text(scratch)
-    (tmp_path / "taught.toml").write_text(scratch + '[teacher]\nrun = "runs/dense-seed0"\n')
+    (tmp_path / "taught.toml").write_text(scratch + '[teacher]\nrun = ["runs/dense-seed0", "runs/floating-seed0"]\n')
     (tmp_path / "floating.toml").write_text(dense + 'codebook = "dqc"\nactivations = "float"\n')
     path = tmp_path / "queue.toml"
     path.write_text(
@@ -319,5 +319,20 @@ def test_a_run_makes_the_rows_of_the_phases_it_trains(tmp_path: Path) -> None:
     assert [row["command"] for row in rows] == [
         f"{begin} --only dense --only codes --seed 0",
         f"{begin} --only scratch --seed 0",
-        f"{begin} --only dense --only taught --seed 0",
+        f"{begin} --only dense --only floating --only taught --seed 0",
     ]
+
+
+def test_rows_of_all_rotations_have_the_vote_and_graphs_stand_in_the_row(tmp_path: Path) -> None:
+    text = TOML.replace("WB", "4").replace("[teacher]\ndense = true\nepochs = 1\n", "")
+    (tmp_path / "four.toml").write_text(
+        text.replace("block = 2\n", 'block = 2\naugmentation = { rotation = "W", turns = 12 }\n')
+    )
+    path = tmp_path / "queue.toml"
+    path.write_text('[[run]]\nconfig = "four.toml"\ndata = "solids:8"\ntopic = "t"\nseeds = [0]\n')
+    folder = tmp_path / "results"
+    assert run_queue(path, folder, tmp_path / "runs", graphs=True, progress=False) == 2
+    for kind in ("float", "quantized"):
+        (row,) = rows_of(folder / f"t-{kind}.json")
+        assert 0 <= row["test_accuracy_voted"] <= 1 and 0 <= row["validation_balanced"] <= 1
+        assert row["configuration"]["train"]["graphs"] and row["command"].endswith("--only four --seed 0 --graphs")

@@ -43,6 +43,8 @@ def test_evaluate_with_and_without_seen_volumes() -> None:
     found = evaluate(graph(), splits)
     assert (found.accuracy, found.samples, found.accuracy_unseen, found.samples_unseen) == (4 / 6, 6, 2 / 4, 4)
     assert found.weight_bytes == graph().weight_bytes
+    # Of class 0 two of three are right, of 1 and 2 all, of 3 none.
+    assert found.accuracy_balanced == (2 / 3 + 1 + 1 + 0) / 4
     on_validation = evaluate(graph(), splits, "validation")
     assert (on_validation.accuracy, on_validation.samples, on_validation.accuracy_unseen) == (1.0, 1, None)
     fresh = Splits(Samples(1 - X, np.arange(4)), held.take(np.array([], dtype=int)), TEST, tuple("abcd"), "t")

@@ -1,7 +1,10 @@
+import hashlib
+
 import numpy as np
 import pytest
 
 from qtt_hw.data.augment import Augmentation, augment, hash_words
+from qtt_hw.data.rotations import rotate
 
 X = np.random.default_rng(0).integers(0, 2, size=(200, 6, 6, 8, 2), dtype=np.uint8)
 ALL = Augmentation((0.5, 0.5, 0.5), (2, 1, 3), "W")
@@ -105,3 +108,44 @@ WORDS = ["0x75693551cf81461c", "0x12588d809dce88a7"]
 def test_refuses(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Augmentation(**options)
+
+
+def test_what_earlier_runs_drew_stays() -> None:
+    # Words of later options come behind those of earlier ones.
+    assert np.array_equal(hash_words((1, 2), EVERY, 7), hash_words((1, 2), EVERY, 10)[:, :7])
+    assert hashlib.sha256(augment(X, ALL, 1, 2, EVERY).tobytes()).hexdigest()[:16] == "153bdf0994ea900e"
+
+
+def test_twelve_turns_are_the_rotations_and_are_told() -> None:
+    how = Augmentation(rotation="W", turns=12)
+    turned, turns = augment(X, how, 3, 0, EVERY), how.turned(X.shape[1:], 3, 0, EVERY)
+    assert np.bincount(turns, minlength=12).min() > 5
+    for volume, k, found in zip(X, turns, turned, strict=True):
+        assert np.array_equal(rotate(volume[None], int(k))[0], found)
+
+
+@pytest.mark.parametrize("shape, known", [((200, 6, 6, 6, 1), {0, 1, 2, 3}), ((200, 6, 5, 6, 1), {0, 2})])
+def test_right_angles_are_told(shape: tuple[int, ...], known: set[int]) -> None:
+    x = np.random.default_rng(2).integers(0, 2, size=shape, dtype=np.uint8)
+    how = Augmentation(rotation="W")
+    turns = how.turned(shape[1:], 1, 1, EVERY)
+    assert set(turns.tolist()) == known
+    for volume, k, found in zip(x, turns, augment(x, how, 1, 1, EVERY), strict=True):
+        assert np.array_equal(np.rot90(volume, int(k), (0, 1)), found)
+
+
+def test_a_box_is_stretched_about_its_centre_by_at_most_its_share() -> None:
+    box = np.zeros((300, 21, 21, 21, 1), np.uint8)
+    box[:, 5:16, 5:16, 5:16] = 1
+    found = augment(box, Augmentation(scales=(0.2, 0, 0)), 0, 0, np.arange(300))
+    sizes = found[:, :, 10, 10, 0].sum(axis=1)
+    assert (found.any(axis=(1, 3, 4)) == box.any(axis=(1, 3, 4))).all()
+    assert set(sizes.tolist()) == {9, 11, 13}
+    assert np.array_equal(found, found[:, ::-1])
+
+
+def test_nothing_comes_round_from_beyond_the_volume() -> None:
+    full = np.ones((50, 8, 8, 8, 1), np.uint8)
+    found = augment(full, Augmentation(scales=(0, 0.5, 0)), 0, 0, np.arange(50))
+    widths = found[:, 0, :, 0, 0].sum(axis=1)
+    assert widths.min() < 8 and (found[widths < 8][:, 0, 0, 0, 0] == 0).all()

@@ -1,5 +1,8 @@
 """The windowed contraction in torch against the golden model's."""
 
+from typing import Any
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,11 @@ from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import Contraction, Edge
 from qtt_hw.nn.contraction import contract
 from qtt_hw.window import Window
+
+
+def as_on_cuda() -> Any:
+    """A context in which contractions are computed as on CUDA for exact sums, there being no CUDA device here."""
+    return patch("qtt_hw.nn.contraction._without_kernels", return_value=True)
 
 
 @st.composite
@@ -43,14 +51,12 @@ def test_contraction_equals_the_golden_models(problem, dtype: torch.dtype, seed:
     plain = Requantizer(Format(16, True, 0), 0)
     node = Contraction("c", ("input",), "c", window, weight, Format(4, True, 0, narrow=True), plain, lead, trail)
     expected = node.golden((x, Edge(shape, Format(8, True, 0))))
-    found = contract(
-        torch.from_numpy(x).permute(0, 4, 1, 2, 3).to(dtype),
-        torch.from_numpy(weight.transpose(0, 4, 1, 2, 3).copy()).to(dtype),
-        window,
-        lead,
-        trail,
-    )
+    volume = torch.from_numpy(x).permute(0, 4, 1, 2, 3).to(dtype)
+    kernels = torch.from_numpy(weight.transpose(0, 4, 1, 2, 3).copy()).to(dtype)
+    found = contract(volume, kernels, window, lead, trail)
     assert found.dtype == dtype
+    with as_on_cuda():
+        assert torch.equal(contract(volume, kernels, window, lead, trail), found)
     assert torch.equal(plain(found.to(torch.int64)).permute(0, 2, 3, 4, 1), torch.from_numpy(expected))
 
 
@@ -74,6 +80,8 @@ def test_groups_and_dilated_taps_equal_the_golden_models(data: st.DataObject) ->
     kernels = torch.from_numpy(weight.transpose(0, 4, 1, 2, 3).copy()).float()
     found = contract(volume, kernels, window, groups=groups)
     assert torch.equal(plain(found.to(torch.int64)).permute(0, 2, 3, 4, 1), torch.from_numpy(expected))
+    with as_on_cuda():
+        assert torch.equal(contract(volume, kernels, window, groups=groups), found)
     flat = [side for pair in reversed(padding) for side in pair]
     # In float64, which oneDNN does not compute: in float32 it is wrong on one channel, as the next test says.
     padded = torch.nn.functional.pad(volume, flat).double()
@@ -102,6 +110,19 @@ def test_strided_pointwise_contractions_and_their_gradients() -> None:
     found = torch.autograd.grad(y.square().sum(), [x, weight])
     for one, other in zip(found, torch.autograd.grad(expected.square().sum(), [x, weight]), strict=True):
         assert torch.allclose(one, other, rtol=1e-5)
+
+
+def test_unfolded_contractions_have_the_gradients_of_convolutions() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-8, 8, (2, 6, 7, 5, 6), generator=generator).double().requires_grad_()
+    weight = torch.randint(-7, 8, (4, 3, 3, 2, 3), generator=generator).double().requires_grad_()
+    window = Window((3, 2, 3), (2, 1, 1), ((1, 2), (0, 1), (2, 2)), (1, 2, 2))
+    expected = contract(x, weight, window, groups=2)
+    wanted = torch.autograd.grad(expected.square().sum(), [x, weight])
+    with as_on_cuda():
+        y = contract(x, weight, window, groups=2)
+        found = torch.autograd.grad(y.square().sum(), [x, weight])
+    assert torch.equal(y, expected) and all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 
 @pytest.mark.parametrize("kernel", [1, 3])

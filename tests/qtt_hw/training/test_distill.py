@@ -2,7 +2,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from qtt_hw.training.distill import Loss
+from qtt_hw.training.distill import Loss, balanced
 
 Z = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(6) % 4
@@ -31,3 +31,17 @@ def test_mean_of_teachers_at_temperature() -> None:
     divergence = (p * (p.log() - F.log_softmax(Z / 2, 1))).sum(1).mean()
     wanted = 0.25 * F.cross_entropy(Z, Y) + 0.75 * 4 * divergence
     assert torch.allclose(Loss(0.0, teachers, 2.0, 0.75)(Z, Z, Y), wanted, rtol=1e-5)
+
+
+def test_balanced_adds_the_frequencies_of_classes_while_training() -> None:
+    y = torch.tensor([0, 0, 0, 1])
+    offsets = balanced(y, 3, 1.0)
+    assert offsets is not None and torch.allclose(offsets[:2], torch.tensor([0.6, 0.2]).log())
+    assert balanced(y, 3, 0.0) is None
+    z = Z[:, :3]
+    assert Loss(0.1, offsets=offsets)(z, z, Y % 3) == F.cross_entropy(z + offsets, Y % 3, label_smoothing=0.1)
+
+
+def test_balanced_of_equal_classes_changes_nothing() -> None:
+    offsets = balanced(torch.arange(8) % 4, 4, 1.0)
+    assert torch.allclose(Loss(0.1, offsets=offsets)(Z, Z, Y), Loss(0.1)(Z, Z, Y))

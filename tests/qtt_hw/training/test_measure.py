@@ -5,7 +5,7 @@ from torch import nn
 
 from qtt_hw.data import Samples
 from qtt_hw.graph.preprocess import input_spec
-from qtt_hw.training.measure import accuracy, refuse_inexact
+from qtt_hw.training.measure import accuracies, accuracy, refuse_inexact
 
 X = np.zeros((5, 1, 1, 3, 1), np.uint8)
 X[[0, 1, 2], 0, 0, [0, 1, 2]] = 1
@@ -18,6 +18,14 @@ def test_ties_go_to_the_lowest_class_and_the_mode_comes_back() -> None:
     samples = Samples(X, np.array([0, 1, 2, 0, 1], dtype=np.int64))
     assert accuracy(model, samples, SPEC, CPU) == 0.8
     assert model.training
+
+
+def test_balanced_counts_every_class_alike() -> None:
+    samples = Samples(X, np.array([0, 1, 2, 0, 0], dtype=np.int64))
+    network = nn.Flatten()  # of X, the classes 0, 1, 2, 0, 0
+    assert accuracies(network, samples, SPEC, CPU) == (1.0, 1.0)
+    wrong = Samples(X, np.array([0, 4, 2, 0, 0], dtype=np.int64))  # and none of 1 and 3
+    assert accuracies(network, wrong, SPEC, CPU) == (0.8, 2 / 3)
 
 
 def test_autocast_is_refused() -> None:

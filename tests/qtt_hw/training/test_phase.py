@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from torch import nn
 
 from qtt_hw.data import Augmentation, Splits
 from qtt_hw.graph.preprocess import input_spec
+from qtt_hw.nn.planar import squeezing_depth
 from qtt_hw.training import phase as phase_module
 from qtt_hw.training.batches import Batches
 from qtt_hw.training.checkpoint import load_tensors
 from qtt_hw.training.distill import Loss
+from qtt_hw.training.graphs import graphed
 from qtt_hw.training.phase import Milestone, Phase
 from qtt_hw.training.sections import TrainConfig
 from qtt_hw.training.stop import StopSignals
@@ -113,7 +116,7 @@ def test_which_epoch_is_kept(
     expected: int,
 ) -> None:
     found = iter([0.9, 0.8, 0.7] if milestone == 6 else [0.7, 0.9, 0.8])
-    monkeypatch.setattr(phase_module, "accuracy", lambda *arguments: next(found))
+    monkeypatch.setattr(phase_module, "accuracies", lambda *arguments: (next(found), 0.5))
     made = phase(solids, select=select)
     if milestone is not None:
         made.milestones = (Milestone(milestone, lambda: None),)
@@ -136,3 +139,40 @@ def test_gradients_are_clipped(solids: Splits, tmp_path: Path) -> None:
         made.run(store(tmp_path / str(index)), {}, None, StopSignals())
         moved.append(float((made.model[2].weight - network()[2].weight).detach().norm()))
     assert moved[0] > 1e-3 and moved[1] < 1e-6
+
+
+def test_where_the_loss_is_looked_at_seldom_the_log_is_the_same(
+    solids: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losses(name: str) -> list[tuple[float, float]]:
+        made = store(tmp_path / name)
+        phase(solids).run(made, {}, None, StopSignals())
+        lines = map(json.loads, made.log.read_text().splitlines())
+        return [(round(line["loss"], 9), line["train_accuracy"]) for line in lines]
+
+    always = losses("always")
+    monkeypatch.setattr(phase_module, "steps_apart", lambda device: 7)
+    assert losses("seldom") == always and len(always) == 3
+
+
+@pytest.mark.parametrize("planar", [False, True])
+def test_graphs_leave_the_model_as_it_was(monkeypatch: pytest.MonkeyPatch, planar: bool) -> None:
+    """There is no CUDA device here: what stands in for capturing warms up as that does, and refuses what it refuses."""
+    model: nn.Module = nn.Sequential(nn.Conv3d(1, 2, 1), nn.BatchNorm3d(2)).train()
+    if planar:  # which has a hook that squeezes the depth
+        model = squeezing_depth(nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)).train())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    shapes = []
+
+    def capture(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> None:
+        assert not module._forward_pre_hooks
+        shapes.extend(list(example.shape) for example in examples)
+        module(*examples).sum().backward()
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", capture)
+    x = torch.randn(4, 1, 1, 2, 2)
+    graphed(model, x, False)
+    assert shapes == [[4, 1, 2, 2] if planar else [4, 1, 1, 2, 2]]
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert model(x).shape[1] == 2  # the hook is back
