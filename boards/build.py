@@ -21,8 +21,8 @@ from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.errors import named
 from qtt_hw.folders import BITSTREAM, folder_writer
 from qtt_hw.progress import Progress, silent
+from rtl_gen.families import Family, family_of
 from rtl_gen.families import device as find_device
-from rtl_gen.families import family_of
 from rtl_gen.identifiers import file_name
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.plan import load_plan
@@ -32,7 +32,7 @@ __all__ = ["BuildResult", "Counts", "build", "measure"]
 
 
 class Counts(BaseModel):
-    """Cells of an ECP5: MULT18X18D, DP16KD, TRELLIS_COMB."""
+    """Multipliers, block RAMs and LUTs, as the family's placer counts them: of an ECP5 TRELLIS_COMB."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -128,14 +128,15 @@ def build(
     plan = load_plan(folder / manifest.plan)
     clock = board.clock_mhz if frequency_mhz is None else frequency_mhz
     top = BoardTop(board, manifest, clock)
-    final, bitstream = folder / file_name(board.name), f"{file_name(manifest.name)}.bit"
+    final, bitstream = folder / file_name(board.name), file_name(manifest.name) + board.placing.bitstream
+    pins = f"board{board.placing.constraints.suffix}"
     with folder_writer(final, BITSTREAM) as work:
         (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
-        (work / "board.lpf").write_text(board.constraints, encoding="utf-8")
-        family = family_of(find_device(board.device))
+        (work / pins).write_text(board.constraints, encoding="utf-8")
+        family = board.family
         with named(folder):
             sources = [folder / name for name in manifest.sources.of(family)]
-        synthesise([*sources, work / "board_top.v"], TOP, work, family, progress=progress)
+        cells = synthesise([*sources, work / "board_top.v"], TOP, work, family, progress=progress)
         found = place_seeds(
             work,
             find_device(board.device),
@@ -145,10 +146,10 @@ def build(
             speed=board.speed,
             frequency_mhz=clock,
             placer=placer,
-            constraints=work / "board.lpf",
+            constraints=work / pins,
             progress=progress,
         )
-        pack(work, work / bitstream, family, progress=progress)
+        pack(work, work / bitstream, find_device(board.device), progress=progress)
         placed = found.best
         net = placed.slowest
         assert net is not None, "the board's top has registers"
@@ -159,7 +160,7 @@ def build(
             clock_mhz=clock,
             fmax_mhz=placed.fmax[net],
             meets_timing=placed.fmax[net] >= clock,
-            **counts(placed.used),  # type: ignore[arg-type]
+            **counts(placed.used, cells, family),  # type: ignore[arg-type]
             predicted=Counts(dsps=plan.dsps, brams=plan.brams, luts=plan.luts),
             schedule=manifest.predicted,
             bitstream=str(final / bitstream),
@@ -241,7 +242,7 @@ def measure(
     return {
         "fmax_mhz": placed.slowest_mhz,
         "clock": clock,
-        **counts(placed.used),
+        **counts(placed.used, cells, family_of(chosen)),
         "lut_rams": placed.used.get("TRELLIS_RAMW", 0),
         "cells": cells,
         "critical_path": asdict(path) if path is not None else None,
@@ -254,11 +255,10 @@ def measure(
     }
 
 
-def counts(used: dict[str, int]) -> dict[str, int]:
-    """luts, ffs, dsps and brams of nextpnr's cell counts."""
+def counts(used: dict[str, int], cells: dict[str, int], family: Family) -> dict[str, int]:
+    """luts, ffs, dsps and brams of nextpnr's cell counts; what it does not report is the netlist's."""
+    placed, netlist = family.placed.of(used), family.counted(cells)
     return {
-        "luts": used.get("TRELLIS_COMB", 0),
-        "ffs": used.get("TRELLIS_FF", 0),
-        "dsps": used.get("MULT18X18D", 0),
-        "brams": used.get("DP16KD", 0),
+        kind: getattr(placed if getattr(family.placed, kind) else netlist, kind)
+        for kind in ("luts", "ffs", "dsps", "brams")
     }

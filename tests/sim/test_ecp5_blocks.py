@@ -8,7 +8,7 @@ import pytest
 
 from boards.synthesis import netlist_verilog, synthesise
 from rtl_gen.families import ECP5
-from sim.netlist import models
+from sim.cells import models
 from sim.pyverilator_shim import build_model, open_model
 
 RTL = Path(__file__).parents[2] / "rtl_gen" / "primitives"
@@ -56,7 +56,7 @@ def both(folder: Path, text: str, rtl: list[Path], cells: list[Path]) -> tuple[A
     netlist = folder / "netlist" / "top.v"
     netlist.parent.mkdir()
     netlist_verilog(work, "top").rename(netlist)
-    (netlist.parent / "cells.v").write_text(models(used))
+    (netlist.parent / "cells.v").write_text(models(used, ECP5))
     quiet = folder / "quiet.vlt"
     files = [source, netlist, netlist.parent / "cells.v", *rtl]
     rules = ("", "-rule WIDTHTRUNC ", "-rule WIDTHEXPAND ")
@@ -118,4 +118,4 @@ def test_a_cell_without_a_model_is_named() -> None:
     with pytest.raises(
         ValueError, match=r"^the netlist has a cell 'ALU54B' of which there is no model for simulation$"
     ):
-        models({"LUT4", "ALU54B"})
+        models({"LUT4", "ALU54B"}, ECP5)
