@@ -19,6 +19,8 @@ BOARDS = (
     "ulx3s-12f",
     "orangecrab",
     "colorlight-i5",
+    "icebreaker",
+    "upduino3",
     "tang-nano-9k",
     "tang-nano-20k",
 )

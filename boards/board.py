@@ -11,6 +11,7 @@ from boards.clock import divisor_of
 from qtt_hw.errors import short
 from rtl_gen.families import DEVICES, Family, device, family_of
 from rtl_gen.families.family import Placing
+from rtl_gen.families.pll import Pll
 
 __all__ = ["Board", "pins_of"]
 
@@ -47,6 +48,8 @@ class Board:
         Output ports to hold at 1.
     leds_low : bool
         LEDs shine at 0.
+    pll_pin : bool
+        The oscillator is at the pin that leads to the PLL, where a PLL has a pin of its own.
 
     Raises
     ------
@@ -66,6 +69,7 @@ class Board:
     leds: int = 8
     high: tuple[str, ...] = ()
     leds_low: bool = False
+    pll_pin: bool = True
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -100,6 +104,11 @@ class Board:
         assert placing is not None, "its device has the placer's arguments"
         return placing
 
+    @property
+    def pll(self) -> Pll:
+        """What makes the clock of the oscillator's."""
+        return self.placing.pll if self.pll_pin or self.placing.inner_pll is None else self.placing.inner_pll
+
     def _check_types(self) -> None:
         kinds: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
         for field in fields(self):
@@ -119,7 +128,7 @@ class Board:
             if not (math.isfinite(value) and 0 < value <= most):
                 raise ValueError(f"{name}: must be above 0 and at most {most}, got {short(value)}")
         for name, check in (
-            ("clock_mhz", lambda: self.placing.pll.setting(self.oscillator_mhz, self.clock_mhz)),
+            ("clock_mhz", lambda: self.pll.setting(self.oscillator_mhz, self.clock_mhz)),
             ("baud", lambda: divisor_of(self.clock_mhz, self.baud)),
         ):
             try:

@@ -8,8 +8,8 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, Elaboratable, Instance, 
 from boards.board import Board
 from boards.clock import divisor_of
 from boards.link import Link, bytes_of
-from rtl_gen.families import device
 from qtt_hw.errors import named
+from rtl_gen.families import device
 from rtl_gen.host_queue import LARGEST, bytes_of_pause, queue_bytes
 from rtl_gen.manifest import Manifest
 
@@ -31,9 +31,9 @@ class BoardTop(Elaboratable):
     """Ports clk, rx, tx, led and the board's held-high pins; `led` shows lock, traffic and overrun."""
 
     def __init__(self, board: Board, manifest: Manifest, clock_mhz: float):
-        self.board, self.manifest, self.placing = board, manifest, board.placing
+        self.board, self.manifest = board, manifest
         with named(board.name):
-            self.pll = self.placing.pll.setting(board.oscillator_mhz, clock_mhz)
+            self.pll = board.pll.setting(board.oscillator_mhz, clock_mhz)
             divisor = divisor_of(clock_mhz, board.baud)
         lanes, port = manifest.input, manifest.output
         self.in_bits, self.out_bits = lanes.lanes * lanes.lane_bits, port.value_bits + 1
@@ -59,7 +59,7 @@ class BoardTop(Elaboratable):
         m = Module()
         m.domains.sync = ClockDomain()
         locked = Signal()
-        m.submodules.pll = self.placing.pll.instance(
+        m.submodules.pll = self.board.pll.instance(
             *(self.pll, self.board.oscillator_mhz, device(self.board.device).part),
             oscillator=self.clk,
             clock=ClockSignal("sync"),

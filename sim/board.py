@@ -167,7 +167,7 @@ def simulate_board(
 
 def _compile(build: Path, top: BoardTop) -> Path:
     """The executable of a board's top level; compiled once per content of its sources."""
-    text = board_verilog(top) + models({top.placing.pll.cell}, top.board.family)
+    text = board_verilog(top) + models({top.board.pll.cell}, top.board.family)
     found = hashlib.sha256(repr((text, FLAGS, MAKE_FLAGS)).encode() + SOURCE.read_bytes())
     for name in top.manifest.sources.simulation:
         found.update((build / name).read_bytes())

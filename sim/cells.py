@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from pathlib import Path
 
 from boards.synthesis import library_folder
 from rtl_gen.emit import PRIMITIVES
@@ -15,11 +16,15 @@ __all__ = ["models"]
 def models(cells: set[str], family: Family) -> str:
     """Verilog models of the named cells; raises ValueError naming a cell that has none."""
     known = _known(family)
-    within = family.models.within if family.models is not None else {}
-    needed = cells | {inner for cell in cells for inner in within.get(cell, ())}
-    for cell in sorted(needed):
+    needed: set[str] = set()
+    asked = sorted(cells)
+    while asked:
+        cell = asked.pop()
         if cell not in known:
             raise ValueError(f"the netlist has a cell {cell!r} of which there is no model for simulation")
+        needed.add(cell)
+        within = set(re.findall(r"^\s*(\w+)\s+(?:#\s*\(|\w+\s*\()", known[cell], re.MULTILINE)) & known.keys()
+        asked += within - needed
     return "\n".join(known[cell] for cell in sorted(needed)) + "\n"
 
 
@@ -28,11 +33,40 @@ def _known(family: Family) -> dict[str, str]:
     """The family's own blocks, and of all other cells yosys' models, without what simulators need not have."""
     if family.models is None:
         return {}
-    library = "\n".join((library_folder() / name).read_text(encoding="utf-8") for name in family.models.files)
-    library = re.sub(
-        r"\(\*(?!\)).*?\*\)|\bspecify\b.*?\bendspecify\b|^`.*?$", "", library, flags=re.DOTALL | re.MULTILINE
-    )
-    library = library.replace("mem[i] <=", "mem[i] =")  # in initial blocks, where Verilator wants a blocking assignment
+    library = "\n".join(_read(library_folder() / name) for name in family.models.files)
+    library = re.sub(r"\(\*(?!\)).*?\*\)|\bspecify\b.*?\bendspecify\b", "", library, flags=re.DOTALL | re.MULTILINE)
+    # In initial blocks, where Verilator wants a blocking assignment.
+    library = library.replace("mem[i] <=", "mem[i] =")
     blocks = (PRIMITIVES / family.models.blocks).read_text(encoding="utf-8")
-    pattern = re.compile(r"^(module (\w+)\b.*?^endmodule)", re.DOTALL | re.MULTILINE)
+    pattern = re.compile(r"^(module (\w+)\b.*?^\s*endmodule)", re.DOTALL | re.MULTILINE)
     return {found[2]: found[1] for text in (library, blocks) for found in pattern.finditer(text)}
+
+
+def _read(path: Path) -> str:
+    """A file of models with its macros expanded: some are of one text, some have an argument, none is nested."""
+    macros: dict[str, tuple[str, str]] = {}
+    kept: list[bool] = []
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        line = line.partition("//")[0]
+        word, rest = [*line.split(None, 1), "", ""][:2]
+        if word in ("`ifdef", "`ifndef"):
+            kept.append((rest.strip() in macros) == (word == "`ifdef"))
+        elif word == "`else":
+            kept[-1] = not kept[-1]
+        elif word == "`endif":
+            kept.pop()
+        elif not all(kept):
+            continue
+        elif word == "`define":
+            name, argument, text = re.fullmatch(r"(\w+)(?:\((\w+)\))?\s*(.*)", rest.strip()).groups()  # type: ignore
+            macros[name] = argument or "", text
+        elif not word.startswith(("`timescale", "`include")):
+            lines.append(re.sub(r"`(\w+)(?:\(([^()]*)\))?", lambda found: _expanded(found, macros), line))
+    return "\n".join(lines)
+
+
+def _expanded(found: re.Match[str], macros: dict[str, tuple[str, str]]) -> str:
+    argument, text = macros[found[1]]
+    given = found[2] if found[2] is not None else ""
+    return re.sub(rf"\b{argument}\b", given, text) if argument else text + (f"({given})" if found[2] else "")

@@ -7,6 +7,7 @@ from rtl_gen.families.ecp5 import ECP5
 from rtl_gen.families.family import Family
 from rtl_gen.families.generic import GENERIC
 from rtl_gen.families.gowin import GOWIN
+from rtl_gen.families.ice40 import ICE40
 from rtl_gen.families.resources import Device, Resources
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "FAMILIES",
     "GENERIC",
     "GOWIN",
+    "ICE40",
     "UNBOUNDED",
     "Device",
     "Family",
@@ -25,7 +27,7 @@ __all__ = [
 ]
 
 #: By name.
-FAMILIES = {family.name: family for family in (ECP5, GOWIN, GENERIC)}
+FAMILIES = {family.name: family for family in (ECP5, ICE40, GOWIN, GENERIC)}
 #: A device without bounds; it is planned as one of the first family.
 UNBOUNDED = Device("none")
 #: By name, as `--device` takes them.

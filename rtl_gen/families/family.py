@@ -31,6 +31,8 @@ class Placing:
     packages, speeds : tuple
         Packages and speed grades that there are.
     pll : Pll
+    inner_pll : Pll, optional
+        For an oscillator at another pin than the PLL's own, where it has one; otherwise the same.
     """
 
     place: Tool
@@ -43,6 +45,7 @@ class Placing:
     packages: tuple[str, ...]
     speeds: tuple[int, ...]
     pll: Pll
+    inner_pll: Pll | None = None
 
 
 @dataclass(frozen=True)

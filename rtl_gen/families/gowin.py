@@ -80,7 +80,8 @@ GOWIN = Family(
         luts={"LUT4": 1, "ALU": 1, "RAM16SDP4": 4},
         ffs={"DFF": 1},
     ),
-    synthesis=Synthesis("synth_gowin"),
+    # ABC9 leaves buffers of whole words, also of bits that nothing reads and nothing drives.
+    synthesis=Synthesis("synth_gowin", after=("simplemap t:$buf", "opt_clean")),
     models=CellModels(files=("gowin/cells_sim.v",), blocks="blocks_gowin.v"),
     placing=Placing(
         place=Tool(

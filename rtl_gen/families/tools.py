@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["CellModels", "Constraints", "Synthesis", "Tool"]
@@ -100,10 +100,7 @@ class CellModels:
         yosys' own, below its share folder.
     blocks : str
         A file in `rtl_gen/primitives` with those that yosys knows as black boxes only.
-    within : mapping of str to tuple of str
-        Cells that a model is made of.
     """
 
     files: tuple[str, ...]
     blocks: str
-    within: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
