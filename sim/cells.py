@@ -10,7 +10,10 @@ from boards.synthesis import library_folder
 from rtl_gen.emit import PRIMITIVES
 from rtl_gen.families import Family
 
-__all__ = ["models"]
+__all__ = ["QUIET", "models"]
+
+#: Of models and netlists nobody wants to hear that bits of a carry depend on each other, or how yosys writes latches.
+QUIET = "/* verilator lint_off UNOPTFLAT */\n/* verilator lint_off COMBDLY */"
 
 
 def models(cells: set[str], family: Family) -> str:
@@ -25,7 +28,7 @@ def models(cells: set[str], family: Family) -> str:
         needed.add(cell)
         within = set(re.findall(r"^\s*(\w+)\s+(?:#\s*\(|\w+\s*\()", known[cell], re.MULTILINE)) & known.keys()
         asked += within - needed
-    return "\n".join(known[cell] for cell in sorted(needed)) + "\n"
+    return "\n".join([QUIET, *(known[cell] for cell in sorted(needed))]) + "\n"
 
 
 @lru_cache(maxsize=8)

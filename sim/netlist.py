@@ -13,7 +13,7 @@ from qtt_hw.progress import Progress, silent
 from rtl_gen.families import family_named
 from rtl_gen.manifest import NAME, Manifest, Sources
 from rtl_gen.plan.plan import load_plan
-from sim.cells import models
+from sim.cells import QUIET, models
 
 __all__ = ["netlist_build"]
 
@@ -41,7 +41,8 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress =
             family = family_named(load_plan(build / manifest.plan).family)
             sources = [build / source for source in manifest.sources.of(family)]
         cells = synthesise(sources, manifest.top, work, family, progress=progress)
-        netlist_verilog(work, manifest.top, progress=progress).replace(whole / "netlist.v")
+        netlist = netlist_verilog(work, manifest.top, progress=progress).read_text(encoding="utf-8")
+        (whole / "netlist.v").write_text(f"{QUIET}\n{netlist}", encoding="utf-8")
         (whole / "cells.v").write_text(models(set(cells) - {"$scopeinfo"}, family), encoding="utf-8")
         for part in (manifest.model, manifest.plan):
             shutil.copyfile(build / part, whole / part)

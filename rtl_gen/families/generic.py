@@ -30,7 +30,7 @@ GENERIC = Family(
         block_depth=65,
         lut_depth=32,
         block_rom={"rom_style": "block", "syn_romstyle": "block_rom"},
-        logic_rom={"rom_style": "distributed", "romstyle": "logic", "syn_romstyle": "distributed_rom"},
+        logic_rom={"romstyle": "logic", "syn_romstyle": "distributed_rom"},
         block_ram={"ram_style": "block", "ramstyle": "no_rw_check", "syn_ramstyle": "block_ram", "no_rw_check": 1},
         shallow_ram={
             "ram_style": "distributed",
@@ -50,7 +50,7 @@ GENERIC = Family(
         ffs={"FDRE": 1, "FDSE": 1, "FDCE": 1, "FDPE": 1},
     ),
     placed=Counting(),
-    synthesis=Synthesis("synth_xilinx -flatten"),
+    synthesis=Synthesis("synth_xilinx -flatten", after=("simplemap t:$buf", "opt_clean")),
     models=CellModels(files=("xilinx/cells_sim.v",), blocks="blocks_generic.v"),
     placing=None,
 )
