@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from boards.board import Board
+from boards.clock import divisor_of
 from boards.critical import StagePath, stage_paths
 from boards.place import Placer, pack
-from boards.seeds import SeedResults, check_seeds, place_seeds
+from boards.seeds import Placements, SeedResults, check_seeds, place_seeds
 from boards.synthesis import synthesise
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.errors import named
@@ -29,6 +30,10 @@ from rtl_gen.plan.plan import load_plan
 from rtl_gen.prediction import Prediction
 
 __all__ = ["BuildResult", "Counts", "build", "measure"]
+
+
+#: How often a design is built again for the clock that was reached: another clock places differently.
+CONFIRMATIONS = 4
 
 
 class Counts(BaseModel):
@@ -95,6 +100,7 @@ def build(
     board: Board,
     *,
     frequency_mhz: float | None = None,
+    fit_clock: bool = False,
     seed: int = 1,
     seeds: int = 1,
     placer: Placer = "heap",
@@ -109,6 +115,9 @@ def build(
     board : Board
     frequency_mhz : float, optional
         Clock of the design; the board's own when left out.
+    fit_clock : bool
+        Then set the PLL to the fastest clock that was reached, and build again, which is to confirm it; the clock
+        asked for is where this begins.
     seed, seeds : int
         The first seed of the placer, and from how many it is tried: side by side, and the fastest is kept.
     placer : "heap", "heap-timing" or "static"
@@ -128,28 +137,38 @@ def build(
     plan = load_plan(folder / manifest.plan)
     clock = board.clock_mhz if frequency_mhz is None else frequency_mhz
     top = BoardTop(board, manifest, clock)
+    device = find_device(board.device)
     final, bitstream = folder / file_name(board.name), file_name(manifest.name) + board.placing.bitstream
     pins = f"board{board.placing.constraints.suffix}"
     with folder_writer(final, BITSTREAM) as work:
-        (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
         (work / pins).write_text(board.constraints, encoding="utf-8")
         family = board.family
         with named(folder):
             sources = [folder / name for name in manifest.sources.of(family)]
-        cells = synthesise([*sources, work / "board_top.v"], TOP, work, family, progress=progress)
-        found = place_seeds(
-            work,
-            find_device(board.device),
-            first=seed,
-            count=seeds,
-            package=board.package,
-            speed=board.speed,
-            frequency_mhz=clock,
-            placer=placer,
-            constraints=work / pins,
-            progress=progress,
-        )
-        pack(work, work / bitstream, find_device(board.device), progress=progress)
+
+        def made(top: BoardTop) -> tuple[dict[str, int], Placements]:
+            (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
+            cells = synthesise([*sources, work / "board_top.v"], TOP, work, family, progress=progress)
+            found = place_seeds(
+                *(work, device),
+                first=seed,
+                count=seeds,
+                package=board.package,
+                speed=board.speed,
+                frequency_mhz=top.pll.clock_mhz,
+                placer=placer,
+                constraints=work / pins,
+                progress=progress,
+            )
+            return cells, found
+
+        cells, found = made(top)
+        for _ in range(CONFIRMATIONS if fit_clock else 0):
+            clock = _reached(board, found)
+            cells, found = made(BoardTop(board, manifest, clock))
+            if (found.best.slowest_mhz or 0.0) >= clock:
+                break
+        pack(work, work / bitstream, device, progress=progress)
         placed = found.best
         net = placed.slowest
         assert net is not None, "the board's top has registers"
@@ -173,6 +192,19 @@ def build(
         )
         (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return result
+
+
+def _reached(board: Board, found: Placements) -> float:
+    """The fastest clock of the PLL's that a placement allows and the line divides."""
+    most = found.best.slowest_mhz
+    assert most is not None, "the board's top has registers"
+    for clock in board.pll.clocks_below(board.oscillator_mhz, most):
+        try:
+            divisor_of(clock, board.baud)
+        except ValueError:
+            continue
+        return clock
+    raise ValueError(f"{board.name}: of {most:g} MHz, which was reached, the PLL and the line make no clock")
 
 
 def measure(

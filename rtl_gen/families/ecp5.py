@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from amaranth.hdl import Const, Value
+from typing import TYPE_CHECKING, Any
 
 from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive
 from rtl_gen.families.counts import Counting, Fit
@@ -13,6 +11,9 @@ from rtl_gen.families.output_registers import absorb_registers
 from rtl_gen.families.pll import Pll, PllSetting
 from rtl_gen.families.resources import Device, Resources
 from rtl_gen.families.tools import CellModels, Constraints, Synthesis, Tool
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Value
 
 __all__ = ["ECP5"]
 
@@ -39,15 +40,15 @@ def _pll(setting: PllSetting, mhz: float, part: str, oscillator: Value, clock: V
         a_MFG_GMCREF_SEL="2",
         i_CLKI=oscillator,
         i_CLKFB=clock,
-        i_RST=Const(0),
-        i_STDBY=Const(0),
-        i_PHASESEL0=Const(0),
-        i_PHASESEL1=Const(0),
-        i_PHASEDIR=Const(1),
-        i_PHASESTEP=Const(1),
-        i_PHASELOADREG=Const(1),
-        i_PLLWAKESYNC=Const(0),
-        i_ENCLKOP=Const(0),
+        i_RST=0,
+        i_STDBY=0,
+        i_PHASESEL0=0,
+        i_PHASESEL1=0,
+        i_PHASEDIR=1,
+        i_PHASESTEP=1,
+        i_PHASELOADREG=1,
+        i_PLLWAKESYNC=0,
+        i_ENCLKOP=0,
         o_CLKOP=clock,
         o_LOCK=locked,
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from amaranth.hdl import Const, Value
+from typing import TYPE_CHECKING, Any
 
 from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive
 from rtl_gen.families.counts import Counting, Fit
@@ -12,6 +10,9 @@ from rtl_gen.families.family import Family, Placing
 from rtl_gen.families.pll import Pll, PllSetting
 from rtl_gen.families.resources import Device, Resources
 from rtl_gen.families.tools import CellModels, Constraints, Synthesis, Tool
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Value
 
 __all__ = ["GOWIN"]
 
@@ -28,15 +29,15 @@ def _pll(setting: PllSetting, mhz: float, part: str, oscillator: Value, clock: V
         p_DYN_ODIV_SEL="false",
         p_CLKFB_SEL="internal",
         i_CLKIN=oscillator,
-        i_CLKFB=Const(0),
-        i_FBDSEL=Const(0, 6),
-        i_IDSEL=Const(0, 6),
-        i_ODSEL=Const(0, 6),
-        i_DUTYDA=Const(0, 4),
-        i_PSDA=Const(0, 4),
-        i_FDLY=Const(0, 4),
-        i_RESET=Const(0),
-        i_RESET_P=Const(0),
+        i_CLKFB=0,
+        i_FBDSEL=0,
+        i_IDSEL=0,
+        i_ODSEL=0,
+        i_DUTYDA=0,
+        i_PSDA=0,
+        i_FDLY=0,
+        i_RESET=0,
+        i_RESET_P=0,
         o_CLKOUT=clock,
         o_LOCK=locked,
     )

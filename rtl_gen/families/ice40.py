@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
-
-from amaranth.hdl import Const, Value
+from typing import TYPE_CHECKING, Any
 
 from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive
 from rtl_gen.families.counts import Counting, Fit
@@ -18,6 +16,9 @@ from rtl_gen.families.family import Family, Placing
 from rtl_gen.families.pll import Pll, PllSetting
 from rtl_gen.families.resources import Device, Resources
 from rtl_gen.families.tools import CellModels, Constraints, Synthesis, Tool
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Value
 
 __all__ = ["ICE40"]
 
@@ -28,6 +29,8 @@ _FILTERS = (17, 26, 44, 66, 101)
 def _pins(
     source: str, setting: PllSetting, mhz: float, part: str, oscillator: Value, clock: Value, locked: Value
 ) -> dict[str, Any]:
+    from amaranth.hdl import Const
+
     compared = mhz / setting.reference
     return {
         "p_FEEDBACK_PATH": "SIMPLE",
@@ -36,8 +39,8 @@ def _pins(
         "p_DIVQ": Const(setting.output.bit_length() - 1, 3),
         "p_FILTER_RANGE": Const(1 + sum(compared >= most for most in _FILTERS), 3),
         f"i_{source}": oscillator,
-        "i_RESETB": Const(1),
-        "i_BYPASS": Const(0),
+        "i_RESETB": 1,
+        "i_BYPASS": 0,
         "o_PLLOUTGLOBAL": clock,
         "o_LOCK": locked,
     }

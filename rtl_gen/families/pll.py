@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from amaranth.hdl import Instance, Value
+if TYPE_CHECKING:
+    from amaranth.hdl import Instance, Value
 
 __all__ = ["Pins", "Pll", "PllSetting"]
 
@@ -23,7 +24,7 @@ class PllSetting:
 
 #: Parameters and ports of the cell, as `amaranth.hdl.Instance` takes them: of the setting, the oscillator's MHz, what
 #: the packer calls the device, and signals for the cell's input, its output, and whether it is locked.
-Pins = Callable[[PllSetting, float, str, Value, Value, Value], dict[str, Any]]
+Pins = Callable[[PllSetting, float, str, "Value", "Value", "Value"], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,14 @@ class Pll:
             raise ValueError(f"no PLL setting makes {clock_mhz:g} MHz of {oscillator_mhz:g} MHz; {near}")
         return best
 
+    def clocks_below(self, oscillator_mhz: float, most_mhz: float) -> list[float]:
+        """The clocks of at most so many MHz that can be made, the fastest first."""
+        return sorted({s.clock_mhz for s in self.settings(oscillator_mhz) if s.clock_mhz <= most_mhz}, reverse=True)
+
     def instance(
         self, setting: PllSetting, oscillator_mhz: float, part: str, *, oscillator: Value, clock: Value, locked: Value
     ) -> Instance:
         """The cell, between signals for its input, its output, and whether it is locked."""
+        from amaranth.hdl import Instance  # which takes long, where only names of devices are asked for
+
         return Instance(self.cell, **self.pins(setting, oscillator_mhz, part, oscillator, clock, locked))

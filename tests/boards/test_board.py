@@ -61,7 +61,7 @@ def test_every_port_needs_a_pin() -> None:
 
 def test_boards_by_name_and_by_file(tmp_path: Path) -> None:
     assert boards.load("ulx3s-85f").device == "ecp5-85f"
-    with pytest.raises(ValueError, match="board 'arty' is not known; known are ulx3s-85f, or FILE.py:NAME"):
+    with pytest.raises(ValueError, match="board 'arty' is not known; known are ulx3s-85f, .*, or FILE.py:NAME"):
         boards.load("arty")
     own = tmp_path / "own.py"
     imports = "from dataclasses import replace\nfrom boards.ulx3s_85f import BOARD\n"

@@ -1,25 +1,29 @@
-"""Models of the ECP5 blocks against the Verilog from which yosys infers the blocks, on random inputs."""
+"""Models of each family's blocks against the Verilog from which yosys infers the blocks, on random inputs."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from boards.synthesis import netlist_verilog, synthesise
-from rtl_gen.families import ECP5
+from rtl_gen.families import ECP5, GENERIC, GOWIN, ICE40, Family
 from sim.cells import models
 from sim.pyverilator_shim import build_model, open_model
 
 RTL = Path(__file__).parents[2] / "rtl_gen" / "primitives"
-#: Depth and width of memories, one for each width of a block RAM's port.
-MEMORIES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+#: Families whose blocks are modelled here; those beside the first take a minute each.
+FAMILIES = [ECP5, *(pytest.param(family, marks=pytest.mark.long) for family in (GOWIN, GENERIC, ICE40))]
 
 
-def memories() -> str:
-    """Module `top`: memories with contents, written and read with separate addresses, each with its own output."""
+def memories(shapes: Sequence[tuple[int, int]]) -> str:
+    """Module `top`: memories with contents, written and read with separate addresses, each with its own output.
+
+    There is one for each width of a block RAM's port.
+    """
     ports, bodies = [], []
-    for number, (depth, width) in enumerate(MEMORIES):
+    for number, (width, depth) in enumerate(shapes):
         ports.append(f"output reg [{width - 1}:0] q{number}")
         bodies.append(
             f'(* ram_style = "block", no_rw_check *) reg [{width - 1}:0] m{number} [0:{depth - 1}];\n'
@@ -28,14 +32,16 @@ def memories() -> str:
             f"    if (re) q{number} <= m{number}[ra % {depth}]; end\n"
         )
     return (
-        f"module top(input clk, input [{len(MEMORIES) - 1}:0] we, input re, input [13:0] wa, input [13:0] ra,\n"
+        f"module top(input clk, input [{len(shapes) - 1}:0] we, input re, input [13:0] wa, input [13:0] ra,\n"
         f"    input [35:0] d, {', '.join(ports)});\ninteger i;\n{''.join(bodies)}endmodule\n"
     )
 
 
-MULTIPLIERS = """
-module top(input clk, input signed [17:0] a, input signed [17:0] b, output reg signed [35:0] q0,
-           output reg [35:0] q1, output signed [35:0] q2);
+def multipliers(bits: int) -> str:
+    """Module `top`: two products that are inferred, and one of the registered multiplier."""
+    return f"""
+module top(input clk, input signed [{bits - 1}:0] a, input signed [{bits - 1}:0] b, output reg signed [{2 * bits - 1}:0] q0,
+           output reg [{2 * bits - 1}:0] q1, output signed [{2 * bits - 1}:0] q2);
     always @(posedge clk) begin
         q0 <= a * b;
         q1 <= $unsigned(a) * $unsigned(b);
@@ -45,18 +51,18 @@ endmodule
 """
 
 
-def both(folder: Path, text: str, rtl: list[Path], cells: list[Path]) -> tuple[Any, Any, set[str]]:
+def both(folder: Path, text: str, family: Family, rtl: list[Path], cells: list[Path]) -> tuple[Any, Any, set[str]]:
     """The module as written and as synthesised, and the cells of the latter."""
     source = folder / "rtl" / "top.v"
     source.parent.mkdir()
     source.write_text(text)
     work = folder / "yosys"
     work.mkdir()
-    used = set(synthesise([source, *cells], "top", work, ECP5)) - {"$scopeinfo"}
+    used = set(synthesise([source, *cells], "top", work, family)) - {"$scopeinfo"}
     netlist = folder / "netlist" / "top.v"
     netlist.parent.mkdir()
     netlist_verilog(work, "top").rename(netlist)
-    (netlist.parent / "cells.v").write_text(models(used, ECP5))
+    (netlist.parent / "cells.v").write_text(models(used, family))
     quiet = folder / "quiet.vlt"
     files = [source, netlist, netlist.parent / "cells.v", *rtl]
     rules = ("", "-rule WIDTHTRUNC ", "-rule WIDTHEXPAND ")
@@ -84,9 +90,11 @@ def compare(first: Any, second: Any, cycles: int, drive: Any) -> None:
     assert changed == set(outputs), "an output that is always 0 proves nothing"
 
 
-def test_block_rams_of_every_width(tmp_path: Path) -> None:
-    first, second, used = both(tmp_path, memories(), [], [])
-    assert "DP16KD" in used
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_block_rams_of_every_width(tmp_path: Path, family: Family) -> None:
+    shapes = family.memory.shapes
+    first, second, used = both(tmp_path, memories(shapes), family, [], [])
+    assert used & family.netlist.brams.keys()
     chance = random.Random(1)
     recent = [0]
 
@@ -96,26 +104,26 @@ def test_block_rams_of_every_width(tmp_path: Path) -> None:
         ra = chance.choice(recent) if chance.random() < 0.7 else chance.randrange(1 << 14)
         recent.append(wa)
         del recent[:-40]
-        we = 0 if (wa - ra) % 256 == 0 else chance.getrandbits(len(MEMORIES))
+        we = 0 if (wa - ra) % 256 == 0 else chance.getrandbits(len(shapes))
         return {"we": we, "re": chance.random() < 0.8, "wa": wa, "ra": ra, "d": chance.getrandbits(36)}
 
     compare(first, second, 4000, drive)
 
 
-def test_multipliers_inferred_and_registered(tmp_path: Path) -> None:
-    first, second, used = both(tmp_path, MULTIPLIERS, [RTL / "multiplier_sim.v"], [RTL / "multiplier_ecp5.v"])
-    assert "MULT18X18D" in used
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_multipliers_inferred_and_registered(tmp_path: Path, family: Family) -> None:
+    kind = family.multiplier
+    sources = [RTL / kind.simulation], [RTL / kind.verilog]
+    first, second, used = both(tmp_path, multipliers(kind.bits), family, *sources)
+    assert kind.cell in used
     chance = random.Random(2)
-    edges = (0, 1, 0x1FFFF, 0x20000, 0x3FFFF)
+    top = 1 << kind.bits - 1
+    edges = (0, 1, top - 1, top, 2 * top - 1)
 
     def drive() -> dict[str, int]:
-        return {name: chance.choice(edges) if chance.random() < 0.3 else chance.getrandbits(18) for name in ("a", "b")}
+        return {
+            name: chance.choice(edges) if chance.random() < 0.3 else chance.getrandbits(kind.bits)
+            for name in ("a", "b")
+        }
 
     compare(first, second, 4000, drive)
-
-
-def test_a_cell_without_a_model_is_named() -> None:
-    with pytest.raises(
-        ValueError, match=r"^the netlist has a cell 'ALU54B' of which there is no model for simulation$"
-    ):
-        models({"LUT4", "ALU54B"}, ECP5)
