@@ -39,9 +39,10 @@ def memories(shapes: Sequence[tuple[int, int]]) -> str:
 
 def multipliers(bits: int) -> str:
     """Module `top`: two products that are inferred, and one of the registered multiplier."""
+    operand, product = f"[{bits - 1}:0]", f"[{2 * bits - 1}:0]"
     return f"""
-module top(input clk, input signed [{bits - 1}:0] a, input signed [{bits - 1}:0] b, output reg signed [{2 * bits - 1}:0] q0,
-           output reg [{2 * bits - 1}:0] q1, output signed [{2 * bits - 1}:0] q2);
+module top(input clk, input signed {operand} a, input signed {operand} b, output reg signed {product} q0,
+           output reg {product} q1, output signed {product} q2);
     always @(posedge clk) begin
         q0 <= a * b;
         q1 <= $unsigned(a) * $unsigned(b);
