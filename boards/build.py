@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -163,8 +164,10 @@ def build(
             return cells, found
 
         cells, found = made(top)
+        least = math.inf
         for _ in range(CONFIRMATIONS if fit_clock else 0):
-            clock = _reached(board, found)
+            least = min(least, found.best.slowest_mhz or 0.0)
+            clock = _reached(board, least)
             cells, found = made(BoardTop(board, manifest, clock))
             if (found.best.slowest_mhz or 0.0) >= clock:
                 break
@@ -194,10 +197,8 @@ def build(
     return result
 
 
-def _reached(board: Board, found: Placements) -> float:
-    """The fastest clock of the PLL's that a placement allows and the line divides."""
-    most = found.best.slowest_mhz
-    assert most is not None, "the board's top has registers"
+def _reached(board: Board, most: float) -> float:
+    """The fastest clock of the PLL's up to so many MHz that the line divides."""
     for clock in board.pll.clocks_below(board.oscillator_mhz, most):
         try:
             divisor_of(clock, board.baud)

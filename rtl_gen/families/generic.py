@@ -41,8 +41,8 @@ GENERIC = Family(
         queue_ram={"ram_style": "distributed", "ramstyle": "MLAB", "syn_ramstyle": "distributed_ram"},
     ),
     lut_share=0.70,
-    overhead=Resources(dsps=0, brams=1, luts=900, ffs=250),
-    fit=Fit(),
+    overhead=Resources(dsps=0, brams=1, luts=500, ffs=250),
+    fit=Fit(luts=0.7),
     netlist=Counting(
         dsps={"DSP48E1": 1},
         brams={"RAMB18E1": 1, "RAMB36E1": 2},

@@ -67,14 +67,15 @@ GOWIN = Family(
         registered=False,
     ),
     lut_share=0.75,
-    overhead=Resources(dsps=0, brams=1, luts=900, ffs=250),
-    fit=Fit(),
+    overhead=Resources(dsps=0, brams=1, luts=400, ffs=250),
+    fit=Fit(luts=1.15, luts_of_ffs=0.5),
     netlist=Counting(
         dsps={"MULT18X18": 1, "MULT9X9": 0.5},
         brams={"SP": 1, "SPX9": 1, "SDPB": 1, "SDPX9B": 1, "DPB": 1, "DPX9B": 1, "pROM": 1, "pROMX9": 1},
         luts={"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 4, "RAM16SDP2": 4, "RAM16SDP1": 4},
         ffs={f"DFF{kind}": 1 for kind in ("", "E", "S", "SE", "R", "RE", "P", "PE", "C", "CE")},
     ),
+    # A flip-flop behind no LUT of its own takes a LUT to get its input.
     placed=Counting(
         dsps={"MULT18X18": 1, "MULT9X9": 0.5},
         brams={"BSRAM": 1},

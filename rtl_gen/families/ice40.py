@@ -76,8 +76,8 @@ ICE40 = Family(
         queue_ram={"ram_style": "logic", "no_rw_check": 1},
     ),
     lut_share=0.90,
-    overhead=Resources(dsps=0, brams=2, luts=700, ffs=250),
-    fit=Fit(),
+    overhead=Resources(dsps=0, brams=2, luts=450, ffs=250),
+    fit=Fit(luts_of_ffs=0.53),
     netlist=Counting(
         dsps={"SB_MAC16": 1},
         brams={"SB_RAM40_4K": 1},
