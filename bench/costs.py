@@ -28,7 +28,7 @@ from qtt_hw.process import run_command
 from qtt_hw.progress import Progress, silent
 from rtl_gen.argmax import argmax_resources
 from rtl_gen.emit import TOP, emit
-from rtl_gen.families import Resources, device, family_named
+from rtl_gen.families import ECP5, Family, Resources, device, family_named
 from rtl_gen.identifiers import identifiers
 from rtl_gen.kinds import Spec
 from rtl_gen.plan.plan import Plan, hardware_of
@@ -92,13 +92,14 @@ def accelerator(graph: Graph, found: Plan) -> Resources:
     fifos = (Resources(brams=fifo.brams, luts=fifo.luts, ffs=fifo.ffs) for fifo in found.fifos)
     specs, _ = hardware_of(graph, found)
     stages = (spec.resources() for spec in specs)
-    return sum((*stages, *fifos, argmax_resources(specs[-1].out)), between)
+    argmax = family_named(found.family).fit.of(argmax_resources(specs[-1].out))
+    return sum((*stages, *fifos, argmax), between)
 
 
-def counted(cells: Mapping[str, int]) -> tuple[int, int]:
-    """LUTs and flip-flops of an ECP5 netlist."""
-    luts = cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0) + 4 * cells.get("TRELLIS_DPR16X4", 0)
-    return luts, cells.get("TRELLIS_FF", 0)
+def counted(cells: Mapping[str, int], family: Family = ECP5) -> tuple[int, int]:
+    """LUTs and flip-flops of a netlist."""
+    found = family.counted(cells)
+    return found.luts, found.ffs
 
 
 def compared(
@@ -116,7 +117,7 @@ def compared(
         def cells(module: str) -> tuple[int, int]:
             work = folder / module
             work.mkdir()
-            return counted(synthesise(sources, module, work, family, progress=progress))
+            return counted(synthesise(sources, module, work, family, progress=progress), family)
 
         if stage is None:
             yield Cost(name, accelerator(graph, found), *cells(TOP))

@@ -5,14 +5,25 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from boards.board import Board
+from boards.board import Board, pins_of
 from qtt_hw.near import unknown
 from qtt_hw.user_code import load_name
 
-__all__ = ["BOARDS", "Board", "load"]
+__all__ = ["BOARDS", "Board", "load", "pins_of"]
 
 #: Boards by name, each in a module of its own.
-BOARDS = ("ulx3s-85f",)
+BOARDS = (
+    "ulx3s-85f",
+    "ulx3s-45f",
+    "ulx3s-25f",
+    "ulx3s-12f",
+    "orangecrab",
+    "colorlight-i5",
+    "icebreaker",
+    "upduino3",
+    "tang-nano-9k",
+    "tang-nano-20k",
+)
 
 
 def load(name: str) -> Board:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from boards.clock import divisor_of, pll_of
+from boards.clock import divisor_of
 from qtt_hw.errors import short
-from rtl_gen.families import device
+from rtl_gen.families import DEVICES, Family, device, family_of
+from rtl_gen.families.family import Placing
+from rtl_gen.families.pll import Pll
 
-__all__ = ["Board"]
+__all__ = ["Board", "pins_of"]
 
-#: Packages and speed grades of the ECP5.
-PACKAGES = ("CABGA256", "CSFBGA285", "CABGA381", "CABGA554", "CABGA756", "TQFP144")
-SPEEDS = (6, 7, 8)
 #: LEDs that the top level drives, and that a board may have.
-LEDS = (3, 64)
+LEDS = (1, 64)
 #: Ports that every board has, beside `led` and those that are held.
 PORTS = ("clk", "rx", "tx")
 
 
 @dataclass(frozen=True)
 class Board:
-    """An ECP5 board with an oscillator and a UART.
+    """A board with an oscillator and a UART.
 
     Parameters
     ----------
@@ -39,11 +39,17 @@ class Board:
     baud : int
         Bits a second of the link.
     constraints : str
-        LPF text: pins of the ports clk, rx, tx, led, and whatever else the board wants held.
+        Pins of the ports clk, rx, tx, led, and whatever else the board wants held, as the placer's file has them: LPF
+        of an ECP5, PCF of an iCE40, CST of a Gowin.
     leds : int
-        Width of the port `led`; at least 3.
+        Width of the port `led`; at least 1. The first shows that the clock is stable, the second a lost byte, the third
+        traffic.
     high : tuple of str
         Output ports to hold at 1.
+    leds_low : bool
+        LEDs shine at 0.
+    pll_pin : bool
+        The oscillator is at the pin that leads to the PLL, where a PLL has a pin of its own.
 
     Raises
     ------
@@ -62,6 +68,8 @@ class Board:
     constraints: str
     leds: int = 8
     high: tuple[str, ...] = ()
+    leds_low: bool = False
+    pll_pin: bool = True
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -75,13 +83,31 @@ class Board:
         except ValueError as error:
             raise ValueError(f"device: {error}") from None
         if not chosen.place_arguments:
-            raise ValueError(f"device: {self.device!r} cannot be placed: name an ECP5")
-        for name, values in (("package", PACKAGES), ("speed", SPEEDS)):
+            raise ValueError(f"device: {self.device!r} cannot be placed: name one of {_placeable()}")
+        placing = self.placing
+        for name, values in (("package", placing.packages), ("speed", placing.speeds)):
             if getattr(self, name) not in values:
                 known = ", ".join(map(str, values))
                 raise ValueError(f"{name}: must be one of {known}, got {short(repr(getattr(self, name)))}")
         self._check_clocks()
         self._check_pins()
+
+    @property
+    def family(self) -> Family:
+        """Of its FPGA."""
+        return family_of(device(self.device))
+
+    @property
+    def placing(self) -> Placing:
+        """How its FPGA is placed."""
+        placing = self.family.placing
+        assert placing is not None, "its device has the placer's arguments"
+        return placing
+
+    @property
+    def pll(self) -> Pll:
+        """What makes the clock of the oscillator's."""
+        return self.placing.pll if self.pll_pin or self.placing.inner_pll is None else self.placing.inner_pll
 
     def _check_types(self) -> None:
         kinds: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
@@ -89,6 +115,8 @@ class Board:
             value = getattr(self, field.name)
             if field.name == "high":
                 right = isinstance(value, tuple) and all(isinstance(port, str) for port in value)
+            elif field.type == "bool":
+                right = isinstance(value, bool)
             else:
                 right = isinstance(value, kinds[str(field.type)]) and not isinstance(value, bool)
             if not right:
@@ -100,7 +128,7 @@ class Board:
             if not (math.isfinite(value) and 0 < value <= most):
                 raise ValueError(f"{name}: must be above 0 and at most {most}, got {short(value)}")
         for name, check in (
-            ("clock_mhz", lambda: pll_of(self.oscillator_mhz, self.clock_mhz)),
+            ("clock_mhz", lambda: self.pll.setting(self.oscillator_mhz, self.clock_mhz)),
             ("baud", lambda: divisor_of(self.clock_mhz, self.baud)),
         ):
             try:
@@ -118,7 +146,20 @@ class Board:
                 or self.high.count(port) > 1
             ):
                 raise ValueError(f"high: must be names of ports of their own, got {short(repr(port))}")
-        pins = re.findall(r'^\s*LOCATE\s+COMP\s+"([^"\n]*)"\s+SITE\s+"[^"\n]+"\s*;', self.constraints, re.MULTILINE)
+        form = self.placing.constraints
+        pins = form.ports(self.constraints)
         for port in (*PORTS, *(f"led[{index}]" for index in range(self.leds)), *self.high):
             if port not in pins:
-                raise ValueError(f'constraints: no pin for port {port}: LOCATE COMP "{port}" SITE "...";')
+                raise ValueError(f"constraints: no pin for port {port}: {form.line.format(port=port, pin='...')}")
+
+
+def pins_of(name: str, pins: Mapping[str, str]) -> str:
+    """The constraints of ports at pins of 3.3 V, as the placer of the device of that name reads them."""
+    placing = family_of(device(name)).placing
+    if placing is None:
+        raise ValueError(f"device {name!r} cannot be placed: name one of {_placeable()}")
+    return placing.constraints.of(pins)
+
+
+def _placeable() -> str:
+    return ", ".join(name for name, item in DEVICES.items() if item.place_arguments)

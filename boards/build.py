@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -13,16 +14,17 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from boards.board import Board
+from boards.clock import divisor_of
 from boards.critical import StagePath, stage_paths
 from boards.place import Placer, pack
-from boards.seeds import SeedResults, check_seeds, place_seeds
+from boards.seeds import Placements, SeedResults, check_seeds, place_seeds
 from boards.synthesis import synthesise
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.errors import named
 from qtt_hw.folders import BITSTREAM, folder_writer
 from qtt_hw.progress import Progress, silent
+from rtl_gen.families import Family, family_of
 from rtl_gen.families import device as find_device
-from rtl_gen.families import family_of
 from rtl_gen.identifiers import file_name
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.plan import load_plan
@@ -31,8 +33,12 @@ from rtl_gen.prediction import Prediction
 __all__ = ["BuildResult", "Counts", "build", "measure"]
 
 
+#: How often a design is built again for the clock that was reached: another clock places differently.
+CONFIRMATIONS = 4
+
+
 class Counts(BaseModel):
-    """Cells of an ECP5: MULT18X18D, DP16KD, TRELLIS_COMB."""
+    """Multipliers, block RAMs and LUTs, as the family's placer counts them: of an ECP5 TRELLIS_COMB."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -95,6 +101,7 @@ def build(
     board: Board,
     *,
     frequency_mhz: float | None = None,
+    fit_clock: bool = False,
     seed: int = 1,
     seeds: int = 1,
     placer: Placer = "heap",
@@ -109,6 +116,9 @@ def build(
     board : Board
     frequency_mhz : float, optional
         Clock of the design; the board's own when left out.
+    fit_clock : bool
+        Then set the PLL to the fastest clock that was reached, and build again, which is to confirm it; the clock
+        asked for is where this begins.
     seed, seeds : int
         The first seed of the placer, and from how many it is tried: side by side, and the fastest is kept.
     placer : "heap", "heap-timing" or "static"
@@ -128,27 +138,40 @@ def build(
     plan = load_plan(folder / manifest.plan)
     clock = board.clock_mhz if frequency_mhz is None else frequency_mhz
     top = BoardTop(board, manifest, clock)
-    final, bitstream = folder / file_name(board.name), f"{file_name(manifest.name)}.bit"
+    device = find_device(board.device)
+    final, bitstream = folder / file_name(board.name), file_name(manifest.name) + board.placing.bitstream
+    pins = f"board{board.placing.constraints.suffix}"
     with folder_writer(final, BITSTREAM) as work:
-        (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
-        (work / "board.lpf").write_text(board.constraints, encoding="utf-8")
-        family = family_of(find_device(board.device))
+        (work / pins).write_text(board.constraints, encoding="utf-8")
+        family = board.family
         with named(folder):
             sources = [folder / name for name in manifest.sources.of(family)]
-        synthesise([*sources, work / "board_top.v"], TOP, work, family, progress=progress)
-        found = place_seeds(
-            work,
-            find_device(board.device),
-            first=seed,
-            count=seeds,
-            package=board.package,
-            speed=board.speed,
-            frequency_mhz=clock,
-            placer=placer,
-            constraints=work / "board.lpf",
-            progress=progress,
-        )
-        pack(work, work / bitstream, family, progress=progress)
+
+        def made(top: BoardTop) -> tuple[dict[str, int], Placements]:
+            (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
+            cells = synthesise([*sources, work / "board_top.v"], TOP, work, family, progress=progress)
+            found = place_seeds(
+                *(work, device),
+                first=seed,
+                count=seeds,
+                package=board.package,
+                speed=board.speed,
+                frequency_mhz=top.pll.clock_mhz,
+                placer=placer,
+                constraints=work / pins,
+                progress=progress,
+            )
+            return cells, found
+
+        cells, found = made(top)
+        least = math.inf
+        for _ in range(CONFIRMATIONS if fit_clock else 0):
+            least = min(least, found.best.slowest_mhz or 0.0)
+            clock = _reached(board, least)
+            cells, found = made(BoardTop(board, manifest, clock))
+            if (found.best.slowest_mhz or 0.0) >= clock:
+                break
+        pack(work, work / bitstream, device, progress=progress)
         placed = found.best
         net = placed.slowest
         assert net is not None, "the board's top has registers"
@@ -159,7 +182,7 @@ def build(
             clock_mhz=clock,
             fmax_mhz=placed.fmax[net],
             meets_timing=placed.fmax[net] >= clock,
-            **counts(placed.used),  # type: ignore[arg-type]
+            **counts(placed.used, cells, family),  # type: ignore[arg-type]
             predicted=Counts(dsps=plan.dsps, brams=plan.brams, luts=plan.luts),
             schedule=manifest.predicted,
             bitstream=str(final / bitstream),
@@ -172,6 +195,17 @@ def build(
         )
         (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return result
+
+
+def _reached(board: Board, most: float) -> float:
+    """The fastest clock of the PLL's up to so many MHz that the line divides."""
+    for clock in board.pll.clocks_below(board.oscillator_mhz, most):
+        try:
+            divisor_of(clock, board.baud)
+        except ValueError:
+            continue
+        return clock
+    raise ValueError(f"{board.name}: of {most:g} MHz, which was reached, the PLL and the line make no clock")
 
 
 def measure(
@@ -241,7 +275,7 @@ def measure(
     return {
         "fmax_mhz": placed.slowest_mhz,
         "clock": clock,
-        **counts(placed.used),
+        **counts(placed.used, cells, family_of(chosen)),
         "lut_rams": placed.used.get("TRELLIS_RAMW", 0),
         "cells": cells,
         "critical_path": asdict(path) if path is not None else None,
@@ -254,11 +288,10 @@ def measure(
     }
 
 
-def counts(used: dict[str, int]) -> dict[str, int]:
-    """luts, ffs, dsps and brams of nextpnr's cell counts."""
+def counts(used: dict[str, int], cells: dict[str, int], family: Family) -> dict[str, int]:
+    """luts, ffs, dsps and brams of nextpnr's cell counts; what it does not report is the netlist's."""
+    placed, netlist = family.placed.of(used), family.counted(cells)
     return {
-        "luts": used.get("TRELLIS_COMB", 0),
-        "ffs": used.get("TRELLIS_FF", 0),
-        "dsps": used.get("MULT18X18D", 0),
-        "brams": used.get("DP16KD", 0),
+        kind: getattr(placed if getattr(family.placed, kind) else netlist, kind)
+        for kind in ("luts", "ffs", "dsps", "brams")
     }

@@ -15,7 +15,9 @@ __all__ = ["StagePath", "stage_paths"]
 #: The design within the board's top level.
 DESIGN = "accelerator."
 #: What synthesis and the placer add to the name of what a cell holds.
-_CELL = re.compile(r"(?:_(?:TRELLIS_|LUT4|CCU2C|PFUMX|L6MUX21|DP16KD|MULT18X18D)|\$).*")
+_CELL = re.compile(
+    r"(?:_(?:TRELLIS_|LUT[1-4]|CCU2C|PFUMX|L6MUX21|DP16KD|MULT18X18|SB_|DFF|ALU|MUX2_LUT|RAM16|SP_|DPB_|SDPB|SDPX9B)|\$).*"
+)
 #: Units that stand between stages, by the end of their names.
 _BETWEEN = {
     "fork": "fork behind it",

@@ -15,7 +15,9 @@ from boards.step import run_step
 from boards.synthesis import NETLIST
 from qtt_hw.children import Start, running
 from qtt_hw.progress import Progress, silent
-from rtl_gen.families import Device, Family, Tool, family_of
+from rtl_gen.families import Device, Family, family_of
+from rtl_gen.families.family import Placing
+from rtl_gen.families.tools import Tool
 
 __all__ = ["LOG", "CriticalPath", "Placement", "Placer", "TooLarge", "pack", "place", "prepare"]
 
@@ -34,8 +36,8 @@ _PLACERS: dict[Placer, tuple[str, ...]] = {
     "static": ("--placer", "static", "--router", "router2"),
 }
 
-_PLACED, _REPORT = "placed.config", "report.json"
-_CHILD = "import sys; import {module} as tools; sys.exit(tools.{function}(sys.argv[1:]))"
+_REPORT = "report.json"
+_CHILD = "import sys; import {module} as tools; sys.exit({call})"
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,15 @@ class TooLarge(ValueError):
 
 def _command(tool: Tool) -> list[str]:
     """The start of a command line that runs a tool in an interpreter of its own."""
-    if importlib.util.find_spec(tool.module) is None:
+    if importlib.util.find_spec(tool.module.partition(".")[0]) is None:
         raise ValueError(f"{tool.name} needs the package {tool.package}: pip install 'qtt-hw[fpga]'")
-    return [sys.executable, "-c", _CHILD.format(module=tool.module, function=tool.function), *tool.arguments]
+    return [sys.executable, "-c", _CHILD.format(module=tool.module, call=tool.call)]
+
+
+def _placing(family: Family) -> Placing:
+    if family.placing is None:
+        raise ValueError(f"{family.title}: no package of pip places it; a design for it ends at synthesis")
+    return family.placing
 
 
 def _notable(line: str) -> str | None:
@@ -103,7 +111,7 @@ def _notable(line: str) -> str | None:
 
 def _overflow(log: str, family: Family) -> str | None:
     """Which resources the design wants more of than there are, or None."""
-    over, names = [], dict(family.cells)
+    over, names = [], family.placed.names
     for cell, used, available in re.findall(r"(\w+): +(\d+)/ *(\d+) +\d+%", log):
         if cell in names and int(used) > int(available):
             missing = int(used) - int(available)
@@ -148,7 +156,7 @@ def place(
     start: Start = running,
     progress: Progress = silent,
 ) -> Placement:
-    """Place and route a netlist; the result is left in work/placed.config, the report in work/report.json.
+    """Place and route a netlist; the result is left in work, the report in work/report.json.
 
     Parameters
     ----------
@@ -165,7 +173,7 @@ def place(
     netlist : Path, optional
         work/netlist.json unless given.
     constraints : Path, optional
-        LPF file; without it the top is placed out of context, with no pads.
+        The family's file of pins; without it the top is placed out of context, with no pads.
     start : callable
         As `qtt_hw.children.running`.
     progress : Progress
@@ -178,19 +186,20 @@ def place(
         When the tool is missing or fails.
     """
     family = family_of(device)
-    command = _command(family.place)
+    placing = _placing(family)
+    command = _command(placing.place)
     if not device.place_arguments:
         raise ValueError(f"device {device.name!r} cannot be placed: name one of a family")
+    if constraints is None and not placing.alone:
+        raise ValueError(f"{family.title}: a module by itself, without pads, is not placed; measure it on an ECP5")
+    files = {"constraints": os.path.relpath(constraints or work, work), "placed": placing.placed}
+    pattern = [*device.place_arguments, *placing.place.arguments, *(placing.pads if constraints else placing.alone)]
     arguments = [
-        *device.place_arguments,
-        *("--package", package, "--speed", str(speed), "--freq", f"{frequency_mhz:g}", "--seed", str(seed)),
+        *(argument.format(package=package, speed=speed, **files) for argument in pattern),
+        *("--freq", f"{frequency_mhz:g}", "--seed", str(seed)),
         *_PLACERS[placer],
         *("--json", os.path.relpath(netlist or work / NETLIST, work), "--report", _REPORT, "--timing-allow-fail"),
     ]
-    if constraints is None:
-        arguments.append("--out-of-context")
-    else:
-        arguments += ["--lpf", os.path.relpath(constraints, work), "--textcfg", _PLACED]
     log = work / LOG
     try:
         run_step(
@@ -218,17 +227,18 @@ def place(
 
 def prepare(family: Family, work: Path) -> None:
     """Have nextpnr compiled, which it is when it first runs, and once for all: not by several processes at once."""
-    tool = family.place
+    tool = _placing(family).place
     run_step(tool.name, tool.name, [*_command(tool), "--version"], work / LOG, cwd=work)
 
 
-def pack(work: Path, bitstream: Path, family: Family, *, progress: Progress = silent) -> None:
-    """Write the bitstream of work/placed.config."""
-    tool = family.pack
+def pack(work: Path, bitstream: Path, device: Device, *, progress: Progress = silent) -> None:
+    """Write the bitstream of what `place` left in work."""
+    placing = _placing(family_of(device))
+    tool = placing.pack
     run_step(
         "bitstream",
         tool.name,
-        [*_command(tool), _PLACED, "packed.bit"],
+        [*_command(tool), *tool.filled(placed=placing.placed, bitstream="packed.bit", part=device.part)],
         work / f"{tool.name}.log",
         cwd=work,
         progress=progress,

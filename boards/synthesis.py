@@ -7,12 +7,9 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from boards.carry_inputs import absorb_luts
-from boards.output_registers import absorb_registers
 from boards.step import run_step
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Family
@@ -21,8 +18,6 @@ __all__ = ["NETLIST", "library_folder", "netlist_verilog", "synthesise"]
 
 #: The netlist's name in its work folder.
 NETLIST = "netlist.json"
-#: What is done to a family's netlist behind yosys, by its block RAM.
-_PASSES: dict[str, tuple[Callable[[dict[str, Any], str], object], ...]] = {"DP16KD": (absorb_registers, absorb_luts)}
 
 # pyosys ends the interpreter on an error and prints a lot, so it gets an interpreter of its own
 _CHILD = """
@@ -44,9 +39,9 @@ def _package() -> Path:
     return Path(spec.origin).parent
 
 
-def library_folder(family: Family) -> Path:
-    """Where yosys keeps its Verilog models of the family's cells."""
-    return _package() / "share" / family.models
+def library_folder() -> Path:
+    """Where yosys keeps its Verilog models of cells, in a folder for each family."""
+    return _package() / "share"
 
 
 def _notable(line: str) -> str | None:
@@ -97,21 +92,22 @@ def synthesise(
     copies = [work / f"{n}-{re.sub(r'[^a-zA-Z0-9_.+-]', '_', source.name)}" for n, source in enumerate(sources)]
     script = [
         *(f"read_verilog -sv {copy.name}" for copy in copies),
-        f"{family.synthesis} -top {top} {arguments}".rstrip(),
+        f"{family.synthesis.command} -top {top} {arguments}".rstrip(),
+        *family.synthesis.after,
         "check -assert",
         f"write_json {NETLIST}",
     ]
     try:
         for copy, source in zip(copies, sources, strict=True):
             copy.write_text(_without_indices(source.read_text(encoding="utf-8")), encoding="utf-8")
-        _run_yosys("yosys", script, work, progress, family.settings)
+        _run_yosys("yosys", script, work, progress, family.synthesis.settings)
     finally:
         for copy in copies:
             copy.unlink(missing_ok=True)
     path = work / NETLIST
     netlist = json.loads(path.read_text(encoding="utf-8"))
-    for change in _PASSES.get(family.memory.cell, ()):
-        change(netlist, top)
+    if family.synthesis.rewrite is not None:
+        family.synthesis.rewrite(netlist, top)
     # Without the blanks that yosys writes: nextpnr does not get through more than about 50 MB.
     path.write_text(json.dumps(netlist, separators=(",", ":")), encoding="utf-8")
     return dict(sorted(Counter(cell["type"] for cell in netlist["modules"][top]["cells"].values()).items()))

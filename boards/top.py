@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from amaranth.back import verilog
-from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
 
 from boards.board import Board
-from boards.clock import divisor_of, pll_of
+from boards.clock import divisor_of
 from boards.link import Link, bytes_of
 from qtt_hw.errors import named
-from rtl_gen.families import device, family_of
+from rtl_gen.families import device
 from rtl_gen.host_queue import LARGEST, bytes_of_pause, queue_bytes
 from rtl_gen.manifest import Manifest
 
@@ -33,7 +33,7 @@ class BoardTop(Elaboratable):
     def __init__(self, board: Board, manifest: Manifest, clock_mhz: float):
         self.board, self.manifest = board, manifest
         with named(board.name):
-            self.pll = pll_of(board.oscillator_mhz, clock_mhz)
+            self.pll = board.pll.setting(board.oscillator_mhz, clock_mhz)
             divisor = divisor_of(clock_mhz, board.baud)
         lanes, port = manifest.input, manifest.output
         self.in_bits, self.out_bits = lanes.lanes * lanes.lane_bits, port.value_bits + 1
@@ -42,7 +42,7 @@ class BoardTop(Elaboratable):
             in_bits=self.in_bits,
             out_bits=self.out_bits,
             queue=receiver_queue(manifest, divisor),
-            family=family_of(device(board.device)),
+            family=board.family,
         )
         # One a line: Amaranth names a signal after what it is assigned to.
         self.clk = Signal()
@@ -59,40 +59,11 @@ class BoardTop(Elaboratable):
         m = Module()
         m.domains.sync = ClockDomain()
         locked = Signal()
-        pll = self.pll
-        m.submodules.pll = Instance(
-            "EHXPLLL",
-            p_CLKI_DIV=pll.reference,
-            p_CLKFB_DIV=pll.feedback,
-            p_CLKOP_DIV=pll.output,
-            p_CLKOP_CPHASE=pll.output // 2,
-            p_CLKOP_FPHASE=0,
-            p_CLKOP_ENABLE="ENABLED",
-            p_FEEDBK_PATH="CLKOP",
-            p_OUTDIVIDER_MUXA="DIVA",
-            p_PLLRST_ENA="DISABLED",
-            p_INTFB_WAKE="DISABLED",
-            p_STDBY_ENABLE="DISABLED",
-            p_DPHASE_SOURCE="DISABLED",
-            a_FREQUENCY_PIN_CLKI=f"{self.board.oscillator_mhz:g}",
-            a_FREQUENCY_PIN_CLKOP=f"{pll.clock_mhz:g}",
-            a_ICP_CURRENT="12",
-            a_LPF_RESISTOR="8",
-            a_MFG_ENABLE_FILTEROPAMP="1",
-            a_MFG_GMCREF_SEL="2",
-            i_CLKI=self.clk,
-            i_CLKFB=ClockSignal("sync"),
-            i_RST=Const(0),
-            i_STDBY=Const(0),
-            i_PHASESEL0=Const(0),
-            i_PHASESEL1=Const(0),
-            i_PHASEDIR=Const(1),
-            i_PHASESTEP=Const(1),
-            i_PHASELOADREG=Const(1),
-            i_PLLWAKESYNC=Const(0),
-            i_ENCLKOP=Const(0),
-            o_CLKOP=ClockSignal("sync"),
-            o_LOCK=locked,
+        m.submodules.pll = self.board.pll.instance(
+            *(self.pll, self.board.oscillator_mhz, device(self.board.device).part),
+            oscillator=self.clk,
+            clock=ClockSignal("sync"),
+            locked=locked,
         )
         settled = Signal(2)
         m.domains.start = start = ClockDomain(reset_less=True)
@@ -118,7 +89,8 @@ class BoardTop(Elaboratable):
             i_o__ready=link.i.ready,
         )
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
-        m.d.comb += [self.led[0].eq(settled[1]), self.led[1].eq(link.overrun), self.led[2].eq(~self.rx | ~self.tx)]
+        shown = Cat(settled[1], link.overrun, ~self.rx | ~self.tx)[: len(self.led)]
+        m.d.comb += self.led.eq(~shown if self.board.leds_low else shown)
         m.d.comb += [pin.eq(1) for pin in self.high]
         return m
 

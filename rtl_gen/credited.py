@@ -76,7 +76,7 @@ class CreditedUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, words = self.spec, self.spec.folding.queue
-        m.submodules.queue = queue = OutputQueue(spec.folding.lanes * spec.out.format.bits, words)
+        m.submodules.queue = queue = OutputQueue(spec.folding.lanes * spec.out.format.bits, words, spec.family)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
 
         # Counted are the credits beyond one, so that the sign says whether there is one.

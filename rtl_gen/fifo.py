@@ -34,14 +34,14 @@ def fifo_resources(depth: int, width: int, family: Family) -> Resources:
     held = bits_for(depth)
     count = Resources(luts=_counted_luts(held), ffs=held + 1)
     if not family.memory.uses_block(depth):
-        return count + output_queue(width, depth, family)
+        return family.fit.of(count + output_queue(width, depth, family))
     address, room = ceil_log2(max(depth, 2)), bits_for(BEHIND_RAM)
     wraps = 0 if depth & (depth - 1) == 0 else 2 * (equals(address) + address)
     more = Resources(
         luts=2 * counter(address) + wraps + _counted_luts(held) + _counted_luts(room),
         ffs=2 * address + 1 + width + held + 1 + room + 1 + _READ,
     )
-    return count + more + ram(depth, width, family, _READ) + output_queue(width, BEHIND_RAM, family)
+    return family.fit.of(count + more + ram(depth, width, family, _READ) + output_queue(width, BEHIND_RAM, family))
 
 
 def _counted_luts(bits: int) -> int:
@@ -83,7 +83,7 @@ class Fifo(wiring.Component):
         room = Signal(range(self.depth + 1), init=self.depth)
         m.d.sync += self.i.ready.eq(_counted(m, room, up=leaves, down=accepted))
         deep = self.family.memory.uses_block(self.depth)
-        m.submodules.queue = queue = OutputQueue(self.width, BEHIND_RAM if deep else self.depth)
+        m.submodules.queue = queue = OutputQueue(self.width, BEHIND_RAM if deep else self.depth, self.family)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         if deep:
             self._through_memory(m, accepted, queue)

@@ -81,7 +81,7 @@ class Rom(wiring.Component):
                 shape=unsigned(self.width),
                 depth=len(words) if depth <= bank else bank,
                 init=words,
-                attrs={"rom_style": "block" if block else "logic"},
+                attrs=dict(memory.block_rom if block else memory.logic_rom),
             )
             m.submodules[f"contents_{first // bank}" if depth > bank else "contents"] = contents
             port = contents.read_port()
@@ -143,7 +143,7 @@ class Ram(wiring.Component):
                 shape=unsigned(self.width),
                 depth=depth if depth <= bank else bank,
                 init=[],
-                attrs={"ram_style": "block" if block else "distributed", "no_rw_check": 1},
+                attrs=dict(memory.block_ram if block else memory.shallow_ram),
             )
             m.submodules[f"contents_{number}" if depth > bank else "contents"] = contents
             read, write = contents.read_port(), contents.write_port()

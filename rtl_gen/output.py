@@ -15,6 +15,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from rtl_gen.families import Family
 from rtl_gen.reduce import shape_of
 from rtl_gen.requantizer import RequantizeUnit
 
@@ -73,8 +74,8 @@ class OutputQueue(wiring.Component):
     then `freed`, and stands at the output from the next cycle on.
     """
 
-    def __init__(self, width: int, depth: int):
-        self.width, self.depth = width, depth
+    def __init__(self, width: int, depth: int, family: Family):
+        self.width, self.depth, self.family = width, depth, family
         super().__init__(
             {
                 "push": In(1),
@@ -86,10 +87,17 @@ class OutputQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        kind = self.family.memory
+        block = kind.queue_in_block(self.depth, self.width)
         m.submodules.memory = memory = Memory(
-            shape=unsigned(self.width), depth=self.depth, init=[], attrs={"ram_style": "distributed"}
+            shape=unsigned(self.width),
+            depth=self.depth,
+            init=[],
+            attrs=dict(kind.block_ram if block else kind.queue_ram),
         )
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        write, read = memory.write_port(), memory.read_port(domain="comb" if kind.lut_ram else "sync")
+        # Where memories are read by the clock, the address is that of the next cycle.
+        read_address = read.addr if kind.lut_ram else Signal.like(read.addr, name="read_address")
         level = Signal(range(self.depth + 1))
         occupied = Signal()
         m.d.comb += [
@@ -97,17 +105,25 @@ class OutputQueue(wiring.Component):
             write.en.eq(self.push),
             self.freed.eq(occupied & (~self.o.valid | self.o.ready)),
         ]
-        for port, enable in ((write, self.push), (read, self.freed)):
+        for address, enable in ((write.addr, self.push), (read_address, self.freed)):
             with m.If(enable):
-                m.d.sync += port.addr.eq(Mux(port.addr == self.depth - 1, 0, port.addr + 1))
+                m.d.sync += address.eq(Mux(address == self.depth - 1, 0, address + 1))
         # Beside the sum, not behind it: whether any word is left.
         several, one = Signal(), Signal()
         m.d.comb += [several.eq(level[1:].any()), one.eq(level[0] & ~several)]
         m.d.sync += occupied.eq(self.push | several | (one & ~self.freed))
         with m.If(self.push ^ self.freed):  # which comes late, and so decides whether to count, not in which direction
             m.d.sync += level.eq((level + Mux(self.push, 1, -1))[: len(level)])
+        word = read.data
+        if not kind.lut_ram:
+            after = Mux(read_address == self.depth - 1, 0, read_address + 1)
+            m.d.comb += [read.en.eq(1), read.addr.eq(Mux(self.freed, after, read_address))]
+            # A word that is read when it is written passes the memory by.
+            passed, passes = Signal(self.width, reset_less=True), Signal(reset_less=True)
+            m.d.sync += [passed.eq(self.word), passes.eq(self.push & ~(several | (one & ~self.freed)))]
+            word = Mux(passes, passed, read.data)
         with m.If(self.freed):
-            m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1)]
+            m.d.sync += [self.o.payload.eq(word), self.o.valid.eq(1)]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         return m
@@ -150,7 +166,7 @@ class StageOutput(wiring.Component):
         m = Module()
         spec, lanes = self.spec, self.spec.folding.lanes
         m.submodules.serializer = serializer = Serializer(self.shape, values=spec.out_width, lanes=lanes)
-        m.submodules.queue = queue = OutputQueue(lanes * spec.out.format.bits, spec.folding.queue)
+        m.submodules.queue = queue = OutputQueue(lanes * spec.out.format.bits, spec.folding.queue, spec.family)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         m.d.comb += [
             serializer.i.eq(self.i),

@@ -92,7 +92,7 @@ class Unfold(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         shape, axis = self.shape, self.shape.axis
-        m.submodules.queue = queue = OutputQueue(shape.axis.kernel * shape.width, QUEUE)
+        m.submodules.queue = queue = OutputQueue(shape.axis.kernel * shape.width, QUEUE, shape.family)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
 
         # Steps: words of an index, indices of a line; behind the axis' own come those of padding.

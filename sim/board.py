@@ -23,9 +23,9 @@ from qtt_hw.graph.file import load
 from qtt_hw.progress import Progress, silent
 from rtl_gen.manifest import Manifest
 from sim.batch import FLAGS
+from sim.cells import models
 from sim.channel import said, speaking
 from sim.compile import kept, sources
-from sim.ecp5_blocks import pll
 from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
 from sim.scoreboard import FirstDifference, Scoreboard
 from sim.toolchain import environment, run_tool
@@ -167,7 +167,7 @@ def simulate_board(
 
 def _compile(build: Path, top: BoardTop) -> Path:
     """The executable of a board's top level; compiled once per content of its sources."""
-    text = board_verilog(top) + pll()
+    text = board_verilog(top) + models({top.board.pll.cell}, top.board.family)
     found = hashlib.sha256(repr((text, FLAGS, MAKE_FLAGS)).encode() + SOURCE.read_bytes())
     for name in top.manifest.sources.simulation:
         found.update((build / name).read_bytes())

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
-from boards.synthesis import library_folder, netlist_verilog, synthesise
+from boards.synthesis import netlist_verilog, synthesise
 from qtt_hw.errors import named
 from qtt_hw.files import scratch_folder
 from qtt_hw.folders import NETLIST, folder_writer
 from qtt_hw.progress import Progress, silent
-from rtl_gen.families import ECP5
+from rtl_gen.families import family_named
 from rtl_gen.manifest import NAME, Manifest, Sources
-from sim.ecp5_blocks import block_ram, multiplier
+from rtl_gen.plan.plan import load_plan
+from sim.cells import QUIET, models
 
 __all__ = ["netlist_build"]
 
-#: Where yosys keeps its own models of the cells that are not black boxes to it.
-_MODELS = ("common_sim.vh", "ccu2c_sim.vh")
-_BLOCKS = {"DP16KD": block_ram, "MULT18X18D": multiplier}
-#: Cells that a model is made of.
-_WITHIN = {"CCU2C": ("LUT4", "LUT2")}
-
 
 def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress = silent) -> Path:
-    """Synthesise a BUILD for ECP5 and write the netlist's own BUILD folder, which `cosim` takes like any other.
+    """Synthesise a BUILD for its family and write the netlist's own BUILD folder, which `cosim` takes like any other.
 
     Parameters
     ----------
@@ -44,32 +38,14 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress =
     manifest = Manifest.load(build)
     with folder_writer(folder, NETLIST) as whole, scratch_folder(folder) as work:
         with named(build):
-            sources = [build / source for source in manifest.sources.of(ECP5)]
-        cells = synthesise(sources, manifest.top, work, ECP5, progress=progress)
-        netlist_verilog(work, manifest.top, progress=progress).replace(whole / "netlist.v")
-        (whole / "cells.v").write_text(models(set(cells) - {"$scopeinfo"}), encoding="utf-8")
+            family = family_named(load_plan(build / manifest.plan).family)
+            sources = [build / source for source in manifest.sources.of(family)]
+        cells = synthesise(sources, manifest.top, work, family, progress=progress)
+        netlist = netlist_verilog(work, manifest.top, progress=progress).read_text(encoding="utf-8")
+        (whole / "netlist.v").write_text(f"{QUIET}\n{netlist}", encoding="utf-8")
+        (whole / "cells.v").write_text(models(set(cells) - {"$scopeinfo"}, family), encoding="utf-8")
         for part in (manifest.model, manifest.plan):
             shutil.copyfile(build / part, whole / part)
         changed = manifest.model_copy(update={"sources": Sources.made({"simulation": ("netlist.v", "cells.v")})})
         (whole / NAME).write_text(changed.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return folder
-
-
-def models(cells: set[str]) -> str:
-    """Verilog models of the named cells; raises ValueError naming a cell that has none."""
-    library = "\n".join((library_folder(ECP5) / name).read_text(encoding="utf-8") for name in _MODELS)
-    library = re.sub(
-        r"\(\*(?!\)).*?\*\)|\bspecify\b.*?\bendspecify\b|^`.*?$", "", library, flags=re.DOTALL | re.MULTILINE
-    )
-    library = library.replace("mem[i] <=", "mem[i] =")  # in initial blocks, where Verilator wants a blocking assignment
-    known = {found[2]: found[1] for found in re.finditer(r"^(module (\w+)\b.*?^endmodule)", library, re.DOTALL | re.M)}
-    needed = cells | {inner for cell in cells for inner in _WITHIN.get(cell, ())}
-    texts = []
-    for cell in sorted(needed):
-        if cell in _BLOCKS:
-            texts.append(_BLOCKS[cell]())
-        elif cell in known:
-            texts.append(known[cell])
-        else:
-            raise ValueError(f"the netlist has a cell {cell!r} of which there is no model for simulation")
-    return "\n".join(texts) + "\n"

@@ -247,6 +247,9 @@ def build(
     frequency: Annotated[
         float | None, typer.Option(metavar="MHZ", help="Clock of the design, in place of the board's own.")
     ] = None,
+    fit_clock: Annotated[
+        bool, typer.Option("--fit-clock", help="Then set the PLL to the clock that was reached, and build again.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Synthesise, place and route for a board, and write the bitstream. No silicon was at hand to run it on."""
@@ -261,6 +264,7 @@ def build(
             build,
             board,
             frequency_mhz=frequency,
+            fit_clock=fit_clock,
             seed=seed,
             seeds=seeds,
             placer=placer,

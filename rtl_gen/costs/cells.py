@@ -126,7 +126,7 @@ def rom(depth: int, width: int, family: Family, latency: int | None = None, word
     delayed = max(late, 0) * ceil_log2(depth)
     if memory.uses_block(depth):
         banks = -(-depth // memory.bank(depth, width))
-        ffs = delayed + (width + 2 * ceil_log2(banks) if banks > 1 else 0)
+        ffs = delayed + (width + 2 * ceil_log2(banks) if banks > 1 else 0) + _behind(width, banks, family)
         return Resources(brams=memory.blocks(depth, width), luts=_selection(width, banks), ffs=ffs)
     # A function of the four low bits of the address for each part, which up to eight PFUMX and L6MUX21 select.
     luts = width * max(depth / 16, 1) * (1 if depth <= 128 else 1.25) if depth > 2 else 0
@@ -143,15 +143,15 @@ def ram(depth: int, width: int, family: Family, latency: int | None = None, earl
         delayed += banks + min(ceil_log2(depth), ceil_log2(memory.bank(depth, width)))
     luts = _selection(width, banks) + (banks if banks > 1 else 0)
     if memory.uses_block(depth):
-        ffs = delayed + (width + 2 * number if banks > 1 else 0)
+        ffs = delayed + (width + 2 * number if banks > 1 else 0) + _behind(width, banks, family)
         return Resources(brams=memory.blocks(depth, width), luts=luts, ffs=ffs)
     ffs = delayed + width * (banks + 1) + number
-    return Resources(luts=luts + distributed(depth, width, family), ffs=ffs)
+    return Resources(luts=luts, ffs=ffs) + memory.shallow(depth, width)
 
 
-def distributed(depth: int, width: int, family: Family) -> int:
-    """LUTs of the cells of a LUT RAM, without what selects between them."""
-    return -(-width // 4) * 4 * -(-depth // family.memory.lut_depth)
+def _behind(width: int, banks: int, family: Family) -> int:
+    """Registers behind block RAMs that are not the blocks' own."""
+    return 0 if family.memory.registered else width * banks
 
 
 def _selection(width: int, banks: int) -> int:

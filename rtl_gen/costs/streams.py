@@ -8,7 +8,7 @@ from functools import lru_cache
 from amaranth.utils import bits_for, ceil_log2
 
 from rtl_gen import unfold as unfolding
-from rtl_gen.costs.cells import adder, counter, distributed, equals, ram, table_luts
+from rtl_gen.costs.cells import adder, counter, equals, ram, table_luts
 from rtl_gen.families import Family, Resources
 
 __all__ = ["argmax", "credited", "fork", "gatherer", "output_queue", "serializer", "splitter", "turned", "unfold"]
@@ -20,7 +20,14 @@ def output_queue(width: int, depth: int, family: Family) -> Resources:
     address, level = ceil_log2(max(depth, 2)), bits_for(depth)
     wraps = 0 if depth & (depth - 1) == 0 else 2 * (equals(address) + address)
     banks = -(-depth // family.memory.lut_depth)
-    luts = distributed(depth, width, family) + (width * -(-banks // 2) + banks if banks > 1 else 0)
+    memory = family.memory.queue(depth, width)
+    if not family.memory.lut_ram:
+        # The word that is just written and read, and whether it is, where the memory is read by the clock.
+        return memory + Resources(
+            luts=2 * width + 2 * counter(address) + wraps + adder(level) + level + address + QUEUE,
+            ffs=2 * width + 3 + 2 * address + level,
+        )
+    luts = memory.luts + (width * -(-banks // 2) + banks if banks > 1 else 0)
     luts += 2 * counter(address) + wraps + adder(level) + level + QUEUE
     return Resources(luts=luts, ffs=width + 1 + 2 * address + level + 1)
 

@@ -38,10 +38,13 @@ class ProgramReader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         words = self.code.integers()
-        block = self.family.memory.uses_block(len(words))
+        kind = self.family.memory
         layout = self.code.layout.as_shape()
         m.submodules.words = memory = Memory(
-            shape=layout, depth=len(words), init=words, attrs={"rom_style": "block" if block else "logic"}
+            shape=layout,
+            depth=len(words),
+            init=words,
+            attrs=dict(kind.block_rom if kind.uses_block(len(words)) else kind.logic_rom),
         )
         port = memory.read_port()
         read = Signal(layout, reset_less=True)

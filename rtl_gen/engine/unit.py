@@ -179,7 +179,7 @@ class EngineUnit(wiring.Component):
         """Requantised words into the rings, or the output queue."""
         spec = self.spec
         late = requantizer.latency
-        m.submodules.queue = queue = OutputQueue(len(self.o.payload), spec.folding.queue)
+        m.submodules.queue = queue = OutputQueue(len(self.o.payload), spec.folding.queue, spec.family)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         bits = spec.out.format.bits
         m.d.comb += [

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from qtt_hw.near import unknown
 from rtl_gen.families.ecp5 import ECP5
-from rtl_gen.families.family import Device, Family, MemoryPrimitive, MultiplierPrimitive, Resources, Tool
+from rtl_gen.families.family import Family
+from rtl_gen.families.generic import GENERIC
+from rtl_gen.families.gowin import GOWIN
+from rtl_gen.families.ice40 import ICE40
+from rtl_gen.families.resources import Device, Resources
 
 __all__ = [
     "DEVICES",
     "ECP5",
     "FAMILIES",
+    "GENERIC",
+    "GOWIN",
+    "ICE40",
     "UNBOUNDED",
     "Device",
     "Family",
-    "MemoryPrimitive",
-    "MultiplierPrimitive",
     "Resources",
-    "Tool",
     "device",
     "family_named",
     "family_of",
 ]
 
 #: By name.
-FAMILIES = {family.name: family for family in (ECP5,)}
+FAMILIES = {family.name: family for family in (ECP5, ICE40, GOWIN, GENERIC)}
 #: A device without bounds; it is planned as one of the first family.
 UNBOUNDED = Device("none")
 #: By name, as `--device` takes them.

@@ -76,7 +76,7 @@ class Store(NamedTuple):
     copies : int
         Alike in size, one for each lane.
     shallow : bool
-        It lives in LUTs however deep it is.
+        A queue, which lives in LUTs however deep it is, where there is LUT RAM.
     """
 
     purpose: str
@@ -87,7 +87,9 @@ class Store(NamedTuple):
 
     def blocks(self, family: Family) -> int:
         """Block RAMs of all copies; 0 where it lives in LUTs."""
-        return 0 if self.shallow else self.copies * family.memory.blocks(self.words, self.width)
+        if self.shallow:
+            return self.copies * family.memory.queue(self.words, self.width).brams
+        return self.copies * family.memory.blocks(self.words, self.width)
 
 
 @lru_cache(maxsize=1024)
@@ -231,7 +233,7 @@ class Spec(ABC):
 
     def resources(self) -> Resources:
         """Multipliers and block RAMs exactly, flip-flops and LUTs by what `rtl_gen.costs` says of the stage's units."""
-        return sum(self.parts().values(), Resources(dsps=self.dsps))
+        return self.family.fit.of(sum(self.parts().values(), Resources(dsps=self.dsps)))
 
     # Hardware and its schedule
 

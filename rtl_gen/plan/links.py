@@ -49,4 +49,4 @@ def link_resources(specs: Sequence[Spec], topology: Topology, in_lanes: int) -> 
     in_lanes : int
         Values in an input word.
     """
-    return _Links(specs, topology, in_lanes).total
+    return specs[0].family.fit.of(_Links(specs, topology, in_lanes).total)

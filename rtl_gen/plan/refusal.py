@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from qtt_hw.graph import Contraction, Graph
-from rtl_gen.families import DEVICES, Device, Resources, family_of
+from rtl_gen.families import Device, Resources, family_of
 from rtl_gen.kinds.choices import readable
 from rtl_gen.plan.front import Solution
 from rtl_gen.plan.limits import budget_of, shares_of, slowest, usable
@@ -22,10 +22,9 @@ LEAST_DENSE = 2048
 
 
 def larger_than(device: Device) -> str:
-    """The known devices that are larger, as an addition to what would help; empty where there are none."""
-    names = [
-        d.name for d in DEVICES.values() if d.luts is not None and device.luts is not None and d.luts > device.luts
-    ]
+    """The family's devices that are larger, as an addition to what would help; empty where there are none."""
+    known = family_of(device).devices
+    names = [d.name for d in known if d.luts is not None and device.luts is not None and d.luts > device.luts]
     return f", or take a larger device ({', '.join(names)})" if names else ""
 
 
@@ -132,10 +131,10 @@ def _greediest(problem: Problem, solution: Solution, reserved: Resources, what: 
 def _larger(
     problem: Problem, reserved: Resources, cycles: int, nearest: Solution | None, possible: bool
 ) -> Iterator[str]:
-    """The first known device that holds a folding of so many cycles, and what that takes of it."""
+    """The family's first device that holds a folding of so many cycles, and what that takes of it."""
     if nearest is not None and not possible:
         return
-    for larger in DEVICES.values():
+    for larger in problem.family.devices:
         if larger.dsps is None:
             continue
         solution = problem.solve(cycles, budget_of(larger, reserved))
@@ -146,7 +145,7 @@ def _larger(
             yield f"{which} fits {larger.name}, at {slowest(solution)} cycles or fewer, with {', '.join(counts)}"
             return
     if nearest is None:
-        yield "no known device holds it; --device none plans it without bounds"
+        yield f"no known device of the family {problem.family.name} holds it; --device none plans it without bounds"
 
 
 def _other_networks(graph: Graph, slow: set[str | None], dense: set[str | None], memories: float) -> Iterator[str]:

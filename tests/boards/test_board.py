@@ -19,7 +19,7 @@ BOARD = boards.load("ulx3s-85f")
         ("name", "../x", "must be a plain name of a folder"),
         ("name", 3, "must be str, got 3"),
         ("device", "xc7", "device 'xc7' is not known; known are ecp5-12f"),
-        ("device", "none", "'none' cannot be placed: name an ECP5"),
+        ("device", "none", "'none' cannot be placed: name one of ecp5-12f, ecp5-25f"),
         ("package", "", "must not be empty"),
         ("package", "CABGA382", "must be one of CABGA256, CSFBGA285, CABGA381, .*, got 'CABGA382'"),
         ("speed", 9, "must be one of 6, 7, 8, got 9"),
@@ -35,9 +35,9 @@ BOARD = boards.load("ulx3s-85f")
         ("baud", 1e6, "must be int, got 1000000.0"),
         ("baud", 11_500_000, "11500000 baud is not within 2 % of a division of 100 MHz"),
         ("baud", 50_000_000, "a bit of 2 clock cycles is too short for the link; 8 are the least"),
-        ("leds", -3, "must be 3 to 64, got -3"),
-        ("leds", 2, "must be 3 to 64, got 2"),
-        ("leds", 10**12, "must be 3 to 64, got 1000000000000"),
+        ("leds", -3, "must be 1 to 64, got -3"),
+        ("leds", 0, "must be 1 to 64, got 0"),
+        ("leds", 10**12, "must be 1 to 64, got 1000000000000"),
         ("constraints", "", "must not be empty"),
         ("constraints", "board.lpf", r"no pin for port clk: LOCATE COMP \"clk\" SITE"),
         ("constraints", BOARD.constraints.replace("led[5]", "led[9]"), r"no pin for port led\[5\]"),
@@ -61,7 +61,7 @@ def test_every_port_needs_a_pin() -> None:
 
 def test_boards_by_name_and_by_file(tmp_path: Path) -> None:
     assert boards.load("ulx3s-85f").device == "ecp5-85f"
-    with pytest.raises(ValueError, match="board 'arty' is not known; known are ulx3s-85f, or FILE.py:NAME"):
+    with pytest.raises(ValueError, match="board 'arty' is not known; known are ulx3s-85f, .*, or FILE.py:NAME"):
         boards.load("arty")
     own = tmp_path / "own.py"
     imports = "from dataclasses import replace\nfrom boards.ulx3s_85f import BOARD\n"

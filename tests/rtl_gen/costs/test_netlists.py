@@ -130,7 +130,7 @@ UNITS: dict[str, tuple[Callable[[], Unit], float, float]] = {
     ),
     "a sequencer of 3 x 3": (lambda: sequence(3, 16, 16), 0.25, 0.1),
     "a sequencer of 1 x 1": (lambda: sequence(1, 8, 32), 0.25, 0.12),
-    "a queue": (lambda: (OutputQueue(8, 32), streams.output_queue(8, 32, ECP5)), 0.1, 0.0),
+    "a queue": (lambda: (OutputQueue(8, 32, ECP5), streams.output_queue(8, 32, ECP5)), 0.1, 0.0),
     "a serialiser": (
         lambda: (Serializer(signed(20), values=8, lanes=2), streams.serializer(20, 8, 2)),
         0.1,

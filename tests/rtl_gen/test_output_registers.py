@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from boards.output_registers import absorb_registers
+from rtl_gen.families.output_registers import absorb_registers
 
 CLOCK, FIRST = 2, 100
 

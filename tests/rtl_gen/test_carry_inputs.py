@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from boards.carry_inputs import absorb_luts
+from rtl_gen.families.carry_inputs import absorb_luts
 
 INPUTS = list(range(2, 9))  # nets 2 to 7, and 8 the carry that comes in
 INS = {"CIN": "input", **{f"{pin}{half}": "input" for half in "01" for pin in "ABCD"}}

@@ -1,0 +1,11 @@
+"""ULX3S with an LFE5U-45F: the board of `boards.ulx3s_85f` with another FPGA."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from boards import ulx3s_85f
+
+__all__ = ["BOARD"]
+
+BOARD = replace(ulx3s_85f.BOARD, name="ulx3s-45f", device="ecp5-45f")

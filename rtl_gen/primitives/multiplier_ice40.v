@@ -1,0 +1,19 @@
+// Copied by qtt-hw. Whoever generated the design may use, change and relicense it without any condition.
+// 16 x 16 signed multiplier, three registers deep: one SB_MAC16 with its input, partial and product registers on.
+module qtt_multiplier (
+    input  wire        clk,
+    input  wire [15:0] a,
+    input  wire [15:0] b,
+    output wire [31:0] p
+);
+    SB_MAC16 #(
+        .A_REG(1'b1), .B_REG(1'b1), .A_SIGNED(1'b1), .B_SIGNED(1'b1), .MODE_8x8(1'b0),
+        .TOP_8x8_MULT_REG(1'b1), .BOT_8x8_MULT_REG(1'b1), .PIPELINE_16x16_MULT_REG1(1'b1),
+        .PIPELINE_16x16_MULT_REG2(1'b1), .TOPOUTPUT_SELECT(2'b11), .BOTOUTPUT_SELECT(2'b11)
+    ) block (
+        .CLK(clk), .CE(1'b1), .A(a), .B(b), .C(16'd0), .D(16'd0), .O(p),
+        .AHOLD(1'b0), .BHOLD(1'b0), .CHOLD(1'b0), .DHOLD(1'b0), .OHOLDTOP(1'b0), .OHOLDBOT(1'b0),
+        .IRSTTOP(1'b0), .IRSTBOT(1'b0), .ORSTTOP(1'b0), .ORSTBOT(1'b0), .OLOADTOP(1'b0), .OLOADBOT(1'b0),
+        .ADDSUBTOP(1'b0), .ADDSUBBOT(1'b0), .CI(1'b0), .ACCUMCI(1'b0), .SIGNEXTIN(1'b0)
+    );
+endmodule
