@@ -25,6 +25,7 @@ from rtl_gen.families import device as find_device
 from rtl_gen.families import family_of
 from rtl_gen.identifiers import file_name
 from rtl_gen.manifest import Manifest
+from rtl_gen.plan.derive import design_brams
 from rtl_gen.plan.plan import load_plan
 from rtl_gen.prediction import Prediction
 
@@ -127,7 +128,7 @@ def build(
     manifest = Manifest.load(folder)
     plan = load_plan(folder / manifest.plan)
     clock = board.clock_mhz if frequency_mhz is None else frequency_mhz
-    top = BoardTop(board, manifest, clock)
+    top = BoardTop(board, manifest, clock, brams=design_brams(plan))
     final, bitstream = folder / file_name(board.name), f"{file_name(manifest.name)}.bit"
     with folder_writer(final, BITSTREAM) as work:
         (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ __all__ = ["Channel", "Line", "Traffic"]
 WINDOW = 32
 #: Seconds until a request is sent again, as long as nothing has been measured; and the least and the most ever.
 FIRST_PATIENCE, LEAST_PATIENCE, MOST_PATIENCE = 0.1, 0.004, 1.0
+#: By what factor patience grows at the most, once it is known how long an answer takes.
+MOST_BACKOFF = 4.0
 
 
 class Line(Protocol):
@@ -91,7 +94,7 @@ class Channel:
                 sent[self._tag] = now
                 self._send(request(kind, self._tag, payload, self.session), again=len(sent) > 1)
                 if len(sent) > 1:
-                    self._backoff = min(2 * self._backoff, 64.0)
+                    self._back_off()
                 resend = now + self._patience
             for answer in self._receive(min(resend, until)):
                 if answer.kind == kind and answer.tag in sent:
@@ -139,7 +142,7 @@ class Channel:
                 raise self._silent(what)
             if now >= resend and base < sent:
                 lost, deaf = True, 0.0
-                self._backoff = min(1.5 * self._backoff, 64.0)
+                self._back_off()
             if lost and now >= deaf:
                 sent = base
                 self._window = max(self._window // 2, 1)
@@ -159,6 +162,10 @@ class Channel:
     def _patience(self) -> float:
         measured = self._mean + 4 * self._deviation if self._mean else FIRST_PATIENCE
         return min(max(measured * self._backoff, LEAST_PATIENCE), MOST_PATIENCE, self.timeout)
+
+    def _back_off(self) -> None:
+        """More patience; little where the time of an answer is known, since what is lost here is not lost by crowding."""
+        self._backoff = min(1.5 * self._backoff, MOST_BACKOFF if self._mean else math.inf)
 
     def _measured(self, seconds: float) -> None:
         """The time between a request and its answer: its mean, and how far it differs from it, move."""

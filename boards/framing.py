@@ -17,9 +17,9 @@ __all__ = ["FrameReceiver", "FrameTransmitter"]
 BYTE = 8
 
 
-def crc_step(state: Value, bit: Value) -> Value:
-    """The CRC's state after a bit."""
-    return Cat(state[1:], 0) ^ Mux(state[0] ^ bit, Const(CRC_POLYNOMIAL, 32), 0)
+def crc_step(state: Value, feedback: Value) -> Value:
+    """The CRC's state after a bit that differs from its lowest as `feedback` says; without it, a shift."""
+    return Cat(state[1:], 0) ^ Mux(feedback, Const(CRC_POLYNOMIAL, 32), 0)
 
 
 class FrameReceiver(wiring.Component):
@@ -60,8 +60,9 @@ class FrameReceiver(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         escaped, sound = Signal(), Signal()
-        crc, work, left = Signal(32), Signal(BYTE), Signal(range(BYTE + 1))
-        checking = Signal()
+        crc, work = Signal(32, reset_less=True), Signal(BYTE, reset_less=True)
+        left = Signal(range(BYTE + 1))
+        begins, checking = Signal(), Signal()
         remaining = Signal(range(MOST_PAYLOAD + 1))
         is_flag = self.i == FLAG
         byte = self.i ^ Mux(escaped, FLIP, 0)
@@ -72,16 +73,14 @@ class FrameReceiver(wiring.Component):
 
         with m.If(left != 0):
             m.d.sync += [left.eq(left - 1), work.eq(work >> 1)]
-            with m.If(checking):
-                m.d.sync += crc.eq(crc >> 1)
-                with m.If(work[0] == crc[0]):  # what is sent is the state's complement
-                    m.d.sync += sound.eq(0)
-            with m.Else():
-                m.d.sync += crc.eq(crc_step(crc, work[0]))
+            with m.If(checking & (work[0] == crc[0])):  # what is sent is the state's complement
+                m.d.sync += sound.eq(0)
+            m.d.sync += crc.eq(crc_step(crc, (crc[0] ^ work[0]) & ~checking))
 
         m.d.sync += [self.payload.eq(0), self.ended.eq(0), self.good.eq(0)]
+        m.d.comb += self.byte.eq(work)  # as long as no bit of it has gone
         with m.If(taken):
-            m.d.sync += [work.eq(byte), left.eq(BYTE), self.byte.eq(byte)]
+            m.d.sync += [work.eq(byte), left.eq(BYTE)]
         flag = self.i_valid & is_flag
 
         def unless_cut(good: Value | int = 0) -> None:
@@ -92,9 +91,10 @@ class FrameReceiver(wiring.Component):
 
         with m.FSM():
             with m.State("KIND"):
+                m.d.sync += [sound.eq(1), checking.eq(0)]
+                m.d.comb += begins.eq(1)
                 with m.If(taken):
-                    session = Mux(byte == Kind.OPEN, 0, self.session)
-                    m.d.sync += [self.kind.eq(byte), sound.eq(1), checking.eq(0), crc.eq(~session)]
+                    m.d.sync += self.kind.eq(byte)
                     m.next = "TAG"
             with m.State("TAG"):
                 with m.If(taken):
@@ -137,6 +137,8 @@ class FrameReceiver(wiring.Component):
                 unless_cut(sound & ~escaped)
             with m.State("BAD"):
                 unless_cut()
+        with m.If(begins & taken):
+            m.d.sync += crc.eq(~(self.session & Mux(byte == Kind.OPEN, 0, ~0)))
         return m
 
 
@@ -180,26 +182,29 @@ class FrameTransmitter(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        crc, work, left = Signal(32), Signal(BYTE), Signal(range(BYTE + 1))
+        crc, work = Signal(32, reset_less=True), Signal(BYTE, reset_less=True)
+        left = Signal(range(BYTE + 1))
         left_checks = Signal(range(5))
-        last = Signal()
+        last, checking = Signal(), Signal()  # the byte that comes is one of the check; that of `work` was
         shown, escaped = Signal(8), Signal()
         special = Signal()
         with m.If(left != 0):
-            m.d.sync += [left.eq(left - 1), work.eq(work >> 1), crc.eq(crc_step(crc, work[0]))]
+            m.d.sync += [left.eq(left - 1), work.eq(work >> 1)]
+            m.d.sync += crc.eq(crc_step(crc, (crc[0] ^ work[0]) & ~checking))
         # A cycle late is early enough: eight pass at each byte.
         m.d.sync += [
             last.eq(self.index == self.length + self.HEADER),
             special.eq((shown == FLAG) | (shown == ESCAPE)),
         ]
+        with m.If(~self.busy):
+            m.d.sync += crc.eq(~self.session)
         m.d.comb += self.busy.eq(1)
         wait = Signal(range(BYTE + 2))
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.busy.eq(0)
-                m.d.sync += [self.index.eq(0), left_checks.eq(4)]
+                m.d.sync += [self.index.eq(0), left_checks.eq(4), checking.eq(0)]
                 with m.If(self.start):
-                    m.d.sync += crc.eq(~self.session)
                     m.next = "OPENING"
             with m.State("OPENING"):
                 m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(FLAG)]
@@ -222,10 +227,11 @@ class FrameTransmitter(wiring.Component):
                         m.d.sync += escaped.eq(1)
                     with m.Else():
                         m.d.sync += [escaped.eq(0), wait.eq(BYTE + 1)]
+                        m.d.sync += [work.eq(shown), left.eq(BYTE), checking.eq(last)]
                         with m.If(last):
-                            m.d.sync += [crc.eq(crc >> 8), left_checks.eq(left_checks - 1)]
+                            m.d.sync += left_checks.eq(left_checks - 1)
                         with m.Else():
-                            m.d.sync += [self.index.eq(self.index + 1), work.eq(shown), left.eq(BYTE)]
+                            m.d.sync += self.index.eq(self.index + 1)
                         m.next = "FETCH"
                         with m.If(last & (left_checks == 1)):
                             m.next = "CLOSING"

@@ -2,7 +2,7 @@
 
 `docs/link.md` says what is guaranteed and why. A frame is FLAG, body, check, FLAG; in body and check the bytes FLAG and
 ESCAPE are sent as ESCAPE and the byte with bit 5 flipped, so that a FLAG on the line always ends a frame. The check is
-the body's CRC-32 begun from the session's number, four bytes, low byte first.
+the body's CRC-32 begun from the session's number, which is not sent: four bytes, low byte first.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def page_words(out_bits: int, words: int) -> int:
 
 
 def check_of(body: bytes, session: int) -> bytes:
-    """Of the same body another one in every session: the CRC's steps map states one to one."""
+    """Of the same body another one in every session: each of a CRC's steps maps states one to one."""
     return zlib.crc32(body, session).to_bytes(4, "little")
 
 

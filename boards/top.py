@@ -32,10 +32,10 @@ def build_digest(manifest: Manifest) -> bytes:
     return hashlib.sha256(repr(facts).encode()).digest()[:8]
 
 
-def identity_of(manifest: Manifest, target: Device, clock_mhz: float) -> Identity:
-    """What a board with this BUILD says of itself."""
+def identity_of(manifest: Manifest, target: Device, clock_mhz: float, brams: int) -> Identity:
+    """What a board with this BUILD, whose design takes so many block RAMs, says of itself."""
     bits, words = manifest.input.bits, manifest.input.words
-    depth = buffered_words(bits, words, target)
+    depth = buffered_words(bits, words, target, brams + family_of(target).overhead.brams)
     return Identity(
         whole=depth == words,
         in_bits=bits,
@@ -57,17 +57,21 @@ class BoardTop(Elaboratable):
     board : Board
     manifest : Manifest
     clock_mhz : float
+    brams : int
+        Block RAMs of the design: a sample is held whole in what it leaves.
     divisor : int, optional
         Clock cycles of a bit on the line; by default those of the board's baud rate.
     """
 
-    def __init__(self, board: Board, manifest: Manifest, clock_mhz: float, *, divisor: int | None = None):
+    def __init__(
+        self, board: Board, manifest: Manifest, clock_mhz: float, *, brams: int = 0, divisor: int | None = None
+    ):
         self.board, self.manifest = board, manifest
         with named(board.name):
             self.pll = pll_of(board.oscillator_mhz, clock_mhz)
             divisor = divisor_of(clock_mhz, board.baud) if divisor is None else divisor
         target = device(board.device)
-        self.divisor, self.identity = divisor, identity_of(manifest, target, clock_mhz)
+        self.divisor, self.identity = divisor, identity_of(manifest, target, clock_mhz, brams)
         self.link = Link(divisor=divisor, identity=self.identity, family=family_of(target))
         # One a line: Amaranth names a signal after what it is assigned to.
         self.clk = Signal()

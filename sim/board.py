@@ -23,7 +23,10 @@ from boards.board import Board
 from boards.link import LEAST_SIMULATED
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.children import how, processors, running
+from rtl_gen.families import device, family_of
 from rtl_gen.manifest import Manifest
+from rtl_gen.plan.derive import design_brams
+from rtl_gen.plan.plan import load_plan
 from sim.batch import FLAGS
 from sim.channel import said
 from sim.compile import kept, sources
@@ -71,7 +74,8 @@ class SimulatedBoard:
         build = Path(build)
         self.manifest = Manifest.load(build)
         self.divisor = divisor
-        top = BoardTop(board, self.manifest, board.clock_mhz if clock_mhz is None else clock_mhz, divisor=divisor)
+        clock = board.clock_mhz if clock_mhz is None else clock_mhz
+        top = BoardTop(board, self.manifest, clock, brams=_brams(build, board, self.manifest), divisor=divisor)
         self._executable = _compile(build, top)
 
     @contextmanager
@@ -181,6 +185,12 @@ def wait_for_end(child: _Child) -> None:
     while child.ended() is None:
         time.sleep(0.2)
     raise ValueError(f"the simulated board {child.ended()}")
+
+
+def _brams(build: Path, board: Board, manifest: Manifest) -> int:
+    """Block RAMs of the design, where it matters what it leaves for the link's buffer."""
+    memory = family_of(device(board.device)).memory
+    return design_brams(load_plan(build / manifest.plan)) if memory.uses_block(manifest.input.words) else 0
 
 
 def _compile(build: Path, top: BoardTop) -> Path:

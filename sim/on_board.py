@@ -77,6 +77,8 @@ class RunResult(BaseModel):
         Frames sent, those that were sent again, and answers that came broken.
     sent, received : int
         Bytes.
+    accuracy : float, optional
+        Share of the samples put into their class, where that is known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -99,6 +101,7 @@ class RunResult(BaseModel):
     broken: int
     sent: int
     received: int
+    accuracy: float | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property

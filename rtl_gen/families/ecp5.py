@@ -24,7 +24,7 @@ ECP5 = Family(
         lut_depth=16,
     ),
     lut_share=0.70,
-    overhead=Resources(dsps=0, brams=1, luts=900, ffs=250),
+    overhead=Resources(dsps=0, brams=1, luts=900, ffs=660),
     synthesis="synth_ecp5",
     # What ABC takes a wire for, in ps: 300 of its own, where nextpnr's are about 1 000.
     settings=("synth_lattice.abc9.W=1000",),

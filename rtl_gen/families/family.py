@@ -197,7 +197,7 @@ class Family:
     lut_share : float
         Share of the LUTs that a plan may use: routing degrades with more.
     overhead : Resources
-        What the argmax, the link and the board's top level take.
+        What the argmax, the board's top level and its link take, without the link's buffer.
     synthesis : str
         The pass of yosys that maps a design to the family's cells.
     settings : tuple of str
