@@ -17,7 +17,7 @@ WINDOW = 32
 #: Seconds until a request is sent again, as long as nothing has been measured; and the least and the most ever.
 FIRST_PATIENCE, LEAST_PATIENCE, MOST_PATIENCE = 0.1, 0.004, 1.0
 #: By what factor patience grows at the most, once it is known how long an answer takes.
-MOST_BACKOFF = 4.0
+MOST_BACKOFF = 2.0
 
 
 class Line(Protocol):
@@ -160,7 +160,7 @@ class Channel:
 
     @property
     def _patience(self) -> float:
-        measured = self._mean + 4 * self._deviation if self._mean else FIRST_PATIENCE
+        measured = self._mean + 3 * self._deviation if self._mean else FIRST_PATIENCE
         return min(max(measured * self._backoff, LEAST_PATIENCE), MOST_PATIENCE, self.timeout)
 
     def _back_off(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,8 @@ class Host:
         Seconds without any progress after which a call fails.
     session : int, optional
         1 to 2^32 - 1; drawn at random unless given.
+    clock : callable
+        Of seconds.
 
     Raises
     ------
@@ -94,10 +97,11 @@ class Host:
         where: str = "the board",
         timeout: float = TIMEOUT,
         session: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self._manifest, self._where = manifest, where
         session = 1 + secrets.randbelow((1 << 32) - 1) if session is None else session
-        self._channel = channel = Channel(line, session, where, timeout)
+        self._channel = channel = Channel(line, session, where, timeout, clock)
         channel.ask(Kind.OPEN, session.to_bytes(4, "little"), "the opening")
         parts = [
             self._payload(channel.ask(Kind.IDENTIFY, bytes([first]), "who it is"), MOST_PAYLOAD)
