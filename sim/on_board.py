@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,15 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, computed_field
 
+from boards.board import Board
 from boards.host import MOST_REPEATS, TIMEOUT, Answers, Host
+from boards.link import LEAST_SIMULATED
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load
 from qtt_hw.progress import Progress, silent
 from rtl_gen.manifest import Manifest
 from rtl_gen.prediction import Mean, Prediction
+from sim.board import Noise, SimulatedBoard, SimulatedLine
 from sim.scoreboard import FirstDifference, Scoreboard
 
-__all__ = ["CountedDifference", "RunResult", "run_on_board"]
+__all__ = ["CountedDifference", "RunResult", "run_on_board", "simulate_board"]
 
 
 class CountedDifference(BaseModel):
@@ -199,6 +202,45 @@ def run_on_board(
         sent=traffic.sent,
         received=traffic.received,
     )
+
+
+def simulate_board(
+    build: Path | str,
+    board: Board,
+    x: NDArray,
+    *,
+    clock_mhz: float | None = None,
+    divisor: int = LEAST_SIMULATED,
+    noise: Noise = Noise(),  # noqa: B008 - immutable
+    skew: float = 1.0,
+    timeout: float = TIMEOUT,
+    progress: Progress = silent,
+) -> RunResult:
+    """As `run_on_board`, with a simulation of the board that nobody else has.
+
+    Parameters
+    ----------
+    build : path
+    board : Board
+    x : integer array, [N, D, H, W, C]
+    clock_mhz : float, optional
+        The design's clock; the board's own when left out.
+    divisor : int
+        Clock cycles of a bit.
+    noise : Noise
+    skew : float
+        By what factor the host's bits are longer than the board's.
+    timeout : float
+    progress : Progress
+    """
+    simulated = SimulatedBoard(build, board, clock_mhz=clock_mhz, divisor=divisor)
+
+    @contextmanager
+    def host(_: Path) -> Iterator[Host]:
+        with SimulatedLine(simulated, noise, skew) as line:
+            yield Host(simulated.manifest, line, timeout=timeout)
+
+    return run_on_board(build, x, "", 0, timeout=timeout, progress=progress, host=host)
 
 
 def _check_samples(build: Path, graph: Graph, x: NDArray) -> None:
