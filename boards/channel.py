@@ -104,7 +104,7 @@ class Channel:
                     resend = min(resend, max(sent.values()) + self._mean)
 
     def deliver(self, frames: Sequence[tuple[Kind, bytes]], what: str) -> None:
-        """Bring frames to the device in order, each once: several on their way, from the first that is lost on again."""
+        """Bring frames to the device in order, each once: several are on their way, from a lost one on again."""
         first = self.next
         base, sent, highest = 0, 0, 0
         times: dict[int, float] = {}  # when frames were sent that were sent once
@@ -164,7 +164,7 @@ class Channel:
         return min(max(measured * self._backoff, LEAST_PATIENCE), MOST_PATIENCE, self.timeout)
 
     def _back_off(self) -> None:
-        """More patience; little where the time of an answer is known, since what is lost here is not lost by crowding."""
+        """More patience; little where the time of an answer is known: what is lost is not lost by crowding."""
         self._backoff = min(1.5 * self._backoff, MOST_BACKOFF if self._mean else math.inf)
 
     def _measured(self, seconds: float) -> None:

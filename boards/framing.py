@@ -9,7 +9,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from boards.protocol import ANSWER, CRC_POLYNOMIAL, ESCAPE, FLAG, FLIP, MOST_PAYLOAD, Kind
+from boards.protocol import CRC_POLYNOMIAL, ESCAPE, FLAG, FLIP, MOST_PAYLOAD, Kind
 
 __all__ = ["FrameReceiver", "FrameTransmitter"]
 

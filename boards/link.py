@@ -1,4 +1,4 @@
-"""The serial link in hardware: requests of a host in frames, a sample into the accelerator, its answer kept until asked.
+"""The serial link in hardware: a host's requests in frames, a sample into the accelerator, its answer until asked for.
 
 The device never speaks first. `docs/link.md` has the protocol byte by byte and why nothing wrong passes for right; what
 follows from the states here is: the accelerator is in its reset whenever it does not run, so that each inference begins
@@ -253,7 +253,8 @@ class Link(wiring.Component):
             m.d.sync += value.eq(counted)
         with m.Else():
             m.d.sync += value.eq(word.word_select(part, 8))
-        headers = (present_kind | ANSWER, present_tag, expected, Mux(with_result, status, status & ~Status.DONE), length)
+        shown = Mux(with_result, status, status & ~Status.DONE)
+        headers = (present_kind | ANSWER, present_tag, expected, shown, length)
         with m.Switch(transmitter.index):
             for position, one in enumerate(headers):
                 with m.Case(position):

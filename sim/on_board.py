@@ -28,7 +28,7 @@ __all__ = ["CountedDifference", "RunResult", "run_on_board", "simulate_board"]
 
 
 class CountedDifference(BaseModel):
-    """The first inference whose cycles are not the predicted ones: a sample, or where `repeated` says so its repetitions.
+    """The first inference whose cycles are not the predicted ones: of a sample, or of its repetitions.
 
     `counted` and `predicted` are from the first input word to the last output word.
     """
@@ -254,7 +254,7 @@ def _check_samples(build: Path, graph: Graph, x: NDArray) -> None:
 
 
 def _repetitions(board: Host, predicted: Prediction) -> dict[int, int]:
-    """Counted cycles of the last sample back to back: as often as it takes until intervals repeat, and a period more."""
+    """Counted cycles of the last sample back to back: until intervals repeat, and a period more."""
     settled = len(predicted.ends)
     times = (settled, settled + len(predicted.intervals))
     return {n: board.repeat(n) for n in times if n <= MOST_REPEATS}
@@ -267,7 +267,5 @@ def _first_late(answers: Answers, repeated: dict[int, int], predicted: Predictio
     for times, counted in repeated.items():
         if counted != predicted.end(times - 1):
             last = len(answers.cycles) - 1
-            return CountedDifference(
-                sample=last, repeated=times, predicted=predicted.end(times - 1), counted=counted
-            )
+            return CountedDifference(sample=last, repeated=times, predicted=predicted.end(times - 1), counted=counted)
     return None

@@ -159,8 +159,8 @@ def beside_stages(plan: Plan) -> Resources:
 
 def design_brams(plan: Plan) -> int:
     """Block RAMs of a plan's design, without the board's."""
-    units = (*plan.stages, *plan.engines, *plan.fifos)
-    return sum(unit.brams for unit in units)
+    units = sum(stage.brams for stage in plan.stages) + sum(engine.brams for engine in plan.engines)
+    return units + sum(fifo.brams for fifo in plan.fifos)
 
 
 def _fifo_plan(graph: Graph, specs: Sequence[Spec], in_lanes: int, topology: Topology, depth: FifoDepth) -> FifoPlan:

@@ -89,8 +89,6 @@ class Bench:
         simulator.run()
 
 
-
-
 OPENING = (Kind.OPEN, 0, SESSION.to_bytes(4, "little"))
 
 

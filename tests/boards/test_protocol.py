@@ -61,7 +61,8 @@ def test_noise_without_end_is_not_kept() -> None:
 
 
 def test_the_bytes_of_a_frame() -> None:
-    assert request(Kind.BEGIN, FLAG, bytes([ESCAPE, 1]), 5).startswith(bytes([FLAG, 3, ESCAPE, 0x5E, 2, ESCAPE, 0x5D, 1]))
+    begun = bytes([FLAG, 3, ESCAPE, 0x5E, 2, ESCAPE, 0x5D, 1])
+    assert request(Kind.BEGIN, FLAG, bytes([ESCAPE, 1]), 5).startswith(begun)
     with pytest.raises(ValueError, match="32 bytes at most, not 33"):
         request(Kind.DATA, 0, bytes(33), 1)
     answer = Answer(Kind.RESULT, 9, 10, Status.DONE | Status.STARVED, b"abc")

@@ -43,7 +43,7 @@ def test_bytes_back_to_back(divisor: int, skew: float) -> None:
 def test_glitches_begin_nothing_and_change_nothing() -> None:
     glitch = 1 / 16
     assert receive(16, [(1, 2), (0, glitch), (1, 3), (0, 0.3), (1, 3)]) == []
-    flipped = [(bit, part) for bit in character(0xC5) for bit, part in ((bit, 0.5), (1 - bit, glitch), (bit, 0.5 - glitch))]
+    flipped = [part for bit in character(0xC5) for part in ((bit, 0.5), (1 - bit, glitch), (bit, 0.5 - glitch))]
     assert receive(16, [(1, 2), *flipped]) == [0xC5]
 
 

@@ -4,7 +4,6 @@ is told."""
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,7 @@ def test_a_board_on_a_terminal(small_build: Any, tmp_path: Path) -> None:
         assert child.ended() == "was killed by signal 9: no message"
         with pytest.raises(ValueError, match=f"^{port}: no answer to the opening within 0.5 s; nothing came at all"):
             run_on_board(build, x, port, BOARD.baud, timeout=0.5)
-    assert not os.path.exists(port)
+    assert not Path(port).exists()
 
 
 def test_noise_has_its_range() -> None:
