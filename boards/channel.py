@@ -74,7 +74,8 @@ class Channel:
         self.traffic = Traffic()
         #: The sequence number of the next frame.
         self.next = 0
-        self._frames, self._tag, self._window = Frames(), 0, 4
+        self._frames, self._tag = Frames(), 0
+        self._window = float(WINDOW)  # shrinks where frames are lost, since all behind a lost one are sent in vain
         self._mean, self._deviation, self._backoff = 0.0, 0.0, 1.0
 
     def ask(self, kind: Kind, payload: bytes, what: str) -> Answer:
@@ -111,7 +112,7 @@ class Channel:
         until = self._now() + self.timeout
         resend = deaf = 0.0
         while base < len(frames):
-            while sent < len(frames) and sent - base < self._window:
+            while sent < len(frames) and sent - base < int(self._window):
                 kind, payload = frames[sent]
                 if sent >= highest:
                     times[sent] = self._now()
@@ -129,7 +130,7 @@ class Channel:
                     base += ahead
                     sent = max(sent, base)
                     self.next = (first + base) % 256
-                    self._window = min(self._window + ahead, WINDOW)
+                    self._window = min(self._window + ahead / self._window, WINDOW)
                     until = self._now() + self.timeout
                     resend = self._now() + self._patience
                     if base - 1 in times and answer.tag == (first + base - 1) % 256:
@@ -145,7 +146,7 @@ class Channel:
                 self._back_off()
             if lost and now >= deaf:
                 sent = base
-                self._window = max(self._window // 2, 1)
+                self._window = max(self._window / 2, 1.0)
                 deaf = now + self._mean
 
     def now(self) -> float:
