@@ -15,7 +15,7 @@ __all__ = ["Channel", "Line", "Traffic"]
 #: Frames on their way at the most; the device counts them modulo 256.
 WINDOW = 32
 #: Seconds until a request is sent again, as long as nothing has been measured; and the least and the most ever.
-FIRST_PATIENCE, LEAST_PATIENCE, MOST_PATIENCE = 0.1, 0.004, 1.0
+FIRST_PATIENCE, LEAST_PATIENCE, MOST_PATIENCE = 0.1, 0.004, 10.0
 #: By what factor patience grows at the most, once it is known how long an answer takes.
 MOST_BACKOFF = 2.0
 

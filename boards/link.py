@@ -245,14 +245,17 @@ class Link(wiring.Component):
         m.d.sync += place.eq((transmitter.index - header)[: len(place)])
         m.d.comb += [rom.address.eq((place + first[8:])[: len(rom.address)]), result.address.eq(number)]
         word = Cat(result.data, Const(0, 8 * width - len(result.data)))
-        counted = Array([clock.word_select(k, 8) for k in range(CLOCK_BYTES)])[place[:3]]
-        value = Signal(8)
+        counted, chosen, value = (Signal(8, name=name) for name in ("counted", "chosen", "value"))
+        m.d.sync += [
+            counted.eq(Array([clock.word_select(k, 8) for k in range(CLOCK_BYTES)])[place[:3]]),
+            chosen.eq(word.word_select(part, 8)),
+        ]
         with m.If(present_kind == Kind.IDENTIFY):
             m.d.sync += value.eq(rom.data)
         with m.Elif(place < CLOCK_BYTES):
             m.d.sync += value.eq(counted)
         with m.Else():
-            m.d.sync += value.eq(word.word_select(part, 8))
+            m.d.sync += value.eq(chosen)
         shown = Mux(with_result, status, status & ~Status.DONE)
         headers = (present_kind | ANSWER, present_tag, expected, shown, length)
         with m.Switch(transmitter.index):
