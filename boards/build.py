@@ -27,6 +27,7 @@ from rtl_gen.families import Family, family_of
 from rtl_gen.families import device as find_device
 from rtl_gen.identifiers import file_name
 from rtl_gen.manifest import Manifest
+from rtl_gen.plan.derive import design_brams
 from rtl_gen.plan.plan import load_plan
 from rtl_gen.prediction import Prediction
 
@@ -137,7 +138,7 @@ def build(
     manifest = Manifest.load(folder)
     plan = load_plan(folder / manifest.plan)
     clock = board.clock_mhz if frequency_mhz is None else frequency_mhz
-    top = BoardTop(board, manifest, clock)
+    top = BoardTop(board, manifest, clock, brams=design_brams(plan))
     device = find_device(board.device)
     final, bitstream = folder / file_name(board.name), file_name(manifest.name) + board.placing.bitstream
     pins = f"board{board.placing.constraints.suffix}"
@@ -168,7 +169,7 @@ def build(
         for _ in range(CONFIRMATIONS if fit_clock else 0):
             least = min(least, found.best.slowest_mhz or 0.0)
             clock = _reached(board, least)
-            cells, found = made(BoardTop(board, manifest, clock))
+            cells, found = made(BoardTop(board, manifest, clock, brams=design_brams(plan)))
             if (found.best.slowest_mhz or 0.0) >= clock:
                 break
         pack(work, work / bitstream, device, progress=progress)

@@ -12,9 +12,13 @@ BAUD_ERROR = 0.02
 
 def divisor_of(clock_mhz: float, baud: int) -> int:
     """Clock cycles of a bit; raises ValueError when the clock cannot make the baud rate."""
-    divisor = round(clock_mhz * 1e6 / baud)
-    if abs(divisor * baud - clock_mhz * 1e6) > BAUD_ERROR * clock_mhz * 1e6:
-        raise ValueError(f"{baud} baud is not within 2 % of a division of {clock_mhz:g} MHz")
+    exact = clock_mhz * 1e6 / baud
+    divisor = max(round(exact), 1)
+    if abs(divisor - exact) > BAUD_ERROR * exact:
+        raise ValueError(
+            f"{baud} baud is not within 2 % of a division of {clock_mhz:g} MHz: "
+            f"the nearest, {round(clock_mhz * 1e6 / divisor)}, is off by {100 * abs(exact / divisor - 1):.1f} %"
+        )
     if divisor < LEAST_DIVISOR:
         raise ValueError(f"a bit of {divisor} clock cycles is too short for the link; {LEAST_DIVISOR} are the least")
     return divisor

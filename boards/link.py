@@ -1,100 +1,32 @@
-"""The serial link: bytes from the host become input words, output words become bytes.
+"""The serial link in hardware: a host's requests in frames, a sample into the accelerator, its answer until asked for.
 
-8 data bits, no parity, one stop bit, least significant bit first. A word takes ceil(bits / 8) bytes, low byte first;
-nothing frames them. The host resets link and design by a break: the line held low for `BREAK_BITS` bit times. The
-receiver has a queue, since the design may pause its input while it computes; a byte that finds it full is lost and
-sets `overrun` until the next break.
+The device never speaks first. `docs/link.md` has the protocol byte by byte and why nothing wrong passes for right; what
+follows from the states here is: the accelerator is in its reset whenever it does not run, so that each inference begins
+as a simulation does; input flows without a pause where the buffer holds a whole sample, and output is always taken, so
+that the counted cycles are the predicted ones.
 """
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from boards.clock import LEAST_DIVISOR
+from boards.framing import FrameReceiver, FrameTransmitter
+from boards.protocol import ANSWER, CLOCK_BYTES, MOST_PAYLOAD, Identity, Kind, Status, bytes_of, page_words
+from boards.sample_buffer import SampleBuffer
+from boards.uart import UartReceiver, UartTransmitter
 from rtl_gen.families import Family
-from rtl_gen.fifo import Fifo
-from rtl_gen.host_queue import queue_bits
+from rtl_gen.memory import Ram, Rom
 
-__all__ = ["BREAK_BITS", "Link", "UartReceiver", "UartTransmitter", "bytes_of"]
+__all__ = ["LEAST_SIMULATED", "Link"]
 
-#: Bit times of low level that make a break; a character has at most nine.
-BREAK_BITS = 16
-
-
-def bytes_of(bits: int) -> int:
-    """Bytes that a word of this many bits takes on the line."""
-    return -(-bits // 8)
-
-
-class UartReceiver(wiring.Component):
-    """Characters from a line: `valid` for one cycle with each byte; `pause` while the line is held in a break.
-
-    Parameters
-    ----------
-    divisor : int
-        Clock cycles of a bit.
-    """
-
-    def __init__(self, divisor: int):
-        self.divisor = divisor
-        super().__init__({"line": In(1, init=1), "byte": Out(8), "valid": Out(1), "pause": Out(1)})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        metastable, line = Signal(init=1), Signal(init=1)
-        m.d.sync += [metastable.eq(self.line), line.eq(metastable)]
-        timer = Signal(range(self.divisor))
-        left = Signal(range(11))  # samples to come: start bit, eight data bits, stop bit
-        low = Signal(range(BREAK_BITS * self.divisor + 1))
-        m.d.comb += self.pause.eq(low == BREAK_BITS * self.divisor)
-        with m.If(line):
-            m.d.sync += low.eq(0)
-        with m.Elif(~self.pause):
-            m.d.sync += low.eq(low + 1)
-
-        m.d.sync += [self.valid.eq(0), timer.eq(Mux(timer == 0, self.divisor - 1, timer - 1))]
-        with m.If(self.pause):
-            m.d.sync += left.eq(0)
-        with m.Elif(left == 0):
-            with m.If(~line):
-                m.d.sync += [left.eq(10), timer.eq(self.divisor // 2 - 1)]
-        with m.Elif(timer == 0):
-            m.d.sync += left.eq(left - 1)
-            with m.Switch(left):
-                with m.Case(10):
-                    with m.If(line):  # a glitch, not a start bit
-                        m.d.sync += left.eq(0)
-                with m.Case(1):
-                    m.d.sync += self.valid.eq(line)
-                with m.Default():
-                    m.d.sync += self.byte.eq(Cat(self.byte[1:], line))
-        return m
-
-
-class UartTransmitter(wiring.Component):
-    """A byte stream to a line, idle high."""
-
-    def __init__(self, divisor: int):
-        self.divisor = divisor
-        super().__init__({"i": In(stream.Signature(8)), "line": Out(1, init=1)})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        timer = Signal(range(self.divisor))
-        bits = Signal(9, init=0x1FF)
-        left = Signal(range(11))
-        m.d.comb += self.i.ready.eq(left == 0)
-        with m.If(left == 0):
-            with m.If(self.i.valid):
-                m.d.sync += [self.line.eq(0), bits.eq(Cat(self.i.payload, 1)), left.eq(10), timer.eq(self.divisor - 1)]
-        with m.Elif(timer != 0):
-            m.d.sync += timer.eq(timer - 1)
-        with m.Else():
-            m.d.sync += [timer.eq(self.divisor - 1), left.eq(left - 1), self.line.eq(bits[0])]
-            m.d.sync += bits.eq(Cat(bits[1:], 1))
-        return m
+#: Clock cycles of a bit at the least; of a line that is not simulated, `boards.clock.LEAST_DIVISOR`.
+LEAST_SIMULATED = 4
+#: Cycles of reset between two inferences, and in which the queue before the accelerator fills.
+QUIET = 31
+#: Words of the identity's memory: a block RAM, so that a model's digest can be exchanged with its weights.
+IDENTITY_DEPTH = 256
 
 
 class Link(wiring.Component):
@@ -103,13 +35,11 @@ class Link(wiring.Component):
     Parameters
     ----------
     divisor : int
-        Clock cycles of a bit, at least 8.
-    in_bits, out_bits : int
-        Widths of the accelerator's input and output words.
-    queue : int
-        Bytes that the receiver holds while the accelerator pauses.
+        Clock cycles of a bit.
+    identity : Identity
+        With the sizes of words, sample, answer and buffer.
     family : Family
-        Of the queue's memory.
+        Of the memories.
 
     Members
     -------
@@ -119,69 +49,223 @@ class Link(wiring.Component):
     i : In(stream)
         Words from it.
     restart : Out
-        High during a break; resets the accelerator and the link.
-    overrun : Out
-        A byte was lost since the last break.
+        The accelerator's reset: a register.
+    fault : Out
+        A frame came broken in this session.
     """
 
-    def __init__(self, *, divisor: int, in_bits: int, out_bits: int, queue: int, family: Family):
-        if divisor < LEAST_DIVISOR:
-            least = f"{LEAST_DIVISOR} are the least"
+    def __init__(self, *, divisor: int, identity: Identity, family: Family):
+        if divisor < LEAST_SIMULATED:
+            least = f"{LEAST_SIMULATED} are the least"
             raise ValueError(f"a bit of {divisor} clock cycles is too short for the link; {least}")
-        self.divisor, self.in_bits, self.out_bits, self.queue, self.family = divisor, in_bits, out_bits, queue, family
+        self.divisor, self.identity, self.family = divisor, identity, family
         super().__init__(
             {
                 "rx": In(1, init=1),
                 "tx": Out(1, init=1),
-                "o": Out(stream.Signature(unsigned(in_bits))),
-                "i": In(stream.Signature(unsigned(out_bits))),
-                "restart": Out(1),
-                "overrun": Out(1),
+                "o": Out(stream.Signature(unsigned(identity.in_bits))),
+                "i": In(stream.Signature(data.StructLayout({"value": identity.out_bits - 1, "last": 1}))),
+                "restart": Out(1, init=1),
+                "fault": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.receiver = receiver = UartReceiver(self.divisor)
-        m.d.comb += receiver.line.eq(self.rx)
-        m.d.sync += self.restart.eq(receiver.pause)  # a register: what it resets lies all over the device
-        # Everything but the receiver, which must see the break's end, starts anew.
-        m.submodules.inner = ResetInserter(self.restart)(self._inner(receiver))
+        identity = self.identity
+        m.submodules.uart_receiver = line = UartReceiver(self.divisor)
+        m.submodules.receiver = receiver = FrameReceiver()
+        m.submodules.buffer = buffer = SampleBuffer(
+            bits=identity.in_bits, words=identity.in_words, depth=identity.buffer_words, family=self.family
+        )
+        m.d.comb += [line.line.eq(self.rx), receiver.i.eq(line.byte), receiver.i_valid.eq(line.valid)]
+
+        session, expected = Signal(32), Signal(8)
+        begin, opened, refused = Signal(), Signal(), Signal()
+        in_turn = Signal()
+        good = receiver.ended & receiver.good
+        m.d.sync += in_turn.eq(receiver.tag == expected)  # the tag stands long before the frame's end
+        is_data = receiver.kind == Kind.DATA
+        m.d.comb += [
+            receiver.session.eq(session),
+            opened.eq(good & (receiver.kind == Kind.OPEN)),
+            begin.eq(good & (receiver.kind == Kind.BEGIN) & in_turn),
+            buffer.byte.eq(receiver.byte),
+            buffer.byte_valid.eq(receiver.payload & is_data & in_turn),
+            buffer.commit.eq(good & is_data & in_turn & buffer.sound),
+            buffer.revert.eq(receiver.ended & ~buffer.commit),
+        ]
+        keep = receiver.argument[24]
+        m.d.comb += buffer.clear.eq(opened | (begin & ~keep))
+        with m.If(buffer.commit | begin):
+            m.d.sync += expected.eq(expected + 1)
+        with m.If(good & is_data & in_turn):
+            m.d.sync += refused.eq(~buffer.sound)
+        with m.If(receiver.ended & ~receiver.good):
+            m.d.sync += self.fault.eq(1)
+        with m.If(opened):
+            m.d.sync += [session.eq(receiver.argument), expected.eq(0), refused.eq(0), self.fault.eq(0)]
+
+        status, clock, result = self._run(m, buffer, begin, opened, receiver.argument[16:24])
+        m.d.comb += status[4].eq(refused)
+        self._answer(m, receiver, session, expected, status, clock, result)
         return m
 
-    def _inner(self, receiver: UartReceiver) -> Module:
-        m = Module()
-        m.submodules.queue = queue = Fifo(queue_bits(self.in_bits), self.queue, self.family)
-        m.d.comb += [queue.i.payload.eq(receiver.byte), queue.i.valid.eq(receiver.valid)]
-        with m.If(receiver.valid & ~queue.i.ready):
-            m.d.sync += self.overrun.eq(1)
+    def _run(
+        self, m: Module, buffer: SampleBuffer, begin: Signal, opened: Signal, again: Value
+    ) -> tuple[Signal, Signal, Ram]:
+        """The accelerator's states, its count of cycles, and the memory of its answer."""
+        identity = self.identity
+        clock, status = Signal(8 * CLOCK_BYTES), Signal(8)
+        done, starved, misframed, armed = (Signal(name=name) for name in ("done", "starved", "misframed", "armed"))
+        left, quiet = Signal(len(buffer.again)), Signal(range(QUIET + 1))
+        m.d.comb += [status[0].eq(done), status[1].eq(~self.restart), status[2].eq(starved), status[3].eq(misframed)]
+        m.submodules.result = result = Ram(max(identity.out_words, 2), identity.out_bits, self.family)
 
-        # Bytes to a word, low byte first.
-        count = bytes_of(self.in_bits)
-        gathered, filled = Signal(8 * count), Signal(range(count + 1))
-        m.d.comb += [
-            self.o.payload.eq(gathered),
-            self.o.valid.eq(filled == count),
-            queue.o.ready.eq(filled != count),
-        ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += filled.eq(0)
-        with m.If(queue.o.valid & queue.o.ready):
-            byte = queue.o.payload | Const(0, 8)
-            m.d.sync += [gathered.eq(Cat(gathered[8:], byte)), filled.eq(filled + 1)]
+        anew = begin | opened
 
-        # A word to bytes.
-        m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
-        left = bytes_of(self.out_bits)
-        held, remaining = Signal(8 * left), Signal(range(left + 1))
+        # What happens at the streams, a cycle later on both sides.
+        running = ~self.restart
+        moved, came = Signal(), Signal()
+        word = Signal(identity.out_bits)
+        waited, ended = Signal(), Signal()
         m.d.comb += [
-            self.tx.eq(transmitter.line),
-            self.i.ready.eq(remaining == 0),
-            transmitter.i.payload.eq(held[:8]),
-            transmitter.i.valid.eq(remaining != 0),
+            self.o.payload.eq(buffer.o.payload.word),
+            self.o.valid.eq(buffer.o.valid & running),
+            buffer.o.ready.eq(self.o.ready & running),
+            self.i.ready.eq(1),
         ]
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [held.eq(self.i.payload), remaining.eq(left)]
-        with m.If(transmitter.i.valid & transmitter.i.ready):
-            m.d.sync += [held.eq(held >> 8), remaining.eq(remaining - 1)]
-        return m
+        m.d.sync += [
+            moved.eq(self.o.valid & self.o.ready),
+            ended.eq(self.o.valid & self.o.ready & buffer.o.payload.last),
+            waited.eq(self.o.ready & ~self.o.valid & running),
+            came.eq(self.i.valid & running),
+            word.eq(Value.cast(self.i.payload)),
+        ]
+        started, over = Signal(), Signal()
+        index = Signal(range(identity.out_words))
+        final = came & word[-1] & (left == 0)
+        ends = index == identity.out_words - 1
+        m.d.comb += [result.write_enable.eq(came & ~done), result.write_address.eq(index), result.write_data.eq(word)]
+        with m.If((moved | started) & ~final & ~done):
+            m.d.sync += clock.eq(clock + 1)
+        with m.If(moved):
+            m.d.sync += started.eq(1)
+        with m.If(ended):
+            m.d.sync += over.eq(1)
+        with m.If(waited & started & ~over):
+            m.d.sync += starved.eq(1)
+        with m.If(came):
+            m.d.sync += index.eq(Mux(ends | word[-1], 0, index + 1))
+            with m.If(ends != word[-1]):
+                m.d.sync += misframed.eq(1)
+            with m.If(word[-1]):
+                m.d.sync += left.eq(left - 1)
+
+        with m.FSM():
+            with m.State("HELD"):
+                with m.If(quiet != 0):
+                    m.d.sync += quiet.eq(quiet - 1)
+                with m.Elif(armed & buffer.full):
+                    m.d.sync += [armed.eq(0), quiet.eq(QUIET)]
+                    m.next = "FILL"
+            with m.State("FILL"):
+                m.d.comb += buffer.feed.eq(1)
+                m.d.sync += quiet.eq(quiet - 1)
+                with m.If(quiet == 0):
+                    m.d.sync += [self.restart.eq(0), quiet.eq(0)]
+                    m.next = "RUN"
+                with m.If(anew):
+                    m.next = "HELD"
+            with m.State("RUN"):
+                m.d.comb += buffer.feed.eq(1)
+                with m.If(final):
+                    m.d.sync += [done.eq(1), self.restart.eq(1), quiet.eq(QUIET)]
+                with m.If(final | anew):
+                    m.next = "HELD"
+        again_held = Signal.like(left, name="again")
+        m.d.comb += buffer.again.eq(again_held)
+        with m.If(anew):
+            m.d.sync += [s.eq(0) for s in (done, starved, misframed, started, over, index, clock, moved, came, ended)]
+            m.d.sync += [self.restart.eq(1), quiet.eq(QUIET), armed.eq(begin), left.eq(again), again_held.eq(again)]
+        return status, clock, result
+
+    def _answer(
+        self,
+        m: Module,
+        receiver: FrameReceiver,
+        session: Signal,
+        expected: Signal,
+        status: Signal,
+        clock: Signal,
+        result: Ram,
+    ) -> None:
+        """An answer to every frame; one that comes while another is sent waits, and the latest stays."""
+        identity = self.identity
+        m.submodules.transmitter = transmitter = FrameTransmitter()
+        m.submodules.uart_transmitter = line = UartTransmitter(self.divisor)
+        m.submodules.identity = rom = Rom(self._identity(), 8, self.family)
+        wiring.connect(m, transmitter.o, line.i)
+        m.d.comb += [self.tx.eq(line.line), transmitter.session.eq(session)]
+
+        waits = Signal()
+        waiting = [Signal(4, name="waiting_kind"), Signal(8, name="waiting_tag"), Signal(16, name="waiting_from")]
+        present = [Signal.like(one, name=one.name.replace("waiting", "present")) for one in waiting]
+        length, with_result = Signal(range(MOST_PAYLOAD + 1)), Signal()
+        kind = Mux(receiver.good, receiver.kind[:4], Kind.BROKEN)
+        tag = Mux(receiver.good, receiver.tag, 0)
+        with m.If(transmitter.start):
+            m.d.sync += [waits.eq(0), *(now.eq(one) for now, one in zip(present, waiting, strict=True))]
+            m.d.sync += with_result.eq(status[0])
+        with m.If(receiver.ended):
+            m.d.sync += waits.eq(1)
+            m.d.sync += [one.eq(value) for one, value in zip(waiting, (kind, tag, receiver.argument[16:]), strict=True)]
+        m.d.comb += transmitter.start.eq(waits & ~transmitter.busy)
+
+        # Where the next byte of a result comes from: the count of cycles, then words, byte by byte.
+        width, page = bytes_of(identity.out_bits), page_words(identity.out_bits, identity.out_words)
+        present_kind, present_tag, first = present
+        m.d.comb += transmitter.length.eq(length)
+        with m.If(present_kind == Kind.IDENTIFY):
+            m.d.sync += length.eq(MOST_PAYLOAD)
+        with m.Elif(present_kind == Kind.RESULT):
+            m.d.sync += length.eq(Mux(with_result, CLOCK_BYTES + page * width, CLOCK_BYTES))
+        with m.Else():
+            m.d.sync += length.eq(0)
+        number, part = Signal(len(result.address)), Signal(range(max(width, 2)))
+        header, before = transmitter.HEADER, Signal.like(transmitter.index)
+        m.d.sync += before.eq(transmitter.index)
+        with m.If(transmitter.index == header + CLOCK_BYTES - 1):
+            m.d.sync += [number.eq(first), part.eq(0)]
+        with m.Elif((before != transmitter.index) & (transmitter.index != header + CLOCK_BYTES)):  # a byte further
+            m.d.sync += part.eq(part + 1)
+            with m.If(part == width - 1):
+                m.d.sync += [part.eq(0), number.eq(number + 1)]
+        place = Signal(range(MOST_PAYLOAD + 1))
+        m.d.sync += place.eq((transmitter.index - header)[: len(place)])
+        m.d.comb += [rom.address.eq((place + first[8:])[: len(rom.address)]), result.address.eq(number)]
+        word = Cat(result.data, Const(0, 8 * width - len(result.data)))
+        counted, chosen, value = (Signal(8, name=name) for name in ("counted", "chosen", "value"))
+        m.d.sync += [
+            counted.eq(Array([clock.word_select(k, 8) for k in range(CLOCK_BYTES)])[place[:3]]),
+            chosen.eq(word.word_select(part, 8)),
+        ]
+        with m.If(present_kind == Kind.IDENTIFY):
+            m.d.sync += value.eq(rom.data)
+        with m.Elif(place < CLOCK_BYTES):
+            m.d.sync += value.eq(counted)
+        with m.Else():
+            m.d.sync += value.eq(chosen)
+        shown = Mux(with_result, status, status & ~Status.DONE)
+        headers = (present_kind | ANSWER, present_tag, expected, shown, length)
+        with m.Switch(transmitter.index):
+            for position, one in enumerate(headers):
+                with m.Case(position):
+                    m.d.sync += transmitter.byte.eq(one)
+            with m.Default():
+                m.d.sync += transmitter.byte.eq(value)
+
+    def _identity(self) -> list[int]:
+        """The bytes of the identity's memory; the rest of it is 0."""
+        found = self.identity.encoded()
+        return [*found, *[0] * (IDENTITY_DEPTH - len(found))]

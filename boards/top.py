@@ -2,48 +2,77 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from amaranth.back import verilog
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
 
 from boards.board import Board
 from boards.clock import divisor_of
-from boards.link import Link, bytes_of
+from boards.link import Link
+from boards.protocol import Identity
 from qtt_hw.errors import named
-from rtl_gen.families import device
-from rtl_gen.host_queue import LARGEST, bytes_of_pause, queue_bytes
+from rtl_gen.families import Device, device, family_of
+from rtl_gen.host_link import buffered_words
 from rtl_gen.manifest import Manifest
 
-__all__ = ["BoardTop", "board_verilog", "receiver_queue"]
+__all__ = ["BoardTop", "board_verilog", "build_digest", "identity_of"]
 
 #: Name of the top module.
 TOP = "board_top"
 
 
-def receiver_queue(manifest: Manifest, divisor: int) -> int:
-    """Depth of the queue for what comes while the accelerator may pause; raises ValueError when that is too much."""
-    needed = bytes_of_pause(manifest.predicted, divisor)
-    if needed > LARGEST:
-        raise ValueError(f"the link needs {needed} bytes of queue, {LARGEST} are the most; lower the baud rate")
-    return queue_bytes(needed)
+def build_digest(manifest: Manifest) -> bytes:
+    """What tells a BUILD from another of the same model, 8 bytes: of its words and its predicted cycles."""
+    input, output, predicted = manifest.input, manifest.output, manifest.predicted
+    facts = (
+        *(manifest.digest, input.lanes, input.lane_bits, input.signed, input.words, output.value_bits, output.words),
+        *(predicted.ends, predicted.intervals),
+    )
+    return hashlib.sha256(repr(facts).encode()).digest()[:8]
+
+
+def identity_of(manifest: Manifest, target: Device, clock_mhz: float, brams: int) -> Identity:
+    """What a board with this BUILD, whose design takes so many block RAMs, says of itself."""
+    bits, words = manifest.input.bits, manifest.input.words
+    depth = buffered_words(bits, words, target, brams + family_of(target).overhead.brams)
+    return Identity(
+        whole=depth == words,
+        in_bits=bits,
+        in_words=words,
+        out_bits=manifest.output.bits,
+        out_words=manifest.output.words,
+        buffer_words=depth,
+        clock_khz=round(1000 * clock_mhz),
+        build=build_digest(manifest),
+        model=bytes.fromhex(manifest.digest),
+    )
 
 
 class BoardTop(Elaboratable):
-    """Ports clk, rx, tx, led and the board's held-high pins; `led` shows lock, traffic and overrun."""
+    """Ports clk, rx, tx, led and the board's held-high pins; `led` shows lock, a broken frame, and traffic.
 
-    def __init__(self, board: Board, manifest: Manifest, clock_mhz: float):
+    Parameters
+    ----------
+    board : Board
+    manifest : Manifest
+    clock_mhz : float
+    brams : int
+        Block RAMs of the design: a sample is held whole in what it leaves.
+    divisor : int, optional
+        Clock cycles of a bit on the line; by default those of the board's baud rate.
+    """
+
+    def __init__(
+        self, board: Board, manifest: Manifest, clock_mhz: float, *, brams: int = 0, divisor: int | None = None
+    ):
         self.board, self.manifest = board, manifest
         with named(board.name):
             self.pll = board.pll.setting(board.oscillator_mhz, clock_mhz)
-            divisor = divisor_of(clock_mhz, board.baud)
-        lanes, port = manifest.input, manifest.output
-        self.in_bits, self.out_bits = lanes.lanes * lanes.lane_bits, port.value_bits + 1
-        self.link = Link(
-            divisor=divisor,
-            in_bits=self.in_bits,
-            out_bits=self.out_bits,
-            queue=receiver_queue(manifest, divisor),
-            family=board.family,
-        )
+            divisor = divisor_of(clock_mhz, board.baud) if divisor is None else divisor
+        target = device(board.device)
+        self.divisor, self.identity = divisor, identity_of(manifest, target, clock_mhz, brams)
+        self.link = Link(divisor=divisor, identity=self.identity, family=board.family)
         # One a line: Amaranth names a signal after what it is assigned to.
         self.clk = Signal()
         self.rx = Signal(init=1)
@@ -69,18 +98,14 @@ class BoardTop(Elaboratable):
         m.domains.start = start = ClockDomain(reset_less=True)
         m.d.comb += start.clk.eq(ClockSignal("sync"))
         # Both resets are registers of their own: what they reset lies all over the device.
-        reset, restart = Signal(init=1), Signal(init=1)
+        reset = Signal(init=1)
         m.submodules.link = link = self.link
-        m.d.start += [
-            settled.eq((settled << 1) | locked),
-            reset.eq(~settled[1]),
-            restart.eq(~settled[1] | link.restart),
-        ]
+        m.d.start += [settled.eq((settled << 1) | locked), reset.eq(~settled[1])]
         m.d.comb += ResetSignal("sync").eq(reset)
         m.submodules.accelerator = Instance(
             self.manifest.top,
             i_clk=ClockSignal("sync"),
-            i_rst=restart,
+            i_rst=link.restart,
             i_i__payload=link.o.payload,
             i_i__valid=link.o.valid,
             o_i__ready=link.o.ready,
@@ -89,7 +114,7 @@ class BoardTop(Elaboratable):
             i_o__ready=link.i.ready,
         )
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
-        shown = Cat(settled[1], link.overrun, ~self.rx | ~self.tx)[: len(self.led)]
+        shown = Cat(settled[1], link.fault, ~self.rx | ~self.tx)[: len(self.led)]
         m.d.comb += self.led.eq(~shown if self.board.leds_low else shown)
         m.d.comb += [pin.eq(1) for pin in self.high]
         return m
@@ -98,9 +123,3 @@ class BoardTop(Elaboratable):
 def board_verilog(top: BoardTop) -> str:
     """Verilog of the top level; the accelerator's own is in the BUILD folder."""
     return verilog.convert(top, name=TOP, ports=top.ports, platform=object(), emit_src=False, strip_internal_attrs=True)
-
-
-def sample_bytes(manifest: Manifest) -> tuple[int, int]:
-    """Bytes of one sample to the board, and of its answer."""
-    to_board = bytes_of(manifest.input.lanes * manifest.input.lane_bits) * manifest.input.words
-    return to_board, bytes_of(manifest.output.value_bits + 1) * manifest.output.words

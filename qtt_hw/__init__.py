@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from qtt_hw.lower.prepare import prepare
     from qtt_hw.lower.prepared import PreparedModel
     from qtt_hw.nn import ConvBlock, PairAvgPool3d, PairMaxPool3d, QTTConv3d, Subsample, TTConv2d, TTConv3d, TTLinear
+    from qtt_hw.on_board import run_on_board, simulated_board
     from qtt_hw.planning import explain_plan, plan
     from qtt_hw.quant import QuantConfig
     from qtt_hw.quantizing import quantize
@@ -72,7 +73,9 @@ __all__ = [
     "quantize",
     "report",
     "run",
+    "run_on_board",
     "save",
+    "simulated_board",
     "train",
 ]
 
@@ -111,7 +114,9 @@ _HOME = {
     "quantize": "qtt_hw.quantizing",
     "report": "qtt_hw.report.make",
     "run": "qtt_hw.graph.golden",
+    "run_on_board": "qtt_hw.on_board",
     "save": "qtt_hw.graph.file",
+    "simulated_board": "qtt_hw.on_board",
     "train": "qtt_hw.training",
 }
 

@@ -63,8 +63,9 @@ class FileFormat:
 
 
 MODEL = FileFormat("model files", (1,))
-#: Version 1 knew one interval and the latency, where intervals do not differ; until 2 costs were estimated otherwise.
-PLAN = FileFormat("plans", (1, 2, 3))
+#: Version 1 knew one interval and the latency, where intervals do not differ; until 2 costs were estimated otherwise;
+#: until 3 the link to the host had another buffer.
+PLAN = FileFormat("plans", (1, 2, 3, 4))
 #: Version 1 predicted as the plans of version 1 did.
 MANIFEST = FileFormat("manifests", (1, 2))
 #: The folder of a training run: run.json's is its log's and its result's too; checkpoint and models also say it.

@@ -1,49 +1,86 @@
-// A board's top level with a serial port at its pins, driven by commands on standard input:
-//   'W' uint32 n, n bytes      queue bytes for the board
-//   'B' uint32 bits            queue a break of so many bit times, and as many of rest
-//   'R' uint32 n, uint64 c     simulate until n bytes have come, or c cycles after the last bit was sent
-//                              answered by uint32 k, k bytes, uint64 cycles simulated so far, uint32 led
-// argv[1] is the host's bit time in clock cycles, which need not be the board's own; argv[2] the file descriptor that
-// answers are written to.
+// A board's top level whose serial pins are a file descriptor: a pseudo-terminal or a socket. Runs until it is killed.
+//
+// board line=FD bit=CYCLES idle=CYCLES corrupt=P drop=P seed=S
+//
+// `bit` is the host's bit time in clock cycles, which need not be the board's own. After `idle` cycles in which nothing
+// is on the line, time stands still until a byte comes. Each byte of either direction is changed with the probability
+// `corrupt` and lost with the probability `drop`.
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
+#include <string>
 #include <vector>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include "Vboard_top.h"
 #include "verilated.h"
 
 namespace {
 
+const char* option(int argc, char** argv, const char* name) {
+    const size_t length = strlen(name);
+    for (int i = 1; i < argc; ++i)
+        if (strncmp(argv[i], name, length) == 0 && argv[i][length] == '=') return argv[i] + length + 1;
+    fprintf(stderr, "%s is missing\n", name);
+    exit(2);
+}
+
+struct Noise {
+    double corrupt, drop;
+    uint64_t state;
+    uint32_t next() {  // splitmix64
+        uint64_t z = (state += 0x9e3779b97f4a7c15ull);
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+        return static_cast<uint32_t>((z ^ (z >> 31)) >> 32);
+    }
+    bool happens(double probability) { return probability > 0 && next() < probability * 4294967296.0; }
+    void pass(uint8_t byte, std::deque<uint8_t>& to) {
+        if (happens(drop)) return;
+        if (happens(corrupt)) byte ^= static_cast<uint8_t>(1 + next() % 255);
+        to.push_back(byte);
+    }
+};
+
 VerilatedContext context;
 Vboard_top top{&context};
-uint64_t cycle = 0, sent = 0;
+uint64_t cycle = 0, busy = 0;  // `busy`: the last cycle in which anything was on the line
+double bit_time = 4;
+std::deque<uint8_t> to_board, to_host;
 
-struct Level {
-    bool high;
-    double bits;
-};
-std::deque<Level> to_send;  // levels of the line to the board
-std::deque<uint8_t> received;
-double bit_time = 0, send_until = 0;
+// The line to the board: a start bit, eight data bits, a stop bit.
+unsigned bits_left = 0;
+uint16_t sending = 0;
+double send_until = 0;
 
-// The line from the board: from the middle of a start bit, one sample a bit.
+// The line from it: from the middle of a start bit, one sample a bit.
 bool listening = false;
 double sample_at = 0;
 unsigned sampled = 0;
 uint16_t shift = 0;
 
-void tick() {
-    if (cycle >= send_until) {
-        if (to_send.empty()) {
-            top.rx = 1;
+void tick(Noise& noise) {
+    if (static_cast<double>(cycle) >= send_until) {
+        if (bits_left == 0 && !to_board.empty()) {
+            sending = static_cast<uint16_t>(0x200 | to_board.front() << 1);
+            to_board.pop_front();
+            bits_left = 10;
+            if (send_until + 1 < static_cast<double>(cycle)) send_until = static_cast<double>(cycle);
+        }
+        if (bits_left > 0) {
+            top.rx = sending & 1;
+            sending >>= 1;
+            --bits_left;
+            send_until += bit_time;
+            busy = cycle;
         } else {
-            if (send_until + 1 < cycle) send_until = static_cast<double>(cycle);
-            top.rx = to_send.front().high;
-            send_until += to_send.front().bits * bit_time;
-            to_send.pop_front();
-            sent = cycle;
+            top.rx = 1;
         }
     }
     top.clk = 0;
@@ -58,69 +95,59 @@ void tick() {
             shift = 0;
             sample_at = static_cast<double>(cycle) + bit_time / 2;
         }
-    } else if (cycle >= sample_at) {
+    } else if (static_cast<double>(cycle) >= sample_at) {
+        busy = cycle;
         sample_at += bit_time;
         shift |= static_cast<uint16_t>(top.tx << sampled);
         if (++sampled == 10) {
             listening = false;
-            // a start bit, eight data bits and a stop bit; anything else is not a character
-            if ((shift & 1) == 0 && (shift >> 9) == 1) received.push_back(static_cast<uint8_t>(shift >> 1));
+            if ((shift & 1) == 0 && (shift >> 9) == 1) noise.pass(static_cast<uint8_t>(shift >> 1), to_host);
         }
     }
-}
-
-template <typename T>
-T take() {
-    T value;
-    if (fread(&value, sizeof value, 1, stdin) != 1) exit(0);
-    return value;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 3) return 2;
-    bit_time = atof(argv[1]);
-    FILE* const answers = fdopen(atoi(argv[2]), "wb");
-    if (answers == nullptr) {
-        perror("answers");
-        return 2;
-    }
+    const int line = atoi(option(argc, argv, "line"));
+    bit_time = atof(option(argc, argv, "bit"));
+    const uint64_t idle = strtoull(option(argc, argv, "idle"), nullptr, 10);
+    Noise noise{atof(option(argc, argv, "corrupt")), atof(option(argc, argv, "drop")),
+                strtoull(option(argc, argv, "seed"), nullptr, 10) * 0x9e3779b97f4a7c15ull};
+    fcntl(line, F_SETFL, fcntl(line, F_GETFL) | O_NONBLOCK);
     top.rx = 1;
-    for (int i = 0; i < 64; ++i) tick();
+    for (int i = 0; i < 64; ++i) tick(noise);
+    busy = cycle;
+    uint64_t look_at = 0;
     for (;;) {
-        const char command = take<char>();
-        const uint32_t count = take<uint32_t>();
-        if (command == 'W') {
-            for (uint32_t i = 0; i < count; ++i) {
-                const uint8_t byte = take<uint8_t>();
-                to_send.push_back({false, 1});
-                for (int bit = 0; bit < 8; ++bit) to_send.push_back({((byte >> bit) & 1) != 0, 1});
-                to_send.push_back({true, 1});
+        if (to_board.empty() && cycle >= look_at) {
+            look_at = cycle + static_cast<uint64_t>(bit_time) * 4;
+            uint8_t data[256];
+            const ssize_t count = read(line, data, sizeof data);
+            if (count == 0) return 0;
+            if (count < 0 && errno != EAGAIN && errno != EINTR && errno != EIO) {
+                perror("line");
+                return 1;
             }
-        } else if (command == 'B') {
-            to_send.push_back({false, static_cast<double>(count)});
-            to_send.push_back({true, static_cast<double>(count)});
-        } else if (command == 'R') {
-            const uint64_t patience = take<uint64_t>();
-            const uint64_t start = cycle;
-            while (received.size() < count) {
-                const uint64_t from = sent > start ? sent : start;
-                if (to_send.empty() && cycle >= send_until && cycle - from > patience) break;
-                tick();
-            }
-            const uint32_t found = static_cast<uint32_t>(received.size() < count ? received.size() : count);
-            std::vector<uint8_t> data(received.begin(), received.begin() + found);
-            received.erase(received.begin(), received.begin() + found);
-            const uint32_t led = top.led;
-            fwrite(&found, sizeof found, 1, answers);
-            fwrite(data.data(), 1, found, answers);
-            fwrite(&cycle, sizeof cycle, 1, answers);
-            fwrite(&led, sizeof led, 1, answers);
-            fflush(answers);
-        } else {
-            fprintf(stderr, "unknown command\n");
-            return 2;
+            for (ssize_t i = 0; i < count; ++i) noise.pass(data[i], to_board);
         }
+        // Bytes go to the host when the line rests, or there are many: each wakes it. What it does not take is lost.
+        const bool rests = !listening && static_cast<double>(cycle) > sample_at + 2 * bit_time;
+        if (!to_host.empty() && (rests || to_host.size() >= 64)) {
+            const std::vector<uint8_t> data(to_host.begin(), to_host.end());
+            to_host.clear();
+            if (write(line, data.data(), data.size()) < 0 && errno != EAGAIN && errno != EINTR && errno != EIO) {
+                perror("line");
+                return 1;
+            }
+        }
+        if (to_board.empty() && bits_left == 0 && cycle > busy + idle) {
+            pollfd waits{line, POLLIN, 0};
+            poll(&waits, 1, -1);
+            if ((waits.revents & (POLLHUP | POLLIN)) == POLLHUP) return 0;
+            busy = cycle;
+            look_at = 0;
+        }
+        tick(noise);
     }
 }

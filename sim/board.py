@@ -1,65 +1,61 @@
-"""A board's top level in simulation, its serial pins driven bit by bit by the same host driver that a port is."""
+"""A board's top level in simulation, with its serial line on a socket or a pseudo-terminal.
+
+The PLL is a wire, and a bit is a few clock cycles: the line is then many times faster beside the accelerator than on a
+board, and answers are the same, in the same counted cycles.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import struct
+import os
+import select
+import socket
 import subprocess
 import time
-from contextlib import ExitStack
+import tty
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
-
 from boards.board import Board
-from boards.host import Driver
-from boards.link import BREAK_BITS
+from boards.link import LEAST_SIMULATED
 from boards.top import TOP, BoardTop, board_verilog
-from qtt_hw.children import how, processors
-from qtt_hw.graph.file import load
-from qtt_hw.progress import Progress, silent
+from qtt_hw.children import how, processors, running
+from rtl_gen.families import device, family_of
 from rtl_gen.manifest import Manifest
+from rtl_gen.plan.derive import design_brams
+from rtl_gen.plan.plan import load_plan
 from sim.batch import FLAGS
 from sim.cells import models
-from sim.channel import said, speaking
+from sim.channel import said
 from sim.compile import kept, sources
 from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
-from sim.scoreboard import FirstDifference, Scoreboard
 from sim.toolchain import environment, run_tool
 from sim.work import work_folder
 
-__all__ = ["BoardResult", "SimulatedLine", "simulate_board"]
+__all__ = ["Noise", "SimulatedBoard", "SimulatedLine", "on_terminal"]
 
 SOURCE = Path(__file__).with_name("board.cpp")
 
 
-class BoardResult(BaseModel):
-    """Whether a simulated board answered as the golden model does.
+@dataclass(frozen=True)
+class Noise:
+    """Of each byte of either direction, the probabilities to be changed and to be lost; `seed` of what is drawn."""
 
-    Attributes
-    ----------
-    equal : bool
-    samples : int
-    first_difference : FirstDifference, optional
-        Without a cycle.
-    simulated_cycles : int
-    seconds : float
-    """
+    corrupt: float = 0.0
+    drop: float = 0.0
+    seed: int = 0
 
-    model_config = ConfigDict(frozen=True)
-
-    equal: bool
-    samples: int
-    first_difference: FirstDifference | None
-    simulated_cycles: int
-    seconds: float
+    def __post_init__(self) -> None:
+        for name in ("corrupt", "drop"):
+            if not 0 <= getattr(self, name) <= 0.5:
+                raise ValueError(f"{name}: must be 0 to 0.5, got {getattr(self, name):g}")
 
 
-class SimulatedLine:
-    """The line to a board that is simulated: `boards.host.Line`.
+class SimulatedBoard:
+    """A BUILD's board, compiled; several may run.
 
     Parameters
     ----------
@@ -67,37 +63,94 @@ class SimulatedLine:
         Folder that `qtt emit` wrote.
     board : Board
     clock_mhz : float, optional
-        The design's clock; the board's own when left out.
-    skew : float
-        By what factor the host's bits are longer than nominal.
+        The design's clock, which the board tells its host; the board's own when left out.
+    divisor : int, optional
+        Clock cycles of a bit; the fewest that the link takes when left out.
     """
 
-    def __init__(self, build: Path | str, board: Board, *, clock_mhz: float | None = None, skew: float = 1.0):
-        clock = board.clock_mhz if clock_mhz is None else clock_mhz
+    def __init__(
+        self, build: Path | str, board: Board, *, clock_mhz: float | None = None, divisor: int = LEAST_SIMULATED
+    ):
         build = Path(build)
-        executable = _compile(build, BoardTop(board, Manifest.load(build), clock))
-        self._hertz = 1e6 * clock
+        self.manifest = Manifest.load(build)
+        self.divisor = divisor
+        clock = board.clock_mhz if clock_mhz is None else clock_mhz
+        top = BoardTop(board, self.manifest, clock, brams=_brams(build, board, self.manifest), divisor=divisor)
+        self._executable = _compile(build, top)
+
+    @contextmanager
+    def serving(self, line: int, noise: Noise = Noise(), skew: float = 1.0) -> Iterator[_Child]:  # noqa: B008
+        """The simulator with its serial line at a file descriptor, while the block runs.
+
+        Parameters
+        ----------
+        line : int
+        noise : Noise
+        skew : float
+            By what factor the host's bits are longer than the board's.
+        """
+        predicted = self.manifest.predicted
+        options = {
+            "line": line,
+            "bit": skew * self.divisor,
+            # Long enough for an inference of which nobody asks meanwhile.
+            "idle": 2 * (predicted.latency + predicted.longest) + 10_000,
+            "corrupt": noise.corrupt,
+            "drop": noise.drop,
+            "seed": noise.seed,
+        }
+        command = [str(self._executable), *(f"{name}={value}" for name, value in options.items())]
+        with work_folder("run") as work, (work / "log").open("wb") as log:
+            stream = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            with running(command, **stream, pass_fds=(line,)) as process:
+                child = _Child(process, work / "log")
+                try:
+                    yield child
+                finally:
+                    child.kill()
+
+
+@dataclass
+class _Child:
+    """A running simulator."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def ended(self) -> str | None:
+        """How it ended, unless it runs."""
+        code = self.process.poll()
+        return None if code is None else f"{how(code)}: {said(self.log)}"
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+class SimulatedLine:
+    """A host's line to a simulated board of its own: `boards.channel.Line`."""
+
+    def __init__(self, board: SimulatedBoard, noise: Noise = Noise(), skew: float = 1.0):  # noqa: B008 - immutable
         self._stack = ExitStack()
-        self._log = self._stack.enter_context(work_folder("run")) / "log"
-        bit_time = str(skew * self._hertz / board.baud)
-        self._child, self._answers = self._stack.enter_context(
-            speaking(lambda channel: [str(executable), bit_time, str(channel)], self._log, stdin=subprocess.PIPE)
-        )
-        #: Cycles simulated, and the LEDs, at the end of the last read.
-        self.cycles, self.led = 0, 0
+        ours, theirs = socket.socketpair()
+        self._socket = self._stack.enter_context(ours)
+        with theirs:
+            self._child = self._stack.enter_context(board.serving(theirs.fileno(), noise, skew))
 
-    def write(self, data: bytes) -> None:
-        self._send(b"W" + struct.pack("<I", len(data)) + data)
+    def write(self, data: bytes, seconds: float) -> None:
+        self._socket.settimeout(seconds)
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            raise ValueError(self._said()) from None
 
-    def read(self, count: int, seconds: float) -> bytes:
-        self._send(b"R" + struct.pack("<IQ", count, round(seconds * self._hertz)))
-        found = struct.unpack("<I", self._take(4))[0]
-        data = self._take(found)
-        self.cycles, self.led = struct.unpack("<QI", self._take(12))
-        return data
-
-    def send_break(self) -> None:
-        self._send(b"B" + struct.pack("<I", BREAK_BITS + 4))
+    def read(self, seconds: float) -> bytes:
+        ready, _, _ = select.select([self._socket], [], [], max(seconds, 0))
+        if not ready:
+            return b""
+        found = self._socket.recv(4096)
+        if not found:
+            raise ValueError(self._said())
+        return found
 
     def close(self) -> None:
         self._stack.close()
@@ -110,59 +163,34 @@ class SimulatedLine:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def _send(self, command: bytes) -> None:
-        assert self._child.stdin is not None
-        self._child.stdin.write(command)
-        self._child.stdin.flush()
-
-    def _take(self, count: int) -> bytes:
-        data = self._answers.read(count)
-        if len(data) != count:
-            raise ValueError(f"the simulated board {how(self._child.wait())}: {said(self._log)}")
-        return data
+    def _said(self) -> str:
+        return f"the simulated board {self._child.ended() or 'does not take bytes'}"
 
 
-def simulate_board(
-    build: Path | str,
-    board: Board,
-    x: NDArray,
-    *,
-    clock_mhz: float | None = None,
-    skew: float = 1.0,
-    progress: Progress = silent,
-) -> BoardResult:
-    """Send samples through a simulated board with the host driver and compare with the golden model.
+@contextmanager
+def on_terminal(board: SimulatedBoard, noise: Noise = Noise()) -> Iterator[tuple[str, _Child]]:  # noqa: B008
+    """A simulated board on a new pseudo-terminal: the port's name, and the simulator, while the block runs."""
+    ours, theirs = os.openpty()
+    try:
+        tty.setraw(theirs)  # and kept open, so that hosts may come and go
+        with board.serving(ours, noise) as child:
+            yield os.ttyname(theirs), child
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
-    Parameters
-    ----------
-    build : path
-    board : Board
-    x : integer array, [N, D, H, W, C]
-        Preprocessed samples.
-    clock_mhz : float, optional
-    skew : float
-        As for SimulatedLine.
-    progress : Progress
-        Told how many samples are answered.
-    """
-    started = time.monotonic()
-    build = Path(build)
-    manifest = Manifest.load(build).model_copy(update={"taps": ()})
-    scoreboard = Scoreboard(load(build / manifest.model), manifest, x)
-    with SimulatedLine(build, board, clock_mhz=clock_mhz, skew=skew) as line:
-        answers = Driver(manifest, board, line, clock_mhz=clock_mhz).run(x, progress=progress)
-        cycles = line.cycles
-    words = answers.words.reshape(-1, answers.words.shape[-1])
-    scoreboard.output(words, np.zeros(len(words), dtype=np.uint64))
-    scoreboard.finish()
-    found = scoreboard.difference
-    return BoardResult(
-        equal=found is None,
-        samples=len(x),
-        first_difference=found.model_copy(update={"cycle": None}) if found is not None else None,
-        simulated_cycles=cycles,
-        seconds=round(time.monotonic() - started, 3),
-    )
+
+def wait_for_end(child: _Child) -> None:
+    """Return never while the simulator runs; raises ValueError when it ends by itself."""
+    while child.ended() is None:
+        time.sleep(0.2)
+    raise ValueError(f"the simulated board {child.ended()}")
+
+
+def _brams(build: Path, board: Board, manifest: Manifest) -> int:
+    """Block RAMs of the design, where it matters what it leaves for the link's buffer."""
+    memory = family_of(device(board.device)).memory
+    return design_brams(load_plan(build / manifest.plan)) if memory.uses_block(manifest.input.words) else 0
 
 
 def _compile(build: Path, top: BoardTop) -> Path:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sim.cosim import CosimResult
     from sim.tracing import Waves
 
-__all__ = ["add_to"]
+__all__ = ["Build", "add_to", "sample_count"]
 
 #: Cycles before a difference, unless it is said how many.
 CYCLES_BEFORE = 400
@@ -81,7 +81,8 @@ def emit(
     report(result, json, rows_table(f"{result.name}, emitted", rows))
 
 
-def _samples(text: str) -> int | None:
+def sample_count(text: str) -> int | None:
+    """Of --samples; None of all."""
     if text == "all":
         return None
     if not re.fullmatch("[0-9]{1,18}", text) or not int(text):
@@ -168,7 +169,7 @@ def cosim(
         from qtt_hw.graph.file import load
         from rtl_gen.manifest import Manifest
 
-    count = None if samples is None else _samples(samples)
+    count = None if samples is None else sample_count(samples)
     if cycles_before is not None and not around_difference:
         raise ValueError(f"--cycles {cycles_before}: wants --around-difference")
     if waves is not None:

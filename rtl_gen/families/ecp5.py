@@ -80,7 +80,7 @@ ECP5 = Family(
         lut_depth=16,
     ),
     lut_share=0.70,
-    overhead=Resources(dsps=0, brams=1, luts=900, ffs=250),
+    overhead=Resources(dsps=0, brams=1, luts=900, ffs=660),
     fit=Fit(),
     netlist=Counting(
         dsps={"MULT18X18D": 1},

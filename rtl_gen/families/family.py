@@ -64,7 +64,7 @@ class Family:
     lut_share : float
         Share of the LUTs that a plan may use: routing degrades with more.
     overhead : Resources
-        What the argmax, the link and the board's top level take.
+        What the argmax, the board's top level and its link take, without the link's buffer.
     fit : Fit
         LUTs and flip-flops of the family beside those of an ECP5, in which `rtl_gen.costs` counts.
     netlist, placed : Counting

@@ -12,9 +12,9 @@ from qtt_hw.progress import Progress, silent
 from rtl_gen.cycles import predict
 from rtl_gen.depths import FifoDepth, fifo_depths
 from rtl_gen.engine.spec import EngineSpec
-from rtl_gen.families import Resources, family_named
+from rtl_gen.families import DEVICES, Device, Resources, family_named
 from rtl_gen.fifo import fifo_resources
-from rtl_gen.host_queue import queue_resources
+from rtl_gen.host_link import buffer_resources, buffered_words
 from rtl_gen.kinds import Spec
 from rtl_gen.kinds.choices import readable
 from rtl_gen.period import NotPeriodic
@@ -23,7 +23,7 @@ from rtl_gen.plan.occupancy import busy
 from rtl_gen.plan.plan import EnginePlan, FifoPlan, PathPlan, Plan, StagePlan
 from rtl_gen.topology import SOURCE, Reader, Topology
 
-__all__ = ["beside_stages", "derived", "input_lanes"]
+__all__ = ["beside_stages", "derived", "design_brams", "input_lanes"]
 
 
 def input_lanes(graph: Graph, specs: Sequence[Spec], topology: Topology) -> int:
@@ -93,8 +93,11 @@ def derived(
     each = [spec.resources() for spec in specs]
     links = link_resources(specs, topology, lanes)
     family = specs[0].family
-    host = queue_resources(prediction, lanes * graph.input.edge.format.bits, clock_mhz, family)
-    total = sum(each, family.overhead) + _of_fifos(plans) + links + host
+    total = sum(each, family.overhead) + _of_fifos(plans) + links
+    edge = graph.input.edge
+    target = DEVICES.get(device, Device(device, brams=total.brams))  # of a device of one's own no block RAM is known
+    bits, words = lanes * edge.format.bits, edge.positions * edge.channels // lanes
+    total += buffer_resources(bits, buffered_words(bits, words, target, total.brams), target)
     bottleneck = max(specs, key=lambda spec: spec.cycles)
     return Plan(
         model=graph.name,
@@ -147,11 +150,17 @@ def _of_fifos(fifos: Sequence[FifoPlan]) -> Resources:
 
 
 def beside_stages(plan: Plan) -> Resources:
-    """What a plan has between and before its stages: FIFOs, forks and changes of width, and a deep host's queue."""
+    """What a plan has between and before its stages: FIFOs, forks and changes of width, and the host's buffer."""
     overhead = family_named(plan.family).overhead
     brams = plan.brams - overhead.brams - sum(stage.brams for stage in plan.stages)
     brams -= sum(engine.brams for engine in plan.engines)
     return replace(_of_fifos(plan.fifos), brams=brams) + Resources(luts=plan.link_luts, ffs=plan.link_ffs)
+
+
+def design_brams(plan: Plan) -> int:
+    """Block RAMs of a plan's design, without the board's."""
+    units = sum(stage.brams for stage in plan.stages) + sum(engine.brams for engine in plan.engines)
+    return units + sum(fifo.brams for fifo in plan.fifos)
 
 
 def _fifo_plan(graph: Graph, specs: Sequence[Spec], in_lanes: int, topology: Topology, depth: FifoDepth) -> FifoPlan:

@@ -172,8 +172,8 @@ class Plan(BaseModel):
     Attributes
     ----------
     version : int
-        3 is written. Before it LUTs were estimated otherwise, and flip-flops not at all; of version 1 the prediction's
-        transient is not known.
+        4 is written. Before it the host's link had another buffer; before 3 LUTs were estimated otherwise, and
+        flip-flops not at all; of version 1 the prediction's transient is not known.
     device, family : str
         The FPGA whose budget it keeps, and the family for which it is: costs and latencies are that family's.
     predicted : Prediction

@@ -18,6 +18,8 @@ __all__ = ["verified"]
 ESTIMATES = ("luts", "ffs", "link_luts", "link_ffs")
 #: What followed from other latencies before version 3.
 TIMES_OF_VERSION_3 = ("version", "predicted", "cycles", "latency", "utilization", "fifos")
+#: What the link to the host took before version 4 was another queue.
+LINK_OF_VERSION_4 = ("version", "brams")
 
 
 def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Progress = silent) -> Plan:
@@ -44,7 +46,11 @@ def verified(graph: Graph, plan: Plan, where: str = "the plan", progress: Progre
         raise ValueError(f"{where}: model: it is a plan of {plan.model}, not of {graph.name}")
     specs, _ = hardware_of(graph, plan, where)
     computed = derived(graph, specs, plan.device, plan.clock_mhz, fifos=plan.fifo_depths, progress=progress)
-    whole = ("paths", *(TIMES_OF_VERSION_3 if plan.version < 3 else ()))
+    whole = (
+        "paths",
+        *(TIMES_OF_VERSION_3 if plan.version < 3 else ()),
+        *(LINK_OF_VERSION_4 if plan.version < 4 else ()),
+    )
     for field, given, wanted in _differences(plan, computed):
         if field.split(".")[-1] not in ESTIMATES and field.split(".")[0] not in whole:
             raise ValueError(_differs(where, field, given, wanted))

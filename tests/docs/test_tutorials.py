@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -75,7 +77,12 @@ def test_own_module_runs_from_module_and_data_to_an_equal_simulation(
 @pytest.mark.long
 @pytest.mark.parametrize("page", sorted(TUTORIALS.glob("*.md")), ids=lambda page: page.stem)
 def test_a_tutorial_does_what_it_says(page: Path, tmp_path: Path) -> None:
-    run(page, tmp_path)
+    try:
+        run(page, tmp_path)
+    finally:
+        for started in tmp_path.glob("*.pid"):  # in the background, where the page did not come to its end
+            with suppress(ProcessLookupError):
+                os.kill(int(started.read_text()), signal.SIGTERM)
 
 
 def test_what_a_tutorial_shows_has_to_be_printed() -> None:

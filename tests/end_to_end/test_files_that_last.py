@@ -185,7 +185,7 @@ def test_newer_models_plans_and_builds_are_refused_by_name(build: Path) -> None:
     refused(lambda: load(build / "model.qtt"), build / "model.qtt", "model files of version 1")
     refused(lambda: digest_of(build / "model.qtt"), build / "model.qtt", "model files of version 1")
     newer_json(build / "plan.json")
-    refused(lambda: load_plan(build / "plan.json"), build / "plan.json", "plans of versions 1, 2 and 3")
+    refused(lambda: load_plan(build / "plan.json"), build / "plan.json", "plans of versions 1, 2, 3 and 4")
     newer_json(build / "manifest.json")
     known = "manifests of versions 1 and 2"
     refused(lambda: Manifest.load(build), build / "manifest.json", known)

@@ -16,7 +16,9 @@ from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
 from rtl_gen.families import ECP5, Device, Resources, device
 from rtl_gen.fifo import fifo_resources
+from rtl_gen.host_link import buffer_resources, buffered_words
 from rtl_gen.kinds import kind_of
+from rtl_gen.plan.derive import design_brams
 from rtl_gen.plan.front import Items, Join, Slot, fronts, solve
 from rtl_gen.plan.plan import load_plan, save_plan, stage_specs
 from rtl_gen.plan.problem import Problem, along
@@ -184,9 +186,14 @@ def test_a_plan_s_fifos_and_cycles_are_the_event_model_s(name: str, tmp_path: Pa
     assert all(1 <= fifo.least <= fifo.depth for fifo in found.fifos)
     costs = [fifo_resources(fifo.depth, fifo.width, ECP5) for fifo in found.fifos]
     assert [(c.brams, c.luts) for c in costs] == [(fifo.brams, fifo.luts) for fifo in found.fifos]
-    assert found.luts == sum(s.luts for s in found.stages) + sum(f.luts for f in found.fifos) + found.link_luts + 900
+    target, edge = device("ecp5-12f"), graph.input.edge
+    bits, words = found.input_lanes * edge.format.bits, edge.positions * edge.channels // found.input_lanes
+    used = design_brams(found) + ECP5.overhead.brams
+    board = ECP5.overhead + buffer_resources(bits, buffered_words(bits, words, target, used), target)
+    luts = sum(s.luts for s in found.stages) + sum(f.luts for f in found.fifos)
+    assert found.luts == luts + found.link_luts + board.luts
     assert found.link_luts > 0  # of the fork at least
-    assert found.brams == sum(s.brams for s in found.stages) + sum(f.brams for f in found.fifos) + 1
+    assert found.brams == design_brams(found) + board.brams
 
 
 def test_fifos_that_do_not_fit_beside_the_stages(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,84 +1,105 @@
-"""A board's top level, its serial pins driven by the host driver: the golden model's answers, or it is told."""
+"""A board's top level, its serial line driven by the host: the golden model's answers and the predicted cycles, or it
+is told."""
 
-from dataclasses import replace
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import boards
-from boards.host import Driver
-from rtl_gen.manifest import Manifest
-from sim.board import SimulatedLine, simulate_board
+from boards.host import Host
+from boards.protocol import Kind
+from boards.serial_line import SerialLine
+from sim.board import Noise, SimulatedBoard, SimulatedLine, on_terminal
+from sim.on_board import run_on_board, simulate_board
 
-#: Eight clock cycles a bit: the shortest that the link takes.
-FAST = replace(boards.load("ulx3s-85f"), baud=12_500_000)
+BOARD = boards.load("ulx3s-85f")
+#: Clock cycles of a bit.
+DIVISOR = 8
 
 
 def test_the_board_answers_as_the_golden_model_does(small_build: Any) -> None:
     x = small_build.samples(12)
     told: list[tuple[object, ...]] = []
-    result = simulate_board(small_build(), FAST, x, progress=lambda *report: told.append(report))
-    assert result.equal and result.samples == 12
-    assert told == [("board", done, 12) for done in range(1, 13)]
-    # six words of two bytes there and three of three back, ten bits each, overlapping
-    assert 12 * 6 * 2 * 10 * 8 <= result.simulated_cycles < 12 * 6 * 2 * 10 * 8 * 2
+    result = simulate_board(
+        small_build(), BOARD, x, divisor=DIVISOR, progress=lambda *report: told.append(report), timeout=60
+    )
+    assert result.equal and result.samples == 12 and result.whole
+    assert told == [("board", done, 12) for done in range(13)]
+    # Counted by the hardware, from a reset and back to back.
+    assert (result.latency, result.cycles, result.cycles_equal) == (8, 9, True)
+    assert result.clock_mhz == 100.0 and result.frames_per_second == pytest.approx(1e8 / 9)
 
 
-@pytest.mark.parametrize("skew", [0.985, 1.015])
+@pytest.mark.parametrize("skew", [0.98, 1.02])
 def test_a_host_whose_bits_are_a_little_off(small_build: Any, skew: float) -> None:
-    slower = replace(FAST, baud=3_125_000)
-    assert simulate_board(small_build(), slower, small_build.samples(3), skew=skew).equal
+    result = simulate_board(small_build(), BOARD, small_build.samples(3), divisor=DIVISOR, skew=skew, timeout=60)
+    assert result.equal and result.broken == 0
+
+
+def test_a_line_that_changes_and_loses_bytes(small_build: Any) -> None:
+    x, noise = small_build.samples(12, 3), Noise(corrupt=0.01, drop=0.01, seed=5)
+    result = simulate_board(small_build(), BOARD, x, divisor=DIVISOR, noise=noise, timeout=60)
+    assert result.equal and result.cycles_equal and result.repeated > 0
 
 
 def test_a_wrong_design_is_found(small_build: Any) -> None:
-    result = simulate_board(small_build(shift=3), FAST, small_build.samples(3))
-    assert not result.equal
+    result = simulate_board(small_build(shift=3), BOARD, small_build.samples(3), divisor=DIVISOR, timeout=60)
+    assert not result.equal and result.cycles_equal
     assert result.first_difference is not None
     assert (result.first_difference.stage, result.first_difference.sample) == ("head", 0)
 
 
-def test_a_design_that_hangs_is_told(small_build: Any) -> None:
-    build = small_build(hang_at=1)
-    message = r"^sample 1: 0 of 9 bytes of the answer came within .* s; check the port"
-    with SimulatedLine(build, FAST) as line, pytest.raises(ValueError, match=message):
-        Driver(Manifest.load(build), FAST, _Quick(line)).run(small_build.samples(3))
+def test_a_design_that_hangs_or_is_late_is_told(small_build: Any) -> None:
+    message = r"^the board: sample 0: the accelerator has not answered in \d+ cycles, 8 are predicted$"
+    with pytest.raises(ValueError, match=message):
+        simulate_board(small_build(hang_at=0), BOARD, small_build.samples(3), divisor=DIVISOR, timeout=60)
+    late = simulate_board(small_build(extra_wait=2), BOARD, small_build.samples(2), timeout=60)
+    assert late.equal and late.cycles_equal is False
+    assert str(late.first_cycle_difference) == "sample 0 took 10 cycles, 8 are predicted"
 
 
-def test_a_break_brings_a_half_sent_sample_to_nothing(small_build: Any) -> None:
-    build, x = small_build(), small_build.samples(2)
-    manifest = Manifest.load(build)
-    with SimulatedLine(build, FAST) as line:
-        driver = Driver(manifest, FAST, line)
-        line.write(driver.encode(x[0])[:7])
-        assert line.read(1, 1e-4) == b""
-        again = Driver(manifest, FAST, line).run(x)
-        assert line.led & 3 == 1, "locked, no byte lost"
-    with SimulatedLine(build, FAST) as line:
-        assert (again.words == Driver(manifest, FAST, line).run(x).words).all()
+def test_hosts_that_vanish_in_the_middle_of_a_sample(small_build: Any) -> None:
+    simulated, x = SimulatedBoard(small_build(), BOARD, divisor=DIVISOR), small_build.samples(3)
+    with SimulatedLine(simulated) as line:
+        for number in range(3):
+            host = Host(simulated.manifest, line, timeout=60)
+            parts = host.encode(x[0])[0]
+            host._channel.deliver([(Kind.BEGIN, bytes([0, 0])), (Kind.DATA, parts[: 4 * number])], "half a sample")
+            line.write(b"\x7e\x04\x02\x20half a frame"[: 3 + number], 1)
+        answers = Host(simulated.manifest, line, timeout=60).run(x)
+    with SimulatedLine(simulated) as line:
+        assert (answers.words == Host(simulated.manifest, line, timeout=60).run(x).words).all()
 
 
-def test_an_answer_out_of_step_is_told(small_build: Any) -> None:
-    build, x = small_build(), small_build.samples(2)
-    with SimulatedLine(build, FAST) as line:
-        driver = Driver(Manifest.load(build), FAST, line)
-        line.write(driver.encode(x[0]))
-        line.read(3, 1e-3)
-        with pytest.raises(ValueError, match=r"^sample 0: the answer is out of step"):
-            driver.run(x)
+def test_a_board_on_a_terminal(small_build: Any, tmp_path: Path) -> None:
+    build, x = small_build(), small_build.samples(5)
+    simulated = SimulatedBoard(build, BOARD, divisor=DIVISOR)
+    with on_terminal(simulated) as (port, child):
+        for _ in range(2):
+            result = run_on_board(build, x, port, BOARD.baud, timeout=60)
+            assert result.equal and result.cycles_equal
+        with SerialLine(port, BOARD.baud), pytest.raises(ValueError, match=f"^{port}: is in use by another process$"):
+            run_on_board(build, x, port, BOARD.baud)
+        other = shutil.copytree(build, tmp_path / "other")
+        facts = json.loads((other / "manifest.json").read_text())
+        facts["predicted"]["ends"] = [7]
+        (other / "manifest.json").write_text(json.dumps(facts))
+        with pytest.raises(ValueError, match=f"^{port}: the board holds another BUILD of the model small, of another"):
+            run_on_board(other, x, port, BOARD.baud, timeout=60)
+        assert child.ended() is None
+        child.kill()
+        child.process.wait()
+        assert child.ended() == "was killed by signal 9: no message"
+        with pytest.raises(ValueError, match=f"^{port}: no answer to the opening within 0.5 s; nothing came at all"):
+            run_on_board(build, x, port, BOARD.baud, timeout=0.5)
+    assert not Path(port).exists()
 
 
-class _Quick:
-    """A line whose patience is a millisecond."""
-
-    def __init__(self, line: SimulatedLine):
-        self._line = line
-
-    def write(self, data: bytes) -> None:
-        self._line.write(data)
-
-    def read(self, count: int, seconds: float) -> bytes:
-        assert seconds > 1
-        return self._line.read(count, 1e-3)
-
-    def send_break(self) -> None:
-        self._line.send_break()
+def test_noise_has_its_range() -> None:
+    with pytest.raises(ValueError, match="^drop: must be 0 to 0.5, got 0.7$"):
+        Noise(drop=0.7)

@@ -2,7 +2,6 @@
 
 import shutil
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,13 +9,11 @@ import pytest
 
 import boards
 from rtl_gen.manifest import Manifest
-from sim.board import simulate_board
 from sim.compile import digest, kept, sources
 from sim.cosim import Engine, cosim
 from sim.icarus import available
+from sim.on_board import simulate_board
 
-#: Eight clock cycles a bit: the shortest that the link takes.
-BOARD = replace(boards.load("ulx3s-85f"), baud=12_500_000)
 ODD = "a b'c\"d$(e);f#g%h&ü"
 
 
@@ -89,7 +86,7 @@ def test_a_folder_of_any_name(small_build: Any, tmp_path: Path, engine: Any) -> 
     shutil.rmtree(build / "sim", ignore_errors=True)
     x = small_build.samples(3)
     if engine == "board":
-        assert simulate_board(build, BOARD, x).equal
+        assert simulate_board(build, boards.load("ulx3s-85f"), x).equal
         return
     assert cosim(build, x, engine=engine).equal
 

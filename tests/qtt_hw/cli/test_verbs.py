@@ -10,7 +10,7 @@ import qtt_hw
 from tests.qtt_hw.cli.calls import Qtt
 
 VERBS = ("train", "quantize", "compress", "freeze", "eval", "inspect")
-VERBS += ("check", "plan", "emit", "cosim", "build", "report", "demo")
+VERBS += ("check", "plan", "emit", "cosim", "build", "run", "board", "report", "demo")
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -1,0 +1,65 @@
+"""The buffer of the link to a host: how much of a sample it holds, which plans count and boards build.
+
+A buffer that holds a whole sample feeds the accelerator without a pause, so that the cycles which the board counts are
+the predicted ones. It takes what block RAM the design leaves, up to a share of the device; else the buffer is small,
+and the accelerator waits for the line.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rtl_gen.families import Device, Resources, family_of
+from rtl_gen.families.blocks import MemoryPrimitive
+
+__all__ = ["SHARE", "buffer_resources", "buffered_words"]
+
+#: Of a device's block RAMs at most one in so many holds the input.
+SHARE: Final = 8
+#: Words of a buffer smaller than a sample, and twice as many as long as that needs no further block RAM.
+SMALL: Final = 256
+#: Bits of the widest memory: the payload of a frame.
+COLUMN: Final = 256
+
+
+def _columns(bits: int) -> list[int]:
+    return [min(COLUMN, bits - first) for first in range(0, bits, COLUMN)]
+
+
+def _blocks(memory: MemoryPrimitive, depth: int, bits: int) -> int:
+    return sum(memory.blocks(depth, column) for column in _columns(bits))
+
+
+def buffered_words(bits: int, words: int, target: Device, used: int) -> int:
+    """Input words that the link holds: a whole sample of so many, or a power of two below.
+
+    Parameters
+    ----------
+    bits, words : int
+        Of an input word, and of a sample.
+    target : Device
+    used : int
+        Block RAMs of the design, and of whatever else there is.
+    """
+    memory = family_of(target).memory
+    if target.brams is None or not memory.uses_block(words):
+        return words
+    share = min(target.brams - used, max(target.brams // SHARE, 1))
+    if _blocks(memory, words, bits) <= share:
+        return words
+    depth = SMALL
+    least = _blocks(memory, depth, bits)
+    if least > share and not memory.uses_block(64):
+        return 64
+    while 2 * depth < words and _blocks(memory, 2 * depth, bits) <= least:
+        depth *= 2
+    return depth
+
+
+def buffer_resources(bits: int, depth: int, target: Device) -> Resources:
+    """What a buffer of so many words takes beyond the family's overhead, in which the link's other parts are."""
+    memory = family_of(target).memory
+    blocks = Resources(brams=_blocks(memory, depth, bits))
+    if memory.uses_block(depth):
+        return blocks
+    return sum((memory.shallow(depth, column) for column in _columns(bits)), blocks)

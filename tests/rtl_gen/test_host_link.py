@@ -1,0 +1,53 @@
+"""The link to the host as plans count it: its buffer to a block, all of it to a tenth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from amaranth.back import verilog
+
+import boards
+from boards.synthesis import synthesise
+from boards.top import BoardTop
+from qtt_hw.fixedpoint import Format
+from qtt_hw.graph import Edge
+from rtl_gen.argmax import argmax_resources
+from rtl_gen.families import ECP5, UNBOUNDED, Device, device
+from rtl_gen.host_link import buffer_resources, buffered_words
+from tests.boards.test_top import manifest
+
+LARGE = device("ecp5-85f")
+
+
+def test_a_sample_is_held_whole_where_block_ram_is_left_for_it() -> None:
+    assert buffered_words(8, 3375, LARGE, 36) == 3375
+    assert buffer_resources(8, 3375, LARGE).brams == 2
+    assert buffered_words(8, 3375, LARGE, 207) == 512 * 4, "one block RAM is left"
+    assert buffered_words(8, 3375, LARGE, 208) == 64 and buffer_resources(8, 64, LARGE).luts > 0
+    assert buffered_words(24, 49152, LARGE, 0) == 512, "seventy block RAMs are more than an eighth"
+    assert buffered_words(24, 49152, UNBOUNDED, 0) == 49152
+    assert buffered_words(8, 60, Device("toy", brams=0), 0) == 60
+
+
+@pytest.mark.parametrize(
+    ("lanes", "lane_bits", "words", "value_bits", "out"),
+    [
+        (8, 1, 3375, 16, 11),
+        pytest.param(3, 8, 49152, 20, 11, marks=pytest.mark.long),
+        pytest.param(1, 8, 784, 18, 41, marks=pytest.mark.long),
+    ],
+)
+def test_the_link_takes_what_plans_say(
+    lanes: int, lane_bits: int, words: int, value_bits: int, out: int, tmp_path: Path
+) -> None:
+    top = BoardTop(boards.load("ulx3s-85f"), manifest(lanes, lane_bits, words, value_bits, out), 100.0)
+    text = verilog.convert(top.link, name="link", platform=object(), emit_src=False, strip_internal_attrs=True)
+    (tmp_path / "link.v").write_text(text)
+    cells = synthesise([tmp_path / "link.v"], "link", tmp_path, ECP5)
+    argmax = argmax_resources(Edge((1, 1, 1, out - 1), Format(value_bits, True, 0)))
+    planned = ECP5.overhead + buffer_resources(lanes * lane_bits, top.identity.buffer_words, LARGE)
+    luts = cells["LUT4"] + 2 * cells["CCU2C"] + 4 * cells.get("TRELLIS_DPR16X4", 0) + argmax.luts
+    assert cells["DP16KD"] == planned.brams
+    assert luts == pytest.approx(planned.luts, rel=0.1)
+    assert cells["TRELLIS_FF"] + argmax.ffs == pytest.approx(planned.ffs, rel=0.1)
