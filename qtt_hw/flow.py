@@ -34,6 +34,7 @@ def emit(
     plan: Plan | str | Path | None = None,
     *,
     taps: bool = False,
+    wrapper: Literal["axi-stream"] | None = None,
     progress: Progress = silent,
 ) -> Manifest:
     """Write the BUILD folder of a model: Verilog whose outputs are its integers, the model, the plan and a manifest.
@@ -47,6 +48,9 @@ def emit(
         Without one, the fastest for the default device.
     taps : bool
         Bring out every stage's output for comparison.
+    wrapper : "axi-stream", optional
+        Also write a module around the design, with AXI4-Stream for data and AXI4-Lite for control, and its registers
+        as a C header, a Python class and a page.
     progress : callable, optional
         Called with one line of text now and then.
 
@@ -89,7 +93,7 @@ def emit(
     """
     from rtl_gen.emit import emit as write
 
-    return write(model, build, plan, taps=taps, progress=progress)
+    return write(model, build, plan, taps=taps, wrapper=wrapper, progress=progress)
 
 
 def cosim(
@@ -98,7 +102,7 @@ def cosim(
     samples: int | None = None,
     *,
     split: str = "test",
-    engine: Literal["verilator", "icarus", "cocotb", "pyverilator"] = "verilator",
+    engine: Literal["verilator", "icarus", "cocotb", "pyverilator", "axi"] = "verilator",
     stalls: bool = False,
     seed: int = 0,
     waves: str | Path | None = None,
@@ -120,8 +124,9 @@ def cosim(
         The whole split unless given, or with `waves` alone the first two.
     split : str
         train, validation or test.
-    engine : "verilator", "icarus", "cocotb" or "pyverilator"
-        Verilator compiles the design first, which takes seconds to minutes, and is then the fastest.
+    engine : "verilator", "icarus", "cocotb", "pyverilator" or "axi"
+        Verilator compiles the design first, which takes seconds to minutes, and is then the fastest. The last sends
+        the samples over the buses of the AXI wrapper, and compares its registers with what was seen.
     stalls : bool
         Random stalls of source and sink.
     seed : int

@@ -88,7 +88,8 @@ def _build(folder: Path) -> frozenset[str] | None:
     if manifest["version"] not in versions.MANIFEST.versions:
         return None
     files = [name for part in sources.values() if isinstance(part, list) for name in part]
-    return frozenset(map(str, ["manifest.json", manifest["model"], manifest["plan"], *files]))
+    beside = "ports.md instance.vh design.core vivado.tcl axi.v qtt_registers.h qtt_registers.py registers.md".split()
+    return frozenset(map(str, ["manifest.json", manifest["model"], manifest["plan"], *files, *beside]))
 
 
 def _netlist(folder: Path) -> frozenset[str] | None:
@@ -135,8 +136,9 @@ _HASH = "[0-9a-f]" * 16
 
 BITSTREAM = Kind("bitstream", "a bitstream's folder", before=_bitstream)
 _RANDOM = "[a-z0-9_]" * 8
+_ENGINES = ("axi", "batch", "batch-trace", "board", "cocotb", "cocotb-trace", "icarus", "icarus-trace", "step")
 _SIMULATORS = (
-    *(f"sim/{name}-{_HASH}" for name in ("batch", "batch-trace", "board", "cocotb", "icarus", "step")),
+    *(f"sim/{name}-{_HASH}" for name in _ENGINES),
     f"sim/step-{_HASH}/",
     *(f"sim/{name}-{_RANDOM}/" for name in ("compile", "qtt-kept-*")),  # of processes that were killed
 )

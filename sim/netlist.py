@@ -50,8 +50,9 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress =
         (whole / "cells.v").write_text(models(set(cells) - {"$scopeinfo"}), encoding="utf-8")
         for part in (manifest.model, manifest.plan):
             shutil.copyfile(build / part, whole / part)
-        changed = manifest.model_copy(update={"sources": Sources.made({"simulation": ("netlist.v", "cells.v")})})
-        (whole / NAME).write_text(changed.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        simulated = Sources.made({"simulation": ("netlist.v", "cells.v")})
+        changed = manifest.model_copy(update={"sources": simulated, "wrapper": None})
+        (whole / NAME).write_text(changed.to_json(), encoding="utf-8")
     return folder
 
 
