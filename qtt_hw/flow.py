@@ -18,11 +18,12 @@ from qtt_hw.progress import Progress, silent
 if TYPE_CHECKING:
     from boards.build import BuildResult
     from boards.place import Placer
+    from boards.program import ProgramResult
     from rtl_gen.manifest import Manifest
     from rtl_gen.plan.plan import Plan
     from sim.cosim import CosimResult
 
-__all__ = ["WAVE_SAMPLES", "build", "cosim", "emit"]
+__all__ = ["WAVE_SAMPLES", "build", "cosim", "emit", "program"]
 
 #: Samples of a trace, unless it is said how many.
 WAVE_SAMPLES = 2
@@ -275,3 +276,54 @@ def build(
         placer=placer,
         progress=progress,
     )
+
+
+def program(
+    build: str | Path,
+    board: str = "ulx3s-85f",
+    *,
+    cable: str | None = None,
+    flash: bool = False,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> ProgramResult:
+    """Send the bitstream that `build` made for a board to the board, by openFPGALoader.
+
+    Parameters
+    ----------
+    build : path
+        Folder that `emit` wrote, and `build` put a bitstream into.
+    board : str
+        A board's name or `file.py:Board`.
+    cable : str, optional
+        What openFPGALoader calls the cable: of a board that it does not know, or with another one.
+    flash : bool
+        Into the flash memory that the board starts from, rather than into the FPGA, which forgets.
+    dry_run : bool
+        Only say by which command.
+    progress : callable, optional
+        Called with one line of text now and then.
+
+    Returns
+    -------
+    ProgramResult
+        With `bitstream`, `command` and `done`.
+
+    Raises
+    ------
+    ValueError
+        One line: no such board, no bitstream, no loader, a library that it lacks, no board that answers.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> qtt_hw.program("own-build", "ulx3s-85f")
+    Traceback (most recent call last):
+        ...
+    ValueError: own-build/ulx3s-85f: there is no bitstream; make it with `qtt build own-build --board ulx3s-85f`
+    """
+    import boards
+    from boards.program import program as send
+
+    chosen = boards.load(board)
+    return send(build, chosen.name, cable=cable, flash=flash, dry_run=dry_run, progress=progress)
