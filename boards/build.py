@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -14,13 +15,16 @@ from pydantic import BaseModel, ConfigDict
 
 from boards.board import Board
 from boards.critical import StagePath, stage_paths
-from boards.place import Placer, pack
+from boards.patterns import PATTERN_NETLIST, PATTERN_PLACED, Patterns
+from boards.place import PLACED, Placer, pack
 from boards.seeds import SeedResults, check_seeds, place_seeds
-from boards.synthesis import synthesise
+from boards.synthesis import NETLIST, synthesise
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.errors import named
 from qtt_hw.folders import BITSTREAM, folder_writer
 from qtt_hw.progress import Progress, silent
+from qtt_hw.reading import read_json
+from rtl_gen.contents import refuse_difference
 from rtl_gen.families import device as find_device
 from rtl_gen.families import family_of
 from rtl_gen.identifiers import file_name
@@ -66,6 +70,10 @@ class BuildResult(BaseModel):
         The one that was kept; all else here is its.
     seeds : SeedResults
         The fmax of every seed that was tried.
+    structure : str, optional
+        Of a design that takes other weights: a digest of all that was placed but for them.
+    placed_as : str, optional
+        The BUILD whose placed design was taken.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -88,6 +96,8 @@ class BuildResult(BaseModel):
     seeds: SeedResults
     placer: Placer
     seconds: float
+    structure: str | None = None
+    placed_as: str | None = None
 
 
 def build(
@@ -98,6 +108,7 @@ def build(
     seed: int = 1,
     seeds: int = 1,
     placer: Placer = "heap",
+    placed_as: Path | str | None = None,
     progress: Progress = silent,
 ) -> BuildResult:
     """Make the bitstream of a BUILD folder for a board; it and its logs stand in BUILD/BOARD when all went well.
@@ -113,6 +124,9 @@ def build(
         The first seed of the placer, and from how many it is tried: side by side, and the fastest is kept.
     placer : "heap", "heap-timing" or "static"
         The last for designs that fill the block RAM, at some cost in clock; see `boards.place.Placer`.
+    placed_as : path, optional
+        A BUILD with a bitstream for this board that differs in weights alone: its placed design is taken. Clock, seeds
+        and placer are then its.
     progress : Progress
 
     Raises
@@ -122,6 +136,8 @@ def build(
         BUILD/BOARD holds anything else than an earlier bitstream.
     """
     check_seeds(seed, seeds)
+    if placed_as is not None:
+        return exchanged(Path(build), board, Path(placed_as), progress)
     started = time.monotonic()
     folder = Path(build)
     manifest = Manifest.load(folder)
@@ -135,7 +151,13 @@ def build(
         family = family_of(find_device(board.device))
         with named(folder):
             sources = [folder / name for name in manifest.sources.of(family)]
+        patterns = Patterns(folder, manifest, family) if manifest.exchangeable else None
+        if patterns is not None:
+            sources = patterns.sources(work)
         synthesise([*sources, work / "board_top.v"], TOP, work, family, progress=progress)
+        if patterns is not None:
+            for source in sources:
+                source.unlink()
         found = place_seeds(
             work,
             find_device(board.device),
@@ -148,6 +170,10 @@ def build(
             constraints=work / "board.lpf",
             progress=progress,
         )
+        if patterns is not None:
+            (work / NETLIST).replace(work / PATTERN_NETLIST)
+            (work / PLACED).replace(work / PATTERN_PLACED)
+            patterns.fill(work, TOP)
         pack(work, work / bitstream, family, progress=progress)
         placed = found.best
         net = placed.slowest
@@ -169,6 +195,45 @@ def build(
             seeds=found.results,
             placer=placer,
             seconds=round(time.monotonic() - started, 1),
+            structure=None if patterns is None else patterns.digest((work / "board_top.v").read_text(encoding="utf-8")),
+        )
+        (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+def exchanged(build: Path, board: Board, like: Path, progress: Progress) -> BuildResult:
+    """A bitstream of the placed design of another BUILD with this one's weights; as `build` with `placed_as`."""
+    started = time.monotonic()
+    manifest, family = Manifest.load(build), family_of(find_device(board.device))
+    patterns = Patterns(build, manifest, family)
+    there = like / file_name(board.name)
+    if not (there / "result.json").is_file():
+        raise ValueError(f"{there}: there is no bitstream; make it with `qtt build {like} --board {board.name}`")
+    placed = read_json(there / "result.json", BuildResult)
+    kept = ("board_top.v", "board.lpf", "report.json", PATTERN_NETLIST, PATTERN_PLACED)
+    for name in kept:
+        if not (there / name).is_file():
+            raise ValueError(f"{there}: has no {name}: it was not built of a BUILD that takes other weights")
+    top = board_verilog(BoardTop(board, manifest, placed.clock_mhz))
+    if patterns.digest(top) != placed.structure:
+        design, other = (folder / Manifest.load(folder).sources.of(family)[0] for folder in (build, like))
+        refuse_difference(other.read_text(encoding="utf-8"), design.read_text(encoding="utf-8"), build)
+        raise ValueError(f"{build}: {there} was built of another board, link or clock; build it anew")
+    bitstream = f"{file_name(manifest.name)}.bit"
+    final = build / file_name(board.name)
+    with folder_writer(final, BITSTREAM) as work:
+        for name in kept:
+            shutil.copyfile(there / name, work / name)
+        progress("weights", text="into the placed design")
+        patterns.fill(work, TOP)
+        pack(work, work / bitstream, family, progress=progress)
+        result = placed.model_copy(
+            update={
+                "schedule": manifest.predicted,
+                "bitstream": str(final / bitstream),
+                "seconds": round(time.monotonic() - started, 1),
+                "placed_as": str(like),
+            }
         )
         (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return result

@@ -17,7 +17,7 @@ from qtt_hw.children import Start, running
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Device, Family, Tool, family_of
 
-__all__ = ["LOG", "CriticalPath", "Placement", "Placer", "TooLarge", "pack", "place", "prepare"]
+__all__ = ["LOG", "PLACED", "CriticalPath", "Placement", "Placer", "TooLarge", "pack", "place", "prepare"]
 
 #: What nextpnr says while it works.
 LOG = "nextpnr.log"
@@ -34,7 +34,8 @@ _PLACERS: dict[Placer, tuple[str, ...]] = {
     "static": ("--placer", "static", "--router", "router2"),
 }
 
-_PLACED, _REPORT = "placed.config", "report.json"
+#: The placed design, as nextpnr writes it and ecppack takes it.
+PLACED, _REPORT = "placed.config", "report.json"
 _CHILD = "import sys; import {module} as tools; sys.exit(tools.{function}(sys.argv[1:]))"
 
 
@@ -190,7 +191,7 @@ def place(
     if constraints is None:
         arguments.append("--out-of-context")
     else:
-        arguments += ["--lpf", os.path.relpath(constraints, work), "--textcfg", _PLACED]
+        arguments += ["--lpf", os.path.relpath(constraints, work), "--textcfg", PLACED]
     log = work / LOG
     try:
         run_step(
@@ -228,7 +229,7 @@ def pack(work: Path, bitstream: Path, family: Family, *, progress: Progress = si
     run_step(
         "bitstream",
         tool.name,
-        [*_command(tool), _PLACED, "packed.bit"],
+        [*_command(tool), PLACED, "packed.bit"],
         work / f"{tool.name}.log",
         cwd=work,
         progress=progress,

@@ -36,6 +36,8 @@ def emit(
     *,
     taps: bool = False,
     wrapper: Literal["axi-stream"] | None = None,
+    exchangeable: bool = False,
+    like: str | Path | None = None,
     progress: Progress = silent,
 ) -> Manifest:
     """Write the BUILD folder of a model: Verilog whose outputs are its integers, the model, the plan and a manifest.
@@ -52,6 +54,10 @@ def emit(
     wrapper : "axi-stream", optional
         Also write a module around the design, with AXI4-Stream for data and AXI4-Lite for control, and its registers
         as a C header, a Python class and a page.
+    exchangeable : bool
+        Make a design that takes other weights: with room for their sums and scales, all ROMs in block RAM.
+    like : path, optional
+        A BUILD that was made so: this one becomes the same but for the contents of ROMs, under its plan.
     progress : callable, optional
         Called with one line of text now and then.
 
@@ -63,7 +69,8 @@ def emit(
     Raises
     ------
     ValueError
-        When the folder holds something else, or the plan is of another model; nothing is written then.
+        When the folder holds something else, the plan is of another model, or the model does not fit into the other
+        BUILD's design; nothing is written then.
 
     Examples
     --------
@@ -94,7 +101,16 @@ def emit(
     """
     from rtl_gen.emit import emit as write
 
-    return write(model, build, plan, taps=taps, wrapper=wrapper, progress=progress)
+    return write(
+        model,
+        build,
+        plan,
+        taps=taps,
+        wrapper=wrapper,
+        exchangeable=exchangeable,
+        like=like,
+        progress=progress,
+    )
 
 
 def cosim(
@@ -212,6 +228,7 @@ def build(
     seed: int = 1,
     seeds: int = 1,
     placer: Placer = "heap",
+    placed_as: str | Path | None = None,
     progress: Progress = silent,
 ) -> BuildResult:
     """Synthesise, place and route a BUILD for a board and write its bitstream into the folder.
@@ -231,6 +248,9 @@ def build(
         the fastest is kept.
     placer : "heap" or "static"
         The latter for designs that fill the block RAM.
+    placed_as : path, optional
+        A BUILD with a bitstream for this board, which this one was emitted `like`: its placed design is taken, and the
+        weights exchanged, in seconds.
     progress : callable, optional
         Called with one line of text now and then.
 
@@ -274,6 +294,7 @@ def build(
         seed=seed,
         seeds=seeds,
         placer=placer,
+        placed_as=placed_as,
         progress=progress,
     )
 

@@ -89,6 +89,7 @@ def _build(folder: Path) -> frozenset[str] | None:
         return None
     files = [name for part in sources.values() if isinstance(part, list) for name in part]
     beside = "ports.md instance.vh design.core vivado.tcl axi.v qtt_registers.h qtt_registers.py registers.md".split()
+    beside.append("structure.json")
     return frozenset(map(str, ["manifest.json", manifest["model"], manifest["plan"], *files, *beside]))
 
 
@@ -102,7 +103,7 @@ def _bitstream(folder: Path) -> frozenset[str] | None:
     if not {"board", "device", "clock_mhz", "fmax_mhz", "bitstream", "critical_path", "placer"} <= set(result):
         return None
     written = "board_top.v board.lpf yosys.ys yosys.log cells.json netlist.json netlist.v nextpnr.log report.json"
-    packed = "placed.config ecppack.log result.json"
+    packed = "placed.config ecppack.log result.json pattern.json pattern.config"
     return frozenset([*written.split(), *packed.split(), Path(str(result["bitstream"])).name])
 
 

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from amaranth.back import verilog
 
 from qtt_hw import versions
+from qtt_hw.errors import named
 from qtt_hw.files import write_file
 from qtt_hw.folders import BUILD, folder_writer, refuse_foreign
 from qtt_hw.graph import Graph
@@ -19,14 +20,20 @@ from qtt_hw.graph.file import digest_of, load, save
 from qtt_hw.near import unknown
 from qtt_hw.progress import Progress, silent
 from rtl_gen.argmax import output_layout
+from rtl_gen.contents import refuse_difference
 from rtl_gen.families import device as find_device
+from rtl_gen.families import family_named
+from rtl_gen.kinds import Spec
 from rtl_gen.manifest import NAME as MANIFEST
 from rtl_gen.manifest import InputPort, Manifest, OutputPort, Sources, Tap, Wrapper
 from rtl_gen.packaging import package
 from rtl_gen.plan.plan import Plan, hardware_of, load_plan, save_plan
 from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.plan.verify import verified
+from rtl_gen.structure import NAME as STRUCTURE
+from rtl_gen.structure import Structure, conformed, widen, with_room
 from rtl_gen.top import Top
+from rtl_gen.topology import Topology
 from rtl_gen.verilog_text import finished
 from rtl_gen.wrapper import axi_stream
 from rtl_gen.wrapper.interfaces import c_header, python_class, register_page
@@ -95,6 +102,20 @@ def verilog_of(top: Top) -> str:
     return finished(text, TOP)
 
 
+def _with_structure(graph: Graph, plan: Plan, structure: Structure, where: object) -> tuple[list[Spec], Topology]:
+    """The hardware of a model in a structure that has room for others."""
+    if plan.engines:
+        raise ValueError(f"{where}: a design with engines does not take other weights")
+    with named(where):
+        specs, topology = hardware_of(conformed(graph, structure), plan, exchangeable=True)
+    usual, _ = hardware_of(graph, plan, where)
+    widen(specs, structure)
+    for spec, other in zip(specs, usual, strict=True):
+        if (spec.latency, spec.cycles, spec.dsps) != (other.latency, other.cycles, other.dsps):
+            raise ValueError(f"{where}: stage {spec.name}: with room for other weights it would take other cycles")
+    return specs, topology
+
+
 def emit(
     model: Graph | str | Path,
     build: str | Path,
@@ -102,6 +123,8 @@ def emit(
     *,
     taps: bool = False,
     wrapper: WrapperKind | None = None,
+    exchangeable: bool = False,
+    like: str | Path | None = None,
     progress: Progress = silent,
 ) -> Manifest:
     """Write the BUILD folder of a model; returns its manifest.
@@ -117,31 +140,45 @@ def emit(
         Bring out every stage's output for comparison.
     wrapper : "axi-stream", optional
         Also write a module around the design with AXI4-Stream and AXI4-Lite, and its register map.
+    exchangeable : bool
+        With room for other weights, which all stand in block RAM: see `rtl_gen.structure`.
+    like : path, optional
+        A BUILD that was emitted so: this one becomes the same but for the contents of ROMs. Its plan is taken, too.
     progress : Progress
 
     Raises
     ------
     ValueError
-        When the plan is of another model or says anything else than what follows from its foldings, before anything is
-        written.
+        When the plan is of another model or says anything else than what follows from its foldings, or the model does
+        not fit into the other BUILD's structure, before anything is written.
     """
     graph = model if isinstance(model, Graph) else load(Path(model))
     build = Path(build)
     refuse_foreign(build, BUILD)
     if wrapper is not None and wrapper not in get_args(WrapperKind):
         raise unknown("wrapper", wrapper, get_args(WrapperKind))
+    structure = None if like is None else Structure.load(Path(like))
+    if plan is None and like is not None:
+        plan = Path(like) / Manifest.load(Path(like)).plan
     where = "the plan" if plan is None or isinstance(plan, Plan) else plan
     if plan is None:
         plan = make_plan(graph, find_device(DEFAULT_DEVICE), progress=progress)
     else:
         given = plan if isinstance(plan, Plan) else load_plan(Path(plan))
         plan = verified(graph, given, str(where), progress)
-    specs, topology = hardware_of(graph, plan, where)
+    if exchangeable or structure is not None:
+        structure = structure or with_room(graph, family_named(plan.family))
+        specs, topology = _with_structure(graph, plan, structure, where if like is None else like)
+    else:
+        specs, topology = hardware_of(graph, plan, where)
     top = Top(specs, plan.input_lanes, topology, taps=taps)
     progress("Verilog")
+    text = verilog_of(top)
+    if like is not None:
+        refuse_difference((Path(like) / DESIGN).read_text(encoding="utf-8"), text, like)
 
     with folder_writer(build, BUILD) as partial:
-        (partial / DESIGN).write_text(verilog_of(top), encoding="utf-8")
+        (partial / DESIGN).write_text(text, encoding="utf-8")
         multiplier = top.family.multiplier
         for target, file in (("simulation", multiplier.simulation), (top.family.name, multiplier.verilog)):
             shutil.copyfile(PRIMITIVES / file, partial / _primitives(target))
@@ -149,6 +186,9 @@ def emit(
         save_plan(plan, partial / PLAN)
         manifest = _manifest(graph, plan, top, digest_of(partial / MODEL), wrapper)
         texts = package(manifest)
+        if structure is not None:
+            manifest = manifest.model_copy(update={"exchangeable": True})
+            texts[STRUCTURE] = structure.model_dump_json(indent=1) + "\n"
         if wrapper is not None:
             texts[WRAPPER] = axi_stream.wrapper_verilog(manifest)
             texts |= {C_HEADER: c_header(manifest), PYTHON_CLASS: python_class(manifest)}

@@ -140,6 +140,7 @@ class Manifest(_Strict):
     taps: tuple[Tap, ...] = ()
     predicted: Prediction
     wrapper: Wrapper | None = None
+    exchangeable: bool = Field(default=False, strict=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -151,8 +152,9 @@ class Manifest(_Strict):
     def to_json(self) -> str:
         """The file's text; without what has its default, so that older readers read all that they can."""
         content = self.model_dump(mode="json")
-        if self.wrapper is None:
-            del content["wrapper"]
+        for name in ("wrapper", "exchangeable"):
+            if not content[name]:
+                del content[name]
         return json.dumps(content, indent=1) + "\n"
 
     @staticmethod

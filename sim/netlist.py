@@ -6,6 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
+from boards.patterns import PATTERN_NETLIST, Patterns
+from boards.synthesis import NETLIST as SYNTHESISED
 from boards.synthesis import library_folder, netlist_verilog, synthesise
 from qtt_hw.errors import named
 from qtt_hw.files import scratch_folder
@@ -27,6 +29,8 @@ _WITHIN = {"CCU2C": ("LUT4", "LUT2")}
 def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress = silent) -> Path:
     """Synthesise a BUILD for ECP5 and write the netlist's own BUILD folder, which `cosim` takes like any other.
 
+    One that takes other weights is synthesised as `boards.build` does it: with patterns, which are then exchanged.
+
     Parameters
     ----------
     build : path
@@ -45,13 +49,19 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress =
     with folder_writer(folder, NETLIST) as whole, scratch_folder(folder) as work:
         with named(build):
             sources = [build / source for source in manifest.sources.of(ECP5)]
+        patterns = Patterns(build, manifest, ECP5) if manifest.exchangeable else None
+        if patterns is not None:
+            sources = patterns.sources(work)
         cells = synthesise(sources, manifest.top, work, ECP5, progress=progress)
+        if patterns is not None:
+            (work / SYNTHESISED).replace(work / PATTERN_NETLIST)
+            patterns.fill(work, manifest.top, placed=False)
         netlist_verilog(work, manifest.top, progress=progress).replace(whole / "netlist.v")
         (whole / "cells.v").write_text(models(set(cells) - {"$scopeinfo"}), encoding="utf-8")
         for part in (manifest.model, manifest.plan):
             shutil.copyfile(build / part, whole / part)
         simulated = Sources.made({"simulation": ("netlist.v", "cells.v")})
-        changed = manifest.model_copy(update={"sources": simulated, "wrapper": None})
+        changed = manifest.model_copy(update={"sources": simulated, "wrapper": None, "exchangeable": False})
         (whole / NAME).write_text(changed.to_json(), encoding="utf-8")
     return folder
 

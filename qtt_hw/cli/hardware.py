@@ -47,6 +47,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=example(
             "qtt emit model.qtt --plan plan.json --taps -o build",
             "qtt emit model.qtt --plan plan.json --wrapper axi-stream -o build",
+            "qtt emit retrained.qtt --like build -o build2",
         ),
     )(emit)
     app.command(
@@ -57,7 +58,14 @@ def add_to(app: typer.Typer) -> None:
             "qtt cosim build --data modelnet10 --waves waves.vcd --around-difference",
         ),
     )(cosim)
-    app.command("build", epilog=example("qtt build build --board ulx3s-85f --json", "qtt build build --seeds 8"))(build)
+    app.command(
+        "build",
+        epilog=example(
+            "qtt build build --board ulx3s-85f --json",
+            "qtt build build --seeds 8",
+            "qtt build build2 --placed-as build",
+        ),
+    )(build)
 
 
 def emit(
@@ -71,6 +79,13 @@ def emit(
         Literal["axi-stream"] | None,
         typer.Option(help="Also a module around the design: AXI4-Stream data, AXI4-Lite registers."),
     ] = None,
+    exchangeable: Annotated[
+        bool, typer.Option("--exchangeable", help="A design that takes other weights without place and route.")
+    ] = False,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="BUILD", help="Of --exchangeable: become the same design but for the weights."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write Verilog and a manifest; beside them ports, a template, and scripts for other tools."""
@@ -78,7 +93,9 @@ def emit(
         from qtt_hw.flow import emit as run
     with progress() as show:
         show("emit")
-        result = run(model, output, plan, taps=taps, wrapper=wrapper, progress=show)
+        result = run(
+            model, output, plan, taps=taps, wrapper=wrapper, exchangeable=exchangeable, like=like, progress=show
+        )
     taken = cycles(result.predicted.mean, result.predicted.intervals)
     rows = [
         ("folder", output),
@@ -266,6 +283,10 @@ def build(
     frequency: Annotated[
         float | None, typer.Option(metavar="MHZ", help="Clock of the design, in place of the board's own.")
     ] = None,
+    placed_as: Annotated[
+        Path | None,
+        typer.Option(metavar="BUILD", help="Take its placed design, which differs in weights alone: seconds."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Synthesise, place and route for a board, and write the bitstream. No silicon was at hand to run it on."""
@@ -283,6 +304,7 @@ def build(
             seed=seed,
             seeds=seeds,
             placer=placer,
+            placed_as=placed_as,
             progress=show,
         )
     table = Table(title=f"{build} on {result.board}", title_justify="left", box=box.SIMPLE)
@@ -301,6 +323,7 @@ def build(
         ("clock", f"{result.clock_mhz:g} MHz, {'met' if result.meets_timing else 'NOT met'}"),
         *_seeds_rows(result.seeds),
         ("bitstream", result.bitstream),
+        *([("placed as", result.placed_as)] if result.placed_as is not None else []),
         ("time", number(result.seconds, 0, "s")),
     ]
     report(result, json, table, rows_table("", rows))

@@ -111,12 +111,15 @@ class MemoryPrimitive:
         Depth from which a memory goes to block RAM rather than to LUTs.
     lut_depth : int
         Words of a LUT RAM cell.
+    exchangeable : bool
+        All ROMs are put into block RAM, where their contents can be exchanged in a bitstream; costs do not know of it.
     """
 
     cell: str
     shapes: tuple[tuple[int, int], ...]
     block_depth: int
     lut_depth: int
+    exchangeable: bool = False
 
     @property
     def deepest_block(self) -> int:
