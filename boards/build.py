@@ -137,6 +137,8 @@ def build(
     """
     check_seeds(seed, seeds)
     if placed_as is not None:
+        if (frequency_mhz, seed, seeds, placer) != (None, 1, 1, "heap"):
+            raise ValueError(f"placed as {placed_as}: its clock, seeds and placer are taken; leave others out")
         return exchanged(Path(build), board, Path(placed_as), progress)
     started = time.monotonic()
     folder = Path(build)
@@ -151,13 +153,12 @@ def build(
         family = family_of(find_device(board.device))
         with named(folder):
             sources = [folder / name for name in manifest.sources.of(family)]
-        patterns = Patterns(folder, manifest, family) if manifest.exchangeable else None
-        if patterns is not None:
+        sources.append(work / "board_top.v")
+        patterns = None
+        if manifest.exchangeable:
+            patterns = Patterns(folder, manifest, family, sources[-1].read_text(encoding="utf-8"))
             sources = patterns.sources(work)
-        synthesise([*sources, work / "board_top.v"], TOP, work, family, progress=progress)
-        if patterns is not None:
-            for source in sources:
-                source.unlink()
+        synthesise(sources, TOP, work, family, progress=progress)
         found = place_seeds(
             work,
             find_device(board.device),
@@ -171,6 +172,8 @@ def build(
             progress=progress,
         )
         if patterns is not None:
+            for source in sources:
+                source.unlink()
             (work / NETLIST).replace(work / PATTERN_NETLIST)
             (work / PLACED).replace(work / PATTERN_PLACED)
             patterns.fill(work, TOP)
@@ -195,7 +198,7 @@ def build(
             seeds=found.results,
             placer=placer,
             seconds=round(time.monotonic() - started, 1),
-            structure=None if patterns is None else patterns.digest((work / "board_top.v").read_text(encoding="utf-8")),
+            structure=None if patterns is None else patterns.digest,
         )
         (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return result
@@ -205,17 +208,18 @@ def exchanged(build: Path, board: Board, like: Path, progress: Progress) -> Buil
     """A bitstream of the placed design of another BUILD with this one's weights; as `build` with `placed_as`."""
     started = time.monotonic()
     manifest, family = Manifest.load(build), family_of(find_device(board.device))
-    patterns = Patterns(build, manifest, family)
+    Patterns.check(build, manifest, family)
     there = like / file_name(board.name)
     if not (there / "result.json").is_file():
         raise ValueError(f"{there}: there is no bitstream; make it with `qtt build {like} --board {board.name}`")
     placed = read_json(there / "result.json", BuildResult)
-    kept = ("board_top.v", "board.lpf", "report.json", PATTERN_NETLIST, PATTERN_PLACED)
+    kept = ("board.lpf", "report.json", PATTERN_NETLIST, PATTERN_PLACED)
     for name in kept:
         if not (there / name).is_file():
             raise ValueError(f"{there}: has no {name}: it was not built of a BUILD that takes other weights")
     top = board_verilog(BoardTop(board, manifest, placed.clock_mhz))
-    if patterns.digest(top) != placed.structure:
+    patterns = Patterns(build, manifest, family, top)
+    if patterns.digest != placed.structure:
         design, other = (folder / Manifest.load(folder).sources.of(family)[0] for folder in (build, like))
         refuse_difference(other.read_text(encoding="utf-8"), design.read_text(encoding="utf-8"), build)
         raise ValueError(f"{build}: {there} was built of another board, link or clock; build it anew")
@@ -224,6 +228,7 @@ def exchanged(build: Path, board: Board, like: Path, progress: Progress) -> Buil
     with folder_writer(final, BITSTREAM) as work:
         for name in kept:
             shutil.copyfile(there / name, work / name)
+        (work / "board_top.v").write_text(top, encoding="utf-8")
         progress("weights", text="into the placed design")
         patterns.fill(work, TOP)
         pack(work, work / bitstream, family, progress=progress)

@@ -131,25 +131,34 @@ def find_blocks(netlist: Mapping[str, Any], top: str, patterns: Sequence[Rom]) -
 
 
 def _block(name: str, cell: Mapping[str, Any], known: Mapping[bytes, tuple[Rom, int, int, Bits]]) -> Block | None:
-    """A block RAM whose port A reads ROMs; None where it holds nothing."""
-    width, bits = int(cell["parameters"]["DATA_WIDTH_A"], 2), _of_cell(cell)
+    """A block RAM that holds columns of ROMs; None where it holds nothing.
+
+    A ROM is read at either port, so both widths are tried: only the right one makes columns of what is held.
+    """
+    bits = _of_cell(cell)
     if not bits.any():
         return None
-    rows = _by_port(bits, width)
-    columns = []
-    for place in range(width):
-        column = rows[:, place]
-        if not column.any():
-            continue
-        found = known.get(column[:PATTERN].tobytes())
-        if found is not None:
-            rom, bit, first, wanted = found
-            count = min(len(wanted), len(column))
-            if np.array_equal(column[:count], wanted[:count]) and not column[count:].any():
-                columns.append(Column(place, rom.key, bit, first))
-                continue
-        raise ValueError(f"block RAM {name}: bit {place} of its words is no ROM's")
-    return Block(name, width, bits.tobytes(), tuple(columns))
+    strange = 0
+    for width in dict.fromkeys(int(cell["parameters"][f"DATA_WIDTH_{side}"], 2) for side in "AB"):
+        rows = _by_port(bits, width)
+        held = [place for place in range(width) if rows[:, place].any()]
+        columns = [_column(place, rows[:, place], known) for place in held]
+        if None not in columns:
+            return Block(name, width, bits.tobytes(), tuple(column for column in columns if column is not None))
+        strange = held[columns.index(None)]
+    raise ValueError(f"block RAM {name}: bit {strange} of its words is no ROM's")
+
+
+def _column(place: int, held: Bits, known: Mapping[bytes, tuple[Rom, int, int, Bits]]) -> Column | None:
+    """Which ROM's column a bit of a block RAM's words has in it, and only that; None where it has something else."""
+    found = known.get(held[:PATTERN].tobytes())
+    if found is None:
+        return None
+    rom, bit, first, wanted = found
+    count = min(len(wanted), len(held))
+    if not np.array_equal(held[:count], wanted[:count]) or held[count:].any():
+        return None
+    return Column(place, rom.key, bit, first)
 
 
 def fill_netlist(netlist: Mapping[str, Any], top: str, blocks: Sequence[Block], roms: Sequence[Rom]) -> None:

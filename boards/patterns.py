@@ -28,6 +28,8 @@ class Patterns:
     build : Path
     manifest : Manifest
     family : Family
+    *more : str
+        More Verilog, which may have ROMs too: the board's top level.
 
     Attributes
     ----------
@@ -35,14 +37,11 @@ class Patterns:
         What stands in the ROMs of the placed design, and what the model wants there.
     """
 
-    def __init__(self, build: Path, manifest: Manifest, family: Family):
-        if not manifest.exchangeable:
-            raise ValueError(f"{build}: was not made to take other weights; emit it with --exchangeable, or --like")
-        if family.memory.cell != BLOCK:
-            raise ValueError(f"{build}: weights are exchanged in bitstreams for ECP5 alone, not for {family.name}")
+    def __init__(self, build: Path, manifest: Manifest, family: Family, *more: str):
+        self.check(build, manifest, family)
         with named(build):
-            self._files = [build / name for name in manifest.sources.of(family)]
-        self._texts = [file.read_text(encoding="utf-8") for file in self._files]
+            files = [build / name for name in manifest.sources.of(family)]
+        self._texts = [*(file.read_text(encoding="utf-8") for file in files), *more]
         self.patterns: list[Rom] = []
         self.contents: list[Rom] = []
         self._patterned = []
@@ -52,17 +51,26 @@ class Patterns:
             self.patterns += roms
             self.contents += contents_of(text)
 
+    @staticmethod
+    def check(build: Path, manifest: Manifest, family: Family) -> None:
+        """Raise ValueError where a BUILD takes no other weights."""
+        if not manifest.exchangeable:
+            raise ValueError(f"{build}: was not made to take other weights; emit it with --exchangeable, or --like")
+        if family.memory.cell != BLOCK:
+            raise ValueError(f"{build}: weights are exchanged in bitstreams for ECP5 alone, not for {family.name}")
+
     def sources(self, work: Path) -> list[Path]:
         """The Verilog with patterns, written into a work folder."""
-        found = [work / f"pattern{number}.v" for number in range(len(self._files))]
+        found = [work / f"pattern{number}.v" for number in range(len(self._texts))]
         for path, text in zip(found, self._patterned, strict=True):
             path.write_text(text, encoding="utf-8")
         return found
 
-    def digest(self, top: str) -> str:
-        """What the placed design depends on: the sources but for the contents of ROMs, and the board's top level."""
+    @property
+    def digest(self) -> str:
+        """Of what the placed design depends on: all Verilog but for the contents of ROMs."""
         found = hashlib.sha256()
-        for text in (*map(skeleton, self._texts), top):
+        for text in map(skeleton, self._texts):
             found.update(len(text).to_bytes(8, "little") + text.encode())
         return found.hexdigest()
 

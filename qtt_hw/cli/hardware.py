@@ -105,6 +105,8 @@ def emit(
         ("taps", len(result.taps)),
         ("predicted", f"{taken} cycles, latency {number(result.predicted.latency)}"),
     ]
+    if result.exchangeable:
+        rows.append(("weights", f"others take the place of these by --like {output}"))
     if result.wrapper is not None:
         rows.append(("wrapper", f"module {result.wrapper.top} in {result.wrapper.source}, registers in registers.md"))
     report(result, json, rows_table(f"{result.name}, emitted", rows))

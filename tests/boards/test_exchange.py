@@ -42,7 +42,10 @@ def block_of(made: Rom, width: int, order: list[int], first: int = 0) -> dict[st
     for place, bit in enumerate(order):
         words = made.words[first : first + len(rows)]
         rows[: len(words), place] = [word >> bit & 1 for word in words]
-    cell: dict[str, Any] = {"type": "DP16KD", "parameters": {"DATA_WIDTH_A": f"{width:032b}"}}
+    sides = {"DATA_WIDTH_A": f"{width:032b}", "DATA_WIDTH_B": f"{18:032b}"}
+    if width == 36:  # read at the other port
+        sides = {"DATA_WIDTH_A": f"{18:032b}", "DATA_WIDTH_B": f"{36:032b}"}
+    cell: dict[str, Any] = {"type": "DP16KD", "parameters": sides}
     exchange._to_cell(cell, exchange._of_port(rows, width))
     return cell
 
@@ -59,7 +62,7 @@ def design(seed: int = 0) -> tuple[list[Rom], dict[str, Any]]:
     for first in (0, 512):
         cells[f"deep.{first}.0"] = block_of(roms[-1], 36, list(range(36)), first)
         cells[f"deep.{first}.1"] = block_of(roms[-1], 36, [39, 37, 36], first)  # bit 38 is not used
-    cells["ram"] = {"type": "DP16KD", "parameters": {"DATA_WIDTH_A": f"{9:032b}"}}
+    cells["ram"] = {"type": "DP16KD", "parameters": {"DATA_WIDTH_A": f"{9:032b}", "DATA_WIDTH_B": f"{9:032b}"}}
     cells["lut"] = {"type": "LUT4", "parameters": {"INIT": "1"}}
     return roms, {"modules": {"top": {"cells": cells}}}
 
@@ -121,6 +124,8 @@ def test_builds_that_do_not_take_other_weights(tmp_path: Path) -> None:
     emit(network, tmp_path / "plain", found)
     with pytest.raises(ValueError, match="plain: was not made to take other weights; emit it with --exchangeable"):
         build(tmp_path / "plain", board, placed_as=tmp_path / "plain")
+    with pytest.raises(ValueError, match="its clock, seeds and placer are taken; leave others out"):
+        build(tmp_path / "plain", board, seeds=2, placed_as=tmp_path / "plain")
     emit(network, tmp_path / "one", found, exchangeable=True)
     with pytest.raises(ValueError, match="one/ulx3s-85f: there is no bitstream; make it with `qtt build"):
         build(tmp_path / "one", board, placed_as=tmp_path / "one")
