@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,13 +17,16 @@ from pydantic import BaseModel, ConfigDict
 from boards.board import Board
 from boards.clock import divisor_of
 from boards.critical import StagePath, stage_paths
+from boards.patterns import PATTERN_NETLIST, PATTERN_PLACED, Patterns
 from boards.place import Placer, pack
 from boards.seeds import Placements, SeedResults, check_seeds, place_seeds
-from boards.synthesis import synthesise
+from boards.synthesis import NETLIST, synthesise
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.errors import named
 from qtt_hw.folders import BITSTREAM, folder_writer
 from qtt_hw.progress import Progress, silent
+from qtt_hw.reading import read_json
+from rtl_gen.contents import refuse_difference
 from rtl_gen.families import Family, family_of
 from rtl_gen.families import device as find_device
 from rtl_gen.identifiers import file_name
@@ -73,6 +77,10 @@ class BuildResult(BaseModel):
         The one that was kept; all else here is its.
     seeds : SeedResults
         The fmax of every seed that was tried.
+    structure : str, optional
+        Of a design that takes other weights: a digest of all that was placed but for them.
+    placed_as : str, optional
+        The BUILD whose placed design was taken.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -95,6 +103,8 @@ class BuildResult(BaseModel):
     seeds: SeedResults
     placer: Placer
     seconds: float
+    structure: str | None = None
+    placed_as: str | None = None
 
 
 def build(
@@ -106,6 +116,7 @@ def build(
     seed: int = 1,
     seeds: int = 1,
     placer: Placer = "heap",
+    placed_as: Path | str | None = None,
     progress: Progress = silent,
 ) -> BuildResult:
     """Make the bitstream of a BUILD folder for a board; it and its logs stand in BUILD/BOARD when all went well.
@@ -124,6 +135,9 @@ def build(
         The first seed of the placer, and from how many it is tried: side by side, and the fastest is kept.
     placer : "heap", "heap-timing" or "static"
         The last for designs that fill the block RAM, at some cost in clock; see `boards.place.Placer`.
+    placed_as : path, optional
+        A BUILD with a bitstream for this board that differs in weights alone: its placed design is taken. Clock, seeds
+        and placer are then its.
     progress : Progress
 
     Raises
@@ -133,6 +147,10 @@ def build(
         BUILD/BOARD holds anything else than an earlier bitstream.
     """
     check_seeds(seed, seeds)
+    if placed_as is not None:
+        if (frequency_mhz, seed, seeds, placer) != (None, 1, 1, "heap"):
+            raise ValueError(f"placed as {placed_as}: its clock, seeds and placer are taken; leave others out")
+        return exchanged(Path(build), board, Path(placed_as), progress)
     started = time.monotonic()
     folder = Path(build)
     manifest = Manifest.load(folder)
@@ -148,9 +166,12 @@ def build(
         with named(folder):
             sources = [folder / name for name in manifest.sources.of(family)]
 
-        def made(top: BoardTop) -> tuple[dict[str, int], Placements]:
-            (work / "board_top.v").write_text(board_verilog(top), encoding="utf-8")
-            cells = synthesise([*sources, work / "board_top.v"], TOP, work, family, progress=progress)
+        def made(top: BoardTop) -> tuple[dict[str, int], Placements, Patterns | None]:
+            text = board_verilog(top)
+            (work / "board_top.v").write_text(text, encoding="utf-8")
+            patterns = Patterns(folder, manifest, family, text) if manifest.exchangeable else None
+            every = [*sources, work / "board_top.v"] if patterns is None else patterns.sources(work)
+            cells = synthesise(every, TOP, work, family, progress=progress)
             found = place_seeds(
                 *(work, device),
                 first=seed,
@@ -162,16 +183,22 @@ def build(
                 constraints=work / pins,
                 progress=progress,
             )
-            return cells, found
+            return cells, found, patterns
 
-        cells, found = made(top)
+        cells, found, patterns = made(top)
         least = math.inf
         for _ in range(CONFIRMATIONS if fit_clock else 0):
             least = min(least, found.best.slowest_mhz or 0.0)
             clock = _reached(board, least)
-            cells, found = made(BoardTop(board, manifest, clock, brams=design_brams(plan)))
+            cells, found, patterns = made(BoardTop(board, manifest, clock, brams=design_brams(plan)))
             if (found.best.slowest_mhz or 0.0) >= clock:
                 break
+        if patterns is not None:
+            for source in patterns.sources(work):
+                source.unlink()
+            (work / NETLIST).replace(work / PATTERN_NETLIST)
+            (work / board.placing.placed).replace(work / PATTERN_PLACED)
+            patterns.fill(work, TOP, board.placing.placed)
         pack(work, work / bitstream, device, progress=progress)
         placed = found.best
         net = placed.slowest
@@ -188,11 +215,54 @@ def build(
             schedule=manifest.predicted,
             bitstream=str(final / bitstream),
             critical_path=path.steps if path is not None else (),
-            paths=stage_paths(placed.worst, [stage.stage for stage in plan.stages]),
+            paths=stage_paths(placed.worst, list(plan.units)),
             seed=found.kept,
             seeds=found.results,
             placer=placer,
             seconds=round(time.monotonic() - started, 1),
+            structure=None if patterns is None else patterns.digest,
+        )
+        (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+def exchanged(build: Path, board: Board, like: Path, progress: Progress) -> BuildResult:
+    """A bitstream of the placed design of another BUILD with this one's weights; as `build` with `placed_as`."""
+    started = time.monotonic()
+    manifest, device, family = Manifest.load(build), find_device(board.device), board.family
+    Patterns.check(build, manifest, family)
+    there = like / file_name(board.name)
+    if not (there / "result.json").is_file():
+        raise ValueError(f"{there}: there is no bitstream; make it with `qtt build {like} --board {board.name}`")
+    placed = read_json(there / "result.json", BuildResult)
+    pins = f"board{board.placing.constraints.suffix}"
+    kept = (pins, "report.json", PATTERN_NETLIST, PATTERN_PLACED)
+    for name in kept:
+        if not (there / name).is_file():
+            raise ValueError(f"{there}: has no {name}: it was not built of a BUILD that takes other weights")
+    brams = design_brams(load_plan(build / manifest.plan))
+    top = board_verilog(BoardTop(board, manifest, placed.clock_mhz, brams=brams))
+    patterns = Patterns(build, manifest, family, top)
+    if patterns.digest != placed.structure:
+        design, other = (folder / Manifest.load(folder).sources.of(family)[0] for folder in (build, like))
+        refuse_difference(other.read_text(encoding="utf-8"), design.read_text(encoding="utf-8"), build)
+        raise ValueError(f"{build}: {there} was built of another board, link or clock; build it anew")
+    bitstream = f"{file_name(manifest.name)}{board.placing.bitstream}"
+    final = build / file_name(board.name)
+    with folder_writer(final, BITSTREAM) as work:
+        for name in kept:
+            shutil.copyfile(there / name, work / name)
+        (work / "board_top.v").write_text(top, encoding="utf-8")
+        progress("weights", text="into the placed design")
+        patterns.fill(work, TOP, board.placing.placed)
+        pack(work, work / bitstream, device, progress=progress)
+        result = placed.model_copy(
+            update={
+                "schedule": manifest.predicted,
+                "bitstream": str(final / bitstream),
+                "seconds": round(time.monotonic() - started, 1),
+                "placed_as": str(like),
+            }
         )
         (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return result

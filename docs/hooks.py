@@ -120,8 +120,19 @@ def _bounds(entry: dict[str, Any]) -> str:
     return "".join(form.format(entry[key]) for form, key in words if key in entry)
 
 
+def registers() -> str:
+    """The register map of the AXI wrapper."""
+    from rtl_gen.wrapper.interfaces import register_table
+
+    return register_table()
+
+
 #: What a page may ask for.
-PARTS: dict[str, Callable[[], str]] = {"command line": command_line, "configuration": configuration}
+PARTS: dict[str, Callable[[], str]] = {
+    "command line": command_line,
+    "configuration": configuration,
+    "registers": registers,
+}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

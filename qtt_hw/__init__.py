@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from qtt_hw.compression import compress
     from qtt_hw.demonstration import demo
+    from qtt_hw.diagnosis import doctor
     from qtt_hw.evaluation import evaluate
     from qtt_hw.fixedpoint import Format
-    from qtt_hw.flow import build, cosim, emit
+    from qtt_hw.flow import build, cosim, emit, program
     from qtt_hw.freezing import check_source, freeze_run
     from qtt_hw.graph.file import digest_of, load, save
     from qtt_hw.graph.golden import run
@@ -59,6 +60,7 @@ __all__ = [
     "cosim",
     "demo",
     "digest_of",
+    "doctor",
     "emit",
     "evaluate",
     "explain_plan",
@@ -70,6 +72,7 @@ __all__ = [
     "plan",
     "prepare",
     "preprocess",
+    "program",
     "quantize",
     "report",
     "run",
@@ -100,6 +103,7 @@ _HOME = {
     "cosim": "qtt_hw.flow",
     "demo": "qtt_hw.demonstration",
     "digest_of": "qtt_hw.graph.file",
+    "doctor": "qtt_hw.diagnosis",
     "emit": "qtt_hw.flow",
     "evaluate": "qtt_hw.evaluation",
     "explain_plan": "qtt_hw.planning",
@@ -111,6 +115,7 @@ _HOME = {
     "plan": "qtt_hw.planning",
     "prepare": "qtt_hw.lower.prepare",
     "preprocess": "qtt_hw.graph.preprocess",
+    "program": "qtt_hw.flow",
     "quantize": "qtt_hw.quantizing",
     "report": "qtt_hw.report.make",
     "run": "qtt_hw.graph.golden",

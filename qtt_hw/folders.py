@@ -88,7 +88,9 @@ def _build(folder: Path) -> frozenset[str] | None:
     if manifest["version"] not in versions.MANIFEST.versions:
         return None
     files = [name for part in sources.values() if isinstance(part, list) for name in part]
-    return frozenset(map(str, ["manifest.json", manifest["model"], manifest["plan"], *files]))
+    beside = "ports.md instance.vh design.core vivado.tcl axi.v qtt_registers.h qtt_registers.py registers.md".split()
+    beside.append("structure.json")
+    return frozenset(map(str, ["manifest.json", manifest["model"], manifest["plan"], *files, *beside]))
 
 
 def _netlist(folder: Path) -> frozenset[str] | None:
@@ -101,7 +103,7 @@ def _bitstream(folder: Path) -> frozenset[str] | None:
     if not {"board", "device", "clock_mhz", "fmax_mhz", "bitstream", "critical_path", "placer"} <= set(result):
         return None
     written = "board_top.v board.lpf yosys.ys yosys.log cells.json netlist.json netlist.v nextpnr.log report.json"
-    packed = "placed.config ecppack.log result.json"
+    packed = "placed.config ecppack.log result.json pattern.json pattern.config"
     return frozenset([*written.split(), *packed.split(), Path(str(result["bitstream"])).name])
 
 
@@ -135,8 +137,9 @@ _HASH = "[0-9a-f]" * 16
 
 BITSTREAM = Kind("bitstream", "a bitstream's folder", before=_bitstream)
 _RANDOM = "[a-z0-9_]" * 8
+_ENGINES = ("axi", "batch", "batch-trace", "board", "cocotb", "cocotb-trace", "icarus", "icarus-trace", "step")
 _SIMULATORS = (
-    *(f"sim/{name}-{_HASH}" for name in ("batch", "batch-trace", "board", "cocotb", "icarus", "step")),
+    *(f"sim/{name}-{_HASH}" for name in _ENGINES),
     f"sim/step-{_HASH}/",
     *(f"sim/{name}-{_RANDOM}/" for name in ("compile", "qtt-kept-*")),  # of processes that were killed
 )

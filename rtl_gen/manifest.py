@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -14,7 +15,7 @@ from qtt_hw.window import MOST_CHANNELS, MOST_VALUES
 from rtl_gen.families import Family, family_named
 from rtl_gen.prediction import Prediction
 
-__all__ = ["InputPort", "Manifest", "OutputPort", "Sources", "Tap"]
+__all__ = ["InputPort", "Manifest", "OutputPort", "Sources", "Tap", "Wrapper"]
 
 NAME = "manifest.json"
 
@@ -113,6 +114,14 @@ class OutputPort(_Strict):
         return self.value_bits + 1
 
 
+class Wrapper(_Strict):
+    """What the design stands in for another system; its file is none of `sources`, which are the design's own."""
+
+    kind: Literal["axi-stream"]
+    top: Identifier
+    source: PlainName
+
+
 class Manifest(_Strict):
     """What a BUILD folder holds.
 
@@ -130,6 +139,8 @@ class Manifest(_Strict):
     output: OutputPort
     taps: tuple[Tap, ...] = ()
     predicted: Prediction
+    wrapper: Wrapper | None = None
+    exchangeable: bool = Field(default=False, strict=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -137,6 +148,14 @@ class Manifest(_Strict):
         if isinstance(given, dict) and "version" in given:
             MANIFEST.check(given["version"])
         return given
+
+    def to_json(self) -> str:
+        """The file's text; without what has its default, so that older readers read all that they can."""
+        content = self.model_dump(mode="json")
+        for name in ("wrapper", "exchangeable"):
+            if not content[name]:
+                del content[name]
+        return json.dumps(content, indent=1) + "\n"
 
     @staticmethod
     def load(build: Path) -> Manifest:
@@ -152,8 +171,9 @@ class Manifest(_Strict):
         for target, names in sources.targets.items():
             if len(set(names)) < len(names):
                 raise ValueError(f"{path}: sources.{target}: names a file twice")
+        wrappers = () if manifest.wrapper is None else (manifest.wrapper.source,)
         of_designs = (name for names in sources.targets.values() for name in names)
-        for name in dict.fromkeys((*of_designs, manifest.model, manifest.plan)):
+        for name in dict.fromkeys((*of_designs, *wrappers, manifest.model, manifest.plan)):
             file = build / name
             if not file.is_file():
                 raise ValueError(f"{path}: names {name}, which is not there")

@@ -67,16 +67,21 @@ class Rom(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        memory, depth = self.family.memory, len(self.words)
-        if depth == 1:
-            m.d.comb += self.data.eq(self.words[0])
+        memory, given, address = self.family.memory, self.words, self.address
+        depth = len(given)
+        if depth == 1 and not memory.exchangeable:
+            m.d.comb += self.data.eq(given[0])
             return m
-        block = memory.uses_block(depth)
-        bank = memory.bank(depth, self.width) if block else depth
-        address = _read_at(m, self.address, self.latency, self.least)
+        if depth == 1:  # A memory all the same, which no synthesis takes for a constant: its address moves.
+            depth, given = 2, 2 * given
+            address = Signal()
+            m.d.sync += address.eq(~address)
+        block = memory.uses_block(depth) or memory.exchangeable
+        bank = memory.bank(depth, self.width) if memory.uses_block(depth) else depth
+        address = _read_at(m, address, self.latency, self.least)
         banks: list[Value] = []
         for first in range(0, depth, bank):
-            words = self.words[first : first + bank]
+            words = given[first : first + bank]
             contents = Memory(
                 shape=unsigned(self.width),
                 depth=len(words) if depth <= bank else bank,

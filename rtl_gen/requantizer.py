@@ -14,6 +14,7 @@ from amaranth.utils import ceil_log2
 
 from qtt_hw.fixedpoint import Requantizer, bits_for_range
 from rtl_gen.delay import delay
+from rtl_gen.enveloped import Enveloped, b_range, m_range
 from rtl_gen.families import Family
 from rtl_gen.memory import Rom
 from rtl_gen.multiplier import latency_of as product_latency
@@ -24,12 +25,13 @@ __all__ = ["RequantizeUnit", "latency_of", "multipliers_of"]
 
 
 def _multiplier_bits(requant: Requantizer) -> int:
-    assert requant.multiplier is not None
-    return bits_for_range(min(requant.multiplier), max(requant.multiplier))
+    return bits_for_range(*m_range(requant))
 
 
 def scale_of(requant: Requantizer) -> int | None:
     """k where every row multiplies by the same 2**k, which takes no multiplier; else None."""
+    if isinstance(requant, Enveloped):
+        return requant.scale
     m = requant.multiplier
     if m is None or len(set(m)) > 1 or m[0] < 1 or m[0] & (m[0] - 1):
         return None
@@ -38,9 +40,8 @@ def scale_of(requant: Requantizer) -> int | None:
 
 def stored_bits(requant: Requantizer) -> tuple[int, int]:
     """Bits of m and of b with its rounding term in the ROM of an affine requantiser's rows; no bits of a fixed m."""
-    assert requant.offset is not None
-    half = _half(requant)
-    offset = bits_for_range(min(requant.offset) + half, max(requant.offset) + half)
+    half, (least, greatest) = _half(requant), b_range(requant)
+    offset = bits_for_range(least + half, greatest + half)
     return 0 if scale_of(requant) is not None else _multiplier_bits(requant), offset
 
 

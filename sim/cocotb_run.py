@@ -1,4 +1,4 @@
-"""The cocotb engine: cocotb's own runner with Verilator, in a child process."""
+"""The engines on cocotb: its own runner with Verilator, in a child process, and which bench it runs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qtt_hw.children import running
+from rtl_gen.manifest import Manifest
 from sim.compile import digest, kept, wrapped_sources
 from sim.job import Completed, Job, Outcome
 from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
 from sim.toolchain import environment, first_error, package_folder
 from sim.tracing import Tracing
 from sim.work import work_folder
-from sim.wrapper import TOP
+from sim.wrapper import TOP, verilog
 
-__all__ = ["JOB", "SAMPLES_DONE", "run_cocotb"]
+__all__ = ["JOB", "PLAIN", "SAMPLES_DONE", "Bench", "run_cocotb"]
 
 #: Environment variable that names the job's folder to the bench, and the prefix of the lines that tell progress.
 JOB = "QTT_COSIM"
@@ -28,10 +31,42 @@ SAMPLES_DONE = "qtt samples done: "
 #: Files of a work folder: what is compiled, and how many tests ran and failed.
 SOURCES, COUNTS = "sources.json", "counts.json"
 BUILD_ARGUMENTS = ["-O3", "--x-assign", "fast", "--noassert"]
-_BENCH = "sim.cocotb_bench"
 
 
-def run_cocotb(job: Job, completed: Completed, tracing: Tracing | None = None, file: Path | None = None) -> Outcome:
+@dataclass(frozen=True)
+class Bench:
+    """What stands around a design in cocotb.
+
+    Parameters
+    ----------
+    name : str
+        Of its simulators.
+    module : str
+        With the test.
+    verilog : callable
+        Module `harness` of a BUILD's manifest, and of what is traced.
+    more : callable
+        Files of the BUILD beside the design's own.
+    """
+
+    name: str
+    module: str
+    verilog: Callable[[Manifest, Tracing | None], str]
+    more: Callable[[Manifest], tuple[str, ...]] = lambda manifest: ()
+
+
+#: The design's own streams.
+PLAIN = Bench("cocotb", "sim.cocotb_bench", verilog)
+
+
+def run_cocotb(
+    job: Job,
+    completed: Completed,
+    tracing: Tracing | None = None,
+    file: Path | None = None,
+    *,
+    bench: Bench = PLAIN,
+) -> Outcome:
     """Every sample of a job in cocotb.
 
     Parameters
@@ -42,6 +77,7 @@ def run_cocotb(job: Job, completed: Completed, tracing: Tracing | None = None, f
         What a VCD shows of the whole run.
     file : Path, optional
         Where it goes.
+    bench : Bench
 
     Raises
     ------
@@ -50,12 +86,15 @@ def run_cocotb(job: Job, completed: Completed, tracing: Tracing | None = None, f
     """
     package_folder("cocotb_tools", "cocotb")
     waves = tracing is not None
-    name = f"cocotb-{'trace-' if waves else ''}{digest(job.build, job.manifest, repr((tracing, BUILD_ARGUMENTS)))}"
-    simulator = kept(job.build, name, lambda work: _compile(job, work, tracing))
+    text = bench.verilog(job.manifest, tracing)
+    more = [(job.build / name).read_bytes() for name in bench.more(job.manifest)]
+    key = digest(job.build, job.manifest, repr((tracing, BUILD_ARGUMENTS)), text, *more)
+    name = f"{bench.name}-{'trace-' if waves else ''}{key}"
+    simulator = kept(job.build, name, lambda work: _compile(job, work, tracing, text, bench.more(job.manifest)))
     with work_folder("run") as folder:
         job.save(folder)
         (folder / TOP).symlink_to(simulator)
-        lines = _child(["test", str(folder), *(["waves"] if waves else [])], folder, completed)
+        lines = _child(["test", str(folder), bench.module, *(["waves"] if waves else [])], folder, completed)
         reason = first_error("".join(lines))
         if not (folder / COUNTS).is_file() or not (folder / "outcome.json").is_file():
             raise ValueError(f"{job.build}: cocotb did not finish: {reason}")
@@ -68,14 +107,14 @@ def run_cocotb(job: Job, completed: Completed, tracing: Tracing | None = None, f
     return outcome
 
 
-def _compile(job: Job, work: Path, tracing: Tracing | None) -> Path:
+def _compile(job: Job, work: Path, tracing: Tracing | None, text: str, more: Sequence[str]) -> Path:
     """The simulator of a design, made in a work folder."""
     waves = tracing is not None
-    files = [str(path) for path in wrapped_sources(job.build, job.manifest, work, tracing)]
+    files = [str(path) for path in wrapped_sources(job.build, job.manifest, work, tracing, text, more)]
     (work / SOURCES).write_text(json.dumps(files), encoding="utf-8")
     kind = "cocotb-trace" if waves else "cocotb"
     seed_objects(kind, work / "obj")
-    lines = _child(["compile", str(work), *(["waves"] if waves else [])], work)
+    lines = _child(["compile", str(work), "-", *(["waves"] if waves else [])], work)
     if not (work / "obj" / TOP).is_file():
         reason = first_error("".join(lines)).replace(f"{work}/", "")
         raise ValueError(f"{job.build}: Verilator could not compile the design: {reason}")
@@ -102,7 +141,7 @@ def _child(arguments: list[str], work: Path, completed: Completed = lambda sampl
     return lines
 
 
-def _main(step: str, folder: Path, waves: bool) -> None:
+def _main(step: str, folder: Path, bench: str, waves: bool) -> None:
     """Compile the Verilog of a work folder, or run the bench on its job and note how many tests ran and failed."""
     from cocotb_tools.runner import get_results, get_runner
 
@@ -120,7 +159,7 @@ def _main(step: str, folder: Path, waves: bool) -> None:
     results = folder / "results.xml"
     with contextlib.suppress(SystemExit):  # the runner's word for a failed test; the file tells more
         runner.test(
-            test_module=_BENCH,
+            test_module=bench,
             hdl_toplevel=TOP,
             hdl_toplevel_lang="verilog",
             build_dir=folder,
@@ -133,4 +172,4 @@ def _main(step: str, folder: Path, waves: bool) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:] == ["waves"])
+    _main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4:] == ["waves"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from rtl_gen.manifest import Manifest
@@ -60,15 +60,24 @@ def sources(build: Path, names: Iterable[str], work: Path) -> list[Path]:
     return found
 
 
-def wrapped_sources(build: Path, manifest: Manifest, work: Path, tracing: Tracing | None = None) -> list[Path]:
+def wrapped_sources(
+    build: Path,
+    manifest: Manifest,
+    work: Path,
+    tracing: Tracing | None = None,
+    text: str | None = None,
+    more: Sequence[str] = (),
+) -> list[Path]:
     """Write design and wrapper into `work`; everything that Verilator takes, in order, the wrapper last.
+
+    The wrapper is `sim.wrapper.verilog` or another `text`, which may need `more` of the BUILD's files.
 
     Warnings are off in the design, whose generator trims and extends on purpose, and fatal in the wrapper: a port of
     another width than the manifest's is an error. What a trace has is the wrapper's, unless it is to have everything.
     """
     wrapper, lint = work / f"{TOP}.v", work / f"{TOP}.vlt"
-    wrapper.write_text(verilog(manifest, tracing), encoding="utf-8")
-    design = sources(build, manifest.sources.simulation, work)
+    wrapper.write_text(verilog(manifest, tracing) if text is None else text, encoding="utf-8")
+    design = sources(build, [*more, *manifest.sources.simulation], work)
     rules = ("", "-rule INITIALDLY ")  # which is no lint: see `rtl_gen.initial_values`
     lines = ["`verilator_config", *(f'lint_off {rule}-file "{source}"' for source in design for rule in rules)]
     if tracing is not None and not tracing.inside:

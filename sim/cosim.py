@@ -20,6 +20,7 @@ from qtt_hw.near import unknown
 from qtt_hw.progress import Progress, silent
 from rtl_gen.manifest import Manifest
 from rtl_gen.prediction import Mean, Prediction
+from sim.axi_run import run_axi
 from sim.batch import compile_batch, run_batch
 from sim.cocotb_run import run_cocotb
 from sim.ends import CycleDifference, first_fault, first_late
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUN_LENGTH", "CosimResult", "Engine", "cosim"]
 
-Engine = Literal["verilator", "icarus", "cocotb", "pyverilator"]
+Engine = Literal["verilator", "icarus", "cocotb", "pyverilator", "axi"]
 #: Samples that go back to back through a design, from one reset.
 RUN_LENGTH = 128
 #: Seeds are below it, so that no two runs of any two seeds share one.
@@ -140,8 +141,9 @@ def cosim(
         Folder that `qtt emit` wrote.
     x : integer array, [N, D, H, W, C]
         Preprocessed samples.
-    engine : "verilator", "icarus", "cocotb" or "pyverilator"
-        The batch harness (whole test sets), Icarus Verilog (what nobody set is unknown), cocotb (protocol), stepping.
+    engine : "verilator", "icarus", "cocotb", "pyverilator" or "axi"
+        The batch harness (whole test sets), Icarus Verilog (what nobody set is unknown), cocotb (protocol), stepping;
+        the last with its AXI wrapper, whose buses and registers are checked, without taps and waves.
     stalls : bool or (str, str)
         Random stalls of source and sink: patterns of `sim.stalls`, or True for a pair chosen by the seed.
     seed : int
@@ -229,6 +231,8 @@ def _simulate(
     if engine == "cocotb":
         file = None if window is None else window.file
         return _in_turn(runs, lambda run, completed: run_cocotb(run, completed, tracing, file), progress)
+    if engine == "axi":
+        return _in_turn(runs, run_axi, progress)
     return _in_turn(runs, run_stepping, progress)
 
 

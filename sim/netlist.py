@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from boards.patterns import PATTERN_NETLIST, Patterns
+from boards.synthesis import NETLIST as SYNTHESISED
 from boards.synthesis import netlist_verilog, synthesise
 from qtt_hw.errors import named
 from qtt_hw.files import scratch_folder
@@ -20,6 +22,8 @@ __all__ = ["netlist_build"]
 
 def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress = silent) -> Path:
     """Synthesise a BUILD for its family and write the netlist's own BUILD folder, which `cosim` takes like any other.
+
+    One that takes other weights is synthesised as `boards.build` does it: with patterns, which are then exchanged.
 
     Parameters
     ----------
@@ -40,12 +44,19 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress =
         with named(build):
             family = family_named(load_plan(build / manifest.plan).family)
             sources = [build / source for source in manifest.sources.of(family)]
+        patterns = Patterns(build, manifest, family) if manifest.exchangeable else None
+        if patterns is not None:
+            sources = patterns.sources(work)
         cells = synthesise(sources, manifest.top, work, family, progress=progress)
+        if patterns is not None:
+            (work / SYNTHESISED).replace(work / PATTERN_NETLIST)
+            patterns.fill(work, manifest.top)
         netlist = netlist_verilog(work, manifest.top, progress=progress).read_text(encoding="utf-8")
         (whole / "netlist.v").write_text(f"{QUIET}\n{netlist}", encoding="utf-8")
         (whole / "cells.v").write_text(models(set(cells) - {"$scopeinfo"}, family), encoding="utf-8")
         for part in (manifest.model, manifest.plan):
             shutil.copyfile(build / part, whole / part)
-        changed = manifest.model_copy(update={"sources": Sources.made({"simulation": ("netlist.v", "cells.v")})})
-        (whole / NAME).write_text(changed.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        simulated = Sources.made({"simulation": ("netlist.v", "cells.v")})
+        changed = manifest.model_copy(update={"sources": simulated, "wrapper": None, "exchangeable": False})
+        (whole / NAME).write_text(changed.to_json(), encoding="utf-8")
     return folder

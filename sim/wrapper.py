@@ -6,7 +6,7 @@ from rtl_gen.manifest import Manifest
 from sim.rules import SOURCE as RULES
 from sim.tracing import SETTLE, Tracing
 
-__all__ = ["TOP", "declared", "ports", "verilog"]
+__all__ = ["TOP", "declared", "ports", "rules_ports", "verilog"]
 
 TOP = "harness"
 
@@ -30,8 +30,13 @@ def ports(manifest: Manifest) -> list[tuple[str, int, str, str | None]]:
     for index, tap in enumerate(manifest.taps):
         found.append(("output", 1, f"t{index}_strobe", tap.strobe))
         found.append(("output", tap.bits, f"t{index}_payload", tap.payload))
-    found += [("input", 64, name, None) for name in _TOLD]
-    return [*found, ("output", 3, "status", None), *(("output", 64, name, None) for name in _COUNTS)]
+    return [*found, *rules_ports()]
+
+
+def rules_ports() -> list[tuple[str, int, str, None]]:
+    """Ports of module `harness` that are the rules', as of `ports`."""
+    told: list[tuple[str, int, str, None]] = [("input", 64, name, None) for name in _TOLD]
+    return [*told, ("output", 3, "status", None), *(("output", 64, name, None) for name in _COUNTS)]
 
 
 def declared(way: str, bits: int, name: str) -> str:

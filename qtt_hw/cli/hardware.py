@@ -42,7 +42,14 @@ Build = Annotated[Path, typer.Argument(metavar="BUILD", help="Folder that qtt em
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("emit", epilog=example("qtt emit model.qtt --plan plan.json --taps -o build"))(emit)
+    app.command(
+        "emit",
+        epilog=example(
+            "qtt emit model.qtt --plan plan.json --taps -o build",
+            "qtt emit model.qtt --plan plan.json --wrapper axi-stream -o build",
+            "qtt emit retrained.qtt --like build -o build2",
+        ),
+    )(emit)
     app.command(
         "cosim",
         epilog=example(
@@ -51,7 +58,14 @@ def add_to(app: typer.Typer) -> None:
             "qtt cosim build --data modelnet10 --waves waves.vcd --around-difference",
         ),
     )(cosim)
-    app.command("build", epilog=example("qtt build build --board ulx3s-85f --json", "qtt build build --seeds 8"))(build)
+    app.command(
+        "build",
+        epilog=example(
+            "qtt build build --board ulx3s-85f --json",
+            "qtt build build --seeds 8",
+            "qtt build build2 --placed-as build",
+        ),
+    )(build)
 
 
 def emit(
@@ -61,14 +75,27 @@ def emit(
         Path | None, typer.Option(metavar="FILE", help="Of qtt plan; by default the fastest for ecp5-85f.")
     ] = None,
     taps: Annotated[bool, typer.Option("--taps", help="Bring every stage's output out for comparison.")] = False,
+    wrapper: Annotated[
+        Literal["axi-stream"] | None,
+        typer.Option(help="Also a module around the design: AXI4-Stream data, AXI4-Lite registers."),
+    ] = None,
+    exchangeable: Annotated[
+        bool, typer.Option("--exchangeable", help="A design that takes other weights without place and route.")
+    ] = False,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="BUILD", help="Of --exchangeable: become the same design but for the weights."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Write Verilog and a manifest."""
+    """Write Verilog and a manifest; beside them ports, a template, and scripts for other tools."""
     with imports("rtl_gen.emit"):
         from qtt_hw.flow import emit as run
     with progress() as show:
         show("emit")
-        result = run(model, output, plan, taps=taps, progress=show)
+        result = run(
+            model, output, plan, taps=taps, wrapper=wrapper, exchangeable=exchangeable, like=like, progress=show
+        )
     taken = cycles(result.predicted.mean, result.predicted.intervals)
     rows = [
         ("folder", output),
@@ -78,6 +105,10 @@ def emit(
         ("taps", len(result.taps)),
         ("predicted", f"{taken} cycles, latency {number(result.predicted.latency)}"),
     ]
+    if result.exchangeable:
+        rows.append(("weights", f"others take the place of these by --like {output}"))
+    if result.wrapper is not None:
+        rows.append(("wrapper", f"module {result.wrapper.top} in {result.wrapper.source}, registers in registers.md"))
     report(result, json, rows_table(f"{result.name}, emitted", rows))
 
 
@@ -141,8 +172,11 @@ def cosim(
     ] = None,
     split: Split = "test",
     engine: Annotated[
-        Literal["verilator", "icarus", "cocotb", "pyverilator"],
-        typer.Option(help="The batch harness, one where nothing starts with a value, the protocol test, or stepping."),
+        Literal["verilator", "icarus", "cocotb", "pyverilator", "axi"],
+        typer.Option(
+            help="The batch harness, one where nothing starts with a value, the protocol test, stepping, or the buses "
+            "of the AXI wrapper."
+        ),
     ] = "verilator",
     stalls: Annotated[bool, typer.Option("--stalls", help="Random stalls of source and sink.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=(1 << 32) - 1, help="Of the stalls.")] = 0,
@@ -176,7 +210,8 @@ def cosim(
         _trace_to_write(waves)
     elif around_difference or inside:
         raise ValueError(f"--{'around-difference' if around_difference else 'inside'}: wants --waves FILE")
-    graph = load(build / Manifest.load(build).model)
+    manifest = Manifest.load(build)
+    graph = load(build / manifest.model)
     with progress() as show:
         show("data", text=data)
         splits = samples_of(graph, data, split)
@@ -212,6 +247,9 @@ def cosim(
     ]
     if result.cycles_equal is not None:
         rows.insert(5, ("every end", f"as predicted{'' if result.cycles_equal else ': NO'}"))
+    if manifest.wrapper is not None:
+        bare = "the design without its AXI wrapper, which --engine axi proves with it"
+        rows.append(("proven", "the design in its AXI wrapper, and registers" if engine == "axi" else bare))
     rows += _waves_rows(result.waves, waves)
     report(result, json, rows_table(str(build), rows), data=read)
     if result.first_cycle_difference is not None:
@@ -251,6 +289,10 @@ def build(
     fit_clock: Annotated[
         bool, typer.Option("--fit-clock", help="Then set the PLL to the clock that was reached, and build again.")
     ] = False,
+    placed_as: Annotated[
+        Path | None,
+        typer.Option(metavar="BUILD", help="Take its placed design, which differs in weights alone: seconds."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Synthesise, place and route for a board, and write the bitstream. No silicon was at hand to run it on."""
@@ -269,6 +311,7 @@ def build(
             seed=seed,
             seeds=seeds,
             placer=placer,
+            placed_as=placed_as,
             progress=show,
         )
     table = Table(title=f"{build} on {result.board}", title_justify="left", box=box.SIMPLE)
@@ -287,6 +330,7 @@ def build(
         ("clock", f"{result.clock_mhz:g} MHz, {'met' if result.meets_timing else 'NOT met'}"),
         *_seeds_rows(result.seeds),
         ("bitstream", result.bitstream),
+        *([("placed as", result.placed_as)] if result.placed_as is not None else []),
         ("time", number(result.seconds, 0, "s")),
     ]
     report(result, json, table, rows_table("", rows))

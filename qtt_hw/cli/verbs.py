@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from qtt_hw.cli import demonstrate, hardware, inspection, model, on_board, planning, report
+from qtt_hw.cli import demonstrate, hardware, inspection, model, on_board, planning, report, tools
 from qtt_hw.near import did_you_mean
 from qtt_hw.process import UsageError
 from qtt_hw.version import __version__
@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for part in (model, inspection, planning, hardware, on_board, report, demonstrate):
+for part in (model, inspection, planning, hardware, on_board, report, demonstrate, tools):
     part.add_to(app)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -355,7 +356,9 @@ def ordered(graph: Graph, foldings: Mapping[UnitName, AnyFolding]) -> list[tuple
     return [(units[node.name], foldings[units[node.name]]) for node in graph.nodes if node.name in units]
 
 
-def hardware_of(graph: Graph, plan: Plan, where: object = "the plan") -> tuple[list[Spec], Topology]:
+def hardware_of(
+    graph: Graph, plan: Plan, where: object = "the plan", *, exchangeable: bool = False
+) -> tuple[list[Spec], Topology]:
     """The hardware stages of a graph under a plan, and what each reads, after every check that needs no schedule.
 
     Parameters
@@ -366,6 +369,8 @@ def hardware_of(graph: Graph, plan: Plan, where: object = "the plan") -> tuple[l
         what it serves can make use of.
     where : object
         What an error begins with: the plan's file.
+    exchangeable : bool
+        All ROMs in block RAM.
 
     Raises
     ------
@@ -376,6 +381,8 @@ def hardware_of(graph: Graph, plan: Plan, where: object = "the plan") -> tuple[l
         family, target = family_named(plan.family), device(plan.device)
         if target is not UNBOUNDED and family_of(target) is not family:
             raise ValueError(f"family: {plan.device} is of the family {family_of(target).name}, not {plan.family}")
+        if exchangeable:
+            family = replace(family, memory=replace(family.memory, exchangeable=True))
         specs = stage_specs(graph, plan.foldings, family)
         topology = Topology.of(graph, plan.fifo_depths, [engine.stages for engine in plan.engines])
         for spec in specs:

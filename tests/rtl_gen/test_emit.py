@@ -17,6 +17,7 @@ def test_build_folder(network, tmp_path):
     names = sorted(p.name for p in (tmp_path / "build").iterdir())
     assert names == sorted(
         [".qtt.json", "design.v", "primitives_sim.v", "primitives_ecp5.v", "model.qtt", "plan.json", "manifest.json"]
+        + ["ports.md", "instance.vh", "design.core", "vivado.tcl"]
     )
     text = (tmp_path / "build" / "design.v").read_text()
     ports = re.findall(r"\w+", re.search(r"module qtt_top\(([^)]*)\);", text)[1])

@@ -1,7 +1,10 @@
 """Memories in banks of every depth: the word of each address after the stated latency, and no bank is confused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from amaranth.back import verilog
 from amaranth.sim import Simulator
 
 from rtl_gen.families import ECP5
@@ -91,3 +94,24 @@ def test_ram(depth: int, width: int, late: int, early: bool) -> None:
 def test_a_latency_that_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="the memory takes 3 cycles, not 2"):
         Simulator(Rom([0] * 1100, 36, ECP5, 2))
+
+
+@pytest.mark.parametrize("words", [[5], [5, 9, 12]])
+def test_a_rom_whose_contents_can_be_exchanged(words):
+    """It is a memory whatever its depth, in block RAM, and gives its words as late as any other."""
+    family = replace(ECP5, memory=replace(ECP5.memory, exchangeable=True))
+    rom = Rom(words, 4, family)
+    text = verilog.convert(rom, platform=object(), emit_src=False)
+    assert 'rom_style = "block"' in text and "contents" in text
+
+    async def bench(ctx):
+        await ctx.tick().repeat(4)
+        for address, word in enumerate(words):
+            ctx.set(rom.address, address)
+            await ctx.tick().repeat(rom.latency)
+            assert ctx.get(rom.data) == word
+
+    simulator = Simulator(rom)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()

@@ -116,3 +116,18 @@ def test_options_of_waves_without_waves(qtt: Qtt, tmp_path: Path) -> None:
     assert line == "qtt: --cycles 5: wants --around-difference"
     line = qtt.refuses(*simulate, "--waves", tmp_path / "waves.txt")
     assert line.endswith("waves.txt: end in .vcd, or in .fst, which is some ten times smaller")
+
+
+def test_wrapped_and_made_for_other_weights(qtt: Qtt, qtt_file: Path, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    line = qtt.refuses("emit", qtt_file, "-o", build, "--like", tmp_path)
+    assert line == f"qtt: {tmp_path}: was not made to take other weights; emit it with --exchangeable"
+    found = qtt.json("emit", qtt_file, "-o", build, "--wrapper", "axi-stream", "--exchangeable")
+    assert found["wrapper"] == {"kind": "axi-stream", "top": "qtt_axi", "source": "axi.v"} and found["exchangeable"]
+    assert {"axi.v", "qtt_registers.h", "qtt_registers.py", "registers.md", "structure.json"} <= {
+        path.name for path in build.iterdir()
+    }
+    shown = qtt("emit", qtt_file, "-o", tmp_path / "other", "--like", build)
+    assert shown.code == 0 and "--like" in shown.out
+    line = qtt.refuses("build", tmp_path / "other", "--placed-as", build)
+    assert "build/ulx3s-85f: there is no bitstream; make it with `qtt build" in line

@@ -1,0 +1,1 @@
+"""Designs behind the buses of other systems: the wrapper, and its registers in RTL, C, Python and words."""
