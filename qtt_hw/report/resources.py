@@ -79,8 +79,8 @@ def _device(subject: Subject) -> Chart:
         bargap=0,
     )
     note = (
-        "As parts of the device; LUTs as nextpnr counts them, in TRELLIS_COMB. Multipliers and block RAMs come out as "
-        "planned but for what the board's link takes; LUTs and flip-flops are an estimate."
+        "As parts of the device; LUTs as nextpnr counts them, of an ECP5 in TRELLIS_COMB. Multipliers and block "
+        "RAMs come out as planned but for what the board's link takes; LUTs and flip-flops are an estimate."
     )
     title = "Planned against placed" if subject.placed else "Planned"
     return Chart("device", title, {"data": data, "layout": layout}, note)

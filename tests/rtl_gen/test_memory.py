@@ -7,7 +7,7 @@ import pytest
 from amaranth.back import verilog
 from amaranth.sim import Simulator
 
-from rtl_gen.families import ECP5
+from rtl_gen.families import ECP5, ICE40
 from rtl_gen.memory import Ram, Rom
 
 #: Depth and width: LUTs in one bank, in four, in five that are not full; block RAM in one, in two, in three.
@@ -23,6 +23,14 @@ def test_the_banks_of_a_memory_and_what_their_selection_takes() -> None:
     # two blocks of 18 x 1024 rather than two of 36 x 512 that are selected, three of 36 x 512 rather than four
     assert (memory.blocks(600, 36), memory.bank(600, 36)) == (2, 1024)
     assert (memory.blocks(1100, 36), memory.bank(1100, 36), memory.capacity(1100, 36)) == (3, 512, 1536)
+
+
+def test_where_block_rams_are_small_and_there_is_no_lut_ram() -> None:
+    memory = ICE40.memory
+    assert not memory.uses_block(16) and memory.shallow(16, 5).ffs == 80
+    assert (memory.blocks(17, 16), memory.blocks(17, 17), memory.blocks(300, 8), memory.blocks(2048, 3)) == (1, 2, 1, 2)
+    # three banks of 16 x 256 rather than four blocks of 4 x 1024
+    assert (memory.blocks(700, 16), memory.bank(700, 16), memory.read_latency(700, 16)) == (3, 256, 3)
 
 
 @pytest.mark.parametrize("late", [0, 1, 2])
