@@ -82,33 +82,41 @@ class Link(wiring.Component):
 
         session, expected = Signal(32), Signal(8)
         begin, opened, refused = Signal(), Signal(), Signal()
-        in_turn = Signal()
-        good = receiver.ended & receiver.good
-        m.d.sync += in_turn.eq(receiver.tag == expected)  # the tag stands long before the frame's end
-        is_data = receiver.kind == Kind.DATA
+        # Kind and tag stand long before a frame's end, and what it does may be a cycle late.
+        names = ("in_turn", "is_open", "is_begin", "is_data", "ended", "good", "came")
+        in_turn, is_open, is_begin, is_data, ended, good, came = (Signal(name=name) for name in names)
+        m.d.sync += [
+            in_turn.eq(receiver.tag == expected),
+            is_open.eq(receiver.kind == Kind.OPEN),
+            is_begin.eq(receiver.kind == Kind.BEGIN),
+            is_data.eq(receiver.kind == Kind.DATA),
+            ended.eq(receiver.ended),
+            good.eq(receiver.good),
+            opened.eq(receiver.ended & receiver.good & is_open),
+            begin.eq(receiver.ended & receiver.good & is_begin & in_turn),
+            came.eq(receiver.ended & receiver.good & is_data & in_turn),
+        ]
         m.d.comb += [
             receiver.session.eq(session),
-            opened.eq(good & (receiver.kind == Kind.OPEN)),
-            begin.eq(good & (receiver.kind == Kind.BEGIN) & in_turn),
             buffer.byte.eq(receiver.byte),
             buffer.byte_valid.eq(receiver.payload & is_data & in_turn),
-            buffer.commit.eq(good & is_data & in_turn & buffer.sound),
-            buffer.revert.eq(receiver.ended & ~buffer.commit),
+            buffer.commit.eq(came & buffer.sound),
+            buffer.revert.eq(ended & ~buffer.commit),
         ]
         keep = receiver.argument[24]
         m.d.comb += buffer.clear.eq(opened | (begin & ~keep))
         with m.If(buffer.commit | begin):
             m.d.sync += expected.eq(expected + 1)
-        with m.If(good & is_data & in_turn):
+        with m.If(came):
             m.d.sync += refused.eq(~buffer.sound)
-        with m.If(receiver.ended & ~receiver.good):
+        with m.If(ended & ~good):
             m.d.sync += self.fault.eq(1)
         with m.If(opened):
             m.d.sync += [session.eq(receiver.argument), expected.eq(0), refused.eq(0), self.fault.eq(0)]
 
         status, clock, result = self._run(m, buffer, begin, opened, receiver.argument[16:24])
         m.d.comb += status[4].eq(refused)
-        self._answer(m, receiver, session, expected, status, clock, result)
+        self._answer(m, receiver, ended, good, session, expected, status, clock, result)
         return m
 
     def _run(
@@ -194,6 +202,8 @@ class Link(wiring.Component):
         self,
         m: Module,
         receiver: FrameReceiver,
+        ended: Signal,
+        good: Signal,
         session: Signal,
         expected: Signal,
         status: Signal,
@@ -212,12 +222,11 @@ class Link(wiring.Component):
         waiting = [Signal(4, name="waiting_kind"), Signal(8, name="waiting_tag"), Signal(16, name="waiting_from")]
         present = [Signal.like(one, name=one.name.replace("waiting", "present")) for one in waiting]
         length, with_result = Signal(range(MOST_PAYLOAD + 1)), Signal()
-        kind = Mux(receiver.good, receiver.kind[:4], Kind.BROKEN)
-        tag = Mux(receiver.good, receiver.tag, 0)
+        kind, tag = Mux(good, receiver.kind[:4], Kind.BROKEN), Mux(good, receiver.tag, 0)
         with m.If(transmitter.start):
             m.d.sync += [waits.eq(0), *(now.eq(one) for now, one in zip(present, waiting, strict=True))]
             m.d.sync += with_result.eq(status[0])
-        with m.If(receiver.ended):
+        with m.If(ended):
             m.d.sync += waits.eq(1)
             m.d.sync += [one.eq(value) for one, value in zip(waiting, (kind, tag, receiver.argument[16:]), strict=True)]
         m.d.comb += transmitter.start.eq(waits & ~transmitter.busy)
