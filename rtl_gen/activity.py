@@ -115,7 +115,8 @@ class _Watched(Model):
         self.flows_of: list[Sequence[int]] = []
         super().__init__(specs, in_lanes, topology, classes=classes)
         self.makers[self.links[0]] = SOURCE
-        feed = next(link for link, reader in self._readers.items() if reader == self._name(len(specs)))
+        # The last one: words of several values are split before it.
+        feed = [link for link, reader in self._readers.items() if reader == self._name(len(specs))][-1]
         self.takers[feed] = len(specs)
         self.unit_of.append(self.units.count_units() - 2)  # behind it there is the sink
         self.flows_of.append([feed])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from qtt_hw.report.details import waits_text
+from qtt_hw.report.engines import engine_parts
 from qtt_hw.report.figures import BAND, row_names, rows_layout
 from qtt_hw.report.look import plain
 from qtt_hw.report.section import Chart, Grid, Section
@@ -31,7 +32,7 @@ def cycles_section(subject: Subject) -> Section:
         f"What sets the rate: {_limit(about.limit)}. "
         f"{_buys(subject)}"
     )
-    parts = [_timeline(subject), _occupancy(subject), _stages(subject), _beside(subject)]
+    parts = [_timeline(subject), _occupancy(subject), _stages(subject), *engine_parts(subject), _beside(subject)]
     return Section("cycles", "Where the cycles go", text, [part for part in parts if part is not None])
 
 
@@ -258,11 +259,11 @@ def _occupancy(subject: Subject) -> Chart | None:
 def _stages(subject: Subject) -> Grid:
     period = subject.activity.period
     rows: list[Row] = []
-    for number, (stage, about) in enumerate(zip(subject.plan.stages, subject.explanation.stages, strict=True)):
+    for number, (stage, about) in enumerate(zip(subject.units, subject.explanation.stages, strict=True)):
         does = waits_text(subject, period.units[number + 1], period.length)
         rows.append(
             [
-                stage.stage,
+                about.stage,
                 stage.cycles,
                 share(about.busy, 1),
                 about.lanes,

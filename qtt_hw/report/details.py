@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from qtt_hw.graph import Contraction, Edge
 from qtt_hw.report.diagram import Item
+from qtt_hw.report.engines import folding_rows, stages_html
 from qtt_hw.report.subject import Subject
 from qtt_hw.report.texts import LANES, count, described, escaped, format_text, rows_html, share, sizes
 from rtl_gen.activity import NOBODY, UnitActivity
 from rtl_gen.costs.streams import argmax, fork, gatherer, splitter
+from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.families import Resources
 from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds import Spec, Store
@@ -114,7 +116,7 @@ def _numbers(spec: Spec) -> Iterator[tuple[str, object]]:
 
 
 def _stage(subject: Subject, number: int) -> str:
-    spec, plan = subject.specs[number], subject.plan.stages[number]
+    spec, plan = subject.specs[number], subject.units[number]
     about = subject.explanation.stages[number]
     period = subject.activity.period
     rows: list[tuple[str, object]] = [
@@ -131,9 +133,12 @@ def _stage(subject: Subject, number: int) -> str:
         time.append(("why not smaller", about.reason))
     taken = Resources(plan.dsps, plan.brams, plan.luts, plan.ffs)
     memory = [(store.purpose, stored(subject, store)) for store in spec.stores()]
+    if isinstance(spec, EngineSpec):
+        beginning = [stages_html(spec), f"<h4>Hardware</h4>{rows_html(folding_rows(spec))}"]
+    else:
+        beginning = [rows_html([*rows, *_numbers(spec)]), f"<h4>Hardware</h4>{rows_html(_folding(spec))}"]
     parts = [
-        rows_html([*rows, *_numbers(spec)]),
-        f"<h4>Hardware</h4>{rows_html(_folding(spec))}",
+        *beginning,
         f"<h4>Share of {escaped(subject.device.name)}</h4>{shares_html(subject, taken)}",
         f"<h4>Memory</h4>{rows_html(memory)}",
         f"<h4>Time</h4>{rows_html(time)}",
@@ -195,7 +200,7 @@ def whole_network(subject: Subject) -> str:
     rows: list[tuple[str, object]] = [
         ("input", sizes(graph.input.sample_shape)),
         ("classes", subject.classes),
-        ("stages", len(subject.specs)),
+        ("stages", len([node for node in graph.nodes if not node.relabels])),
         ("multiplications", f"{count(graph.macs())} an inference"),
         ("stored", f"{count(graph.weight_bytes)} bytes of weights and scales"),
         ("lanes", f"{count(subject.explanation.lanes)}, {share(subject.explanation.occupancy, 1)} occupied"),

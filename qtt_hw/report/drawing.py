@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from qtt_hw.report.details import detail, item_title, whole_network
 from qtt_hw.report.diagram import Diagram, Item, Stream
+from qtt_hw.report.engines import engine_text
 from qtt_hw.report.layout import Layout, Point, layered
 from qtt_hw.report.subject import Subject
 from qtt_hw.report.texts import count, described, escaped, group_of, share
+from rtl_gen.engine.spec import EngineSpec
 
 __all__ = ["drawing"]
 
@@ -126,8 +128,8 @@ def _words(subject: Subject, item: Item, width: float, height: float) -> str:
 def _stage(subject: Subject, stage: int) -> str:
     """Name and what it computes; its part of the interval and of the device; a bar of what it does in an interval."""
     width, height = BOXES["stage"]
-    spec, plan, about = subject.specs[stage], subject.plan.stages[stage], subject.explanation.stages[stage]
-    text = described(spec.node, spec.inputs[0], spec.out)
+    spec, plan, about = subject.specs[stage], subject.units[stage], subject.explanation.stages[stage]
+    text = engine_text(spec) if isinstance(spec, EngineSpec) else described(spec.node, spec.inputs[0], spec.out)
     counts = [(plan.dsps, "DSP"), (plan.brams, "BRAM"), (plan.luts, "LUT")]
     taken = " \u00b7 ".join(f"{count(value)} {name}" for value, name in counts if value)
     period = subject.activity.period
@@ -141,7 +143,7 @@ def _stage(subject: Subject, stage: int) -> str:
     return (
         f'<rect class="box" width="{width:g}" height="{height:g}" rx="6"/>'
         f'<rect class="stripe {group_of(spec.node)}" width="4" height="{height:g}" rx="2"/>'
-        f'<text class="name" x="14" y="21">{_name(spec.node.name)}</text>'
+        f'<text class="name" x="14" y="21">{_name(spec.name)}</text>'
         f'<text class="num" x="{width - 10:g}" y="21" text-anchor="end">{share(about.busy)}</text>'
         f'<text class="text" x="14" y="38">{escaped(_short(text, LONGEST_TEXT))}</text>'
         f'<text class="text" x="14" y="52">{escaped(taken)}</text>{"".join(inner)}'

@@ -11,8 +11,10 @@ __all__ = ["hardware_section"]
 
 def hardware_section(subject: Subject) -> Section:
     """Stages, forks and FIFOs as they are built, each with what is known of it."""
+    stages, units = len([node for node in subject.graph.nodes if not node.relabels]), len(subject.specs)
+    what = f"{stages} stages, each a unit of its own" if stages == units else f"{stages} stages in {units} units, each one"
     text = (
-        f"{len(subject.specs)} stages, each a unit of its own that takes words of a stream and puts out others; all "
+        f"{what} that takes words of a stream and puts out others; all "
         "work at the same time. Choose a unit to see its layer, formats, memories and share of the device."
     )
     return Section("hardware", "The network as hardware", text, [Markup("network", "", drawing(subject))])

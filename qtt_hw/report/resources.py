@@ -89,7 +89,8 @@ def _device(subject: Subject) -> Chart:
 def _by_stage(subject: Subject) -> Chart:
     """Which stage takes which part of what the plan takes."""
     plan = subject.plan
-    names = [stage.stage for stage in plan.stages]
+    units = subject.units
+    names = [spec.name for spec in subject.specs]
     kinds = (
         ("dsps", "multipliers", "var(--work)"),
         ("brams", "block RAMs", "var(--join)"),
@@ -102,18 +103,18 @@ def _by_stage(subject: Subject) -> Chart:
             "type": "bar",
             "orientation": "h",
             "name": title,
-            "x": [getattr(stage, name) / getattr(plan, name) for stage in plan.stages],
+            "x": [getattr(stage, name) / getattr(plan, name) for stage in units],
             "y": [-row - BAND[0] - (number + 0.5) * height for row in range(len(names))],
             "width": height * 0.9,
             "marker": {"color": colour},
-            "customdata": [[count(getattr(stage, name)), title] for stage in plan.stages],
+            "customdata": [[count(getattr(stage, name)), title] for stage in units],
             "hovertemplate": "%{customdata[0]} %{customdata[1]}, %{x:.1%} of the plan's<extra></extra>",
         }
         for number, (name, title, colour) in enumerate(shown)
     ]
     beside = [
         " \u00b7 ".join(f"{count(value)} {unit}" for value, unit in _taken(stage) if value) or "\u2013"
-        for stage in plan.stages
+        for stage in units
     ]
     layout = rows_layout(
         len(names),
@@ -131,7 +132,7 @@ def _taken(stage: Any) -> tuple[tuple[int, str], ...]:
 
 def _memories(subject: Subject) -> list[tuple[str, Store]]:
     """Every memory: of the stages, and the FIFOs between them."""
-    found = [(spec.node.name, store) for spec in subject.specs for store in spec.stores()]
+    found = [(spec.name, store) for spec in subject.specs for store in spec.stores()]
     return found + [(fifo.stage, Store("FIFO", fifo.depth, fifo.width)) for fifo in subject.plan.fifos]
 
 

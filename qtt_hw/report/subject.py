@@ -23,7 +23,7 @@ from rtl_gen.manifest import NAME as MANIFEST
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.explain import Explanation, explained
 from rtl_gen.plan.fewer_bits import Saving, savings
-from rtl_gen.plan.plan import Plan, hardware_of, load_plan
+from rtl_gen.plan.plan import EnginePlan, Plan, StagePlan, hardware_of, load_plan
 from rtl_gen.plan.problem import Problem
 from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.plan.verify import verified
@@ -124,7 +124,12 @@ class Subject:
         """What a stage is called, by number; `SOURCE` is the input, and behind the last there is the argmax."""
         if stage < 0:
             return "input"
-        return self.specs[stage].node.name if stage < len(self.specs) else "argmax"
+        return self.specs[stage].name if stage < len(self.specs) else "argmax"
+
+    @property
+    def units(self) -> list[StagePlan | EnginePlan]:
+        """What the plan says of each of `specs`."""
+        return [self.plan.units[spec.name] for spec in self.specs]
 
 
 def subject_of(
@@ -177,7 +182,7 @@ def subject_of(
         found = make_plan(
             graph, target, fps=fps, clock_mhz=CLOCK_MHZ if clock_mhz is None else clock_mhz, progress=progress
         )
-    problem = Problem.of(graph, {}, family_named(found.family))
+    problem = Problem.of(graph, {}, family_named(found.family), engines=bool(found.engines))
     explanation = explained(problem, target, found, with_neighbours=neighbours, progress=progress)
     return Subject(
         path=path,

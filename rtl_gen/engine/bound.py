@@ -69,7 +69,7 @@ def _address(most: int) -> Field:
 def _alone(work: Work, rows: int, out_words: int) -> Mapping[str, Field]:
     """The issuer's fields of a stage that is an engine by itself."""
     jobs = work.jobs
-    program = Program(jobs, (0,) * len(jobs), (0,) * len(jobs), ((Read(OUTSIDE, rows),),), 0)
+    program = Program(jobs, (0,) * len(jobs), (0,) * len(jobs), ((Read(OUTSIDE, rows),),), (0,) * len(jobs), 0)
     code = issue_code([work], program, Layout.of([work], [rows], 1, 1), signs=[False], out_words=out_words, most=0)
     return code.fields.fields
 

@@ -65,6 +65,8 @@ class Program:
         made by the engine.
     reads : tuple of tuple of Read
         Of each stage, with the rows that rings have in the end.
+    starts : tuple of int
+        When each begins.
     cycles : int
         From the first step to the last, where neither input nor output makes it wait.
     """
@@ -73,6 +75,7 @@ class Program:
     stages: tuple[int, ...]
     depth: tuple[int, ...]
     reads: tuple[tuple[Read, ...], ...]
+    starts: tuple[int, ...]
     cycles: int
 
     @property
@@ -105,7 +108,8 @@ def schedule(works: Sequence[Work], reads: Sequence[Sequence[Read]], latency: in
             name, rows = order.fullest()
             raise ValueError(f"stage {name}: a ring of {rows} rows is too small for the engine's order")
     found = tuple(order.jobs), tuple(order.stages), tuple(order.depth), tuple(map(tuple, order.reads))
-    return Program(*found, order.now)
+    starts = tuple(end - job.cycles for end, job in zip(order.ends, order.jobs, strict=True))
+    return Program(*found, starts, order.now)
 
 
 class _Order:

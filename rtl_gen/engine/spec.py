@@ -30,7 +30,7 @@ from rtl_gen.engine.requantizer import Scaling, scaling_of
 from rtl_gen.engine.schedule import OUTSIDE, Program, Read, schedule
 from rtl_gen.engine.unit import EngineUnit
 from rtl_gen.families import Family, Resources
-from rtl_gen.kinds.spec import SPARE_WORDS, Count, Spec, Tap
+from rtl_gen.kinds.spec import SPARE_WORDS, Count, Spec, Store, Tap
 from rtl_gen.multiplier import LaneKind, latency_of
 from rtl_gen.packing import Packing, packed_weights, packing_of
 from rtl_gen.shifter import integer_bits
@@ -356,6 +356,20 @@ class EngineSpec(Spec):
     @property
     def rom_bits(self) -> int:  # type: ignore[override]
         return sum(int(node.weight.size) * node.weight_format.bits for node in self.nodes)
+
+    def stores(self) -> tuple[Store, ...]:
+        first, layout = self.edges[0].format, self.layout
+        rings = [Store("rings between stages", layout.depth, self.folding.lanes * self.inner_bits, self.slices)]
+        scales = self.scaling.factor_bits + self.scaling.offset_bits
+        return (
+            Store("ring of inputs", self.ring, self.in_width * first.bits),
+            *(rings if layout.depth else ()),
+            Store("weights", layout.weights[-1], array_bits(self)),
+            Store("scales and offsets", len(self.requantizer_rows), scales, self.folding.lanes),
+            Store("program of the array", len(self.program.jobs), self.issue_code.fields.varying_bits),
+            Store("program of the results", len(self.program.jobs), self.write_code.fields.varying_bits),
+            *super().stores(),
+        )
 
     def parts(self) -> dict[str, Resources]:
         return self._parts(self.issue_code.fields, self.write_code.fields)
