@@ -95,7 +95,7 @@ def _wider(bits: int, more: int, family: Family) -> int:
 
 def _roomy(graph: Graph, node: Contraction, family: Family) -> StageStructure:
     low, high = accumulator_of(node, graph.input_of(node))
-    requant, sums = node.requant, _full(_wider(bits_for_range(low, high), 1, family))
+    requant, sums = node.requant, _full(_wider(bits_for_range(low, high), 2, family))
     if requant.multiplier is None or requant.offset is None:
         return StageStructure(sums=sums, shift=requant.shift)
     m, b = (min(requant.multiplier), max(requant.multiplier)), (min(requant.offset), max(requant.offset))
