@@ -24,6 +24,7 @@ from bench.report import command, show
 from qtt_hw.cli.show import shape
 from qtt_hw.nn.memory import channels_last
 from qtt_hw.process import keep_freed_memory, run_command
+from qtt_hw.training.environment import reproducible
 from qtt_hw.training.untrained import network
 
 
@@ -56,16 +57,16 @@ def measure(
     source: str, given: tuple[int, int, int, int] | None, batch: int, steps: int, device: str = "cpu"
 ) -> dict[str, Any]:
     """Seconds by memory order and precision."""
-    torch.use_deterministic_algorithms(True, warn_only=True)  # as in training
     rows = {}
-    for order in ("contiguous", "channels_last"):
-        for autocast in (False, True):
-            model, (c, d, h, w) = network(source, given)
-            model = (channels_last if order == "channels_last" else contiguous)(model.train()).to(device)
-            torch.manual_seed(0)
-            x, y = torch.randn(batch, d, h, w, c).permute(0, 4, 1, 2, 3), torch.randint(0, 10, (batch,))
-            x, y = (x if order == "channels_last" else x.contiguous()).to(device), y.to(device)
-            rows[f"{order}, {'bfloat16' if autocast else 'float32'}"] = step_seconds(model, x, y, autocast, steps)
+    with reproducible(torch.get_num_threads()):  # as in training
+        for order in ("contiguous", "channels_last"):
+            for autocast in (False, True):
+                model, (c, d, h, w) = network(source, given)
+                model = (channels_last if order == "channels_last" else contiguous)(model.train()).to(device)
+                torch.manual_seed(0)
+                x, y = torch.randn(batch, d, h, w, c).permute(0, 4, 1, 2, 3), torch.randint(0, 10, (batch,))
+                x, y = (x if order == "channels_last" else x.contiguous()).to(device), y.to(device)
+                rows[f"{order}, {'bfloat16' if autocast else 'float32'}"] = step_seconds(model, x, y, autocast, steps)
     return {"model": source, "device": device, "batch": batch, "threads": torch.get_num_threads(), "seconds": rows}
 
 

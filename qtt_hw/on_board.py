@@ -74,6 +74,10 @@ def run_on_board(
     >>> result = qtt_hw.run_on_board("own-build", "own.npz", port="/dev/ttyUSB0")  # doctest: +SKIP
     >>> result.equal, result.cycles_equal  # doctest: +SKIP
     (True, True)
+    >>> qtt_hw.run_on_board("nowhere", "own.npz", port="/dev/ttyUSB0")
+    Traceback (most recent call last):
+        ...
+    ValueError: nowhere/manifest.json: there is no manifest; make the folder with `qtt emit`
     """
     import boards
     from rtl_gen.manifest import Manifest
@@ -121,16 +125,26 @@ def simulated_board(
         Of what is drawn for that.
     progress : callable, optional
 
-    Yields
+    Returns
+    -------
+    context manager of str
+        The port's name; the simulation ends with the block.
+
+    Raises
     ------
-    str
-        The port's name.
+    ValueError
+        One line that names the BUILD or the board.
 
     Examples
     --------
     >>> import qtt_hw
     >>> with qtt_hw.simulated_board("own-build") as port:  # doctest: +SKIP
     ...     result = qtt_hw.run_on_board("own-build", "own.npz", samples=4, port=port)
+    >>> with qtt_hw.simulated_board("nowhere") as port:
+    ...     pass
+    Traceback (most recent call last):
+        ...
+    ValueError: nowhere/manifest.json: there is no manifest; make the folder with `qtt emit`
     """
     import boards
     from sim.board import Noise, SimulatedBoard, on_terminal

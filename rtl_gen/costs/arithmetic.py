@@ -84,9 +84,10 @@ def logic_product(narrow: int, narrow_signed: bool, wide: int, wide_signed: bool
 @lru_cache(maxsize=4096)
 def _shift_lane(x: Format, book: Codebook) -> tuple[int, int, int]:
     """(LUTs, flip-flops, flip-flops of the code's, which lanes of the same weight share) of a lane that shifts."""
-    places = list(accumulate(shift_levels(book)))
+    levels = shift_levels(book)
+    places = list(accumulate(levels))
     # A selection for each bit of the index, and for a zero; it is negated in the carry cells behind.
-    luts = (places[-1] + int(book.zero)) * x.bits + SHIFT
+    luts = (sum(3 * bits - 2 for bits in levels if bits) + int(book.zero)) * x.bits + SHIFT
     ffs = sum(x.bits + (1 << place) - 1 for place in places)
     return luts, ffs, len(places) + sum(places[-1] - place for place in places)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from qtt_hw.graph import Graph
@@ -151,10 +150,12 @@ def _of_fifos(fifos: Sequence[FifoPlan]) -> Resources:
 
 def beside_stages(plan: Plan) -> Resources:
     """What a plan has between and before its stages: FIFOs, forks and changes of width, and the host's buffer."""
-    overhead = family_named(plan.family).overhead
-    brams = plan.brams - overhead.brams - sum(stage.brams for stage in plan.stages)
-    brams -= sum(engine.brams for engine in plan.engines)
-    return replace(_of_fifos(plan.fifos), brams=brams) + Resources(luts=plan.link_luts, ffs=plan.link_ffs)
+    overhead, units = family_named(plan.family).overhead, plan.units.values()
+    return Resources(
+        brams=plan.brams - overhead.brams - sum(unit.brams for unit in units),
+        luts=plan.luts - overhead.luts - sum(unit.luts for unit in units),
+        ffs=plan.ffs - overhead.ffs - sum(unit.ffs for unit in units),
+    )
 
 
 def design_brams(plan: Plan) -> int:

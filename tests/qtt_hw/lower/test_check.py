@@ -163,7 +163,9 @@ class Anything(nn.Module):
                 continue
             try:
                 results.append(CALLS[call](self, f"{name}{index}", *operands))
+                results[-1].flatten(1)  # of one axis there is no head behind it
             except Exception:
+                del results[1 + index - len(self.skipped) :]
                 self.skipped.add(index)
         flat = results[-1].flatten(1)
         return self.layer("head of all", lambda: nn.Linear(flat.shape[-1], 3))(flat)

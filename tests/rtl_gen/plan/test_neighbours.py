@@ -21,7 +21,7 @@ def test_they_stand_on_both_sides(which, request):
     graph, target = request.getfixturevalue(which), device("ecp5-25f")
     problem = Problem.of(graph, {}, ECP5)
     fastest = planned(problem, target, fps=None, clock_mhz=50.0)
-    found = planned(problem, target, fps=fastest.frames_per_second / 3, clock_mhz=50.0)
+    found = planned(problem, target, fps=fastest.frames_per_second / 2, clock_mhz=50.0)
     beside = neighbours(problem, target, found)
     assert beside.smaller is not None and beside.larger is not None
     assert beside.smaller.cycles > found.cycles > beside.larger.cycles >= fastest.cycles

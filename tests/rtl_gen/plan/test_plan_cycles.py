@@ -27,7 +27,7 @@ def test_uneven_intervals_are_in_the_file_with_their_exact_mean(uneven, tmp_path
     assert (found.predicted.intervals, found.cycles, found.latency) == ((12, 7, 9), Fraction(28, 3), 26)
     path = written(tmp_path, found)
     content = json.loads(path.read_text())
-    assert content["version"] == 3
+    assert content["version"] == 4
     assert content["predicted"] == {"ends": [26], "intervals": [12, 7, 9], "mean": {"numerator": 28, "denominator": 3}}
     assert (content["cycles"], content["latency"]) == (28 / 3, 26)
     assert load_plan(path) == found
@@ -82,7 +82,7 @@ def test_a_version_that_is_not_known_is_named(network, tmp_path, version):
     path = written(tmp_path, plan(network, device("ecp5-25f")))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": version}))
     with pytest.raises(
-        ValueError, match=r"plan\.json: version: .* is not known; plans of versions 1, 2 and 3"
+        ValueError, match=r"plan\.json: version: .* is not known; plans of versions 1, 2, 3 and 4"
     ) as refused:
         load_plan(path)
     assert repr(version) in str(refused.value)
