@@ -75,15 +75,16 @@ def cases() -> dict[str, Case]:
         graph = load(path)
         rows = [row for row in proven if row["model"] == graph.name]
         for row in rows:
-            fastest = len(rows) > 1 and row["fps"] is None
-            found[f"{path.stem}, fastest" if fastest else path.stem] = Case(
-                partial(_planned, graph, row["device"], row["fps"])
+            fastest = ", fastest" if len(rows) > 1 and row["fps"] is None else ""
+            engines = bool(row.get("engines"))
+            found[f"{path.stem}{fastest}{', with engines' if engines else ''}"] = Case(
+                partial(_planned, graph, row["device"], row["fps"], engines)
             )
     return found
 
 
-def _planned(graph: Graph, name: str, fps: float | None) -> tuple[Graph, Plan]:
-    return graph, plan(graph, device(name), fps=fps)
+def _planned(graph: Graph, name: str, fps: float | None, engines: bool) -> tuple[Graph, Plan]:
+    return graph, plan(graph, device(name), fps=fps, engines=engines)
 
 
 def accelerator(graph: Graph, found: Plan) -> Resources:
