@@ -41,7 +41,7 @@ GENERIC = Family(
         queue_ram={"ram_style": "distributed", "ramstyle": "MLAB", "syn_ramstyle": "distributed_ram"},
     ),
     lut_share=0.70,
-    overhead=Resources(dsps=0, brams=1, luts=500, ffs=250),
+    overhead=Resources(dsps=0, brams=1, luts=1250, ffs=660),
     fit=Fit(luts=0.7),
     netlist=Counting(
         dsps={"DSP48E1": 1},

@@ -67,7 +67,7 @@ GOWIN = Family(
         registered=False,
     ),
     lut_share=0.75,
-    overhead=Resources(dsps=0, brams=1, luts=400, ffs=250),
+    overhead=Resources(dsps=0, brams=1, luts=1350, ffs=660),
     fit=Fit(luts=1.15, luts_of_ffs=0.5),
     netlist=Counting(
         dsps={"MULT18X18": 1, "MULT9X9": 0.5},

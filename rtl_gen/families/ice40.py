@@ -76,7 +76,7 @@ ICE40 = Family(
         queue_ram={"ram_style": "logic", "no_rw_check": 1},
     ),
     lut_share=0.90,
-    overhead=Resources(dsps=0, brams=2, luts=450, ffs=250),
+    overhead=Resources(dsps=0, brams=1, luts=1250, ffs=660),
     fit=Fit(luts_of_ffs=0.53),
     netlist=Counting(
         dsps={"SB_MAC16": 1},
