@@ -34,8 +34,8 @@ def test_a_sample_is_held_whole_where_block_ram_is_left_for_it() -> None:
     ("lanes", "lane_bits", "words", "value_bits", "out"),
     [
         (8, 1, 3375, 16, 11),
-        pytest.param(3, 8, 49152, 20, 11, marks=pytest.mark.long),
-        pytest.param(1, 8, 784, 18, 41, marks=pytest.mark.long),
+        pytest.param(3, 8, 49152, 16, 11, marks=pytest.mark.long),
+        pytest.param(1, 8, 784, 16, 41, marks=pytest.mark.long),
     ],
 )
 def test_the_link_takes_what_plans_say(

@@ -171,7 +171,7 @@ SMALLER = {
     "nested": 0.2,
     "average-pool": 0.15,
     "average-of-the-map": 0.2,
-    "tables": 0.15,
+    "tables": 0.17,
     "concatenation": 0.12,
     "excitation": 0.16,
     "linear": 0.12,
