@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from boards.patterns import PATTERN_NETLIST, Patterns
 from boards.synthesis import NETLIST as SYNTHESISED
@@ -12,9 +14,8 @@ from qtt_hw.errors import named
 from qtt_hw.files import scratch_folder
 from qtt_hw.folders import NETLIST, folder_writer
 from qtt_hw.progress import Progress, silent
-from rtl_gen.families import family_named
+from rtl_gen.families import ECP5, family_named
 from rtl_gen.manifest import NAME, Manifest, Sources
-from rtl_gen.plan.plan import load_plan
 from sim.cells import QUIET, models
 
 __all__ = ["netlist_build"]
@@ -42,7 +43,7 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress =
     manifest = Manifest.load(build)
     with folder_writer(folder, NETLIST) as whole, scratch_folder(folder) as work:
         with named(build):
-            family = family_named(load_plan(build / manifest.plan).family)
+            family = family_named(_object(build / manifest.plan).get("family", ECP5.name))
             sources = [build / source for source in manifest.sources.of(family)]
         patterns = Patterns(build, manifest, family) if manifest.exchangeable else None
         if patterns is not None:
@@ -60,3 +61,12 @@ def netlist_build(build: Path | str, folder: Path | str, *, progress: Progress =
         changed = manifest.model_copy(update={"sources": simulated, "wrapper": None, "exchangeable": False})
         (whole / NAME).write_text(changed.to_json(), encoding="utf-8")
     return folder
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """What a file of JSON holds; raises ValueError where that is no object."""
+    with named(path):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("expected an object")
+    return found
