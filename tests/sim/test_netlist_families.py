@@ -22,7 +22,7 @@ CELLS = {
     "up5k": {"SB_MAC16", "SB_RAM40_4K", "SB_LUT4"},
     "gw1nr-9c": {"MULT18X18", "SP", "DPB", "RAM16SDP4", "ALU"},
     "gw2ar-18c": {"MULT18X18", "SP", "DPB", "RAM16SDP4", "ALU"},
-    "generic": {"DSP48E1", "RAMB18E1", "RAM32M", "CARRY4"},
+    "generic": {"DSP48E1", "RAMB18E1", "RAM32M"},
 }
 
 
