@@ -11,11 +11,6 @@ if [ -z "$python" ]; then
     python=.venv/bin/python
     [ -x "$python" ] || python=python3
 fi
-if [ -z "${QTT_DATA:-}" ]; then
-    for folder in shared/data ../shared/data; do
-        [ -d "$folder" ] && QTT_DATA="$(cd "$folder" && pwd)" && break
-    done
-fi
 export QTT_DATA="${QTT_DATA:-}" PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 export CUBLAS_WORKSPACE_CONFIG="${CUBLAS_WORKSPACE_CONFIG:-:4096:8}"  # which cuBLAS is reproducible with
 out="${OUT:-accelerator}"
