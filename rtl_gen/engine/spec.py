@@ -31,7 +31,7 @@ from rtl_gen.engine.schedule import OUTSIDE, Program, Read, schedule
 from rtl_gen.engine.unit import EngineUnit
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.spec import SPARE_WORDS, Count, Spec, Store, Tap
-from rtl_gen.multiplier import LaneKind, latency_of
+from rtl_gen.multiplier import LaneKind, latency_of, pieces
 from rtl_gen.packing import Packing, packed_weights, packing_of
 from rtl_gen.shifter import integer_bits
 
@@ -242,6 +242,12 @@ class EngineSpec(Spec):
         bits = max(node.weight_format.bits for node in self.nodes)
         return Format(bits, True, 0, narrow=True)
 
+    @property
+    def weight_bits(self) -> int:
+        """Of an integer that weights are, or that their codes stand for."""
+        weight = self.weight_format
+        return integer_bits(weight) if isinstance(weight, Codebook) else weight.bits
+
     @cached_property
     def accumulator_bits(self) -> int:
         ranges = [node.accumulator(x) for node, x in zip(self.nodes, self.edges, strict=True)]
@@ -295,9 +301,7 @@ class EngineSpec(Spec):
 
     @cached_property
     def array_latency(self) -> int:
-        weight = self.weight_format
-        bits = integer_bits(weight) if isinstance(weight, Codebook) else weight.bits
-        narrow = min(bits, self.x_format.bits)
+        narrow = min(self.weight_bits, self.x_format.bits)
         return latency_of(self.folding.multiplier, self.family, narrow) + ceil_log2(self.folding.simd) + 1
 
     @property
@@ -346,7 +350,7 @@ class EngineSpec(Spec):
     def multipliers(self) -> int:  # type: ignore[override]
         if self.folding.multiplier in ("shift", "packed"):
             return 0 if self.folding.multiplier == "shift" else self.products // 2
-        return self.products
+        return self.products * (pieces(self.weight_bits, self.family) if self.folding.multiplier == "dsp" else 1)
 
     @property
     def dsps(self) -> int:  # type: ignore[override]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from qtt_hw.graph import Graph
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import family_named
-from rtl_gen.kinds import Folding
 from rtl_gen.kinds.choices import queue_of
 from rtl_gen.kinds.windowed import WindowSpec
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.derive import derived
-from rtl_gen.plan.plan import Plan, stage_specs
+from rtl_gen.plan.plan import AnyFolding, Plan, UnitName, ordered, stage_specs
 
 __all__ = ["CODE_LANES", "with_lanes"]
 
@@ -34,13 +33,12 @@ def with_lanes(graph: Graph, plan: Plan, kind: LaneKind, progress: Progress = si
     if kind not in CODE_LANES:
         raise ValueError(f"lanes are one of {', '.join(CODE_LANES)}, got {kind!r}")
     family = family_named(plan.family)
-    given = stage_specs(graph, [(stage.stage, stage.folding) for stage in plan.stages], family)
-    coded = {spec.node.name for spec in given if spec.coded}
+    coded = {spec.unit_name for spec in stage_specs(graph, plan.foldings, family) if spec.coded}
 
-    def changed(name: str, folding: Folding) -> Folding:
+    def changed(name: UnitName, folding: AnyFolding) -> AnyFolding:
         return folding.model_copy(update={"multiplier": kind}) if name in coded else folding
 
-    drafts = [(stage.stage, changed(stage.stage, stage.folding)) for stage in plan.stages]
+    drafts = ordered(graph, {name: changed(name, folding) for name, folding in plan.foldings})
     foldings = []
     for (name, folding), spec in zip(drafts, stage_specs(graph, drafts, family), strict=True):
         if isinstance(spec, WindowSpec) and name in coded:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import INPUT, Contraction, Edge
 from qtt_hw.window import Window
@@ -42,14 +43,20 @@ def engines(draw: st.DrawFn) -> EngineSpec:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     nodes, edges = [], []
     count = draw(st.integers(1, 4))
+    codes = draw(st.sampled_from([None, None, (4, False), (3, True), (6, True)]))  # of one codebook, at several scales
     for number in range(count):
         last = number == count - 1
         made = draw(st.integers(1, 9)) * (2 if last else 1)
         out = Format(16, True, 0) if last else draw(ACTIVATIONS)
-        weights = Format(draw(st.sampled_from([4, 4, 2, 8])), True, 0, narrow=True)
         window = draw(windows())
         shape = (made, *window.kernel, x.channels)
-        weight = as_integers(rng.integers(weights.minimum, weights.maximum + 1, shape))
+        weights: Format | Codebook
+        if codes is None:
+            weights = Format(draw(st.sampled_from([4, 4, 2, 8])), True, 0, narrow=True)
+            weight = as_integers(rng.integers(weights.minimum, weights.maximum + 1, shape))
+        else:
+            weights = Codebook.of_top(*codes, draw(st.integers(-3, 3)))
+            weight = weights.decode(as_integers(rng.integers(0, 1 << weights.bits, shape)))
         name = f"stage{number}"
         requant = draw(requantizers(out, made, rng))
         node = Contraction(name, (nodes[-1].name if nodes else INPUT,), name, window, weight, weights, requant)
@@ -77,7 +84,7 @@ def engines(draw: st.DrawFn) -> EngineSpec:
         lanes=chosen,
         rows=tuple(rows),
         queue=credit + draw(st.integers(0, 12)),
-        multiplier=draw(st.sampled_from(["dsp", "logic", "packed"])),
+        multiplier=draw(st.sampled_from(["dsp", "logic", "packed"] if codes is None else ["shift", "shift", "dsp"])),
     )
     try:
         return EngineSpec(nodes, edges, folding, ECP5)
