@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["limbs", "pack", "unpack"]
+__all__ = ["joined", "limbs", "pack", "unpack"]
+
+
+def joined(integers: Iterable[int], bits: int) -> int:
+    """A ROM's word: integers in two's complement of so many bits each, the first in the low bits."""
+    return sum((int(value) & ((1 << bits) - 1)) << (place * bits) for place, value in enumerate(integers))
 
 
 def limbs(bits: int) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtt_hw.graph import Contraction, Edge
+from rtl_gen.engine.folding import EngineFolding
 from rtl_gen.engine.jobs import work_of
-from rtl_gen.engine.spec import EngineFolding, EngineSpec
+from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.families import Family
 
 __all__ = ["STREAM_ROWS", "engine_folding", "engine_of"]

@@ -10,64 +10,29 @@ from typing import Any
 import numpy as np
 from amaranth.lib import wiring
 from amaranth.utils import bits_for, ceil_log2
-from pydantic import BaseModel, ConfigDict
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, IntArray, bits_for_range
 from qtt_hw.graph import Contraction, Edge
-from rtl_gen.costs.arithmetic import mac_array
-from rtl_gen.costs.cells import ram, rom
-from rtl_gen.costs.control import ring_writer
-from rtl_gen.costs.engine import issuer, program_reader, result_writer, shared_requantizer
-from rtl_gen.costs.streams import output_queue, serializer
 from rtl_gen.engine.bound import fields_of
-from rtl_gen.engine.code import Code, Fields, issue_code, unread_words, write_code
+from rtl_gen.engine.code import Code, issue_code, unread_words, write_code
+from rtl_gen.engine.contents import requantizer_rows, weight_words
+from rtl_gen.engine.folding import EngineFolding, engine_name
 from rtl_gen.engine.issuer import ADDRESS_LATENCY
 from rtl_gen.engine.jobs import Work, work_of
 from rtl_gen.engine.layout import Layout
 from rtl_gen.engine.reader import LEAST_CYCLES
 from rtl_gen.engine.requantizer import Scaling, scaling_of
+from rtl_gen.engine.resources import parts_of, stores_of
 from rtl_gen.engine.schedule import OUTSIDE, Program, Read, schedule
 from rtl_gen.engine.unit import EngineUnit
 from rtl_gen.families import Family, Resources
-from rtl_gen.kinds.spec import SPARE_WORDS, Count, Spec, Store, Tap
-from rtl_gen.multiplier import LaneKind, latency_of, pieces
-from rtl_gen.packing import Packing, packed_weights, packing_of
+from rtl_gen.kinds.spec import SPARE_WORDS, Spec, Store, Tap
+from rtl_gen.multiplier import latency_of, pieces
+from rtl_gen.packing import Packing, packing_of
 from rtl_gen.shifter import integer_bits
 
-__all__ = ["EngineFolding", "EngineSpec", "engine_name", "same_codes"]
-
-
-class EngineFolding(BaseModel):
-    """The free choices of an engine.
-
-    Attributes
-    ----------
-    simd, pe : int
-        Lanes: parallel inputs of a sum, parallel results.
-    lanes : int
-        Requantiser's; divides simd and pe.
-    rows : tuple of int
-        Rows that the ring before each stage holds; of the first, which the stream fills, a divisor of all rows.
-    queue : int
-        Words of `lanes` outputs that the output queue holds.
-    multiplier : "dsp", "packed", "logic" or "shift"
-        The last where weights are codes of a codebook.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    simd: Count
-    pe: Count
-    lanes: Count
-    rows: tuple[Count, ...]
-    queue: Count
-    multiplier: LaneKind = "dsp"
-
-
-def engine_name(stages: Sequence[str]) -> str:
-    """What the unit of an engine with these stages is called."""
-    return f"{stages[0]}.engine"
+__all__ = ["EngineSpec", "same_codes"]
 
 
 class EngineSpec(Spec):
@@ -248,6 +213,11 @@ class EngineSpec(Spec):
         weight = self.weight_format
         return integer_bits(weight) if isinstance(weight, Codebook) else weight.bits
 
+    @property
+    def weight_word_bits(self) -> int:
+        """Of a word of the ROM."""
+        return self.folding.pe * self.folding.simd * self.weight_format.bits
+
     @cached_property
     def accumulator_bits(self) -> int:
         ranges = [node.accumulator(x) for node, x in zip(self.nodes, self.edges, strict=True)]
@@ -259,32 +229,13 @@ class EngineSpec(Spec):
 
     @cached_property
     def requantizer_rows(self) -> list[list[tuple[int, int]]]:
-        lanes, rows = self.folding.lanes, []
-        for work, m, b in zip(self.works, self.scaling.factors, self.scaling.offsets, strict=True):
-            padding = work.groups * self.folding.pe - len(m)
-            pairs = [*zip(m, b, strict=True), *[(0, 0)] * padding]
-            rows += [pairs[start : start + lanes] for start in range(0, len(pairs), lanes)]
-        return rows
+        """m and b of the requantiser's lanes, stage by stage; 0 where results are padded."""
+        return requantizer_rows(self)
 
     @cached_property
     def weight_words(self) -> list[int]:
-        """ROM contents: of each stage word (result, kd, kh, kw, input word) has pe x simd weights, inputs fastest."""
-        folding, words = self.folding, []
-        bits = self.weight_format.bits
-        for work in self.works:
-            node, taps = work.node, work.node.window.taps
-            padded = np.zeros((work.groups * folding.pe, taps, work.words * folding.simd), dtype=np.int64)
-            fmt = node.weight_format
-            stored = fmt.encode(node.weight) if isinstance(fmt, Codebook) else node.weight
-            padded[: node.out_size, :, : node.in_size] = stored.reshape(node.out_size, taps, node.in_size)
-            shaped = padded.reshape(work.groups, folding.pe, taps, work.words, folding.simd)
-            if folding.multiplier == "packed":
-                shaped = packed_weights(shaped)
-            for lanes in shaped.transpose(0, 2, 3, 1, 4).reshape(-1, folding.pe * folding.simd):
-                words.append(
-                    sum((int(value) & ((1 << bits) - 1)) << (place * bits) for place, value in enumerate(lanes))
-                )
-        return words
+        """Contents of the ROM."""
+        return weight_words(self)
 
     # Time
 
@@ -292,11 +243,10 @@ class EngineSpec(Spec):
     def read_latency(self) -> int:
         """Cycles from the addresses of a step to its words, the slowest memory's."""
         memory, folding = self.family.memory, self.folding
-        weights = array_bits(self)
         return max(
             memory.read_latency(self.ring, folding.simd * self.edges[0].format.bits),
             memory.read_latency(max(self.layout.depth, 1), folding.lanes * self.inner_bits),
-            memory.read_latency(self.layout.weights[-1], weights),
+            memory.read_latency(self.layout.weights[-1], self.weight_word_bits),
         )
 
     @cached_property
@@ -362,61 +312,16 @@ class EngineSpec(Spec):
         return sum(int(node.weight.size) * node.weight_format.bits for node in self.nodes)
 
     def stores(self) -> tuple[Store, ...]:
-        first, layout = self.edges[0].format, self.layout
-        rings = [Store("rings between stages", layout.depth, self.folding.lanes * self.inner_bits, self.slices)]
-        scales = self.scaling.factor_bits + self.scaling.offset_bits
-        return (
-            Store("ring of inputs", self.ring, self.in_width * first.bits),
-            *(rings if layout.depth else ()),
-            Store("weights", layout.weights[-1], array_bits(self)),
-            Store("scales and offsets", len(self.requantizer_rows), scales, self.folding.lanes),
-            Store("program of the array", len(self.program.jobs), self.issue_code.fields.varying_bits),
-            Store("program of the results", len(self.program.jobs), self.write_code.fields.varying_bits),
-            *super().stores(),
-        )
+        return *stores_of(self), *super().stores()
 
     def parts(self) -> dict[str, Resources]:
-        return self._parts(self.issue_code.fields, self.write_code.fields)
+        return parts_of(self, self.issue_code.fields, self.write_code.fields)
 
     @cached_property
     def least_resources(self) -> Resources:
         """What it takes at least, whatever the order of its jobs: all but a few bits of its program are known."""
         issue, write = fields_of(self)
-        return sum(self._parts(issue, write).values(), Resources(dsps=self.dsps))
-
-    def _parts(self, issue: Fields, write: Fields) -> dict[str, Resources]:
-        folding, family, latency = self.folding, self.family, self.read_latency
-        width, depth, rows = self.in_width * self.edges[0].format.bits, self.layout.depth, len(self.requantizer_rows)
-        late = ADDRESS_LATENCY + latency
-        sizes = {"weights": self.layout.weights[-1], "ring": self.ring, "queue": folding.queue}
-        array = mac_array(
-            *(self.x_format, self.weight_format, folding.simd, folding.pe, 1),
-            *(self.accumulator_bits, folding.multiplier, family),
-        )
-        slices = {
-            f"rings_{number}": ram(depth, folding.lanes * self.inner_bits, family, latency, early=True)
-            for number in range(self.slices if depth else 0)
-        }
-        choice = self.in_width * (self.inner_bits + 1) if depth else 0
-        return {
-            "": Resources(luts=choice, ffs=2 * self.array_latency + 2 * self.result_words + self.requant_latency * 4),
-            "ring": ring_writer(width, self.in_width, self.ring, self.pointer_bits),
-            "stream_ring": ram(self.ring, width, family, latency, early=True),
-            **slices,
-            "issuer": issuer(issue, **sizes, pointer=self.pointer_bits, most=self.most_under_way, late=late),
-            "issuer.program": program_reader(issue, family),
-            "weights": rom(self.layout.weights[-1], array_bits(self), family, latency),
-            "array": array,
-            "serializer": serializer(self.accumulator_bits, folding.pe, folding.lanes),
-            "requantizer": shared_requantizer(
-                self.scaling, rows=rows, lanes=folding.lanes, accumulator=self.accumulator_bits, family=family
-            ),
-            "writer": result_writer(
-                write, rows=rows, slices=self.slices, depth=depth, late=self.requant_latency
-            ),
-            "writer.program": program_reader(write, family),
-            "queue": output_queue(folding.lanes * self.out.format.bits, folding.queue, family),
-        }
+        return sum(parts_of(self, issue, write).values(), Resources(dsps=self.dsps))
 
     # Hardware and its schedule
 
@@ -487,8 +392,3 @@ def same_codes(one: Contraction, other: Contraction) -> bool:
         return not any(isinstance(book, Codebook) for book in books)
     first, second = (replace(book, frac=0) for book in books)  # type: ignore[type-var]
     return first == second
-
-
-def array_bits(spec: EngineSpec) -> int:
-    """Of a word of weights."""
-    return spec.folding.pe * spec.folding.simd * spec.weight_format.bits

@@ -83,7 +83,7 @@ class EngineUnit(wiring.Component):
         m.d.comb += [ring.limit.eq(issuer.limit), issuer.came.eq(ring.write_enable)]
 
         m.submodules.weights = weights = Rom(
-            spec.weight_words, folding.pe * folding.simd * spec.weight_format.bits, family, spec.read_latency
+            spec.weight_words, spec.weight_word_bits, family, spec.read_latency
         )
         m.submodules.array = array = MacArray(
             spec.x_format,

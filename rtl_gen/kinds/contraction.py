@@ -23,6 +23,7 @@ from rtl_gen.packing import Packing, packed_weights, packing_of
 from rtl_gen.reduce import MacArray
 from rtl_gen.sequencer import Sequencer
 from rtl_gen.shifter import integer_bits
+from rtl_gen.words import joined
 
 __all__ = ["ContractionSpec", "never_on_dsps", "weight_words"]
 
@@ -220,7 +221,6 @@ def weight_words(spec: ContractionSpec) -> list[int]:
     """
     node, folding = spec.node, spec.folding
     fmt = node.weight_format
-    bits = fmt.bits
     stored = fmt.encode(node.weight) if isinstance(fmt, Codebook) else node.weight
     words = []
     own = spec.results_with_weights
@@ -229,10 +229,7 @@ def weight_words(spec: ContractionSpec) -> list[int]:
         shaped = packed_weights(shaped)
     for group in shaped:
         for lanes in group.transpose(1, 2, 0, 3).reshape(-1, own * folding.simd):
-            word = 0
-            for position, value in enumerate(lanes):
-                word |= (int(value) & ((1 << bits) - 1)) << (position * bits)
-            words.append(word)
+            words.append(joined(lanes, fmt.bits))
     return words
 
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from qtt_hw.graph import Contraction, Edge
 from rtl_gen.engine.choices import engine_folding
-from rtl_gen.engine.spec import EngineFolding, EngineSpec, same_codes
+from rtl_gen.engine.folding import EngineFolding
+from rtl_gen.engine.spec import EngineSpec, same_codes
 from rtl_gen.families import Family
 from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, divisors, readable
 

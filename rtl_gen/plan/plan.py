@@ -27,7 +27,8 @@ from qtt_hw.graph.kinds.concatenation import MOST_STREAMS
 from qtt_hw.reading import read_json
 from qtt_hw.versions import PLAN
 from qtt_hw.window import MOST_CHANNELS
-from rtl_gen.engine.spec import EngineFolding, EngineSpec, engine_name
+from rtl_gen.engine.folding import EngineFolding, engine_name
+from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.families import ECP5, UNBOUNDED, Family, Resources, device, family_named, family_of
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.prediction import Mean, Prediction, number_of

@@ -11,7 +11,7 @@ from functools import cached_property
 from qtt_hw.graph import Graph, Node
 from rtl_gen.cycles import predict
 from rtl_gen.depths import short_inputs
-from rtl_gen.engine.spec import EngineFolding
+from rtl_gen.engine.folding import EngineFolding
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds import Spec, kind_of, spec_of
 from rtl_gen.kinds.choices import Choice, JoinChoices, Lanes, StageChoices, readable

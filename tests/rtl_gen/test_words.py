@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtl_gen.words import limbs, pack, unpack
+from rtl_gen.words import joined, limbs, pack, unpack
 
 
 def test_lane_zero_is_in_the_low_bits_and_words_are_little_endian() -> None:
@@ -29,3 +29,7 @@ def test_unpack_is_the_inverse_of_pack(lanes: int, bits: int, signed: bool, seed
 def test_integers_that_do_not_fill_a_word_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^7 integers do not fill words of 2 lanes$"):
         pack(np.zeros(7, int), 2, 8)
+
+
+def test_a_rom_s_word_has_the_first_integer_lowest():
+    assert joined([1, -1, -8], 4) == 0x8F1 and joined([], 4) == 0

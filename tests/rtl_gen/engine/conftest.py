@@ -11,8 +11,9 @@ from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import INPUT, Contraction, Edge
 from qtt_hw.window import Window
+from rtl_gen.engine.folding import EngineFolding
 from rtl_gen.engine.jobs import work_of
-from rtl_gen.engine.spec import EngineFolding, EngineSpec
+from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.families import ECP5
 
 ACTIVATIONS = st.sampled_from([Format(8, True, 0), Format(8, False, 0), Format(4, False, 0), Format(5, True, 0)])

@@ -13,7 +13,7 @@ from qtt_hw.fixedpoint import Format, Requantizer, as_integers
 from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec
 from qtt_hw.window import Window
 from rtl_gen.emit import emit
-from rtl_gen.engine.spec import EngineFolding
+from rtl_gen.engine.folding import EngineFolding
 from rtl_gen.families import ECP5
 from rtl_gen.kinds import Folding
 from rtl_gen.plan.derive import derived
