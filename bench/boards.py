@@ -5,7 +5,7 @@
 
 Each row is a model on a board. Without a model it is the committed one that `CASES` names, or a small network with
 random weights where none of the committed ones fits. The clock is the one that place and route reached: it is set and
-confirmed. Multipliers and block RAMs are counted apart from the board's link, whose depth a plan does not know.
+confirmed. Multipliers and block RAMs are counted apart from the board's link.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from qtt_hw.process import run_command
 from qtt_hw.window import Window
 from rtl_gen.emit import emit
 from rtl_gen.families import Family, device
+from rtl_gen.plan.derive import design_brams
 from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.search import plan
 
@@ -45,18 +46,22 @@ MODELS = Path("models")
 
 @dataclass(frozen=True)
 class Case:
-    """What is built for a board: a file in `models/`, or None for the small network, and the rate it is planned for."""
+    """What is built for a board: a file in `models/`, or None for the small network, and the rate it is planned for.
+
+    With `engines` stages may share arrays.
+    """
 
     model: str | None
     fps: float
     clock_mhz: float
+    engines: bool = False
 
 
 CASES = {
     "ulx3s-85f": Case("voxtt-modelnet10.qtt", 1000, 100),
     "ulx3s-45f": Case("voxtt-modelnet10.qtt", 1000, 100),
     "ulx3s-25f": Case("voxtt-ttlc.qtt", 500, 100),
-    "ulx3s-12f": Case(None, 1000, 100),
+    "ulx3s-12f": Case("voxtt-modelnet10.qtt", 1200, 100, engines=True),
     "orangecrab": Case("voxtt-ttlc.qtt", 500, 96),
     "colorlight-i5": Case("voxtt-ttlc.qtt", 500, 100),
     "icebreaker": Case(None, 20, 24),
@@ -99,10 +104,8 @@ def blocks(netlist: Path, family: Family) -> dict[str, int]:
 
 
 def planned_blocks(found: Plan) -> dict[str, int]:
-    """What a plan says of the accelerator alone."""
-    dsps = sum(stage.dsps for stage in found.stages) + sum(engine.dsps for engine in found.engines)
-    brams = sum(stage.brams for stage in found.stages) + sum(engine.brams for engine in found.engines)
-    return {"dsps": dsps, "brams": brams + sum(fifo.brams for fifo in found.fifos)}
+    """What a plan says of the accelerator alone; a link has no multipliers."""
+    return {"dsps": found.dsps, "brams": design_brams(found)}
 
 
 def measured(name: str, case: Case, seeds: int = 1) -> dict[str, Any]:
@@ -110,7 +113,7 @@ def measured(name: str, case: Case, seeds: int = 1) -> dict[str, Any]:
     board = boards.load(name)
     graph = small_network() if case.model is None else load(MODELS / case.model)
     chip = device(board.device)
-    found = plan(graph, chip, fps=case.fps, clock_mhz=case.clock_mhz)
+    found = plan(graph, chip, fps=case.fps, clock_mhz=case.clock_mhz, engines=case.engines)
     with tempfile.TemporaryDirectory(prefix="boards-") as temporary:
         folder = Path(temporary) / "build"
         emit(graph, folder, found)
@@ -125,6 +128,7 @@ def measured(name: str, case: Case, seeds: int = 1) -> dict[str, Any]:
         "device": board.device,
         "model": graph.name,
         "fps_planned": case.fps,
+        "engines": case.engines,
         "planned": planned | {"luts": found.luts, "ffs": found.ffs},
         "placed": placed | {"luts": built.luts, "ffs": built.ffs},
         "luts_placed_to_planned": round(built.luts / found.luts, 3),
