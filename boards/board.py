@@ -42,14 +42,16 @@ class Board:
         Pins of the ports clk, rx, tx, led, and whatever else the board wants held, as the placer's file has them: LPF
         of an ECP5, PCF of an iCE40, CST of a Gowin.
     leds : int
-        Width of the port `led`; at least 1. The first shows that the clock is stable, the second a lost byte, the third
-        traffic.
+        Width of the port `led`; at least 1. The first shows that the clock is stable, the second a broken frame, the
+        third traffic.
     high : tuple of str
         Output ports to hold at 1.
     leds_low : bool
         LEDs shine at 0.
     pll_pin : bool
         The oscillator is at the pin that leads to the PLL, where a PLL has a pin of its own.
+    loader : str
+        What openFPGALoader calls it; empty where it knows no such board.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class Board:
     high: tuple[str, ...] = ()
     leds_low: bool = False
     pll_pin: bool = True
+    loader: str = ""
 
     def __post_init__(self) -> None:
         self._check_types()

@@ -18,4 +18,5 @@ BOARD = Board(
     + 'FREQUENCY PORT "clk" 25 MHZ;\n',
     leds=1,
     leds_low=True,
+    loader="colorlight-i5",
 )

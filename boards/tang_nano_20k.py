@@ -20,4 +20,5 @@ BOARD = Board(
     ),
     leds=6,
     leds_low=True,
+    loader="tangnano20k",
 )

@@ -25,4 +25,5 @@ BOARD = Board(
     ),
     leds=6,
     leds_low=True,
+    loader="tangnano9k",
 )

@@ -26,4 +26,5 @@ BOARD = Board(
     )
     + 'FREQUENCY PORT "clk" 25 MHZ;\n',
     high=("wifi_gpio0",),
+    loader="ulx3s",
 )

@@ -21,4 +21,5 @@ BOARD = Board(
     constraints=pins_of("up5k", {"clk": "20", "rx": "23", "tx": "25", "led[0]": "26", "led[1]": "27", "led[2]": "32"}),
     leds=3,
     pll_pin=False,
+    loader="ice40_generic",
 )

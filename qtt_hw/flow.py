@@ -350,5 +350,4 @@ def program(
     import boards
     from boards.program import program as send
 
-    chosen = boards.load(board)
-    return send(build, chosen.name, cable=cable, flash=flash, dry_run=dry_run, progress=progress)
+    return send(build, boards.load(board), cable=cable, flash=flash, dry_run=dry_run, progress=progress)

