@@ -8,9 +8,11 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from typing import Literal
 
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from pydantic import BaseModel, ConfigDict
 
 __all__ = ["Diagnosis", "Part", "doctor"]
@@ -140,7 +142,7 @@ def doctor() -> Diagnosis:
 
 def _python() -> Part:
     wanted, found = ">=3.11", platform.python_version()
-    state: State = "there" if _suits(found, wanted) else "wrong version"
+    state = _state(found, SpecifierSet(wanted))
     return Part(
         name="python",
         kind="Python",
@@ -155,12 +157,11 @@ def _python() -> Part:
 
 def _packages() -> Iterator[Part]:
     """By the metadata of this package: what it requires, always and with extras."""
-    found = re.compile(r"""([\w.-]+)(?:\[[\w, -]*\])?\s*\(?([^;()]*)\)?\s*(?:;.*extra\s*==\s*["']([\w-]+)["'])?""")
+    extras = metadata("qtt-hw").get_all("Provides-Extra") or []
     seen = set()
-    for line in requires("qtt-hw") or ():
-        parts = found.match(line)
-        assert parts is not None, line
-        name, wanted, extra = parts[1], ",".join(sorted(parts[2].replace(" ", "").split(","))), parts[3] or ""
+    for requirement in map(Requirement, requires("qtt-hw") or ()):
+        name, marker = requirement.name, requirement.marker
+        extra = next((e for e in extras if marker is not None and marker.evaluate({"extra": e})), "")
         if extra in _OURS or name in seen:
             continue
         seen.add(name)
@@ -169,35 +170,24 @@ def _packages() -> Iterator[Part]:
             there: str | None = version(name)
         except PackageNotFoundError:
             there = None
-        state: State = "missing" if there is None else "there" if _suits(there, wanted) else "wrong version"
+        state = _state(there, requirement.specifier)
         project = f"qtt-hw[{extra}]" if extra else "qtt-hw"
         yield Part(
             name=name,
             kind="package",
             state=state,
             version=there,
-            wanted=wanted,
+            wanted=",".join(sorted(map(str, requirement.specifier))),
             needed_for=_LESS.get(name, what),
             core=core and name not in _LESS,
             install=None if state == "there" else f"pip install '{project}'",
         )
 
 
-def _suits(found: str, wanted: str) -> bool:
-    """Whether a version lies within bounds such as `>=5.48,<6`; what is no number in it does not count."""
-
-    def numbers(text: str) -> list[int]:
-        release = re.match(r"\d+(?:\.\d+)*", text)
-        return [int(part) for part in release[0].split(".")] if release else []
-
-    for bound in filter(None, wanted.split(",")):
-        sign, limit = re.match(r"([<>=!~]*)(.*)", bound).groups()  # type: ignore[union-attr]
-        longest = max(len(numbers(found)), len(numbers(limit)))
-        a, b = (part + [0] * (longest - len(part)) for part in (numbers(found), numbers(limit)))
-        within = {">=": a >= b, "<=": a <= b, "<": a < b, ">": a > b, "==": a == b, "!=": a != b}
-        if not within.get(sign, True):
-            return False
-    return True
+def _state(found: str | None, wanted: SpecifierSet) -> State:
+    if found is None:
+        return "missing"
+    return "there" if wanted.contains(found, prereleases=True) else "wrong version"
 
 
 def _ask(command: list[str]) -> tuple[int, str]:
