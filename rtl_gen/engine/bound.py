@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache, reduce
+from itertools import pairwise
 from operator import or_
 from typing import TYPE_CHECKING
 
 from rtl_gen.engine.code import Field, Fields, issue_code
 from rtl_gen.engine.jobs import Work
-from rtl_gen.engine.layout import Layout
+from rtl_gen.engine.layout import Layout, Ring
 from rtl_gen.engine.schedule import OUTSIDE, Program, Read
 
 if TYPE_CHECKING:
@@ -30,14 +31,15 @@ def fields_of(spec: EngineSpec) -> tuple[Fields, Fields]:
     """The fields of the issuer's and of the writer's program, with no more bits than they have."""
     works, layout, last = spec.works, spec.layout, len(spec.works) - 1
     found = []
-    for number, (work, ring, weights) in enumerate(zip(works, layout.rings, layout.weights[:-1], strict=True)):
+    for number, (work, weights, reads) in enumerate(zip(works, layout.weights[:-1], spec.reads, strict=True)):
+        ring, outside = layout.ring(reads[0].source), reads[0].source == OUTSIDE
         alone = _alone(work, ring.rows, spec.position_words if number == last else 0)
         found.append(
             {
                 **alone,
-                **({"needs": ZERO, "frees": ZERO} if number else {}),
+                **({} if outside else {"needs": ZERO}),
                 "depth": Field.of([spec.most_under_way]),
-                "outside": Field.of([int(number == 0)]),
+                "outside": Field.of([int(outside)]),
                 "signed": Field.of([int(spec.edges[number].format.signed)]),
                 "address": _moved(alone["address"], ring.base),
                 "end": Field.of([ring.end]),
@@ -76,20 +78,32 @@ def _alone(work: Work, rows: int, out_words: int) -> Mapping[str, Field]:
 
 def _written(spec: EngineSpec, number: int) -> dict[str, Field]:
     """The writer's fields of a stage."""
-    work, out = spec.works[number], number == len(spec.works) - 1
-    kept, padded = spec.emits[number]
-    shift, clamp = spec.scaling.kinds[number]
-    address = ZERO
-    if not out:
-        ring = spec.layout.rings[number + 1]
-        address = _address(ring.end - 1) if len(work.jobs) > 1 else Field.of([ring.base])
+    work, layout = spec.works[number], spec.layout
+    added = next((read for read in spec.reads[number] if read.summand), None)
     one = {
-        "out": int(out),
-        "row": spec.layout.rows[number],
-        "emits": kept - 1,
-        "padded": padded,
-        "shift": shift,
-        "clamp": clamp,
+        "out": int(number == len(spec.works) - 1),
+        "row": layout.rows[number],
+        "adds": int(added is not None),
+        "adds_outside": int(added is not None and added.source == OUTSIDE),
         "stage": number,
+        **spec.written[number].fields(),
     }
-    return {"address": address, **{name: Field.of([value]) for name, value in one.items()}}
+    frees = _released(work, layout.ring(OUTSIDE).row_words) if spec.reads[number][0].source == OUTSIDE else ZERO
+    return {
+        "frees": frees,
+        "address": ZERO if one["out"] else _within(layout.ring(number), work),
+        "summand": ZERO if added is None else _within(layout.ring(added.source), work),
+        **{name: Field.of([value]) for name, value in one.items()},
+    }
+
+
+def _within(ring: Ring, work: Work) -> Field:
+    """Of addresses in a ring, by the jobs that make it."""
+    return _address(ring.end - 1) if len(work.jobs) > 1 else Field.of([ring.base])
+
+
+@lru_cache(maxsize=8192)
+def _released(work: Work, row_words: int) -> Field:
+    """What a stage's jobs free of the stream's ring where it alone reads that."""
+    kept = [0, *(job.keeps for job in work.jobs)]
+    return Field.of((after - before) * row_words for before, after in pairwise(kept))

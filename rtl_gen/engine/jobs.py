@@ -67,6 +67,8 @@ class Work:
     Attributes
     ----------
     node : Contraction
+    simd : int
+        Channels of a word.
     geometry : Geometry
         In positions.
     words, groups : int
@@ -78,6 +80,7 @@ class Work:
     """
 
     node: Contraction
+    simd: int
     geometry: Geometry
     words: int
     groups: int
@@ -134,7 +137,7 @@ def work_of(node: Contraction, x: Edge, simd: int, pe: int, *, fills: bool = Tru
     made = -(-node.out_size // simd) * simd if fills else node.out_size
     words, groups = -(-node.in_size // simd), -(-made // pe)
     jobs = tuple(_jobs(geometry, words, groups))
-    return Work(node, geometry, words, groups, jobs, _least_rows(jobs, geometry.axes[2].size))
+    return Work(node, simd, geometry, words, groups, jobs, _least_rows(jobs, geometry.axes[2].size))
 
 
 def _jobs(geometry: Geometry, words: int, groups: int) -> list[Job]:
