@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from rtl_gen.engine.folding import EngineFolding
 from rtl_gen.engine.rings import least_rows
 from rtl_gen.engine.segment import Segment
 from rtl_gen.engine.spec import EngineSpec, works_of
 from rtl_gen.families import Family
 
-__all__ = ["STREAM_ROWS", "engine_folding", "engine_of"]
+__all__ = ["STREAM_ROWS", "engine_folding", "engine_of", "ring_rows"]
 
 #: Rows of the ring that the stream fills, where the map has as many: the stream comes evenly, and the first stage reads
 #: it in bursts, whenever nothing behind it can go on.
 STREAM_ROWS = 16
+
+
+@lru_cache(maxsize=1024)
+def ring_rows(segment: Segment) -> tuple[int, ...]:
+    """The least rows of a segment's rings, whatever its lanes."""
+    works = works_of(segment, 1, 1)
+    return least_rows(works, segment.reads([1] * len(works)))
 
 
 def engine_folding(
@@ -43,8 +52,7 @@ def engine_folding(
     ValueError
         Naming a stage that an engine cannot do, or the lanes that do not fit.
     """
-    works = works_of(segment, simd, pe)
-    rows = least_rows(works, segment.reads([1] * len(works)))
+    works, rows = works_of(segment, simd, pe), ring_rows(segment)
     first, steps = works[0], min(work.least_steps for work in works)
     wanted = min(max(stream_rows, rows[0]), first.rows)
     of_stream = next(n for n in range(wanted, first.rows + 1) if first.rows % n == 0)

@@ -56,8 +56,8 @@ class Layout:
     Attributes
     ----------
     rings : tuple of Ring
-        Of the stream, alone in the memory that it fills; then of what each stage but the last makes, in one memory: first
-        those that sums read, then the others.
+        Of the stream, alone in the memory that it fills; then of what each stage but the last makes, in one memory:
+        first those that sums read, then the others.
     weights : tuple of int
         The ROM word with which each stage's weights begin, and last their number.
     rows : tuple of int
@@ -73,7 +73,12 @@ class Layout:
 
     @classmethod
     def of(
-        cls, works: Sequence[Work], ring_rows: Sequence[int], pe: int, lanes: int, summands: frozenset[int] = frozenset()
+        cls,
+        works: Sequence[Work],
+        ring_rows: Sequence[int],
+        pe: int,
+        lanes: int,
+        summands: frozenset[int] = frozenset(),
     ) -> Layout:
         """Of stages whose rings have so many rows each, with results of `pe` channels, requantised by `lanes`.
 

@@ -1,4 +1,4 @@
-"""The least rings of an engine: rows that must be there at once, where each stage works only for what is asked of it."""
+"""The least rings of an engine: rows that must be there at once, where stages work only for what is asked of them."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
 """What an engine computes: contractions that read its stream or one another, and sums behind their requantisers.
 
-A sum is done by the stage that makes one of its summands, as that one's results leave: what it adds to them, position by
-position, is a stream that comes before. So a residual block is a few contractions and no stage more.
+A sum is done by the stage that makes one of its summands, as that one's results leave: what it adds to them, position
+by position, is a stream that comes before. So a residual block is a few contractions and no stage more.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -89,8 +88,9 @@ class Segment:
     @staticmethod
     def chain(nodes: Sequence[Contraction], inputs: Sequence[Edge]) -> Segment:
         """Contractions of which each reads the one before."""
-        stages = (SegmentStage(node, x, k - 1 if k else OUTSIDE) for k, (node, x) in enumerate(zip(nodes, inputs)))
-        return Segment(tuple(node.name for node in nodes), tuple(stages))
+        pairs = enumerate(zip(nodes, inputs, strict=True))
+        stages = tuple(SegmentStage(node, x, number - 1 if number else OUTSIDE) for number, (node, x) in pairs)
+        return Segment(tuple(node.name for node in nodes), stages)
 
     @staticmethod
     def of(graph: Graph, names: Sequence[str]) -> Segment:
@@ -144,7 +144,12 @@ class _Reader:
     def __init__(self, graph: Graph, names: Sequence[str]):
         self.graph, self.names = graph, tuple(names)
         self.nodes = {node.name: node for node in graph.nodes}
-        self.readers = Counter(name for node in graph.nodes for name in node.inputs)
+        #: Who reads each stream, once for each of its inputs.
+        self.readers: dict[str, list[str]] = {}
+        for node in graph.nodes:
+            if not node.relabels:
+                for source in node.inputs:
+                    self.readers.setdefault(self._origin(source), []).append(node.name)
         #: Of what is made: by which stage; and its stages so far.
         self.made: dict[str, int] = {}
         self.stages: list[SegmentStage] = []
@@ -166,9 +171,9 @@ class _Reader:
                 self._add(node)
             else:
                 raise ValueError(f"stage {name}: an engine's stages are contractions, and sums of two streams")
-        inside = Counter(self._origin(source) for name in self.names for source in self.nodes[name].inputs)
         for name in self.names[:-1]:
-            if self._outsiders(name) or not inside[name]:
+            readers = self.readers.get(name, [])
+            if not readers or not set(readers) <= set(self.names):
                 raise ValueError(f"stage {name}: only what an engine's last stage makes is read outside of it")
         if self.made[self.names[-1]] != len(self.stages) - 1:
             raise ValueError(f"stage {self.names[-1]}: an engine's last stage stands behind all others")
@@ -201,7 +206,7 @@ class _Reader:
             if isinstance(self.nodes.get(origin), Contraction)
             and origin in self.made
             and self.stages[self.made[origin]].sum is None
-            and sum(self._origin(name) == origin for other in self.graph.nodes for name in other.inputs) == 1
+            and len(self.readers[origin]) == 1
         ]
         if not own:
             raise ValueError(f"stage {node.name}: an engine adds to results of its own that only the sum reads")
@@ -212,11 +217,3 @@ class _Reader:
         stage, x = self.stages[host], self.graph.edges[node.inputs[1 - place]]
         self.stages[host] = SegmentStage(stage.node, stage.x, stage.source, Sum(node, source, x, place))
         self.made[node.name] = host
-
-    def _outsiders(self, name: str) -> bool:
-        """Whether a stage outside of the segment reads what one in it makes."""
-        return any(
-            not other.relabels and other.name not in self.names and self._origin(source) == name
-            for other in self.graph.nodes
-            for source in other.inputs
-        )

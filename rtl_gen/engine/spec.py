@@ -36,7 +36,10 @@ from rtl_gen.multiplier import latency_of, pieces
 from rtl_gen.packing import Packing, packing_of
 from rtl_gen.shifter import integer_bits
 
-__all__ = ["EngineSpec", "same_codes", "works_of"]
+__all__ = ["MOST_BITS", "EngineSpec", "same_codes", "works_of"]
+
+#: Of an activation that an engine keeps.
+MOST_BITS = 8
 
 
 class EngineSpec(Spec):
@@ -75,9 +78,9 @@ class EngineSpec(Spec):
         for stage in self.segment.stages:
             if not same_codes(stage.node, self.nodes[0]):
                 raise ValueError(f"stage {stage.node.name}: an engine's weights are codes of one codebook, or none are")
-            read = [(stage.source, stage.x), *([] if stage.sum is None else [(stage.sum.source, stage.sum.x)])]
-            if any(source != OUTSIDE and x.format.bits > 8 for source, x in read):
-                raise ValueError(f"stage {stage.node.name}: an engine's activations have at most 8 bits")
+            streams = [(stage.source, stage.x), *([] if stage.sum is None else [(stage.sum.source, stage.sum.x)])]
+            if any(source != OUTSIDE and x.format.bits > MOST_BITS for source, x in streams):
+                raise ValueError(f"stage {stage.node.name}: an engine's activations have at most {MOST_BITS} bits")
         first, channels = self.works[0], self.edges[0].channels
         if channels % folding.simd:
             raise self.refuse(f"simd {folding.simd} does not divide the input's {channels} channels")
@@ -90,10 +93,10 @@ class EngineSpec(Spec):
             if rows > work.rows:
                 raise ValueError(f"stage {work.node.name}: a ring of {rows} rows, its input has {work.rows}")
             for read in reads[1:]:
-                made = work.geometry.out_shape
-                if not 1 <= read.rows <= made[0] * made[1]:
+                most = work.geometry.out_shape[0] * work.geometry.out_shape[1]
+                if not 1 <= read.rows <= most:
                     raise ValueError(
-                        f"stage {work.node.name}: a ring of {read.rows} rows of what it adds, which has {made[0] * made[1]}"
+                        f"stage {work.node.name}: a ring of {read.rows} rows of what it adds, which has {most}"
                     )
         if self.out.channels % folding.lanes:
             raise self.refuse(f"lanes {folding.lanes} does not divide the output's {self.out.channels} channels")

@@ -93,9 +93,13 @@ def sums_of(stages: Sequence[SegmentStage], results: Shape, bits: int) -> Sums |
     if not found:
         return None
     shift = max(0, *(one.node.requant.shift for one in found))
-    least, most = (-(1 << (results.width - 1)), (1 << (results.width - 1)) - 1) if results.signed else (
-        0,
-        (1 << results.width) - 1,
+    least, most = (
+        (-(1 << (results.width - 1)), (1 << (results.width - 1)) - 1)
+        if results.signed
+        else (
+            0,
+            (1 << results.width) - 1,
+        )
     )
     passing = SumKind(shift, 0, 0, least, most)
     kinds: list[SumKind] = [] if len(found) == len(stages) else [passing]

@@ -92,9 +92,7 @@ class EngineUnit(wiring.Component):
         )
         m.d.comb += issuer.came.eq(ring.write_enable)
 
-        m.submodules.weights = weights = Rom(
-            spec.weight_words, spec.weight_word_bits, family, spec.read_latency
-        )
+        m.submodules.weights = weights = Rom(spec.weight_words, spec.weight_word_bits, family, spec.read_latency)
         m.submodules.array = array = MacArray(
             spec.x_format,
             spec.weight_format,
@@ -197,7 +195,9 @@ class EngineUnit(wiring.Component):
         held: list[Value] = []
         if spec.layout.summed:
             # A word of it is one of results, so that nothing selects behind it.
-            self.summands = memory = Ram(spec.layout.summed * spec.slices, lanes * spec.inner_bits, spec.family, early=True)
+            self.summands = memory = Ram(
+                spec.layout.summed * spec.slices, lanes * spec.inner_bits, spec.family, early=True
+            )
             m.submodules.summands = memory
             m.d.comb += memory.address.eq(self._narrow(writer.slice, writer.summand))
             held.append(delay(m, memory.data, late - memory.latency, "summand"))

@@ -60,7 +60,7 @@ def cuts(count: int) -> Iterator[list[range]]:
 
 def exact_engines(engines: Engines, stages: list[StageChoices], width: int, behind: Lanes, cycles: int) -> list[Choice]:
     """Of each kind of lane the fewest results that keep up, all known exactly."""
-    choices = engines.of(stages)
+    choices = engines.of(tuple(stage.node.name for stage in stages))
     found: dict[str, Choice] = {}
     for pe in _RESULTS:
         for draft in choices._of_shape(width, pe, behind):
@@ -72,10 +72,13 @@ def exact_engines(engines: Engines, stages: list[StageChoices], width: int, behi
 
 def every_network(problem: Problem, cycles: int) -> Iterator[Resources]:
     """What all combinations of cuts, widths and choices take."""
-    stages, engines = stages_of(problem), Engines(ECP5)
+    stages, engines = stages_of(problem), Engines(problem.graph, ECP5)
     for runs in cuts(len(stages)):
         parts = [[stages[k] for k in run] for run in runs]
-        widths = [part[0].widths if len(part) == 1 else engines.of(part).widths for part in parts]
+        widths = [
+            part[0].widths if len(part) == 1 else engines.of(tuple(stage.node.name for stage in part)).widths
+            for part in parts
+        ]
         for chosen in itertools.product(*widths):
             options: list[list[Choice]] = []
             for part, width, reader in zip(parts, chosen, (*chosen[1:], 1), strict=True):
