@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, Node
 from rtl_gen.engine.schedule import OUTSIDE, Read
@@ -63,7 +64,12 @@ class SegmentStage:
     source: int = OUTSIDE
     sum: Sum | None = None
 
-    @property
+    @cached_property
+    def accumulator(self) -> tuple[int, int]:
+        """Range of its sums of products."""
+        return self.node.accumulator(self.x)
+
+    @cached_property
     def made(self) -> Edge:
         """What leaves it."""
         own: Edge = self.node.output(self.x)

@@ -205,7 +205,7 @@ class EngineSpec(Spec):
 
     # Numbers
 
-    @property
+    @cached_property
     def inner_bits(self) -> int:
         """Of an activation that the engine keeps."""
         return max((stage.made.format.bits for stage in self.segment.stages[:-1]), default=1)
@@ -257,7 +257,7 @@ class EngineSpec(Spec):
 
     @cached_property
     def accumulator_bits(self) -> int:
-        ranges = [node.accumulator(x) for node, x in zip(self.nodes, self.edges, strict=True)]
+        ranges = [stage.accumulator for stage in self.segment.stages]
         return bits_for_range(min(low for low, _ in ranges), max(high for _, high in ranges))
 
     @cached_property
@@ -319,12 +319,12 @@ class EngineSpec(Spec):
         """Cycles from a job's last step until what it read may be overwritten."""
         return self.to_words + self.result_words - 1
 
-    @property
+    @cached_property
     def drain(self) -> int:
         """Cycles from a job's last step to the first in which a job that waits for it can be taken."""
         return self.to_words + self.result_words - 1 + self.done_delay + 2
 
-    @property
+    @cached_property
     def most_under_way(self) -> int:
         """Jobs that can be in the pipeline: one is taken every second cycle at most."""
         return self.drain // 2 + 2

@@ -21,7 +21,7 @@ from rtl_gen.engine.choices import engine_folding, ring_rows
 from rtl_gen.engine.folding import EngineFolding
 from rtl_gen.engine.jobs import plain
 from rtl_gen.engine.segment import Segment
-from rtl_gen.engine.spec import MOST_BITS, EngineSpec, same_codes
+from rtl_gen.engine.spec import MOST_BITS, EngineSpec, same_codes, works_of
 from rtl_gen.families import Family
 from rtl_gen.kinds.choices import Choice, Lanes, divisors, readable
 from rtl_gen.plan.nest import stream_of
@@ -69,6 +69,7 @@ class EngineChoices:
         powers = (n for n in divisors(segment.edges[0].channels) if n & (n - 1) == 0)
         #: Widths that a word can have.
         self.widths = [n for n in powers if LEAST_INPUTS <= n <= MOST_LANES]
+        self._work: dict[tuple[int, int], int] = {}
         self._drafts: dict[tuple[int, int, Lanes], list[EngineFolding]] = {}
         self._known: dict[EngineFolding, EngineChoice | None] = {}
 
@@ -92,6 +93,8 @@ class EngineChoices:
         """
         found: dict[str, EngineChoice] = {}
         for pe in _RESULTS:
+            if self._steps(width, pe) > cycles:
+                continue
             drafts = self._of_shape(width, pe, behind)
             for draft in drafts:
                 choice = self._choice(draft)
@@ -140,10 +143,16 @@ class EngineChoices:
 
     def _choice(self, folding: EngineFolding) -> EngineChoice | None:
         if folding not in self._known:
-            spec = self.spec(folding)
-            steps = sum(work.cycles for work in spec.works)
-            self._known[folding] = EngineChoice(folding, steps, spec.least_resources, self.names)
+            steps = self._steps(folding.simd, folding.pe)
+            self._known[folding] = EngineChoice(folding, steps, self.spec(folding).least_resources, self.names)
         return self._known[folding]
+
+    def _steps(self, simd: int, pe: int) -> int:
+        """Of an inference on an array: the least cycles that it can take."""
+        key = simd, pe
+        if key not in self._work:
+            self._work[key] = sum(work.cycles for work in works_of(self.segment, simd, pe))
+        return self._work[key]
 
     def _of_shape(self, simd: int, pe: int, behind: Lanes) -> list[EngineFolding]:
         """The foldings of an array, by kind of lane; none where it cannot be built."""
