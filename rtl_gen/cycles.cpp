@@ -515,9 +515,10 @@ struct Engine final : Ringed {
     int64_t position_words, result_words;  // output words of a position, and of a result but a position's last
     std::vector<int64_t> results, outs, depth;  // of each job; whether they leave; jobs before it that it does not wait for
 
-    Engine(Link& i, Link& o, StageShape given, int64_t drain, int64_t position_words, int64_t result_words,
-           std::vector<int64_t> results, std::vector<int64_t> outs, std::vector<int64_t> depth)
-        : Ringed(i, o, std::move(given), 3), drain(drain), position_words(position_words), result_words(result_words),
+    // `release`: cycles from a job's last step until what it read may be overwritten.
+    Engine(Link& i, Link& o, StageShape given, int64_t drain, int64_t release, int64_t position_words,
+           int64_t result_words, std::vector<int64_t> results, std::vector<int64_t> outs, std::vector<int64_t> depth)
+        : Ringed(i, o, std::move(given), release + 3), drain(drain), position_words(position_words), result_words(result_words),
           results(std::move(results)), outs(std::move(outs)), depth(std::move(depth)) {
         i.keep(shape.collect * (shape.ring + shape.volume + 1));  // a job asks for words long after others have come
     }
@@ -809,13 +810,13 @@ void add_stage(Model* model, int64_t i, int64_t o, int64_t collect, int64_t ring
 // `groups` results of a position, all with `result_words` output words but the last; of each job: input words that are needed and
 // released, steps of a result, results, whether they leave, and depth, negative where it waits for none.
 void add_engine(Model* model, int64_t i, int64_t o, int64_t collect, int64_t ring, int64_t volume, int64_t queue,
-                int64_t latency, int64_t drain, int64_t groups, int64_t result_words, int64_t position_words, int64_t jobs,
-                const int64_t* needs, const int64_t* releases, const int64_t* steps, const int64_t* results,
-                const int64_t* outs, const int64_t* depth) {
+                int64_t latency, int64_t drain, int64_t release, int64_t groups, int64_t result_words,
+                int64_t position_words, int64_t jobs, const int64_t* needs, const int64_t* releases, const int64_t* steps,
+                const int64_t* results, const int64_t* outs, const int64_t* depth) {
     model->add<Engine>(model->link(i), model->link(o),
                        StageShape{collect, ring, volume, groups, queue, queue, latency, {needs, needs + jobs},
                                   {releases, releases + jobs}, {steps, steps + jobs}},
-                       drain, position_words, result_words, std::vector<int64_t>{results, results + jobs},
+                       drain, release, position_words, result_words, std::vector<int64_t>{results, results + jobs},
                        std::vector<int64_t>{outs, outs + jobs}, std::vector<int64_t>{depth, depth + jobs});
 }
 

@@ -148,7 +148,7 @@ class _Datapath(Network[Any]):
             port = getattr(self.top, f"tap_{self.top.tap_names[tap.stage]}")
             strobe, payload = unit.o.valid & unit.o.ready, unit.o.payload
             if len(spec.taps) > 1:
-                strobe, payload = unit.observed & (unit.observed_stage == number), unit.observed_word
+                strobe, payload = unit.observed(number)
             self.m.d.comb += [port.strobe.eq(strobe), port.payload.eq(payload)]
 
     def _between(self, reader: Reader, flow: Any, kind: str, unit: Fifo | Splitter | Gatherer) -> Any:

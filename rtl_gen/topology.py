@@ -65,15 +65,15 @@ class Topology:
     ) -> Topology:
         """Of a graph's stages without its reshapes, with FIFOs by the name of the sum and its input.
 
-        Each engine's stages, a chain of them by name, are one.
+        Each engine's stages, by name, are one; its first stage reads what it reads.
 
         Raises ValueError naming a FIFO's place that the graph does not have.
         """
         numbers, reads, names = {INPUT: SOURCE}, [], list[str]()
-        inside = {name for stages in engines for name in stages[1:]}
+        engine = {name: stages[0] for stages in engines for name in stages[1:]}
         for node in graph.nodes:
-            if node.relabels or node.name in inside:
-                numbers[node.name] = numbers[node.inputs[0]]
+            if node.relabels or node.name in engine:
+                numbers[node.name] = numbers[engine.get(node.name, node.inputs[0])]
                 continue
             reads.append(tuple(numbers[name] for name in node.inputs))
             numbers[node.name] = len(names)

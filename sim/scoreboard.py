@@ -85,8 +85,8 @@ class Scoreboard:
             if tap.stage not in names:
                 raise ValueError(f"the manifest taps stage {tap.stage!r}, which {manifest.model} does not have")
             edge = graph.edges[tap.stage]
-            if tap.words * tap.lanes != edge.positions * edge.channels:
-                size = edge.positions * edge.channels
+            size, width = edge.positions * edge.channels, tap.words * tap.lanes // edge.positions
+            if tap.words * tap.lanes % edge.positions or not 0 <= width - edge.channels < tap.lanes:
                 raise ValueError(f"tap {tap.stage}: {tap.words} words of {tap.lanes} lanes for {size} integers")
             self._streams.append(_Stream(names.index(tap.stage), tap.words, tap))
         bytes_a_sample = 8 * sum(edge.positions * edge.channels for edge in graph.edges.values())
@@ -166,9 +166,15 @@ class Scoreboard:
                 found = [pack(values, 1, self._value_bits + 1)]
                 for stream in self._streams[1:]:
                     assert stream.tap is not None
-                    found.append(pack(results[stream.tap.stage][offset], stream.tap.lanes, stream.tap.lane_bits))
+                    made, width = results[stream.tap.stage][offset], self._width(stream.tap)
+                    made = np.pad(made, ((0, 0), (0, 0), (0, 0), (0, width - made.shape[-1])))
+                    found.append(pack(made, stream.tap.lanes, stream.tap.lane_bits))
                 self._expected.setdefault(sample + offset, found)
         return self._expected[sample]
+
+    def _width(self, tap: Tap) -> int:
+        """Channels of a tap's words, with those that fill the last one of a position: they are 0."""
+        return tap.words * tap.lanes // self._graph.edges[tap.stage].positions
 
     def _note(
         self, number: int, sample: int, word: int, expected: Words | None, got: Words | None, cycle: int | None
@@ -179,7 +185,8 @@ class Scoreboard:
             stage, element, wanted, found = self._in_output(word, expected, got)
             shape = self._graph.output.shape
         else:
-            stage, shape = stream.tap.stage, self._graph.edges[stream.tap.stage].shape
+            stage = stream.tap.stage
+            shape = (*self._graph.edges[stage].shape[:3], self._width(stream.tap))
             lanes = [
                 None if row is None else unpack(row[None], stream.tap.lanes, stream.tap.lane_bits, stream.tap.signed)[0]
                 for row in (expected, got)

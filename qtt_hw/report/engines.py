@@ -103,7 +103,8 @@ def _chart(key: str, spec: EngineSpec) -> Chart:
 
 def _table(key: str, spec: EngineSpec) -> Grid:
     rows: list[Row] = []
-    for node, x, work, ring in zip(spec.nodes, spec.edges, spec.works, spec.layout.rings, strict=True):
+    for stage, node, x, work in zip(spec.segment.stages, spec.nodes, spec.edges, spec.works, strict=True):
+        ring = spec.layout.ring(stage.source)
         useful = node.macs(x) / (spec.products * work.cycles)
         rows.append([node.name, len(work.jobs), work.cycles, share(useful, 1), ring.rows, ring.size])
     header = ["stage", "jobs", "steps", "of its lanes useful", "rows of its ring", "words of its ring"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from amaranth.hdl import Shape
 from amaranth.utils import bits_for, ceil_log2
 
+from qtt_hw.fixedpoint import bits_for_range
 from rtl_gen.costs.cells import adder, chosen, counter, equals, rom
 from rtl_gen.engine.code import Fields
 from rtl_gen.engine.requantizer import Scaling
+from rtl_gen.engine.summation import LATENCY as SUM_LATENCY
+from rtl_gen.engine.summation import Sums
 from rtl_gen.families import Family, Resources
 
-__all__ = ["issuer", "program_reader", "result_writer", "shared_requantizer"]
+__all__ = ["issuer", "program_reader", "result_writer", "shared_requantizer", "shared_sum"]
 
 
 def program_reader(fields: Fields, family: Family) -> Resources:
@@ -26,7 +30,7 @@ def program_reader(fields: Fields, family: Family) -> Resources:
 READER = 18
 
 
-def issuer(fields: Fields, *, weights: int, ring: int, queue: int, pointer: int, most: int, late: int) -> Resources:
+def issuer(fields: Fields, *, weights: int, ring: int, queue: int, most: int, late: int) -> Resources:
     """A `rtl_gen.engine.issuer.Issuer` without its reader; `late` is the cycles from a step to its words."""
     address, rom_address = bits_for(max(fields.most("end") - 1, 1)), bits_for(max(weights - 1, 1))
     loops = [fields.register_bits(name) for name in ("run", "outer", "deep", "groups", "results")]
@@ -48,18 +52,22 @@ def issuer(fields: Fields, *, weights: int, ring: int, queue: int, pointer: int,
     for least, field in ((ring, "needs"), (queue, "credit"), (most, "depth")):
         bits = bits_for(least)
         luts, ffs = luts + 2 * adder(bits) + fields.register_bits(field), ffs + bits
-    luts += adder(pointer)
-    ffs += pointer + fields.varying_bits + 7 * late + 6
+    ffs += fields.varying_bits + 7 * late + 6
     return Resources(luts=luts, ffs=ffs)
 
 
-def result_writer(fields: Fields, *, rows: int, slices: int, depth: int, late: int) -> Resources:
+def result_writer(
+    fields: Fields, rows: int, slices: int, depth: int, late: int, pointer: int, *, summands: int
+) -> Resources:
     """A `rtl_gen.engine.writer.ResultWriter` without its reader, and what delays its outputs by `late` cycles."""
     row, address, emits = bits_for(max(rows - 1, 1)), bits_for(max(depth - 1, 1)), fields.register_bits("emits")
     slice_bits = ceil_log2(slices)
-    luts = counter(row) + row + counter(address) + address + 2 * emits + 2 * slice_bits + WRITER
-    ffs = row + address + emits + slice_bits + fields.varying_bits + 4
+    luts = counter(row) + row + counter(address) + address + 2 * emits + 2 * slice_bits + WRITER + adder(pointer)
+    ffs = row + address + emits + slice_bits + fields.varying_bits + 4 + pointer
     ffs += (late - 1) * (address + slice_bits + 2) + late
+    if summands:
+        summand = bits_for(max(summands - 1, 1))
+        luts, ffs = luts + counter(summand) + summand, ffs + summand
     return Resources(luts=luts, ffs=ffs)
 
 
@@ -88,3 +96,15 @@ def shared_requantizer(scaling: Scaling, *, rows: int, lanes: int, accumulator: 
 
 #: Fitted, a lane: which bound holds.
 REQUANTIZER = 6
+
+
+def shared_sum(sums: Sums, results: Shape, lanes: int, late: int) -> Resources:
+    """A `rtl_gen.engine.summation.SharedSum`, and what brings its choices to it `late` cycles later."""
+    kinds, total = len(sums.kinds), bits_for_range(*sums.total)
+    own, other = len({kind.own for kind in sums.kinds}), len({kind.other for kind in sums.kinds})
+    out, shifted = sums.shape.width, total - sums.shift
+    luts = chosen(total, own) + chosen(total, other) + adder(total) + adder(total)
+    luts += 2 * sum(-(-max(shifted - bits_for(kind.high), 1) // 3) for kind in sums.kinds)
+    luts += out + (2 * chosen(out, kinds) if kinds > 1 else 0)
+    ffs = 3 * total + 2 + 2 * out
+    return Resources(luts=luts * lanes, ffs=ffs * lanes + (late + SUM_LATENCY) * ceil_log2(kinds) + 3 * late)

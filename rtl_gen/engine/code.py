@@ -5,7 +5,7 @@ All that a job needs is in its words, resolved: addresses, strides, numbers of s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import and_, or_
@@ -17,9 +17,9 @@ from amaranth.utils import bits_for
 
 from rtl_gen.engine.jobs import Job, Work
 from rtl_gen.engine.layout import Layout, Ring
-from rtl_gen.engine.schedule import Program
+from rtl_gen.engine.schedule import OUTSIDE, Program, Read
 
-__all__ = ["Code", "Field", "Fields", "issue_code", "unread_words", "write_code"]
+__all__ = ["Code", "Field", "Fields", "Written", "issue_code", "unread_words", "write_code"]
 
 
 class Field(NamedTuple):
@@ -120,7 +120,7 @@ def issue_code(
 
     | field | |
     |---|---|
-    | `needs`, `frees` | words of the stream that it waits for, and that it is the last to read |
+    | `needs` | words of the stream that it waits for |
     | `depth` | jobs before it that may be in the pipeline; as many as can be where it waits for none |
     | `credit` | output words that it makes |
     | `outside`, `signed` | it reads the stream's ring; its inputs have a sign |
@@ -143,20 +143,20 @@ def issue_code(
     most : int
         Jobs that can be in the pipeline.
     """
-    words, needed, freed = [], -unread_words(works[0]), 0
+    words, needed = [], -unread_words(works, program.reads)
     for number, (job, stage, depth) in enumerate(zip(program.jobs, program.stages, program.depth, strict=True)):
-        work, ring = works[stage], layout.rings[stage]
-        outside, out = stage == 0, stage == len(works) - 1
-        needs = max(job.end * work.words - needed, 0) if outside else 0
-        frees = job.keeps * ring.row_words - freed if outside else 0
-        needed, freed = needed + needs, freed + frees
+        work, reads = works[stage], program.reads[stage]
+        source = reads[0].source
+        ring, out = layout.ring(source), stage == len(works) - 1
+        ends = [read.end(job) * works[0].words for read in reads if read.source == OUTSIDE]
+        needs = max(max(ends, default=0) - needed, 0)
+        needed += needs
         words.append(
             {
                 "needs": needs,
-                "frees": frees,
                 "depth": min(depth, most) if depth < number else most,
                 "credit": job.positions * out_words if out else 0,
-                "outside": int(outside),
+                "outside": int(source == OUTSIDE),
                 "signed": int(signs[stage]),
                 "address": ring.address(job.start),
                 "end": ring.end,
@@ -168,11 +168,35 @@ def issue_code(
     return Code(tuple(words))
 
 
-def unread_words(work: Work) -> int:
-    """Words of the stream behind the last that a stage reads: they come before the next inference's, and are waited for
+def unread_words(works: Sequence[Work], reads: Sequence[Sequence[Read]]) -> int:
+    """Words of the stream behind the last that stages read: they come before the next inference's, and are waited for
     with its first, as if those of one before the first had come.
     """
-    return (work.geometry.volume_words - max(job.end for job in work.jobs)) * work.words
+    ends = [
+        read.end(work.jobs[-1]) if read.summand else max(job.end for job in work.jobs)
+        for work, given in zip(works, reads, strict=True)
+        for read in given
+        if read.source == OUTSIDE
+    ]
+    return (works[0].geometry.volume_words - max(ends)) * works[0].words
+
+
+def _freed(works: Sequence[Work], program: Program, layout: Layout) -> Iterator[int]:
+    """Of each job: words of the stream that no job after it reads, beyond those before."""
+    kept = {
+        (stage, place): 0
+        for stage, given in enumerate(program.reads)
+        for place, read in enumerate(given)
+        if read.source == OUTSIDE
+    }
+    ring, freed = layout.ring(OUTSIDE), 0
+    for job, stage in zip(program.jobs, program.stages, strict=True):
+        for place, read in enumerate(program.reads[stage]):
+            if read.source == OUTSIDE:
+                kept[stage, place] = read.keeps(job, ring.width)
+        least = min(kept.values()) * ring.row_words
+        yield least - freed
+        freed = least
 
 
 def _first_weights(work: Work, job: Job) -> int:
@@ -212,22 +236,55 @@ def _loops(work: Work, ring: Ring, job: Job) -> dict[str, int]:
     }
 
 
-def write_code(
-    works: Sequence[Work],
-    program: Program,
-    layout: Layout,
-    emits: Sequence[tuple[int, int]],
-    kinds: Sequence[tuple[int, int]],
-) -> Code:
+@dataclass(frozen=True)
+class Written:
+    """What becomes of a stage's results.
+
+    Attributes
+    ----------
+    emits, padded : int
+        Requantised words of a position that are kept, and how many of them are padding.
+    shift, clamp : int
+        Numbers of the requantiser's final shift and range.
+    sum : int
+        The number of what is added to them, and how (`rtl_gen.engine.summation.Sums`).
+    signed : bool
+        What is added has a sign.
+    """
+
+    emits: int
+    padded: int
+    shift: int
+    clamp: int
+    sum: int = 0
+    signed: bool = False
+
+    def fields(self) -> dict[str, int]:
+        """Those that are the same in all of the stage's jobs."""
+        return {
+            "emits": self.emits - 1,
+            "padded": self.padded,
+            "shift": self.shift,
+            "clamp": self.clamp,
+            "sum": self.sum,
+            "sum_signed": int(self.signed),
+        }
+
+
+def write_code(works: Sequence[Work], program: Program, layout: Layout, written: Sequence[Written]) -> Code:
     """What the writer is told of each job.
 
     | field | |
     |---|---|
+    | `frees` | words of the stream that nobody reads after it |
     | `out` | its results leave by the output queue |
     | `address` | in the memory of rings, of its first word |
     | `row` | the requantiser's, of a position's first lanes |
     | `emits`, `padded` | requantised words of a position that are kept, less one; those of them that are padding |
     | `shift`, `clamp` | numbers of the requantiser's final shift and range |
+    | `sum`, `sum_signed` | how something is added to them; whether that has a sign |
+    | `adds`, `adds_outside` | something is added; it stands in the stream's ring |
+    | `summand` | the address of its first word |
     | `stage` | by which taps are told apart |
 
     Parameters
@@ -235,24 +292,25 @@ def write_code(
     works : sequence of Work
     program : Program
     layout : Layout
-    emits : sequence of (int, int)
-        Of each stage: words of a position that are kept, and how many of them are padding.
-    kinds : sequence of (int, int)
-        Shift and clamp of each stage.
+    written : sequence of Written
+        Of each stage.
     """
     words = []
-    for job, stage in zip(program.jobs, program.stages, strict=True):
+    freed = _freed(works, program, layout)
+    for job, stage, frees in zip(program.jobs, program.stages, freed, strict=True):
         out = stage == len(works) - 1
+        added = next((read for read in program.reads[stage] if read.summand), None)
         words.append(
             {
+                "frees": frees,
                 "out": int(out),
-                "address": 0 if out else layout.rings[stage + 1].address(job.first),
+                "address": 0 if out else layout.ring(stage).address(job.first),
                 "row": layout.rows[stage],
-                "emits": emits[stage][0] - 1,
-                "padded": emits[stage][1],
-                "shift": kinds[stage][0],
-                "clamp": kinds[stage][1],
+                "adds": int(added is not None),
+                "adds_outside": int(added is not None and added.source == OUTSIDE),
+                "summand": 0 if added is None else layout.ring(added.source).address(job.first),
                 "stage": stage,
+                **written[stage].fields(),
             }
         )
     return Code(tuple(words))

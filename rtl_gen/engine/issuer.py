@@ -40,8 +40,6 @@ class Issuer(wiring.Component):
         Words of the ROM.
     queue : int
         Words of the output queue.
-    pointer_bits : int
-        Of `limit`.
     most : int
         Jobs that can be in the pipeline.
     read_latency : int
@@ -53,8 +51,6 @@ class Issuer(wiring.Component):
     came, freed, done : In
         High in each cycle in which a word of the stream enters the ring, one leaves the output queue, a job's last
         result is on its way to the memory.
-    limit : Out
-        Words of the stream since reset up to which the ring has room.
     address, weights : Out
         `ADDRESS_LATENCY` cycles after the step.
     outside, signed, valid, first, last, position_ends, job_ends : Out
@@ -70,7 +66,6 @@ class Issuer(wiring.Component):
         unread: int,
         weights: int,
         queue: int,
-        pointer_bits: int,
         most: int,
         read_latency: int,
         family: Family,
@@ -83,7 +78,6 @@ class Issuer(wiring.Component):
         super().__init__(
             {
                 **{name: In(1) for name in ("came", "freed", "done")},
-                "limit": Out(unsigned(pointer_bits), init=ring),
                 "address": Out(self._address),
                 "weights": Out(self._weights),
                 **{name: Out(1) for name in flags},
@@ -165,8 +159,6 @@ class Issuer(wiring.Component):
                     planes.eq(planes + current.deep_stride),
                     plane_weights.eq(plane_weights + current.deep_weights),
                 ]
-        with m.If(active & finishes):
-            m.d.sync += self.limit.eq(self.limit + current.frees)
 
         self._addresses(m, current, [base, along, lines, planes], [group, along, line_weights, plane_weights])
         steps = {"valid": active, "first": first, "last": completes, "position_ends": ends, "job_ends": finishes}

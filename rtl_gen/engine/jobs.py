@@ -15,7 +15,7 @@ from itertools import groupby
 from qtt_hw.graph import Contraction, Edge
 from rtl_gen.geometry import Geometry
 
-__all__ = ["Job", "Work", "work_of"]
+__all__ = ["Job", "Work", "plain", "work_of"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class Work:
     Attributes
     ----------
     node : Contraction
+    simd : int
+        Channels of a word.
     geometry : Geometry
         In positions.
     words, groups : int
@@ -78,6 +80,7 @@ class Work:
     """
 
     node: Contraction
+    simd: int
     geometry: Geometry
     words: int
     groups: int
@@ -115,6 +118,14 @@ class Work:
         return max(job.positions for job in self.jobs)
 
 
+def plain(node: Contraction) -> None:
+    """Raise ValueError for a contraction that carries modes, has groups, or whose taps along W are not neighbours."""
+    if node.lead > 1 or node.trail > 1 or node.groups > 1:
+        raise ValueError(f"stage {node.name}: an engine's stages neither carry modes nor have groups")
+    if node.window.dilation[2] > 1:
+        raise ValueError(f"stage {node.name}: taps of an engine's stages along W are neighbours")
+
+
 @lru_cache(maxsize=8192)
 def work_of(node: Contraction, x: Edge, simd: int, pe: int, *, fills: bool = True) -> Work:
     """The jobs of a plain contraction on simd x pe lanes.
@@ -126,15 +137,12 @@ def work_of(node: Contraction, x: Edge, simd: int, pe: int, *, fills: bool = Tru
     ValueError
         For one that carries modes, has groups, or whose taps along W are not neighbours.
     """
-    if node.lead > 1 or node.trail > 1 or node.groups > 1:
-        raise ValueError(f"stage {node.name}: an engine's stages neither carry modes nor have groups")
-    if node.window.dilation[2] > 1:
-        raise ValueError(f"stage {node.name}: taps of an engine's stages along W are neighbours")
+    plain(node)
     geometry = Geometry(node.window.axes(x.shape), 1)
     made = -(-node.out_size // simd) * simd if fills else node.out_size
     words, groups = -(-node.in_size // simd), -(-made // pe)
     jobs = tuple(_jobs(geometry, words, groups))
-    return Work(node, geometry, words, groups, jobs, _least_rows(jobs, geometry.axes[2].size))
+    return Work(node, simd, geometry, words, groups, jobs, _least_rows(jobs, geometry.axes[2].size))
 
 
 def _jobs(geometry: Geometry, words: int, groups: int) -> list[Job]:

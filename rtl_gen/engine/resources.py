@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rtl_gen.costs.arithmetic import mac_array
-from rtl_gen.costs.cells import ram, rom
+from rtl_gen.costs.cells import chosen, ram, rom
 from rtl_gen.costs.control import ring_writer
-from rtl_gen.costs.engine import issuer, program_reader, result_writer, shared_requantizer
+from rtl_gen.costs.engine import issuer, program_reader, result_writer, shared_requantizer, shared_sum
 from rtl_gen.costs.streams import output_queue, serializer
 from rtl_gen.engine.code import Fields
 from rtl_gen.engine.issuer import ADDRESS_LATENCY
@@ -25,9 +25,15 @@ def stores_of(spec: EngineSpec) -> tuple[Store, ...]:
     first, layout = spec.edges[0].format, spec.layout
     rings = [Store("rings between stages", layout.depth, spec.folding.lanes * spec.inner_bits, spec.slices)]
     scales = spec.scaling.factor_bits + spec.scaling.offset_bits
+    summands = []
+    if layout.summed:
+        summands.append(Store("summands", layout.summed * spec.slices, spec.folding.lanes * spec.inner_bits))
+    if spec.adds_outside:
+        summands.append(Store("summands of the stream", spec.ring, spec.in_width * first.bits))
     return (
         Store("ring of inputs", spec.ring, spec.in_width * first.bits),
         *(rings if layout.depth else ()),
+        *summands,
         Store("weights", layout.weights[-1], spec.weight_word_bits),
         Store("scales and offsets", len(spec.requantizer_rows), scales, spec.folding.lanes),
         Store("program of the array", len(spec.program.jobs), spec.issue_code.fields.varying_bits),
@@ -55,7 +61,7 @@ def parts_of(spec: EngineSpec, issue: Fields, write: Fields) -> dict[str, Resour
         "ring": ring_writer(width, spec.in_width, spec.ring, spec.pointer_bits),
         "stream_ring": ram(spec.ring, width, family, latency, early=True),
         **slices,
-        "issuer": issuer(issue, **sizes, pointer=spec.pointer_bits, most=spec.most_under_way, late=late),
+        "issuer": issuer(issue, **sizes, most=spec.most_under_way, late=late),
         "issuer.program": program_reader(issue, family),
         "weights": rom(spec.layout.weights[-1], spec.weight_word_bits, family, latency),
         "array": array,
@@ -64,8 +70,31 @@ def parts_of(spec: EngineSpec, issue: Fields, write: Fields) -> dict[str, Resour
             spec.scaling, rows=rows, lanes=folding.lanes, accumulator=spec.accumulator_bits, family=family
         ),
         "writer": result_writer(
-            write, rows=rows, slices=spec.slices, depth=depth, late=spec.requant_latency
+            write,
+            *(rows, spec.slices, depth, spec.kept_latency, spec.pointer_bits),
+            summands=max(spec.layout.summed, spec.ring if spec.adds_outside else 0),
         ),
         "writer.program": program_reader(write, family),
         "queue": output_queue(folding.lanes * spec.out.format.bits, folding.queue, family),
+        **_sum_parts(spec),
     }
+
+
+def _sum_parts(spec: EngineSpec) -> dict[str, Resources]:
+    """Of what adds, and the memories that it reads."""
+    if spec.sums is None:
+        return {}
+    folding, family, found = spec.folding, spec.family, {}
+    bits, late = folding.lanes * spec.inner_bits, spec.requant_latency
+    if spec.layout.summed:
+        found["summands"] = ram(spec.layout.summed * spec.slices, bits, family, early=True)
+        held = bits * (late - family.memory.read_latency(spec.layout.summed * spec.slices, bits))
+        found["summands"] += Resources(ffs=held)
+    if spec.adds_outside:
+        word, outside = spec.in_width * spec.edges[0].format.bits, folding.lanes * spec.edges[0].format.bits
+        held = outside * (late - family.memory.read_latency(spec.ring, word))
+        choice = outside * (1 if spec.layout.summed else 0)
+        found["stream_summands"] = ram(spec.ring, word, family, early=True)
+        found["stream_summands"] += Resources(luts=outside * chosen(1, spec.slices) + choice, ffs=held)
+    found["sum"] = shared_sum(spec.sums, spec.scaling.shape, folding.lanes, late)
+    return found

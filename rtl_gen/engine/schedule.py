@@ -5,6 +5,7 @@ Nothing in an engine depends on values, so no arbiter chooses between stages at 
     Of the stages whose next job finds its inputs made by jobs before it, and room in the rings for what it makes, the
     one goes next that can start first; of several, the one nearest to the output.
 
+The ring that the stream fills counts as any other: where several stages read it, the one that is ahead waits for room.
 A job that starts before what it reads has left the pipeline would read what was there before; `Program.depth` says, for
 each job, how many of those issued before it may still be in the pipeline. An inference's jobs all come before the next
 one's: a frame's end never waits for a frame that may not come. A fixed order cannot deadlock by timing, and makes no
@@ -125,6 +126,11 @@ class _Order:
         self.depth: list[int] = []
         self.ends: list[int] = []
         self.now = 0
+        #: Who reads what each stage makes, and the stream: stages, and which of their inputs.
+        self._readers: dict[int, list[tuple[int, int]]] = {source: [] for source in range(OUTSIDE, len(works))}
+        for reader, given in enumerate(self.reads):
+            for number, read in enumerate(given):
+                self._readers[read.source].append((reader, number))
 
     def issue(self) -> bool:
         """Put one job more into the order; whether any can go on."""
@@ -191,14 +197,19 @@ class _Order:
         return places
 
     def _full(self, stage: int) -> list[tuple[int, int]]:
-        """The rings, by reader and its input, that have no room for the row of the stage's next job."""
-        width = self.works[stage].geometry.out_shape[2]
-        row = (self._next(stage).last - 1) // width
+        """The rings, by reader and its input, that have no room for a row that the stage's next job makes or reads."""
+        job, work = self._next(stage), self.works[stage]
+        width = work.geometry.out_shape[2]
+        rows = [(stage, width, (job.last - 1) // width)]
+        for read in self.reads[stage]:
+            if read.source == OUTSIDE and len(self._readers[OUTSIDE]) > 1:
+                width = work.width if not read.summand else work.geometry.out_shape[2]
+                rows.append((OUTSIDE, width, (read.end(job) - 1) // width))
         return [
             (reader, number)
-            for reader in range(stage + 1, len(self.works))
-            for number, read in enumerate(self.reads[reader])
-            if read.source == stage and row - self._kept(reader, read, width) >= read.rows
+            for source, width, row in rows
+            for reader, number in self._readers[source]
+            if row - self._kept(reader, (read := self.reads[reader][number]), width) >= read.rows
         ]
 
     def _kept(self, reader: int, read: Read, width: int) -> int:

@@ -1,4 +1,4 @@
-"""An engine as hardware: what generator, planner and event model read of a chain of stages that share one array."""
+"""An engine as hardware: what generator, planner and event model read of stages that share one array."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from amaranth.hdl import Shape
 from amaranth.lib import wiring
 from amaranth.utils import bits_for, ceil_log2
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, IntArray, bits_for_range
-from qtt_hw.graph import Contraction, Edge
+from qtt_hw.graph import Contraction
 from rtl_gen.engine.bound import fields_of
-from rtl_gen.engine.code import Code, issue_code, unread_words, write_code
+from rtl_gen.engine.code import Code, Written, issue_code, unread_words, write_code
 from rtl_gen.engine.contents import requantizer_rows, weight_words
 from rtl_gen.engine.folding import EngineFolding, engine_name
 from rtl_gen.engine.issuer import ADDRESS_LATENCY
@@ -25,6 +26,9 @@ from rtl_gen.engine.reader import LEAST_CYCLES
 from rtl_gen.engine.requantizer import Scaling, scaling_of
 from rtl_gen.engine.resources import parts_of, stores_of
 from rtl_gen.engine.schedule import OUTSIDE, Program, Read, schedule
+from rtl_gen.engine.segment import Segment
+from rtl_gen.engine.summation import LATENCY as SUM_LATENCY
+from rtl_gen.engine.summation import Sums, sums_of
 from rtl_gen.engine.unit import EngineUnit
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.spec import SPARE_WORDS, Spec, Store, Tap
@@ -32,18 +36,18 @@ from rtl_gen.multiplier import latency_of, pieces
 from rtl_gen.packing import Packing, packing_of
 from rtl_gen.shifter import integer_bits
 
-__all__ = ["EngineSpec", "same_codes"]
+__all__ = ["MOST_BITS", "EngineSpec", "same_codes", "works_of"]
+
+#: Of an activation that an engine keeps.
+MOST_BITS = 8
 
 
 class EngineSpec(Spec):
-    """A chain of plain contractions on one array.
+    """Plain contractions, and sums behind them, on one array.
 
     Parameters
     ----------
-    nodes : sequence of Contraction
-        Each reads the one before.
-    inputs : sequence of Edge
-        What each reads.
+    segment : Segment
     folding : EngineFolding
     family : Family
     """
@@ -52,10 +56,10 @@ class EngineSpec(Spec):
     weighs = True
     folding: EngineFolding  # type: ignore[assignment]
 
-    def __init__(self, nodes: Sequence[Contraction], inputs: Sequence[Edge], folding: EngineFolding, family: Family):
-        self.nodes, self.edges = tuple(nodes), tuple(inputs)
-        self.node, self.inputs, self.family = nodes[-1], (inputs[0],), family
-        self.folding, self.out = folding, nodes[-1].output(inputs[-1])
+    def __init__(self, segment: Segment, folding: EngineFolding, family: Family):
+        self.segment, self.nodes, self.edges = segment, segment.nodes, segment.edges
+        self.node, self.inputs, self.family = segment.last, (self.edges[0],), family
+        self.folding, self.out = folding, segment.made
         self.check()
 
     # Checks
@@ -71,21 +75,29 @@ class EngineSpec(Spec):
                 raise self.refuse(f"lanes {folding.lanes} does not divide {what} {whole}")
         if len(folding.rows) != len(self.nodes):
             raise self.refuse(f"rings of {len(folding.rows)} stages are given, it has {len(self.nodes)}")
-        for node, x in zip(self.nodes, self.edges, strict=True):
-            if not same_codes(node, self.nodes[0]):
-                raise ValueError(f"stage {node.name}: an engine's weights are codes of one codebook, or none are")
-            if node is not self.nodes[0] and x.format.bits > 8:
-                raise ValueError(f"stage {node.name}: an engine's activations have at most 8 bits")
+        for stage in self.segment.stages:
+            if not same_codes(stage.node, self.nodes[0]):
+                raise ValueError(f"stage {stage.node.name}: an engine's weights are codes of one codebook, or none are")
+            streams = [(stage.source, stage.x), *([] if stage.sum is None else [(stage.sum.source, stage.sum.x)])]
+            if any(source != OUTSIDE and x.format.bits > MOST_BITS for source, x in streams):
+                raise ValueError(f"stage {stage.node.name}: an engine's activations have at most {MOST_BITS} bits")
         first, channels = self.works[0], self.edges[0].channels
         if channels % folding.simd:
             raise self.refuse(f"simd {folding.simd} does not divide the input's {channels} channels")
         if first.rows % folding.rows[0]:
             raise self.refuse(f"a ring of {folding.rows[0]} rows does not divide the input's {first.rows}")
-        for work, rows in zip(self.works, folding.rows, strict=True):
+        for work, reads in zip(self.works, self.reads, strict=True):
+            rows = reads[0].rows
             if rows < work.least_rows:
                 raise ValueError(f"stage {work.node.name}: a ring of {rows} rows, {work.least_rows} are the least")
             if rows > work.rows:
                 raise ValueError(f"stage {work.node.name}: a ring of {rows} rows, its input has {work.rows}")
+            for read in reads[1:]:
+                most = work.geometry.out_shape[0] * work.geometry.out_shape[1]
+                if not 1 <= read.rows <= most:
+                    raise ValueError(
+                        f"stage {work.node.name}: a ring of {read.rows} rows of what it adds, which has {most}"
+                    )
         if self.out.channels % folding.lanes:
             raise self.refuse(f"lanes {folding.lanes} does not divide the output's {self.out.channels} channels")
         short = next((work.node.name for work in self.works if work.least_cycles < LEAST_CYCLES), None)
@@ -110,8 +122,8 @@ class EngineSpec(Spec):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of its stages."""
-        return tuple(node.name for node in self.nodes)
+        """Of its stages, sums among them."""
+        return self.segment.names
 
     @property
     def unit_name(self) -> tuple[str, ...]:
@@ -121,14 +133,22 @@ class EngineSpec(Spec):
     def name(self) -> str:
         return engine_name(self.names)
 
+    @cached_property
+    def tapped(self) -> tuple[tuple[int, bool], ...]:
+        """By the number of a tap: whose stage makes it, and whether it is that one's sum."""
+        found = {stage.node.name: (number, False) for number, stage in enumerate(self.segment.stages)}
+        sums = ((number, stage.sum) for number, stage in enumerate(self.segment.stages))
+        found.update({one.node.name: (number, True) for number, one in sums if one is not None})
+        return tuple(found[name] for name in self.names)
+
     @property
     def taps(self) -> tuple[Tap, ...]:
-        shape, lanes = self.scaling.shape, self.folding.lanes
-        words = [work.geometry.out_positions * -(-work.node.out_size // lanes) for work in self.works]
-        return tuple(
-            Tap(node.name, lanes, shape.width, shape.signed, count)
-            for node, count in zip(self.nodes, words, strict=True)
-        )
+        lanes, found = self.folding.lanes, []
+        for name, (number, sums) in zip(self.names, self.tapped, strict=True):
+            work, shape = self.works[number], self.result_shape if sums else self.scaling.shape
+            count = work.geometry.out_positions * -(-work.node.out_size // lanes)
+            found.append(Tap(name, lanes, shape.width, shape.signed, count))
+        return tuple(found)
 
     @property
     def macs(self) -> int:
@@ -138,20 +158,21 @@ class EngineSpec(Spec):
 
     @cached_property
     def works(self) -> tuple[Work, ...]:
-        folding, last = self.folding, len(self.nodes) - 1
-        return tuple(
-            work_of(node, x, folding.simd, folding.pe, fills=number < last)
-            for number, (node, x) in enumerate(zip(self.nodes, self.edges, strict=True))
-        )
+        return works_of(self.segment, self.folding.simd, self.folding.pe)
+
+    @cached_property
+    def reads(self) -> list[list[Read]]:
+        return self.segment.reads(self.folding.rows)
 
     @cached_property
     def program(self) -> Program:
-        reads = [[Read(number - 1 if number else OUTSIDE, rows)] for number, rows in enumerate(self.folding.rows)]
-        return schedule(self.works, reads, self.drain + 1)
+        return schedule(self.works, self.reads, self.drain + 1)
 
     @cached_property
     def layout(self) -> Layout:
-        return Layout.of(self.works, self.folding.rows, self.folding.pe, self.folding.lanes)
+        folding, added = self.folding, (one.source for _, one in self.segment.sums)
+        summands = frozenset(source for source in added if source != OUTSIDE)
+        return Layout.of(self.works, folding.rows, folding.pe, folding.lanes, summands)
 
     @cached_property
     def scaling(self) -> Scaling:
@@ -184,10 +205,26 @@ class EngineSpec(Spec):
 
     # Numbers
 
-    @property
+    @cached_property
     def inner_bits(self) -> int:
-        """Of an activation between the stages."""
-        return max((x.format.bits for x in self.edges[1:]), default=1)
+        """Of an activation that the engine keeps."""
+        return max((stage.made.format.bits for stage in self.segment.stages[:-1]), default=1)
+
+    @property
+    def adds_outside(self) -> bool:
+        """Whether a sum adds words of the stream."""
+        return any(one.source == OUTSIDE for _, one in self.segment.sums)
+
+    @cached_property
+    def sums(self) -> Sums | None:
+        kept = [self.inner_bits] if self.layout.summed else []
+        of_stream = [self.edges[0].format.bits] if self.adds_outside else []
+        return sums_of(self.segment.stages, self.scaling.shape, max([*kept, *of_stream], default=1))
+
+    @property
+    def result_shape(self) -> Shape:
+        """Of what leaves the requantiser and the sum behind it."""
+        return self.scaling.shape if self.sums is None else self.sums.shape
 
     @cached_property
     def x_format(self) -> Format:
@@ -220,7 +257,7 @@ class EngineSpec(Spec):
 
     @cached_property
     def accumulator_bits(self) -> int:
-        ranges = [node.accumulator(x) for node, x in zip(self.nodes, self.edges, strict=True)]
+        ranges = [stage.accumulator for stage in self.segment.stages]
         return bits_for_range(min(low for low, _ in ranges), max(high for _, high in ranges))
 
     @cached_property
@@ -268,23 +305,33 @@ class EngineSpec(Spec):
         return self.scaling.latency(len(self.requantizer_rows), self.accumulator_bits, self.family)
 
     @property
-    def done_delay(self) -> int:
-        """Cycles from a job's last word at the requantiser until jobs that read it may be taken."""
-        return max(self.requant_latency - ADDRESS_LATENCY, 0)
+    def kept_latency(self) -> int:
+        """Cycles from a word at the requantiser to what is kept of it."""
+        return self.requant_latency + (SUM_LATENCY if self.segment.sums else 0)
 
     @property
+    def done_delay(self) -> int:
+        """Cycles from a job's last word at the requantiser until jobs that read it may be taken."""
+        return max(self.kept_latency - ADDRESS_LATENCY, 0)
+
+    @property
+    def release_delay(self) -> int:
+        """Cycles from a job's last step until what it read may be overwritten."""
+        return self.to_words + self.result_words - 1
+
+    @cached_property
     def drain(self) -> int:
         """Cycles from a job's last step to the first in which a job that waits for it can be taken."""
         return self.to_words + self.result_words - 1 + self.done_delay + 2
 
-    @property
+    @cached_property
     def most_under_way(self) -> int:
         """Jobs that can be in the pipeline: one is taken every second cycle at most."""
         return self.drain // 2 + 2
 
     @property
     def latency(self) -> int:
-        return self.to_words + self.requant_latency
+        return self.to_words + self.kept_latency
 
     @property
     def cycles(self) -> int:
@@ -336,24 +383,25 @@ class EngineSpec(Spec):
 
     @cached_property
     def write_code(self) -> Code:
-        return write_code(self.works, self.program, self.layout, self.emits, self.scaling.kinds)
+        return write_code(self.works, self.program, self.layout, self.written)
 
     @cached_property
-    def emits(self) -> list[tuple[int, int]]:
-        """Of each stage: requantised words of a position that are kept, and how many of them are padding."""
+    def written(self) -> list[Written]:
+        """What becomes of each stage's results."""
         lanes, found = self.folding.lanes, []
-        for work in self.works:
+        kinds = [0] * len(self.works) if self.sums is None else self.sums.of_stage
+        for stage, work, scale, kind in zip(self.segment.stages, self.works, self.scaling.kinds, kinds, strict=True):
             last = work is self.works[-1]
             kept = self.position_words if last else -(-work.node.out_size // self.folding.simd) * self.slices
-            found.append((kept, kept - -(-work.node.out_size // lanes)))
+            signed = stage.sum is not None and stage.sum.x.format.signed
+            found.append(Written(kept, kept - -(-work.node.out_size // lanes), *scale, kind, signed))
         return found
 
     @cached_property
     def stream_words(self) -> tuple[IntArray, IntArray]:
         """Words of an inference that must have come when each job starts, and that are free when it is done."""
-        words = self.issue_code.words
-        needs = np.cumsum([word["needs"] for word in words]) - unread_words(self.works[0])
-        return needs.astype(np.int64), np.cumsum([word["frees"] for word in words]).astype(np.int64)
+        needs = np.cumsum([word["needs"] for word in self.issue_code.words]) - unread_words(self.works, self.reads)
+        return needs.astype(np.int64), np.cumsum([word["frees"] for word in self.write_code.words]).astype(np.int64)
 
     @cached_property
     def pointer_bits(self) -> int:
@@ -380,9 +428,17 @@ class EngineSpec(Spec):
         ]
         units.add_engine(
             *(inputs[0], output, self.in_width // in_lanes, self.ring, self.in_words, self.folding.queue, self.latency),
-            *(self.drain, self.works[-1].groups, self.result_words, self.position_words, len(jobs)),
+            *(self.drain, self.release_delay, self.works[-1].groups, self.result_words, self.position_words, len(jobs)),
             *(needs, releases, *tables),
         )
+
+
+def works_of(segment: Segment, simd: int, pe: int) -> tuple[Work, ...]:
+    """The stages of a segment on simd x pe lanes."""
+    last = len(segment.stages) - 1
+    return tuple(
+        work_of(stage.node, stage.x, simd, pe, fills=number < last) for number, stage in enumerate(segment.stages)
+    )
 
 
 def same_codes(one: Contraction, other: Contraction) -> bool:

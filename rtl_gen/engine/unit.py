@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
+from amaranth.utils import bits_for, ceil_log2
 
 from rtl_gen.delay import delay
 from rtl_gen.engine.code import unread_words
 from rtl_gen.engine.issuer import Issuer
 from rtl_gen.engine.requantizer import SharedRequantizer
+from rtl_gen.engine.summation import SharedSum
 from rtl_gen.engine.writer import ResultWriter
 from rtl_gen.memory import Ram, Rom
 from rtl_gen.output import OutputQueue, Serializer
@@ -38,8 +39,10 @@ class EngineUnit(wiring.Component):
     -------
     i0 : In(stream)
     o : Out(stream)
-    observed, observed_stage, observed_word : Out
-        What stages make: in a cycle with `observed` a word of stage number `observed_stage`.
+    made, made_stage, made_word : Out
+        What contractions make: in a cycle with `made` a word of the one in stage number `made_stage`.
+    summed, summed_stage, summed_word : Out
+        The same of the sums behind them.
     """
 
     def __init__(self, spec: EngineSpec, in_lanes: int):
@@ -49,15 +52,23 @@ class EngineUnit(wiring.Component):
             )
         self.spec, self.in_lanes = spec, in_lanes
         lanes = spec.folding.lanes
+        stage = unsigned(bits_for(max(len(spec.nodes) - 1, 1)))
+        observed = {"made": spec.scaling.shape, "summed": spec.result_shape}
         super().__init__(
             {
                 "i0": In(stream.Signature(unsigned(in_lanes * spec.edges[0].format.bits))),
                 "o": Out(stream.Signature(unsigned(lanes * spec.out.format.bits))),
-                "observed": Out(1),
-                "observed_stage": Out(unsigned(bits_for(max(len(spec.nodes) - 1, 1)))),
-                "observed_word": Out(unsigned(lanes * spec.scaling.shape.width)),
+                **{name: Out(1) for name in observed},
+                **{f"{name}_stage": Out(stage) for name in observed},
+                **{f"{name}_word": Out(unsigned(lanes * shape.width)) for name, shape in observed.items()},
             }
         )
+
+    def observed(self, number: int) -> tuple[Value, Value]:
+        """Of the tap with a number: whether there is a word, and the word."""
+        stage, sums = self.spec.tapped[number]
+        name = "summed" if sums else "made"
+        return getattr(self, name) & (getattr(self, f"{name}_stage") == stage), getattr(self, f"{name}_word")
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -72,19 +83,16 @@ class EngineUnit(wiring.Component):
         m.submodules.issuer = issuer = Issuer(
             spec.issue_code,
             ring=spec.ring,
-            unread=unread_words(spec.works[0]),
+            unread=unread_words(spec.works, spec.reads),
             weights=spec.layout.weights[-1],
             queue=folding.queue,
-            pointer_bits=spec.pointer_bits,
             most=spec.most_under_way,
             read_latency=spec.read_latency,
             family=family,
         )
-        m.d.comb += [ring.limit.eq(issuer.limit), issuer.came.eq(ring.write_enable)]
+        m.d.comb += issuer.came.eq(ring.write_enable)
 
-        m.submodules.weights = weights = Rom(
-            spec.weight_words, spec.weight_word_bits, family, spec.read_latency
-        )
+        m.submodules.weights = weights = Rom(spec.weight_words, spec.weight_word_bits, family, spec.read_latency)
         m.submodules.array = array = MacArray(
             spec.x_format,
             spec.weight_format,
@@ -112,9 +120,12 @@ class EngineUnit(wiring.Component):
             rows=len(spec.requantizer_rows),
             slices=spec.slices,
             depth=spec.layout.depth,
+            summed=max(spec.layout.summed, spec.ring if spec.adds_outside else 0),
+            ring=spec.ring,
+            pointer_bits=spec.pointer_bits,
             family=family,
         )
-        m.d.comb += writer.valid.eq(serializer.o_valid)
+        m.d.comb += [writer.valid.eq(serializer.o_valid), ring.limit.eq(writer.limit)]
         m.d.comb += Cat(writer.position_ends, writer.job_ends).eq(self._at_last_word(m, array.o_valid, ends))
 
         m.submodules.requantizer = requantizer = SharedRequantizer(
@@ -128,7 +139,8 @@ class EngineUnit(wiring.Component):
             issuer.done.eq(delay(m, writer.valid & writer.job_ends, spec.done_delay, "done")),
         ]
         self._read(m, issuer, array, ring)
-        self._write(m, writer, issuer, requantizer)
+        words = Value.cast(requantizer.o) if spec.sums is None else self._sum(m, writer, requantizer, ring)
+        self._write(m, writer, issuer, requantizer, words)
         return m
 
     def _at_last_word(self, m: Module, comes: Value, ends: Value) -> Value:
@@ -175,21 +187,82 @@ class EngineUnit(wiring.Component):
                 value = Mux(issuer.outside, x, extended)
             m.d.comb += array.x[lane].eq(value)
 
-    def _write(self, m: Module, writer: ResultWriter, issuer: Issuer, requantizer: SharedRequantizer) -> None:
-        """Requantised words into the rings, or the output queue."""
-        spec = self.spec
-        late = requantizer.latency
+    def _sum(self, m: Module, writer: ResultWriter, requantizer: SharedRequantizer, ring: RingWriter) -> Value:
+        """Requantised words with what is added to them, which copies of the memories have."""
+        spec, late, lanes = self.spec, requantizer.latency, self.spec.folding.lanes
+        assert spec.sums is not None
+        m.submodules.sum = unit = SharedSum(spec.sums, spec.scaling.shape, lanes)
+        held: list[Value] = []
+        if spec.layout.summed:
+            # A word of it is one of results, so that nothing selects behind it.
+            self.summands = memory = Ram(
+                spec.layout.summed * spec.slices, lanes * spec.inner_bits, spec.family, early=True
+            )
+            m.submodules.summands = memory
+            m.d.comb += memory.address.eq(self._narrow(writer.slice, writer.summand))
+            held.append(delay(m, memory.data, late - memory.latency, "summand"))
+        if spec.adds_outside:
+            bits = spec.edges[0].format.bits
+            outside = Ram(spec.ring, spec.folding.simd * bits, spec.family, early=True)
+            m.submodules.stream_summands = outside
+            m.d.comb += [
+                outside.address.eq(writer.summand),
+                outside.write_enable.eq(ring.write_enable),
+                outside.write_address.eq(ring.write_address),
+                outside.write_data.eq(ring.write_data),
+            ]
+            which = delay(m, writer.slice, outside.latency, "slice")
+            word = Signal(lanes * bits, name="stream_summand")
+            m.d.sync += word.eq(
+                Array([outside.data.word_select(number, lanes * bits) for number in range(spec.slices)])[which]
+            )
+            held.append(delay(m, word, late - outside.latency - 1, "stream_summand"))
+        # Values of fewer bits than others are extended.
+        signs = delay(m, writer.sum_signed, late, "sum_signed")
+        extended = [
+            Cat(Cat(v, (v[-1] & signs).replicate(spec.sums.bits - len(v))) for v in _values(word, lanes))
+            for word in held
+        ]
+        other: Value = extended[0]
+        if len(extended) > 1:
+            other = Mux(delay(m, writer.adds_outside, late, "adds_outside"), extended[1], extended[0])
+        m.d.comb += [
+            unit.own.eq(requantizer.o),
+            Value.cast(unit.other).eq(other),
+            unit.kind.eq(delay(m, writer.sum, late, "sum")),
+            unit.adds.eq(delay(m, writer.adds, late, "adds")),
+            unit.signed.eq(signs),
+        ]
+        return Value.cast(unit.o)
+
+    def _narrow(self, slice_: Value, address: Value) -> Value:
+        """The address of a word of results in a memory of such words."""
+        return Cat(slice_[: ceil_log2(self.spec.slices)], address)
+
+    def _write(
+        self, m: Module, writer: ResultWriter, issuer: Issuer, requantizer: SharedRequantizer, words: Value
+    ) -> None:
+        """Words into the rings, or the output queue."""
+        spec, lanes = self.spec, self.spec.folding.lanes
+        late = spec.kept_latency
         m.submodules.queue = queue = OutputQueue(len(self.o.payload), spec.folding.queue, spec.family)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
-        bits = spec.out.format.bits
+        kept = _values(words, lanes)
+        observe, stage = writer.observe, writer.stage
         m.d.comb += [
-            queue.word.eq(Cat(Value.cast(value)[:bits] for value in requantizer.o)),
+            queue.word.eq(Cat(value[: spec.out.format.bits] for value in kept)),
             queue.push.eq(delay(m, writer.push, late, "push")),
             issuer.freed.eq(queue.freed),
-            self.observed.eq(delay(m, writer.observe, late, "observe")),
-            self.observed_stage.eq(delay(m, writer.stage, late, "stage")),
-            self.observed_word.eq(Value.cast(requantizer.o)),
+            self.made.eq(delay(m, observe, requantizer.latency, "observe")),
+            self.made_stage.eq(delay(m, stage, requantizer.latency, "stage")),
+            self.made_word.eq(Value.cast(requantizer.o)),
         ]
+        if spec.sums is not None:
+            m.d.comb += [
+                self.summed.eq(delay(m, observe & writer.adds, late, "observe_sum")),
+                self.summed_stage.eq(delay(m, stage, late, "stage_sum")),
+                self.summed_word.eq(words),
+            ]
         write, where, address = (
             delay(m, value, late - 1, name)
             for value, name in ((writer.write, "write"), (writer.slice, "slice"), (writer.address, "ring_address"))
@@ -198,5 +271,18 @@ class EngineUnit(wiring.Component):
             m.d.comb += [
                 memory.write_enable.eq(write & (where == number)),
                 memory.write_address.eq(address),
-                memory.write_data.eq(Cat(Value.cast(v)[: spec.inner_bits] for v in requantizer.o)),
+                memory.write_data.eq(Cat(value[: spec.inner_bits] for value in kept)),
             ]
+        if spec.layout.summed:
+            copied = address < spec.layout.summed if spec.layout.summed < spec.layout.depth else 1
+            m.d.comb += [
+                self.summands.write_enable.eq(write & copied),
+                self.summands.write_address.eq(self._narrow(where, address)),
+                self.summands.write_data.eq(Cat(value[: spec.inner_bits] for value in kept)),
+            ]
+
+
+def _values(word: Value, lanes: int) -> list[Value]:
+    """The values of a word."""
+    bits = len(word) // lanes
+    return [word[lane * bits : (lane + 1) * bits] for lane in range(lanes)]

@@ -1,4 +1,4 @@
-"""What the planner chooses engines among: runs of plain contractions, on arrays of stated shapes.
+"""What the planner chooses engines among: runs of plain contractions and whole blocks, on arrays of stated shapes.
 
 For words of `simd` inputs an engine has the fewest parallel results that keep up, each kind of lane, the fewest
 requantiser lanes, and the least rings between its stages. What it takes is known exactly once its jobs are in order,
@@ -11,16 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qtt_hw.graph import Contraction, Edge
-from rtl_gen.engine.choices import engine_folding
+from qtt_hw.graph import Contraction, Graph, Node
+from rtl_gen.engine.choices import engine_folding, ring_rows
 from rtl_gen.engine.folding import EngineFolding
-from rtl_gen.engine.spec import EngineSpec, same_codes
+from rtl_gen.engine.jobs import plain
+from rtl_gen.engine.segment import Segment
+from rtl_gen.engine.spec import MOST_BITS, EngineSpec, same_codes, works_of
 from rtl_gen.families import Family
-from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, divisors, readable
+from rtl_gen.kinds.choices import Choice, Lanes, divisors, readable
+from rtl_gen.plan.nest import stream_of
 
 __all__ = ["MOST_LANES", "EngineChoice", "EngineChoices", "Engines"]
 
@@ -49,32 +53,30 @@ class EngineChoice(Choice):
 
 
 class EngineChoices:
-    """The engines that a run of stages can be.
+    """The engines that some stages can be.
 
     Parameters
     ----------
-    nodes : sequence of Contraction
-        Each reads the one before.
-    inputs : sequence of Edge
-        What each reads.
+    segment : Segment
     stream : int
-        Channels of the stream that the first one reads.
+        Channels of the stream that it reads.
     family : Family
     """
 
-    def __init__(self, nodes: Sequence[Contraction], inputs: Sequence[Edge], stream: int, family: Family):
-        self.nodes, self.inputs, self.stream, self.family = tuple(nodes), tuple(inputs), stream, family
-        self.names = tuple(node.name for node in nodes)
-        powers = (n for n in divisors(inputs[0].channels) if n & (n - 1) == 0)
+    def __init__(self, segment: Segment, stream: int, family: Family):
+        self.segment, self.stream, self.family = segment, stream, family
+        self.names = segment.names
+        powers = (n for n in divisors(segment.edges[0].channels) if n & (n - 1) == 0)
         #: Widths that a word can have.
         self.widths = [n for n in powers if LEAST_INPUTS <= n <= MOST_LANES]
+        self._work: dict[tuple[int, int], int] = {}
         self._drafts: dict[tuple[int, int, Lanes], list[EngineFolding]] = {}
         self._known: dict[EngineFolding, EngineChoice | None] = {}
 
     @property
     def made(self) -> int:
         """Channels of its output."""
-        return int(self.nodes[-1].output(self.inputs[-1]).channels)
+        return int(self.segment.made.channels)
 
     def reads(self, width: int) -> Lanes:
         """The widths that the stream which it reads may have."""
@@ -82,7 +84,7 @@ class EngineChoices:
 
     def spec(self, folding: EngineFolding) -> EngineSpec:
         """The hardware of a folding."""
-        return EngineSpec(self.nodes, self.inputs, folding, self.family)
+        return EngineSpec(self.segment, folding, self.family)
 
     def of(self, width: int, behind: Lanes, cycles: int) -> list[EngineChoice]:
         """The engines whose words have `width` values, when readers can take words of the widths `behind`.
@@ -91,6 +93,8 @@ class EngineChoices:
         """
         found: dict[str, EngineChoice] = {}
         for pe in _RESULTS:
+            if self._steps(width, pe) > cycles:
+                continue
             drafts = self._of_shape(width, pe, behind)
             for draft in drafts:
                 choice = self._choice(draft)
@@ -109,8 +113,8 @@ class EngineChoices:
     def others(self, present: EngineFolding, behind: Lanes, widths: Iterable[int], cycles: int) -> list[EngineChoice]:
         """Exact engines of at most so many cycles: those of the search, and `present` with a smaller first ring."""
         found = [choice for width in widths for choice in self.of(width, behind, cycles)]
-        first = self.spec(present).works[0]
-        rows = [n for n in divisors(first.rows) if first.least_rows <= n < present.rows[0]]
+        least = ring_rows(self.segment)[0]
+        rows = [n for n in divisors(self.spec(present).works[0].rows) if least <= n < present.rows[0]]
         drafts = [present.model_copy(update={"rows": (n, *present.rows[1:])}) for n in rows]
         foldings = [*(choice.folding for choice in found), *drafts]
         exact = [self.exact(folding) for folding in dict.fromkeys(foldings) if folding != present]
@@ -139,17 +143,23 @@ class EngineChoices:
 
     def _choice(self, folding: EngineFolding) -> EngineChoice | None:
         if folding not in self._known:
-            spec = self.spec(folding)
-            steps = sum(work.cycles for work in spec.works)
-            self._known[folding] = EngineChoice(folding, steps, spec.least_resources, self.names)
+            steps = self._steps(folding.simd, folding.pe)
+            self._known[folding] = EngineChoice(folding, steps, self.spec(folding).least_resources, self.names)
         return self._known[folding]
+
+    def _steps(self, simd: int, pe: int) -> int:
+        """Of an inference on an array: the least cycles that it can take."""
+        key = simd, pe
+        if key not in self._work:
+            self._work[key] = sum(work.cycles for work in works_of(self.segment, simd, pe))
+        return self._work[key]
 
     def _of_shape(self, simd: int, pe: int, behind: Lanes) -> list[EngineFolding]:
         """The foldings of an array, by kind of lane; none where it cannot be built."""
         key = simd, pe, behind
         if key not in self._drafts:
             try:
-                draft = engine_folding(self.nodes, self.inputs, simd, pe, self.family, behind=behind)
+                draft = engine_folding(self.segment, simd, pe, self.family, behind=behind)
                 spec = self.spec(draft)
             except ValueError:
                 self._drafts[key] = []
@@ -165,28 +175,59 @@ class Engines:
 
     Parameters
     ----------
+    graph : Graph
     family : Family
     """
 
-    def __init__(self, family: Family):
-        self.family = family
+    def __init__(self, graph: Graph, family: Family):
+        self.graph, self.family = graph, family
         self._known: dict[tuple[str, ...], EngineChoices] = {}
 
-    def runs(self, stages: Sequence[StageChoices]) -> Iterator[tuple[int, EngineChoices]]:
-        """Of stages that read one another: how many from the first on can be an engine, and its choices."""
-        for count in range(1, len(stages) + 1):
-            if not _fits(stages[count - 1]) or (count > 1 and not _follows(stages[count - 2], stages[count - 1])):
+    def runs(self, items: Sequence[Sequence[str]]) -> Iterator[tuple[int, EngineChoices]]:
+        """Of layers and blocks, each by the names of its stages: how many from the first on can be an engine, and its
+        choices.
+        """
+        names: tuple[str, ...] = ()
+        for count, item in enumerate(items, start=1):
+            names = self._ordered((*names, *item))
+            if len(names) == 1 and self._fits(names[0]):
+                continue
+            try:
+                yield count, self.of(names)
+            except ValueError:
                 return
-            if count > 1:
-                yield count, self.of(stages[:count])
 
-    def of(self, stages: Sequence[StageChoices]) -> EngineChoices:
-        """The choices of an engine of some stages."""
-        names = tuple(stage.node.name for stage in stages)
+    def of(self, names: tuple[str, ...]) -> EngineChoices:
+        """The choices of an engine of some stages; raises ValueError where they can be none."""
         if names not in self._known:
-            nodes, inputs = [stage.node for stage in stages], [stage.x for stage in stages]
-            self._known[names] = EngineChoices(nodes, inputs, stages[0].stream, self.family)
+            segment = Segment.of(self.graph, names)
+            for stage in segment.stages:
+                plain(stage.node)
+            kept = [stage for stage in segment.stages if stage is not segment.stages[-1]]
+            if any(stage.made.format.bits > MOST_BITS for stage in kept):
+                raise ValueError(f"stage {names[0]}: an engine's activations have at most {MOST_BITS} bits")
+            if not all(same_codes(node, segment.nodes[0]) for node in segment.nodes):
+                raise ValueError(f"stage {names[0]}: an engine's weights are codes of one codebook, or none are")
+            stream = stream_of(self.graph, self._nodes[names[0]].inputs[0])
+            self._known[names] = EngineChoices(segment, stream, self.family)
         return self._known[names]
+
+    @cached_property
+    def _nodes(self) -> dict[str, Node]:
+        return {node.name: node for node in self.graph.nodes}
+
+    def _ordered(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        chosen = set(names)
+        return tuple(name for name in self._nodes if name in chosen)
+
+    def _fits(self, name: str) -> bool:
+        """Whether a stage may be in an engine."""
+        node = self._nodes[name]
+        try:
+            plain(node) if isinstance(node, Contraction) else Segment.of(self.graph, [name])
+        except ValueError:
+            return False
+        return True
 
     def settle(self, choices: Iterable[Choice]) -> bool:
         """Make engines that were chosen exact; whether all of them were."""
@@ -194,20 +235,3 @@ class Engines:
         for choice in found:
             self._known[choice.stages].exact(choice.folding)
         return not found
-
-
-def _fits(stage: StageChoices) -> bool:
-    """Whether it is a plain contraction."""
-    node = stage.node
-    return (
-        isinstance(node, Contraction)
-        and node.lead == node.trail == node.groups == 1
-        and node.window.dilation[2] == 1
-    )
-
-
-def _follows(before: StageChoices, stage: StageChoices) -> bool:
-    """Whether a stage reads the map that the one before makes, of values that an engine keeps."""
-    made: Edge = before.node.output(before.x)
-    return made == stage.x and made.format.bits <= 8 and same_codes(before.node, stage.node)
-

@@ -293,14 +293,28 @@ class _Series:
         return taken, reads, target
 
 
-def _alone(items: Items) -> list[StageChoices]:
-    """The stages of the layers before the first that has branches, several paths or several stages."""
-    found: list[StageChoices] = []
+def _alone(items: Items) -> list[tuple[str, ...]]:
+    """The stages of layers and blocks, by name, before the first that has several paths or stages of several layers."""
+    found: list[tuple[str, ...]] = []
     for item in items:
-        if not isinstance(item, Slot) or len(item.paths) > 1 or len(stages := next(iter(item.paths.values()))) > 1:
+        names = _names(item)
+        if names is None:
             break
-        found.append(stages[0])
+        found.append(names)
     return found
+
+
+def _names(item: Slot | Join | Piece) -> tuple[str, ...] | None:
+    """The stages of a layer or a block; None where there is a choice among them."""
+    if isinstance(item, Slot):
+        stages = item.paths.get("", ())
+        return (stages[0].node.name,) if len(stages) == 1 else None
+    if isinstance(item, Piece):
+        return None
+    inner = [_names(one) for branch in item.branches for one in branch]
+    if any(names is None for names in inner):
+        return None
+    return (*(name for names in inner if names is not None for name in names), item.name)
 
 
 @dataclass(frozen=True)

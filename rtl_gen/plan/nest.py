@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from qtt_hw.graph import INPUT, Graph, Node
 
-__all__ = ["Block", "DoesNotNest", "Series", "nest", "producer"]
+__all__ = ["Block", "DoesNotNest", "Series", "nest", "producer", "stream_of"]
 
 
 class DoesNotNest(ValueError):
@@ -95,3 +95,8 @@ def nest(graph: Graph) -> Series:
         if names.count(name) > 1:
             raise DoesNotNest(f"stage {name}: it lies on branches of two joins of which neither is within the other")
     return found
+
+
+def stream_of(graph: Graph, name: str) -> int:
+    """Channels of the stream that a name stands for."""
+    return graph.edges[producer(graph, name)].channels

@@ -14,14 +14,9 @@ from rtl_gen.families import Family
 from rtl_gen.kinds import kind_of
 from rtl_gen.kinds.choices import JoinChoices, Lanes, divisors
 from rtl_gen.plan.front import Items, Join, Piece, Slot
-from rtl_gen.plan.nest import producer
+from rtl_gen.plan.nest import producer, stream_of
 
-__all__ = ["pieces", "stream_of"]
-
-
-def stream_of(graph: Graph, name: str) -> int:
-    """Channels of the stream that a name stands for."""
-    return graph.edges[producer(graph, name)].channels
+__all__ = ["pieces"]
 
 
 def _powers(channels: int, most: int | None) -> Lanes:

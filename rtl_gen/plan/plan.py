@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -22,12 +21,13 @@ from pydantic import (
 
 from qtt_hw.errors import named
 from qtt_hw.files import write_file
-from qtt_hw.graph import Contraction, Graph
+from qtt_hw.graph import Graph
 from qtt_hw.graph.kinds.concatenation import MOST_STREAMS
 from qtt_hw.reading import read_json
 from qtt_hw.versions import PLAN
 from qtt_hw.window import MOST_CHANNELS
 from rtl_gen.engine.folding import EngineFolding, engine_name
+from rtl_gen.engine.segment import Segment
 from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.families import ECP5, UNBOUNDED, Family, Resources, device, family_named, family_of
 from rtl_gen.kinds import Folding, Spec, spec_of
@@ -303,9 +303,7 @@ def most_cycles(clock_mhz: float, fps: float) -> int:
     return next((n for n in (near + 1, near) if n > 0 and rate_of(clock_mhz, n) >= fps), max(near - 1, 0))
 
 
-def stage_specs(
-    graph: Graph, foldings: Sequence[tuple[UnitName, AnyFolding]], family: Family
-) -> list[Spec]:
+def stage_specs(graph: Graph, foldings: Sequence[tuple[UnitName, AnyFolding]], family: Family) -> list[Spec]:
     """The units of a graph under foldings by stage or engine; raises ValueError naming what does not match."""
     nodes = {node.name: node for node in graph.nodes if not node.relabels}
     units = {(names,) if isinstance(names, str) else names: folding for names, folding in foldings}
@@ -326,29 +324,10 @@ def stage_specs(
         folding = units[names]
         if isinstance(folding, EngineFolding):
             if name == names[0]:
-                found.append(_engine_of(graph, names, folding, family))
+                found.append(EngineSpec(Segment.of(graph, names), folding, family))
         else:
             found.append(spec_of(node, [graph.edges[source] for source in node.inputs], folding, family))
     return found
-
-
-def _engine_of(graph: Graph, names: tuple[str, ...], folding: EngineFolding, family: Family) -> EngineSpec:
-    """The engine of a chain of stages, each of which is all that reads the one before."""
-    nodes = {node.name: node for node in graph.nodes}
-    source = {node.name: node.inputs[0] for node in graph.nodes if node.relabels}
-    readers = Counter(name for node in graph.nodes for name in node.inputs)
-    for before, name in zip((None, *names), names, strict=False):
-        node = nodes[name]
-        if not isinstance(node, Contraction):
-            raise ValueError(f"stage {name}: an engine's stages are contractions")
-        read = node.inputs[0]
-        if before is None:
-            continue
-        while read != before and read in source and readers[read] == 1:
-            read = source[read]
-        if read != before or readers[before] > 1:
-            raise ValueError(f"stage {name}: an engine's stages are a chain, and it is not all that reads {before}")
-    return EngineSpec([nodes[n] for n in names], [graph.edges[nodes[n].inputs[0]] for n in names], folding, family)  # type: ignore[misc]
 
 
 def ordered(graph: Graph, foldings: Mapping[UnitName, AnyFolding]) -> list[tuple[UnitName, AnyFolding]]:

@@ -11,12 +11,12 @@ from rtl_gen.kinds import kind_of
 from rtl_gen.kinds.choices import JoinChoices, StageChoices
 from rtl_gen.plan.engines import EngineChoice, Engines
 from rtl_gen.plan.front import Items, Join, Slot, Solution, solve
-from rtl_gen.plan.nest import Block, DoesNotNest, Series, nest
-from rtl_gen.plan.pieces import pieces, stream_of
+from rtl_gen.plan.nest import Block, DoesNotNest, Series, nest, stream_of
+from rtl_gen.plan.pieces import pieces
 from rtl_gen.plan.plan import Foldings
 from rtl_gen.plan.totals import Budget
 
-__all__ = ["Alternatives", "Problem", "along", "choices_of", "stream_of"]
+__all__ = ["Alternatives", "Problem", "along", "choices_of"]
 
 #: The stages of each path along which a layer can be contracted, by the layer's name and the path's text.
 Alternatives = Mapping[str, Mapping[str, Sequence[Node]]]
@@ -93,7 +93,9 @@ class Problem:
             items = _items(graph, nest(graph), by_name, family)
         except DoesNotNest:
             items = pieces(graph, by_name, family)
-        return cls(graph, alternatives, family, items, tuple(slots), stages, Engines(family) if engines else None)
+        return cls(
+            graph, alternatives, family, items, tuple(slots), stages, Engines(graph, family) if engines else None
+        )
 
     @property
     def upper(self) -> int:

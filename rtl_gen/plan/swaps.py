@@ -18,8 +18,9 @@ from rtl_gen.kinds.choices import Choice, JoinChoices, Lanes, StageChoices, read
 from rtl_gen.plan.derive import input_lanes
 from rtl_gen.plan.engines import EngineChoices, Engines
 from rtl_gen.plan.links import link_resources
+from rtl_gen.plan.nest import stream_of
 from rtl_gen.plan.plan import AnyFolding, UnitName, ordered
-from rtl_gen.plan.problem import choices_of, stream_of
+from rtl_gen.plan.problem import choices_of
 from rtl_gen.topology import SOURCE, Reader, Topology
 
 __all__ = ["Swaps"]
@@ -87,9 +88,9 @@ class Swaps:
             if len(node.inputs) > 1:
                 inputs, streams = graph.inputs_of(node), [stream_of(graph, name) for name in node.inputs]
                 choices[node.name] = kind_of(node).choices(node, inputs, streams, family)
-        engines = engines or Engines(family)
+        engines = engines or Engines(graph, family)
         units = tuple(unit for unit, _ in ordered(graph, foldings))
-        of_units = tuple(choices[u] if isinstance(u, str) else engines.of([choices[n] for n in u]) for u in units)  # type: ignore[misc]
+        of_units = tuple(choices[u] if isinstance(u, str) else engines.of(u) for u in units)
         runs = [unit for unit in units if not isinstance(unit, str)]
         found = cls(graph, family, units, Topology.of(graph, engines=runs), of_units)
         if len(chains) == len(nodes):

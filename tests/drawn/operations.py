@@ -37,8 +37,8 @@ from rtl_gen.geometry import Geometry
 from rtl_gen.kinds import Folding, Spec, kind_of, spec_of
 from rtl_gen.kinds.choices import JoinChoices, StageChoices, divisors
 from rtl_gen.plan.derive import derived
+from rtl_gen.plan.nest import stream_of
 from rtl_gen.plan.plan import Plan
-from rtl_gen.plan.problem import stream_of
 from rtl_gen.topology import Topology, compatible
 
 __all__ = ["OPERATIONS", "Operation", "folded", "operation"]

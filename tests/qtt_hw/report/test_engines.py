@@ -11,6 +11,7 @@ from qtt_hw.report.section import Chart, Grid, Markup
 from qtt_hw.report.sections import Wishes, sections_of
 from qtt_hw.report.subject import Subject, subject_of
 from rtl_gen.engine.choices import engine_of
+from rtl_gen.engine.segment import Segment
 from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.families import ECP5
 from rtl_gen.kinds import Folding, spec_of
@@ -26,7 +27,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     graph = load(MODEL)
     first, *rest = (node for node in graph.nodes if not node.relabels)
     alone = Folding(simd=8, pe=4, lanes=1, ring=2048, queue=32, multiplier="logic")
-    engine = engine_of(rest, [graph.edges[node.inputs[0]] for node in rest], 8, 4, ECP5)  # type: ignore[arg-type]
+    engine = engine_of(Segment.of(graph, [node.name for node in rest]), 8, 4, ECP5)
     specs = [spec_of(first, (graph.edges[first.inputs[0]],), alone, ECP5), engine]
     path = tmp_path_factory.mktemp("engine") / "plan.json"
     save_plan(derived(graph, specs, "ecp5-25f", 100.0), path)

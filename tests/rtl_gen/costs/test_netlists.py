@@ -23,6 +23,7 @@ from qtt_hw.window import Window
 from rtl_gen.argmax import Argmax, argmax_resources
 from rtl_gen.costs import arithmetic, cells, control, streams
 from rtl_gen.engine.choices import engine_of
+from rtl_gen.engine.segment import Segment
 from rtl_gen.families import ECP5, Resources, device
 from rtl_gen.fifo import Fifo, fifo_resources
 from rtl_gen.fork import Fork
@@ -86,7 +87,7 @@ def engine(simd: int, pe: int) -> Unit:
     """All stages but the first of the ModelNet10 network."""
     graph = load(Path("models/voxtt-modelnet10.qtt"))
     nodes = [node for node in graph.nodes if isinstance(node, Contraction)][1:]
-    spec = engine_of(nodes, [graph.edges[node.inputs[0]] for node in nodes], simd, pe, ECP5)
+    spec = engine_of(Segment.of(graph, [node.name for node in nodes]), simd, pe, ECP5)
     return spec.unit(4), spec.resources()
 
 

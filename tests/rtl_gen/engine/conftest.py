@@ -1,6 +1,8 @@
-"""Random engines: chains of contractions of all shapes on arrays that they do not always fill."""
+"""Random engines: chains of contractions of all shapes on arrays that they do not always fill; residual blocks."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +11,12 @@ from hypothesis import strategies as st
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
-from qtt_hw.graph import INPUT, Contraction, Edge
+from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec
 from qtt_hw.window import Window
+from rtl_gen.engine.choices import engine_folding
 from rtl_gen.engine.folding import EngineFolding
 from rtl_gen.engine.jobs import work_of
+from rtl_gen.engine.segment import Segment
 from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.families import ECP5
 
@@ -88,10 +92,87 @@ def engines(draw: st.DrawFn) -> EngineSpec:
         multiplier=draw(st.sampled_from(["dsp", "logic", "packed"] if codes is None else ["shift", "shift", "dsp"])),
     )
     try:
-        return EngineSpec(nodes, edges, folding, ECP5)
+        return EngineSpec(Segment.chain(nodes, edges), folding, ECP5)
     except ValueError as error:
         assume("two products" in str(error))  # or a job of one step
-        return EngineSpec(nodes, edges, folding.model_copy(update={"multiplier": "dsp"}), ECP5)
+        return EngineSpec(Segment.chain(nodes, edges), folding.model_copy(update={"multiplier": "dsp"}), ECP5)
+
+
+@st.composite
+def residual_graphs(draw: st.DrawFn) -> Graph:
+    """Contractions, and blocks whose sums add what a block reads, or a contraction of that; all formats differ."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    weights = Format(4, True, 0, narrow=True)
+    nodes: list[Contraction | Add] = []
+
+    def conv(source: str, x: Edge, made: int, window: Window, out: Format) -> tuple[str, Edge]:
+        weight = as_integers(rng.integers(-7, 8, (made, *window.kernel, x.channels)))
+        name = f"stage{len(nodes)}"
+        nodes.append(Contraction(name, (source,), name, window, weight, weights, draw(requantizers(out, made, rng))))
+        return name, nodes[-1].output(x)
+
+    def same() -> Window:
+        kernel = draw(st.tuples(*[st.sampled_from([1, 1, 3])] * 3))
+        return Window(kernel, padding=tuple((k // 2, k // 2) for k in kernel))
+
+    def inner() -> Format:
+        return replace(draw(ACTIVATIONS), frac=draw(st.integers(-2, 2)))
+
+    channels = 4 * draw(st.integers(1, 2))
+    first = edge = Edge((*draw(st.tuples(*[st.integers(1, 5)] * 3)), channels), inner())
+    source, blocks = INPUT, draw(st.integers(1, 3))
+    for block in range(blocks):
+        out = Format(16, True, 0) if block == blocks - 1 else inner()
+        kind = draw(st.sampled_from(["chain", "identity", "identity", "shortcut"]))
+        if kind == "chain":
+            source, edge = conv(source, edge, 4 * draw(st.integers(1, 2)), same(), out)
+            continue
+        stride = (1, 1, 1)
+        made, x, begin = edge.channels, edge, source
+        if kind == "shortcut":
+            stride, made = draw(st.tuples(*[st.sampled_from([1, 1, 2])] * 3)), 4 * draw(st.integers(1, 2))
+        path, middle = begin, x
+        for number in range(draw(st.integers(1, 2))):
+            window = same()
+            path, middle = conv(path, middle, made, replace(window, stride=stride) if number == 0 else window, inner())
+        other, beside = begin, x
+        if kind == "shortcut":
+            other, beside = conv(begin, x, made, Window((1, 1, 1), stride), inner())
+        ends = [(path, middle), (other, beside)]
+        if draw(st.booleans()):
+            ends.reverse()
+        (a, one), (b, two) = ends
+        name = f"sum{len(nodes)}"
+        out = replace(out, frac=draw(st.integers(-2, 3)))
+        nodes.append(Add.aligned(name, (a, b), name, one.format, two.format, out))
+        source, edge = name, nodes[-1].output(one, two)
+    return Graph("net", InputSpec(first, first.shape), tuple(nodes))
+
+
+@st.composite
+def residual_engines(draw: st.DrawFn) -> tuple[Graph, EngineSpec]:
+    """A graph and all of it as an engine."""
+    graph = draw(residual_graphs())
+    assume(any(isinstance(node, Add) for node in graph.nodes))
+    segment = Segment.of(graph, [node.name for node in graph.nodes])
+    simd, pe = draw(st.sampled_from([(1, 1), (2, 2), (4, 2), (4, 4), (2, 4)]))
+    try:
+        folding = engine_folding(segment, simd, pe, ECP5, stream_rows=draw(st.integers(1, 4)))
+    except ValueError:
+        assume(False)
+    rows = [folding.rows[0], *(rows + draw(st.integers(0, 1)) for rows in folding.rows[1:])]
+    whole = [stage.made.shape[0] * stage.made.shape[1] for stage in segment.stages[:-1]]
+    rows[1:] = [min(one, most) for one, most in zip(rows[1:], whole, strict=True)]
+    try:
+        return graph, EngineSpec(segment, folding.model_copy(update={"rows": tuple(rows)}), ECP5)
+    except ValueError as error:
+        assume("steps" not in str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def random_residual_engines() -> st.SearchStrategy[tuple[Graph, EngineSpec]]:
+    return residual_engines()
 
 
 @pytest.fixture(scope="session")

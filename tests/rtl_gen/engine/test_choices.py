@@ -10,6 +10,7 @@ from qtt_hw.graph import Contraction
 from qtt_hw.graph.file import load
 from rtl_gen.cycles import predict
 from rtl_gen.engine.choices import engine_of
+from rtl_gen.engine.segment import Segment
 from rtl_gen.families import ECP5
 from rtl_gen.kinds import Folding, spec_of
 
@@ -27,7 +28,7 @@ def test_the_modelnet10_network_on_one_engine(chain):
     first = spec_of(
         nodes[0], (edges[0],), Folding(simd=8, pe=4, lanes=1, ring=2048, queue=32, multiplier="logic"), ECP5
     )
-    engine = engine_of(nodes[1:], edges[1:], 8, 4, ECP5)
+    engine = engine_of(Segment.chain(nodes[1:], edges[1:]), 8, 4, ECP5)
     assert engine.folding.lanes == 2 and engine.folding.multiplier == "packed"
     found = predict([first, engine], 8, classes=10)
     assert engine.program.steps / found.mean > 0.95
@@ -38,4 +39,4 @@ def test_the_modelnet10_network_on_one_engine(chain):
 def test_lanes_that_no_requantiser_serves_are_named(chain):
     nodes, edges = chain
     with pytest.raises(ValueError, match=r"stage head.0.out: no number of requantiser lanes divides 16 x 16 lanes"):
-        engine_of(nodes[1:], edges[1:], 16, 16, ECP5)
+        engine_of(Segment.chain(nodes[1:], edges[1:]), 16, 16, ECP5)

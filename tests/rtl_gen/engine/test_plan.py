@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
-from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec
+from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec
 from qtt_hw.window import Window
 from rtl_gen.emit import emit
+from rtl_gen.engine.choices import engine_folding
 from rtl_gen.engine.folding import EngineFolding
+from rtl_gen.engine.segment import Segment
 from rtl_gen.families import ECP5
 from rtl_gen.kinds import Folding
+from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.derive import derived
 from rtl_gen.plan.plan import Plan, load_plan, save_plan, stage_specs
 from sim.cosim import Engine, cosim
@@ -73,6 +76,62 @@ def test_every_stage_is_golden_in_the_predicted_cycles(
     assert found.cycles == planned.cycles
 
 
+@pytest.fixture(scope="module")
+def residual() -> Graph:
+    """A first layer; blocks that add what they read, and a contraction of it, at other scales; a last layer."""
+    rng = np.random.default_rng(3)
+    edge, nodes = Edge((1, 10, 7, 4), Format(8, False, 2)), list[Contraction | Add]()
+    inputs = InputSpec(edge, edge.shape)
+
+    def conv(name: str, source: str, x: Edge, made: int, window: Window, out: Format) -> Edge:
+        weight = as_integers(rng.integers(-7, 8, (made, *window.kernel, x.channels)))
+        m, b = rng.integers(900, 3000, made), rng.integers(-(1 << 14), 1 << 15, made)
+        requant = Requantizer(out, 14, tuple(int(v) for v in m), tuple(int(v) for v in b))
+        nodes.append(Contraction(name, (source,), name, window, weight, WEIGHTS, requant))
+        return nodes[-1].output(x)
+
+    def add(name: str, one: str, a: Edge, other: str, b: Edge, frac: int) -> Edge:
+        nodes.append(Add.aligned(name, (one, other), name, a.format, b.format, Format(8, False, frac)))
+        return nodes[-1].output(a, b)
+
+    same = Window((1, 3, 3), padding=((0, 0), (1, 1), (1, 1)))
+    half = Window((1, 3, 3), (1, 2, 2), ((0, 0), (1, 1), (1, 1)))
+    x = conv("first", INPUT, edge, 8, same, Format(8, False, 3))
+    middle = conv("a", "first", x, 6, same, Format(8, False, 2))
+    x = add("sum1", "b", conv("b", "a", middle, 8, same, Format(8, True, 1)), "first", x, 2)
+    beside = conv("short", "sum1", x, 8, Window((1, 1, 1), (1, 2, 2)), Format(8, True, 4))
+    middle = conv("c", "sum1", x, 5, half, Format(7, False, 2))
+    x = add("sum2", "short", beside, "d", conv("d", "c", middle, 8, same, Format(8, True, 2)), 1)
+    middle = conv("e", "sum2", x, 4, same, Format(8, True, 2))
+    x = add("sum3", "f", conv("f", "e", middle, 8, same, Format(8, True, 1)), "sum2", x, 0)
+    conv("last", "sum3", x, 3, Window((1, 5, 4)), Format(16, True, 0))
+    return Graph("net", inputs, tuple(nodes))
+
+
+@pytest.mark.parametrize("multiplier", ["packed", "logic"])
+def test_every_sum_of_engines_is_golden_in_the_predicted_cycles(
+    multiplier: LaneKind, residual: Graph, tmp_path: Path
+) -> None:
+    """Of two engines: one adds what it makes itself, the other the stream that it reads too."""
+    names = [node.name for node in residual.nodes[1:]]
+    cut = names.index("e")
+    parts = []
+    for part, (simd, pe) in ((names[:cut], (4, 4)), (names[cut:-1], (2, 4))):
+        draft = engine_folding(Segment.of(residual, part), simd, pe, ECP5)
+        parts.append((tuple(part), draft.model_copy(update={"multiplier": multiplier})))
+    first = Folding(simd=4, pe=2, lanes=2, ring=64, queue=16)
+    last = Folding(simd=4, pe=1, lanes=1, ring=64, queue=16)
+    plan = derived(residual, stage_specs(residual, [("first", first), *parts, ("last", last)], ECP5), "ecp5-85f", 100.0)
+    assert not plan.fifos  # what is added waits in rings
+    save_plan(plan, tmp_path / "plan.json")
+    manifest = emit(residual, tmp_path / "build", tmp_path / "plan.json", taps=True)
+    assert sorted(tap.stage for tap in manifest.taps) == sorted(node.name for node in residual.nodes)
+    x = np.random.default_rng(1).integers(0, 256, (5, *residual.input.edge.shape))
+    found = cosim(tmp_path / "build", x)
+    assert found.equal and found.cycles_equal
+    assert found.cycles == plan.cycles
+
+
 @pytest.mark.long
 def test_the_netlist_is_equal(graph: Graph, planned: Plan, tmp_path: Path) -> None:
     emit(graph, tmp_path / "build", planned, taps=True)
@@ -91,7 +150,10 @@ def test_a_plan_without_engines_says_nothing_of_them(graph: Graph, planned: Plan
 
 
 WRONG = {
-    "another order": ({"stages": ["c", "b", "d", "head"]}, "stage b: an engine's stages are a chain"),
+    "another order": (
+        {"stages": ["c", "b", "d", "head"]},
+        "stage b: an engine's stages stand in the order of the model",
+    ),
     "a gap": ({"stages": ["b", "d", "head"]}, "it has no stage c"),
     "a stage twice": ({"stages": ["a", *NAMES]}, "stage a is not in the model, or out of order"),
     "a ring too small": ({"rows": [3, 4, 1, 5]}, "stage head: a ring of 5 rows"),

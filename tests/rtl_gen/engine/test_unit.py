@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qtt_hw.graph.golden import run
 from rtl_gen.cycles import schedule
 from sim.stream import transfer
 
@@ -17,11 +18,8 @@ def golden(spec, values):
     return values.reshape(-1)
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.data())
-def test_golden_words_in_the_predicted_cycles(words, random_engines, data):
-    pack, unpack = words
-    spec = data.draw(random_engines)
+def check(pack, unpack, data, spec, wanted):
+    """The words of an engine's unit, and each transfer's cycle, with stalls and without."""
     x, simd, count = spec.edges[0], spec.folding.simd, 3
     in_lanes = data.draw(st.sampled_from([n for n in range(1, simd + 1) if simd % n == 0]))
     seed, stalls = data.draw(st.integers(0, 1000)), data.draw(st.booleans())
@@ -34,11 +32,36 @@ def test_golden_words_in_the_predicted_cycles(words, random_engines, data):
         seed=seed,
         patience=200_000,
     )
-    assert np.array_equal(unpack(got.words, spec.folding.lanes, spec.out.format), golden(spec, values))
+    assert np.array_equal(unpack(got.words, spec.folding.lanes, spec.out.format), wanted(values))
     if not stalls:
         taken, made = schedule([spec], in_lanes, count, classes=None)
         assert [c - taken[0] for c in taken] == list(got.accepted)
         assert [c - taken[0] for c in made] == list(got.produced)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_golden_words_in_the_predicted_cycles(words, random_engines, data):
+    spec = data.draw(random_engines)
+    check(*words, data, spec, lambda values: golden(spec, values))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_sums_are_golden_in_the_predicted_cycles(words, random_residual_engines, data):
+    """Of what is made inside, and of the stream, whose words stay until the last sum that reads them."""
+    graph, spec = data.draw(random_residual_engines)
+    check(*words, data, spec, lambda values: run(graph, values)[graph.nodes[-1].name].reshape(-1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_what_sums_take_at_least_is_no_more_than_what_they_take(random_residual_engines, data):
+    _, spec = data.draw(random_residual_engines)
+    least, exact = spec.least_resources, spec.resources()
+    assert (least.dsps, least.ffs <= exact.ffs) == (exact.dsps, True)
+    assert exact.brams - 2 <= least.brams <= exact.brams
+    assert exact.luts - 80 <= least.luts <= exact.luts
 
 
 @settings(max_examples=150, deadline=None)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
-from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec
+from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec
 from qtt_hw.graph.file import load
 from qtt_hw.window import Window
 from rtl_gen.families import ECP5, Resources, device
 from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, readable
-from rtl_gen.plan.engines import _RESULTS, EngineChoice, Engines
+from rtl_gen.plan.engines import _RESULTS, EngineChoice, EngineChoices, Engines
 from rtl_gen.plan.explain import explained
 from rtl_gen.plan.front import fronts, solve
 from rtl_gen.plan.plan import hardware_of
@@ -60,7 +61,7 @@ def cuts(count: int) -> Iterator[list[range]]:
 
 def exact_engines(engines: Engines, stages: list[StageChoices], width: int, behind: Lanes, cycles: int) -> list[Choice]:
     """Of each kind of lane the fewest results that keep up, all known exactly."""
-    choices = engines.of(stages)
+    choices = engines.of(tuple(stage.node.name for stage in stages))
     found: dict[str, Choice] = {}
     for pe in _RESULTS:
         for draft in choices._of_shape(width, pe, behind):
@@ -72,10 +73,13 @@ def exact_engines(engines: Engines, stages: list[StageChoices], width: int, behi
 
 def every_network(problem: Problem, cycles: int) -> Iterator[Resources]:
     """What all combinations of cuts, widths and choices take."""
-    stages, engines = stages_of(problem), Engines(ECP5)
+    stages, engines = stages_of(problem), Engines(problem.graph, ECP5)
     for runs in cuts(len(stages)):
         parts = [[stages[k] for k in run] for run in runs]
-        widths = [part[0].widths if len(part) == 1 else engines.of(part).widths for part in parts]
+        widths = [
+            part[0].widths if len(part) == 1 else engines.of(tuple(stage.node.name for stage in part)).widths
+            for part in parts
+        ]
         for chosen in itertools.product(*widths):
             options: list[list[Choice]] = []
             for part, width, reader in zip(parts, chosen, (*chosen[1:], 1), strict=True):
@@ -144,3 +148,61 @@ def test_the_modelnet10_network_at_a_rate_shares_one_array() -> None:
     assert [about.stage for about in explanation.stages] == [spec.name for spec in hardware_of(graph, found)[0]]
     assert explanation.occupancy is not None and explanation.occupancy > 0.92
     assert set(found.units) == {about.stage for about in explanation.stages}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("model", "fps", "luts"), [("resnet20-cifar10", 707.3, 30_000), ("resnet32-ttlc-cifar10", 1333.3, 25_000)]
+)
+def test_residual_networks_share_arrays_block_by_block(model: str, fps: float, luts: int) -> None:
+    found = plan(load(Path(f"models/{model}.qtt")), device("ecp5-85f"), fps=fps, engines=True)
+    inside = [name for engine in found.engines for name in engine.stages]
+    assert sum(name.endswith("add") for name in inside) >= 8
+    assert found.frames_per_second >= fps and found.luts < luts
+    assert not sum(fifo.brams for fifo in found.fifos) > 2  # what is added waits in rings
+
+
+def residual_graph() -> Graph:
+    """A contraction, a block that adds what it reads, and a contraction."""
+    rng = np.random.default_rng(5)
+    edge, fmt = Edge((1, 6, 6, 8), BYTES), Format(4, True, 3, narrow=True)
+    same = Window((1, 3, 3), padding=((0, 0), (1, 1), (1, 1)))
+
+    def conv(name: str, source: str, window: Window) -> Contraction:
+        weight = as_integers(rng.integers(-7, 8, (8, *window.kernel, 8)))
+        return Contraction(name, (source,), name, window, weight, fmt, Requantizer(BYTES, 4))
+
+    total = Add.aligned("sum", ("c", "a"), "sum", BYTES, BYTES, BYTES)
+    nodes = conv("a", INPUT, same), conv("b", "a", same), conv("c", "b", same), total, conv("d", "sum", Window())
+    return Graph("net", InputSpec(edge, edge.shape), nodes)
+
+
+#: Every set of runs that do not overlap.
+CUTS = [[], ["abc+"], ["abc+d"], ["bc+"], ["bc+d"], ["bc"]]
+
+
+class Allowed(Engines):
+    """Engines of some runs alone."""
+
+    def __init__(self, graph: Graph, cuts: Sequence[str]):
+        super().__init__(graph, ECP5)
+        self.allowed = [tuple("sum" if one == "+" else one for one in cut) for cut in cuts]
+
+    def runs(self, items: Sequence[Sequence[str]]) -> Iterator[tuple[int, EngineChoices]]:
+        return ((count, found) for count, found in super().runs(items) if found.names in self.allowed)
+
+
+@pytest.mark.parametrize("cycles", [2_000, 6_000])
+def test_the_best_of_all_cuts_through_a_block_is_found(cycles: int) -> None:
+    graph = residual_graph()
+    budget = Budget(None, None, None, (0.0, 0.0, 1.0))
+    prices = {}
+    for cut in CUTS:
+        problem = replace(Problem.of(graph, {}, ECP5), engines=Allowed(graph, cut))
+        found = problem.solve(cycles, budget)
+        assert found is not None
+        prices["".join(cut)] = budget.price(found.resources)
+    best = Problem.of(graph, {}, ECP5, engines=True).solve(cycles, budget)
+    assert best is not None
+    assert budget.price(best.resources) == pytest.approx(min(prices.values()), rel=1e-12)
+    assert min(prices, key=lambda cut: prices[cut]).count("+"), prices
