@@ -2,10 +2,12 @@
 
     python -m bench.costs
     python -m bench.costs W1 resnet20-cifar10 --units
+    python -m bench.costs "engine of 32 lanes" --units
 
 Committed models are planned for the device and rate of their row in results/proof.json; of W1 to W3 of
-`bench.datapath` it is one stage. LUTs are counted as `rtl_gen.families.Resources` says. With --units each unit of each
-stage is synthesised by itself too, with those within it: there an output that nobody reads stays.
+`bench.datapath` it is one stage; engines are of all stages of the ModelNet10 network but the first and the last. LUTs are
+counted as `rtl_gen.families.Resources` says. With --units each unit of each stage is synthesised by itself too, with
+those within it: there an output that nobody reads stays.
 """
 
 from __future__ import annotations
@@ -28,13 +30,19 @@ from qtt_hw.process import run_command
 from qtt_hw.progress import Progress, silent
 from rtl_gen.argmax import argmax_resources
 from rtl_gen.emit import TOP, emit
+from rtl_gen.engine.choices import engine_of
+from rtl_gen.engine.segment import Segment
 from rtl_gen.families import ECP5, Family, Resources, device, family_named
 from rtl_gen.identifiers import identifiers
-from rtl_gen.kinds import Spec
-from rtl_gen.plan.plan import Plan, hardware_of
+from rtl_gen.kinds import Folding, Spec
+from rtl_gen.plan.derive import derived
+from rtl_gen.plan.plan import AnyFolding, Plan, UnitName, hardware_of, stage_specs
 from rtl_gen.plan.search import plan
 
 MODELS, PROOF = Path("models"), Path("results/proof.json")
+#: Parallel inputs and results of arrays, and what the engine's unit is called.
+ARRAYS = ((4, 4), (8, 4), (8, 8), (16, 16))
+ENGINE = "features_block2_conv_in_engine"
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ class Cost:
 def cases() -> dict[str, Case]:
     """By name: the stages of `bench.datapath`, and the committed models of which a proof has a row, by their file."""
     found = {name: Case(WORKLOADS[name].planned, STAGE) for name in ("W1", "W2", "W3")}
+    for simd, pe in ARRAYS:
+        found[f"engine of {simd * pe} lanes"] = Case(partial(_engine, simd, pe), ENGINE)
     proven = list(rows_of(PROOF))
     for path in sorted(MODELS.glob("*.qtt")):
         graph = load(path)
@@ -81,6 +91,17 @@ def cases() -> dict[str, Case]:
                 partial(_planned, graph, row["device"], row["fps"], engines)
             )
     return found
+
+
+def _engine(simd: int, pe: int) -> tuple[Graph, Plan]:
+    """The ModelNet10 network with an engine of an array."""
+    graph = load(MODELS / "voxtt-modelnet10.qtt")
+    first, *inner, last = (node.name for node in graph.nodes if not node.relabels)
+    engine = engine_of(Segment.of(graph, inner), simd, pe, ECP5)
+    alone = Folding(simd=8, pe=4, lanes=4, ring=2048, queue=32, multiplier="logic")
+    behind = Folding(simd=1, pe=1, lanes=1, ring=64, queue=16)
+    foldings: list[tuple[UnitName, AnyFolding]] = [(first, alone), (tuple(inner), engine.folding), (last, behind)]
+    return graph, derived(graph, stage_specs(graph, foldings, ECP5), "none", 100.0)
 
 
 def _planned(graph: Graph, name: str, fps: float | None, engines: bool) -> tuple[Graph, Plan]:

@@ -91,6 +91,15 @@ def engine(simd: int, pe: int) -> Unit:
     return spec.unit(4), spec.resources()
 
 
+def engine_of_blocks(first: str, last: str, simd: int, pe: int) -> Unit:
+    """Blocks of the ResNet in tensor trains."""
+    graph = load(Path("models/resnet32-ttlc-cifar10.qtt"))
+    names = [node.name for node in graph.nodes]
+    segment = Segment.of(graph, names[names.index(first) : names.index(last) + 1])
+    spec = engine_of(segment, simd, pe, ECP5)
+    return spec.unit(4), spec.resources()
+
+
 EDGE = Edge((1, 8, 8, 16), BYTES)
 SUM = Add.aligned("sum", ("a", "b"), "sum", BYTES, BYTES, BYTES)
 TABLE = Table("table", (INPUT,), "table", tuple(i * i % 256 for i in range(256)), BYTES)
@@ -147,6 +156,8 @@ UNITS: dict[str, tuple[Callable[[], Unit], float, float]] = {
     "a pool without a ring": (lambda: stage(POOL, (EDGE,), **SMALL), 0.2, 0.1),
     "an engine of 8 x 4": (lambda: engine(8, 4), 0.1, 0.1),
     "an engine of 4 x 4": (lambda: engine(4, 4), 0.12, 0.1),
+    "an engine of 8 x 8 with sums": (lambda: engine_of_blocks("stages.0.0.conv1.h", "stages.1.0.add", 8, 8), 0.1, 0.1),
+    "an engine of 4 x 8 with a sum": (lambda: engine_of_blocks("stages.2.3.conv1.h", "stages.2.3.add", 4, 8), 0.1, 0.1),
     "an argmax of 10": (lambda: logits(10), 0.26, 0.02),  # yosys makes 56 LUTs of it, of one of 100 93
     "an argmax of 100": (lambda: logits(100), 0.15, 0.02),
 }
