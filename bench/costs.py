@@ -5,9 +5,9 @@
     python -m bench.costs "engine of 32 lanes" --units
 
 Committed models are planned for the device and rate of their row in results/proof.json; of W1 to W3 of
-`bench.datapath` it is one stage; engines are of all stages of the ModelNet10 network but the first and the last. LUTs are
-counted as `rtl_gen.families.Resources` says. With --units each unit of each stage is synthesised by itself too, with
-those within it: there an output that nobody reads stays.
+`bench.datapath` it is one stage; engines are of all stages of the ModelNet10 network but the first and the last. LUTs
+are counted as `rtl_gen.families.Resources` says. With --units each unit of each stage is synthesised by itself too,
+with those within it: there an output that nobody reads stays.
 """
 
 from __future__ import annotations
