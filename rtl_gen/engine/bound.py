@@ -31,7 +31,7 @@ ZERO = Field(0, 0, 0)
 def fields_of(spec: EngineSpec) -> tuple[Fields, Fields]:
     """The fields of the issuer's and of the writer's program, with no more bits than they have."""
     works, layout, last = spec.works, spec.layout, len(spec.works) - 1
-    alone = sum(reads[0].source == OUTSIDE for reads in spec.reads) + spec.adds_outside == 1
+    alone = sum(reads[0].source == OUTSIDE for reads in spec.reads) + spec.segment.adds_outside == 1
     found = []
     for number, (work, weights, reads) in enumerate(zip(works, layout.weights[:-1], spec.reads, strict=True)):
         ring, outside = layout.ring(reads[0].source), reads[0].source == OUTSIDE

@@ -79,6 +79,6 @@ def engine_of(segment: Segment, simd: int, pe: int, family: Family) -> EngineSpe
     """The engine of `engine_folding`, with two products a multiplier where they fit."""
     folding = engine_folding(segment, simd, pe, family)
     spec = EngineSpec(segment, folding, family)
-    if pe % 2 or spec.packing is None:
+    if pe % 2 or spec.numbers.packing is None:
         return spec
     return EngineSpec(segment, folding.model_copy(update={"multiplier": "packed"}), family)

@@ -19,7 +19,7 @@ __all__ = ["requantizer_rows", "weight_words"]
 def requantizer_rows(spec: EngineSpec) -> list[list[tuple[int, int]]]:
     """m and b of the requantiser's lanes, a row for each of their words, stage by stage."""
     lanes, rows = spec.folding.lanes, []
-    for work, m, b in zip(spec.works, spec.scaling.factors, spec.scaling.offsets, strict=True):
+    for work, m, b in zip(spec.works, spec.numbers.scaling.factors, spec.numbers.scaling.offsets, strict=True):
         padding = work.groups * spec.folding.pe - len(m)
         pairs = [*zip(m, b, strict=True), *[(0, 0)] * padding]
         rows += [pairs[start : start + lanes] for start in range(0, len(pairs), lanes)]
@@ -42,5 +42,5 @@ def weight_words(spec: EngineSpec) -> list[int]:
         if folding.multiplier == "packed":
             shaped = packed_weights(shaped)
         rows = shaped.transpose(0, 2, 3, 1, 4).reshape(-1, folding.pe * folding.simd)
-        words += [joined(lanes, spec.weight_format.bits) for lanes in rows]
+        words += [joined(lanes, spec.numbers.weight_format.bits) for lanes in rows]
     return words

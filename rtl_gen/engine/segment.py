@@ -133,6 +133,11 @@ class Segment:
     def sums(self) -> tuple[tuple[SegmentStage, Sum], ...]:
         return tuple((stage, stage.sum) for stage in self.stages if stage.sum is not None)
 
+    @property
+    def adds_outside(self) -> bool:
+        """Whether a sum adds words of the stream."""
+        return any(one.source == OUTSIDE for _, one in self.sums)
+
     def reads(self, rows: Sequence[int]) -> list[list[Read]]:
         """What each stage reads, where the ring of the stream and those of what stages make have so many rows."""
         found = []

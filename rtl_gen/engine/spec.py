@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Shape
 from amaranth.lib import wiring
 from amaranth.utils import bits_for, ceil_log2
 
-from qtt_hw.codebook import Codebook
-from qtt_hw.fixedpoint import Format, IntArray, bits_for_range
-from qtt_hw.graph import Contraction
+from qtt_hw.fixedpoint import IntArray
 from rtl_gen.engine.bound import fields_of
 from rtl_gen.engine.code import Code, Written, issue_code, unread_words, write_code
 from rtl_gen.engine.contents import requantizer_rows, weight_words
@@ -22,24 +18,18 @@ from rtl_gen.engine.folding import EngineFolding, engine_name
 from rtl_gen.engine.issuer import ADDRESS_LATENCY
 from rtl_gen.engine.jobs import Work, work_of
 from rtl_gen.engine.layout import Layout
+from rtl_gen.engine.numbers import numbers_of
 from rtl_gen.engine.reader import LEAST_CYCLES
-from rtl_gen.engine.requantizer import Scaling, scaling_of
 from rtl_gen.engine.resources import parts_of, stores_of
 from rtl_gen.engine.schedule import OUTSIDE, Program, Read, schedule
 from rtl_gen.engine.segment import Segment
 from rtl_gen.engine.summation import LATENCY as SUM_LATENCY
-from rtl_gen.engine.summation import Sums, sums_of
 from rtl_gen.engine.unit import EngineUnit
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.spec import SPARE_WORDS, Spec, Store, Tap
 from rtl_gen.multiplier import latency_of, pieces
-from rtl_gen.packing import Packing, packing_of
-from rtl_gen.shifter import integer_bits
 
-__all__ = ["MOST_BITS", "EngineSpec", "same_codes", "works_of"]
-
-#: Of an activation that an engine keeps.
-MOST_BITS = 8
+__all__ = ["EngineSpec", "works_of"]
 
 
 class EngineSpec(Spec):
@@ -59,7 +49,7 @@ class EngineSpec(Spec):
     def __init__(self, segment: Segment, folding: EngineFolding, family: Family):
         self.segment, self.nodes, self.edges = segment, segment.nodes, segment.edges
         self.node, self.inputs, self.family = segment.last, (self.edges[0],), family
-        self.folding, self.out = folding, segment.made
+        self.folding, self.out, self.numbers = folding, segment.made, numbers_of(segment, family)
         self.check()
 
     # Checks
@@ -75,12 +65,6 @@ class EngineSpec(Spec):
                 raise self.refuse(f"lanes {folding.lanes} does not divide {what} {whole}")
         if len(folding.rows) != len(self.nodes):
             raise self.refuse(f"rings of {len(folding.rows)} stages are given, it has {len(self.nodes)}")
-        for stage in self.segment.stages:
-            if not same_codes(stage.node, self.nodes[0]):
-                raise ValueError(f"stage {stage.node.name}: an engine's weights are codes of one codebook, or none are")
-            streams = [(stage.source, stage.x), *([] if stage.sum is None else [(stage.sum.source, stage.sum.x)])]
-            if any(source != OUTSIDE and x.format.bits > MOST_BITS for source, x in streams):
-                raise ValueError(f"stage {stage.node.name}: an engine's activations have at most {MOST_BITS} bits")
         first, channels = self.works[0], self.edges[0].channels
         if channels % folding.simd:
             raise self.refuse(f"simd {folding.simd} does not divide the input's {channels} channels")
@@ -109,7 +93,7 @@ class EngineSpec(Spec):
             raise self.refuse(f"{words} words of a result in {least} steps; more lanes are needed")
         if folding.queue < self.credit:
             raise self.refuse(f"a queue of {folding.queue} words cannot hold a job's {self.credit}")
-        if folding.multiplier == "packed" and (folding.pe % 2 or self.packing is None):
+        if folding.multiplier == "packed" and (folding.pe % 2 or self.numbers.packing is None):
             raise self.refuse("two products a multiplier need an even pe, and narrow weights and inputs")
 
     def deepest(self) -> dict[str, int]:
@@ -145,7 +129,7 @@ class EngineSpec(Spec):
     def taps(self) -> tuple[Tap, ...]:
         lanes, found = self.folding.lanes, []
         for name, (number, sums) in zip(self.names, self.tapped, strict=True):
-            work, shape = self.works[number], self.result_shape if sums else self.scaling.shape
+            work, shape = self.works[number], self.numbers.result_shape if sums else self.numbers.scaling.shape
             count = work.geometry.out_positions * -(-work.node.out_size // lanes)
             found.append(Tap(name, lanes, shape.width, shape.signed, count))
         return tuple(found)
@@ -174,10 +158,6 @@ class EngineSpec(Spec):
         summands = frozenset(source for source in added if source != OUTSIDE)
         return Layout.of(self.works, folding.rows, folding.pe, folding.lanes, summands)
 
-    @cached_property
-    def scaling(self) -> Scaling:
-        return scaling_of([(node.requant, node.out_size) for node in self.nodes], self.family)
-
     # Words
 
     @property
@@ -205,64 +185,14 @@ class EngineSpec(Spec):
 
     # Numbers
 
-    @cached_property
-    def inner_bits(self) -> int:
-        """Of an activation that the engine keeps."""
-        return max((stage.made.format.bits for stage in self.segment.stages[:-1]), default=1)
-
-    @property
-    def adds_outside(self) -> bool:
-        """Whether a sum adds words of the stream."""
-        return any(one.source == OUTSIDE for _, one in self.segment.sums)
-
-    @cached_property
-    def sums(self) -> Sums | None:
-        kept = [self.inner_bits] if self.layout.summed else []
-        of_stream = [self.edges[0].format.bits] if self.adds_outside else []
-        return sums_of(self.segment.stages, self.scaling.shape, max([*kept, *of_stream], default=1))
-
-    @property
-    def result_shape(self) -> Shape:
-        """Of what leaves the requantiser and the sum behind it."""
-        return self.scaling.shape if self.sums is None else self.sums.shape
-
-    @cached_property
-    def x_format(self) -> Format:
-        """Of the array's inputs: all stages' fit it."""
-        formats = [x.format for x in self.edges]
-        bits = max(f.bits + (not f.signed and any(g.signed for g in formats)) for f in formats)
-        return Format(bits, any(f.signed for f in formats), 0)
-
     @property
     def coded(self) -> bool:  # type: ignore[override]
-        return isinstance(self.nodes[0].weight_format, Codebook)
-
-    @cached_property
-    def weight_format(self) -> Format | Codebook:
-        if isinstance(self.nodes[0].weight_format, Codebook):
-            return self.nodes[0].weight_format
-        bits = max(node.weight_format.bits for node in self.nodes)
-        return Format(bits, True, 0, narrow=True)
-
-    @property
-    def weight_bits(self) -> int:
-        """Of an integer that weights are, or that their codes stand for."""
-        weight = self.weight_format
-        return integer_bits(weight) if isinstance(weight, Codebook) else weight.bits
+        return self.numbers.coded
 
     @property
     def weight_word_bits(self) -> int:
         """Of a word of the ROM."""
-        return self.folding.pe * self.folding.simd * self.weight_format.bits
-
-    @cached_property
-    def accumulator_bits(self) -> int:
-        ranges = [stage.accumulator for stage in self.segment.stages]
-        return bits_for_range(min(low for low, _ in ranges), max(high for _, high in ranges))
-
-    @cached_property
-    def packing(self) -> Packing | None:
-        return packing_of(self.x_format, self.weight_format, self.family.multiplier.bits)
+        return self.folding.pe * self.folding.simd * self.numbers.weight_format.bits
 
     @cached_property
     def requantizer_rows(self) -> list[list[tuple[int, int]]]:
@@ -282,13 +212,13 @@ class EngineSpec(Spec):
         memory, folding = self.family.memory, self.folding
         return max(
             memory.read_latency(self.ring, folding.simd * self.edges[0].format.bits),
-            memory.read_latency(max(self.layout.depth, 1), folding.lanes * self.inner_bits),
+            memory.read_latency(max(self.layout.depth, 1), folding.lanes * self.numbers.inner_bits),
             memory.read_latency(self.layout.weights[-1], self.weight_word_bits),
         )
 
     @cached_property
     def array_latency(self) -> int:
-        narrow = min(self.weight_bits, self.x_format.bits)
+        narrow = min(self.numbers.weight_bits, self.numbers.x_format.bits)
         return latency_of(self.folding.multiplier, self.family, narrow) + ceil_log2(self.folding.simd) + 1
 
     @property
@@ -302,7 +232,7 @@ class EngineSpec(Spec):
 
     @cached_property
     def requant_latency(self) -> int:
-        return self.scaling.latency(len(self.requantizer_rows), self.accumulator_bits, self.family)
+        return self.numbers.scaling.latency(len(self.requantizer_rows), self.numbers.accumulator_bits, self.family)
 
     @property
     def kept_latency(self) -> int:
@@ -347,12 +277,13 @@ class EngineSpec(Spec):
     def multipliers(self) -> int:  # type: ignore[override]
         if self.folding.multiplier in ("shift", "packed"):
             return 0 if self.folding.multiplier == "shift" else self.products // 2
-        return self.products * (pieces(self.weight_bits, self.family) if self.folding.multiplier == "dsp" else 1)
+        bits = self.numbers.weight_bits
+        return self.products * (pieces(bits, self.family) if self.folding.multiplier == "dsp" else 1)
 
     @property
     def dsps(self) -> int:  # type: ignore[override]
         own = self.multipliers if self.folding.multiplier in ("dsp", "packed") else 0
-        return own + self.scaling.multipliers(self.accumulator_bits, self.family) * self.folding.lanes
+        return own + self.numbers.scaling.multipliers(self.numbers.accumulator_bits, self.family) * self.folding.lanes
 
     @property
     def rom_bits(self) -> int:  # type: ignore[override]
@@ -388,9 +319,9 @@ class EngineSpec(Spec):
     @cached_property
     def written(self) -> list[Written]:
         """What becomes of each stage's results."""
-        lanes, found = self.folding.lanes, []
-        kinds = [0] * len(self.works) if self.sums is None else self.sums.of_stage
-        for stage, work, scale, kind in zip(self.segment.stages, self.works, self.scaling.kinds, kinds, strict=True):
+        lanes, numbers, found = self.folding.lanes, self.numbers, []
+        kinds = [0] * len(self.works) if numbers.sums is None else numbers.sums.of_stage
+        for stage, work, scale, kind in zip(self.segment.stages, self.works, numbers.scaling.kinds, kinds, strict=True):
             last = work is self.works[-1]
             kept = self.position_words if last else -(-work.node.out_size // self.folding.simd) * self.slices
             signed = stage.sum is not None and stage.sum.x.format.signed
@@ -439,12 +370,3 @@ def works_of(segment: Segment, simd: int, pe: int) -> tuple[Work, ...]:
     return tuple(
         work_of(stage.node, stage.x, simd, pe, fills=number < last) for number, stage in enumerate(segment.stages)
     )
-
-
-def same_codes(one: Contraction, other: Contraction) -> bool:
-    """Whether both have weights of a codebook that only its scale may tell apart, or neither has."""
-    books = [node.weight_format for node in (one, other)]
-    if not all(isinstance(book, Codebook) for book in books):
-        return not any(isinstance(book, Codebook) for book in books)
-    first, second = (replace(book, frac=0) for book in books)  # type: ignore[type-var]
-    return first == second

@@ -53,7 +53,7 @@ class EngineUnit(wiring.Component):
         self.spec, self.in_lanes = spec, in_lanes
         lanes = spec.folding.lanes
         stage = unsigned(bits_for(max(len(spec.nodes) - 1, 1)))
-        observed = {"made": spec.scaling.shape, "summed": spec.result_shape}
+        observed = {"made": spec.numbers.scaling.shape, "summed": spec.numbers.result_shape}
         super().__init__(
             {
                 "i0": In(stream.Signature(unsigned(in_lanes * spec.edges[0].format.bits))),
@@ -94,11 +94,11 @@ class EngineUnit(wiring.Component):
 
         m.submodules.weights = weights = Rom(spec.weight_words, spec.weight_word_bits, family, spec.read_latency)
         m.submodules.array = array = MacArray(
-            spec.x_format,
-            spec.weight_format,
+            spec.numbers.x_format,
+            spec.numbers.weight_format,
             simd=folding.simd,
             pe=folding.pe,
-            accumulator=spec.accumulator_bits,
+            accumulator=spec.numbers.accumulator_bits,
             kind=folding.multiplier,
             family=family,
         )
@@ -111,7 +111,7 @@ class EngineUnit(wiring.Component):
         ]
 
         m.submodules.serializer = serializer = Serializer(
-            signed(spec.accumulator_bits), values=folding.pe, lanes=folding.lanes
+            signed(spec.numbers.accumulator_bits), values=folding.pe, lanes=folding.lanes
         )
         m.d.comb += [serializer.i.eq(array.o), serializer.i_valid.eq(array.o_valid)]
         ends = delay(m, Cat(issuer.position_ends, issuer.job_ends), array.latency, "ends")
@@ -120,7 +120,7 @@ class EngineUnit(wiring.Component):
             rows=len(spec.requantizer_rows),
             slices=spec.slices,
             depth=spec.layout.depth,
-            summed=max(spec.layout.summed, spec.ring if spec.adds_outside else 0),
+            summed=max(spec.layout.summed, spec.ring if spec.segment.adds_outside else 0),
             ring=spec.ring,
             pointer_bits=spec.pointer_bits,
             family=family,
@@ -129,7 +129,7 @@ class EngineUnit(wiring.Component):
         m.d.comb += Cat(writer.position_ends, writer.job_ends).eq(self._at_last_word(m, array.o_valid, ends))
 
         m.submodules.requantizer = requantizer = SharedRequantizer(
-            spec.scaling, spec.requantizer_rows, accumulator=spec.accumulator_bits, family=family
+            spec.numbers.scaling, spec.requantizer_rows, accumulator=spec.numbers.accumulator_bits, family=family
         )
         m.d.comb += [
             requantizer.i.eq(serializer.o),
@@ -139,7 +139,7 @@ class EngineUnit(wiring.Component):
             issuer.done.eq(delay(m, writer.valid & writer.job_ends, spec.done_delay, "done")),
         ]
         self._read(m, issuer, array, ring)
-        words = Value.cast(requantizer.o) if spec.sums is None else self._sum(m, writer, requantizer, ring)
+        words = Value.cast(requantizer.o) if spec.numbers.sums is None else self._sum(m, writer, requantizer, ring)
         self._write(m, writer, issuer, requantizer, words)
         return m
 
@@ -160,7 +160,7 @@ class EngineUnit(wiring.Component):
     def _read(self, m: Module, issuer: Issuer, array: MacArray, ring: RingWriter) -> None:
         """The array's inputs: of the stream's ring, or of what the engine itself has made."""
         spec, folding = self.spec, self.spec.folding
-        fmt, bits, lanes = spec.edges[0].format, spec.inner_bits, folding.lanes
+        fmt, bits, lanes = spec.edges[0].format, spec.numbers.inner_bits, folding.lanes
         m.submodules.stream_ring = outside = Ram(
             spec.ring, folding.simd * fmt.bits, spec.family, spec.read_latency, early=True
         )
@@ -190,18 +190,18 @@ class EngineUnit(wiring.Component):
     def _sum(self, m: Module, writer: ResultWriter, requantizer: SharedRequantizer, ring: RingWriter) -> Value:
         """Requantised words with what is added to them, which copies of the memories have."""
         spec, late, lanes = self.spec, requantizer.latency, self.spec.folding.lanes
-        assert spec.sums is not None
-        m.submodules.sum = unit = SharedSum(spec.sums, spec.scaling.shape, lanes)
+        assert spec.numbers.sums is not None
+        m.submodules.sum = unit = SharedSum(spec.numbers.sums, spec.numbers.scaling.shape, lanes)
         held: list[Value] = []
         if spec.layout.summed:
             # A word of it is one of results, so that nothing selects behind it.
             self.summands = memory = Ram(
-                spec.layout.summed * spec.slices, lanes * spec.inner_bits, spec.family, early=True
+                spec.layout.summed * spec.slices, lanes * spec.numbers.inner_bits, spec.family, early=True
             )
             m.submodules.summands = memory
             m.d.comb += memory.address.eq(self._narrow(writer.slice, writer.summand))
             held.append(delay(m, memory.data, late - memory.latency, "summand"))
-        if spec.adds_outside:
+        if spec.segment.adds_outside:
             bits = spec.edges[0].format.bits
             outside = Ram(spec.ring, spec.folding.simd * bits, spec.family, early=True)
             m.submodules.stream_summands = outside
@@ -220,7 +220,7 @@ class EngineUnit(wiring.Component):
         # Values of fewer bits than others are extended.
         signs = delay(m, writer.sum_signed, late, "sum_signed")
         extended = [
-            Cat(Cat(v, (v[-1] & signs).replicate(spec.sums.bits - len(v))) for v in _values(word, lanes))
+            Cat(Cat(v, (v[-1] & signs).replicate(spec.numbers.sums.bits - len(v))) for v in _values(word, lanes))
             for word in held
         ]
         other: Value = extended[0]
@@ -257,7 +257,7 @@ class EngineUnit(wiring.Component):
             self.made_stage.eq(delay(m, stage, requantizer.latency, "stage")),
             self.made_word.eq(Value.cast(requantizer.o)),
         ]
-        if spec.sums is not None:
+        if spec.numbers.sums is not None:
             m.d.comb += [
                 self.summed.eq(delay(m, observe & writer.adds, late, "observe_sum")),
                 self.summed_stage.eq(delay(m, stage, late, "stage_sum")),
@@ -271,14 +271,14 @@ class EngineUnit(wiring.Component):
             m.d.comb += [
                 memory.write_enable.eq(write & (where == number)),
                 memory.write_address.eq(address),
-                memory.write_data.eq(Cat(value[: spec.inner_bits] for value in kept)),
+                memory.write_data.eq(Cat(value[: spec.numbers.inner_bits] for value in kept)),
             ]
         if spec.layout.summed:
             copied = address < spec.layout.summed if spec.layout.summed < spec.layout.depth else 1
             m.d.comb += [
                 self.summands.write_enable.eq(write & copied),
                 self.summands.write_address.eq(self._narrow(where, address)),
-                self.summands.write_data.eq(Cat(value[: spec.inner_bits] for value in kept)),
+                self.summands.write_data.eq(Cat(value[: spec.numbers.inner_bits] for value in kept)),
             ]
 
 

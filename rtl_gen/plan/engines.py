@@ -20,8 +20,9 @@ from qtt_hw.graph import Contraction, Graph, Node
 from rtl_gen.engine.choices import engine_folding, ring_rows
 from rtl_gen.engine.folding import EngineFolding
 from rtl_gen.engine.jobs import plain
+from rtl_gen.engine.numbers import numbers_of
 from rtl_gen.engine.segment import Segment
-from rtl_gen.engine.spec import MOST_BITS, EngineSpec, same_codes, works_of
+from rtl_gen.engine.spec import EngineSpec, works_of
 from rtl_gen.families import Family
 from rtl_gen.kinds.choices import Choice, Lanes, divisors, readable
 from rtl_gen.plan.nest import stream_of
@@ -164,8 +165,8 @@ class EngineChoices:
             except ValueError:
                 self._drafts[key] = []
             else:
-                packs = pe % 2 == 0 and spec.packing is not None
-                kinds = ("shift",) if spec.coded else ("dsp", "logic", *(("packed",) if packs else ()))
+                packs = pe % 2 == 0 and spec.numbers.packing is not None
+                kinds = ("shift",) if spec.numbers.coded else ("dsp", "logic", *(("packed",) if packs else ()))
                 self._drafts[key] = [draft.model_copy(update={"multiplier": kind}) for kind in kinds]
         return self._drafts[key]
 
@@ -203,11 +204,7 @@ class Engines:
             segment = Segment.of(self.graph, names)
             for stage in segment.stages:
                 plain(stage.node)
-            kept = [stage for stage in segment.stages if stage is not segment.stages[-1]]
-            if any(stage.made.format.bits > MOST_BITS for stage in kept):
-                raise ValueError(f"stage {names[0]}: an engine's activations have at most {MOST_BITS} bits")
-            if not all(same_codes(node, segment.nodes[0]) for node in segment.nodes):
-                raise ValueError(f"stage {names[0]}: an engine's weights are codes of one codebook, or none are")
+            numbers_of(segment, self.family)
             stream = stream_of(self.graph, self._nodes[names[0]].inputs[0])
             self._known[names] = EngineChoices(segment, stream, self.family)
         return self._known[names]
