@@ -36,7 +36,8 @@ from rtl_gen.families import ECP5, Family, Resources, device, family_named
 from rtl_gen.identifiers import identifiers
 from rtl_gen.kinds import Folding, Spec
 from rtl_gen.plan.derive import derived
-from rtl_gen.plan.plan import AnyFolding, Plan, UnitName, hardware_of, stage_specs
+from rtl_gen.plan.hardware import hardware_of, stage_specs
+from rtl_gen.plan.plan import AnyFolding, Plan, UnitName
 from rtl_gen.plan.search import plan
 
 MODELS, PROOF = Path("models"), Path("results/proof.json")

@@ -28,7 +28,7 @@ from rtl_gen.cycles import predict
 from rtl_gen.families import ECP5, device, family_of
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds import Folding, Spec, spec_of
-from rtl_gen.plan.plan import stage_specs
+from rtl_gen.plan.hardware import stage_specs
 from rtl_gen.plan.search import plan
 from rtl_gen.prediction import number_of
 

@@ -38,8 +38,9 @@ from rtl_gen.families import Family, device, family_of
 from rtl_gen.kinds import Folding, kind_of
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.derive import derived
+from rtl_gen.plan.hardware import hardware_of, stage_specs
 from rtl_gen.plan.occupancy import occupancy
-from rtl_gen.plan.plan import Plan, hardware_of, stage_specs
+from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.search import plan
 from rtl_gen.prediction import number_of
 from sim.cosim import cosim

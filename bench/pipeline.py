@@ -25,7 +25,7 @@ from qtt_hw.process import run_command
 from rtl_gen.cycles import predict
 from rtl_gen.emit import emit
 from rtl_gen.families import device, family_of
-from rtl_gen.plan.plan import stage_specs
+from rtl_gen.plan.hardware import stage_specs
 from rtl_gen.plan.search import plan
 from sim.cosim import cosim
 

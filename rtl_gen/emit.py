@@ -27,7 +27,8 @@ from rtl_gen.kinds import Spec
 from rtl_gen.manifest import NAME as MANIFEST
 from rtl_gen.manifest import InputPort, Manifest, OutputPort, Sources, Tap, Wrapper
 from rtl_gen.packaging import package
-from rtl_gen.plan.plan import Plan, hardware_of, load_plan, save_plan
+from rtl_gen.plan.hardware import hardware_of
+from rtl_gen.plan.plan import Plan, load_plan, save_plan
 from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.plan.verify import verified
 from rtl_gen.structure import NAME as STRUCTURE

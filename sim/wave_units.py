@@ -17,7 +17,8 @@ from rtl_gen.identifiers import identifiers
 from rtl_gen.kinds import Spec
 from rtl_gen.manifest import Manifest
 from rtl_gen.network import Network, edge_at
-from rtl_gen.plan.plan import hardware_of, load_plan
+from rtl_gen.plan.hardware import hardware_of
+from rtl_gen.plan.plan import load_plan
 from rtl_gen.top import input_name
 from rtl_gen.topology import SOURCE, Reader, Topology
 

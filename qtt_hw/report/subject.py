@@ -23,7 +23,8 @@ from rtl_gen.manifest import NAME as MANIFEST
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.explain import Explanation, explained
 from rtl_gen.plan.fewer_bits import Saving, savings
-from rtl_gen.plan.plan import EnginePlan, Plan, StagePlan, hardware_of, load_plan
+from rtl_gen.plan.hardware import hardware_of
+from rtl_gen.plan.plan import EnginePlan, Plan, StagePlan, load_plan
 from rtl_gen.plan.problem import Problem
 from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.plan.verify import verified

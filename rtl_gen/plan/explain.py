@@ -10,9 +10,10 @@ from qtt_hw.progress import Progress, silent
 from rtl_gen.families import Device
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.derive import beside_stages
+from rtl_gen.plan.hardware import hardware_of
 from rtl_gen.plan.neighbours import Neighbours, neighbours
 from rtl_gen.plan.occupancy import busy, occupancy
-from rtl_gen.plan.plan import Plan, hardware_of
+from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.problem import Problem, along
 from rtl_gen.plan.rate import Limit, limit_of
 from rtl_gen.plan.reasons import reason

@@ -9,7 +9,8 @@ from rtl_gen.kinds.choices import queue_of
 from rtl_gen.kinds.windowed import WindowSpec
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.derive import derived
-from rtl_gen.plan.plan import AnyFolding, Plan, UnitName, ordered, stage_specs
+from rtl_gen.plan.hardware import ordered, stage_specs
+from rtl_gen.plan.plan import AnyFolding, Plan, UnitName
 
 __all__ = ["CODE_LANES", "with_lanes"]
 

@@ -15,8 +15,9 @@ from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds.choices import LEAST_RING_MARGIN
 from rtl_gen.plan.derive import beside_stages
 from rtl_gen.plan.front import Solution
+from rtl_gen.plan.hardware import ordered, stage_specs
 from rtl_gen.plan.limits import budget_of, shares_of, shares_of_all, slowest
-from rtl_gen.plan.plan import Plan, ordered, rate_of, stage_specs
+from rtl_gen.plan.plan import Plan, rate_of
 from rtl_gen.plan.problem import Problem, along
 from rtl_gen.plan.search import expected_fifos, least_foldings
 from rtl_gen.plan.totals import Budget

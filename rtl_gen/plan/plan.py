@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,20 +17,15 @@ from pydantic import (
     model_validator,
 )
 
-from qtt_hw.errors import named
 from qtt_hw.files import write_file
-from qtt_hw.graph import Graph
 from qtt_hw.graph.kinds.concatenation import MOST_STREAMS
 from qtt_hw.reading import read_json
 from qtt_hw.versions import PLAN
 from qtt_hw.window import MOST_CHANNELS
 from rtl_gen.engine.folding import EngineFolding, engine_name
-from rtl_gen.engine.segment import Segment
-from rtl_gen.engine.spec import EngineSpec
-from rtl_gen.families import ECP5, UNBOUNDED, Family, Resources, device, family_named, family_of
-from rtl_gen.kinds import Folding, Spec, spec_of
+from rtl_gen.families import ECP5, Resources
+from rtl_gen.kinds import Folding
 from rtl_gen.prediction import Mean, Prediction, number_of
-from rtl_gen.topology import SOURCE, Topology, compatible
 
 __all__ = [
     "CLOCKS",
@@ -45,18 +38,12 @@ __all__ = [
     "Plan",
     "StagePlan",
     "UnitName",
-    "hardware_of",
     "is_plan",
     "load_plan",
     "most_cycles",
-    "ordered",
     "rate_of",
     "save_plan",
-    "stage_specs",
 ]
-
-#: Products that a stage of a plan may form in a step: five times the multipliers of the largest FPGA there is.
-MOST_PRODUCTS = 1 << 16
 
 #: Frames a second, and MHz, that can be asked for.
 RATES, CLOCKS = (1e-6, 1e9), (1e-3, 1e4)
@@ -301,113 +288,6 @@ def most_cycles(clock_mhz: float, fps: float) -> int:
     """The greatest whole number of cycles at which a design makes so many frames a second; 0 when none does."""
     near = int(clock_mhz * 1e6 / fps)  # of a rounded quotient
     return next((n for n in (near + 1, near) if n > 0 and rate_of(clock_mhz, n) >= fps), max(near - 1, 0))
-
-
-def stage_specs(graph: Graph, foldings: Sequence[tuple[UnitName, AnyFolding]], family: Family) -> list[Spec]:
-    """The units of a graph under foldings by stage or engine; raises ValueError naming what does not match."""
-    nodes = {node.name: node for node in graph.nodes if not node.relabels}
-    units = {(names,) if isinstance(names, str) else names: folding for names, folding in foldings}
-    given = [name for names in units for name in names]
-    of_stage = {name: names for names in units for name in names}
-    own = [name for names, folding in units.items() if isinstance(folding, Folding) for name in names]
-    in_order = [name for name in nodes if name in set(own)] == own
-    if set(given) != set(nodes) or len(given) != len(nodes) or not in_order:
-        strange = next((n for n in given if n not in nodes or given.count(n) > 1 or not in_order), None)
-        missing = next((n for n in nodes if n not in of_stage), None)
-        raise ValueError(
-            f"the plan does not belong to {graph.name}: "
-            + (f"it has no stage {missing}" if missing else f"stage {strange} is not in the model, or out of order")
-        )
-    found: list[Spec] = []
-    for name, node in nodes.items():
-        names = of_stage[name]
-        folding = units[names]
-        if isinstance(folding, EngineFolding):
-            if name == names[0]:
-                found.append(EngineSpec(Segment.of(graph, names), folding, family))
-        else:
-            found.append(spec_of(node, [graph.edges[source] for source in node.inputs], folding, family))
-    return found
-
-
-def ordered(graph: Graph, foldings: Mapping[UnitName, AnyFolding]) -> list[tuple[UnitName, AnyFolding]]:
-    """Foldings in the order of a graph's stages."""
-    units = {name: unit for unit in foldings for name in ((unit,) if isinstance(unit, str) else unit[:1])}
-    return [(units[node.name], foldings[units[node.name]]) for node in graph.nodes if node.name in units]
-
-
-def hardware_of(
-    graph: Graph, plan: Plan, where: object = "the plan", *, exchangeable: bool = False
-) -> tuple[list[Spec], Topology]:
-    """The hardware stages of a graph under a plan, and what each reads, after every check that needs no schedule.
-
-    Parameters
-    ----------
-    graph : Graph
-    plan : Plan
-        Anybody's: what it says of a stage must fit it, words must fit their readers, and no memory may be larger than
-        what it serves can make use of.
-    where : object
-        What an error begins with: the plan's file.
-    exchangeable : bool
-        All ROMs in block RAM.
-
-    Raises
-    ------
-    ValueError
-        Naming the stage and the choice that does not fit.
-    """
-    with named(where):
-        family, target = family_named(plan.family), device(plan.device)
-        if target is not UNBOUNDED and family_of(target) is not family:
-            raise ValueError(f"family: {plan.device} is of the family {family_of(target).name}, not {plan.family}")
-        if exchangeable:
-            family = replace(family, memory=replace(family.memory, exchangeable=True))
-        specs = stage_specs(graph, plan.foldings, family)
-        topology = Topology.of(graph, plan.fifo_depths, [engine.stages for engine in plan.engines])
-        for spec in specs:
-            spec.check_depths()
-            if spec.products > MOST_PRODUCTS:
-                name, count = spec.node.name, spec.products
-                raise ValueError(f"stage {name}: {count} products a step, {MOST_PRODUCTS} are the most")
-        _check_words(graph, plan, specs, topology)
-        _check_fifos(graph, plan, specs, topology)
-        return specs, topology
-
-
-def _check_words(graph: Graph, plan: Plan, specs: Sequence[Spec], topology: Topology) -> None:
-    """Raise ValueError where a stage cannot take the words that it reads."""
-    channels, values = graph.input.edge.channels, graph.input.edge.channels * graph.input.edge.positions
-    if channels % plan.input_lanes and (plan.input_lanes % channels or values % plan.input_lanes):
-        raise ValueError(
-            f"input_lanes {plan.input_lanes} does not divide the input's {channels} channels, nor is it those of some "
-            f"positions that divide all {values} values"
-        )
-    for spec, sources in zip(specs, topology.reads, strict=True):
-        for source in sources:
-            lanes = plan.input_lanes if source == SOURCE else specs[source].folding.lanes
-            if not compatible(lanes, spec.in_width):
-                what = "the input" if source == SOURCE else f"stage {specs[source].node.name}"
-                raise ValueError(
-                    f"stage {spec.name}: reads words of {spec.in_width} values, "
-                    f"those of {what} have {lanes}; one must divide the other"
-                )
-
-
-def _check_fifos(graph: Graph, plan: Plan, specs: Sequence[Spec], topology: Topology) -> None:
-    """Raise ValueError where a FIFO is deeper than the branch beside it can fall behind.
-
-    No stage holds more than three inferences: two in its ring, what its stride passes over, and less in its queue.
-    """
-    words = graph.input.edge.positions * graph.input.edge.channels // plan.input_lanes
-    for reader, depth in topology.fifos.items():
-        source = topology.reads[reader.stage][reader.input]
-        passing = words if source == SOURCE else specs[source].out_words
-        most = 4 * len(specs) * passing + specs[0].family.memory.deepest_block
-        if depth is not None and depth > most:
-            raise ValueError(
-                f"stage {specs[reader.stage].node.name}: a FIFO of {depth} words is more than it can use, {most}"
-            )
 
 
 def save_plan(plan: Plan, path: Path) -> None:

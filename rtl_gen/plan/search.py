@@ -21,8 +21,9 @@ from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds import kind_of
 from rtl_gen.plan.derive import beside_stages, derived
 from rtl_gen.plan.front import Slot, Solution, solve
+from rtl_gen.plan.hardware import ordered, stage_specs
 from rtl_gen.plan.limits import budget_of, shares_of_all, slowest, usable
-from rtl_gen.plan.plan import Foldings, PathPlan, Plan, most_cycles, ordered, stage_specs
+from rtl_gen.plan.plan import Foldings, PathPlan, Plan, most_cycles
 from rtl_gen.plan.problem import Alternatives, Problem, along
 from rtl_gen.plan.refusal import DoesNotFit, larger_than, too_small
 from rtl_gen.plan.swaps import Swaps

@@ -17,9 +17,10 @@ from rtl_gen.kinds import Spec, kind_of, spec_of
 from rtl_gen.kinds.choices import Choice, JoinChoices, Lanes, StageChoices, readable
 from rtl_gen.plan.derive import input_lanes
 from rtl_gen.plan.engines import EngineChoices, Engines
+from rtl_gen.plan.hardware import ordered
 from rtl_gen.plan.links import link_resources
 from rtl_gen.plan.nest import stream_of
-from rtl_gen.plan.plan import AnyFolding, UnitName, ordered
+from rtl_gen.plan.plan import AnyFolding, UnitName
 from rtl_gen.plan.problem import choices_of
 from rtl_gen.topology import SOURCE, Reader, Topology
 

@@ -9,8 +9,9 @@ from qtt_hw.graph import Graph
 from qtt_hw.progress import Progress, silent
 from rtl_gen.families import device, family_of
 from rtl_gen.plan.derive import derived
+from rtl_gen.plan.hardware import hardware_of
 from rtl_gen.plan.limits import usable
-from rtl_gen.plan.plan import Plan, hardware_of
+from rtl_gen.plan.plan import Plan
 
 __all__ = ["verified"]
 

@@ -9,7 +9,8 @@ from qtt_hw.graph import Graph
 from rtl_gen.emit import TOP, emit
 from rtl_gen.families import ECP5, device
 from rtl_gen.plan.derive import derived
-from rtl_gen.plan.plan import Plan, stage_specs
+from rtl_gen.plan.hardware import stage_specs
+from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.search import plan
 from tests.replay.networks import NETWORKS
 

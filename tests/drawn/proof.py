@@ -22,7 +22,8 @@ from rtl_gen.cycles import schedule
 from rtl_gen.emit import emit
 from rtl_gen.families import device
 from rtl_gen.manifest import Manifest
-from rtl_gen.plan.plan import Plan, hardware_of
+from rtl_gen.plan.hardware import hardware_of
+from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.search import plan
 from sim import icarus
 from sim.batch import compile_batch, run_batch

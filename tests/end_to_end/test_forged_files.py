@@ -36,7 +36,8 @@ from qtt_hw.window import Window
 from rtl_gen.emit import emit
 from rtl_gen.families import device
 from rtl_gen.manifest import Manifest
-from rtl_gen.plan.plan import hardware_of, load_plan
+from rtl_gen.plan.hardware import hardware_of
+from rtl_gen.plan.plan import load_plan
 from rtl_gen.plan.search import plan
 
 #: What a refusal may take: seconds of processor time, and bytes beyond what the process holds already.

@@ -19,7 +19,8 @@ from qtt_hw.graph.file import load
 from rtl_gen.emit import verilog_of
 from rtl_gen.families import ECP5, device
 from rtl_gen.kinds import Folding
-from rtl_gen.plan.plan import Plan, load_plan, stage_specs
+from rtl_gen.plan.hardware import stage_specs
+from rtl_gen.plan.plan import Plan, load_plan
 from rtl_gen.plan.search import plan
 from rtl_gen.top import Top
 from rtl_gen.topology import Topology

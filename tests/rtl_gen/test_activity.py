@@ -8,7 +8,7 @@ from rtl_gen.activity import NOBODY, steady_activity
 from rtl_gen.cycles import predict
 from rtl_gen.families import ECP5
 from rtl_gen.kinds.unfolded import UnfoldedSpec
-from rtl_gen.plan.plan import stage_specs
+from rtl_gen.plan.hardware import stage_specs
 from rtl_gen.topology import SOURCE, Topology
 from tests.replay.replay import DESIGNS
 

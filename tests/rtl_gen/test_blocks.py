@@ -20,7 +20,8 @@ from rtl_gen.host_link import buffer_resources, buffered_words
 from rtl_gen.kinds import kind_of
 from rtl_gen.plan.derive import design_brams
 from rtl_gen.plan.front import Items, Join, Slot, fronts, solve
-from rtl_gen.plan.plan import load_plan, save_plan, stage_specs
+from rtl_gen.plan.hardware import stage_specs
+from rtl_gen.plan.plan import load_plan, save_plan
 from rtl_gen.plan.problem import Problem, along
 from rtl_gen.plan.search import plan
 from rtl_gen.plan.totals import Budget

@@ -20,7 +20,7 @@ from rtl_gen.families import ECP5, device
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds import Folding, spec_of
 from rtl_gen.network import edge_at
-from rtl_gen.plan.plan import stage_specs
+from rtl_gen.plan.hardware import stage_specs
 from rtl_gen.plan.search import plan
 from rtl_gen.top import Top
 from rtl_gen.topology import SOURCE, Reader, Topology

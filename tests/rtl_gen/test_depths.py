@@ -13,7 +13,7 @@ from rtl_gen.depths import fifo_depths, short_inputs, shown_interval
 from rtl_gen.families import ECP5
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds import Folding
-from rtl_gen.plan.plan import stage_specs
+from rtl_gen.plan.hardware import stage_specs
 from rtl_gen.top import Top
 from rtl_gen.topology import Reader, Topology
 from sim.stream import transfer

@@ -26,8 +26,9 @@ from rtl_gen.families import ECP5, device
 from rtl_gen.manifest import Manifest
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.derive import derived
+from rtl_gen.plan.hardware import stage_specs
 from rtl_gen.plan.lanes import with_lanes
-from rtl_gen.plan.plan import Plan, load_plan, stage_specs
+from rtl_gen.plan.plan import Plan, load_plan
 from rtl_gen.plan.search import plan
 from sim.icarus import Generation, available, compile_icarus, run_icarus, without_initial_values
 from sim.job import Job, Outcome

@@ -6,7 +6,7 @@ import pytest
 from qtt_hw.fixedpoint import Format
 from qtt_hw.graph.golden import run
 from rtl_gen.families import ECP5, device
-from rtl_gen.plan.plan import stage_specs
+from rtl_gen.plan.hardware import stage_specs
 from rtl_gen.plan.search import plan
 from rtl_gen.top import Top
 from sim.stream import transfer

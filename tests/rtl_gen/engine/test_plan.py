@@ -20,7 +20,8 @@ from rtl_gen.families import ECP5
 from rtl_gen.kinds import Folding
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.derive import derived
-from rtl_gen.plan.plan import Plan, load_plan, save_plan, stage_specs
+from rtl_gen.plan.hardware import stage_specs
+from rtl_gen.plan.plan import Plan, load_plan, save_plan
 from sim.cosim import Engine, cosim
 from sim.netlist import netlist_build
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rtl_gen.families import ECP5
-from rtl_gen.plan.plan import stage_specs
+from rtl_gen.plan.hardware import stage_specs
 from tests.replay.replay import DESIGNS
 
 

@@ -19,7 +19,7 @@ from rtl_gen.kinds.choices import Choice, Lanes, StageChoices, readable
 from rtl_gen.plan.engines import _RESULTS, EngineChoice, EngineChoices, Engines
 from rtl_gen.plan.explain import explained
 from rtl_gen.plan.front import fronts, solve
-from rtl_gen.plan.plan import hardware_of
+from rtl_gen.plan.hardware import hardware_of
 from rtl_gen.plan.problem import Problem
 from rtl_gen.plan.search import plan
 from rtl_gen.plan.totals import Budget

@@ -20,8 +20,9 @@ from qtt_hw.lower.freeze import freeze
 from qtt_hw.lower.prepare import prepare
 from qtt_hw.training.sections import QuantSection
 from rtl_gen.families import ECP5, device
+from rtl_gen.plan.hardware import stage_specs
 from rtl_gen.plan.lanes import with_lanes
-from rtl_gen.plan.plan import Plan, stage_specs
+from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.search import plan
 from rtl_gen.top import Top
 from sim.stream import exchange

@@ -6,8 +6,8 @@ import pytest
 
 from rtl_gen.families import ECP5, device
 from rtl_gen.kinds import spec_of
+from rtl_gen.plan.hardware import hardware_of
 from rtl_gen.plan.occupancy import busy, occupancy
-from rtl_gen.plan.plan import hardware_of
 from rtl_gen.plan.search import plan
 
 

@@ -12,8 +12,8 @@ from qtt_hw.lower.freeze import freeze
 from qtt_hw.lower.prepare import prepare
 from rtl_gen.emit import emit
 from rtl_gen.families import device, family_of
+from rtl_gen.plan.hardware import hardware_of
 from rtl_gen.plan.nest import DoesNotNest, nest
-from rtl_gen.plan.plan import hardware_of
 from rtl_gen.plan.problem import Problem
 from rtl_gen.plan.search import plan
 from rtl_gen.plan.swaps import Swaps

@@ -15,7 +15,8 @@ from qtt_hw.graph import INPUT, Add, Contraction, Graph, Pool
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.window import Window
 from rtl_gen.families import device
-from rtl_gen.plan.plan import Plan, hardware_of, load_plan, save_plan
+from rtl_gen.plan.hardware import hardware_of
+from rtl_gen.plan.plan import Plan, load_plan, save_plan
 from rtl_gen.plan.search import plan
 
 

@@ -11,7 +11,7 @@ from rtl_gen.families import ECP5, device
 from rtl_gen.kinds import Folding
 from rtl_gen.period import NotPeriodic
 from rtl_gen.plan.explain import explained
-from rtl_gen.plan.plan import hardware_of
+from rtl_gen.plan.hardware import hardware_of
 from rtl_gen.plan.problem import Problem
 from rtl_gen.plan.rate import limit_of
 from rtl_gen.plan.search import plan

@@ -8,8 +8,9 @@ from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec, Pool
 from qtt_hw.window import Window
 from rtl_gen.cycles import predict
 from rtl_gen.families import ECP5, Device, device
+from rtl_gen.plan.hardware import hardware_of, stage_specs
 from rtl_gen.plan.limits import usable
-from rtl_gen.plan.plan import hardware_of, load_plan, save_plan, stage_specs
+from rtl_gen.plan.plan import load_plan, save_plan
 from rtl_gen.plan.search import along, plan
 
 

@@ -14,8 +14,9 @@ from rtl_gen.families import ECP5, Resources, device
 from rtl_gen.kinds import Folding, kind_of
 from rtl_gen.kinds.choices import JoinChoices, divisors
 from rtl_gen.plan.derive import derived
+from rtl_gen.plan.hardware import hardware_of, stage_specs
 from rtl_gen.plan.nest import stream_of
-from rtl_gen.plan.plan import Plan, hardware_of, most_cycles, stage_specs
+from rtl_gen.plan.plan import Plan, most_cycles
 from rtl_gen.plan.reasons import reason
 from rtl_gen.plan.search import plan
 from rtl_gen.plan.swaps import Swaps
