@@ -55,6 +55,9 @@ def report(
     inspection: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Of qtt inspect RUN --json: what each layer costs.")
     ] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of qtt run BUILD --json: what a board counted.")
+    ] = None,
     no_neighbours: Annotated[
         bool, typer.Option("--no-neighbours", help="Leave out the plans beside it, which take as long again to find.")
     ] = False,
@@ -63,6 +66,7 @@ def report(
     """One HTML file that opens offline: units and streams, where the cycles go, resources, and how it was made."""
     with imports():
         from qtt_hw.evaluation import samples_of
+        from qtt_hw.report.counted import Counted
         from qtt_hw.report.make import is_report, written
         from qtt_hw.report.page import plotly_script
         from qtt_hw.report.sections import SPLIT, Inspection, Wishes
@@ -77,6 +81,7 @@ def report(
         if data is None and given is not None:
             raise ValueError(f"{option} {given}: is for what is made from data; give --data too")
     inspected = None if inspection is None else Inspection.read(inspection)
+    counted = None if run is None else Counted.read(run)
     words = ["qtt", "report", str(source), "-o", str(output)]
     for option, value in (
         ("--device", device),
@@ -86,6 +91,7 @@ def report(
         ("--data", data),
         ("--samples", samples),
         ("--inspection", inspection),
+        ("--run", run),
     ):
         words += (
             [] if value is None else [option, str(value).removesuffix(".0") if isinstance(value, float) else str(value)]
@@ -107,7 +113,7 @@ def report(
             show("data", text=data)
             splits = samples_of(subject.graph, data, SPLIT)
             read = data_read(splits)
-        wishes = Wishes(splits, samples, inspected, shlex.join(words))
+        wishes = Wishes(splits, samples, inspected, shlex.join(words), counted)
         result = written(subject, output, wishes, started=started, progress=show)
     rows: list[tuple[str, object]] = [("report", result.report), ("size", f"{number(result.bytes / 1e6, 1)} MB")]
     rows += [

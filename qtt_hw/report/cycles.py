@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from qtt_hw.report.counted import Counted, counted_grid
 from qtt_hw.report.details import waits_text
 from qtt_hw.report.engines import engine_parts
 from qtt_hw.report.figures import BAND, row_names, rows_layout
@@ -23,8 +24,8 @@ from rtl_gen.prediction import number_of
 __all__ = ["cycles_section"]
 
 
-def cycles_section(subject: Subject) -> Section:
-    """Where the cycles of an inference go."""
+def cycles_section(subject: Subject, counted: Counted | None = None) -> Section:
+    """Where the cycles of an inference go, and what a board counted of them."""
     plan, about = subject.plan, subject.explanation
     text = (
         f"An inference ends every {count(float(plan.cycles), 0 if plan.cycles.denominator == 1 else 2)} cycles: "
@@ -33,6 +34,7 @@ def cycles_section(subject: Subject) -> Section:
         f"{_buys(subject)}"
     )
     parts = [_timeline(subject), _occupancy(subject), _stages(subject), *engine_parts(subject), _beside(subject)]
+    parts.append(None if counted is None else counted_grid(subject, counted))
     return Section("cycles", "Where the cycles go", text, [part for part in parts if part is not None])
 
 

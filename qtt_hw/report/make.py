@@ -12,6 +12,7 @@ from qtt_hw.data import Splits
 from qtt_hw.evaluation import samples_of
 from qtt_hw.files import write_file
 from qtt_hw.progress import Progress, silent
+from qtt_hw.report.counted import Counted
 from qtt_hw.report.page import MARK, Fact, page, plotly_script
 from qtt_hw.report.section import Chart, Grid, Section
 from qtt_hw.report.sections import SPLIT, Inspection, Wishes, sections_of
@@ -78,6 +79,7 @@ def report(
     data: Splits | str | Path | None = None,
     samples: int | None = None,
     inspection: str | Path | None = None,
+    run: str | Path | None = None,
     progress: Progress = silent,
 ) -> ReportResult:
     """Write one self-contained HTML file about a network as hardware: its units, cycles, resources and provenance.
@@ -105,6 +107,8 @@ def report(
         Of the test samples; all unless given.
     inspection : path, optional
         What `qtt inspect --json` printed of the run: which layer costs the accuracy. With data.
+    run : path, optional
+        What `qtt run --json` printed of a board with this design: counted cycles beside predicted ones.
     progress : callable, optional
         Called with one line of text now and then.
 
@@ -140,6 +144,7 @@ def report(
         if data is None and value is not None:
             raise ValueError(f"{name} {value}: is for the sections that are made from data; name the data too")
     inspected = None if inspection is None else Inspection.read(Path(inspection))
+    counted = None if run is None else Counted.read(Path(run))
     subject = subject_of(
         source, device=device, fps=fps, clock_mhz=clock_mhz, plan=plan, neighbours=neighbours, progress=progress
     )
@@ -147,7 +152,7 @@ def report(
     return written(
         subject,
         Path(output),
-        Wishes(splits, samples, inspected),
+        Wishes(splits, samples, inspected, counted=counted),
         started=started,
         progress=progress,
     )

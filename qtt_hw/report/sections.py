@@ -13,6 +13,7 @@ from qtt_hw.data import Splits
 from qtt_hw.progress import Progress, silent
 from qtt_hw.reading import read_json
 from qtt_hw.report.accuracy import accuracy_sections
+from qtt_hw.report.counted import Counted
 from qtt_hw.report.cycles import cycles_section
 from qtt_hw.report.hardware import hardware_section
 from qtt_hw.report.numbers import Loss, number_sections
@@ -43,12 +44,15 @@ class Wishes:
         What `qtt inspect` printed of the run with --json.
     command : str, optional
         The command line that it is made by.
+    counted : Counted, optional
+        What `qtt run --json` printed of a board with this design.
     """
 
     data: Splits | None = None
     samples: int | None = None
     inspection: Inspection | None = None
     command: str | None = None
+    counted: Counted | None = None
 
 
 class _Change(BaseModel):
@@ -106,7 +110,7 @@ def _training(subject: Subject, wishes: Wishes, progress: Progress) -> Sequence[
 #: Each makes none, one or several of the sections of a subject.
 MAKERS: tuple[Callable[[Subject, Wishes, Progress], Sequence[Section]], ...] = (
     lambda subject, wishes, progress: [hardware_section(subject)],
-    lambda subject, wishes, progress: [cycles_section(subject)],
+    lambda subject, wishes, progress: [cycles_section(subject, wishes.counted)],
     lambda subject, wishes, progress: [resources_section(subject)],
     _accuracy,
     _numbers,

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 
 from qtt_hw.data import Samples, Splits
+from qtt_hw.report.counted import Counted
 from qtt_hw.report.diagram import Diagram
 from qtt_hw.report.page import page
 from qtt_hw.report.section import Chart, Grid, Markup, Section
 from qtt_hw.report.sections import Inspection, Wishes, sections_of
 from qtt_hw.report.subject import Subject, subject_of
+from qtt_hw.report.texts import count
+from rtl_gen.prediction import Prediction
+from sim.on_board import RunResult
 from tests.qtt_hw.report.conftest import HOSTILE
 
 
@@ -128,3 +132,42 @@ def test_what_is_no_inspection_is_said_before_anything_is_planned(tmp_path: Path
     path.write_text('{"rows": []}')
     with pytest.raises(ValueError, match="rows.json: layers"):
         Inspection.read(path)
+
+
+def run_of(subject: Subject, path: Path, **changes: object) -> Path:
+    """What `qtt run --json` prints of a board with the subject's design, but for what is changed."""
+    found = RunResult(
+        equal=True,
+        samples=3,
+        first_difference=None,
+        classes=(1, 2, 3),
+        whole=True,
+        latency=subject.plan.latency,
+        cycles=subject.plan.cycles,
+        predicted=subject.plan.predicted,
+        cycles_equal=True,
+        first_cycle_difference=None,
+        clock_mhz=50.0,
+        seconds=1.0,
+        samples_per_second=3.0,
+        frames=100,
+        repeated=2,
+        broken=1,
+        sent=10_000,
+        received=10_000,
+    )
+    path.write_text(found.model_copy(update=changes).model_dump_json())
+    return path
+
+
+def test_what_a_board_counted_stands_beside_what_is_predicted(subject: Subject, tmp_path: Path) -> None:
+    counted = Counted.read(run_of(subject, tmp_path / "run.json", cycles=subject.plan.cycles + 1))
+    grid = part(sections_of(subject, Wishes(counted=counted)), "cycles", "counted")
+    assert grid.rows[0][1:] == [count(float(subject.plan.cycles) + 1), count(float(subject.plan.cycles))]
+    assert not any(one.key == "counted" for one in sections_of(subject)[1].parts)
+    other = Prediction.model_validate({"interval": 5, "latency": 9})
+    with pytest.raises(ValueError, match="run.json: is of another design"):
+        sections_of(subject, Wishes(counted=Counted.read(run_of(subject, tmp_path / "run.json", predicted=other))))
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match="run.json: equal: Field required"):
+        Counted.read(tmp_path / "run.json")
