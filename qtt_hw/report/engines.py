@@ -9,7 +9,7 @@ from qtt_hw.report.look import plain
 from qtt_hw.report.section import Chart, Grid
 from qtt_hw.report.subject import Subject
 from qtt_hw.report.texts import LANES, Row, count, described, escaped, rows_html, share
-from rtl_gen.engine.schedule import Program
+from rtl_gen.engine.schedule import OUTSIDE, Program
 from rtl_gen.engine.spec import EngineSpec
 
 __all__ = ["engine_parts", "engine_text", "folding_rows", "stages_html"]
@@ -17,7 +17,7 @@ __all__ = ["engine_parts", "engine_text", "folding_rows", "stages_html"]
 
 def engine_text(spec: EngineSpec) -> str:
     """What an engine is, in a few words."""
-    return f"{len(spec.nodes)} stages \u00b7 {spec.folding.simd} \u00d7 {spec.folding.pe} lanes"
+    return f"{len(spec.names)} stages \u00b7 {spec.folding.simd} \u00d7 {spec.folding.pe} lanes"
 
 
 def folding_rows(spec: EngineSpec) -> Iterator[tuple[str, object]]:
@@ -33,10 +33,21 @@ def folding_rows(spec: EngineSpec) -> Iterator[tuple[str, object]]:
 def stages_html(spec: EngineSpec) -> str:
     """An engine's stages: what each computes, and its part of the steps."""
     found = []
-    for node, x, work in zip(spec.nodes, spec.edges, spec.works, strict=True):
-        part = share(work.cycles / spec.program.steps, 1)
-        found.append((node.name, f"{described(node, x, node.output(x))}, {part} of the steps"))
+    for stage, work in zip(spec.segment.stages, spec.works, strict=True):
+        node, part = stage.node, share(work.cycles / spec.program.steps, 1)
+        found.append((node.name, f"{described(node, stage.x, node.output(stage.x))}, {part} of the steps"))
+        if stage.sum is not None:
+            what = f"adds what {_source(spec, stage.sum.source)} makes to the results of {node.name}"
+            found.append((stage.sum.node.name, what))
     return f"<h4>{escaped('Stages')}</h4>{rows_html(found)}"
+
+
+def _source(spec: EngineSpec, source: int) -> str:
+    """What makes a stream that an engine's stages read, in words."""
+    if source == OUTSIDE:
+        return "the stage before the engine"
+    stage = spec.segment.stages[source]
+    return stage.node.name if stage.sum is None else stage.sum.node.name
 
 
 def engine_parts(subject: Subject) -> list[Chart | Grid]:
@@ -103,10 +114,15 @@ def _chart(key: str, spec: EngineSpec) -> Chart:
 
 def _table(key: str, spec: EngineSpec) -> Grid:
     rows: list[Row] = []
-    for stage, node, x, work in zip(spec.segment.stages, spec.nodes, spec.edges, spec.works, strict=True):
-        ring = spec.layout.ring(stage.source)
-        useful = node.macs(x) / (spec.products * work.cycles)
-        rows.append([node.name, len(work.jobs), work.cycles, share(useful, 1), ring.rows, ring.size])
+    for stage, work in zip(spec.segment.stages, spec.works, strict=True):
+        ring, useful = spec.layout.ring(stage.source), stage.node.macs(stage.x) / (spec.products * work.cycles)
+        rows.append([stage.node.name, len(work.jobs), work.cycles, share(useful, 1), ring.rows, ring.size])
+        if stage.sum is not None:
+            ring = spec.layout.ring(stage.sum.source)
+            rows.append([stage.sum.node.name, None, None, None, ring.rows, ring.size])
     header = ["stage", "jobs", "steps", "of its lanes useful", "rows of its ring", "words of its ring"]
-    note = "Lanes are idle where channels do not fill an input word or a result."
+    note = (
+        "Lanes are idle where channels do not fill an input word or a result. The ring is the one that is read, which "
+        "several stages may share; a sum is done as results leave, and takes no steps."
+    )
     return Grid(key, f"Stages of {spec.name}", header, rows, note)

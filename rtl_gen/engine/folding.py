@@ -22,7 +22,8 @@ class EngineFolding(BaseModel):
     lanes : int
         Requantiser's; divides simd and pe.
     rows : tuple of int
-        Rows that the ring before each stage holds; of the first, which the stream fills, a divisor of all rows.
+        Rows of rings: of that which the stream fills, a divisor of all its rows; then of what each contraction but the
+        last makes, or the sum behind it, whoever reads it. Sums have no ring of their own.
     queue : int
         Words of `lanes` outputs that the output queue holds.
     multiplier : "dsp", "packed", "logic" or "shift"

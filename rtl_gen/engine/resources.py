@@ -27,7 +27,7 @@ def stores_of(spec: EngineSpec) -> tuple[Store, ...]:
     scales = spec.numbers.scaling.factor_bits + spec.numbers.scaling.offset_bits
     summands = []
     if layout.summed:
-        summands.append(Store("summands", layout.summed * spec.slices, spec.folding.lanes * spec.numbers.inner_bits))
+        summands.append(Store("summands", spec.summand_words, spec.folding.lanes * spec.numbers.inner_bits))
     if spec.segment.adds_outside:
         summands.append(Store("summands of the stream", spec.ring, spec.in_width * first.bits))
     return (
@@ -87,8 +87,8 @@ def _sum_parts(spec: EngineSpec) -> dict[str, Resources]:
     folding, family, found = spec.folding, spec.family, {}
     bits, late = folding.lanes * spec.numbers.inner_bits, spec.requant_latency
     if spec.layout.summed:
-        found["summands"] = ram(spec.layout.summed * spec.slices, bits, family, early=True)
-        held = bits * (late - family.memory.read_latency(spec.layout.summed * spec.slices, bits))
+        found["summands"] = ram(spec.summand_words, bits, family, early=True)
+        held = bits * (late - family.memory.read_latency(spec.summand_words, bits))
         found["summands"] += Resources(ffs=held)
     if spec.segment.adds_outside:
         word, outside = spec.in_width * spec.edges[0].format.bits, folding.lanes * spec.edges[0].format.bits

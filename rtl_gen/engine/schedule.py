@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rtl_gen.engine.jobs import Job, Work
 
@@ -65,7 +65,7 @@ class Program:
         Jobs before each that may be in the pipeline when it starts; all that were issued, where nothing it reads is
         made by the engine.
     reads : tuple of tuple of Read
-        Of each stage, with the rows that rings have in the end.
+        Of each stage.
     starts : tuple of int
         When each begins.
     cycles : int
@@ -84,7 +84,7 @@ class Program:
         return sum(job.cycles for job in self.jobs)
 
 
-def schedule(works: Sequence[Work], reads: Sequence[Sequence[Read]], latency: int, *, deepens: bool = False) -> Program:
+def schedule(works: Sequence[Work], reads: Sequence[Sequence[Read]], latency: int) -> Program:
     """The order of the jobs of an engine's stages by the rule above.
 
     Parameters
@@ -95,8 +95,6 @@ def schedule(works: Sequence[Work], reads: Sequence[Sequence[Read]], latency: in
         Of each stage: what it contracts, and a summand where it has one.
     latency : int
         Cycles from a job's last step to the first in which all that it made can be read.
-    deepens : bool
-        Where nothing can go on for want of room, the full rings behind the stage nearest to the output get a row more.
 
     Raises
     ------
@@ -105,7 +103,7 @@ def schedule(works: Sequence[Work], reads: Sequence[Sequence[Read]], latency: in
     """
     order = _Order(works, reads, latency)
     while any(order.left):
-        if not order.issue() and not (deepens and order.deepen()):
+        if not order.issue():
             name, rows = order.fullest()
             raise ValueError(f"stage {name}: a ring of {rows} rows is too small for the engine's order")
     found = tuple(order.jobs), tuple(order.stages), tuple(order.depth), tuple(map(tuple, order.reads))
@@ -117,7 +115,7 @@ class _Order:
     """A program in the making."""
 
     def __init__(self, works: Sequence[Work], reads: Sequence[Sequence[Read]], latency: int):
-        self.works, self.reads, self.latency = works, [list(given) for given in reads], latency
+        self.works, self.reads, self.latency = works, reads, latency
         #: Of each stage: its jobs that are not in the order yet, and the places of those that are.
         self.left = [len(work.jobs) for work in works]
         self.places: list[list[int]] = [[] for _ in works]
@@ -155,17 +153,6 @@ class _Order:
         self.now = start + job.cycles
         self.ends.append(self.now)
         return True
-
-    def deepen(self) -> bool:
-        """A row more for the full rings behind the last stage that has all it reads; whether there are any."""
-        for stage in reversed(range(len(self.works))):
-            if self.left[stage] and self._made(stage) is not None:
-                full = self._full(stage)
-                for reader, number in full:
-                    read = self.reads[reader][number]
-                    self.reads[reader][number] = replace(read, rows=read.rows + 1)
-                return bool(full)
-        return False
 
     def fullest(self) -> tuple[str, int]:
         """The reader and the rows of a ring that stops the order."""

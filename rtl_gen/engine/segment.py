@@ -155,12 +155,12 @@ class _Reader:
     def __init__(self, graph: Graph, names: Sequence[str]):
         self.graph, self.names = graph, tuple(names)
         self.nodes = {node.name: node for node in graph.nodes}
-        #: Who reads each stream, once for each of its inputs.
+        #: Who reads what each stage makes, in whatever shape, once for each of its inputs.
         self.readers: dict[str, list[str]] = {}
         for node in graph.nodes:
             if not node.relabels:
                 for source in node.inputs:
-                    self.readers.setdefault(self._origin(source), []).append(node.name)
+                    self.readers.setdefault(self._producer(source), []).append(node.name)
         #: Of what is made: by which stage; and its stages so far.
         self.made: dict[str, int] = {}
         self.stages: list[SegmentStage] = []
@@ -196,6 +196,12 @@ class _Reader:
             if self.graph.edges[name] != self.graph.edges[node.inputs[0]]:
                 break
             name = node.inputs[0]
+        return name
+
+    def _producer(self, name: str) -> str:
+        """Of a stream: the stage that makes it, behind reshapes of all kinds."""
+        while name != INPUT and self.nodes[name].relabels:
+            name = self.nodes[name].inputs[0]
         return name
 
     def _source(self, node: Node, name: str) -> int:

@@ -64,12 +64,13 @@ class EngineSpec(Spec):
             if whole < 1 or folding.lanes < 1 or whole % folding.lanes:
                 raise self.refuse(f"lanes {folding.lanes} does not divide {what} {whole}")
         if len(folding.rows) != len(self.nodes):
-            raise self.refuse(f"rings of {len(folding.rows)} stages are given, it has {len(self.nodes)}")
+            raise self.refuse(
+                f"{len(folding.rows)} rings are given, each of its {len(self.nodes)} contractions has one"
+            )
         first, channels = self.works[0], self.edges[0].channels
+        begin = f"stage {self.names[0]}"
         if channels % folding.simd:
-            raise self.refuse(f"simd {folding.simd} does not divide the input's {channels} channels")
-        if first.rows % folding.rows[0]:
-            raise self.refuse(f"a ring of {folding.rows[0]} rows does not divide the input's {first.rows}")
+            raise ValueError(f"{begin}: simd {folding.simd} does not divide the input's {channels} channels")
         for work, reads in zip(self.works, self.reads, strict=True):
             rows = reads[0].rows
             if rows < work.least_rows:
@@ -82,6 +83,8 @@ class EngineSpec(Spec):
                     raise ValueError(
                         f"stage {work.node.name}: a ring of {read.rows} rows of what it adds, which has {most}"
                     )
+        if first.rows % folding.rows[0]:
+            raise ValueError(f"{begin}: a ring of {folding.rows[0]} rows does not divide the input's {first.rows}")
         if self.out.channels % folding.lanes:
             raise self.refuse(f"lanes {folding.lanes} does not divide the output's {self.out.channels} channels")
         short = next((work.node.name for work in self.works if work.least_cycles < LEAST_CYCLES), None)
@@ -177,6 +180,11 @@ class EngineSpec(Spec):
     def slices(self) -> int:
         """Requantised words of a memory word."""
         return self.folding.simd // self.folding.lanes
+
+    @property
+    def summand_words(self) -> int:
+        """Requantised words of the memory that sums read from."""
+        return self.layout.summed << ceil_log2(self.slices)
 
     @property
     def position_words(self) -> int:

@@ -1,8 +1,8 @@
 """Sums behind an engine's requantiser: the hardware of `qtt_hw.graph.Add` for all of its stages, running free.
 
-y = clamp((own << a) + (other << b) + 2**(s-1)) >> s) is, to the last bit, the same with both shifted further left by as
-much as all are then shifted right. So one shift to the right serves all; what has nothing added to it passes by a shift
-to the left and back.
+y = clamp(((own << a) + (other << b) + 2**(s-1)) >> s) is, to the last bit, the same with all three shifted to the left
+first and as much further to the right then. So one shift to the right serves all; what has nothing added to it passes
+by a shift to the left and back.
 """
 
 from __future__ import annotations
@@ -93,14 +93,8 @@ def sums_of(stages: Sequence[SegmentStage], results: Shape, bits: int) -> Sums |
     if not found:
         return None
     shift = max(0, *(one.node.requant.shift for one in found))
-    least, most = (
-        (-(1 << (results.width - 1)), (1 << (results.width - 1)) - 1)
-        if results.signed
-        else (
-            0,
-            (1 << results.width) - 1,
-        )
-    )
+    top = 1 << (results.width - results.signed)
+    least, most = -top if results.signed else 0, top - 1
     passing = SumKind(shift, 0, 0, least, most)
     kinds: list[SumKind] = [] if len(found) == len(stages) else [passing]
     ends = [least << shift, most << shift]

@@ -195,9 +195,7 @@ class EngineUnit(wiring.Component):
         held: list[Value] = []
         if spec.layout.summed:
             # A word of it is one of results, so that nothing selects behind it.
-            self.summands = memory = Ram(
-                spec.layout.summed * spec.slices, lanes * spec.numbers.inner_bits, spec.family, early=True
-            )
+            self.summands = memory = Ram(spec.summand_words, lanes * spec.numbers.inner_bits, spec.family, early=True)
             m.submodules.summands = memory
             m.d.comb += memory.address.eq(self._narrow(writer.slice, writer.summand))
             held.append(delay(m, memory.data, late - memory.latency, "summand"))

@@ -307,8 +307,8 @@ def _alone(items: Items) -> list[tuple[str, ...]]:
 def _names(item: Slot | Join | Piece) -> tuple[str, ...] | None:
     """The stages of a layer or a block; None where there is a choice among them."""
     if isinstance(item, Slot):
-        stages = item.paths.get("", ())
-        return (stages[0].node.name,) if len(stages) == 1 else None
+        # Not by the name of its choices' node: equal layers share these.
+        return (item.name,) if len(item.paths.get("", ())) == 1 else None
     if isinstance(item, Piece):
         return None
     inner = [_names(one) for branch in item.branches for one in branch]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -24,18 +25,13 @@ MOST_PRODUCTS = 1 << 16
 def stage_specs(graph: Graph, foldings: Sequence[tuple[UnitName, AnyFolding]], family: Family) -> list[Spec]:
     """The units of a graph under foldings by stage or engine; raises ValueError naming what does not match."""
     nodes = {node.name: node for node in graph.nodes if not node.relabels}
-    units = {(names,) if isinstance(names, str) else names: folding for names, folding in foldings}
-    given = [name for names in units for name in names]
+    listed = [((names,) if isinstance(names, str) else names, folding) for names, folding in foldings]
+    given = [name for names, _ in listed for name in names]
+    wrong = _strange(nodes, given, [names[0] for names, folding in listed if isinstance(folding, Folding)])
+    if wrong is not None:
+        raise ValueError(f"the plan does not belong to {graph.name}: {wrong}")
+    units = dict(listed)
     of_stage = {name: names for names in units for name in names}
-    own = [name for names, folding in units.items() if isinstance(folding, Folding) for name in names]
-    in_order = [name for name in nodes if name in set(own)] == own
-    if set(given) != set(nodes) or len(given) != len(nodes) or not in_order:
-        strange = next((n for n in given if n not in nodes or given.count(n) > 1 or not in_order), None)
-        missing = next((n for n in nodes if n not in of_stage), None)
-        raise ValueError(
-            f"the plan does not belong to {graph.name}: "
-            + (f"it has no stage {missing}" if missing else f"stage {strange} is not in the model, or out of order")
-        )
     found: list[Spec] = []
     for name, node in nodes.items():
         names = of_stage[name]
@@ -46,6 +42,27 @@ def stage_specs(graph: Graph, foldings: Sequence[tuple[UnitName, AnyFolding]], f
         else:
             found.append(spec_of(node, [graph.edges[source] for source in node.inputs], folding, family))
     return found
+
+
+def _strange(nodes: Mapping[str, object], given: Sequence[str], own: Sequence[str]) -> str | None:
+    """What is wrong with the stages that a plan lists, of which some have units of their own, in a few words."""
+    times = Counter(given)
+    unknown = next((name for name in given if name not in nodes), None)
+    missing = next((name for name in nodes if name not in times), None)
+    if unknown is not None:
+        return (
+            f"stage {unknown} is not in the model"
+            if missing is None
+            else (f"it has no stage {missing}, but {unknown}, which is not in the model")
+        )
+    twice = next((name for name in given if times[name] > 1), None)
+    if twice is not None:
+        return f"stage {twice} stands in it {times[twice]} times"
+    if missing is not None:
+        return f"it has no stage {missing}"
+    chosen = set(own)
+    inverted = next((a for a, b in zip(own, (n for n in nodes if n in chosen), strict=True) if a != b), None)
+    return None if inverted is None else f"stage {inverted} is out of order"
 
 
 def ordered(graph: Graph, foldings: Mapping[UnitName, AnyFolding]) -> list[tuple[UnitName, AnyFolding]]:

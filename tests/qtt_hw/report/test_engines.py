@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from qtt_hw.graph.file import load
+from qtt_hw.report.engines import _table, engine_text, stages_html
 from qtt_hw.report.section import Chart, Grid, Markup
 from qtt_hw.report.sections import Wishes, sections_of
 from qtt_hw.report.subject import Subject, subject_of
@@ -59,3 +60,15 @@ def test_every_cycle_is_a_step_or_a_wait(subject: Subject) -> None:
     for unit in period.units[1:-1]:
         assert sum(int(part.sum()) for part in (unit.works, unit.starved, unit.stalled)) <= period.length
     assert int(period.units[2].works.sum()) == subject.specs[1].program.steps  # type: ignore[attr-defined]
+
+
+def test_sums_say_what_they_add() -> None:
+    graph = load(Path("models/resnet20-cifar10.qtt"))
+    names = [node.name for node in graph.nodes]
+    first, last = names.index("stages.0.1.conv1"), names.index("stages.0.2.add")
+    engine = engine_of(Segment.of(graph, names[first : last + 1]), 4, 4, ECP5)
+    html = stages_html(engine)
+    assert "adds what the stage before the engine makes to the results of stages.0.1.conv2" in html
+    assert "adds what stages.0.1.add makes to the results of stages.0.2.conv2" in html
+    assert [row[0] for row in _table("engine", engine).rows] == list(engine.names)
+    assert engine_text(engine).startswith("6 stages")

@@ -118,7 +118,7 @@ def residual_graphs(draw: st.DrawFn) -> Graph:
     def inner() -> Format:
         return replace(draw(ACTIVATIONS), frac=draw(st.integers(-2, 2)))
 
-    channels = 4 * draw(st.integers(1, 2))
+    channels = draw(st.sampled_from([4, 8, 12]))
     first = edge = Edge((*draw(st.tuples(*[st.integers(1, 5)] * 3)), channels), inner())
     source, blocks = INPUT, draw(st.integers(1, 3))
     for block in range(blocks):
@@ -155,7 +155,8 @@ def residual_engines(draw: st.DrawFn) -> tuple[Graph, EngineSpec]:
     graph = draw(residual_graphs())
     assume(any(isinstance(node, Add) for node in graph.nodes))
     segment = Segment.of(graph, [node.name for node in graph.nodes])
-    simd, pe = draw(st.sampled_from([(1, 1), (2, 2), (4, 2), (4, 4), (2, 4)]))
+    sizes = [(1, 1), (2, 2), (4, 2), (4, 4), (2, 4), (12, 4), (6, 2)]
+    simd, pe = draw(st.sampled_from([(n, m) for n, m in sizes if segment.edges[0].channels % n == 0]))
     try:
         folding = engine_folding(segment, simd, pe, ECP5, stream_rows=draw(st.integers(1, 4)))
     except ValueError:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer, as_integers
-from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Pool
+from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Pool, Reshape
 from qtt_hw.window import Window
 from rtl_gen.engine.rings import least_rows
 from rtl_gen.engine.schedule import OUTSIDE, schedule
@@ -108,3 +108,14 @@ def test_a_sum_of_what_others_read_too_is_refused() -> None:
     nodes = [conv("a", INPUT), add("sum", "a", INPUT), conv("b", "a"), add("sum2", "b", "sum")]
     with pytest.raises(ValueError, match="stage sum: an engine adds to results of its own that only the sum reads"):
         Segment.of(graph_of(nodes), ["a", "sum", "b", "sum2"])
+
+
+def test_who_reads_another_shape_is_seen() -> None:
+    """A reshape in between makes no difference to who else reads what is made inside."""
+    flat = Reshape("flat", ("a",), "flat", (1, 1, 1, 192))
+    weight = as_integers(np.ones((4, 1, 1, 1, 192), dtype=np.int64))
+    beside = Contraction("beside", ("flat",), "beside", Window(), weight, WEIGHTS, Requantizer(BYTES, 5))
+    whole = conv("whole", "b", Window((1, 8, 6)))
+    nodes = [conv("a", INPUT), conv("b", "a"), whole, flat, beside, add("sum", "whole", "beside")]
+    with pytest.raises(ValueError, match="stage a: only what an engine's last stage makes is read outside of it"):
+        Segment.of(graph_of(nodes), ["a", "b"])

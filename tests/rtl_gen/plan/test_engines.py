@@ -206,3 +206,15 @@ def test_the_best_of_all_cuts_through_a_block_is_found(cycles: int) -> None:
     assert best is not None
     assert budget.price(best.resources) == pytest.approx(min(prices.values()), rel=1e-12)
     assert min(prices, key=lambda cut: prices[cut]).count("+"), prices
+
+
+def test_layers_that_are_equal_are_told_apart() -> None:
+    """They share their choices of foldings, whose node is the first one's."""
+    graph = graph_of([*LAYERS[:2], LAYERS[0], *LAYERS[2:]])
+    first, second, third, *rest = graph.nodes
+    assert isinstance(first, Contraction) and isinstance(third, Contraction)
+    graph = replace(graph, nodes=(first, second, replace(third, weight=first.weight), *rest))
+    problem = Problem.of(graph, {}, ECP5, engines=True)
+    assert problem.slots[0].paths[""][0] is problem.slots[2].paths[""][0]
+    found, alone = (plan(graph, device("ecp5-85f"), fps=10_000.0, engines=engines) for engines in (True, False))
+    assert found.engines and found.luts < alone.luts
