@@ -161,10 +161,11 @@ def transfer(
     stalls: tuple[float, float] = (0.0, 0.0),
     seed: int = 0,
     patience: int = 20_000,
+    drain: int = 64,
 ) -> Transfers:
     """Put words into `dut.i`, or a stage's `dut.i0`, and take `count` words from `dut.o`; as `exchange` otherwise."""
     source = dut.i0 if hasattr(dut, "i0") else dut.i
     (accepted,), (found,) = exchange(
-        dut, [(source, words)], [(dut.o, count)], stalls=stalls, seed=seed, patience=patience
+        dut, [(source, words)], [(dut.o, count)], stalls=stalls, seed=seed, patience=patience, drain=drain
     )
     return Transfers(found.words, accepted, found.cycles)
