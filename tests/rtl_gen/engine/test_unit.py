@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from qtt_hw.graph.golden import run
 from rtl_gen.cycles import schedule
+from rtl_gen.engine.schedule import Program
 from sim.stream import transfer
 
 
@@ -18,9 +19,15 @@ def golden(spec, values):
     return values.reshape(-1)
 
 
+def after_output(program: Program) -> int:
+    """Cycles behind the last output: positions that nobody reads are made all the same."""
+    jobs = zip(program.stages, program.starts, program.jobs, strict=True)
+    return program.cycles - max(start + job.cycles for stage, start, job in jobs if stage == max(program.stages))
+
+
 def check(pack, unpack, data, spec, wanted):
     """The words of an engine's unit, and each transfer's cycle, with stalls and without."""
-    x, simd, count = spec.edges[0], spec.folding.simd, 3
+    x, simd, count = spec.edges[0], spec.folding.simd, 2
     in_lanes = data.draw(st.sampled_from([n for n in range(1, simd + 1) if simd % n == 0]))
     seed, stalls = data.draw(st.integers(0, 1000)), data.draw(st.booleans())
     values = np.random.default_rng(seed).integers(x.format.minimum, x.format.maximum + 1, (count, *x.shape))
@@ -31,7 +38,7 @@ def check(pack, unpack, data, spec, wanted):
         stalls=(0.4, 0.4) if stalls else (0.0, 0.0),
         seed=seed,
         patience=200_000,
-        drain=64 + spec.program.cycles,  # positions that nobody reads are made all the same, behind the last output too
+        drain=64 + after_output(spec.program),
     )
     assert np.array_equal(unpack(got.words, spec.folding.lanes, spec.out.format), wanted(values))
     if not stalls:
@@ -47,7 +54,7 @@ def test_golden_words_in_the_predicted_cycles(words, random_engines, data):
     check(*words, data, spec, lambda values: golden(spec, values))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_sums_are_golden_in_the_predicted_cycles(words, random_residual_engines, data):
     """Of what is made inside, and of the stream, whose words stay until the last sum that reads them."""
