@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from qtt_hw.graph import Contraction, Graph, Node
+from qtt_hw.graph import Graph, Node
 from rtl_gen.engine.choices import engine_folding, ring_rows
 from rtl_gen.engine.folding import EngineFolding
 from rtl_gen.engine.jobs import plain
@@ -191,12 +191,12 @@ class Engines:
         names: tuple[str, ...] = ()
         for count, item in enumerate(items, start=1):
             names = self._ordered((*names, *item))
-            if len(names) == 1 and self._fits(names[0]):
-                continue
             try:
-                yield count, self.of(names)
+                found = self.of(names)
             except ValueError:
                 return
+            if len(names) > 1:  # one alone is smaller as a stage
+                yield count, found
 
     def of(self, names: tuple[str, ...]) -> EngineChoices:
         """The choices of an engine of some stages; raises ValueError where they can be none."""
@@ -216,15 +216,6 @@ class Engines:
     def _ordered(self, names: tuple[str, ...]) -> tuple[str, ...]:
         chosen = set(names)
         return tuple(name for name in self._nodes if name in chosen)
-
-    def _fits(self, name: str) -> bool:
-        """Whether a stage may be in an engine."""
-        node = self._nodes[name]
-        try:
-            plain(node) if isinstance(node, Contraction) else Segment.of(self.graph, [name])
-        except ValueError:
-            return False
-        return True
 
     def settle(self, choices: Iterable[Choice]) -> bool:
         """Make engines that were chosen exact; whether all of them were."""
