@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from qtt_hw.reading import read_json
 from qtt_hw.report.section import Grid
 from qtt_hw.report.subject import Subject
-from qtt_hw.report.texts import Row, count
+from qtt_hw.report.texts import Row, count, mean_cycles
 from rtl_gen.prediction import Mean, Prediction
 
 __all__ = ["Counted", "counted_grid"]
@@ -51,14 +51,15 @@ def counted_grid(subject: Subject, counted: Counted) -> Grid:
     Raises ValueError naming the file where its board had another design.
     """
     run, plan = counted.run, subject.plan
+    predicted = mean_cycles(plan.cycles)
     if run.predicted != plan.predicted:
         raise ValueError(
-            f"{counted.path}: is of another design: of that one {_whole(run.predicted.mean)} cycles an inference are "
-            f"predicted, of {subject.path} {_whole(plan.cycles)}"
+            f"{counted.path}: is of another design: of that one {mean_cycles(run.predicted.mean)} cycles an inference "
+            f"are predicted, of {subject.path} {predicted}"
         )
     rate = "-" if run.frames_per_second is None else _rate(run.frames_per_second, run.clock_mhz)
     rows: list[Row] = [
-        ["cycles an inference, back to back", "-" if run.cycles is None else _whole(run.cycles), _whole(plan.cycles)],
+        ["cycles an inference, back to back", "-" if run.cycles is None else mean_cycles(run.cycles), predicted],
         ["cycles from the first input to the last output", count(run.latency), count(plan.latency)],
         ["inferences a second of the accelerator", rate, _rate(plan.frames_per_second, plan.clock_mhz)],
         ["samples a second over the line", count(run.samples_per_second, 2), ""],
@@ -71,7 +72,3 @@ def counted_grid(subject: Subject, counted: Counted) -> Grid:
 
 def _rate(frames: float, clock_mhz: float) -> str:
     return f"{count(frames, 1)} at {clock_mhz:g} MHz"
-
-
-def _whole(cycles: Mean) -> str:
-    return count(float(cycles), 0 if cycles.denominator == 1 else 2)

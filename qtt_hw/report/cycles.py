@@ -14,7 +14,7 @@ from qtt_hw.report.figures import BAND, row_names, rows_layout
 from qtt_hw.report.look import plain
 from qtt_hw.report.section import Chart, Grid, Section
 from qtt_hw.report.subject import Subject
-from qtt_hw.report.texts import Row, count, share
+from qtt_hw.report.texts import Row, count, mean_cycles, share
 from rtl_gen.activity import NOBODY, Activity, UnitActivity
 from rtl_gen.plan.neighbours import Neighbour
 from rtl_gen.plan.plan import Plan
@@ -28,7 +28,7 @@ def cycles_section(subject: Subject, counted: Counted | None = None) -> Section:
     """Where the cycles of an inference go, and what a board counted of them."""
     plan, about = subject.plan, subject.explanation
     text = (
-        f"An inference ends every {count(float(plan.cycles), 0 if plan.cycles.denominator == 1 else 2)} cycles: "
+        f"An inference ends every {mean_cycles(plan.cycles)} cycles: "
         f"{count(plan.frames_per_second)} a second at {plan.clock_mhz:g} MHz. "
         f"What sets the rate: {_limit(about.limit)}. "
         f"{_buys(subject)}"

@@ -17,7 +17,7 @@ from qtt_hw.report.page import MARK, Fact, page, plotly_script
 from qtt_hw.report.section import Chart, Grid, Section
 from qtt_hw.report.sections import SPLIT, Inspection, Wishes, sections_of
 from qtt_hw.report.subject import Subject, subject_of
-from qtt_hw.report.texts import count, share
+from qtt_hw.report.texts import count, mean_cycles, share
 
 __all__ = ["PartResult", "ReportResult", "SectionResult", "is_report", "report", "written"]
 
@@ -204,7 +204,7 @@ def _facts(subject: Subject) -> list[Fact]:
     plan, device = subject.plan, subject.device
     facts = [
         (count(plan.frames_per_second), f"inferences a second at {plan.clock_mhz:g} MHz"),
-        (count(float(plan.cycles), 0 if plan.cycles.denominator == 1 else 2), "cycles an inference"),
+        (mean_cycles(plan.cycles), "cycles an inference"),
         (f"{count(plan.latency / (1e3 * plan.clock_mhz), 2)} ms", "latency of the first"),
         (share(subject.explanation.occupancy), f"of {count(subject.explanation.lanes)} lanes occupied"),
     ]

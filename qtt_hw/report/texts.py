@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from typing import Any
 
 from qtt_hw.codebook import Codebook
@@ -22,7 +23,18 @@ from qtt_hw.graph import (
 )
 from rtl_gen.multiplier import LaneKind
 
-__all__ = ["Row", "count", "described", "escaped", "format_text", "group_of", "rows_html", "share", "sizes"]
+__all__ = [
+    "Row",
+    "count",
+    "described",
+    "escaped",
+    "format_text",
+    "group_of",
+    "mean_cycles",
+    "rows_html",
+    "share",
+    "sizes",
+]
 
 #: A row of a table.
 Row = list[str | int | float | None]
@@ -49,6 +61,11 @@ def escaped(text: object) -> str:
 def count(value: float | None, digits: int = 0) -> str:
     """A number with its thousands apart, or a dash."""
     return "\u2013" if value is None else f"{value:,.{digits}f}".replace(",", THIN)
+
+
+def mean_cycles(cycles: Fraction) -> str:
+    """A mean number of cycles, to two digits where it is not whole."""
+    return count(float(cycles), 0 if cycles.denominator == 1 else 2)
 
 
 def share(part: float | None, digits: int = 0) -> str:
