@@ -6,10 +6,14 @@ that nothing is reset between inferences and the next one is prefetched while th
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+
+from rtl_gen.memory import Ram
 
 __all__ = ["RingWriter"]
 
@@ -53,6 +57,14 @@ class RingWriter(wiring.Component):
                 "limit": In(unsigned(pointer_bits), init=ring),
             }
         )
+
+    def fills(self, memory: Ram) -> list[Any]:
+        """What writes the ring's words into a memory; there may be several."""
+        return [
+            memory.write_enable.eq(self.write_enable),
+            memory.write_address.eq(self.write_address),
+            memory.write_data.eq(self.write_data),
+        ]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -43,9 +43,7 @@ class RingUnit(GatheringUnit):
         wiring.connect(m, wiring.flipped(self.i0), ring.i)
         wiring.connect(m, output.o, wiring.flipped(self.o))
         m.d.comb += [
-            buffer.write_enable.eq(ring.write_enable),
-            buffer.write_address.eq(ring.write_address),
-            buffer.write_data.eq(ring.write_data),
+            *ring.fills(buffer),
             buffer.address.eq(sequencer.address),
             sequencer.written.eq(ring.written),
             ring.limit.eq(sequencer.limit),

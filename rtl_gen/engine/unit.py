@@ -166,9 +166,7 @@ class EngineUnit(wiring.Component):
         )
         m.d.comb += [
             outside.address.eq(issuer.address),
-            outside.write_enable.eq(ring.write_enable),
-            outside.write_address.eq(ring.write_address),
-            outside.write_data.eq(ring.write_data),
+            *ring.fills(outside),
         ]
         self.rings = []
         for number in range(spec.slices if spec.layout.depth else 0):
@@ -205,9 +203,7 @@ class EngineUnit(wiring.Component):
             m.submodules.stream_summands = outside
             m.d.comb += [
                 outside.address.eq(writer.summand),
-                outside.write_enable.eq(ring.write_enable),
-                outside.write_address.eq(ring.write_address),
-                outside.write_data.eq(ring.write_data),
+                *ring.fills(outside),
             ]
             which = delay(m, writer.slice, outside.latency, "slice")
             word = Signal(lanes * bits, name="stream_summand")
