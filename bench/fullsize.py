@@ -130,7 +130,7 @@ def main() -> None:
     config = load_config(given.config)
     if given.settings:
         config = config.changed(config.name, changes_of(given.settings))
-    settings_of_row = {"config": config.name, "changes": given.settings, "device": given.device}
+    settings_of_row = {"config": config.name, "changes": given.settings, "device": given.device, "fps": given.fps}
     for row in proven(config, given.data, given.device, given.fps, given.samples, given.place):
         made = made_by(command(given.output))
         row = {**settings_of_row, **row, **made}
