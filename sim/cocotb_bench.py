@@ -14,7 +14,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from sim.cocotb_run import JOB, SAMPLES_DONE
-from sim.cocotb_stream import Deliver, StreamDriver, StreamMonitor, TapMonitor
+from sim.cocotb_stream import Deliver, StreamDriver, StreamMonitor, TapMonitor, run_streams
 from sim.job import Job, Outcome
 from sim.rules import DRAIN, STATUSES, End
 from sim.scoreboard import Scoreboard
@@ -38,19 +38,17 @@ class Bench:
         self.scoreboard: Scoreboard = job.scoreboard()
         manifest, seed = job.manifest, job.seed
         source, sink = job.source.walk(2 * seed + 1), job.sink.walk(2 * seed + 2)
-        self.driver = StreamDriver(dut.clk, dut.i_payload, dut.i_valid, dut.i_ready, source, seed)
+        self.driver = StreamDriver(dut.i_payload, dut.i_valid, dut.i_ready, source, seed)
         self.driver.send(sum(int(limb) << 32 * i for i, limb in enumerate(word)) for word in job.words())
-        self.output = StreamMonitor(
-            dut.clk, dut.o_payload, dut.o_valid, dut.o_ready, sink, self._deliver, manifest.output.words
-        )
-        taps: list[tuple[Any, Any, Deliver, int]] = []
+        self.output = StreamMonitor(dut.o_payload, dut.o_valid, dut.o_ready, sink, self._deliver, manifest.output.words)
+        taps: list[tuple[Any, Deliver, int]] = []
         for index, tap in enumerate(manifest.taps):
 
             def deliver(words: Any, cycles: Any, index: int = index) -> None:
                 self.scoreboard.tap(index, words, cycles)
 
-            taps.append((getattr(dut, f"t{index}_strobe"), getattr(dut, f"t{index}_payload"), deliver, tap.words))
-        self.taps = TapMonitor(dut.clk, taps)
+            taps.append((getattr(dut, f"t{index}_payload"), deliver, tap.words))
+        self.taps = TapMonitor(dut.strobes if taps else None, taps)
 
     async def run(self) -> Outcome:
         """From reset until the rules say that it is over."""
@@ -66,12 +64,10 @@ class Bench:
         dut.rst.value = 0
         for _ in range(SETTLE - 1):
             await FallingEdge(dut.clk)
-        runs: list[Any] = [self.driver.run(), self.output.run(), self.taps.run()]
-        tasks = [cocotb.start_soon(run) for run in runs]
+        task = cocotb.start_soon(run_streams(dut.clk, self.driver, self.output, self.taps))
         while not dut.status.value:
             await dut.status.value_change
-        for task in tasks:
-            task.cancel()
+        task.cancel()
         self.output.flush()
         self.taps.flush()
         end = End(STATUSES[int(dut.status.value)], *(int(p.value) for p in (dut.cycle, dut.last, dut.taken)))

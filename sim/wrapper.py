@@ -30,6 +30,8 @@ def ports(manifest: Manifest) -> list[tuple[str, int, str, str | None]]:
     for index, tap in enumerate(manifest.taps):
         found.append(("output", 1, f"t{index}_strobe", tap.strobe))
         found.append(("output", tap.bits, f"t{index}_payload", tap.payload))
+    if manifest.taps:  # all strobes at once: where each read costs, a cycle without any takes one
+        found.append(("output", len(manifest.taps), "strobes", None))
     return [*found, *rules_ports()]
 
 
@@ -59,6 +61,7 @@ def verilog(manifest: Manifest, tracing: Tracing | None = None) -> str:
     taps = [(f"t{index}_strobe", f"t{index}_payload", tap.bits) for index, tap in enumerate(manifest.taps)]
     watched = ["clk", "rst", "i_valid", "i_ready", "o_payload", "o_valid", "o_ready", *_TOLD, "status", *_COUNTS]
     strobe = " | ".join(strobe for strobe, _, _ in taps)
+    strobes = ", ".join(strobe for strobe, _, _ in reversed(taps))
     unknown = " || ".join(
         f"^{{{strobe}, {strobe} ? {payload} : {{{bits}{{1'b0}}}}}} === 1'bx" for strobe, payload, bits in taps
     )
@@ -71,7 +74,7 @@ def verilog(manifest: Manifest, tracing: Tracing | None = None) -> str:
     )
     text = (
         f"module {TOP} (\n{listed}\n);\n    reg reset;\n    always @(posedge clk) reset <= rst;\n"
-        f"    {manifest.top} dut (\n{design}\n    );\n"
+        f"    {manifest.top} dut (\n{design}\n    );\n{f'    assign strobes = {{{strobes}}};{chr(10)}' if taps else ''}"
         f"    stream_rules #(.SETTLE({SETTLE}), .BITS({manifest.output.bits})) rules (\n{rules}\n    );\nendmodule\n\n"
         f"{RULES.read_text(encoding='utf-8')}"
     )
