@@ -60,14 +60,14 @@ class Case:
 CASES = {
     "ulx3s-85f": Case("voxtt-modelnet10.qtt", 1000, 100),
     "ulx3s-45f": Case("voxtt-modelnet10.qtt", 1000, 100),
-    "ulx3s-25f": Case("voxtt-ttlc.qtt", 500, 100),
+    "ulx3s-25f": Case("voxtt-modelnet10.qtt", 2000, 100, engines=True),
     "ulx3s-12f": Case("voxtt-modelnet10.qtt", 1200, 100, engines=True),
     "orangecrab": Case("voxtt-ttlc.qtt", 500, 96),
     "colorlight-i5": Case("voxtt-ttlc.qtt", 500, 100),
     "icebreaker": Case(None, 20, 24),
     "upduino3": Case(None, 20, 24),
-    "tang-nano-9k": Case(None, 500, 54),
-    "tang-nano-20k": Case("voxtt-ttlc.qtt", 200, 81),
+    "tang-nano-9k": Case("voxtt-modelnet10.qtt", 80, 54, engines=True),
+    "tang-nano-20k": Case("voxtt-modelnet10.qtt", 300, 54, engines=True),
 }
 
 
