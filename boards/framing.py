@@ -65,9 +65,14 @@ class FrameReceiver(wiring.Component):
         begins, checking = Signal(), Signal()
         remaining = Signal(range(MOST_PAYLOAD + 1))
         is_flag = self.i == FLAG
-        byte = self.i ^ Mux(escaped, FLIP, 0)
-        taken = Signal()
-        m.d.comb += taken.eq(self.i_valid & ~is_flag & (escaped | (self.i != ESCAPE)))
+        # What a byte is, a cycle later: no state hangs on comparisons of the line's bits.
+        byte, taken, flag, cut = Signal(BYTE, reset_less=True), Signal(), Signal(), Signal(reset_less=True)
+        m.d.sync += [
+            byte.eq(self.i ^ Mux(escaped, FLIP, 0)),
+            taken.eq(self.i_valid & ~is_flag & (escaped | (self.i != ESCAPE))),
+            flag.eq(self.i_valid & is_flag),
+            cut.eq(escaped),  # by the flag, between an escape and what it is for
+        ]
         with m.If(self.i_valid):
             m.d.sync += escaped.eq(~is_flag & ~escaped & (self.i == ESCAPE))
 
@@ -81,7 +86,6 @@ class FrameReceiver(wiring.Component):
         m.d.comb += self.byte.eq(work)  # as long as no bit of it has gone
         with m.If(taken):
             m.d.sync += [work.eq(byte), left.eq(BYTE)]
-        flag = self.i_valid & is_flag
 
         def unless_cut(good: Value | int = 0) -> None:
             """In each state but the first, a flag ends the frame."""
@@ -134,7 +138,7 @@ class FrameReceiver(wiring.Component):
             with m.State("WHOLE"):
                 with m.If(taken):
                     m.next = "BAD"
-                unless_cut(sound & ~escaped)
+                unless_cut(sound & ~cut)
             with m.State("BAD"):
                 unless_cut()
         with m.If(begins & taken):
