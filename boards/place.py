@@ -153,6 +153,7 @@ def place(
     placer: Placer = "heap",
     netlist: Path | None = None,
     constraints: Path | None = None,
+    written: str | None = None,
     start: Start = running,
     progress: Progress = silent,
 ) -> Placement:
@@ -174,6 +175,8 @@ def place(
         work/netlist.json unless given.
     constraints : Path, optional
         The family's file of pins; without it the top is placed out of context, with no pads.
+    written : str, optional
+        Name of a file in work that the placed netlist is written to.
     start : callable
         As `qtt_hw.children.running`.
     progress : Progress
@@ -199,6 +202,7 @@ def place(
         *("--freq", f"{frequency_mhz:g}", "--seed", str(seed)),
         *_PLACERS[placer],
         *("--json", os.path.relpath(netlist or work / NETLIST, work), "--report", _REPORT, "--timing-allow-fail"),
+        *(() if written is None else ("--write", written)),
     ]
     log = work / LOG
     try:

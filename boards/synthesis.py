@@ -113,10 +113,10 @@ def synthesise(
     return dict(sorted(Counter(cell["type"] for cell in netlist["modules"][top]["cells"].values()).items()))
 
 
-def netlist_verilog(work: Path, top: str, *, progress: Progress = silent) -> Path:
-    """The netlist that `synthesise` left in work as Verilog, for simulators."""
+def netlist_verilog(work: Path, top: str, *, netlist: str = NETLIST, progress: Progress = silent) -> Path:
+    """A netlist in work, by default what `synthesise` left there, as Verilog for simulators."""
     script = [
-        f"read_json {NETLIST}",
+        f"read_json {netlist}",
         f"hierarchy -top {top}",
         "splitnets",  # a bus of which one bit depends on another is a loop to some simulators
         "write_verilog -noattr netlist.v",

@@ -101,6 +101,7 @@ def simulated_board(
     board: str = "ulx3s-85f",
     *,
     frequency_mhz: float | None = None,
+    placed: bool = False,
     corrupt: float = 0.0,
     drop: float = 0.0,
     seed: int = 0,
@@ -119,6 +120,9 @@ def simulated_board(
         A board's name or `file.py:Board`.
     frequency_mhz : float, optional
         Clock of the design, which the board tells its host; the board's own unless given.
+    placed : bool
+        Of a bitstream that `build` made for an iCE40: simulate the placer's cells in place of the Verilog. Clock and
+        line are then the bitstream's.
     corrupt, drop : float
         The probability of each byte, either way, to be changed and to be lost.
     seed : int
@@ -151,6 +155,8 @@ def simulated_board(
 
     noise = Noise(corrupt, drop, seed)
     progress("compiling the simulation")
-    simulated = SimulatedBoard(Path(build), boards.load(board), clock_mhz=frequency_mhz)
+    simulated = SimulatedBoard(
+        Path(build), boards.load(board), clock_mhz=frequency_mhz, placed=placed, progress=progress
+    )
     with on_terminal(simulated, noise) as (port, _):
         yield port

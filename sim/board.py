@@ -13,16 +13,19 @@ import socket
 import subprocess
 import time
 import tty
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from boards.board import Board
+from boards.clock import divisor_of
 from boards.link import LEAST_SIMULATED
+from boards.placed import placed_design
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.children import how, processors, running
+from qtt_hw.progress import Progress, silent
 from rtl_gen.families import device, family_of
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.derive import design_brams
@@ -66,17 +69,35 @@ class SimulatedBoard:
         The design's clock, which the board tells its host; the board's own when left out.
     divisor : int, optional
         Clock cycles of a bit; the fewest that the link takes when left out.
+    placed : bool
+        What place and route made of the board's bitstream, in the placer's cells, with its clock and its line.
+    progress : Progress
     """
 
     def __init__(
-        self, build: Path | str, board: Board, *, clock_mhz: float | None = None, divisor: int = LEAST_SIMULATED
+        self,
+        build: Path | str,
+        board: Board,
+        *,
+        clock_mhz: float | None = None,
+        divisor: int | None = None,
+        placed: bool = False,
+        progress: Progress = silent,
     ):
         build = Path(build)
         self.manifest = Manifest.load(build)
-        self.divisor = divisor
+        if placed:
+            if clock_mhz is not None or divisor is not None:
+                raise ValueError("a placed design has the clock and the line that it was built with; leave them out")
+            design = placed_design(build, board, progress=progress)
+            self.divisor = divisor_of(design.clock_mhz, board.baud)
+            self._executable = _compile(build, design.verilog + models(set(design.cells), board.family), ())
+            return
+        self.divisor = LEAST_SIMULATED if divisor is None else divisor
         clock = board.clock_mhz if clock_mhz is None else clock_mhz
-        top = BoardTop(board, self.manifest, clock, brams=_brams(build, board, self.manifest), divisor=divisor)
-        self._executable = _compile(build, top)
+        top = BoardTop(board, self.manifest, clock, brams=_brams(build, board, self.manifest), divisor=self.divisor)
+        text = board_verilog(top) + models({board.pll.cell}, board.family)
+        self._executable = _compile(build, text, self.manifest.sources.simulation)
 
     @contextmanager
     def serving(self, line: int, noise: Noise = Noise(), skew: float = 1.0) -> Iterator[_Child]:  # noqa: B008
@@ -193,11 +214,10 @@ def _brams(build: Path, board: Board, manifest: Manifest) -> int:
     return design_brams(load_plan(build / manifest.plan)) if memory.uses_block(manifest.input.words) else 0
 
 
-def _compile(build: Path, top: BoardTop) -> Path:
-    """The executable of a board's top level; compiled once per content of its sources."""
-    text = board_verilog(top) + models({top.board.pll.cell}, top.board.family)
+def _compile(build: Path, text: str, design: Sequence[str]) -> Path:
+    """The executable of a board's top level with so much of the BUILD's Verilog, once per content of its sources."""
     found = hashlib.sha256(repr((text, FLAGS, MAKE_FLAGS)).encode() + SOURCE.read_bytes())
-    for name in top.manifest.sources.simulation:
+    for name in design:
         found.update((build / name).read_bytes())
 
     def make(work: Path) -> Path:
@@ -205,7 +225,7 @@ def _compile(build: Path, top: BoardTop) -> Path:
         program, wrapper = work / SOURCE.name, work / f"{TOP}.v"
         program.write_bytes(SOURCE.read_bytes())
         wrapper.write_text(text, encoding="utf-8")
-        files = [*sources(build, top.manifest.sources.simulation, work), wrapper, program]
+        files = [*sources(build, design, work), wrapper, program]
         seed_objects("batch", work / "obj")
         options = [*FLAGS, "-Wno-fatal", "-Wno-lint", "--top-module", TOP, "--Mdir", "obj"]
         run_tool(["verilator", "--cc", "--exe", *options, *map(str, files)], work, build, environ)

@@ -38,6 +38,8 @@ def _known(family: Family) -> dict[str, str]:
         return {}
     library = "\n".join(_read(library_folder() / name) for name in family.models.files)
     library = re.sub(r"\(\*(?!\)).*?\*\)|\bspecify\b.*?\bendspecify\b", "", library, flags=re.DOTALL | re.MULTILINE)
+    # What is not joined is joined to a constant (`Placing.simulated`): inputs are never z, which Verilator has not.
+    library = re.sub(r"\((\w+) === 1'bz\) \? 1'b[01] : \1", r"\1", library)
     # In initial blocks, where Verilator wants a blocking assignment.
     library = library.replace("mem[i] <=", "mem[i] =")
     blocks = (PRIMITIVES / family.models.blocks).read_text(encoding="utf-8")

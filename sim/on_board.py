@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, computed_field
 
 from boards.board import Board
 from boards.host import MOST_REPEATS, TIMEOUT, Answers, Host
-from boards.link import LEAST_SIMULATED
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load
 from qtt_hw.progress import Progress, silent
@@ -210,7 +209,8 @@ def simulate_board(
     x: NDArray,
     *,
     clock_mhz: float | None = None,
-    divisor: int = LEAST_SIMULATED,
+    divisor: int | None = None,
+    placed: bool = False,
     noise: Noise = Noise(),  # noqa: B008 - immutable
     skew: float = 1.0,
     timeout: float = TIMEOUT,
@@ -225,15 +225,17 @@ def simulate_board(
     x : integer array, [N, D, H, W, C]
     clock_mhz : float, optional
         The design's clock; the board's own when left out.
-    divisor : int
-        Clock cycles of a bit.
+    divisor : int, optional
+        Clock cycles of a bit; the fewest that the link takes when left out.
+    placed : bool
+        In the cells that place and route made of the board's bitstream, with its clock and line.
     noise : Noise
     skew : float
         By what factor the host's bits are longer than the board's.
     timeout : float
     progress : Progress
     """
-    simulated = SimulatedBoard(build, board, clock_mhz=clock_mhz, divisor=divisor)
+    simulated = SimulatedBoard(build, board, clock_mhz=clock_mhz, divisor=divisor, placed=placed, progress=progress)
 
     @contextmanager
     def host(_: Path) -> Iterator[Host]:

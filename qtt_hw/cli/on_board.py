@@ -134,6 +134,9 @@ def board(
     frequency: Annotated[
         float | None, typer.Option(metavar="MHZ", help="Clock that the board says it has, in place of its own.")
     ] = None,
+    placed: Annotated[
+        bool, typer.Option("--placed", help="Of an iCE40: the cells that place and route made, not the Verilog.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Simulate a board with its serial port on a pseudo-terminal, for qtt run, until it is interrupted."""
@@ -149,7 +152,7 @@ def board(
         raise ValueError(f"--link {link}: exists and is not a link; choose another name")
     with progress() as show:
         show("board", text="compiling the simulation")
-        simulated = SimulatedBoard(build, boards.load(board), clock_mhz=frequency)
+        simulated = SimulatedBoard(build, boards.load(board), clock_mhz=frequency, placed=placed, progress=show)
     with ExitStack() as stack:
         port, child = stack.enter_context(on_terminal(simulated, Noise(corrupt, drop, seed)))
         if link is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive
 from rtl_gen.families.counts import Counting, Fit
@@ -33,6 +34,9 @@ class Placing:
     pll : Pll
     inner_pll : Pll, optional
         For an oscillator at another pin than the PLL's own, where it has one; otherwise the same.
+    simulated : callable, optional
+        What makes a placed netlist fit for models of its cells: of (netlist as nextpnr writes it, name of its top,
+        the oscillator's port), changed in place. None where there are no models of the placer's cells.
     """
 
     place: Tool
@@ -46,6 +50,7 @@ class Placing:
     speeds: tuple[int, ...]
     pll: Pll
     inner_pll: Pll | None = None
+    simulated: Callable[[dict[str, Any], str, str], None] | None = None
 
 
 @dataclass(frozen=True)

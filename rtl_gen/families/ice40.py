@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive
 from rtl_gen.families.counts import Counting, Fit
 from rtl_gen.families.family import Family, Placing
+from rtl_gen.families.ice40_placed import simulated
 from rtl_gen.families.pll import Pll, PllSetting
 from rtl_gen.families.resources import Device, Resources
 from rtl_gen.families.tools import CellModels, Constraints, Synthesis, Tool
@@ -109,5 +110,6 @@ ICE40 = Family(
         speeds=(1,),
         pll=_pll("SB_PLL40_PAD", "PACKAGEPIN"),
         inner_pll=_pll("SB_PLL40_CORE", "REFERENCECLK"),
+        simulated=simulated,
     ),
 )
