@@ -3,9 +3,8 @@
     python -m bench.boards -o results/boards.json
     python -m bench.boards tang-nano-9k icebreaker --model mine.qtt --fps 10
 
-Each row is a model on a board. Without a model it is the committed one that `CASES` names, or a small network with
-random weights where none of the committed ones fits. The clock is the one that place and route reached: it is set and
-confirmed. Multipliers and block RAMs are counted apart from the board's link.
+Each row is a model on a board, by default the committed one that `CASES` names. The clock is the one that place and
+route reached: it is set and confirmed. Multipliers and block RAMs are counted apart from the board's link.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import boards
 from bench.report import command
 from bench.rows import append_row, made_by
@@ -27,31 +24,24 @@ from boards.build import build
 from boards.critical import DESIGN
 from boards.synthesis import NETLIST
 from boards.top import TOP
-from qtt_hw.fixedpoint import Format, Requantizer, as_integers
-from qtt_hw.graph import INPUT, Contraction, Graph, Node
 from qtt_hw.graph.file import load
-from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.process import run_command
-from qtt_hw.window import Window
 from rtl_gen.emit import emit
 from rtl_gen.families import Family, device
 from rtl_gen.plan.derive import design_brams
 from rtl_gen.plan.plan import Plan
 from rtl_gen.plan.search import plan
 
-__all__ = ["CASES", "Case", "measured", "small_network"]
+__all__ = ["CASES", "Case", "measured"]
 
 MODELS = Path("models")
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is built for a board: a file in `models/`, or None for the small network, and the rate it is planned for.
+    """What is built for a board: a file in `models/`, and the rate that is planned for; engines where they may be."""
 
-    With `engines` stages may share arrays.
-    """
-
-    model: str | None
+    model: str
     fps: float
     clock_mhz: float
     engines: bool = False
@@ -64,33 +54,11 @@ CASES = {
     "ulx3s-12f": Case("voxtt-modelnet10.qtt", 1200, 100, engines=True),
     "orangecrab": Case("voxtt-ttlc.qtt", 500, 96),
     "colorlight-i5": Case("voxtt-ttlc.qtt", 500, 100),
-    "icebreaker": Case(None, 20, 24),
-    "upduino3": Case(None, 20, 24),
+    "icebreaker": Case("voxtt-small.qtt", 100, 24, engines=True),
+    "upduino3": Case("voxtt-small.qtt", 100, 24, engines=True),
     "tang-nano-9k": Case("voxtt-modelnet10.qtt", 80, 54, engines=True),
     "tang-nano-20k": Case("voxtt-modelnet10.qtt", 300, 54, engines=True),
 }
-
-
-def small_network() -> Graph:
-    """Two strided convolutions and a head over 16 x 16 x 16 voxels, 4-bit weights, all of them random."""
-    rng = np.random.default_rng(1)
-    weight = Format(4, True, 0, narrow=True)
-    window = Window((3, 3, 3), (2, 2, 2), ((0, 1), (0, 1), (0, 1)))
-    nodes: list[Node] = []
-    source, channels = INPUT, 1
-    for number, (made, bits) in enumerate(((8, 8), (16, 8))):
-        kernel = as_integers(rng.integers(-7, 8, (made, 3, 3, 3, channels)))
-        shift = 14 if number == 0 else 20
-        multipliers = tuple(int(m) for m in rng.integers(20_000, 30_000, made))
-        offsets = tuple(int(b) for b in rng.integers(0, 1 << (shift + 4), made))
-        requant = Requantizer(Format(bits, False, 0), shift, multipliers, offsets)
-        name = f"conv{number}"
-        nodes.append(Contraction(name, (source,), f"net.{number}", window, kernel, weight, requant))
-        source, channels = name, made
-    head = as_integers(rng.integers(-7, 8, (10, 4, 4, 4, channels)))
-    logits = Requantizer(Format(16, True, 0), 4)
-    nodes.append(Contraction("head", (source,), "net.2", Window((4, 4, 4)), head, weight, logits))
-    return Graph("small", input_spec((16, 16, 16, 1)), tuple(nodes))
 
 
 def blocks(netlist: Path, family: Family) -> dict[str, int]:
@@ -111,7 +79,7 @@ def planned_blocks(found: Plan) -> dict[str, int]:
 def measured(name: str, case: Case, seeds: int = 1) -> dict[str, Any]:
     """The row of a board."""
     board = boards.load(name)
-    graph = small_network() if case.model is None else load(MODELS / case.model)
+    graph = load(MODELS / case.model)
     chip = device(board.device)
     found = plan(graph, chip, fps=case.fps, clock_mhz=case.clock_mhz, engines=case.engines)
     with tempfile.TemporaryDirectory(prefix="boards-") as temporary:
