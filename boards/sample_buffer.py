@@ -1,4 +1,4 @@
-"""The input of an inference in block RAM: bytes of frames become words, words go to the accelerator one a cycle.
+"""The input of an inference in memory: bytes of frames become words, words go to the accelerator one a cycle.
 
 What a frame brings counts only when the frame has checked: until then it is written ahead, and a frame that does not is
 taken back. Where the buffer holds a whole sample, nothing is fed before all of it is there, and it can be fed again.
@@ -14,7 +14,8 @@ from amaranth.utils import ceil_log2
 from boards.protocol import MOST_PAYLOAD, bytes_of
 from rtl_gen.delay import delay
 from rtl_gen.families import Family
-from rtl_gen.memory import Ram
+from rtl_gen.host_link import in_single_port
+from rtl_gen.memory import Ram, SinglePortRam
 from rtl_gen.output import OutputQueue
 
 __all__ = ["SampleBuffer", "piece_bytes"]
@@ -32,6 +33,9 @@ def piece_bytes(bits: int) -> list[int]:
         found.append(min(left, MOST_PAYLOAD))
         left -= MOST_PAYLOAD
     return found
+
+
+Memories = list[Ram | SinglePortRam]
 
 
 class SampleBuffer(wiring.Component):
@@ -89,17 +93,21 @@ class SampleBuffer(wiring.Component):
         m = Module()
         counts = range(self.words + 1)
         written, committed, fed = (Signal(counts, name=name) for name in ("written", "committed", "fed"))
-        pieces, memories = piece_bytes(self.bits), []
+        pieces, memories = piece_bytes(self.bits), Memories()
         for number, count in enumerate(pieces):
             bits = min(8 * count, self.bits - 8 * MOST_PAYLOAD * number)
-            memory = Ram(self.depth, bits, self.family)
+            # A whole sample is there before any of it is read.
+            single = in_single_port(self.family.memory, self.bits, self.words, self.depth)
+            memory = (SinglePortRam if single else Ram)(self.depth, bits, self.family)
             m.submodules[f"memory_{number}" if len(pieces) > 1 else "memory"] = memory
             memories.append(memory)
         self._write(m, memories, written, committed, fed)
         m.submodules.reader = ResetInserter(~self.feed)(self._reader(memories, committed, fed))
         return m
 
-    def _write(self, m: Module, memories: list[Ram], written: Signal, committed: Signal, fed: Signal) -> None:
+    def _write(
+        self, m: Module, memories: Memories, written: Signal, committed: Signal, fed: Signal
+    ) -> None:
         pieces = piece_bytes(self.bits)
         gathered, filled = Signal(8 * pieces[0]), Signal(range(pieces[0] + 1))
         piece, kept = Signal(range(len(pieces))), Signal(range(len(pieces)))
@@ -141,7 +149,7 @@ class SampleBuffer(wiring.Component):
         with m.If(self.clear):
             m.d.sync += [s.eq(0) for s in (written, committed, piece, kept, filled, refused)]
 
-    def _reader(self, memories: list[Ram], committed: Value, fed: Signal) -> Module:
+    def _reader(self, memories: Memories, committed: Value, fed: Signal) -> Module:
         m = Module()
         m.submodules.queue = queue = OutputQueue(self.bits + 1, QUEUE, self.family)
         credit, finished = Signal(range(QUEUE + 1), init=QUEUE), Signal()

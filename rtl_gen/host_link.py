@@ -1,8 +1,9 @@
 """The buffer of the link to a host: how much of a sample it holds, which plans count and boards build.
 
 A buffer that holds a whole sample feeds the accelerator without a pause, so that the cycles which the board counts are
-the predicted ones. It takes what block RAM the design leaves, up to a share of the device; else the buffer is small,
-and the accelerator waits for the line.
+the predicted ones. It is in memories of one port where the family has them: the sample is written first, then read.
+Otherwise it takes what block RAM the design leaves, up to a share of the device; else the buffer is small, and the
+accelerator waits for the line.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 from rtl_gen.families import Device, Resources, family_of
 from rtl_gen.families.blocks import MemoryPrimitive
 
-__all__ = ["SHARE", "buffer_resources", "buffered_words"]
+__all__ = ["SHARE", "buffer_resources", "buffered_words", "in_single_port"]
 
 #: Of a device's block RAMs at most one in so many holds the input.
 SHARE: Final = 8
@@ -30,6 +31,12 @@ def _blocks(memory: MemoryPrimitive, depth: int, bits: int) -> int:
     return sum(memory.blocks(depth, column) for column in _columns(bits))
 
 
+def in_single_port(memory: MemoryPrimitive, bits: int, words: int, depth: int) -> bool:
+    """Whether a buffer of so many words is in memories of one port: of a whole sample, where they hold it."""
+    primitive = memory.single_port
+    return primitive is not None and depth == words and bits <= COLUMN and primitive.holds(depth, bits)
+
+
 def buffered_words(bits: int, words: int, target: Device, used: int) -> int:
     """Input words that the link holds: a whole sample of so many, or a power of two below.
 
@@ -42,7 +49,7 @@ def buffered_words(bits: int, words: int, target: Device, used: int) -> int:
         Block RAMs of the design, and of whatever else there is.
     """
     memory = family_of(target).memory
-    if target.brams is None or not memory.uses_block(words):
+    if target.brams is None or not memory.uses_block(words) or in_single_port(memory, bits, words, words):
         return words
     share = min(target.brams - used, max(target.brams // SHARE, 1))
     if _blocks(memory, words, bits) <= share:
@@ -56,9 +63,11 @@ def buffered_words(bits: int, words: int, target: Device, used: int) -> int:
     return depth
 
 
-def buffer_resources(bits: int, depth: int, target: Device) -> Resources:
-    """What a buffer of so many words takes beyond the family's overhead, in which the link's other parts are."""
+def buffer_resources(bits: int, words: int, depth: int, target: Device) -> Resources:
+    """What a buffer of `depth` of a sample's words takes beyond the family's overhead, in which the link's rest is."""
     memory = family_of(target).memory
+    if in_single_port(memory, bits, words, depth):
+        return Resources()
     blocks = Resources(brams=_blocks(memory, depth, bits))
     if memory.uses_block(depth):
         return blocks

@@ -1,6 +1,6 @@
-"""Memories with a registered address-to-data path: ROMs of constants and simple dual-port RAMs.
+"""Memories with a registered address-to-data path: ROMs of constants, simple dual-port RAMs, and RAMs of one port.
 
-Everything that stores words across cycles is one of these two, but for queues. A memory deeper than one cell is made of
+Everything that stores words across cycles is one of these, but for queues. A memory deeper than one cell is made of
 banks; each has a register of its own, behind which one bank is selected, so that no selection follows a memory's slow
 read within a cycle. The register behind a block RAM has no reset, so that the block's own can take its place.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Module, Signal, Value, unsigned
+from amaranth.hdl import Array, ClockSignal, Instance, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -18,7 +18,7 @@ from amaranth.utils import ceil_log2
 from rtl_gen.delay import delay
 from rtl_gen.families import Family
 
-__all__ = ["Ram", "Rom"]
+__all__ = ["Ram", "Rom", "SinglePortRam"]
 
 
 def _address_bits(depth: int) -> int:
@@ -167,4 +167,49 @@ class Ram(wiring.Component):
                 word = held
             banks.append(word)
         _selected(m, banks, address, bank, 2 if block else 1, self.data)
+        return m
+
+
+class SinglePortRam(wiring.Component):
+    """As a `Ram` with the least latency, in the family's memories of one port: in a cycle it is written or read.
+
+    Parameters
+    ----------
+    depth, width : int
+        That the family's `single_port` holds.
+    family : Family
+    """
+
+    latency = 2
+
+    def __init__(self, depth: int, width: int, family: Family):
+        primitive = family.memory.single_port
+        if primitive is None or not primitive.holds(depth, width):
+            raise ValueError(f"{family.title} has no memory of one port for {depth} words of {width} bits")
+        self.primitive, self.width = primitive, width
+        address = unsigned(_address_bits(depth))
+        super().__init__(
+            {
+                "address": In(address),
+                "data": Out(unsigned(width)),
+                "write_enable": In(1),
+                "write_address": In(address),
+                "write_data": In(unsigned(width)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        cell, bits = self.primitive, self.primitive.width
+        address = Signal(range(cell.depth))
+        m.d.comb += address.eq(Mux(self.write_enable, self.write_address, self.address))
+        for number, first in enumerate(range(0, self.width, bits)):
+            word, written = Signal(bits, name=f"word_{number}"), Signal(bits, name=f"written_{number}")
+            m.d.comb += written.eq(self.write_data[first : first + bits])
+            pins = cell.pins(ClockSignal("sync"), address, written, self.write_enable, word)
+            m.submodules[f"block_{number}"] = Instance(cell.cell, **pins)
+            part = self.data[first : first + bits]
+            held = Signal(len(part), name=f"held_{number}", reset_less=True)
+            m.d.sync += held.eq(word)
+            m.d.comb += part.eq(held)
         return m

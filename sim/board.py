@@ -96,7 +96,9 @@ class SimulatedBoard:
         self.divisor = LEAST_SIMULATED if divisor is None else divisor
         clock = board.clock_mhz if clock_mhz is None else clock_mhz
         top = BoardTop(board, self.manifest, clock, brams=_brams(build, board, self.manifest), divisor=self.divisor)
-        text = board_verilog(top) + models({board.pll.cell}, board.family)
+        single = board.family.memory.single_port
+        cells = {board.pll.cell, *(() if single is None else (single.cell,))}
+        text = board_verilog(top) + models(cells, board.family)
         self._executable = _compile(build, text, self.manifest.sources.simulation)
 
     @contextmanager

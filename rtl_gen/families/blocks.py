@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ Attributes = Mapping[str, str | int]
 #: Bits up to which a queue is made of registers, where there is no LUT RAM.
 QUEUE_BITS = 32
 
-__all__ = ["MemoryPrimitive", "MultiplierPrimitive"]
+__all__ = ["MemoryPrimitive", "MultiplierPrimitive", "SinglePortPrimitive"]
 
 
 def _attributes(**values: str | int) -> Any:
@@ -45,6 +45,32 @@ class MultiplierPrimitive:
 
 
 @dataclass(frozen=True)
+class SinglePortPrimitive:
+    """Large memories of one port, without contents at the start; synthesis infers none, so that they are instances.
+
+    Parameters
+    ----------
+    cell : str
+    width, depth : int
+        Of one.
+    count : int
+        That the smallest device has.
+    pins : callable
+        The cell's pins: of clock, address, data to write, write enable, and the signal for what is read, which comes a
+        cycle later.
+    """
+
+    cell: str
+    width: int
+    depth: int
+    count: int
+    pins: Callable[..., Mapping[str, Any]]
+
+    def holds(self, depth: int, width: int) -> bool:
+        return depth <= self.depth and width <= self.width * self.count
+
+
+@dataclass(frozen=True)
 class MemoryPrimitive:
     """Block RAM with a read and a write port, and the LUT RAM that shallow memories live in.
 
@@ -66,6 +92,8 @@ class MemoryPrimitive:
         All ROMs are put into block RAM, where their contents can be exchanged in a bitstream; costs do not know of it.
     block_rom, logic_rom, block_ram, shallow_ram, queue_ram : mapping of str to str or int
         Verilog attributes that put a memory there.
+    single_port : SinglePortPrimitive, optional
+        Beside block RAM: for what is written first and read then.
     """
 
     cell: str
@@ -80,6 +108,7 @@ class MemoryPrimitive:
     block_ram: Attributes = _attributes(ram_style="block", no_rw_check=1)
     shallow_ram: Attributes = _attributes(ram_style="distributed", no_rw_check=1)
     queue_ram: Attributes = _attributes(ram_style="distributed")
+    single_port: SinglePortPrimitive | None = None
 
     @property
     def deepest_block(self) -> int:

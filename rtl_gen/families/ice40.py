@@ -1,7 +1,8 @@
 """Lattice iCE40 UltraPlus: SB_MAC16, SB_RAM40_4K; yosys' synth_ice40, nextpnr-ice40 and icepack.
 
 There is no LUT RAM: queues are block RAMs that are read by the clock, with a register for the word that is read while
-it is written. A cell holds one LUT and one flip-flop, and the placer counts such cells.
+it is written. A cell holds one LUT and one flip-flop, and the placer counts such cells. Beside its block RAMs an
+UltraPlus has four memories of 256 kbit with one port.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive
+from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive, SinglePortPrimitive
 from rtl_gen.families.counts import Counting, Fit
 from rtl_gen.families.family import Family, Placing
 from rtl_gen.families.ice40_placed import simulated
@@ -47,6 +48,23 @@ def _pins(
     }
 
 
+def _spram(clock: Value, address: Value, data: Value, write: Value, out: Value) -> dict[str, Any]:
+    from amaranth.hdl import Const
+
+    return {
+        "i_CLOCK": clock,
+        "i_ADDRESS": address,
+        "i_DATAIN": data,
+        "i_MASKWREN": Const(0b1111, 4),
+        "i_WREN": write,
+        "i_CHIPSELECT": Const(1),
+        "i_STANDBY": Const(0),
+        "i_SLEEP": Const(0),
+        "i_POWEROFF": Const(1),  # which is active low
+        "o_DATAOUT": out,
+    }
+
+
 def _pll(cell: str, source: str) -> Pll:
     pins: Callable[..., dict[str, Any]] = partial(_pins, source)
     return Pll(
@@ -75,6 +93,7 @@ ICE40 = Family(
         registered=False,
         shallow_ram={"ram_style": "logic", "no_rw_check": 1},
         queue_ram={"ram_style": "logic", "no_rw_check": 1},
+        single_port=SinglePortPrimitive("SB_SPRAM256KA", 16, 16384, 4, _spram),
     ),
     lut_share=0.90,
     overhead=Resources(dsps=0, brams=1, luts=1250, ffs=660),

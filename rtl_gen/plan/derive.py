@@ -96,7 +96,7 @@ def derived(
     edge = graph.input.edge
     target = DEVICES.get(device, Device(device, brams=total.brams))  # of a device of one's own no block RAM is known
     bits, words = lanes * edge.format.bits, edge.positions * edge.channels // lanes
-    total += buffer_resources(bits, buffered_words(bits, words, target, total.brams), target)
+    total += buffer_resources(bits, words, buffered_words(bits, words, target, total.brams), target)
     bottleneck = max(specs, key=lambda spec: spec.cycles)
     return Plan(
         model=graph.name,

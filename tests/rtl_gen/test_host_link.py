@@ -22,9 +22,9 @@ LARGE = device("ecp5-85f")
 
 def test_a_sample_is_held_whole_where_block_ram_is_left_for_it() -> None:
     assert buffered_words(8, 3375, LARGE, 36) == 3375
-    assert buffer_resources(8, 3375, LARGE).brams == 2
+    assert buffer_resources(8, 3375, 3375, LARGE).brams == 2
     assert buffered_words(8, 3375, LARGE, 207) == 512 * 4, "one block RAM is left"
-    assert buffered_words(8, 3375, LARGE, 208) == 64 and buffer_resources(8, 64, LARGE).luts > 0
+    assert buffered_words(8, 3375, LARGE, 208) == 64 and buffer_resources(8, 3375, 64, LARGE).luts > 0
     assert buffered_words(24, 49152, LARGE, 0) == 512, "seventy block RAMs are more than an eighth"
     assert buffered_words(24, 49152, UNBOUNDED, 0) == 49152
     assert buffered_words(8, 60, Device("toy", brams=0), 0) == 60
@@ -46,7 +46,9 @@ def test_the_link_takes_what_plans_say(
     (tmp_path / "link.v").write_text(text)
     cells = synthesise([tmp_path / "link.v"], "link", tmp_path, ECP5)
     argmax = argmax_resources(Edge((1, 1, 1, out - 1), Format(value_bits, True, 0)))
-    planned = ECP5.overhead + buffer_resources(lanes * lane_bits, top.identity.buffer_words, LARGE)
+    planned = ECP5.overhead + buffer_resources(
+        lanes * lane_bits, top.identity.in_words, top.identity.buffer_words, LARGE
+    )
     luts = cells["LUT4"] + 2 * cells["CCU2C"] + 4 * cells.get("TRELLIS_DPR16X4", 0) + argmax.luts
     assert cells["DP16KD"] == planned.brams
     assert luts == pytest.approx(planned.luts, rel=0.1)

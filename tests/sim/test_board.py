@@ -8,14 +8,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import boards
 from boards.host import Host
 from boards.protocol import Kind
 from boards.serial_line import SerialLine
+from rtl_gen.emit import emit
+from rtl_gen.families import device
+from rtl_gen.manifest import Manifest
+from rtl_gen.plan.search import plan
 from sim.board import Noise, SimulatedBoard, SimulatedLine, on_terminal
 from sim.on_board import run_on_board, simulate_board
+from tests.sim.test_netlist_families import tiny
 
 BOARD = boards.load("ulx3s-85f")
 #: Clock cycles of a bit.
@@ -33,6 +39,15 @@ def test_the_board_answers_as_the_golden_model_does(small_build: Any) -> None:
     # Counted by the hardware, from a reset and back to back.
     assert (result.latency, result.cycles, result.cycles_equal) == (8, 9, True)
     assert result.clock_mhz == 100.0 and result.frames_per_second == pytest.approx(1e8 / 9)
+
+
+def test_a_sample_in_memories_of_one_port(tmp_path: Path) -> None:
+    design = tiny()
+    emit(design, tmp_path / "build", plan(design, device("up5k"), fps=1.3e6))
+    assert Manifest.load(tmp_path / "build").input.bits == 32, "two memories of 16 bits"
+    x = np.random.default_rng(7).integers(-128, 128, (5, *design.input.edge.shape))
+    result = simulate_board(tmp_path / "build", boards.load("icebreaker"), x, timeout=60)
+    assert result.equal and result.whole and result.cycles_equal
 
 
 @pytest.mark.parametrize("skew", [0.98, 1.02])
