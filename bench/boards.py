@@ -48,12 +48,12 @@ class Case:
 
 
 CASES = {
-    "ulx3s-85f": Case("voxtt-modelnet10.qtt", 1000, 100),
-    "ulx3s-45f": Case("voxtt-modelnet10.qtt", 1000, 100),
+    "ulx3s-85f": Case("voxtt-modelnet10.qtt", 2500, 100, engines=True),
+    "ulx3s-45f": Case("voxtt-modelnet10.qtt", 2500, 100, engines=True),
     "ulx3s-25f": Case("voxtt-modelnet10.qtt", 2000, 100, engines=True),
     "ulx3s-12f": Case("voxtt-modelnet10.qtt", 1200, 100, engines=True),
-    "orangecrab": Case("voxtt-ttlc.qtt", 500, 96),
-    "colorlight-i5": Case("voxtt-ttlc.qtt", 500, 100),
+    "orangecrab": Case("voxtt-modelnet10.qtt", 2000, 96, engines=True),
+    "colorlight-i5": Case("voxtt-modelnet10.qtt", 2000, 100, engines=True),
     "icebreaker": Case("voxtt-small.qtt", 100, 24, engines=True),
     "upduino3": Case("voxtt-small.qtt", 100, 24, engines=True),
     "tang-nano-9k": Case("voxtt-modelnet10.qtt", 80, 54, engines=True),
