@@ -97,7 +97,7 @@ ICE40 = Family(
     ),
     lut_share=0.90,
     overhead=Resources(dsps=0, brams=1, luts=1250, ffs=660),
-    fit=Fit(luts_of_ffs=0.53),
+    fit=Fit(luts_of_ffs=0.6),
     netlist=Counting(
         dsps={"SB_MAC16": 1},
         brams={"SB_RAM40_4K": 1},
