@@ -39,25 +39,24 @@ MODELS = Path("models")
 
 @dataclass(frozen=True)
 class Case:
-    """What is built for a board: a file in `models/`, and the rate that is planned for; engines where they may be."""
+    """What is built for a board: a file in `models/`, and the rate that is planned for, at a clock, with engines."""
 
     model: str
     fps: float
     clock_mhz: float
-    engines: bool = False
 
 
 CASES = {
-    "ulx3s-85f": Case("voxtt-modelnet10.qtt", 2500, 100, engines=True),
-    "ulx3s-45f": Case("voxtt-modelnet10.qtt", 2500, 100, engines=True),
-    "ulx3s-25f": Case("voxtt-modelnet10.qtt", 2000, 100, engines=True),
-    "ulx3s-12f": Case("voxtt-modelnet10.qtt", 1200, 100, engines=True),
-    "orangecrab": Case("voxtt-modelnet10.qtt", 2000, 96, engines=True),
-    "colorlight-i5": Case("voxtt-modelnet10.qtt", 2000, 100, engines=True),
-    "icebreaker": Case("voxtt-small.qtt", 100, 24, engines=True),
-    "upduino3": Case("voxtt-small.qtt", 100, 24, engines=True),
-    "tang-nano-9k": Case("voxtt-modelnet10.qtt", 80, 54, engines=True),
-    "tang-nano-20k": Case("voxtt-modelnet10.qtt", 300, 54, engines=True),
+    "ulx3s-85f": Case("voxtt-modelnet10.qtt", 2500, 100),
+    "ulx3s-45f": Case("voxtt-modelnet10.qtt", 2500, 100),
+    "ulx3s-25f": Case("voxtt-modelnet10.qtt", 2000, 100),
+    "ulx3s-12f": Case("voxtt-modelnet10.qtt", 1200, 100),
+    "orangecrab": Case("voxtt-modelnet10.qtt", 2000, 96),
+    "colorlight-i5": Case("voxtt-modelnet10.qtt", 2000, 100),
+    "icebreaker": Case("voxtt-small.qtt", 100, 24),
+    "upduino3": Case("voxtt-small.qtt", 100, 24),
+    "tang-nano-9k": Case("voxtt-modelnet10.qtt", 80, 54),
+    "tang-nano-20k": Case("voxtt-modelnet10.qtt", 300, 54),
 }
 
 
@@ -81,7 +80,7 @@ def measured(name: str, case: Case, seeds: int = 1) -> dict[str, Any]:
     board = boards.load(name)
     graph = load(MODELS / case.model)
     chip = device(board.device)
-    found = plan(graph, chip, fps=case.fps, clock_mhz=case.clock_mhz, engines=case.engines)
+    found = plan(graph, chip, fps=case.fps, clock_mhz=case.clock_mhz, engines=True)
     with tempfile.TemporaryDirectory(prefix="boards-") as temporary:
         folder = Path(temporary) / "build"
         emit(graph, folder, found)
@@ -96,7 +95,7 @@ def measured(name: str, case: Case, seeds: int = 1) -> dict[str, Any]:
         "device": board.device,
         "model": graph.name,
         "fps_planned": case.fps,
-        "engines": case.engines,
+        "engines": True,
         "planned": planned | {"luts": found.luts, "ffs": found.ffs},
         "placed": placed | {"luts": built.luts, "ffs": built.ffs},
         "luts_placed_to_planned": round(built.luts / found.luts, 3),

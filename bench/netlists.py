@@ -4,9 +4,9 @@
     python -m bench.netlists gw1nr-9c --samples 10
     python -m bench.netlists up5k --placed
 
-A design is planned as `bench.boards` plans it, synthesised for its family, and the netlist is simulated with yosys'
-models of that family's cells in place of the Verilog. With `--placed` it is the board's whole design behind place and
-route, over its line, where there are models of the placer's cells.
+A design is planned as `bench.boards` plans it (the generic one for 50 frames a second) and synthesised for its family,
+and the netlist is simulated with yosys' models of that family's cells in place of the Verilog. With `--placed` it is
+the board's whole design behind place and route, over its line, where there are models of the placer's cells.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ NETLISTS = {
     "up5k": CASES["icebreaker"],
     "gw1nr-9c": CASES["tang-nano-9k"],
     "gw2ar-18c": CASES["tang-nano-20k"],
-    "generic": Case("voxtt-modelnet10.qtt", 50, 100, engines=True),
+    "generic": Case("voxtt-modelnet10.qtt", 50, 100),
 }
 
 
 def simulated(name: str, case: Case, samples: int, placed: bool) -> dict[str, Any]:
     """The row of a device."""
     file = MODELS / case.model
-    chosen = plan(load(file), name, fps=case.fps, clock_mhz=case.clock_mhz, engines=case.engines)
+    chosen = plan(load(file), name, fps=case.fps, clock_mhz=case.clock_mhz, engines=True)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="netlists-") as temporary:
         folder = Path(temporary)
@@ -65,7 +65,7 @@ def simulated(name: str, case: Case, samples: int, placed: bool) -> dict[str, An
         "model": file.name,
         "digest": digest_of(file),
         "fps_planned": case.fps,
-        "engines": case.engines,
+        "engines": True,
         **found,
         "seconds": round(time.perf_counter() - started, 1),
     }
@@ -109,7 +109,16 @@ def main() -> None:
     unknown = [name for name in given.devices if name not in NETLISTS]
     if unknown:
         raise ValueError(f"{unknown[0]}: there is no such case; there are {', '.join(NETLISTS)}")
-    for name in given.devices or NETLISTS:
+    names = given.devices or list(NETLISTS)
+    if given.placed:
+        can = [name for name in NETLISTS if (placing := family_of(device(name)).placing) and placing.simulated]
+        other = next((name for name in given.devices if name not in can), None)
+        if other is not None:
+            raise ValueError(
+                f"--placed: of what the placer of {other} makes there are no models; of {', '.join(can)} there are"
+            )
+        names = given.devices or can
+    for name in names:
         row = simulated(name, NETLISTS[name], given.samples, given.placed) | made_by(command(given.output))
         if given.output is not None:
             append_row(given.output, row, ("device", "model", "netlist"))

@@ -71,7 +71,7 @@ class FrameReceiver(wiring.Component):
             byte.eq(self.i ^ Mux(escaped, FLIP, 0)),
             taken.eq(self.i_valid & ~is_flag & (escaped | (self.i != ESCAPE))),
             flag.eq(self.i_valid & is_flag),
-            cut.eq(escaped),  # by the flag, between an escape and what it is for
+            cut.eq(escaped),  # the flag came right behind an escape
         ]
         with m.If(self.i_valid):
             m.d.sync += escaped.eq(~is_flag & ~escaped & (self.i == ESCAPE))

@@ -105,9 +105,7 @@ class SampleBuffer(wiring.Component):
         m.submodules.reader = ResetInserter(~self.feed)(self._reader(memories, committed, fed))
         return m
 
-    def _write(
-        self, m: Module, memories: Memories, written: Signal, committed: Signal, fed: Signal
-    ) -> None:
+    def _write(self, m: Module, memories: Memories, written: Signal, committed: Signal, fed: Signal) -> None:
         pieces = piece_bytes(self.bits)
         gathered, filled = Signal(8 * pieces[0]), Signal(range(pieces[0] + 1))
         piece, kept = Signal(range(len(pieces))), Signal(range(len(pieces)))

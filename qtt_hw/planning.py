@@ -239,30 +239,26 @@ class _Work:
         try:
             found = planned(problem, self.device, fps=fps, clock_mhz=clock_mhz, progress=self.progress)
         except DoesNotFit as refusal:
-            texts = self._with_engines(fps, clock_mhz)
-            if not texts:
+            texts, fits = self._with_engines(fps, clock_mhz)
+            if not fits:
                 most = None if fps is None else int(clock_mhz * 1e6 / fps)
                 fewer = FewerBits(self.with_bits, self.device, most, clock_mhz, self.progress)
-                texts = fewer.that_fit(problem.graph, problem.alternatives)
+                texts += fewer.that_fit(problem.graph, problem.alternatives)
             raise DoesNotFit("; ".join([str(refusal), *texts])) from None
         return found if self.lanes == "shift" else with_lanes(problem.graph, found, self.lanes)
 
-    def _with_engines(self, fps: float | None, clock_mhz: float) -> list[str]:
-        """That it fits where stages may share arrays; empty where that was allowed already, or does not help."""
-        from rtl_gen.plan.problem import Problem
-        from rtl_gen.plan.search import DoesNotFit, planned
+    def _with_engines(self, fps: float | None, clock_mhz: float) -> tuple[list[str], bool]:
+        """Whether it fits where stages may share arrays, in words unless that was allowed already."""
+        from rtl_gen.plan.search import with_engines
 
-        problem = self.problem
-        if problem.engines is not None:
-            return []
+        if self.problem.engines is not None:
+            return [], False
         self.progress("engines", text="it does not fit; trying with engines")
-        try:
-            shared = Problem.of(problem.graph, problem.alternatives, problem.family, engines=True)
-            found = planned(shared, self.device, fps=fps, clock_mhz=clock_mhz, progress=self.progress)
-        except DoesNotFit:
-            return []
+        found = with_engines(self.problem, self.device, fps=fps, clock_mhz=clock_mhz, progress=self.progress)
+        if found is None:
+            return ["engines (--engines) do not help"], False
         rate = f"{found.frames_per_second:.0f} frames a second"
-        return [f"with engines (--engines) it fits, at {float(found.cycles):.0f} cycles, {rate}"]
+        return [f"with engines (--engines) it fits, at {float(found.cycles):.0f} cycles, {rate}"], True
 
 
 def is_file(model: str | Path) -> bool:

@@ -34,7 +34,7 @@ def _blocks(memory: MemoryPrimitive, depth: int, bits: int) -> int:
 def in_single_port(memory: MemoryPrimitive, bits: int, words: int, depth: int) -> bool:
     """Whether a buffer of so many words is in memories of one port: of a whole sample, where they hold it."""
     primitive = memory.single_port
-    return primitive is not None and depth == words and bits <= COLUMN and primitive.holds(depth, bits)
+    return primitive is not None and depth == words and primitive.holds(depth, bits)
 
 
 def buffered_words(bits: int, words: int, target: Device, used: int) -> int:
@@ -54,7 +54,7 @@ def buffered_words(bits: int, words: int, target: Device, used: int) -> int:
     share = min(target.brams - used, max(target.brams // SHARE, 1))
     if _blocks(memory, words, bits) <= share:
         return words
-    depth = SMALL
+    depth = min(SMALL, words)
     least = _blocks(memory, depth, bits)
     if least > share and not memory.uses_block(64):
         return 64

@@ -27,10 +27,9 @@ def simulated(netlist: dict[str, Any], top: str, oscillator: str) -> None:
         joined = cell["connections"]
         if cell["type"] == "SB_IO":
             (pad,) = joined["PACKAGE_PIN"]
-            if pad not in inputs:
-                cells[name] = _wire(joined["D_OUT_0"], [pad])
-            elif joined.get("D_IN_0"):
-                cells[name] = _wire([pad], joined["D_IN_0"])
+            source, sink = ([pad], joined.get("D_IN_0")) if pad in inputs else (joined.get("D_OUT_0"), [pad])
+            if source and sink:
+                cells[name] = _wire(source, sink)
         elif cell["type"] == "SB_GB":
             cells[name] = _wire(joined["USER_SIGNAL_TO_GLOBAL_BUFFER"] or [clock], joined["GLOBAL_BUFFER_OUTPUT"])
         elif cell["type"] == "ICESTORM_PLL":

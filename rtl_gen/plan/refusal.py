@@ -145,7 +145,8 @@ def _larger(
             yield f"{which} fits {larger.name}, at {slowest(solution)} cycles or fewer, with {', '.join(counts)}"
             return
     if nearest is None:
-        yield f"no known device of the family {problem.family.name} holds it; --device none plans it without bounds"
+        family = f"{problem.family.name} holds it{' without engines' if problem.engines is None else ''}"
+        yield f"no known device of the family {family}; --device none plans it without bounds"
 
 
 def _other_networks(graph: Graph, slow: set[str | None], dense: set[str | None], memories: float) -> Iterator[str]:

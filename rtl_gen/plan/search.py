@@ -20,18 +20,29 @@ from rtl_gen.families import Device, Resources, family_of
 from rtl_gen.fifo import fifo_resources
 from rtl_gen.kinds import kind_of
 from rtl_gen.plan.derive import beside_stages, derived
+from rtl_gen.plan.engines import Engines
 from rtl_gen.plan.front import Slot, Solution, solve
 from rtl_gen.plan.hardware import ordered, stage_specs
 from rtl_gen.plan.limits import budget_of, shares_of_all, slowest, usable
 from rtl_gen.plan.plan import Foldings, PathPlan, Plan, most_cycles
 from rtl_gen.plan.problem import Alternatives, Problem, along
-from rtl_gen.plan.refusal import DoesNotFit, larger_than, too_small
+from rtl_gen.plan.refusal import DoesNotFit, larger_than, slowest_stage, too_small
 from rtl_gen.plan.swaps import Swaps
 from rtl_gen.plan.trim import Trim, trimmed
 from rtl_gen.plan.waits import deepened
 from rtl_gen.prediction import number_of
 
-__all__ = ["Alternatives", "DoesNotFit", "along", "expected_fifos", "fits", "least_foldings", "plan", "planned"]
+__all__ = [
+    "Alternatives",
+    "DoesNotFit",
+    "along",
+    "expected_fifos",
+    "fits",
+    "least_foldings",
+    "plan",
+    "planned",
+    "with_engines",
+]
 
 #: Searches for a plan, each of which leaves room for the FIFOs of the one before.
 ATTEMPTS = 4
@@ -142,6 +153,22 @@ def planned(
         raise refusal
     budget = budget_of(device)
     return min(found, key=lambda p: (p.cycles if fps is None else Fraction(0), budget.price(p.resources)))
+
+
+def with_engines(
+    problem: Problem, device: Device, *, fps: float | None, clock_mhz: float, progress: Progress = silent
+) -> Plan | None:
+    """A plan whose stages may share arrays, of a problem that does not fit without that; None where it is no help."""
+    target = problem.upper if fps is None else most_cycles(clock_mhz, fps)
+    if slowest_stage(problem)[1] > target:  # which no array is faster at
+        return None
+    shared = replace(problem, engines=Engines(problem.graph, problem.family))
+    if shared.solve(target, budget_of(device, expected_fifos(shared))) is None:  # sooner known than by how much
+        return None
+    try:
+        return _planned_as_is(shared, device, fps, clock_mhz, progress)
+    except DoesNotFit:
+        return None
 
 
 def _planned_as_is(

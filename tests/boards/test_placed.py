@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,44 +23,41 @@ from tests.sim.test_netlist_families import tiny
 ICEBREAKER = boards.load("icebreaker")
 
 
+def cell(kind: str, ways: str, **connections: list[Any]) -> dict[str, Any]:
+    """A cell of nextpnr's JSON: its ports' first letters, i, o and b for both, in the order of the connections."""
+    directions = {"i": "input", "o": "output", "b": "inout"}
+    ports = {port: directions[way] for port, way in zip(connections, ways, strict=True)}
+    return {"type": kind, "port_directions": ports, "connections": connections, "parameters": {"DIVR": "0"}}
+
+
 def test_pads_and_the_clock_become_wires_and_open_inputs_constants() -> None:
-    lut = {"I0": "input", "CEN": "input", "O": "output"}
-    pad = {"PACKAGE_PIN": "inout", "D_IN_0": "output", "D_OUT_0": "input"}
-    netlist = {
-        "modules": {
-            "placed": {
-                "ports": {"clk": {"direction": "input", "bits": [2]}, "tx": {"direction": "output", "bits": [3]}},
-                "cells": {
-                    "lut": {"type": "ICESTORM_LC", "port_directions": lut, "connections": {"I0": [], "O": [5]}},
-                    "in": {"type": "SB_IO", "port_directions": pad, "connections": {"PACKAGE_PIN": [2]}},
-                    "out": {
-                        "type": "SB_IO",
-                        "port_directions": pad,
-                        "connections": {"PACKAGE_PIN": [3], "D_OUT_0": [5]},
-                    },
-                    "global": {
-                        "type": "SB_GB",
-                        "port_directions": {},
-                        "connections": {"USER_SIGNAL_TO_GLOBAL_BUFFER": [], "GLOBAL_BUFFER_OUTPUT": [7]},
-                    },
-                    "pll": {
-                        "type": "ICESTORM_PLL",
-                        "port_directions": {"LOCK": "output", "RESETB": "input"},
-                        "connections": {"LOCK": [8], "RESETB": [9]},
-                        "parameters": {"DIVR": "0"},
-                    },
-                },
-            }
-        }
+    ports = {"clk": ("input", 2), "tx": ("output", 3), "rx": ("input", 4), "led": ("output", 10)}
+    cells = {
+        "lut": cell("ICESTORM_LC", "iiio", I0=[], CEN=[], CLK=[7], O=[5]),
+        "ram": cell("ICESTORM_RAM", "iii", RCLKE=[], RE=[], WE=[6]),
+        "oscillator": cell("SB_IO", "b", PACKAGE_PIN=[2]),
+        "out": cell("SB_IO", "bi", PACKAGE_PIN=[3], D_OUT_0=[5]),
+        "in": cell("SB_IO", "bo", PACKAGE_PIN=[4], D_IN_0=[6]),
+        "open": cell("SB_IO", "bi", PACKAGE_PIN=[10], D_OUT_0=[]),
+        "clock": cell("SB_GB", "io", USER_SIGNAL_TO_GLOBAL_BUFFER=[], GLOBAL_BUFFER_OUTPUT=[7]),
+        "reset": cell("SB_GB", "io", USER_SIGNAL_TO_GLOBAL_BUFFER=[11], GLOBAL_BUFFER_OUTPUT=[12]),
+        "pll": cell("ICESTORM_PLL", "oi", LOCK=[8], RESETB=[9]),
     }
+    module = {"ports": {name: {"direction": way, "bits": [bit]} for name, (way, bit) in ports.items()}, "cells": cells}
+    netlist: dict[str, Any] = {"modules": {"placed": module}}
     simulated(netlist, "top", "clk")
-    cells = netlist["modules"]["top"]["cells"]  # type: ignore[index]
-    assert {name: cell["connections"] for name, cell in cells.items()} == {
-        "lut": {"I0": ["0"], "CEN": ["1"], "O": [5]},
-        "out": {"A": [5], "Y": [3]},
-        "global": {"A": [2], "Y": [7]},
-        "pll": {"REFERENCECLK": [2], "LOCK": [8]},
+    found = netlist["modules"]["top"]["cells"]
+    assert {name: (one["type"], one["connections"]) for name, one in found.items()} == {
+        "lut": ("ICESTORM_LC", {"I0": ["0"], "CEN": ["1"], "CLK": [7], "O": [5]}),
+        "ram": ("ICESTORM_RAM", {"RCLKE": ["1"], "RE": ["0"], "WE": [6]}),
+        "out": ("$_BUF_", {"A": [5], "Y": [3]}),
+        "in": ("$_BUF_", {"A": [4], "Y": [6]}),
+        "clock": ("$_BUF_", {"A": [2], "Y": [7]}),
+        "reset": ("$_BUF_", {"A": [11], "Y": [12]}),
+        "pll": ("ICESTORM_PLL", {"REFERENCECLK": [2], "LOCK": [8]}),
     }
+    assert found["in"]["port_directions"] == {"A": "input", "Y": "output"}
+    assert found["pll"]["port_directions"] == {"REFERENCECLK": "input", "LOCK": "output"}
 
 
 def test_what_cannot_be_simulated_so_is_refused(tmp_path: Path) -> None:
@@ -67,7 +65,7 @@ def test_what_cannot_be_simulated_so_is_refused(tmp_path: Path) -> None:
         placed_design(tmp_path, boards.load("ulx3s-85f"))
     with pytest.raises(ValueError, match=r"icebreaker: there is no bitstream; make it with `qtt build "):
         placed_design(tmp_path, ICEBREAKER)
-    with pytest.raises(ValueError, match=r"^a placed design has the clock and the line that it was built with"):
+    with pytest.raises(ValueError, match=r"^a placed design has its own clock and line: leave out clock_mhz"):
         simulate_board(made(tmp_path), ICEBREAKER, samples(1), placed=True, divisor=8)
 
 

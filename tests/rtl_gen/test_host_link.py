@@ -30,6 +30,16 @@ def test_a_sample_is_held_whole_where_block_ram_is_left_for_it() -> None:
     assert buffered_words(8, 60, Device("toy", brams=0), 0) == 60
 
 
+def test_a_sample_in_memories_of_one_port_takes_no_block_ram() -> None:
+    small = device("up5k")
+    for bits, words in ((64, 16384), (4, 20), (17, 300)):
+        assert buffered_words(bits, words, small, 30) == words
+        assert buffer_resources(bits, words, words, small).brams == 0
+    assert buffered_words(65, 16384, small, 20) == 256 and buffer_resources(65, 16384, 256, small).brams == 5
+    assert buffered_words(8, 16385, small, 20) == 512
+    assert buffered_words(65, 100, small, 20) == 100, "whole, for the blocks that less of it takes too"
+
+
 @pytest.mark.parametrize(
     ("lanes", "lane_bits", "words", "value_bits", "out"),
     [

@@ -8,7 +8,7 @@ from amaranth.back import verilog
 from amaranth.sim import Simulator
 
 from rtl_gen.families import ECP5, ICE40
-from rtl_gen.memory import Ram, Rom
+from rtl_gen.memory import Ram, Rom, SinglePortRam
 
 #: Depth and width: LUTs in one bank, in four, in five that are not full; block RAM in one, in two, in three.
 SHAPES = [(2, 3), (16, 5), (64, 5), (50, 9), (65, 36), (512, 36), (600, 36), (1100, 36)]
@@ -102,6 +102,15 @@ def test_ram(depth: int, width: int, late: int, early: bool) -> None:
 def test_a_latency_that_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="the memory takes 3 cycles, not 2"):
         Simulator(Rom([0] * 1100, 36, ECP5, 2))
+
+
+def test_memories_of_one_port() -> None:
+    text = verilog.convert(SinglePortRam(300, 20, ICE40), name="top")
+    assert text.count("SB_SPRAM256KA \\block_") + text.count("SB_SPRAM256KA block_") == 2, "of 16 bits"
+    with pytest.raises(ValueError, match=r"^iCE40 has no memory of one port for 16385 words of 8 bits$"):
+        SinglePortRam(16385, 8, ICE40)
+    with pytest.raises(ValueError, match=r"^ECP5 has no memory of one port for 8 words of 8 bits$"):
+        SinglePortRam(8, 8, ECP5)
 
 
 @pytest.mark.parametrize("words", [[5], [5, 9, 12]])

@@ -4,6 +4,7 @@ is told."""
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import boards
 from boards.host import Host
 from boards.protocol import Kind
 from boards.serial_line import SerialLine
+from boards.top import BoardTop, board_verilog
 from rtl_gen.emit import emit
 from rtl_gen.families import device
 from rtl_gen.manifest import Manifest
@@ -44,7 +46,8 @@ def test_the_board_answers_as_the_golden_model_does(small_build: Any) -> None:
 def test_a_sample_in_memories_of_one_port(tmp_path: Path) -> None:
     design = tiny()
     emit(design, tmp_path / "build", plan(design, device("up5k"), fps=1.3e6))
-    assert Manifest.load(tmp_path / "build").input.bits == 32, "two memories of 16 bits"
+    top = board_verilog(BoardTop(boards.load("icebreaker"), Manifest.load(tmp_path / "build"), 24))
+    assert len(re.findall(r"^  SB_SPRAM256KA ", top, re.MULTILINE)) == 2, "words of 32 bits"
     x = np.random.default_rng(7).integers(-128, 128, (5, *design.input.edge.shape))
     result = simulate_board(tmp_path / "build", boards.load("icebreaker"), x, timeout=60)
     assert result.equal and result.whole and result.cycles_equal

@@ -68,7 +68,11 @@ def test_an_unknown_device_names_the_known_ones(qtt: Qtt, qtt_file: Path) -> Non
 def test_a_network_that_fits_with_engines_alone_is_told_so(qtt: Qtt) -> None:
     line = qtt.refuses("plan", "models/voxtt-modelnet10.qtt", "--device", "gw1nr-9c", "--fps", "20")
     assert "luts 324 % of the usable 6480" in line
+    assert "holds it without engines; " in line
     assert line.endswith("; with engines (--engines) it fits, at 1395198 cycles, 72 frames a second")
+    line = qtt.refuses("plan", "models/voxtt-modelnet10.qtt", "--device", "up5k")
+    assert "; engines (--engines) do not help; " in line
+    assert "engines" not in qtt.refuses("plan", "models/voxtt-modelnet10.qtt", "--device", "up5k", "--engines")
 
 
 def test_a_device_too_small_is_told_by_how_much_with_the_nearest_plan(qtt: Qtt, tmp_path: Path) -> None:
