@@ -88,7 +88,7 @@ class SimulatedBoard:
         self.manifest = Manifest.load(build)
         if placed:
             if clock_mhz is not None or divisor is not None:
-                raise ValueError("a placed design has its own clock and line: leave out clock_mhz (--frequency), divisor")
+                raise ValueError("a placed design has its own clock: leave out clock_mhz (--frequency) and divisor")
             design = placed_design(build, board, progress=progress)
             self.divisor = divisor_of(design.clock_mhz, board.baud)
             self._executable = _compile(build, design.verilog + models(set(design.cells), board.family), ())

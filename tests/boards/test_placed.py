@@ -65,7 +65,7 @@ def test_what_cannot_be_simulated_so_is_refused(tmp_path: Path) -> None:
         placed_design(tmp_path, boards.load("ulx3s-85f"))
     with pytest.raises(ValueError, match=r"icebreaker: there is no bitstream; make it with `qtt build "):
         placed_design(tmp_path, ICEBREAKER)
-    with pytest.raises(ValueError, match=r"^a placed design has its own clock and line: leave out clock_mhz"):
+    with pytest.raises(ValueError, match=r"^a placed design has its own clock: leave out clock_mhz"):
         simulate_board(made(tmp_path), ICEBREAKER, samples(1), placed=True, divisor=8)
 
 
