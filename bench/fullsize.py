@@ -57,7 +57,7 @@ def changes_of(settings: list[str]) -> dict[str, Any]:
 
 
 def proven(
-    config: Config, data: str, device: str, fps: float | None, samples: int, place: bool
+    config: Config, data: str, device: str, fps: float | None, engines: bool, samples: int, place: bool
 ) -> Iterator[dict[str, Any]]:
     """What the row says; with `place` a second time, when it is placed and routed on the board, with the link."""
     seconds: dict[str, float] = {}
@@ -72,7 +72,7 @@ def proven(
         folder = Path(name)
         splits = config.data.load(data)
         try:
-            before = timed("plan", lambda: plan(config, device, fps=fps, data=splits))
+            before = timed("plan", lambda: plan(config, device, fps=fps, engines=engines, data=splits))
         except DoesNotFit as error:
             yield {"refused": str(error)}
             return
@@ -83,7 +83,7 @@ def proven(
         timed("calibrate", lambda: train(along, splits, folder / "run"))
         freeze_run(folder / "run", folder / "model.qtt")
         graph = load(folder / "model.qtt")
-        after = timed("fold", lambda: plan(graph, device, fps=fps))
+        after = timed("fold", lambda: plan(graph, device, fps=fps, engines=engines))
         timed("emit", lambda: emit(graph, folder / "build", after, taps=True))
         found = timed("cosim", lambda: cosim(folder / "build", splits, samples=samples))
         row = {
@@ -120,6 +120,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--device", default="ecp5-85f")
     parser.add_argument("--fps", type=float, help="the least hardware for this rate at 100 MHz, not the fastest")
+    parser.add_argument("--engines", action="store_true", help="runs of stages may share an array")
     parser.add_argument("--samples", type=int, default=2, help="to prove it on; 0 only plans")
     parser.add_argument("--place", action="store_true", help=f"build it for {BOARD} too, for fmax; takes an hour")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="model.args.ranks=16 and the like")
@@ -130,8 +131,9 @@ def main() -> None:
     config = load_config(given.config)
     if given.settings:
         config = config.changed(config.name, changes_of(given.settings))
-    settings_of_row = {"config": config.name, "changes": given.settings, "device": given.device, "fps": given.fps}
-    for row in proven(config, given.data, given.device, given.fps, given.samples, given.place):
+    settings_of_row: dict[str, Any] = {"config": config.name, "changes": given.settings, "device": given.device}
+    settings_of_row |= {"fps": given.fps, "engines": given.engines or None}
+    for row in proven(config, given.data, given.device, given.fps, given.engines, given.samples, given.place):
         made = made_by(command(given.output))
         row = {**settings_of_row, **row, **made}
         append_row(given.output, row, tuple(settings_of_row))
