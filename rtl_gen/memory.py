@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from amaranth.hdl import Array, ClockSignal, Instance, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 from amaranth.utils import ceil_log2
 
 from rtl_gen.delay import delay
@@ -23,6 +23,18 @@ __all__ = ["Ram", "Rom", "SinglePortRam"]
 
 def _address_bits(depth: int) -> int:
     return max(ceil_log2(depth), 1)
+
+
+def _written_and_read(depth: int, width: int) -> dict[str, Member]:
+    """Members of a memory that is written at one address and read at another."""
+    address = unsigned(_address_bits(depth))
+    return {
+        "address": In(address),
+        "data": Out(unsigned(width)),
+        "write_enable": In(1),
+        "write_address": In(address),
+        "write_data": In(unsigned(width)),
+    }
 
 
 def _read_at(m: Module, address: Value, latency: int, least: int) -> Value:
@@ -125,16 +137,7 @@ class Ram(wiring.Component):
         self.family = family
         self.least = family.memory.read_latency(depth, width)
         self.latency = self.least if latency is None else latency
-        address = unsigned(_address_bits(depth))
-        super().__init__(
-            {
-                "address": In(address),
-                "data": Out(unsigned(width)),
-                "write_enable": In(1),
-                "write_address": In(address),
-                "write_data": In(unsigned(width)),
-            }
-        )
+        super().__init__(_written_and_read(depth, width))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -187,16 +190,7 @@ class SinglePortRam(wiring.Component):
         if primitive is None or not primitive.holds(depth, width):
             raise ValueError(f"{family.title} has no memory of one port for {depth} words of {width} bits")
         self.primitive, self.width = primitive, width
-        address = unsigned(_address_bits(depth))
-        super().__init__(
-            {
-                "address": In(address),
-                "data": Out(unsigned(width)),
-                "write_enable": In(1),
-                "write_address": In(address),
-                "write_data": In(unsigned(width)),
-            }
-        )
+        super().__init__(_written_and_read(depth, width))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
