@@ -6,6 +6,8 @@ taken back. Where the buffer holds a whole sample, nothing is fed before all of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -33,9 +35,6 @@ def piece_bytes(bits: int) -> list[int]:
         found.append(min(left, MOST_PAYLOAD))
         left -= MOST_PAYLOAD
     return found
-
-
-Memories = list[Ram | SinglePortRam]
 
 
 class SampleBuffer(wiring.Component):
@@ -93,11 +92,11 @@ class SampleBuffer(wiring.Component):
         m = Module()
         counts = range(self.words + 1)
         written, committed, fed = (Signal(counts, name=name) for name in ("written", "committed", "fed"))
-        pieces, memories = piece_bytes(self.bits), Memories()
+        pieces, memories = piece_bytes(self.bits), list[Ram | SinglePortRam]()
+        # A whole sample is there before any of it is read.
+        single = in_single_port(self.family.memory, self.bits, self.words, self.depth)
         for number, count in enumerate(pieces):
             bits = min(8 * count, self.bits - 8 * MOST_PAYLOAD * number)
-            # A whole sample is there before any of it is read.
-            single = in_single_port(self.family.memory, self.bits, self.words, self.depth)
             memory = (SinglePortRam if single else Ram)(self.depth, bits, self.family)
             m.submodules[f"memory_{number}" if len(pieces) > 1 else "memory"] = memory
             memories.append(memory)
@@ -105,7 +104,9 @@ class SampleBuffer(wiring.Component):
         m.submodules.reader = ResetInserter(~self.feed)(self._reader(memories, committed, fed))
         return m
 
-    def _write(self, m: Module, memories: Memories, written: Signal, committed: Signal, fed: Signal) -> None:
+    def _write(
+        self, m: Module, memories: Sequence[Ram | SinglePortRam], written: Signal, committed: Signal, fed: Signal
+    ) -> None:
         pieces = piece_bytes(self.bits)
         gathered, filled = Signal(8 * pieces[0]), Signal(range(pieces[0] + 1))
         piece, kept = Signal(range(len(pieces))), Signal(range(len(pieces)))
@@ -147,7 +148,7 @@ class SampleBuffer(wiring.Component):
         with m.If(self.clear):
             m.d.sync += [s.eq(0) for s in (written, committed, piece, kept, filled, refused)]
 
-    def _reader(self, memories: Memories, committed: Value, fed: Signal) -> Module:
+    def _reader(self, memories: Sequence[Ram | SinglePortRam], committed: Value, fed: Signal) -> Module:
         m = Module()
         m.submodules.queue = queue = OutputQueue(self.bits + 1, QUEUE, self.family)
         credit, finished = Signal(range(QUEUE + 1), init=QUEUE), Signal()
