@@ -35,7 +35,12 @@ def simulated(netlist: dict[str, Any], top: str, oscillator: str) -> None:
         elif cell["type"] == "ICESTORM_PLL":
             kept = {"REFERENCECLK": [clock], "LOCK": joined["LOCK"]}
             ways = {"REFERENCECLK": "input", "LOCK": "output"}
-            cells[name] = cell | {"parameters": {}, "port_directions": ways, "connections": kept}
+            cells[name] = cell | {
+                "type": "SB_PLL40_CORE",
+                "parameters": {},
+                "port_directions": ways,
+                "connections": kept,
+            }
         else:
             high = _HIGH.get(cell["type"], ())
             for port, way in cell["port_directions"].items():

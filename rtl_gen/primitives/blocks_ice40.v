@@ -22,12 +22,6 @@ module SB_PLL40_CORE #(
     always @(posedge REFERENCECLK) if (!LOCK) count <= count + 1;
 endmodule
 
-module ICESTORM_PLL (input REFERENCECLK, output LOCK);
-    reg [2:0] count = 0;
-    assign LOCK = &count;
-    always @(posedge REFERENCECLK) if (!LOCK) count <= count + 1;
-endmodule
-
 module ICESTORM_DSP #(
     parameter [0:0] NEG_TRIGGER = 0, parameter [0:0] C_REG = 0, parameter [0:0] A_REG = 0, parameter [0:0] B_REG = 0,
     parameter [0:0] D_REG = 0, parameter [0:0] TOP_8x8_MULT_REG = 0, parameter [0:0] BOT_8x8_MULT_REG = 0,

@@ -54,7 +54,7 @@ def test_pads_and_the_clock_become_wires_and_open_inputs_constants() -> None:
         "in": ("$_BUF_", {"A": [4], "Y": [6]}),
         "clock": ("$_BUF_", {"A": [2], "Y": [7]}),
         "reset": ("$_BUF_", {"A": [11], "Y": [12]}),
-        "pll": ("ICESTORM_PLL", {"REFERENCECLK": [2], "LOCK": [8]}),
+        "pll": ("SB_PLL40_CORE", {"REFERENCECLK": [2], "LOCK": [8]}),
     }
     assert found["in"]["port_directions"] == {"A": "input", "Y": "output"}
     assert found["pll"]["port_directions"] == {"REFERENCECLK": "input", "LOCK": "output"}
@@ -84,7 +84,7 @@ def test_a_placed_design_gives_the_golden_model_s_answers(tmp_path: Path, monkey
     folder = made(tmp_path)
     build(folder, ICEBREAKER)
     design = placed_design(folder, ICEBREAKER)
-    assert {f"ICESTORM_{kind}" for kind in ("LC", "RAM", "SPRAM", "DSP", "PLL")} == design.cells
+    assert design.cells == {"SB_PLL40_CORE", *(f"ICESTORM_{kind}" for kind in ("LC", "RAM", "SPRAM", "DSP"))}
     result = simulate_board(folder, ICEBREAKER, samples(6), placed=True, timeout=60)
     assert result.equal and result.cycles_equal and result.samples == 6 and result.clock_mhz == ICEBREAKER.clock_mhz
 
