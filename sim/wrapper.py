@@ -60,8 +60,8 @@ def verilog(manifest: Manifest, tracing: Tracing | None = None) -> str:
     inside = [(f"\\{port} ", "reset" if name == "rst" else name) for _, _, name, port in ports(manifest) if port]
     taps = [(f"t{index}_strobe", f"t{index}_payload", tap.bits) for index, tap in enumerate(manifest.taps)]
     watched = ["clk", "rst", "i_valid", "i_ready", "o_payload", "o_valid", "o_ready", *_TOLD, "status", *_COUNTS]
-    strobe = " | ".join(strobe for strobe, _, _ in taps)
     strobes = ", ".join(strobe for strobe, _, _ in reversed(taps))
+    any_strobe = "|strobes" if taps else "1'b0"
     unknown = " || ".join(
         f"^{{{strobe}, {strobe} ? {payload} : {{{bits}{{1'b0}}}}}} === 1'bx" for strobe, payload, bits in taps
     )
@@ -69,7 +69,7 @@ def verilog(manifest: Manifest, tracing: Tracing | None = None) -> str:
         ",\n".join(f"        .{port}({signal})" for port, signal in joined)
         for joined in (
             inside,
-            [*((name, name) for name in watched), ("strobe", strobe or "1'b0"), ("unknown", unknown or "1'b0")],
+            [*((name, name) for name in watched), ("strobe", any_strobe), ("unknown", unknown or "1'b0")],
         )
     )
     text = (
