@@ -18,6 +18,8 @@ __all__ = ["NETLIST", "library_folder", "netlist_verilog", "synthesise"]
 
 #: The netlist's name in its work folder.
 NETLIST = "netlist.json"
+#: What simulators are given of it, before it is Verilog.
+_SIMULATED = "simulated.json"
 
 # pyosys ends the interpreter on an error and prints a lot, so it gets an interpreter of its own
 _CHILD = """
@@ -115,8 +117,15 @@ def synthesise(
 
 def netlist_verilog(work: Path, top: str, *, netlist: str = NETLIST, progress: Progress = silent) -> Path:
     """A netlist in work, by default what `synthesise` left there, as Verilog for simulators."""
+    content = json.loads((work / netlist).read_text(encoding="utf-8"))
+    for cell in content["modules"][top]["cells"].values():
+        # What nextpnr takes for an open output, Verilog would for a constant that is driven.
+        for port in [port for port, bits in cell["connections"].items() if bits == ["x"]]:
+            if cell["port_directions"][port] == "output":
+                del cell["connections"][port]
+    (work / _SIMULATED).write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
     script = [
-        f"read_json {netlist}",
+        f"read_json {_SIMULATED}",
         f"hierarchy -top {top}",
         "splitnets",  # a bus of which one bit depends on another is a loop to some simulators
         "write_verilog -noattr netlist.v",

@@ -1,7 +1,7 @@
 """LUTs of adders, comparisons, multiplexers and constant tables, and all of memories, as yosys makes them of an ECP5.
 
-Four inputs a LUT; a carry cell is two bits of a sum and counts as two LUTs; two LUTs and a PFUMX, which costs nothing,
-choose between four.
+Four inputs a LUT; a carry cell is two bits of a sum, or one and the carry that a chain begins with, and counts as two
+LUTs (`rtl_gen.families.carry_chains`); two LUTs and a PFUMX, which costs nothing, choose between four.
 """
 
 from __future__ import annotations
@@ -35,12 +35,17 @@ def adder(bits: int) -> int:
     """LUTs of a sum of two values of so many bits."""
     if bits <= 0:
         return 0
-    return 2 * -(-bits // 2) if bits > _SHORT else (0, 1, 2, 4, 7)[bits]
+    return _chain(bits) if bits > _SHORT else (0, 1, 2, 4, 7)[bits]
 
 
 def counter(bits: int) -> int:
     """LUTs of a register that counts by one."""
-    return 2 * -(-bits // 2) if bits > _SHORT else bits
+    return _chain(bits) if bits > _SHORT else bits
+
+
+def _chain(bits: int) -> int:
+    """LUTs of whole carry cells for so many bits and what is before the first."""
+    return 2 * (bits // 2 + 1)
 
 
 def equals(bits: int) -> int:

@@ -225,7 +225,7 @@ def sequencer(shape: LoopShape, read_latency: int, rows: bool, address_latency: 
     luts += 2 * adder(spare) + 2 * spare
     inner = sum(offset < wide for offset in offsets[:-2])
     luts += adder(wide) * inner + adder(far) * (sum(o < wide for o in offsets[-2:]) - 1 + len(shifts))
-    luts += adder(wide) + 2 * -(-(wide + 1) // 2) + address
+    luts += adder(wide) + adder(wide + 1) + address
     luts += 3 * adder(rom) if rom else 0
     return Resources(luts=luts, ffs=ffs)
 

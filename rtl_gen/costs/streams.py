@@ -33,7 +33,7 @@ def output_queue(width: int, depth: int, family: Family) -> Resources:
 
 
 #: Fitted: what moves a word on.
-QUEUE = 5
+QUEUE = 9
 
 
 def serializer(width: int, values: int, lanes: int) -> Resources:

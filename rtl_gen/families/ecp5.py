@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive
+from rtl_gen.families.carry_chains import close_chains
 from rtl_gen.families.carry_inputs import absorb_luts
 from rtl_gen.families.counts import Counting, Fit
 from rtl_gen.families.family import Family, Placing
@@ -56,9 +57,10 @@ def _pll(setting: PllSetting, mhz: float, part: str, oscillator: Value, clock: V
 
 
 def _rewritten(netlist: dict[str, Any], top: str) -> None:
-    """What yosys leaves unused of the cells: registers of block RAMs, inputs of carry cells."""
+    """What yosys leaves unused of the cells: registers of block RAMs, inputs of carry cells, the ends of their chains."""
     absorb_registers(netlist, top)
     absorb_luts(netlist, top)
+    close_chains(netlist, top)
 
 
 ECP5 = Family(
