@@ -57,7 +57,7 @@ def _pll(setting: PllSetting, mhz: float, part: str, oscillator: Value, clock: V
 
 
 def _rewritten(netlist: dict[str, Any], top: str) -> None:
-    """What yosys leaves unused of the cells: registers of block RAMs, inputs of carry cells, the ends of their chains."""
+    """What yosys leaves unused of the cells: registers of block RAMs, inputs of carry cells, ends of their chains."""
     absorb_registers(netlist, top)
     absorb_luts(netlist, top)
     close_chains(netlist, top)

@@ -34,7 +34,8 @@ def with_lanes(graph: Graph, plan: Plan, kind: LaneKind, progress: Progress = si
     if kind not in CODE_LANES:
         raise ValueError(f"lanes are one of {', '.join(CODE_LANES)}, got {kind!r}")
     family = family_named(plan.family)
-    coded = {spec.unit_name for spec in stage_specs(graph, plan.foldings, family) if spec.coded}
+    before = {spec.unit_name: spec for spec in stage_specs(graph, plan.foldings, family)}
+    coded = {name for name, spec in before.items() if spec.coded}
 
     def changed(name: UnitName, folding: AnyFolding) -> AnyFolding:
         return folding.model_copy(update={"multiplier": kind}) if name in coded else folding
@@ -43,7 +44,9 @@ def with_lanes(graph: Graph, plan: Plan, kind: LaneKind, progress: Progress = si
     foldings = []
     for (name, folding), spec in zip(drafts, stage_specs(graph, drafts, family), strict=True):
         if isinstance(spec, WindowSpec) and name in coded:
-            queue = max(folding.queue, queue_of(spec.latency, spec.result_words))
+            was, queue = before[name], queue_of(spec.latency, spec.result_words)
+            if isinstance(was, WindowSpec) and folding.queue > queue_of(was.latency, was.result_words):
+                queue = max(queue, folding.queue)  # longer by intent
             folding = folding.model_copy(update={"queue": queue})
         foldings.append((name, folding))
     specs = stage_specs(graph, foldings, family)

@@ -30,7 +30,8 @@ def chain(draw: random.Random, cells: int, carry: Any, read: set[int], table: in
         for h in "01":
             init, nets = half(draw, draw.getrandbits(16) if table is None else table)
             parameters[f"INIT{h}"] = format(init, "016b")
-            pins |= {f"{pin}{h}": [net] for pin, net in zip("ABCD", nets, strict=True)} | {f"S{h}": [100 + 2 * k + int(h)]}
+            pins |= {f"{pin}{h}": [net] for pin, net in zip("ABCD", nets, strict=True)}
+            pins[f"S{h}"] = [100 + 2 * k + int(h)]
         made[f"c{k}"] = {
             "type": "CCU2C",
             "parameters": parameters,
