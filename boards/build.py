@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from boards.board import Board
+from boards.capacity import check_holds
 from boards.clock import divisor_of
 from boards.critical import StagePath, stage_paths
 from boards.patterns import PATTERN_NETLIST, PATTERN_PLACED, Patterns
@@ -22,7 +22,7 @@ from boards.place import Placer, pack
 from boards.seeds import Placements, SeedResults, check_seeds, place_seeds
 from boards.synthesis import NETLIST, synthesise
 from boards.top import TOP, BoardTop, board_verilog
-from qtt_hw.errors import named
+from qtt_hw.files import scratch_folder
 from qtt_hw.folders import BITSTREAM, folder_writer
 from qtt_hw.progress import Progress, silent
 from qtt_hw.reading import read_json
@@ -40,8 +40,8 @@ __all__ = ["BuildResult", "Counts", "build", "measure"]
 
 #: How often a design is built again for the clock that was reached: another clock places differently.
 CONFIRMATIONS = 4
-#: By what part less is asked for each time that a clock was not confirmed.
-SPREAD = 0.02
+#: By what part less is asked for each time that a clock was not confirmed; and what part more is worth another try.
+SPREAD, GAIN = 0.02, 0.05
 
 
 class Counts(BaseModel):
@@ -131,8 +131,8 @@ def build(
     frequency_mhz : float, optional
         Clock of the design; the board's own when left out.
     fit_clock : bool
-        Then set the PLL to the fastest clock that was reached, and build again, which is to confirm it; the clock
-        asked for is where this begins.
+        Then set the PLL to the fastest clock that was reached, and build again, which is to confirm it, four times at
+        most; the clock asked for is where this begins.
     seed, seeds : int
         The first seed of the placer, and from how many it is tried: side by side, and the fastest is kept.
     placer : "heap", "heap-timing" or "static"
@@ -150,7 +150,7 @@ def build(
     """
     check_seeds(seed, seeds)
     if placed_as is not None:
-        if (frequency_mhz, seed, seeds, placer) != (None, 1, 1, "heap"):
+        if (frequency_mhz, fit_clock, seed, seeds, placer) != (None, False, 1, 1, "heap"):
             raise ValueError(f"placed as {placed_as}: its clock, seeds and placer are taken; leave others out")
         return exchanged(Path(build), board, Path(placed_as), progress)
     started = time.monotonic()
@@ -160,15 +160,15 @@ def build(
     clock = board.clock_mhz if frequency_mhz is None else frequency_mhz
     top = BoardTop(board, manifest, clock, brams=design_brams(plan))
     device = find_device(board.device)
+    check_holds(folder, board, manifest, plan)
     final, bitstream = folder / file_name(board.name), file_name(manifest.name) + board.placing.bitstream
     pins = f"board{board.placing.constraints.suffix}"
     with folder_writer(final, BITSTREAM) as work:
         (work / pins).write_text(board.constraints, encoding="utf-8")
         family = board.family
-        with named(folder):
-            sources = [folder / name for name in manifest.sources.of(family)]
+        sources = [folder / name for name in manifest.sources.of(family)]
 
-        def made(top: BoardTop) -> tuple[dict[str, int], Placements, Patterns | None]:
+        def made(top: BoardTop) -> Made:
             text = board_verilog(top)
             (work / "board_top.v").write_text(text, encoding="utf-8")
             patterns = Patterns(folder, manifest, family, text) if manifest.exchangeable else None
@@ -188,13 +188,15 @@ def build(
             return cells, found, patterns
 
         cells, found, patterns = made(top)
-        least = math.inf
-        for again in range(CONFIRMATIONS if fit_clock else 0):
-            least = min(least, found.best.slowest_mhz or 0.0)
-            clock = _reached(board, least * (1 - SPREAD * again))
-            cells, found, patterns = made(BoardTop(board, manifest, clock, brams=design_brams(plan)))
-            if (found.best.slowest_mhz or 0.0) >= clock:
-                break
+        if fit_clock:
+            with scratch_folder(folder) as saved:
+
+                def again(mhz: float) -> tuple[float, Made]:
+                    result = made(BoardTop(board, manifest, mhz, brams=design_brams(plan)))
+                    return result[1].best.slowest_mhz or 0.0, result
+
+                first = found.best.slowest_mhz or 0.0
+                clock, (cells, found, patterns) = _fitted(board, first, again, work, saved)
         if patterns is not None:
             for source in patterns.sources(work):
                 source.unlink()
@@ -268,6 +270,49 @@ def exchanged(build: Path, board: Board, like: Path, progress: Progress) -> Buil
         )
         (work / "result.json").write_text(json.dumps(result.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return result
+
+
+#: What place and route of one clock makes: cells by type, the placements, and patterns in place of weights.
+Made = tuple[dict[str, int], Placements, Patterns | None]
+
+
+def _fitted(
+    board: Board, first: float, again: Callable[[float], tuple[float, Made]], work: Path, saved: Path
+) -> tuple[float, Made]:
+    """The fastest clock that a placement for it confirmed, and that placement, whose files are left in work.
+
+    Another clock places differently: a clock that is not confirmed is asked for a little lower, and one that is
+    confirmed by far is raised to what was reached. Where none is confirmed, it is the last one.
+
+    Parameters
+    ----------
+    board : Board
+    first : float
+        MHz that were reached at another clock.
+    again : callable
+        Of a clock: the MHz that were reached, and what was made, in work.
+    work, saved : Path
+        Folders, the latter empty: what is kept while a faster clock is tried.
+    """
+    clock, least = _reached(board, first), first
+    kept: tuple[float, Made] | None = None
+    for number in range(1, CONFIRMATIONS + 1):
+        reached, made = again(clock)
+        if reached < clock:
+            if kept is not None:
+                shutil.copytree(saved, work, dirs_exist_ok=True)
+                return kept
+            least = min(least, reached)
+            if number == CONFIRMATIONS:
+                return clock, made
+            clock = _reached(board, least * (1 - SPREAD * number))
+            continue
+        kept, faster = (clock, made), _reached(board, reached)
+        if faster < (1 + GAIN) * clock or number == CONFIRMATIONS:
+            return kept
+        shutil.copytree(work, saved, dirs_exist_ok=True)
+        clock = faster
+    raise AssertionError("the last try returns")
 
 
 def _reached(board: Board, most: float) -> float:

@@ -60,8 +60,6 @@ def test_a_bitstream_and_what_it_takes(folder: Path) -> None:
 def test_a_design_that_does_not_fit_leaves_nothing(folder: Path) -> None:
     small = replace(boards.load("ulx3s-85f"), name="small", device="ecp5-25f")
     before = sorted(path.name for path in (*folder.iterdir(), *folder.parent.iterdir()))
-    with pytest.raises(
-        ValueError, match=r"^the design does not fit ecp5-25f: \d+ multipliers \(MULT18X18D\) of 28, \d+"
-    ):
+    with pytest.raises(ValueError, match=r"build: takes \d+ multipliers of 28 that small has; plan it for --device "):
         build(folder, small)
     assert sorted(path.name for path in (*folder.iterdir(), *folder.parent.iterdir())) == before

@@ -132,6 +132,8 @@ def test_builds_that_do_not_take_other_weights(tmp_path: Path) -> None:
         build(tmp_path / "plain", board, placed_as=tmp_path / "plain")
     with pytest.raises(ValueError, match="its clock, seeds and placer are taken; leave others out"):
         build(tmp_path / "plain", board, seeds=2, placed_as=tmp_path / "plain")
+    with pytest.raises(ValueError, match="its clock, seeds and placer are taken"):
+        build(tmp_path / "plain", board, fit_clock=True, placed_as=tmp_path / "plain")
     emit(network, tmp_path / "one", found, exchangeable=True)
     with pytest.raises(ValueError, match="one/ulx3s-85f: there is no bitstream; make it with `qtt build"):
         build(tmp_path / "one", board, placed_as=tmp_path / "one")
