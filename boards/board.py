@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from boards.clock import divisor_of
 from qtt_hw.errors import short
@@ -19,6 +20,20 @@ __all__ = ["Board", "pins_of"]
 LEDS = (1, 64)
 #: Ports that every board has, beside `led` and those that are held.
 PORTS = ("clk", "rx", "tx")
+
+
+#: In place of a field that must be given, and what it is, so that one that lacks is said like any other fault.
+_NEEDED: Any = object()
+_WANTED = {
+    "name": "what its folder of results is called",
+    "device": "such as ecp5-85f",
+    "package": "such as CABGA381",
+    "speed": "its speed grade, such as 6",
+    "oscillator_mhz": "of the oscillator on the board, such as 25",
+    "clock_mhz": "what the design runs at, such as 100",
+    "baud": "bits a second of the link, such as 1000000",
+    "constraints": "the pins, as the placer's file has them",
+}
 
 
 @dataclass(frozen=True)
@@ -60,14 +75,14 @@ class Board:
         setting makes of the oscillator's, a baud rate that is no division of it, a port without a pin.
     """
 
-    name: str
-    device: str
-    package: str
-    speed: int
-    oscillator_mhz: float
-    clock_mhz: float
-    baud: int
-    constraints: str
+    name: str = _NEEDED
+    device: str = _NEEDED
+    package: str = _NEEDED
+    speed: int = _NEEDED
+    oscillator_mhz: float = _NEEDED
+    clock_mhz: float = _NEEDED
+    baud: int = _NEEDED
+    constraints: str = _NEEDED
     leds: int = 8
     high: tuple[str, ...] = ()
     leds_low: bool = False
@@ -75,6 +90,9 @@ class Board:
     loader: str = ""
 
     def __post_init__(self) -> None:
+        for name, wanted in _WANTED.items():
+            if getattr(self, name) is _NEEDED:
+                raise ValueError(f"{name}: is missing; {wanted}")
         self._check_types()
         for name in ("name", "package", "constraints"):
             if not getattr(self, name).strip():

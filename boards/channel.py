@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from boards.protocol import Answer, Frames, Kind, request
+from boards.protocol import Answer, Frames, Kind, Status, request
 
 __all__ = ["Channel", "Line", "Traffic"]
 
@@ -104,13 +104,26 @@ class Channel:
                 if answer.kind == Kind.BROKEN:
                     resend = min(resend, max(sent.values()) + self._mean)
 
-    def deliver(self, frames: Sequence[tuple[Kind, bytes]], what: str) -> None:
-        """Bring frames to the device in order, each once: several are on their way, from a lost one on again."""
+    def deliver(
+        self, frames: Sequence[tuple[Kind, bytes]], what: str, moved: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Bring frames to the device in order, each once: several are on their way, from a lost one on again.
+
+        Parameters
+        ----------
+        frames : sequence of (Kind, payload)
+        what : str
+            In messages.
+        moved : callable
+            Whether the accelerator has moved on since the last call: asked where the device answers, for as long as
+            the timeout, that it has no room.
+        """
         first = self.next
         base, sent, highest = 0, 0, 0
         times: dict[int, float] = {}  # when frames were sent that were sent once
         until = self._now() + self.timeout
         resend = deaf = 0.0
+        full = False
         while base < len(frames):
             while sent < len(frames) and sent - base < int(self._window):
                 kind, payload = frames[sent]
@@ -126,6 +139,8 @@ class Channel:
             lost = False
             for answer in self._receive(min(resend, until)):
                 ahead = (answer.next - first - base) % 256
+                if answer.kind in (Kind.BEGIN, Kind.DATA):
+                    full = bool(answer.status & Status.REFUSED)
                 if 0 < ahead <= highest - base:
                     base += ahead
                     sent = max(sent, base)
@@ -139,7 +154,11 @@ class Channel:
                     # The device has something else than what it waits for.
                     lost |= answer.kind == Kind.BROKEN or answer.kind in (Kind.BEGIN, Kind.DATA)
             now = self._now()
-            if now >= until:
+            if now >= until and full and moved():
+                until = self._now() + self.timeout
+            elif now >= until and full:
+                raise ValueError(f"{self.where}: {what}: the accelerator has taken no input within {self.timeout:g} s")
+            elif now >= until:
                 raise self._silent(what)
             if now >= resend and base < sent:
                 lost, deaf = True, 0.0
@@ -196,6 +215,8 @@ class Channel:
             reason = "nothing came at all: check the port, and that the bitstream of a BUILD is in the board"
         elif not self._mean:
             reason = f"{came.received} bytes came and no answer among them: check the baud rate"
+        elif came.broken > came.frames // 10:
+            reason = f"it answered before, and {came.broken} broken answers came: the line is bad, or others use it too"
         else:
             reason = "it answered before: it was reset or cut off, or another host has opened it"
         return ValueError(f"{self.where}: no answer to {what} within {self.timeout:g} s; {reason}")

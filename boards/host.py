@@ -151,7 +151,14 @@ class Host:
     def infer(self, sample: NDArray, what: str = "a sample") -> tuple[NDArray[np.uint32], int, bool]:
         """Output words, cycles, and whether the accelerator waited for the line, of one sample."""
         begin = (Kind.BEGIN, bytes([0, 0]))
-        self._channel.deliver([begin, *((Kind.DATA, part) for part in self.encode(sample))], what)
+        before = -1
+
+        def moved() -> bool:
+            nonlocal before
+            last, before = before, self._cycles(self._channel.ask(Kind.RESULT, bytes([0, 0]), what))
+            return before != last
+
+        self._channel.deliver([begin, *((Kind.DATA, part) for part in self.encode(sample))], what, moved)
         answer, cycles = self._finished(1, what)
         return self._words(answer, cycles, what), cycles, bool(answer.status & Status.STARVED)
 
@@ -194,7 +201,7 @@ class Host:
             answer = self._channel.ask(Kind.RESULT, bytes([0, 0]), what)
             if answer.next != self._channel.next:
                 raise ValueError(f"{self._where}: {what}: the board does not have what was sent; it was reset")
-            cycles = int.from_bytes(answer.payload[:CLOCK_BYTES], "little")
+            cycles = self._cycles(answer)
             if answer.status & Status.MISFRAMED:
                 raise ValueError(f"{self._where}: {what}: the answer does not end where a sample ends")
             if answer.status & Status.DONE:
@@ -213,6 +220,11 @@ class Host:
                 )
             pause = min(1.5 * pause + 0.0002, 0.05)
             self._channel.wait(pause)
+
+    @staticmethod
+    def _cycles(answer: Answer) -> int:
+        """The count in an answer to RESULT."""
+        return int.from_bytes(answer.payload[:CLOCK_BYTES], "little")
 
     def _words(self, answer: Answer, cycles: int, what: str) -> NDArray[np.uint32]:
         """The output words of a sample whose first page has come, uint32 [words, limbs]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,8 +86,12 @@ def run_on_board(
 
     build = Path(build)
     graph = load(build / Manifest.load(build).model)
+    if not 0 < timeout < math.inf:
+        raise ValueError(f"timeout must be a number of seconds above 0, got {timeout}")
+    if baud is not None and not (isinstance(baud, int) and baud > 0):
+        raise ValueError(f"baud must be a number of bits a second above 0, got {baud}")
     found = samples_of(graph, data, split)[split]
-    if samples is not None and not 0 < samples <= len(found):
+    if samples is not None and not (isinstance(samples, int) and 0 < samples <= len(found)):
         raise ValueError(f"samples must be 1 to {len(found)}, the size of the {split} split, got {samples}")
     x = preprocess(graph.input, found.x[:samples])
     rate = boards.load(board).baud if baud is None else baud

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 
 from boards.board import Board
+from boards.capacity import check_holds
 from boards.clock import divisor_of
 from boards.link import LEAST_SIMULATED
 from boards.placed import placed_design
@@ -38,7 +39,7 @@ from sim.runtime_objects import MAKE_FLAGS, keep_objects, seed_objects
 from sim.toolchain import environment, run_tool
 from sim.work import work_folder
 
-__all__ = ["Noise", "SimulatedBoard", "SimulatedLine", "on_terminal"]
+__all__ = ["Noise", "SimulatedBoard", "SimulatedLine", "check_link", "linked", "on_terminal"]
 
 SOURCE = Path(__file__).with_name("board.cpp")
 
@@ -55,6 +56,8 @@ class Noise:
         for name in ("corrupt", "drop"):
             if not 0 <= getattr(self, name) <= 0.5:
                 raise ValueError(f"{name}: must be 0 to 0.5, got {getattr(self, name):g}")
+        if not (isinstance(self.seed, int) and 0 <= self.seed < 1 << 32):
+            raise ValueError(f"seed: must be 0 to 2^32 - 1, got {self.seed}")
 
 
 class SimulatedBoard:
@@ -93,6 +96,7 @@ class SimulatedBoard:
             self.divisor = divisor_of(design.clock_mhz, board.baud)
             self._executable = _compile(build, design.verilog + models(set(design.cells), board.family), ())
             return
+        check_holds(build, board, self.manifest, load_plan(build / self.manifest.plan))
         self.divisor = LEAST_SIMULATED if divisor is None else divisor
         clock = board.clock_mhz if clock_mhz is None else clock_mhz
         top = BoardTop(board, self.manifest, clock, brams=_brams(build, board, self.manifest), divisor=self.divisor)
@@ -201,6 +205,45 @@ def on_terminal(board: SimulatedBoard, noise: Noise = Noise()) -> Iterator[tuple
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+#: Where pseudo-terminals are.
+TERMINALS = Path("/dev/pts")
+
+
+def check_link(link: Path, option: str = "") -> None:
+    """Raise ValueError where a simulated board's port may not get that name.
+
+    A name is free where nothing stands there, or the link of a board that has ended without taking it away: to a
+    pseudo-terminal that is no more. `option` stands before it in messages.
+    """
+    if not link.parent.is_dir():
+        raise ValueError(f"{option}{link}: there is no folder {link.parent}")
+    if not link.is_symlink():
+        if link.exists():
+            raise ValueError(f"{option}{link}: exists and is not a link; choose another name")
+        return
+    target = link.readlink()
+    if target.parent != TERMINALS:
+        raise ValueError(f"{option}{link}: is a link to {target}, which is no board's port; choose another name")
+    if target.exists():
+        raise ValueError(f"{option}{link}: is the port {target} of a board that runs; choose another name")
+
+
+@contextmanager
+def linked(link: Path, port: str, option: str = "") -> Iterator[None]:
+    """A link to a port while the block runs; at its end it is removed where it is still the same."""
+    check_link(link, option)
+    link.unlink(missing_ok=True)
+    try:
+        link.symlink_to(port)
+    except OSError as error:
+        raise ValueError(f"{option}{link}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        if link.is_symlink() and str(link.readlink()) == port:
+            link.unlink(missing_ok=True)
 
 
 def wait_for_end(child: _Child) -> None:

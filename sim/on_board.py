@@ -179,7 +179,8 @@ def run_on_board(
     scoreboard.output(words, np.zeros(len(words), dtype=np.uint64))
     scoreboard.finish()
     found = scoreboard.difference
-    late = None if answers.starved else _first_late(answers, repeated, manifest.predicted)
+    waited = answers.starved and not whole  # a board that holds a whole sample has no reason to
+    late = None if waited else _first_late(answers, repeated, manifest.predicted)
     few, many = min(repeated, default=0), max(repeated, default=0)
     return RunResult(
         equal=found is None,
@@ -190,7 +191,7 @@ def run_on_board(
         latency=int(answers.cycles[0]),
         cycles=Fraction(repeated[many] - repeated[few], many - few) if many > few else None,
         predicted=manifest.predicted,
-        cycles_equal=None if answers.starved else late is None,
+        cycles_equal=None if waited else late is None and not answers.starved,
         first_cycle_difference=late,
         clock_mhz=clock_mhz,
         seconds=round(seconds, 3),
@@ -247,6 +248,8 @@ def simulate_board(
 
 def _check_samples(build: Path, graph: Graph, x: NDArray) -> None:
     edge = graph.input.edge
+    if not isinstance(x, np.ndarray):
+        raise ValueError(f"{build}: samples are an array, got a {type(x).__name__}")
     if x.ndim != 5 or tuple(x.shape[1:]) != edge.shape:
         raise ValueError(f"samples of shape {list(x.shape[1:])} given, {build} takes {list(edge.shape)}")
     if len(x) == 0:

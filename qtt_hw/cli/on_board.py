@@ -143,22 +143,20 @@ def board(
     with imports("sim.board"):
         import boards
         from rtl_gen.plan.plan import CLOCKS
-        from sim.board import Noise, SimulatedBoard, on_terminal, wait_for_end
+        from sim.board import Noise, SimulatedBoard, check_link, linked, on_terminal, wait_for_end
 
     within("--frequency", frequency, *CLOCKS)
     for option, probability in (("--corrupt", corrupt), ("--drop", drop)):
         within(option, probability, 0.0, 0.5)
-    if link is not None and (link.exists() or link.is_symlink()) and not link.is_symlink():
-        raise ValueError(f"--link {link}: exists and is not a link; choose another name")
+    if link is not None:
+        check_link(link, "--link ")
     with progress() as show:
         show("board", text="compiling the simulation")
         simulated = SimulatedBoard(build, boards.load(board), clock_mhz=frequency, placed=placed, progress=show)
     with ExitStack() as stack:
         port, child = stack.enter_context(on_terminal(simulated, Noise(corrupt, drop, seed)))
         if link is not None:
-            link.unlink(missing_ok=True)
-            link.symlink_to(port)
-            stack.callback(link.unlink, missing_ok=True)
+            stack.enter_context(linked(link, port, "--link "))
         rows: list[tuple[str, object]] = [("port", port), *([] if link is None else [("also", link)])]
         rows.append(("to use it", f"qtt run {build} --port {link or port} --data SOURCE"))
         result = Port(port=port, link=None if link is None else str(link), board=board)

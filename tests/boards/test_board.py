@@ -91,3 +91,16 @@ def test_a_mistake_in_a_board_s_file_is_one_line_that_names_it(tmp_path: Path, t
     with pytest.raises(ValueError, match=rf"own\.py:3: {message}") as refused:
         boards.load(f"{own}:MINE")
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_field_that_is_missing_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^clock_mhz: is missing; what the design runs at, such as 100$"):
+        boards.Board(
+            name="mine",
+            device="ecp5-85f",
+            package="CABGA381",
+            speed=6,
+            oscillator_mhz=25.0,
+            baud=1_000_000,
+            constraints=BOARD.constraints,
+        )

@@ -193,3 +193,33 @@ def test_repetitions_need_a_whole_sample_and_a_number_that_is_one() -> None:
 def test_sequence_numbers_go_round() -> None:
     host, x = host_of(board(), noise=0.02, timeout=30), samples(200, 3)
     assert (host.run(x).words == wanted(x)).all() and isinstance(host._channel, Channel)
+
+
+class Queue(Device):
+    """A board that holds less than a sample: it has no room until its accelerator has moved so often."""
+
+    def __init__(self, moves: int, stands: bool = False):
+        super().__init__(compute, identity=replace(IDENTICAL, whole=False))
+        self.moves, self.stands = moves, stands
+
+    def _answer(self, frame: bytes) -> bytes:
+        kind = frame[0]
+        if kind == Kind.DATA and self.moves and self.armed:
+            self.status |= Status.REFUSED
+            return self._said(kind, frame[1], b"")
+        if kind == Kind.RESULT and self.armed:
+            self.moves -= 1
+            self.clock += 0 if self.stands else 1000
+            if not self.moves:
+                self.status &= ~Status.REFUSED
+        return super()._answer(frame)
+
+
+def test_a_board_without_room_is_waited_for_as_long_as_its_accelerator_moves() -> None:
+    x = samples(1)
+    host = host_of(Queue(moves=4), timeout=3)
+    started = host._channel.now()
+    assert (host.run(x).words == wanted(x)).all()
+    assert host._channel.now() - started > 9, "three times the timeout"
+    with pytest.raises(ValueError, match=r"^tty: sample 0: the accelerator has taken no input within 3 s$"):
+        host_of(Queue(moves=1000, stands=True), timeout=3).run(x)

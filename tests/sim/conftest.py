@@ -14,6 +14,9 @@ from qtt_hw.graph import INPUT, Contraction, Graph
 from qtt_hw.graph.file import save
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.window import Window
+from rtl_gen.families import device
+from rtl_gen.plan.plan import save_plan
+from rtl_gen.plan.search import plan
 
 SHAPE = (1, 2, 3, 3)
 POSITIONS = 6
@@ -187,7 +190,7 @@ class SmallBuild:
             "taps": [{**tap, "lanes": 2, "lane_bits": 8, "signed": True, "words": POSITIONS}] if design.taps else [],
             "predicted": {"ends": [POSITIONS + 2], "intervals": [POSITIONS + 3]},
         }
-        (build / "plan.json").write_text("{}", encoding="utf-8")
+        save_plan(plan(graph(), device("ecp5-85f"), fps=1000), build / "plan.json")  # of the like, that boards hold
         (build / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return build
 

@@ -21,7 +21,7 @@ from rtl_gen.emit import emit
 from rtl_gen.families import device
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.search import plan
-from sim.board import Noise, SimulatedBoard, SimulatedLine, on_terminal
+from sim.board import Noise, SimulatedBoard, SimulatedLine, check_link, linked, on_terminal
 from sim.on_board import run_on_board, simulate_board
 from tests.sim.test_netlist_families import tiny
 
@@ -121,3 +121,37 @@ def test_a_board_on_a_terminal(small_build: Any, tmp_path: Path) -> None:
 def test_noise_has_its_range() -> None:
     with pytest.raises(ValueError, match="^drop: must be 0 to 0.5, got 0.7$"):
         Noise(drop=0.7)
+
+
+def test_a_board_that_cannot_hold_a_design_is_not_simulated(small_build: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no sources for ice40; plan it for a device of that family$"):
+        SimulatedBoard(small_build(), boards.load("icebreaker"))
+    design = tiny()
+    emit(design, tmp_path / "build", plan(design, device("ecp5-85f")))
+    file = tmp_path / "build" / "plan.json"
+    file.write_text(re.sub(r'"dsps": \d+,(?=[^{]*"ffs")', '"dsps": 99,', file.read_text(), count=1))
+    small = boards.load("ulx3s-12f")
+    with pytest.raises(
+        ValueError, match=r"build: takes 99 multipliers of 28 that ulx3s-12f has; plan it for --device "
+    ):
+        SimulatedBoard(tmp_path / "build", small)
+
+
+def test_a_port_s_name_is_taken_from_nobody(tmp_path: Path) -> None:
+    link, live = tmp_path / "board.tty", "/dev/pts/ptmx"  # of the files there one that always stands
+    with linked(link, live):
+        assert link.readlink() == Path(live)
+        with pytest.raises(ValueError, match=f"^--link {link}: is the port {live} of a board that runs"):
+            check_link(link, "--link ")
+    assert not link.is_symlink()
+    link.symlink_to("/dev/pts/999999")  # of a board that was killed
+    with linked(link, live):
+        link.unlink()
+        link.symlink_to("/dev/pts/888888")  # somebody else's by now
+    assert link.readlink() == Path("/dev/pts/888888")
+    other = tmp_path / "other"
+    other.symlink_to("precious.txt")
+    with pytest.raises(ValueError, match="other: is a link to precious.txt, which is no board's port; choose another"):
+        check_link(other)
+    with pytest.raises(ValueError, match=f"there is no folder {tmp_path}/none$"):
+        check_link(tmp_path / "none" / "board.tty")
