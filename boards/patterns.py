@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from boards.exchange import BLOCK, fill_configuration, fill_netlist, find_blocks
+from boards.exchange import fill_configuration, fill_netlist, find_blocks
 from boards.synthesis import NETLIST
 from qtt_hw.errors import named
 from rtl_gen.contents import Rom, contents_of, patterned, skeleton
@@ -55,8 +55,8 @@ class Patterns:
         """Raise ValueError where a BUILD takes no other weights."""
         if not manifest.exchangeable:
             raise ValueError(f"{build}: was not made to take other weights; emit it with --exchangeable, or --like")
-        if family.memory.cell != BLOCK:
-            raise ValueError(f"{build}: weights are exchanged in bitstreams for ECP5 alone, not for {family.name}")
+        if not family.memory.filled:
+            raise ValueError(f"{build}: weights are exchanged in bitstreams for ECP5 alone, not for {family.title}")
 
     def sources(self, work: Path) -> list[Path]:
         """The Verilog with patterns, written into a work folder."""

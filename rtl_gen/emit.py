@@ -107,6 +107,9 @@ def _with_structure(graph: Graph, plan: Plan, structure: Structure, where: objec
     """The hardware of a model in a structure that has room for others."""
     if plan.engines:
         raise ValueError(f"{where}: a design with engines does not take other weights")
+    family = family_named(plan.family)
+    if not family.memory.filled:
+        raise ValueError(f"{where}: weights are exchanged in bitstreams for ECP5 alone, not for {family.title}")
     with named(where):
         specs, topology = hardware_of(conformed(graph, structure), plan, exchangeable=True)
     usual, _ = hardware_of(graph, plan, where)

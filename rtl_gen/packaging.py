@@ -71,7 +71,7 @@ def _top(manifest: Manifest) -> str:
 
 
 def _fusesoc(manifest: Manifest) -> str:
-    """A core description, CAPI2: the default target's files infer multipliers, a family's have its own."""
+    """A core description, CAPI2: the default target's files infer multipliers, a family's have its own, `lint` runs."""
     wrapper = [manifest.wrapper.source] if manifest.wrapper is not None else []
     sets, targets = [], []
     for target, files in {"rtl": _rtl(manifest), **manifest.sources.targets}.items():
@@ -82,6 +82,9 @@ def _fusesoc(manifest: Manifest) -> str:
         listed = ", ".join(files)
         sets.append(f"  {target}:\n    files: [{listed}]\n    file_type: verilogSource-2005\n")
         targets.append(f"  {name}:\n    filesets: [{target}]\n    toplevel: {_top(manifest)}\n")
+    # The one target that is of use by itself: of the others another core's flow makes something.
+    flow = "    flow: lint\n    flow_options:\n      tool: verilator\n      verilator_options: [-Wno-fatal]\n"
+    targets.append(f"  lint:\n    filesets: [rtl]\n    toplevel: {_top(manifest)}\n{flow}")
     name = file_name(manifest.name).replace(".", "-")
     return (
         f"CAPI=2:\n# {_NOTE}\nname: qtt-hw:accelerator:{name}:{__version__}\n"

@@ -69,6 +69,8 @@ class Structure(BaseModel):
     def load(build: Path) -> Structure:
         """Of a BUILD that was emitted with room; raises ValueError of one line."""
         path = build / NAME
+        if not build.is_dir():
+            raise ValueError(f"{build}: there is no such BUILD")
         if not path.is_file():
             raise ValueError(f"{build}: was not made to take other weights; emit it with --exchangeable")
         return read_json(path, Structure)

@@ -88,6 +88,8 @@ class MemoryPrimitive:
         Whether there is LUT RAM, which is read without a clock.
     registered : bool
         Whether a block's own output register takes the place of the one behind it.
+    filled : bool
+        Whether a bitstream's block RAMs can be given other contents.
     exchangeable : bool
         All ROMs are put into block RAM, where their contents can be exchanged in a bitstream; costs do not know of it.
     block_rom, logic_rom, block_ram, shallow_ram, queue_ram : mapping of str to str or int
@@ -102,6 +104,7 @@ class MemoryPrimitive:
     lut_depth: int
     lut_ram: bool = True
     registered: bool = True
+    filled: bool = False
     exchangeable: bool = False
     block_rom: Attributes = _attributes(rom_style="block")
     logic_rom: Attributes = _attributes(rom_style="logic")

@@ -80,6 +80,7 @@ ECP5 = Family(
         shapes=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
         block_depth=65,
         lut_depth=16,
+        filled=True,
     ),
     lut_share=0.70,
     overhead=Resources(dsps=0, brams=1, luts=900, ffs=660),

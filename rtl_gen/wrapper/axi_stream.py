@@ -184,17 +184,23 @@ class AxiStream(Elaboratable):
             m.d.sync += bad.eq(0)
         number = Signal(_NUMBER)
         most = Signal(_NUMBER)
+        # What is offered stays as it is until it is taken, though a word that it did not need turns out faulty.
+        mark = Signal()
+        waiting = Signal()
+        marked = Signal()
+        m.d.comb += mark.eq(Mux(waiting, marked, bad & (number <= most)))
+        m.d.sync += [waiting.eq(ports["m_axis_tvalid"] & ~ports["m_axis_tready"]), marked.eq(mark)]
         m.d.comb += [
             number.eq(answered - bad_first),
             most.eq(bad_last - bad_first),
             ports["m_axis_tdata"].eq(answer[: self.manifest.output.value_bits].as_signed()),
             ports["m_axis_tkeep"].eq(~0),
             ports["m_axis_tlast"].eq(answer[-1]),
-            ports["m_axis_tuser"].eq(bad & (number <= most)),
+            ports["m_axis_tuser"].eq(mark),
             ports["m_axis_tvalid"].eq(valid & self.running),
             self.ends.eq(valid & self.running & ports["m_axis_tready"] & answer[-1]),
         ]
-        return [entered, bad]
+        return [entered, bad, waiting]
 
 
 def wrapper_verilog(manifest: Manifest) -> str:
