@@ -5,6 +5,7 @@ Each returns a typed result, which is what the command line prints with --json.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -226,6 +227,7 @@ def build(
     *,
     frequency_mhz: float | None = None,
     fit_clock: bool = False,
+    baud: int | None = None,
     seed: int = 1,
     seeds: int = 1,
     placer: Placer = "heap",
@@ -246,6 +248,8 @@ def build(
         Clock of the design in MHz; the board's own unless given.
     fit_clock : bool
         Build, set the PLL to the fastest clock that was reached, and build again to confirm it.
+    baud : int, optional
+        Bits a second of the link, in place of the board's; `run_on_board` is to be told the same.
     seed, seeds : int
         The first seed of the placer, and from how many it is tried: side by side, a process for each processor, and
         the fastest is kept.
@@ -290,6 +294,8 @@ def build(
     from boards.build import build as synthesise
 
     chosen = boards.load(board)
+    if baud is not None:
+        chosen = replace(chosen, baud=baud)
     return synthesise(
         Path(build),
         chosen,

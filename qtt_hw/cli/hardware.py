@@ -289,6 +289,9 @@ def build(
     fit_clock: Annotated[
         bool, typer.Option("--fit-clock", help="Then set the PLL to the clock that was reached, and build again.")
     ] = False,
+    baud: Annotated[
+        int | None, typer.Option(min=1, max=100_000_000, help="Of the link, in place of the board's; tell qtt run too.")
+    ] = None,
     placed_as: Annotated[
         Path | None,
         typer.Option(metavar="BUILD", help="Take its placed design, which differs in weights alone: seconds."),
@@ -308,6 +311,7 @@ def build(
             board,
             frequency_mhz=frequency,
             fit_clock=fit_clock,
+            baud=baud,
             seed=seed,
             seeds=seeds,
             placer=placer,
