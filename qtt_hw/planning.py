@@ -98,7 +98,7 @@ def plan(
     >>> import qtt_hw
     >>> plan = qtt_hw.plan("models/voxtt-modelnet10.qtt", "ecp5-85f", fps=1000)
     >>> print(f"{plan.cycles} cycles, {plan.dsps} DSP, {plan.brams} block RAM")
-    98304 cycles, 31 DSP, 38 block RAM
+    98304 cycles, 29 DSP, 38 block RAM
     >>> plan.frames_per_second >= 1000
     True
     >>> shared = qtt_hw.plan("models/voxtt-modelnet10.qtt", "ecp5-85f", fps=1000, engines=True)

@@ -12,7 +12,7 @@ from torch import fx, nn
 
 from qtt_hw.lower.layers import PASSING, VIEWING, VIEWING_CALLS
 
-__all__ = ["OPERATORS", "InPlaceProxy", "follow_writes", "written"]
+__all__ = ["OPERATORS", "InPlaceAttribute", "InPlaceProxy", "follow_writes", "written"]
 
 #: The operators that write into their left operand, by what they are called in a traced graph.
 OPERATORS: dict[Callable[..., Any], str] = {
@@ -33,6 +33,12 @@ OPERATORS: dict[Callable[..., Any], str] = {
 }
 
 
+#: Of PyTorch's calls that put out views, by its documentation, those that may be a model's own: attributes, too.
+_VIEWS = ("as_strided", "diagonal", "expand", "expand_as", "broadcast_to", "narrow", "select", "unfold", "unflatten")
+_OWN_VIEWS = frozenset(
+    [getattr, *_VIEWS, *(getattr(torch, name) for name in _VIEWS if hasattr(torch, name)), "contiguous"]
+)
+
 #: Methods that put out what they read in other memory, or, as far as is known here, in the same.
 COPYING = ("contiguous", "clone", torch.clone)
 
@@ -46,6 +52,9 @@ class InPlaceProxy(fx.Proxy):
     def _in_place(self, function: Callable[..., Any], *operands: Any) -> fx.Proxy:
         return self.tracer.create_proxy("call_function", function, (self, *operands), {}, OPERATORS[function])
 
+    def __getattr__(self, k: str) -> fx.proxy.Attribute:
+        return InPlaceAttribute(self, k)
+
     def __setitem__(self, index: Any, value: Any) -> None:
         self._in_place(operator.setitem, index, value)
 
@@ -53,6 +62,16 @@ class InPlaceProxy(fx.Proxy):
         if name not in ("tracer", "node"):
             raise TypeError(f"a tensor's {name} is assigned, which cannot be traced")
         super().__setattr__(name, value)
+
+
+class InPlaceAttribute(InPlaceProxy, fx.proxy.Attribute):
+    """An attribute of a traced value, which may be a tensor of the same memory, as x.data is."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("root", "attr", "_node"):  # its own, when it is made and first read
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
 
 def _operator(function: Callable[..., Any]) -> Callable[[InPlaceProxy, Any], fx.Proxy]:
@@ -129,7 +148,7 @@ def follow_writes(graph: fx.Graph, module_of: Callable[[fx.Node], nn.Module | No
         target, source = written(node, module), _operand(node)
         passes = isinstance(module, PASSING) and node.target not in COPYING
         same = target or (source if passes else None)
-        views = isinstance(module, VIEWING) or node.target in VIEWING_CALLS or node.target == "contiguous"
+        views = isinstance(module, VIEWING) or node.target in VIEWING_CALLS or node.target in _OWN_VIEWS
         shared = same or (source if views else None)
         tensor[node] = node if same is None else tensor[same]
         memory[node] = node if shared is None else memory[shared]

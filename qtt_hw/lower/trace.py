@@ -21,7 +21,7 @@ from torch import Tensor, fx, nn
 
 from qtt_hw.lower.failures import FAILURES, first_line, layer_of, reason_of
 from qtt_hw.lower.hooks import Report, has_forward_hooks, hook_tables, watched, without_global_hooks, without_hooks
-from qtt_hw.lower.in_place import InPlaceProxy
+from qtt_hw.lower.in_place import InPlaceAttribute, InPlaceProxy
 from qtt_hw.lower.layers import is_layer
 from qtt_hw.lower.record import VALUES, NotFollowed, own_gradients, record
 
@@ -113,7 +113,7 @@ class _Running(InPlaceProxy):
 
     def _known(self, name: str) -> Any:
         value = self._value
-        return getattr(value, name) if isinstance(value, Tensor) else fx.proxy.Attribute(self, name)
+        return getattr(value, name) if isinstance(value, Tensor) else InPlaceAttribute(self, name)
 
     def size(self, *args: Any, **kwargs: Any) -> Any:
         return self._value.size(*args, **kwargs)

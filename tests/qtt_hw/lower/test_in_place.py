@@ -142,10 +142,25 @@ def write_through_contiguous(net: Net, x: Tensor) -> Tensor:
     return net.head((z + y).flatten(1))
 
 
+def write_through_an_attribute(net: Net, x: Tensor) -> Tensor:
+    y = net.one(x)
+    z = y.data
+    z += x
+    return net.head((z + y).flatten(1))
+
+
+def write_through_an_expansion(net: Net, x: Tensor) -> Tensor:
+    y = net.one(x)
+    z = net.two(y.expand_as(y).relu_())
+    return net.head((z + y).flatten(1))
+
+
 @pytest.mark.parametrize(
     ("middle", "name", "other"),
     [
         (view_then_write, "add", "flatten"),
+        (write_through_an_attribute, "add", "one"),
+        (write_through_an_expansion, "relu_", "one"),
         (write_through_a_view, "in_place", "one"),
         (write_through_contiguous, "relu_", "one"),
     ],
