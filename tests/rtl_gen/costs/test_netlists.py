@@ -181,10 +181,10 @@ def test_a_unit_costs_what_its_netlist_does(name: str, tmp_path: Path) -> None:
 #: Networks of which yosys makes more than a tenth less: equal walks over one stream are there once, and little else is.
 SMALLER = {
     "nested": 0.2,
-    "average-pool": 0.15,
+    "average-pool": 0.18,
     "average-of-the-map": 0.2,
     "tables": 0.17,
-    "concatenation": 0.12,
+    "concatenation": 0.14,
     "excitation": 0.16,
     "linear": 0.12,
     "voxels-in-blocks": 0.12,
