@@ -17,6 +17,10 @@ from hypothesis import settings
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
+# Tables are as wide as where nobody looks, though a terminal's size is known: readline puts it into the environment.
+for size in ("COLUMNS", "LINES"):
+    os.environ.pop(size, None)
+
 # Signals are heard, here and in child processes, also where the suite was started by what ignores them, as nohup does.
 for number, heard in (
     (signal.SIGINT, signal.default_int_handler),

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
+#: Columns that names of layers have at the least, in a terminal too narrow for all.
+NAMES = 12
+
 
 def add_to(app: typer.Typer) -> None:
     app.command(
@@ -130,11 +133,11 @@ def _tables(result: InspectResult) -> list[Table]:
         "Rise of the loss: of each layer quantised alone, from all in float; of all without it, from all quantised"
     )
     for name in ("layer", "bits", "alone", "points", "weights", "outputs", "without"):
-        alone.add_column(name, no_wrap=name != "layer", overflow="fold")
+        alone.add_column(name, no_wrap=name != "layer", overflow="fold", min_width=NAMES if name == "layer" else None)
     widths = sorted({bits for layer in result.layers for bits in layer.bits})
     others = _table("Rise of the loss with the layer's weights alone at other bits, untrained")
     for name in ("layer", "weights", *(f"{bits} bits" for bits in widths)):
-        others.add_column(name, no_wrap=name != "layer", overflow="fold")
+        others.add_column(name, no_wrap=name != "layer", overflow="fold", min_width=NAMES if name == "layer" else None)
     for layer in result.layers:
         alone.add_row(
             layer.layer or "(model)",
