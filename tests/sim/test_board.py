@@ -4,6 +4,7 @@ is told."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -138,11 +139,17 @@ def test_a_board_that_cannot_hold_a_design_is_not_simulated(small_build: Any, tm
 
 
 def test_a_port_s_name_is_taken_from_nobody(tmp_path: Path) -> None:
-    link, live = tmp_path / "board.tty", "/dev/pts/ptmx"  # of the files there one that always stands
-    with linked(link, live):
-        assert link.readlink() == Path(live)
-        with pytest.raises(ValueError, match=f"^--link {link}: is the port {live} of a board that runs"):
-            check_link(link, "--link ")
+    link = tmp_path / "board.tty"
+    ours, theirs = os.openpty()
+    live = os.ttyname(theirs)
+    try:
+        with linked(link, live):
+            assert link.readlink() == Path(live)
+            with pytest.raises(ValueError, match=f"^--link {link}: is the port {live} of a board that runs"):
+                check_link(link, "--link ")
+    finally:
+        os.close(ours)
+        os.close(theirs)
     assert not link.is_symlink()
     link.symlink_to("/dev/pts/999999")  # of a board that was killed
     with linked(link, live):
