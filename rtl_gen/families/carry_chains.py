@@ -9,10 +9,13 @@ makes n + 4, this pass n + 1. `sim.netlist` simulates what comes out.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
+
+from rtl_gen.families.readers import count_readers
 
 __all__ = ["close_chains"]
 
@@ -47,16 +50,7 @@ def close_chains(netlist: dict[str, Any], top: str) -> int:
     """
     module = netlist["modules"][top]
     cells: dict[str, Cell] = module["cells"]
-    readers: dict[Bit, int] = {}
-    for cell in cells.values():
-        for port, bits in cell["connections"].items():
-            if cell["port_directions"][port] == "input":
-                for bit in bits:
-                    readers[bit] = readers.get(bit, 0) + 1
-    for port in module["ports"].values():
-        if port["direction"] != "input":
-            for bit in port["bits"]:
-                readers[bit] = readers.get(bit, 0) + 1
+    readers = count_readers(module)
     nets = count(_highest(module) + 1)
     gone = 0
     for chain in list(_chains(cells, readers)):
@@ -71,11 +65,11 @@ def _highest(module: dict[str, Any]) -> int:
     return max((bit for bits in lists for bit in bits if isinstance(bit, int)), default=1)
 
 
-def _chains(cells: dict[str, Cell], readers: dict[Bit, int]) -> Iterator[list[str]]:
+def _chains(cells: dict[str, Cell], readers: Counter[Bit]) -> Iterator[list[str]]:
     """Names of carry cells, each of which alone reads the carry of the one before it."""
     carries = [name for name, cell in cells.items() if cell["type"] == _CARRY]
     after: dict[Bit, str] = {cells[name]["connections"]["CIN"][0]: name for name in carries}
-    linked = {bit for name in carries for bit in cells[name]["connections"]["COUT"] if readers.get(bit) == 1}
+    linked = {bit for name in carries for bit in cells[name]["connections"]["COUT"] if readers[bit] == 1}
     for name in carries:
         if cells[name]["connections"]["CIN"][0] in linked:
             continue
@@ -86,7 +80,7 @@ def _chains(cells: dict[str, Cell], readers: dict[Bit, int]) -> Iterator[list[st
 
 
 def _close(
-    chain: list[Cell], names: list[str], cells: dict[str, Cell], readers: dict[Bit, int], nets: Iterator[int]
+    chain: list[Cell], names: list[str], cells: dict[str, Cell], readers: Counter[Bit], nets: Iterator[int]
 ) -> int:
     """Pack the halves of a chain again, with one before them and perhaps one behind them; the cells that are gone."""
     if any(str(cell["parameters"][f"INJECT1_{half}"]).strip() != "NO" for cell in chain for half in "01"):
@@ -95,10 +89,10 @@ def _close(
     given = first if first in ("0", "1") else "A"
     halves = [_Half(_CARRY_OF[given], ("0" if given != "A" else first, "0", "1", "1"), None)]
     halves += [_half(cell, half) for cell in chain for half in "01"]
-    if readers.get(last):
+    if readers[last]:
         halves.append(_Half(_SUM, ("0", "0", "1", "1"), last))
     else:
-        while halves and not readers.get(halves[-1].out or _OPEN):
+        while halves and (halves[-1].out is None or not readers[halves[-1].out]):
             halves.pop()
     if len(halves) % 2:
         halves.append(_Half(_SUM, ("0", "0", "1", "1"), None))

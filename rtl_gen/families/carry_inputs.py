@@ -9,10 +9,12 @@ moved in, where nothing else reads them. `sim.netlist` simulates what comes out.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
+
+from rtl_gen.families.readers import count_readers
 
 __all__ = ["absorb_luts"]
 
@@ -43,19 +45,8 @@ def absorb_luts(netlist: dict[str, Any], top: str) -> int:
     """
     module = netlist["modules"][top]
     cells: dict[str, Cell] = module["cells"]
-    makers: dict[Bit, str] = {}
-    readers: dict[Bit, int] = defaultdict(int)
-    for name, cell in cells.items():
-        for port, bits in cell["connections"].items():
-            if cell["port_directions"][port] == "input":
-                for bit in bits:
-                    readers[bit] += 1
-            elif cell["type"] == _LUT:
-                makers[bits[0]] = name
-    for port in module["ports"].values():
-        if port["direction"] != "input":
-            for bit in port["bits"]:
-                readers[bit] += 1
+    readers = count_readers(module)
+    makers: dict[Bit, str] = {cell["connections"]["Z"][0]: name for name, cell in cells.items() if cell["type"] == _LUT}
     gone = 0
     for cell in [cell for cell in cells.values() if cell["type"] == _CARRY]:
         for half in "01":
@@ -67,7 +58,7 @@ def absorb_luts(netlist: dict[str, Any], top: str) -> int:
 
 
 def _half(
-    cell: Cell, half: str, cells: dict[str, Cell], makers: dict[Bit, str], readers: dict[Bit, int]
+    cell: Cell, half: str, cells: dict[str, Cell], makers: dict[Bit, str], readers: Counter[Bit]
 ) -> list[str]:
     """Move what can be into a half of a carry cell; the LUTs that are gone by it."""
     pins = [cell["connections"][f"{pin}{half}"][0] for pin in _PINS]
@@ -115,7 +106,7 @@ def _half(
 
 
 def _made(
-    bit: Bit, cells: dict[str, Cell], makers: dict[Bit, str], readers: dict[Bit, int]
+    bit: Bit, cells: dict[str, Cell], makers: dict[Bit, str], readers: Counter[Bit]
 ) -> list[tuple[str | None, _Function]]:
     """A net by itself, and as what the LUT makes of others that only this one reads; the latter first."""
     if not isinstance(bit, int):
