@@ -83,7 +83,7 @@ ECP5 = Family(
         filled=True,
     ),
     lut_share=0.70,
-    overhead=Resources(dsps=0, brams=1, luts=900, ffs=660),
+    overhead=Resources(dsps=0, brams=1, luts=930, ffs=660),
     fit=Fit(),
     netlist=Counting(
         dsps={"MULT18X18D": 1},
