@@ -18,6 +18,7 @@ from amaranth.utils import bits_for
 
 from qtt_hw.fixedpoint import Requantizer, bits_for_range
 from rtl_gen.delay import delay
+from rtl_gen.engine.ranges import exceeds, falls_below
 from rtl_gen.families import Family
 from rtl_gen.memory import Rom
 from rtl_gen.multiplier import latency_of as product_latency
@@ -165,8 +166,8 @@ class SharedRequantizer(wiring.Component):
             above, below = Signal(name=f"above_{lane}"), Signal(name=f"below_{lane}")
             kept, y = Signal(scaling.shape, name=f"kept_{lane}"), Signal(scaling.shape, name=f"y_{lane}")
             m.d.sync += [
-                above.eq(Array([shifted > high for _, high in scaling.ranges])[clamp]),
-                below.eq(Array([shifted < low for low, _ in scaling.ranges])[clamp]),
+                above.eq(Array([exceeds(shifted, high) for _, high in scaling.ranges])[clamp]),
+                below.eq(Array([falls_below(shifted, low) for low, _ in scaling.ranges])[clamp]),
                 kept.eq(shifted),
             ]
             greatest = Array([high for _, high in scaling.ranges])[late_clamp]

@@ -19,6 +19,7 @@ from amaranth.utils import bits_for
 from qtt_hw.fixedpoint import bits_for_range
 from qtt_hw.graph import Edge
 from rtl_gen.delay import delay
+from rtl_gen.engine.ranges import exceeds, falls_below
 from rtl_gen.engine.segment import SegmentStage
 
 __all__ = ["LATENCY", "SharedSum", "SumKind", "Sums", "sums_of"]
@@ -167,8 +168,8 @@ class SharedSum(wiring.Component):
             above, below = Signal(name=f"above_{lane}"), Signal(name=f"below_{lane}")
             kept, y = Signal(sums.shape, name=f"kept_{lane}"), Signal(sums.shape, name=f"y_{lane}")
             m.d.sync += [
-                above.eq(Array([shifted > kind.high for kind in kinds])[late[2]]),
-                below.eq(Array([shifted < kind.low for kind in kinds])[late[2]]),
+                above.eq(Array([exceeds(shifted, kind.high) for kind in kinds])[late[2]]),
+                below.eq(Array([falls_below(shifted, kind.low) for kind in kinds])[late[2]]),
                 kept.eq(shifted),
             ]
             greatest, least = (Array(ends)[late[3]] for ends in zip(*((k.high, k.low) for k in kinds), strict=True))
