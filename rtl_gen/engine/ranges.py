@@ -12,7 +12,7 @@ __all__ = ["exceeds", "falls_below"]
 
 
 def exceeds(value: Value, bound: int) -> Value:
-    """value > bound, of a signed value and a bound that is not negative."""
+    """value > bound, of a signed value."""
     bits = bound.bit_length()
     if bound != (1 << bits) - 1:
         return value > bound
