@@ -18,12 +18,13 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import boards
 from bench.report import command, figures
 from bench.rows import append_row, commit, made_by
 from boards.build import build
+from boards.place import Placer
 from qtt_hw.flow import cosim, emit
 from qtt_hw.freezing import freeze_run
 from qtt_hw.graph.file import load
@@ -57,9 +58,9 @@ def changes_of(settings: list[str]) -> dict[str, Any]:
 
 
 def proven(
-    config: Config, data: str, device: str, fps: float | None, engines: bool, samples: int, place: bool
+    config: Config, data: str, device: str, fps: float | None, engines: bool, samples: int, placer: Placer | None
 ) -> Iterator[dict[str, Any]]:
-    """What the row says; with `place` a second time, when it is placed and routed on the board, with the link."""
+    """What the row says; with a placer a second time, when it is placed and routed on the board, with the link."""
     seconds: dict[str, float] = {}
 
     def timed(what: str, function: Any) -> Any:
@@ -102,10 +103,10 @@ def proven(
             "seconds": seconds,
         }
         yield row
-        if place:
+        if placer is not None:
             emit(graph, folder / "plain", after)
             board = replace(boards.load(BOARD), baud=BAUD)
-            placed = timed("place", lambda: build(folder / "plain", board, frequency_mhz=PLACED_MHZ, placer="static"))
+            placed = timed("place", lambda: build(folder / "plain", board, frequency_mhz=PLACED_MHZ, placer=placer))
             found = placed.model_dump(mode="json")
             names = ("board", "placer", "seed", "critical_path", "fmax_mhz", "luts", "ffs", "dsps", "brams")
             rate = round(rate_of(placed.fmax_mhz, after.cycles), 2)
@@ -123,6 +124,7 @@ def main() -> None:
     parser.add_argument("--engines", action="store_true", help="runs of stages may share an array")
     parser.add_argument("--samples", type=int, default=2, help="to prove it on; 0 only plans")
     parser.add_argument("--place", action="store_true", help=f"build it for {BOARD} too, for fmax; takes an hour")
+    parser.add_argument("--placer", choices=get_args(Placer), default="static", help="of --place")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="model.args.ranks=16 and the like")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
@@ -133,7 +135,8 @@ def main() -> None:
         config = config.changed(config.name, changes_of(given.settings))
     settings_of_row: dict[str, Any] = {"config": config.name, "changes": given.settings, "device": given.device}
     settings_of_row |= {"fps": given.fps, "engines": given.engines or None}
-    for row in proven(config, given.data, given.device, given.fps, given.engines, given.samples, given.place):
+    placer = given.placer if given.place else None
+    for row in proven(config, given.data, given.device, given.fps, given.engines, given.samples, placer):
         made = made_by(command(given.output))
         row = {**settings_of_row, **row, **made}
         append_row(given.output, row, tuple(settings_of_row))

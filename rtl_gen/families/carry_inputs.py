@@ -57,9 +57,7 @@ def absorb_luts(netlist: dict[str, Any], top: str) -> int:
     return gone
 
 
-def _half(
-    cell: Cell, half: str, cells: dict[str, Cell], makers: dict[Bit, str], readers: Counter[Bit]
-) -> list[str]:
+def _half(cell: Cell, half: str, cells: dict[str, Cell], makers: dict[Bit, str], readers: Counter[Bit]) -> list[str]:
     """Move what can be into a half of a carry cell; the LUTs that are gone by it."""
     pins = [cell["connections"][f"{pin}{half}"][0] for pin in _PINS]
     init = int(cell["parameters"][f"INIT{half}"], 2)

@@ -127,6 +127,7 @@ ECP5 = Family(
             output=range(1, 129),
             vco_mhz=(400.0, 800.0),
             reference_mhz=(3.125, 400.0),
+            output_mhz=(3.125, 400.0),
             fed_back=True,
             pins=_pll,
         ),

@@ -113,6 +113,7 @@ GOWIN = Family(
             output=(2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128),
             vco_mhz=(500.0, 1200.0),
             reference_mhz=(3.0, 400.0),
+            output_mhz=(3.90625, 600.0),
             fed_back=True,
             pins=_pll,
         ),

@@ -74,6 +74,7 @@ def _pll(cell: str, source: str) -> Pll:
         output=(2, 4, 8, 16, 32),
         vco_mhz=(533.0, 1066.0),
         reference_mhz=(10.0, 133.0),
+        output_mhz=(16.0, 275.0),
         fed_back=False,
         pins=pins,
     )
@@ -96,7 +97,7 @@ ICE40 = Family(
         single_port=SinglePortPrimitive("SB_SPRAM256KA", 16, 16384, 4, _spram),
     ),
     lut_share=0.90,
-    overhead=Resources(dsps=0, brams=1, luts=1250, ffs=660),
+    overhead=Resources(dsps=0, brams=2, luts=1250, ffs=660),
     fit=Fit(luts_of_ffs=0.6),
     netlist=Counting(
         dsps={"SB_MAC16": 1},

@@ -36,8 +36,8 @@ class Pll:
     cell : str
     reference, feedback, output : sequence of int
         What its dividers can be.
-    vco_mhz, reference_mhz : (float, float)
-        Least and most of what its oscillator runs at, and of what it compares.
+    vco_mhz, reference_mhz, output_mhz : (float, float)
+        Least and most of what its oscillator runs at, of what it compares, and of what it makes.
     fed_back : bool
         The output is fed back, and so is oscillator * feedback / reference MHz; otherwise the PLL's oscillator is, and
         the output is divided from it.
@@ -50,6 +50,7 @@ class Pll:
     output: Sequence[int]
     vco_mhz: tuple[float, float]
     reference_mhz: tuple[float, float]
+    output_mhz: tuple[float, float]
     fed_back: bool
     pins: Pins
 
@@ -62,8 +63,8 @@ class Pll:
             for feedback in self.feedback:
                 made = oscillator_mhz * feedback / reference
                 for output in self.output:
-                    if least <= (made * output if self.fed_back else made) <= most:
-                        clock = made if self.fed_back else made / output
+                    vco, clock = (made * output, made) if self.fed_back else (made, made / output)
+                    if least <= vco <= most and self.output_mhz[0] <= clock <= self.output_mhz[1]:
                         yield PllSetting(reference, feedback, output, clock)
 
     def setting(self, oscillator_mhz: float, clock_mhz: float) -> PllSetting:

@@ -93,9 +93,7 @@ def explained(
     graph = along(problem.graph, problem.alternatives, plan.chosen_paths)
     specs, topology = hardware_of(graph, plan)
     interval = plan.cycles
-    swaps = Swaps.of(
-        graph, dict(plan.foldings), problem.family, problem.choices(plan.chosen_paths), problem.engines
-    )
+    swaps = Swaps.of(graph, dict(plan.foldings), problem.family, problem.choices(plan.chosen_paths), problem.engines)
     trim = Trim(swaps, device, beside_stages(plan))
     stages = []
     for number, spec in enumerate(specs):

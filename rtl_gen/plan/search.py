@@ -171,9 +171,7 @@ def with_engines(
         return None
 
 
-def _planned_as_is(
-    problem: Problem, device: Device, fps: float | None, clock_mhz: float, progress: Progress
-) -> Plan:
+def _planned_as_is(problem: Problem, device: Device, fps: float | None, clock_mhz: float, progress: Progress) -> Plan:
     """A plan with what the problem allows."""
     try:
         return _attempted(problem, device, fps, clock_mhz, progress)

@@ -23,6 +23,15 @@ def test_dividers_as_the_manufacturers_tools_give_them() -> None:
     assert (found.reference - 1, found.feedback - 1) == (0, 3) and 500 <= 108 * found.output <= 1200
 
 
+def test_a_clock_that_is_too_fast_or_too_slow_for_the_output_is_refused() -> None:
+    assert ICE40.placing is not None and ICE40.placing.inner_pll is not None
+    for pll in (ICE40.placing.pll, ICE40.placing.inner_pll):
+        clocks = pll.clocks_below(12.0, 1000.0)
+        assert clocks[0] == 270.0 and clocks[-1] >= 16.0
+        with pytest.raises(ValueError, match="no PLL setting makes 276 MHz of 12 MHz; 270 MHz is the nearest"):
+            pll.setting(12.0, 276.0)
+
+
 @pytest.mark.parametrize("family", PLACED, ids=lambda family: family.name)
 def test_clocks_below_a_limit_can_all_be_set(family: Family) -> None:
     assert family.placing is not None
