@@ -1,13 +1,15 @@
 """What plans say that designs cost, beside what yosys makes of them: LUTs and flip-flops of networks and of units.
 
     python -m bench.costs
-    python -m bench.costs W1 resnet20-cifar10 --units
+    python -m bench.costs W1 "resnet20-cifar10 500" --units
     python -m bench.costs "engine of 32 lanes" --units
+    python -m bench.costs --recorded
 
 Committed models are planned for the device and rate of their row in results/proof.json; of W1 to W3 of
 `bench.datapath` it is one stage; engines are of all stages of the ModelNet10 network but the first and the last. LUTs
 are counted as `rtl_gen.families.Resources` says. With --units each unit of each stage is synthesised by itself too,
-with those within it: there an output that nobody reads stays.
+with those within it: there an output that nobody reads stays. With --recorded nothing is synthesised: cells are those
+that results/proof.json has of each plan.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench.datapath import STAGE, WORKLOADS
 from bench.rows import rows_of
@@ -48,10 +51,14 @@ ENGINE = "features_block2_conv_in_engine"
 
 @dataclass(frozen=True)
 class Case:
-    """A design: its graph with its plan, and the stage that is counted; None counts the whole network."""
+    """A design: its graph with its plan, and the stage that is counted; None counts the whole network.
+
+    `recorded` are its cells as a proof has them.
+    """
 
     planned: Callable[[], tuple[Graph, Plan]]
     stage: str | None = None
+    recorded: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,21 +84,28 @@ class Cost:
 
 
 def cases() -> dict[str, Case]:
-    """By name: the stages of `bench.datapath`, and the committed models of which a proof has a row, by their file."""
+    """By name: the stages of `bench.datapath`, and of the committed models, by their file, the plans that a proof has."""
     found = {name: Case(WORKLOADS[name].planned, STAGE) for name in ("W1", "W2", "W3")}
     for simd, pe in ARRAYS:
         found[f"engine of {simd * pe} lanes"] = Case(partial(_engine, simd, pe), ENGINE)
     proven = list(rows_of(PROOF))
     for path in sorted(MODELS.glob("*.qtt")):
         graph = load(path)
-        rows = [row for row in proven if row["model"] == graph.name]
-        for row in rows:
-            fastest = ", fastest" if len(rows) > 1 and row["fps"] is None else ""
-            engines = bool(row.get("engines"))
-            found[f"{path.stem}{fastest}{', with engines' if engines else ''}"] = Case(
-                partial(_planned, graph, row["device"], row["fps"], engines)
-            )
+        for row in proven:
+            if row["model"] == graph.name:
+                rate, engines = row["fps"], bool(row.get("engines"))
+                name = f"{path.stem} {'fastest' if rate is None else f'{rate:g}'}{' engines' if engines else ''}"
+                found[name] = Case(
+                    partial(_planned, graph, row["device"], rate, engines), recorded=_recorded(row)
+                )
     return found
+
+
+def _recorded(row: Mapping[str, Any]) -> dict[str, int]:
+    """The cells of the plan in a row of `bench.proof`, by their types in a netlist."""
+    cells = row["cells"]["as planned"]
+    names = {"LUT4": "luts", "CCU2C": "carries", "TRELLIS_DPR16X4": "lut_rams", "TRELLIS_FF": "ffs"}
+    return {cell: cells[name] for cell, name in names.items()}
 
 
 def _engine(simd: int, pe: int) -> tuple[Graph, Plan]:
@@ -168,16 +182,25 @@ def main() -> None:
     known = cases()
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; all when left out")
     parser.add_argument("--units", action="store_true", help="each unit of each stage by itself, too")
+    parser.add_argument("--recorded", action="store_true", help="beside the cells in results/proof.json")
     parser.add_argument("--json", action="store_true", help="an object a line")
     given = parser.parse_args()
+    if given.recorded:
+        known = {name: case for name, case in known.items() if case.recorded is not None}
     unknown = [name for name in given.names if name not in known]
     if unknown:
         raise ValueError(f"{unknown[0]}: there is no such design; there are {', '.join(known)}")
     if not given.json:
         print(f"{'':<44} LUT plan  yosys            FF plan  yosys")
     for name in given.names or known:
-        graph, found = known[name].planned()
-        for cost in compared(name, graph, found, known[name].stage, units=given.units):
+        case = known[name]
+        graph, found = case.planned()
+        costs: Iterable[Cost]
+        if given.recorded:
+            costs = [Cost(name, accelerator(graph, found), *counted(case.recorded or {}, family_named(found.family)))]
+        else:
+            costs = compared(name, graph, found, case.stage, units=given.units)
+        for cost in costs:
             print(json.dumps(cost.record()) if given.json else cost.shown(), flush=True)
 
 
