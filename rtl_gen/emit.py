@@ -32,7 +32,7 @@ from rtl_gen.plan.plan import Plan, load_plan, save_plan
 from rtl_gen.plan.search import plan as make_plan
 from rtl_gen.plan.verify import verified
 from rtl_gen.structure import NAME as STRUCTURE
-from rtl_gen.structure import Structure, conformed, widen, with_room
+from rtl_gen.structure import Structure, conformed, widened, with_room
 from rtl_gen.top import Top
 from rtl_gen.topology import Topology
 from rtl_gen.verilog_text import finished
@@ -105,15 +105,13 @@ def verilog_of(top: Top) -> str:
 
 def _with_structure(graph: Graph, plan: Plan, structure: Structure, where: object) -> tuple[list[Spec], Topology]:
     """The hardware of a model in a structure that has room for others."""
-    if plan.engines:
-        raise ValueError(f"{where}: a design with engines does not take other weights")
     family = family_named(plan.family)
     if not family.memory.filled:
         raise ValueError(f"{where}: weights are exchanged in bitstreams for ECP5 alone, not for {family.title}")
     with named(where):
         specs, topology = hardware_of(conformed(graph, structure), plan, exchangeable=True)
     usual, _ = hardware_of(graph, plan, where)
-    widen(specs, structure)
+    specs = widened(specs, structure)
     for spec, other in zip(specs, usual, strict=True):
         if (spec.latency, spec.cycles, spec.dsps) != (other.latency, other.cycles, other.dsps):
             raise ValueError(f"{where}: stage {spec.name}: with room for other weights it would take other cycles")

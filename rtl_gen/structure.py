@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from qtt_hw.fixedpoint import MAX_ACCUMULATOR_BITS, MAX_RIGHT, Requantizer, bits_for_range
 from qtt_hw.graph import Contraction, Graph
 from qtt_hw.reading import read_json
+from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.enveloped import Enveloped
 from rtl_gen.families import Family
 from rtl_gen.kinds import Spec
@@ -26,7 +27,7 @@ from rtl_gen.kinds.unfolded import UnfoldedSpec
 from rtl_gen.multiplier import pieces
 from rtl_gen.requantizer import scale_of
 
-__all__ = ["NAME", "StageStructure", "Structure", "conformed", "widen", "with_room"]
+__all__ = ["NAME", "StageStructure", "Structure", "conformed", "widened", "with_room"]
 
 #: The file's name in a BUILD.
 NAME = "structure.json"
@@ -186,10 +187,16 @@ def _within(node: Contraction, what: str, found: Range, held: Range) -> None:
         )
 
 
-def widen(specs: Sequence[Spec], structure: Structure) -> None:
-    """Give the stages the width of the structure's sums."""
+def widened(specs: Sequence[Spec], structure: Structure) -> list[Spec]:
+    """The stages with the width of the structure's sums."""
     stages: Mapping[str, StageStructure] = structure.stages
+    found = list[Spec]()
     for spec in specs:
         inner = spec.inner if isinstance(spec, UnfoldedSpec) else spec
         if isinstance(inner, ContractionSpec):
             inner.accumulator = stages[spec.node.name].sums  # a cached property, whose value this is from now on
+        if isinstance(spec, EngineSpec):
+            room = {node.name: stages[node.name].sums for node in spec.nodes}
+            spec = EngineSpec(spec.segment.widened(room), spec.folding, spec.family)
+        found.append(spec)
+    return found

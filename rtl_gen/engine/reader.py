@@ -39,12 +39,14 @@ class ProgramReader(wiring.Component):
         m = Module()
         words = self.code.integers()
         kind = self.family.memory
+        if len(words) == 1 and kind.exchangeable:
+            words = 2 * words  # which no synthesis takes for a constant
         layout = self.code.layout.as_shape()
         m.submodules.words = memory = Memory(
             shape=layout,
             depth=len(words),
             init=words,
-            attrs=dict(kind.block_rom if kind.uses_block(len(words)) else kind.logic_rom),
+            attrs=dict(kind.block_rom if kind.uses_block(len(words)) or kind.exchangeable else kind.logic_rom),
         )
         port = memory.read_port()
         read = Signal(layout, reset_less=True)

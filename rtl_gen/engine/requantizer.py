@@ -7,7 +7,7 @@ multiplies by a power of two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,10 +19,13 @@ from amaranth.utils import bits_for
 from qtt_hw.fixedpoint import Requantizer, bits_for_range
 from rtl_gen.delay import delay
 from rtl_gen.engine.ranges import exceeds, falls_below
+from rtl_gen.enveloped import b_range, m_range
 from rtl_gen.families import Family
 from rtl_gen.memory import Rom
 from rtl_gen.multiplier import latency_of as product_latency
 from rtl_gen.multiplier import multiply, pieces, split
+
+Range = tuple[int, int]
 
 __all__ = ["Scaling", "SharedRequantizer", "scaling_of"]
 
@@ -41,6 +44,8 @@ class Scaling:
         Of each stage, the numbers of its shift and its range.
     factors, offsets : tuple of tuple of int
         Of each stage by channel: m and b for its shift.
+    factor_range, offset_range : (int, int)
+        Least and greatest of these that the hardware holds.
     """
 
     shifts: tuple[int, ...]
@@ -48,14 +53,16 @@ class Scaling:
     kinds: tuple[tuple[int, int], ...]
     factors: tuple[tuple[int, ...], ...]
     offsets: tuple[tuple[int, ...], ...]
+    factor_range: Range
+    offset_range: Range
 
     @cached_property
     def factor_bits(self) -> int:
-        return _bits(self.factors)
+        return bits_for_range(*self.factor_range)
 
     @cached_property
     def offset_bits(self) -> int:
-        return _bits(self.offsets)
+        return bits_for_range(*self.offset_range)
 
     @property
     def shape(self) -> Shape:
@@ -77,46 +84,68 @@ class Scaling:
         return self.read_latency(rows, family) + product + (len(self.shifts) > 1) + 2
 
 
-def _bits(rows: Sequence[Sequence[int]]) -> int:
-    return bits_for_range(min(map(min, rows)), max(map(max, rows)))
+@dataclass(frozen=True)
+class _Affine:
+    """m, and b with its rounding term, of each channel, the ranges that the hardware holds of them, and s, at least 0."""
 
+    m: tuple[int, ...]
+    b: tuple[int, ...]
+    m_range: Range
+    b_range: Range
+    shift: int
 
-def _affine(requant: Requantizer, channels: int) -> tuple[list[int], list[int], int]:
-    """m, b with its rounding term, and s, at least 0, of each channel."""
-    shift = max(requant.shift, 0)
-    half = (1 << shift) >> 1
-    if not requant.affine:
-        return [1 << max(-requant.shift, 0)] * channels, [half] * channels, shift
-    assert requant.multiplier is not None and requant.offset is not None
-    return list(requant.multiplier), [b + half for b in requant.offset], shift
+    @staticmethod
+    def of(requant: Requantizer, channels: int) -> _Affine:
+        shift = max(requant.shift, 0)
+        half = (1 << shift) >> 1
+        if requant.multiplier is None or requant.offset is None:
+            m, b = 1 << max(-requant.shift, 0), half
+            return _Affine((m,) * channels, (b,) * channels, (m, m), (b, b), shift)
+        low, high = b_range(requant)
+        offsets = tuple(b + half for b in requant.offset)
+        return _Affine(tuple(requant.multiplier), offsets, m_range(requant), (low + half, high + half), shift)
+
+    def raised(self, shift: int) -> _Affine:
+        """The same for a greater shift."""
+        more = shift - self.shift
+        m, b = (tuple(value << more for value in values) for values in (self.m, self.b))
+        m_range, b_range = ((low << more, high << more) for low, high in (self.m_range, self.b_range))
+        return _Affine(m, b, m_range, b_range, shift)
+
+    def fits(self, shift: int, family: Family) -> bool:
+        """Whether m for that shift is a multiplier's operand; where no shift makes it one, its own does."""
+        if shift <= self.shift:
+            return shift == self.shift
+        low, high = self.m_range
+        return bits_for_range(low << (shift - self.shift), high << (shift - self.shift)) <= family.multiplier.bits
 
 
 def scaling_of(requants: Sequence[tuple[Requantizer, int]], family: Family) -> Scaling:
     """The fewest shifts by which requantisers, each with its channels, can be done on one multiplier's operand."""
-    affine = [_affine(requant, channels) for requant, channels in requants]
+    affine = [_Affine.of(requant, channels) for requant, channels in requants]
     shifts: list[int] = []
     left = set(range(len(affine)))
     while left:
-        shifts.append(max(affine[k][2] for k in left))
-        left = {k for k in left if not _fits(affine[k], shifts[-1], family)}
+        shifts.append(max(affine[k].shift for k in left))
+        left = {k for k in left if not affine[k].fits(shifts[-1], family)}
     shifts.sort()
     ranges = sorted({(r.out.minimum, r.out.maximum) for r, _ in requants})
-    kinds, factors, offsets = [], [], []
-    for (requant, _), (m, b, s) in zip(requants, affine, strict=True):
-        number = next(n for n, shift in enumerate(shifts) if shift >= s and _fits((m, b, s), shift, family))
-        more = shifts[number] - s
+    kinds, raised = [], list[_Affine]()
+    for (requant, _), one in zip(requants, affine, strict=True):
+        number = next(n for n, shift in enumerate(shifts) if shift >= one.shift and one.fits(shift, family))
         kinds.append((number, ranges.index((requant.out.minimum, requant.out.maximum))))
-        factors.append(tuple(value << more for value in m))
-        offsets.append(tuple(value << more for value in b))
-    return Scaling(tuple(shifts), tuple(ranges), tuple(kinds), tuple(factors), tuple(offsets))
+        raised.append(one.raised(shifts[number]))
+    return Scaling(
+        *(tuple(shifts), tuple(ranges), tuple(kinds)),
+        *(tuple(one.m for one in raised), tuple(one.b for one in raised)),
+        *(_joined(one.m_range for one in raised), _joined(one.b_range for one in raised)),
+    )
 
 
-def _fits(affine: tuple[list[int], list[int], int], shift: int, family: Family) -> bool:
-    """Whether m for that shift is a multiplier's operand; where no shift makes it one, its own does."""
-    m, _, s = affine
-    if shift <= s:
-        return shift == s
-    return bits_for_range(min(m) << (shift - s), max(m) << (shift - s)) <= family.multiplier.bits
+def _joined(ranges: Iterable[Range]) -> Range:
+    """The range of all."""
+    lows, highs = zip(*ranges, strict=True)
+    return min(lows), max(highs)
 
 
 class SharedRequantizer(wiring.Component):

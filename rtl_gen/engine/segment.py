@@ -6,8 +6,8 @@ by position, is a stream that comes before. So a residual block is a few contrac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, Node
@@ -57,17 +57,20 @@ class SegmentStage:
     source : int
         The stage that makes what it reads, or `OUTSIDE`.
     sum : Sum, optional
+    room : (int, int), optional
+        Least and greatest sum of products that it holds, where it is to take other weights.
     """
 
     node: Contraction
     x: Edge
     source: int = OUTSIDE
     sum: Sum | None = None
+    room: tuple[int, int] | None = None
 
     @cached_property
     def accumulator(self) -> tuple[int, int]:
         """Range of its sums of products."""
-        return self.node.accumulator(self.x)
+        return self.node.accumulator(self.x) if self.room is None else self.room
 
     @cached_property
     def made(self) -> Edge:
@@ -97,6 +100,10 @@ class Segment:
         pairs = enumerate(zip(nodes, inputs, strict=True))
         stages = tuple(SegmentStage(node, x, number - 1 if number else OUTSIDE) for number, (node, x) in pairs)
         return Segment(tuple(node.name for node in nodes), stages)
+
+    def widened(self, room: Mapping[str, tuple[int, int]]) -> Segment:
+        """The same with room for sums of products, by contraction."""
+        return Segment(self.names, tuple(replace(stage, room=room[stage.node.name]) for stage in self.stages))
 
     @staticmethod
     def of(graph: Graph, names: Sequence[str]) -> Segment:

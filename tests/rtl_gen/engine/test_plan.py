@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,10 @@ from rtl_gen.kinds import Folding
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.derive import derived
 from rtl_gen.plan.hardware import stage_specs
-from rtl_gen.plan.plan import Plan, load_plan, save_plan
+from rtl_gen.plan.plan import AnyFolding, Plan, UnitName, load_plan, save_plan
 from sim.cosim import Engine, cosim
 from sim.netlist import netlist_build
+from tests.rtl_gen.other_weights import with_other_weights
 
 WEIGHTS, BYTES = Format(4, True, 0, narrow=True), Format(8, True, 0)
 FIRST = Folding(simd=2, pe=2, lanes=2, ring=64, queue=16)
@@ -109,11 +111,8 @@ def residual() -> Graph:
     return Graph("net", inputs, tuple(nodes))
 
 
-@pytest.mark.parametrize("multiplier", ["packed", "logic"])
-def test_every_sum_of_engines_is_golden_in_the_predicted_cycles(
-    multiplier: LaneKind, residual: Graph, tmp_path: Path
-) -> None:
-    """Of two engines: one adds what it makes itself, the other the stream that it reads too."""
+def residual_plan(residual: Graph, multiplier: LaneKind) -> Plan:
+    """Two engines: one adds what it makes itself, the other the stream that it reads too."""
     names = [node.name for node in residual.nodes[1:]]
     cut = names.index("e")
     parts = []
@@ -122,7 +121,15 @@ def test_every_sum_of_engines_is_golden_in_the_predicted_cycles(
         parts.append((tuple(part), draft.model_copy(update={"multiplier": multiplier})))
     first = Folding(simd=4, pe=2, lanes=2, ring=64, queue=16)
     last = Folding(simd=4, pe=1, lanes=1, ring=64, queue=16)
-    plan = derived(residual, stage_specs(residual, [("first", first), *parts, ("last", last)], ECP5), "ecp5-85f", 100.0)
+    foldings: list[tuple[UnitName, AnyFolding]] = [("first", first), *parts, ("last", last)]
+    return derived(residual, stage_specs(residual, foldings, ECP5), "ecp5-85f", 100.0)
+
+
+@pytest.mark.parametrize("multiplier", ["packed", "logic"])
+def test_every_sum_of_engines_is_golden_in_the_predicted_cycles(
+    multiplier: LaneKind, residual: Graph, tmp_path: Path
+) -> None:
+    plan = residual_plan(residual, multiplier)
     assert not plan.fifos  # what is added waits in rings
     save_plan(plan, tmp_path / "plan.json")
     manifest = emit(residual, tmp_path / "build", tmp_path / "plan.json", taps=True)
@@ -131,6 +138,43 @@ def test_every_sum_of_engines_is_golden_in_the_predicted_cycles(
     found = cosim(tmp_path / "build", x)
     assert found.equal and found.cycles_equal
     assert found.cycles == plan.cycles
+
+
+@pytest.mark.parametrize("shift", [0, -1])
+def test_an_engine_takes_other_weights(shift: int, residual: Graph, tmp_path: Path) -> None:
+    """In the same cycles; scales of a smaller shift too, which become those of the engine's shifts."""
+    plan = residual_plan(residual, "packed")
+    emit(residual, tmp_path / "one", plan, taps=True, exchangeable=True)
+    assert 'rom_style = "logic"' not in (tmp_path / "one" / "design.v").read_text()
+    other = with_other_weights(residual, 3, shift)
+    emit(other, tmp_path / "two", taps=True, like=tmp_path / "one")
+    x = np.random.default_rng(1).integers(0, 256, (3, *residual.input.edge.shape))
+    for name in ("one", "two"):
+        found = cosim(tmp_path / name, x)
+        assert found.equal and found.cycles_equal and found.cycles == plan.cycles
+
+
+def test_what_has_no_room_in_an_engine_is_named(graph: Graph, planned: Plan, tmp_path: Path) -> None:
+    emit(graph, tmp_path / "one", planned, exchangeable=True)
+    with pytest.raises(ValueError, match="one: stage b: its scales want a shift of 16, the design's is 15$"):
+        emit(with_other_weights(graph, 3, 2), tmp_path / "two", like=tmp_path / "one")
+    first, scaled = graph.nodes[:2]
+    assert isinstance(scaled, Contraction)
+    wider = replace(scaled, requant=replace(scaled.requant, multiplier=(1 << 15,) * 8))
+    other = replace(graph, nodes=(first, wider, *graph.nodes[2:]))
+    with pytest.raises(ValueError, match="one: stage b: its m lie in 65536 to 65536, the design holds -16384 to 16383$"):
+        emit(other, tmp_path / "two", like=tmp_path / "one")
+    assert not (tmp_path / "two").exists()
+
+
+@pytest.mark.long
+def test_the_netlist_takes_other_weights(graph: Graph, planned: Plan, tmp_path: Path) -> None:
+    emit(graph, tmp_path / "one", planned, taps=True, exchangeable=True)
+    emit(with_other_weights(graph, 3), tmp_path / "two", taps=True, like=tmp_path / "one")
+    x = np.random.default_rng(2).integers(0, 256, (4, *graph.input.edge.shape))
+    for name in ("one", "two"):
+        found = cosim(netlist_build(tmp_path / name, tmp_path / f"{name}-netlist"), x)
+        assert found.equal and found.cycles_equal
 
 
 @pytest.mark.long
