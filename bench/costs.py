@@ -84,7 +84,7 @@ class Cost:
 
 
 def cases() -> dict[str, Case]:
-    """By name: the stages of `bench.datapath`, and of the committed models, by their file, the plans that a proof has."""
+    """By name: the stages of `bench.datapath`; of the committed models, by their file, the plans that proofs have."""
     found = {name: Case(WORKLOADS[name].planned, STAGE) for name in ("W1", "W2", "W3")}
     for simd, pe in ARRAYS:
         found[f"engine of {simd * pe} lanes"] = Case(partial(_engine, simd, pe), ENGINE)
@@ -95,9 +95,7 @@ def cases() -> dict[str, Case]:
             if row["model"] == graph.name:
                 rate, engines = row["fps"], bool(row.get("engines"))
                 name = f"{path.stem} {'fastest' if rate is None else f'{rate:g}'}{' engines' if engines else ''}"
-                found[name] = Case(
-                    partial(_planned, graph, row["device"], rate, engines), recorded=_recorded(row)
-                )
+                found[name] = Case(partial(_planned, graph, row["device"], rate, engines), recorded=_recorded(row))
     return found
 
 

@@ -86,7 +86,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class _Affine:
-    """m, and b with its rounding term, of each channel, the ranges that the hardware holds of them, and s, at least 0."""
+    """m, and b with its rounding term, of each channel; the ranges that the hardware holds of them; s, at least 0."""
 
     m: tuple[int, ...]
     b: tuple[int, ...]
