@@ -21,6 +21,7 @@ from qtt_hw.near import unknown
 from qtt_hw.progress import Progress, silent
 from rtl_gen.argmax import output_layout
 from rtl_gen.contents import refuse_difference
+from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.families import device as find_device
 from rtl_gen.families import family_named
 from rtl_gen.kinds import Spec
@@ -103,19 +104,23 @@ def verilog_of(top: Top) -> str:
     return finished(text, TOP)
 
 
-def _with_structure(graph: Graph, plan: Plan, structure: Structure, where: object) -> tuple[list[Spec], Topology]:
-    """The hardware of a model in a structure that has room for others."""
+def _with_structure(
+    graph: Graph, plan: Plan, given: Structure | None, where: object
+) -> tuple[Structure, list[Spec], Topology]:
+    """The hardware of a model in a structure that has room for others: in the one given, or in its own."""
     family = family_named(plan.family)
     if not family.memory.filled:
         raise ValueError(f"{where}: weights are exchanged in bitstreams for ECP5 alone, not for {family.title}")
+    usual, _ = hardware_of(graph, plan, where)
+    engines = [spec for spec in usual if isinstance(spec, EngineSpec)]
+    structure = given or with_room(graph, family, engines)
     with named(where):
         specs, topology = hardware_of(conformed(graph, structure), plan, exchangeable=True)
-    usual, _ = hardware_of(graph, plan, where)
     specs = widened(specs, structure)
     for spec, other in zip(specs, usual, strict=True):
         if (spec.latency, spec.cycles, spec.dsps) != (other.latency, other.cycles, other.dsps):
             raise ValueError(f"{where}: stage {spec.name}: with room for other weights it would take other cycles")
-    return specs, topology
+    return structure, specs, topology
 
 
 def emit(
@@ -169,8 +174,7 @@ def emit(
         given = plan if isinstance(plan, Plan) else load_plan(Path(plan))
         plan = verified(graph, given, str(where), progress)
     if exchangeable or structure is not None:
-        structure = structure or with_room(graph, family_named(plan.family))
-        specs, topology = _with_structure(graph, plan, structure, where if like is None else like)
+        structure, specs, topology = _with_structure(graph, plan, structure, where if like is None else like)
     else:
         specs, topology = hardware_of(graph, plan, where)
     top = Top(specs, plan.input_lanes, topology, taps=taps)

@@ -9,7 +9,7 @@ added, and a shift more, which m and b of all models with that shift or less are
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,7 @@ from qtt_hw.fixedpoint import MAX_ACCUMULATOR_BITS, MAX_RIGHT, Requantizer, bits
 from qtt_hw.graph import Contraction, Graph
 from qtt_hw.reading import read_json
 from rtl_gen.engine.spec import EngineSpec
-from rtl_gen.enveloped import Enveloped
+from rtl_gen.enveloped import Enveloped, m_range
 from rtl_gen.families import Family
 from rtl_gen.kinds import Spec
 from rtl_gen.kinds.contraction import ContractionSpec, accumulator_of
@@ -77,9 +77,31 @@ class Structure(BaseModel):
         return read_json(path, Structure)
 
 
-def with_room(graph: Graph, family: Family) -> Structure:
-    """The structure of a model, with room for others."""
-    return Structure(stages={node.name: _roomy(graph, node, family) for node in _contractions(graph)})
+@dataclass(frozen=True)
+class _Bounds:
+    """Of a stage's room: whether its shift is raised, and how many bits of m there are at the most."""
+
+    raises: bool = True
+    m_bits: int = MAX_ACCUMULATOR_BITS
+
+
+def with_room(graph: Graph, family: Family, engines: Sequence[EngineSpec] = ()) -> Structure:
+    """The structure of a model, with room for others; of engines what leaves them the shifts that they have."""
+    bounds = {name: bound for engine in engines for name, bound in _of_engine(engine)}
+    found = {node.name: _roomy(graph, node, family, bounds.get(node.name, _Bounds())) for node in _contractions(graph)}
+    return Structure(stages=found)
+
+
+def _of_engine(engine: EngineSpec) -> Iterator[tuple[str, _Bounds]]:
+    """Of its stages: m is a multiplier's operand when it has been multiplied up to the engine's shift."""
+    scaling, most = engine.numbers.scaling, engine.family.multiplier.bits
+    left = {
+        node.name: most - (scaling.shifts[number] - max(node.requant.shift, 0))
+        for node, (number, _) in zip(engine.nodes, scaling.kinds, strict=True)
+    }
+    scaled = [node for node in engine.nodes if node.requant.affine and scale_of(node.requant) is None]
+    raises = all(bits_for_range(*m_range(node.requant)) < left[node.name] for node in scaled)
+    return ((name, _Bounds(raises, bits)) for name, bits in left.items())
 
 
 def _contractions(graph: Graph) -> Iterator[Contraction]:
@@ -96,7 +118,7 @@ def _wider(bits: int, more: int, family: Family) -> int:
     return max(wider for wider in range(bits, bits + more + 1) if pieces(wider, family) == pieces(bits, family))
 
 
-def _roomy(graph: Graph, node: Contraction, family: Family) -> StageStructure:
+def _roomy(graph: Graph, node: Contraction, family: Family, bounds: _Bounds) -> StageStructure:
     low, high = accumulator_of(node, graph.input_of(node))
     requant, sums = node.requant, _full(_wider(bits_for_range(low, high), 2, family))
     if requant.multiplier is None or requant.offset is None:
@@ -104,8 +126,8 @@ def _roomy(graph: Graph, node: Contraction, family: Family) -> StageStructure:
     m, b = (min(requant.multiplier), max(requant.multiplier)), (min(requant.offset), max(requant.offset))
     scale = scale_of(requant)
     for more in (1, 0):
-        m_bits = _wider(bits_for_range(*m), 2, family)
-        raised = 0 if scale is not None or requant.shift + more > MAX_RIGHT else more
+        m_bits = max(min(_wider(bits_for_range(*m), 2, family), bounds.m_bits), bits_for_range(*m))
+        raised = more if bounds.raises and scale is None and requant.shift + more <= MAX_RIGHT else 0
         if bits_for_range(m[0] << raised, m[1] << raised) > m_bits:
             raised = 0
         b_bits = bits_for_range(b[0] << raised, b[1] << raised) + 1

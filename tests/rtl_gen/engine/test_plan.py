@@ -17,11 +17,12 @@ from rtl_gen.emit import emit
 from rtl_gen.engine.choices import engine_folding
 from rtl_gen.engine.folding import EngineFolding
 from rtl_gen.engine.segment import Segment
+from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.families import ECP5
 from rtl_gen.kinds import Folding
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.derive import derived
-from rtl_gen.plan.hardware import stage_specs
+from rtl_gen.plan.hardware import hardware_of, stage_specs
 from rtl_gen.plan.plan import AnyFolding, Plan, UnitName, load_plan, save_plan
 from sim.cosim import Engine, cosim
 from sim.netlist import netlist_build
@@ -165,6 +166,23 @@ def test_what_has_no_room_in_an_engine_is_named(graph: Graph, planned: Plan, tmp
     with pytest.raises(ValueError, match="one: stage b: its m lie in 65536 to 65536, the design holds -16384 to"):
         emit(other, tmp_path / "two", like=tmp_path / "one")
     assert not (tmp_path / "two").exists()
+
+
+def test_room_leaves_an_engine_its_shifts(residual: Graph, tmp_path: Path) -> None:
+    """Where scales that are multiplied up to another stage's shift just fill a multiplier's operand."""
+    nodes = list(residual.nodes)
+    scaled = nodes[1]
+    assert isinstance(scaled, Contraction) and scaled.requant.multiplier is not None
+    up = tuple(m << 5 for m in scaled.requant.multiplier), tuple(b << 5 for b in scaled.requant.offset or ())
+    nodes[1] = replace(scaled, requant=replace(scaled.requant, shift=19, multiplier=up[0], offset=up[1]))
+    network = replace(residual, nodes=tuple(nodes))
+    plan = residual_plan(network, "packed")
+    engine = hardware_of(network, plan)[0][1]
+    assert isinstance(engine, EngineSpec) and engine.numbers.scaling.shifts == (19,)
+    emit(network, tmp_path / "one", plan, exchangeable=True)
+    emit(with_other_weights(network, 3), tmp_path / "two", like=tmp_path / "one")
+    x = np.random.default_rng(1).integers(0, 256, (2, *residual.input.edge.shape))
+    assert cosim(tmp_path / "two", x).equal
 
 
 @pytest.mark.long
