@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.datapath import STAGE, WORKLOADS
+from bench.report import figures
 from bench.rows import rows_of
 from boards.synthesis import synthesise
 from qtt_hw.graph import Graph
@@ -53,12 +54,12 @@ ENGINE = "features_block2_conv_in_engine"
 class Case:
     """A design: its graph with its plan, and the stage that is counted; None counts the whole network.
 
-    `recorded` are its cells as a proof has them.
+    `recorded` is its row of `bench.proof`.
     """
 
     planned: Callable[[], tuple[Graph, Plan]]
     stage: str | None = None
-    recorded: Mapping[str, int] | None = None
+    recorded: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def cases() -> dict[str, Case]:
             if row["model"] == graph.name:
                 rate, engines = row["fps"], bool(row.get("engines"))
                 name = f"{path.stem} {'fastest' if rate is None else f'{rate:g}'}{' engines' if engines else ''}"
-                found[name] = Case(partial(_planned, graph, row["device"], rate, engines), recorded=_recorded(row))
+                found[name] = Case(partial(_planned, graph, row["device"], rate, engines), recorded=row)
     return found
 
 
@@ -179,8 +180,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.costs", description=(__doc__ or "").splitlines()[0])
     known = cases()
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; all when left out")
-    parser.add_argument("--units", action="store_true", help="each unit of each stage by itself, too")
-    parser.add_argument("--recorded", action="store_true", help="beside the cells in results/proof.json")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--units", action="store_true", help="each unit of each stage by itself, too")
+    how.add_argument("--recorded", action="store_true", help="beside the cells in results/proof.json")
     parser.add_argument("--json", action="store_true", help="an object a line")
     given = parser.parse_args()
     if given.recorded:
@@ -195,7 +197,11 @@ def main() -> None:
         graph, found = case.planned()
         costs: Iterable[Cost]
         if given.recorded:
-            costs = [Cost(name, accelerator(graph, found), *counted(case.recorded or {}, family_named(found.family)))]
+            row = case.recorded or {}
+            if any(row["plan"][key] != value for key, value in figures(found).items() if key in row["plan"]):
+                print(f"{name}: the row is of another plan; prove it again", file=sys.stderr)
+                continue
+            costs = [Cost(name, accelerator(graph, found), *counted(_recorded(row), family_named(found.family)))]
         else:
             costs = compared(name, graph, found, case.stage, units=given.units)
         for cost in costs:
