@@ -59,7 +59,8 @@ def test_a_board_runs_until_it_is_interrupted_and_answers_meanwhile(qtt: Qtt, bu
             found = qtt.json("run", build, "--port", link, *DATA, "--timeout", 60)
             assert found["equal"] and found["cycles_equal"] and found["samples"] == 2
             assert found["cycles"] == found["predicted_cycles"] and found["latency"] == found["predicted_latency"]
-            assert 0 <= found["accuracy"] <= 1 and found["repeated"] == 0
+            # Frames may be repeated where the processors are busy; on a clean line none is broken.
+            assert 0 <= found["accuracy"] <= 1 and found["broken"] == 0
             shown = qtt("run", build, "--port", link, *DATA, "--timeout", 60)
             assert shown.code == 0 and "yes, every logit and every class" in shown.out
             board.send_signal(signal.SIGINT)
