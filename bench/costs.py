@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.datapath import STAGE, WORKLOADS
+from bench.proof import CELLS
 from bench.report import figures
 from bench.rows import rows_of
 from boards.synthesis import synthesise
@@ -103,8 +104,7 @@ def cases() -> dict[str, Case]:
 def _recorded(row: Mapping[str, Any]) -> dict[str, int]:
     """The cells of the plan in a row of `bench.proof`, by their types in a netlist."""
     cells = row["cells"]["as planned"]
-    names = {"LUT4": "luts", "CCU2C": "carries", "TRELLIS_DPR16X4": "lut_rams", "TRELLIS_FF": "ffs"}
-    return {cell: cells[name] for cell, name in names.items()}
+    return {cell: cells[name] for name, cell in CELLS.items()}
 
 
 def _engine(simd: int, pe: int) -> tuple[Graph, Plan]:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import boards
+from bench.proof import CELLS
 from bench.report import command
 from bench.rows import append_row, made_by
 from boards.build import build, measure
@@ -185,7 +186,7 @@ def _module(folder: Path, workload: Workload, seeds: int) -> dict[str, Any]:
     found = measure(
         sources, workload.module, device=DEVICE, frequency_mhz=MODULE_MHZ, seeds=seeds, placer=workload.placer
     )
-    cells = {cell: found["cells"].get(cell, 0) for cell in ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF")}
+    cells = {cell: found["cells"].get(cell, 0) for cell in CELLS.values()}
     names = ("luts", "ffs", "dsps", "brams", "seeds", "critical_path", "seconds")
     return {name: found[name] for name in names} | {"cells": cells}
 

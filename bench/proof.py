@@ -33,6 +33,14 @@ from rtl_gen.prediction import number_of
 
 #: Part of the name of every cell of a requantiser.
 REQUANTIZER = ".requantizer."
+#: Of an ECP5's netlist: what rows call the cells that are counted, and the cells' types.
+CELLS = {
+    "luts": "LUT4",
+    "carries": "CCU2C",
+    "lut_rams": "TRELLIS_DPR16X4",
+    "ffs": "TRELLIS_FF",
+    "brams": "DP16KD",
+}
 
 
 def simulated(build: Path, data: str, samples: int, stalls: bool) -> dict[str, Any]:
@@ -56,16 +64,8 @@ def synthesised(graph: Graph, chosen: Plan, folder: Path) -> dict[str, Any]:
     cells = synthesise(sources, TOP, work, family)
     netlist = json.loads((work / "netlist.json").read_text(encoding="utf-8"))["modules"][TOP]["cells"]
     dsps = [name for name, cell in netlist.items() if cell["type"] == "MULT18X18D"]
-    row: dict[str, Any] = {
-        "luts": cells.get("LUT4", 0),
-        "carries": cells.get("CCU2C", 0),
-        "lut_rams": cells.get("TRELLIS_DPR16X4", 0),
-        "ffs": cells.get("TRELLIS_FF", 0),
-        "brams": cells.get("DP16KD", 0),
-        "dsps": len(dsps),
-        "dsps_of_lanes": sum(REQUANTIZER not in name for name in dsps),
-    }
-    return row
+    lanes = sum(REQUANTIZER not in name for name in dsps)
+    return {name: cells.get(cell, 0) for name, cell in CELLS.items()} | {"dsps": len(dsps), "dsps_of_lanes": lanes}
 
 
 def proven(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -130,14 +131,14 @@ def _tables(result: InspectResult) -> list[Table]:
         rows.append(("proposed", f"{number(proposal.weight_bytes, unit='bytes')}; {lost}, untrained: {said}"))
         rows += [("" if index else "  bits", line) for index, line in enumerate((result.toml or "").splitlines())]
     alone = _table(
-        "Rise of the loss: of each layer quantised alone, from all in float; of all without it, from all quantised"
+        "Rise of the loss: of each layer quantised alone, from all in float; of all without it, from all quantised",
+        ("bits", "alone", "points", "weights", "outputs", "without"),
     )
-    for name in ("layer", "bits", "alone", "points", "weights", "outputs", "without"):
-        alone.add_column(name, no_wrap=name != "layer", overflow="fold", min_width=NAMES if name == "layer" else None)
     widths = sorted({bits for layer in result.layers for bits in layer.bits})
-    others = _table("Rise of the loss with the layer's weights alone at other bits, untrained")
-    for name in ("layer", "weights", *(f"{bits} bits" for bits in widths)):
-        others.add_column(name, no_wrap=name != "layer", overflow="fold", min_width=NAMES if name == "layer" else None)
+    others = _table(
+        "Rise of the loss with the layer's weights alone at other bits, untrained",
+        ("weights", *(f"{bits} bits" for bits in widths)),
+    )
     for layer in result.layers:
         alone.add_row(
             layer.layer or "(model)",
@@ -154,5 +155,10 @@ def _tables(result: InspectResult) -> list[Table]:
     return [rows_table(f"{result.name} on {result.data}, {what}", rows), alone, others]
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE)
+def _table(title: str, columns: Iterable[str]) -> Table:
+    """A table of layers: their names, which fold where a terminal is narrow, and columns."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    table.add_column("layer", overflow="fold", min_width=NAMES)
+    for name in columns:
+        table.add_column(name, no_wrap=True, overflow="fold")
+    return table
