@@ -13,7 +13,7 @@ from boards.link import Link
 from boards.protocol import Identity
 from qtt_hw.errors import named
 from rtl_gen.families import Device, device, family_of
-from rtl_gen.host_link import buffered_words
+from rtl_gen.host_link import answer_resources, buffered_words
 from rtl_gen.manifest import Manifest
 
 __all__ = ["BoardTop", "board_verilog", "build_digest", "identity_of"]
@@ -34,14 +34,15 @@ def build_digest(manifest: Manifest) -> bytes:
 
 def identity_of(manifest: Manifest, target: Device, clock_mhz: float, brams: int) -> Identity:
     """What a board with this BUILD, whose design takes so many block RAMs, says of itself."""
-    bits, words = manifest.input.bits, manifest.input.words
-    depth = buffered_words(bits, words, target, brams + family_of(target).overhead.brams)
+    bits, words, output = manifest.input.bits, manifest.input.words, manifest.output
+    link = family_of(target).overhead + answer_resources(output.bits, output.words, target)
+    depth = buffered_words(bits, words, target, brams + link.brams)
     return Identity(
         whole=depth == words,
         in_bits=bits,
         in_words=words,
-        out_bits=manifest.output.bits,
-        out_words=manifest.output.words,
+        out_bits=output.bits,
+        out_words=output.words,
         buffer_words=depth,
         clock_khz=round(1000 * clock_mhz),
         build=build_digest(manifest),

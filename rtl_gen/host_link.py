@@ -1,4 +1,4 @@
-"""The buffer of the link to a host: how much of a sample it holds, which plans count and boards build.
+"""Memories of the link to a host: how much of a sample it holds, and an answer; plans count them and boards build them.
 
 A buffer that holds a whole sample feeds the accelerator without a pause, so that the cycles which the board counts are
 the predicted ones. It is in memories of one port where the family has them: the sample is written first, then read.
@@ -13,7 +13,7 @@ from typing import Final
 from rtl_gen.families import Device, Resources, family_of
 from rtl_gen.families.blocks import MemoryPrimitive
 
-__all__ = ["SHARE", "buffer_resources", "buffered_words", "in_single_port"]
+__all__ = ["SHARE", "answer_resources", "buffer_resources", "buffered_words", "in_single_port"]
 
 #: Of a device's block RAMs at most one in so many holds the input.
 SHARE: Final = 8
@@ -72,3 +72,8 @@ def buffer_resources(bits: int, words: int, depth: int, target: Device) -> Resou
     if memory.uses_block(depth):
         return blocks
     return sum((memory.shallow(depth, column) for column in _columns(bits)), blocks)
+
+
+def answer_resources(bits: int, words: int, target: Device) -> Resources:
+    """Block RAM of an answer that is too long for LUTs; a short one is in the family's overhead."""
+    return Resources(brams=family_of(target).memory.blocks(words, bits))

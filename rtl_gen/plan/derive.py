@@ -8,12 +8,13 @@ from typing import Any
 
 from qtt_hw.graph import Graph
 from qtt_hw.progress import Progress, silent
+from rtl_gen.argmax import output_layout
 from rtl_gen.cycles import predict
 from rtl_gen.depths import FifoDepth, fifo_depths
 from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.families import DEVICES, Device, Resources, family_named
 from rtl_gen.fifo import fifo_resources
-from rtl_gen.host_link import buffer_resources, buffered_words
+from rtl_gen.host_link import answer_resources, buffer_resources, buffered_words
 from rtl_gen.kinds import Spec
 from rtl_gen.kinds.choices import readable
 from rtl_gen.period import NotPeriodic
@@ -95,6 +96,7 @@ def derived(
     total = sum(each, family.overhead) + _of_fifos(plans) + links
     edge = graph.input.edge
     target = DEVICES.get(device, Device(device, brams=total.brams))  # of a device of one's own no block RAM is known
+    total += answer_resources(output_layout(specs[-1].out.format, classes).size, classes + 1, target)
     bits, words = lanes * edge.format.bits, edge.positions * edge.channels // lanes
     total += buffer_resources(bits, words, buffered_words(bits, words, target, total.brams), target)
     bottleneck = max(specs, key=lambda spec: spec.cycles)

@@ -1,13 +1,14 @@
-"""What carried lanes, a deep requantiser and a pool without a ring cost."""
+"""What carried lanes, a deep requantiser, a pool without a ring and a long answer cost."""
 
 import numpy as np
 import pytest
 
 from qtt_hw.fixedpoint import Format, Requantizer
-from qtt_hw.graph import INPUT, Contraction, Edge, Pool
+from qtt_hw.graph import INPUT, Contraction, Edge, Graph, InputSpec, Pool
 from qtt_hw.window import Window
 from rtl_gen.families import ECP5
 from rtl_gen.kinds import Folding, spec_of
+from rtl_gen.plan.derive import beside_stages, derived
 
 EDGE = Edge((4, 4, 4, 256), Format(8, True, 0))
 OUT = Format(8, True, 0)
@@ -58,3 +59,13 @@ def test_a_pool_without_a_ring_keeps_accumulators_of_the_windows_that_are_open()
     assert found.luts == pytest.approx(845, rel=0.1) and found.ffs == pytest.approx(1151, rel=0.1)
     ringed = spec_of(node, (pool.x,), choices.model_copy(update={"ring": pool.geometry.least_ring}), ECP5)
     assert ringed.resources().brams > 10 * found.brams
+
+
+@pytest.mark.parametrize(("classes", "blocks"), [(63, 0), (64, 1)])
+def test_an_answer_of_many_classes_takes_a_block_of_the_link(classes, blocks):
+    edge = Edge((1, 1, 1, 4), Format(8, True, 0))
+    weight = np.ones((classes, 1, 1, 1, 4), dtype=np.int64)
+    node = Contraction("head", (INPUT,), "head", Window(), weight, Format(4, True, 0, narrow=True), PLAIN)
+    graph = Graph("classes", InputSpec(edge, edge.shape), (node,))
+    head = spec_of(node, (edge,), Folding(simd=1, pe=1, lanes=1, ring=4, queue=classes), ECP5)
+    assert beside_stages(derived(graph, [head], "ecp5-25f", 100.0)).brams == blocks
