@@ -7,25 +7,17 @@ column is known again wherever synthesis put it. What block RAMs hold is then ex
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rtl_gen.contents import PATTERN, Rom
+from rtl_gen.families import Family, contents_in
+from rtl_gen.families.block_contents import Bits, BlockContents
 
-__all__ = ["BLOCK", "Block", "Column", "fill_configuration", "fill_netlist", "find_blocks"]
-
-#: The block RAM whose contents are known here, its bytes of 9 bits, and its rows by the width of its port.
-BLOCK = "DP16KD"
-_BYTES, _BYTE = 2048, 9
-_ROWS = {36: 512, 18: 1024, 9: 2048, 4: 4096, 2: 8192, 1: 16384}
-_INIT = re.compile(r"^\.bram_init (\d+)\n((?:[0-9a-f]+(?: [0-9a-f]+)*\n)+)", re.MULTILINE)
-
-#: Bits of a block RAM, [bytes, bits of a byte], or by its port, [rows, width].
-Bits = NDArray[np.uint8]
+__all__ = ["Block", "Column", "fill_configuration", "fill_netlist", "find_blocks"]
 
 
 @dataclass(frozen=True)
@@ -58,49 +50,16 @@ class Block:
     pattern: bytes
     columns: tuple[Column, ...]
 
-    def filled(self, roms: Mapping[str, Rom]) -> Bits:
+    def filled(self, roms: Mapping[str, Rom], contents: BlockContents) -> Bits:
         """The block's bits with the contents of ROMs, by key."""
-        rows = np.zeros((_ROWS[self.width], self.width), dtype=np.uint8)
+        rows = np.zeros((contents.rows[self.width], self.width), dtype=np.uint8)
         for column in self.columns:
             words = roms[column.rom].words[column.first : column.first + len(rows)]
             rows[: len(words), column.place] = [word >> column.bit & 1 for word in words]
-        return _of_port(rows, self.width)
+        return contents.of_port(rows, self.width)
 
 
-def _by_port(bits: Bits, width: int) -> Bits:
-    """A block RAM's bits, [rows, width], as a port of a width sees them; narrow ones leave each byte's last bit out."""
-    used = bits if width >= _BYTE else bits[:, : _BYTE - 1]
-    return used.reshape(_ROWS[width], width)
-
-
-def _of_port(rows: Bits, width: int) -> Bits:
-    """The other way round."""
-    bits = np.zeros((_BYTES, _BYTE), dtype=np.uint8)
-    used = _BYTE if width >= _BYTE else _BYTE - 1
-    bits[:, :used] = rows.reshape(_BYTES, used)
-    return bits
-
-
-def _of_cell(cell: Mapping[str, Any]) -> Bits:
-    """The bits of a netlist's cell."""
-    bits = np.zeros((_BYTES, _BYTE), dtype=np.uint8)
-    for index in range(64):
-        text = cell["parameters"].get(f"INITVAL_{index:02X}", "0")
-        value = np.frombuffer(text.encode()[::-1].ljust(320, b"0"), dtype=np.uint8) == ord("1")
-        pairs = value.reshape(16, 20)[:, :18].reshape(32, _BYTE)
-        bits[32 * index : 32 * index + 32] = pairs
-    return bits
-
-
-def _to_cell(cell: dict[str, Any], bits: Bits) -> None:
-    """Put bits into a netlist's cell."""
-    for index in range(64):
-        pairs = np.zeros((16, 20), dtype=np.uint8)
-        pairs[:, :18] = bits[32 * index : 32 * index + 32].reshape(16, 18)
-        cell["parameters"][f"INITVAL_{index:02X}"] = "".join(map(str, pairs.reshape(-1)[::-1]))
-
-
-def find_blocks(netlist: Mapping[str, Any], top: str, patterns: Sequence[Rom]) -> list[Block]:
+def find_blocks(netlist: Mapping[str, Any], top: str, patterns: Sequence[Rom], family: Family) -> list[Block]:
     """The block RAMs of a netlist that have patterns in them, and which.
 
     Raises
@@ -108,10 +67,10 @@ def find_blocks(netlist: Mapping[str, Any], top: str, patterns: Sequence[Rom]) -
     ValueError
         Naming a ROM that synthesis put anywhere else, or a block RAM that holds something else.
     """
-    known: dict[bytes, tuple[Rom, int, int, Bits]] = {}
+    contents, known = contents_in(family), dict[bytes, tuple[Rom, int, int, Bits]]()
     for rom in patterns:
         bits = np.array([[word >> bit & 1 for bit in range(rom.width)] for word in rom.words], dtype=np.uint8)
-        for first in range(0, len(bits), min(_ROWS.values())):
+        for first in range(0, len(bits), min(contents.rows.values())):
             for bit in range(rom.width):
                 key = bits[first : first + PATTERN, bit].tobytes()
                 if key in known:
@@ -119,8 +78,8 @@ def find_blocks(netlist: Mapping[str, Any], top: str, patterns: Sequence[Rom]) -
                 known[key] = rom, bit, first, bits[first:, bit]
     blocks = []
     for name, cell in netlist["modules"][top]["cells"].items():
-        if cell["type"] == BLOCK:
-            block = _block(name, cell, known)
+        if cell["type"] == family.memory.cell:
+            block = _block(name, cell, known, contents)
             if block is not None:
                 blocks.append(block)
     held = {column.rom for block in blocks for column in block.columns}
@@ -130,17 +89,19 @@ def find_blocks(netlist: Mapping[str, Any], top: str, patterns: Sequence[Rom]) -
     return blocks
 
 
-def _block(name: str, cell: Mapping[str, Any], known: Mapping[bytes, tuple[Rom, int, int, Bits]]) -> Block | None:
+def _block(
+    name: str, cell: Mapping[str, Any], known: Mapping[bytes, tuple[Rom, int, int, Bits]], contents: BlockContents
+) -> Block | None:
     """A block RAM that holds columns of ROMs; None where it holds nothing.
 
     A ROM is read at either port, so both widths are tried: only the right one makes columns of what is held.
     """
-    bits = _of_cell(cell)
+    bits = contents.of_cell(cell)
     if not bits.any():
         return None
     strange = 0
-    for width in dict.fromkeys(int(cell["parameters"][f"DATA_WIDTH_{side}"], 2) for side in "AB"):
-        rows = _by_port(bits, width)
+    for width in dict.fromkeys(contents.widths(cell)):
+        rows = contents.by_port(bits, width)
         held = [place for place in range(width) if rows[:, place].any()]
         columns = [_column(place, rows[:, place], known) for place in held]
         if None not in columns:
@@ -161,14 +122,16 @@ def _column(place: int, held: Bits, known: Mapping[bytes, tuple[Rom, int, int, B
     return Column(place, rom.key, bit, first)
 
 
-def fill_netlist(netlist: Mapping[str, Any], top: str, blocks: Sequence[Block], roms: Sequence[Rom]) -> None:
+def fill_netlist(
+    netlist: Mapping[str, Any], top: str, blocks: Sequence[Block], roms: Sequence[Rom], family: Family
+) -> None:
     """Put contents of ROMs into a netlist, in place of whatever its block RAMs hold of them."""
-    contents = {rom.key: rom for rom in roms}
+    contents, wanted = contents_in(family), {rom.key: rom for rom in roms}
     for block in blocks:
-        _to_cell(netlist["modules"][top]["cells"][block.cell], block.filled(contents))
+        contents.to_cell(netlist["modules"][top]["cells"][block.cell], block.filled(wanted, contents))
 
 
-def fill_configuration(text: str, blocks: Sequence[Block], roms: Sequence[Rom]) -> str:
+def fill_configuration(text: str, blocks: Sequence[Block], roms: Sequence[Rom], family: Family) -> str:
     """A placed design's configuration with contents of ROMs in place of the patterns.
 
     Raises
@@ -176,33 +139,19 @@ def fill_configuration(text: str, blocks: Sequence[Block], roms: Sequence[Rom]) 
     ValueError
         Where the configuration does not hold every block's pattern, once.
     """
-    contents = {rom.key: rom for rom in roms}
+    contents, wanted = contents_in(family), {rom.key: rom for rom in roms}
     patterns = {block.pattern: block for block in blocks}
     seen: list[str] = []
 
     def filled(found: re.Match[str]) -> str:
-        block = patterns.get(_of_words(found[2].split()).tobytes())
+        block = patterns.get(contents.of_words(found[2].split()).tobytes())
         if block is None:
             return found[0]
         seen.append(block.cell)
-        return f".bram_init {found[1]}\n" + "".join(_lines(block.filled(contents)))
+        return found[1] + contents.lines(block.filled(wanted, contents))
 
-    done = _INIT.sub(filled, text)
+    done = contents.section.sub(filled, text)
     if sorted(seen) != sorted(block.cell for block in blocks) or len(patterns) != len(blocks):
         lacking = min({block.cell for block in blocks} - set(seen), default="twice")
         raise ValueError(f"the placed design does not hold the pattern of block RAM {lacking}")
     return done
-
-
-def _of_words(words: Sequence[str]) -> Bits:
-    """Bits of a configuration's bytes."""
-    if len(words) != _BYTES:
-        return np.zeros(0, dtype=np.uint8)
-    values = np.array([int(word, 16) for word in words], dtype=np.uint16)
-    return (values[:, None] >> np.arange(_BYTE, dtype=np.uint16) & 1).astype(np.uint8)
-
-
-def _lines(bits: Bits) -> Iterator[str]:
-    values = (bits.astype(np.uint16) << np.arange(_BYTE, dtype=np.uint16)).sum(axis=1)
-    for first in range(0, _BYTES, 8):
-        yield " ".join(f"{value:03x}" for value in values[first : first + 8]) + "\n"

@@ -10,7 +10,7 @@ from boards.exchange import fill_configuration, fill_netlist, find_blocks
 from boards.synthesis import NETLIST
 from qtt_hw.errors import named
 from rtl_gen.contents import Rom, contents_of, patterned, skeleton
-from rtl_gen.families import Family
+from rtl_gen.families import Family, contents_in
 from rtl_gen.manifest import Manifest
 
 __all__ = ["PATTERN_NETLIST", "PATTERN_PLACED", "Patterns"]
@@ -40,6 +40,7 @@ class Patterns:
         self.check(build, manifest, family)
         with named(build):
             files = [build / name for name in manifest.sources.of(family)]
+        self._family = family
         self._texts = [*(file.read_text(encoding="utf-8") for file in files), *more]
         self.patterns: list[Rom] = []
         self.contents: list[Rom] = []
@@ -55,8 +56,8 @@ class Patterns:
         """Raise ValueError where a BUILD takes no other weights."""
         if not manifest.exchangeable:
             raise ValueError(f"{build}: was not made to take other weights; emit it with --exchangeable, or --like")
-        if not family.memory.filled:
-            raise ValueError(f"{build}: weights are exchanged in bitstreams for ECP5 alone, not for {family.title}")
+        with named(build):
+            contents_in(family)
 
     def sources(self, work: Path) -> list[Path]:
         """The Verilog with patterns, written into a work folder."""
@@ -79,9 +80,9 @@ class Patterns:
         With the name of a placed design, that one too.
         """
         netlist = json.loads((work / PATTERN_NETLIST).read_text(encoding="utf-8"))
-        blocks = find_blocks(netlist, top, self.patterns)
-        fill_netlist(netlist, top, blocks, self.contents)
+        blocks = find_blocks(netlist, top, self.patterns, self._family)
+        fill_netlist(netlist, top, blocks, self.contents, self._family)
         (work / NETLIST).write_text(json.dumps(netlist, separators=(",", ":")), encoding="utf-8")
         if placed is not None:
             text = (work / PATTERN_PLACED).read_text(encoding="utf-8")
-            (work / placed).write_text(fill_configuration(text, blocks, self.contents), encoding="utf-8")
+            (work / placed).write_text(fill_configuration(text, blocks, self.contents, self._family), encoding="utf-8")

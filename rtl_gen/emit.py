@@ -22,8 +22,8 @@ from qtt_hw.progress import Progress, silent
 from rtl_gen.argmax import output_layout
 from rtl_gen.contents import refuse_difference
 from rtl_gen.engine.spec import EngineSpec
+from rtl_gen.families import contents_in, family_named
 from rtl_gen.families import device as find_device
-from rtl_gen.families import family_named
 from rtl_gen.kinds import Spec
 from rtl_gen.manifest import NAME as MANIFEST
 from rtl_gen.manifest import InputPort, Manifest, OutputPort, Sources, Tap, Wrapper
@@ -109,8 +109,8 @@ def _with_structure(
 ) -> tuple[Structure, list[Spec], Topology]:
     """The hardware of a model in a structure that has room for others: in the one given, or in its own."""
     family = family_named(plan.family)
-    if not family.memory.filled:
-        raise ValueError(f"{where}: weights are exchanged in bitstreams for ECP5 alone, not for {family.title}")
+    with named(where):
+        contents_in(family)
     usual, _ = hardware_of(graph, plan, where)
     engines = [spec for spec in usual if isinstance(spec, EngineSpec)]
     structure = given or with_room(graph, family, engines)

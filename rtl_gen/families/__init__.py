@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtt_hw.near import unknown
+from rtl_gen.families.block_contents import BlockContents
 from rtl_gen.families.ecp5 import ECP5
 from rtl_gen.families.family import Family
 from rtl_gen.families.generic import GENERIC
@@ -21,6 +22,7 @@ __all__ = [
     "Device",
     "Family",
     "Resources",
+    "contents_in",
     "device",
     "family_named",
     "family_of",
@@ -51,3 +53,11 @@ def family_named(name: str) -> Family:
 def family_of(device: Device) -> Family:
     """The family that a device belongs to; an unbounded one, or one of a user's own, is of the first."""
     return next((family for family in FAMILIES.values() if device in family.devices), ECP5)
+
+
+def contents_in(family: Family) -> BlockContents:
+    """How the family's block RAMs hold their contents; raises ValueError where a bitstream's cannot be exchanged."""
+    if family.memory.contents is None:
+        known = " and ".join(other.title for other in FAMILIES.values() if other.memory.contents is not None)
+        raise ValueError(f"weights are exchanged in bitstreams for {known} alone, not for {family.title}")
+    return family.memory.contents

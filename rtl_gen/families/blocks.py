@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rtl_gen.families.block_contents import BlockContents
 from rtl_gen.families.resources import Resources
 
 #: Of a memory in Verilog.
@@ -88,8 +89,8 @@ class MemoryPrimitive:
         Whether there is LUT RAM, which is read without a clock.
     registered : bool
         Whether a block's own output register takes the place of the one behind it.
-    filled : bool
-        Whether a bitstream's block RAMs can be given other contents.
+    contents : BlockContents, optional
+        How a netlist and a placed design hold a block's bits, where a bitstream's block RAMs can be given others.
     exchangeable : bool
         All ROMs are put into block RAM, where their contents can be exchanged in a bitstream; costs do not know of it.
     block_rom, logic_rom, block_ram, shallow_ram, queue_ram : mapping of str to str or int
@@ -104,7 +105,7 @@ class MemoryPrimitive:
     lut_depth: int
     lut_ram: bool = True
     registered: bool = True
-    filled: bool = False
+    contents: BlockContents | None = None
     exchangeable: bool = False
     block_rom: Attributes = _attributes(rom_style="block")
     logic_rom: Attributes = _attributes(rom_style="logic")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rtl_gen.families.block_contents import Ecp5Contents
 from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive
 from rtl_gen.families.carry_chains import close_chains
 from rtl_gen.families.carry_inputs import absorb_luts
@@ -80,7 +81,7 @@ ECP5 = Family(
         shapes=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
         block_depth=65,
         lut_depth=16,
-        filled=True,
+        contents=Ecp5Contents(),
     ),
     lut_share=0.70,
     overhead=Resources(dsps=0, brams=1, luts=930, ffs=660),

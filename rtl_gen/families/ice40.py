@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rtl_gen.families.block_contents import Ice40Contents
 from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive, SinglePortPrimitive
 from rtl_gen.families.counts import Counting, Fit
 from rtl_gen.families.family import Family, Placing
@@ -92,6 +93,7 @@ ICE40 = Family(
         lut_depth=16,
         lut_ram=False,
         registered=False,
+        contents=Ice40Contents(),
         shallow_ram={"ram_style": "logic", "no_rw_check": 1},
         queue_ram={"ram_style": "logic", "no_rw_check": 1},
         single_port=SinglePortPrimitive("SB_SPRAM256KA", 16, 16384, 4, _spram),

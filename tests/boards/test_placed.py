@@ -13,11 +13,14 @@ import boards
 import sim.board
 from boards.build import build
 from boards.placed import PlacedDesign, placed_design
+from qtt_hw.graph import golden
+from qtt_hw.graph.file import load
 from rtl_gen.emit import emit
 from rtl_gen.families import device
 from rtl_gen.families.ice40_placed import simulated
 from rtl_gen.plan.search import plan
 from sim.on_board import simulate_board
+from tests.rtl_gen.other_weights import with_other_weights
 from tests.sim.test_netlist_families import tiny
 
 ICEBREAKER = boards.load("icebreaker")
@@ -94,6 +97,23 @@ def test_a_placed_design_gives_the_golden_model_s_answers(tmp_path: Path, monkey
     changed = PlacedDesign(text, design.cells, design.clock_mhz)
     monkeypatch.setattr(sim.board, "placed_design", lambda *given, **more: changed)
     assert not simulate_board(folder, ICEBREAKER, samples(6), placed=True, timeout=60).equal
+
+
+@pytest.mark.long
+def test_other_weights_in_a_placed_design_give_their_own_model_s_answers(tmp_path: Path) -> None:
+    design = tiny()
+    one, two = tmp_path / "one", tmp_path / "two"
+    emit(design, one, plan(design, device("up5k"), fps=1000), exchangeable=True)
+    emit(with_other_weights(design, 3), two, like=one)
+    placed = build(one, ICEBREAKER)
+    exchanged = build(two, ICEBREAKER, placed_as=one)
+    assert exchanged.fmax_mhz == placed.fmax_mhz and exchanged.placed_as == str(one)
+    assert exchanged.seconds < placed.seconds / 4
+    for folder in (one, two):  # nextpnr, given the exchanged netlist, makes the exchanged design
+        result = simulate_board(folder, ICEBREAKER, samples(6), placed=True, timeout=60)
+        assert result.equal and result.cycles_equal and result.samples == 6
+    answers = [golden.run(load(folder / "model.qtt"), samples(6)) for folder in (one, two)]
+    assert any(not np.array_equal(answers[0][name], answers[1][name]) for name in answers[0])
 
 
 @pytest.mark.long
