@@ -235,6 +235,8 @@ def exchanged(build: Path, board: Board, like: Path, progress: Progress) -> Buil
     started = time.monotonic()
     manifest, device, family = Manifest.load(build), find_device(board.device), board.family
     Patterns.check(build, manifest, family)
+    if not like.is_dir():
+        raise ValueError(f"{like}: there is no such BUILD")
     there = like / file_name(board.name)
     if not (there / "result.json").is_file():
         raise ValueError(f"{there}: there is no bitstream; make it with `qtt build {like} --board {board.name}`")

@@ -7,6 +7,7 @@ from pathlib import Path
 from boards.board import Board
 from qtt_hw.errors import named
 from rtl_gen.families import device as find_device
+from rtl_gen.host_link import beside_buffer
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.derive import design_brams
 from rtl_gen.plan.plan import Plan
@@ -20,8 +21,8 @@ ESTIMATE = 1.15
 def check_holds(build: Path, board: Board, manifest: Manifest, plan: Plan) -> None:
     """Raise ValueError where a BUILD is of another family than a board, or larger, before anything is synthesised.
 
-    A plan's multipliers and block RAMs are exact; its LUTs are an estimate, of which only what no placement could make
-    up is refused.
+    A plan's multipliers and block RAMs are exact, but for the link's buffer, which takes what is left; its LUTs are an
+    estimate, of which only what no placement could make up is refused.
 
     Parameters
     ----------
@@ -33,10 +34,11 @@ def check_holds(build: Path, board: Board, manifest: Manifest, plan: Plan) -> No
     """
     with named(build):
         manifest.sources.of(board.family)
-    device = find_device(board.device)
+    device, memory, output = find_device(board.device), board.family.memory, manifest.output
+    link = board.family.overhead + beside_buffer(manifest.input.bits, output.bits, output.words, memory)
     taken = (
         ("multipliers", plan.dsps, device.dsps),
-        ("block RAMs", design_brams(plan), device.brams),
+        ("block RAMs", design_brams(plan) + link.brams, device.brams),
         ("LUTs", int(plan.luts / ESTIMATE), device.luts),
     )
     over = [f"{count} {what} of {there}" for what, count, there in taken if there is not None and count > there]

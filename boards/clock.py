@@ -17,7 +17,7 @@ def divisor_of(clock_mhz: float, baud: int) -> int:
     if abs(divisor - exact) > BAUD_ERROR * exact:
         raise ValueError(
             f"{baud} baud is not within 2 % of a division of {clock_mhz:g} MHz: "
-            f"the nearest, {round(clock_mhz * 1e6 / divisor)}, is off by {100 * abs(exact / divisor - 1):.1f} %"
+            f"the nearest, {round(clock_mhz * 1e6 / divisor)}, is off by {100 * abs(exact / divisor - 1):.3g} %"
         )
     if divisor < LEAST_DIVISOR:
         raise ValueError(f"a bit of {divisor} clock cycles is too short for the link; {LEAST_DIVISOR} are the least")

@@ -7,6 +7,7 @@ column is known again wherever synthesis put it. What block RAMs hold is then ex
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -137,21 +138,22 @@ def fill_configuration(text: str, blocks: Sequence[Block], roms: Sequence[Rom], 
     Raises
     ------
     ValueError
-        Where the configuration does not hold every block's pattern, once.
+        Where the configuration does not hold every block's pattern as often as the netlist does.
     """
     contents, wanted = contents_in(family), {rom.key: rom for rom in roms}
     patterns = {block.pattern: block for block in blocks}
-    seen: list[str] = []
+    wanting = Counter(block.pattern for block in blocks)
 
     def filled(found: re.Match[str]) -> str:
         block = patterns.get(contents.of_words(found[2].split()).tobytes())
         if block is None:
             return found[0]
-        seen.append(block.cell)
+        wanting[block.pattern] -= 1
         return found[1] + contents.lines(block.filled(wanted, contents))
 
     done = contents.section.sub(filled, text)
-    if sorted(seen) != sorted(block.cell for block in blocks) or len(patterns) != len(blocks):
-        lacking = min({block.cell for block in blocks} - set(seen), default="twice")
-        raise ValueError(f"the placed design does not hold the pattern of block RAM {lacking}")
+    for pattern, count in wanting.items():
+        if count:
+            what = "does not hold" if count > 0 else "holds too often"
+            raise ValueError(f"the placed design {what} the pattern of block RAM {patterns[pattern].cell}")
     return done

@@ -170,7 +170,7 @@ def place(
         What every clock without a constraint of its own should reach; missing it is no error.
     seed : int
         Of the placer.
-    placer : "heap" or "static"
+    placer : "heap", "heap-timing" or "static"
     netlist : Path, optional
         work/netlist.json unless given.
     constraints : Path, optional

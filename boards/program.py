@@ -92,6 +92,8 @@ def program(
         Of one line: no bitstream, no loader, a board that it does not know, nobody who answers.
     """
     folder = Path(build) / file_name(board.name)
+    if not Path(build).is_dir():
+        raise ValueError(f"{build}: there is no such BUILD")
     bitstream = _bitstream(Path(build), folder, board.name)
     if not board.loader and cable is None:
         raise ValueError(

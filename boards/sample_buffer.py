@@ -16,14 +16,12 @@ from amaranth.utils import ceil_log2
 from boards.protocol import MOST_PAYLOAD, bytes_of
 from rtl_gen.delay import delay
 from rtl_gen.families import Family
-from rtl_gen.host_link import in_single_port
+from rtl_gen.host_link import QUEUE, in_single_port
 from rtl_gen.memory import Ram, SinglePortRam
 from rtl_gen.output import OutputQueue
 
 __all__ = ["SampleBuffer", "piece_bytes"]
 
-#: Words between the memory and the accelerator: more than are on their way through the memory.
-QUEUE = 16
 #: Cycles between two words of a buffer that is smaller than a sample: the line is many times slower.
 PAUSE = 4
 

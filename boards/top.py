@@ -13,7 +13,7 @@ from boards.link import Link
 from boards.protocol import Identity
 from qtt_hw.errors import named
 from rtl_gen.families import Device, device, family_of
-from rtl_gen.host_link import answer_resources, buffered_words
+from rtl_gen.host_link import beside_buffer, buffered_words
 from rtl_gen.manifest import Manifest
 
 __all__ = ["BoardTop", "board_verilog", "build_digest", "identity_of"]
@@ -35,8 +35,9 @@ def build_digest(manifest: Manifest) -> bytes:
 def identity_of(manifest: Manifest, target: Device, clock_mhz: float, brams: int) -> Identity:
     """What a board with this BUILD, whose design takes so many block RAMs, says of itself."""
     bits, words, output = manifest.input.bits, manifest.input.words, manifest.output
-    link = family_of(target).overhead + answer_resources(output.bits, output.words, target)
-    depth = buffered_words(bits, words, target, brams + link.brams)
+    family = family_of(target)
+    link = family.overhead + beside_buffer(bits, output.bits, output.words, family.memory)
+    depth = buffered_words(bits, words, family.memory, target.brams, brams + link.brams)
     return Identity(
         whole=depth == words,
         in_bits=bits,

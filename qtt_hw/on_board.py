@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtt_hw.data import Splits
+from qtt_hw.errors import named
 from qtt_hw.evaluation import samples_of
 from qtt_hw.graph.file import load
 from qtt_hw.graph.preprocess import preprocess
@@ -17,7 +18,7 @@ from qtt_hw.progress import Progress, silent
 if TYPE_CHECKING:
     from sim.on_board import RunResult
 
-__all__ = ["run_on_board", "simulated_board"]
+__all__ = ["reached", "run_on_board", "simulated_board"]
 
 
 def run_on_board(
@@ -80,7 +81,6 @@ def run_on_board(
         ...
     ValueError: nowhere/manifest.json: there is no manifest; make the folder with `qtt emit`
     """
-    import boards
     from rtl_gen.manifest import Manifest
     from sim.on_board import run_on_board as run
 
@@ -90,14 +90,39 @@ def run_on_board(
         raise ValueError(f"timeout must be a number of seconds above 0, got {timeout}")
     if baud is not None and not (isinstance(baud, int) and baud > 0):
         raise ValueError(f"baud must be a number of bits a second above 0, got {baud}")
+    rate = reached(build, port, board, baud)
     found = samples_of(graph, data, split)[split]
     if samples is not None and not (isinstance(samples, int) and 0 < samples <= len(found)):
         raise ValueError(f"samples must be 1 to {len(found)}, the size of the {split} split, got {samples}")
     x = preprocess(graph.input, found.x[:samples])
-    rate = boards.load(board).baud if baud is None else baud
     result = run(build, x, port, rate, timeout=timeout, progress=progress)
     right = sum(int(a) == int(b) for a, b in zip(result.classes, found.y[:samples], strict=True))
     return result.model_copy(update={"accuracy": round(right / len(x), 6)})
+
+
+def reached(build: str | Path, port: str, board: str, baud: int | None) -> int:
+    """The baud rate of a port at which a board could be; raises ValueError before any data are read where none could.
+
+    Parameters
+    ----------
+    build : path
+        Which the board is to hold.
+    port : str
+        Opened, and closed again.
+    board : str
+    baud : int, optional
+        In place of the board's.
+    """
+    import boards
+    from boards.serial_line import SerialLine
+    from rtl_gen.manifest import Manifest
+
+    chosen = boards.load(board)
+    with named(build):
+        Manifest.load(Path(build)).sources.of(chosen.family)
+    rate: int = chosen.baud if baud is None else baud
+    with SerialLine(port, rate):
+        return rate
 
 
 @contextmanager

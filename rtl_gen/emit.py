@@ -123,6 +123,18 @@ def _with_structure(
     return structure, specs, topology
 
 
+def _plan_like(like: Path, build: Path, plan: Plan | str | Path | None, taps: bool) -> Path:
+    """The plan of a BUILD whose design another one becomes; refuses what would make it another design."""
+    if build.exists() and build.samefile(like):
+        raise ValueError(f"{build}: would take its own place, and its bitstreams go; give the new BUILD another name")
+    if plan is not None:
+        raise ValueError(f"{like}: its own plan is taken; leave the plan out")
+    other = Manifest.load(like)
+    if bool(other.taps) != taps:
+        raise ValueError(f"{like}: was emitted {'with' if other.taps else 'without'} taps, as this one must be")
+    return like / other.plan
+
+
 def emit(
     model: Graph | str | Path,
     build: str | Path,
@@ -150,7 +162,7 @@ def emit(
     exchangeable : bool
         With room for other weights, which all stand in block RAM: see `rtl_gen.structure`.
     like : path, optional
-        A BUILD that was emitted so: this one becomes the same but for the contents of ROMs. Its plan is taken, too.
+        Another BUILD that was emitted so: this one becomes the same but for the contents of ROMs. Its plan is taken.
     progress : Progress
 
     Raises
@@ -164,9 +176,10 @@ def emit(
     refuse_foreign(build, BUILD)
     if wrapper is not None and wrapper not in get_args(WrapperKind):
         raise unknown("wrapper", wrapper, get_args(WrapperKind))
-    structure = None if like is None else Structure.load(Path(like))
-    if plan is None and like is not None:
-        plan = Path(like) / Manifest.load(Path(like)).plan
+    structure = None
+    if like is not None:
+        structure, like = Structure.load(Path(like)), Path(like)
+        plan = _plan_like(like, build, plan, taps)
     where = "the plan" if plan is None or isinstance(plan, Plan) else plan
     if plan is None:
         plan = make_plan(graph, find_device(DEFAULT_DEVICE), progress=progress)
@@ -181,7 +194,7 @@ def emit(
     progress("Verilog")
     text = verilog_of(top)
     if like is not None:
-        refuse_difference((Path(like) / DESIGN).read_text(encoding="utf-8"), text, like)
+        refuse_difference((like / DESIGN).read_text(encoding="utf-8"), text, like)
 
     with folder_writer(build, BUILD) as partial:
         (partial / DESIGN).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Memories of the link to a host: how much of a sample it holds, and an answer; plans count them and boards build them.
+"""Memories of the link to a host, which plans count and boards build: how much of a sample it holds, and an answer.
 
 A buffer that holds a whole sample feeds the accelerator without a pause, so that the cycles which the board counts are
 the predicted ones. It is in memories of one port where the family has them: the sample is written first, then read.
@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from rtl_gen.families import Device, Resources, family_of
+from rtl_gen.families import Resources
 from rtl_gen.families.blocks import MemoryPrimitive
 
-__all__ = ["SHARE", "answer_resources", "buffer_resources", "buffered_words", "in_single_port"]
+__all__ = ["QUEUE", "SHARE", "beside_buffer", "buffer_resources", "buffered_words", "in_single_port"]
 
 #: Of a device's block RAMs at most one in so many holds the input.
 SHARE: Final = 8
 #: Words of a buffer smaller than a sample, and twice as many as long as that needs no further block RAM.
 SMALL: Final = 256
+#: Words of the queue between the buffer and the accelerator: more than are on their way through the buffer's memory.
+QUEUE: Final = 16
 #: Bits of the widest memory: the payload of a frame.
 COLUMN: Final = 256
 
@@ -37,21 +39,20 @@ def in_single_port(memory: MemoryPrimitive, bits: int, words: int, depth: int) -
     return primitive is not None and depth == words and primitive.holds(depth, bits)
 
 
-def buffered_words(bits: int, words: int, target: Device, used: int) -> int:
+def buffered_words(bits: int, words: int, memory: MemoryPrimitive, brams: int | None, used: int) -> int:
     """Input words that the link holds: a whole sample of so many, or a power of two below.
 
     Parameters
     ----------
     bits, words : int
         Of an input word, and of a sample.
-    target : Device
-    used : int
-        Block RAMs of the design, and of whatever else there is.
+    memory : MemoryPrimitive
+    brams, used : int
+        Block RAMs of the device, without a bound None, and of the design and whatever else there is.
     """
-    memory = family_of(target).memory
-    if target.brams is None or not memory.uses_block(words) or in_single_port(memory, bits, words, words):
+    if brams is None or not memory.uses_block(words) or in_single_port(memory, bits, words, words):
         return words
-    share = min(target.brams - used, max(target.brams // SHARE, 1))
+    share = min(brams - used, max(brams // SHARE, 1))
     if _blocks(memory, words, bits) <= share:
         return words
     depth = min(SMALL, words)
@@ -63,9 +64,8 @@ def buffered_words(bits: int, words: int, target: Device, used: int) -> int:
     return depth
 
 
-def buffer_resources(bits: int, words: int, depth: int, target: Device) -> Resources:
+def buffer_resources(bits: int, words: int, depth: int, memory: MemoryPrimitive) -> Resources:
     """What a buffer of `depth` of a sample's words takes beyond the family's overhead, in which the link's rest is."""
-    memory = family_of(target).memory
     if in_single_port(memory, bits, words, depth):
         return Resources()
     blocks = Resources(brams=_blocks(memory, depth, bits))
@@ -74,6 +74,9 @@ def buffer_resources(bits: int, words: int, depth: int, target: Device) -> Resou
     return sum((memory.shallow(depth, column) for column in _columns(bits)), blocks)
 
 
-def answer_resources(bits: int, words: int, target: Device) -> Resources:
-    """Block RAM of an answer that is too long for LUTs; a short one is in the family's overhead."""
-    return Resources(brams=family_of(target).memory.blocks(words, bits))
+def beside_buffer(in_bits: int, out_bits: int, out_words: int, memory: MemoryPrimitive) -> Resources:
+    """What the link takes beyond the overhead and the buffer: block RAM of the queue behind it, and of a long answer.
+
+    Where both are in LUTs they are in the family's overhead.
+    """
+    return Resources(brams=memory.queue(QUEUE, in_bits + 1).brams + memory.blocks(out_words, out_bits))

@@ -47,6 +47,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=example(
             "qtt emit model.qtt --plan plan.json --taps -o build",
             "qtt emit model.qtt --plan plan.json --wrapper axi-stream -o build",
+            "qtt emit model.qtt --plan plan.json --exchangeable -o build",
             "qtt emit retrained.qtt --like build -o build2",
         ),
     )(emit)
@@ -84,7 +85,9 @@ def emit(
     ] = False,
     like: Annotated[
         Path | None,
-        typer.Option(metavar="BUILD", help="Of --exchangeable: become the same design but for the weights."),
+        typer.Option(
+            metavar="BUILD", help="Of --exchangeable: become the same design, plan included, with other weights."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

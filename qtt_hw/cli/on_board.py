@@ -65,12 +65,13 @@ def run(
     with imports("sim.on_board"):
         from qtt_hw.evaluation import samples_of
         from qtt_hw.graph.file import load
-        from qtt_hw.on_board import run_on_board
+        from qtt_hw.on_board import reached, run_on_board
         from rtl_gen.manifest import Manifest
 
     count = None if samples is None else sample_count(samples)
     within("--timeout", timeout, *TIMEOUTS)
     graph = load(build / Manifest.load(build).model)
+    reached(build, port, board, baud)
     with progress() as show:
         show("data", text=data)
         splits = samples_of(graph, data, split)

@@ -99,7 +99,7 @@ ICE40 = Family(
         single_port=SinglePortPrimitive("SB_SPRAM256KA", 16, 16384, 4, _spram),
     ),
     lut_share=0.90,
-    overhead=Resources(dsps=0, brams=2, luts=1250, ffs=660),
+    overhead=Resources(dsps=0, brams=1, luts=1250, ffs=660),
     fit=Fit(luts_of_ffs=0.6),
     netlist=Counting(
         dsps={"SB_MAC16": 1},

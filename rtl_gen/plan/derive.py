@@ -12,9 +12,9 @@ from rtl_gen.argmax import output_layout
 from rtl_gen.cycles import predict
 from rtl_gen.depths import FifoDepth, fifo_depths
 from rtl_gen.engine.spec import EngineSpec
-from rtl_gen.families import DEVICES, Device, Resources, family_named
+from rtl_gen.families import DEVICES, Resources, family_named
 from rtl_gen.fifo import fifo_resources
-from rtl_gen.host_link import answer_resources, buffer_resources, buffered_words
+from rtl_gen.host_link import beside_buffer, buffer_resources, buffered_words
 from rtl_gen.kinds import Spec
 from rtl_gen.kinds.choices import readable
 from rtl_gen.period import NotPeriodic
@@ -95,10 +95,11 @@ def derived(
     family = specs[0].family
     total = sum(each, family.overhead) + _of_fifos(plans) + links
     edge = graph.input.edge
-    target = DEVICES.get(device, Device(device, brams=total.brams))  # of a device of one's own no block RAM is known
-    total += answer_resources(output_layout(specs[-1].out.format, classes).size, classes + 1, target)
+    memory = family.memory
     bits, words = lanes * edge.format.bits, edge.positions * edge.channels // lanes
-    total += buffer_resources(bits, words, buffered_words(bits, words, target, total.brams), target)
+    total += beside_buffer(bits, output_layout(specs[-1].out.format, classes).size, classes + 1, memory)
+    brams = DEVICES[device].brams if device in DEVICES else total.brams  # no more are known of a device of one's own
+    total += buffer_resources(bits, words, buffered_words(bits, words, memory, brams, total.brams), memory)
     bottleneck = max(specs, key=lambda spec: spec.cycles)
     return Plan(
         model=graph.name,

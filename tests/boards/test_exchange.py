@@ -130,6 +130,18 @@ def test_contents_take_the_place_of_patterns(blocks: Blocks) -> None:
 
 
 @FAMILIES
+def test_a_rom_that_stands_twice_is_filled_twice(blocks: Blocks) -> None:
+    roms, netlist = blocks.design()
+    others, wanted = blocks.design(seed=100)
+    for design in (netlist, wanted):
+        cells = design["modules"]["top"]["cells"]
+        cells["again"] = copy.deepcopy(cells["wide"])
+    found = find_blocks(netlist, "top", roms, blocks.family)
+    placed = fill_configuration(blocks.configuration(netlist), found, others, blocks.family)
+    assert placed == blocks.configuration(wanted)
+
+
+@FAMILIES
 def test_shorter_contents_end_in_zeros(blocks: Blocks) -> None:
     width, bits = blocks.shapes["byte"]
     made, short = rom("a", bits, 128, 1), rom("a", bits, 3, 2)
@@ -157,6 +169,8 @@ def test_what_is_not_as_it_should_be_is_named(blocks: Blocks) -> None:
         assert wrong != text
         with pytest.raises(ValueError, match="the placed design does not hold the pattern of block RAM wide"):
             fill_configuration(wrong, found, roms, family)
+    with pytest.raises(ValueError, match="the placed design holds too often the pattern of block RAM wide"):
+        fill_configuration(text + text[text.index(blocks.header) :], found, roms, family)
     changed = copy.deepcopy(netlist)
     byte = changed["modules"]["top"]["cells"]["byte"]
     bits = contents_in(family).of_cell(byte)
@@ -189,6 +203,8 @@ def test_builds_that_do_not_take_other_weights(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="its clock, seeds and placer are taken"):
         build(tmp_path / "plain", board, fit_clock=True, placed_as=tmp_path / "plain")
     emit(network, tmp_path / "one", found, exchangeable=True)
+    with pytest.raises(ValueError, match="nowhere: there is no such BUILD$"):
+        build(tmp_path / "one", board, placed_as=tmp_path / "nowhere")
     with pytest.raises(ValueError, match="one/ulx3s-85f: there is no bitstream; make it with `qtt build"):
         build(tmp_path / "one", board, placed_as=tmp_path / "one")
 

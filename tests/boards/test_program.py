@@ -43,7 +43,9 @@ def test_the_command(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not (tmp_path / "said").exists()
 
 
-def test_nothing_to_send(build: Path) -> None:
+def test_nothing_to_send(build: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nowhere: there is no such BUILD$"):
+        program(tmp_path / "nowhere", BOARD)
     (build / "ulx3s-85f" / "net.bit").unlink()
     with pytest.raises(ValueError, match="there is no bitstream; make it with `qtt build .*build --board ulx3s-85f`"):
         program(build, BOARD)

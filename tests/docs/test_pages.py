@@ -146,5 +146,5 @@ def test_the_readme_s_commands_are_those_of_continuous_integration() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^    make (\w+)", readme, re.MULTILINE) == ["demo", "test"]
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert {"make test", "make test-long"} <= set(script)
+    assert "make test" in script
     assert len(readme.splitlines()) <= 110, "it is read in three minutes"

@@ -115,6 +115,14 @@ def test_two_designs_differ_in_roms_alone(tmp_path: Path) -> None:
         x = np.random.default_rng(7).integers(0, 2, (3, *SHAPE))
         result = cosim(tmp_path / "two", x, engine="icarus")
         assert result.equal and result.cycles_equal is True, result
+    with pytest.raises(
+        ValueError, match="one: would take its own place, and its bitstreams go; give the new BUILD anoth"
+    ):
+        emit(other, tmp_path / "one", like=tmp_path / "one")
+    with pytest.raises(ValueError, match="one: its own plan is taken; leave the plan out"):
+        emit(other, tmp_path / "four", tmp_path / "one" / "plan.json", like=tmp_path / "one")
+    with pytest.raises(ValueError, match="one: was emitted without taps, as this one must be"):
+        emit(other, tmp_path / "four", taps=True, like=tmp_path / "one")
     with pytest.raises(ValueError, match="three: was not made to take other weights; emit it with --exchangeable"):
         emit(other, tmp_path / "four", like=tmp_path / "three")
     text = texts[0].replace("always @(posedge clk)", "always @(negedge clk)", 1)

@@ -36,6 +36,10 @@ def test_ports_and_options_that_cannot_be(qtt: Qtt, build: Path, tmp_path: Path)
         assert f"{port}: no answer to the opening within 0.3 s; nothing came at all: check the port" in line
         assert "this system has no baud rate of 1234567" in qtt.refuses(*run, port, "--baud", 1234567)
         assert "--timeout 0: must be above 0" in qtt.refuses(*run, port, "--timeout", 0)
+        other = qtt.refuses(*run, port, "--board", "icebreaker")
+        assert "build: holds no sources for ice40; plan it for a device of that family" in other
+        nowhere = ("run", build, "--data", tmp_path / "nowhere", "--port", tmp_path / "none")
+        assert "none: cannot be opened" in qtt.refuses(*nowhere), "before data are read"
         assert "--samples 9999: the test split has" in qtt.refuses("run", build, "--port", port, *DATA[:3], "9999")
     finally:
         os.close(master)
