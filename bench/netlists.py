@@ -115,7 +115,7 @@ def main() -> None:
         other = next((name for name in given.devices if name not in can), None)
         if other is not None:
             raise ValueError(
-                f"--placed: of what the placer of {other} makes there are no models; of {', '.join(can)} there are"
+                f"--placed: of what the placer of {other} makes there are no models here; of {', '.join(can)} there are"
             )
         names = given.devices or can
     for name in names:

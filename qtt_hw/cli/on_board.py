@@ -136,7 +136,7 @@ def board(
         float | None, typer.Option(metavar="MHZ", help="Clock that the board says it has, in place of its own.")
     ] = None,
     placed: Annotated[
-        bool, typer.Option("--placed", help="Of an iCE40: the cells that place and route made, not the Verilog.")
+        bool, typer.Option("--placed", help="Of ECP5 and iCE40: the cells that place and route made, not the Verilog.")
     ] = False,
     json: Json = False,
 ) -> None:

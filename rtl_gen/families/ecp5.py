@@ -9,6 +9,7 @@ from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive
 from rtl_gen.families.carry_chains import close_chains
 from rtl_gen.families.carry_inputs import absorb_luts
 from rtl_gen.families.counts import Counting, Fit
+from rtl_gen.families.ecp5_placed import simulated
 from rtl_gen.families.family import Family, Placing
 from rtl_gen.families.output_registers import absorb_registers
 from rtl_gen.families.pll import Pll, PllSetting
@@ -132,5 +133,6 @@ ECP5 = Family(
             fed_back=True,
             pins=_pll,
         ),
+        simulated=simulated,
     ),
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from rtl_gen.families.placed_cells import wire
+
 __all__ = ["simulated"]
 
 #: Inputs that are 1 where nothing is joined to them, by the cell; all others are then 0.
 _HIGH = {"ICESTORM_LC": ("CEN",), "ICESTORM_RAM": ("RCLKE", "WCLKE"), "ICESTORM_DSP": ("CE",)}
-_WIRE = {"hide_name": 0, "type": "$_BUF_", "parameters": {}, "attributes": {}}
 
 
 def simulated(netlist: dict[str, Any], top: str, oscillator: str) -> None:
@@ -29,9 +30,9 @@ def simulated(netlist: dict[str, Any], top: str, oscillator: str) -> None:
             (pad,) = joined["PACKAGE_PIN"]
             source, sink = ([pad], joined.get("D_IN_0")) if pad in inputs else (joined.get("D_OUT_0"), [pad])
             if source and sink:
-                cells[name] = _wire(source, sink)
+                cells[name] = wire(source, sink)
         elif cell["type"] == "SB_GB":
-            cells[name] = _wire(joined["USER_SIGNAL_TO_GLOBAL_BUFFER"] or [clock], joined["GLOBAL_BUFFER_OUTPUT"])
+            cells[name] = wire(joined["USER_SIGNAL_TO_GLOBAL_BUFFER"] or [clock], joined["GLOBAL_BUFFER_OUTPUT"])
         elif cell["type"] == "ICESTORM_PLL":
             kept = {"REFERENCECLK": [clock], "LOCK": joined["LOCK"]}
             ways = {"REFERENCECLK": "input", "LOCK": "output"}
@@ -48,8 +49,3 @@ def simulated(netlist: dict[str, Any], top: str, oscillator: str) -> None:
                     joined[port] = ["1" if port in high else "0"]
             cells[name] = cell
     module["cells"] = cells
-
-
-def _wire(source: list[Any], sink: list[Any]) -> dict[str, Any]:
-    ways = {"A": "input", "Y": "output"}
-    return _WIRE | {"port_directions": ways, "connections": {"A": source, "Y": sink}}

@@ -232,3 +232,45 @@ module EHXPLLL #(parameter CLKI_DIV = 1, parameter CLKFB_DIV = 1, parameter CLKO
     assign LOCK = &count;
     always @(posedge CLKI) if (!LOCK) count <= count + 1;
 endmodule
+
+// Of a placed design, in the place of yosys' model, which has no carry output: half a slice, that is a LUT, a bit of a
+// carry chain, or a bit of a LUT RAM; and the multiplexer behind it, of two LUTs or of two such multiplexers.
+module TRELLIS_COMB #(
+    parameter MODE = "LOGIC", parameter [15:0] INITVAL = 16'h0, parameter CCU2_INJECT1 = "NO",
+    parameter WREMUX = "WRE", parameter WCKMUX = "WCK", parameter IS_Z1 = 1'b0
+) (
+    input A, B, C, D, M, FCI, F1, FXA, FXB, WD, WAD0, WAD1, WAD2, WAD3, WRE, WCK, DI0, DI1,
+    output F, FCO, OFX
+);
+    wire four = INITVAL[{D, C, B, A}];
+    generate
+        if (MODE == "DPRAM") begin: ram
+            reg [15:0] bits = INITVAL;
+            always @(posedge WCK) if (WRE) bits[{WAD3, WAD2, WAD1, WAD0}] <= WD;
+            assign F = bits[{A, C, B, D}];
+            assign FCO = 1'b0;
+            initial if (WREMUX != "WRE" || WCKMUX != "WCK") begin
+                $display("TRELLIS_COMB: WREMUX or WCKMUX is not modelled");
+                $finish;
+            end
+        end else if (MODE == "CCU2") begin: carry
+            wire injected = CCU2_INJECT1 == "YES";
+            wire two = INITVAL[{2'b00, B, A}];
+            assign F = four ^ (injected ? 1'b0 : FCI);
+            assign FCO = four ? FCI : injected ? 1'b0 : two;
+        end else begin: lut
+            assign F = four;
+            assign FCO = 1'b0;
+        end
+    endgenerate
+    assign OFX = IS_Z1 ? (M ? FXB : FXA) : (M ? F1 : F);
+endmodule
+
+// The address and data that a LUT RAM is written with pass through a slice of their own.
+module TRELLIS_RAMW (
+    input A0, B0, C0, D0, A1, B1, C1, D1,
+    output WDO0, WDO1, WDO2, WDO3, WADO0, WADO1, WADO2, WADO3
+);
+    assign {WADO3, WADO2, WADO1, WADO0} = {A0, C0, B0, D0};
+    assign {WDO3, WDO2, WDO1, WDO0} = {B1, D1, A1, C1};
+endmodule
