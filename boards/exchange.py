@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtl_gen.contents import PATTERN, Rom
 from rtl_gen.families import Family, contents_in
-from rtl_gen.families.block_contents import Bits, BlockContents
+from rtl_gen.families.block_contents import BlockContents
 
 __all__ = ["Block", "Column", "fill_configuration", "fill_netlist", "find_blocks"]
+
+#: Bits of a block RAM.
+Bits = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,8 @@ def placed_design(build: Path | str, board: Board, *, progress: Progress = silen
     folder, placing = Path(build) / file_name(board.name), board.placing
     if placing.simulated is None:
         raise ValueError(
-            f"{board.family.title}: of what its placer makes there are no models here; `qtt cosim` takes the design, and "
-            "sim.netlist.netlist_build makes a BUILD of its netlist"
+            f"{board.family.title}: of what its placer makes there are no models here; `qtt cosim` takes the design, "
+            "and sim.netlist.netlist_build makes a BUILD of its netlist"
         )
     if not (folder / "result.json").is_file():
         raise ValueError(f"{folder}: there is no bitstream; make it with `qtt build {build} --board {board.name}`")

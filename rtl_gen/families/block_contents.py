@@ -1,4 +1,8 @@
-"""What block RAMs hold: in a netlist's cells, and in the configuration that the placer writes."""
+"""What block RAMs hold: in a netlist's cells, and in the configuration that the placer writes.
+
+numpy is imported where it is used: who asks for the names of devices, as a shell that completes a command, does not
+wait for it.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,16 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    #: Bits of a block RAM in an order of the family's own, or by its port, [rows, width].
+    Bits = NDArray[np.uint8]
 
 __all__ = ["BlockContents", "Ecp5Contents", "Ice40Contents"]
-
-#: Bits of a block RAM in an order of the family's own, or by its port, [rows, width].
-Bits = NDArray[np.uint8]
 
 
 class BlockContents(ABC):
@@ -73,6 +78,8 @@ class Ecp5Contents(BlockContents):
         return (int(cell["parameters"][f"DATA_WIDTH_{side}"], 2) for side in "AB")
 
     def of_cell(self, cell: Mapping[str, Any]) -> Bits:
+        import numpy as np
+
         bits = np.zeros((self.bytes, self.byte), dtype=np.uint8)
         for index in range(64):
             value = _of_binary(cell["parameters"].get(f"INITVAL_{index:02X}", ""), 320)
@@ -80,6 +87,8 @@ class Ecp5Contents(BlockContents):
         return bits
 
     def to_cell(self, cell: dict[str, Any], bits: Bits) -> None:
+        import numpy as np
+
         for index in range(64):
             pairs = np.zeros((16, 20), dtype=np.uint8)
             pairs[:, :18] = bits[32 * index : 32 * index + 32].reshape(16, 18)
@@ -89,17 +98,23 @@ class Ecp5Contents(BlockContents):
         return bits[:, : self._used(width)].reshape(self.rows[width], width)
 
     def of_port(self, rows: Bits, width: int) -> Bits:
+        import numpy as np
+
         bits, used = np.zeros((self.bytes, self.byte), dtype=np.uint8), self._used(width)
         bits[:, :used] = rows.reshape(self.bytes, used)
         return bits
 
     def of_words(self, words: Sequence[str]) -> Bits:
+        import numpy as np
+
         if len(words) != self.bytes:
             return np.zeros(0, dtype=np.uint8)
         values = np.array([int(word, 16) for word in words], dtype=np.uint16)
         return (values[:, None] >> np.arange(self.byte, dtype=np.uint16) & 1).astype(np.uint8)
 
     def lines(self, bits: Bits) -> str:
+        import numpy as np
+
         values = (bits.astype(np.uint16) << np.arange(self.byte, dtype=np.uint16)).sum(axis=1)
         lines = (values[first : first + 8] for first in range(0, self.bytes, 8))
         return "".join(" ".join(f"{value:03x}" for value in line) + "\n" for line in lines)
@@ -125,6 +140,8 @@ class Ice40Contents(BlockContents):
         return (16 >> int(cell["parameters"][f"{side}_MODE"], 2) for side in ("READ", "WRITE"))
 
     def of_cell(self, cell: Mapping[str, Any]) -> Bits:
+        import numpy as np
+
         texts = (cell["parameters"].get(f"INIT_{index:X}", "") for index in range(16))
         return self._of_rows(np.concatenate([_of_binary(text, 256) for text in texts]))
 
@@ -139,6 +156,8 @@ class Ice40Contents(BlockContents):
         return rows.reshape(-1)
 
     def of_words(self, words: Sequence[str]) -> Bits:
+        import numpy as np
+
         return self._of_rows(np.concatenate([_of_binary(f"{int(word, 16):0256b}", 256) for word in words]))
 
     def lines(self, bits: Bits) -> str:
@@ -153,6 +172,8 @@ class Ice40Contents(BlockContents):
 
 def _of_binary(text: str, size: int) -> Bits:
     """Bits of a netlist's parameter, the lowest first."""
+    import numpy as np
+
     return (np.frombuffer(text.encode()[::-1].ljust(size, b"0"), dtype=np.uint8) == ord("1")).astype(np.uint8)
 
 
