@@ -351,7 +351,7 @@ def program(
     >>> qtt_hw.program("own-build", "ulx3s-85f")
     Traceback (most recent call last):
         ...
-    ValueError: own-build/ulx3s-85f: there is no bitstream; make it with `qtt build own-build --board ulx3s-85f`
+    ValueError: own-build: there is no such BUILD
     """
     import boards
     from boards.program import program as send

@@ -96,8 +96,12 @@ class Calls:
         self.own = own_tensors(self.module, lambda node: written(node, self.stands_for(node)) is not None)
         followed = {*FUNCTIONS, *CALLS, *JOINS}
         self.same = {node: operand for node, operand in traced.same.items() if node.target not in followed}
-        for node in reversed(list(self.module.graph.nodes)):  # what nothing reads is not computed
-            kept = node.op in ("output", "placeholder") or written(node, self.stands_for(node)) is not None
+        # What nothing reads is not computed; who reads what a call has overwritten reads the call by now. A call that
+        # writes and cannot be followed stays, to be refused.
+        for node in reversed(list(self.module.graph.nodes)):
+            followed = node not in self.in_place and self.is_followed(node)
+            writes = written(node, self.stands_for(node)) is not None
+            kept = node.op in ("output", "placeholder") or (writes and not followed)
             if not (kept or node.users):
                 self.module.graph.erase_node(node)
 
