@@ -26,6 +26,7 @@ threads = 1
 """
 
 
+@pytest.mark.long
 def test_the_script_in_small(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(TINY)
     queue = tmp_path / "queue.toml"

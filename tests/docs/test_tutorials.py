@@ -62,6 +62,7 @@ def run(page: Path, folder: Path, *, steps: int | None = None) -> str:
     return printed
 
 
+@pytest.mark.long
 def test_own_module_runs_from_module_and_data_to_an_equal_simulation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -40,6 +41,7 @@ class Net(nn.Module):
         return y + flat
 
 
+@pytest.mark.long
 def test_names_of_every_kind_are_equal_in_simulation(tmp_path: Path) -> None:
     torch.manual_seed(0)
     x = torch.randint(0, 2, (32, 2, 1, 1, 1)).float()

@@ -39,6 +39,7 @@ def graph() -> Graph:
     )
 
 
+@pytest.mark.long
 def test_a_generated_design_s_netlist(tmp_path: Path) -> None:
     design = graph()
     emit(design, tmp_path / "build", plan(design, device("ecp5-25f"), fps=1000), taps=True)

@@ -46,6 +46,7 @@ def equal(design: Graph, name: str, low: int, high: int, folder: Path) -> set[st
     return set(re.findall(r"^  (\w+) #?\(", (netlist / "netlist.v").read_text(), re.MULTILINE))
 
 
+@pytest.mark.long
 def test_a_head_on_an_ice40(tmp_path: Path) -> None:
     assert {"SB_MAC16", "SB_RAM40_4K"} <= equal(tiny(), "up5k", -128, 128, tmp_path)
 

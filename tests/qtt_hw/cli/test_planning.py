@@ -65,6 +65,7 @@ def test_an_unknown_device_names_the_known_ones(qtt: Qtt, qtt_file: Path) -> Non
     )
 
 
+@pytest.mark.long
 def test_a_network_that_fits_with_engines_alone_is_told_so(qtt: Qtt) -> None:
     line = qtt.refuses("plan", "models/voxtt-modelnet10.qtt", "--device", "gw1nr-9c", "--fps", "20")
     assert "luts 333 % of the usable 6480" in line
