@@ -99,9 +99,9 @@ class Calls:
         # What nothing reads is not computed; who reads what a call has overwritten reads the call by now. A call that
         # writes and cannot be followed stays, to be refused.
         for node in reversed(list(self.module.graph.nodes)):
-            followed = node not in self.in_place and self.is_followed(node)
+            refused = node in self.in_place or not self.is_followed(node)
             writes = written(node, self.stands_for(node)) is not None
-            kept = node.op in ("output", "placeholder") or (writes and not followed)
+            kept = node.op in ("output", "placeholder") or (writes and refused)
             if not (kept or node.users):
                 self.module.graph.erase_node(node)
 
