@@ -10,19 +10,18 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rtl_gen.contents import PATTERN, Rom
 from rtl_gen.families import Family, contents_in
 from rtl_gen.families.block_contents import BlockContents
 
-__all__ = ["Block", "Column", "fill_configuration", "fill_netlist", "find_blocks"]
+if TYPE_CHECKING:
+    from rtl_gen.families.block_contents import Bits
 
-#: Bits of a block RAM.
-Bits = NDArray[np.uint8]
+__all__ = ["Block", "Column", "fill_configuration", "fill_netlist", "find_blocks"]
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,13 @@ class Block:
     pattern: bytes
     columns: tuple[Column, ...]
 
-    def filled(self, roms: Mapping[str, Rom], contents: BlockContents) -> Bits:
+    def filled(self, roms: Mapping[str, Rom], family: Family) -> Bits:
         """The block's bits with the contents of ROMs, by key."""
-        rows = np.zeros((contents.rows[self.width], self.width), dtype=np.uint8)
+        rows = np.zeros((dict(family.memory.shapes)[self.width], self.width), dtype=np.uint8)
         for column in self.columns:
             words = roms[column.rom].words[column.first : column.first + len(rows)]
             rows[: len(words), column.place] = [word >> column.bit & 1 for word in words]
-        return contents.of_port(rows, self.width)
+        return contents_in(family).of_port(rows, self.width)
 
 
 def find_blocks(netlist: Mapping[str, Any], top: str, patterns: Sequence[Rom], family: Family) -> list[Block]:
@@ -72,10 +71,11 @@ def find_blocks(netlist: Mapping[str, Any], top: str, patterns: Sequence[Rom], f
     ValueError
         Naming a ROM that synthesis put anywhere else, or a block RAM that holds something else.
     """
-    contents, known = contents_in(family), dict[bytes, tuple[Rom, int, int, Bits]]()
+    contents, least = contents_in(family), min(depth for _, depth in family.memory.shapes)
+    known: dict[bytes, tuple[Rom, int, int, Bits]] = {}
     for rom in patterns:
         bits = np.array([[word >> bit & 1 for bit in range(rom.width)] for word in rom.words], dtype=np.uint8)
-        for first in range(0, len(bits), min(contents.rows.values())):
+        for first in range(0, len(bits), least):
             for bit in range(rom.width):
                 key = bits[first : first + PATTERN, bit].tobytes()
                 if key in known:
@@ -133,7 +133,7 @@ def fill_netlist(
     """Put contents of ROMs into a netlist, in place of whatever its block RAMs hold of them."""
     contents, wanted = contents_in(family), {rom.key: rom for rom in roms}
     for block in blocks:
-        contents.to_cell(netlist["modules"][top]["cells"][block.cell], block.filled(wanted, contents))
+        contents.to_cell(netlist["modules"][top]["cells"][block.cell], block.filled(wanted, family))
 
 
 def fill_configuration(text: str, blocks: Sequence[Block], roms: Sequence[Rom], family: Family) -> str:
@@ -153,7 +153,7 @@ def fill_configuration(text: str, blocks: Sequence[Block], roms: Sequence[Rom], 
         if block is None:
             return found[0]
         wanting[block.pattern] -= 1
-        return found[1] + contents.lines(block.filled(wanted, contents))
+        return found[1] + contents.lines(block.filled(wanted, family))
 
     done = contents.section.sub(filled, text)
     for pattern, count in wanting.items():

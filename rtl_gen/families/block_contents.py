@@ -27,13 +27,10 @@ class BlockContents(ABC):
 
     Attributes
     ----------
-    rows : mapping of int to int
-        Of the port's width, how many words a block then has.
     section : pattern
         A block RAM in the placer's configuration: a line that names it, in group 1, and its lines, in group 2.
     """
 
-    rows: ClassVar[Mapping[int, int]]
     section: ClassVar[re.Pattern[str]]
 
     @abstractmethod
@@ -69,7 +66,6 @@ class BlockContents(ABC):
 class Ecp5Contents(BlockContents):
     """DP16KD: 2048 bytes of 9 bits, of which a port narrower than a byte leaves the last bit out."""
 
-    rows: ClassVar = {36: 512, 18: 1024, 9: 2048, 4: 4096, 2: 8192, 1: 16384}
     section: ClassVar = re.compile(r"^(\.bram_init \d+\n)((?:[0-9a-f]+(?: [0-9a-f]+)*\n)+)", re.MULTILINE)
     bytes: ClassVar = 2048
     byte: ClassVar = 9
@@ -95,7 +91,7 @@ class Ecp5Contents(BlockContents):
             cell["parameters"][f"INITVAL_{index:02X}"] = _to_binary(pairs)
 
     def by_port(self, bits: Bits, width: int) -> Bits:
-        return bits[:, : self._used(width)].reshape(self.rows[width], width)
+        return bits[:, : self._used(width)].reshape(-1, width)
 
     def of_port(self, rows: Bits, width: int) -> Bits:
         import numpy as np
@@ -131,7 +127,6 @@ class Ice40Contents(BlockContents):
     binary.
     """
 
-    rows: ClassVar = {16: 256, 8: 512, 4: 1024, 2: 2048}
     section: ClassVar = re.compile(r"^(\.ram_data \d+ \d+\n)((?:[0-9a-f]{64}\n){16})", re.MULTILINE)
     #: Of each bit of a row its place in the words.
     order: ClassVar = tuple(int(f"{place:04b}"[::-1], 2) for place in range(16))
@@ -150,7 +145,7 @@ class Ice40Contents(BlockContents):
             cell["parameters"][f"INIT_{index:X}"] = _to_binary(row)
 
     def by_port(self, bits: Bits, width: int) -> Bits:
-        return bits.reshape(self.rows[width], width)
+        return bits.reshape(-1, width)
 
     def of_port(self, rows: Bits, width: int) -> Bits:
         return rows.reshape(-1)

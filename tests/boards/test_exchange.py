@@ -62,7 +62,7 @@ class Blocks:
     def block_of(self, made: Rom, width: int, order: list[int], first: int = 0) -> dict[str, Any]:
         """A block RAM with these bits of a ROM's words."""
         contents = contents_in(self.family)
-        rows = np.zeros((contents.rows[width], width), dtype=np.uint8)
+        rows = np.zeros((dict(self.family.memory.shapes)[width], width), dtype=np.uint8)
         for place, bit in enumerate(order):
             words = made.words[first : first + len(rows)]
             rows[: len(words), place] = [word >> bit & 1 for word in words]
@@ -74,7 +74,7 @@ class Blocks:
         """ROMs of every width, one of which takes two blocks side by side and two in depth, and a RAM."""
         roms = [rom(name, bits, 128, seed + n) for n, (name, (_, bits)) in enumerate(self.shapes.items())]
         wide = max(width for width, _ in self.shapes.values())
-        deep = contents_in(self.family).rows[wide]
+        deep = dict(self.family.memory.shapes)[wide]
         roms.append(rom("deep", wide + 4, deep + 64, seed + 50))
         chance = random.Random(5)
         cells = {}
