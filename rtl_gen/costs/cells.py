@@ -6,6 +6,7 @@ LUTs (`rtl_gen.families.carry_chains`); two LUTs and a PFUMX, which costs nothin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -132,10 +133,18 @@ def rom(depth: int, width: int, family: Family, latency: int | None = None, word
     if memory.uses_block(depth):
         banks = -(-depth // memory.bank(depth, width))
         ffs = delayed + (width + 2 * ceil_log2(banks) if banks > 1 else 0) + _behind(width, banks, family)
-        return Resources(brams=memory.blocks(depth, width), luts=_selection(width, banks), ffs=ffs)
+        luts = _selection(width, banks) + memory.mixed(depth, width)[1]
+        return Resources(brams=memory.blocks(depth, width), luts=luts, ffs=ffs)
+    # Bits that are alike in all words are one: of so many functions of the address the words' are a sample.
+    bits = _distinct(width, 1 << min(depth, 62))
     # A function of the four low bits of the address for each part, which up to eight PFUMX and L6MUX21 select.
-    luts = width * max(depth / 16, 1) * (1 if depth <= 128 else 1.25) if depth > 2 else 0
-    return Resources(luts=round(luts), ffs=2 * width + delayed)
+    functions = bits * max(depth / 16, 1) * (1 if depth <= 128 else 1.25) if depth > 2 else 0
+    return Resources(luts=round(functions), ffs=2 * bits + delayed)
+
+
+def _distinct(drawn: int, of: int) -> int:
+    """How many differ, as an expectation, of values that are drawn from so many."""
+    return round(-of * math.expm1(drawn * math.log1p(-1 / of)))
 
 
 def ram(depth: int, width: int, family: Family, latency: int | None = None, early: bool = False) -> Resources:
@@ -149,7 +158,7 @@ def ram(depth: int, width: int, family: Family, latency: int | None = None, earl
     luts = _selection(width, banks) + (banks if banks > 1 else 0)
     if memory.uses_block(depth):
         ffs = delayed + (width + 2 * number if banks > 1 else 0) + _behind(width, banks, family)
-        return Resources(brams=memory.blocks(depth, width), luts=luts, ffs=ffs)
+        return Resources(brams=memory.blocks(depth, width), luts=luts + memory.mixed(depth, width)[1], ffs=ffs)
     ffs = delayed + width * (banks + 1) + number
     return Resources(luts=luts, ffs=ffs) + memory.shallow(depth, width)
 

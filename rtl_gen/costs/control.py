@@ -66,36 +66,41 @@ def _axis_tables(geometry: Geometry, axis: int, run: int, stride: int, rows: boo
 
 
 @lru_cache(maxsize=4096)
-def _late(shape_key: tuple[Geometry, int, tuple[int, int, int], bool]) -> tuple[int, int, int]:
-    """(LUTs, flip-flops, axes that vary) of a walk's second tables."""
+def _late(shape_key: tuple[Geometry, int, tuple[int, int, int], bool]) -> tuple[int, int, tuple[bool, ...]]:
+    """(LUTs, flip-flops, whether an axis' vary) of a walk's second tables."""
     geometry, run, strides, rows = shape_key
-    luts = ffs = axes = 0
+    luts = ffs = 0
+    varies = []
     for axis in range(3):
         more, bits = lookup(_axis_tables(geometry, axis, run, strides[axis], rows))
-        luts, ffs, axes = luts + more, ffs + bits, axes + (bits > 0)
-    return luts, ffs, axes
+        luts, ffs = luts + more, ffs + bits
+        varies.append(bits > 0)
+    return luts, ffs, tuple(varies)
 
 
 @lru_cache(maxsize=4096)
-def _early(geometry: Geometry, ring: int, pointer: int) -> tuple[int, int, tuple[bool, ...]]:
-    """(LUTs, flip-flops, whether an axis' table of `need`, and of `keep`, varies) of the first tables."""
-    luts = ffs = 0
-    mask, flags = (1 << pointer) - 1, []
+def _early(geometry: Geometry, ring: int, pointer: int) -> tuple[int, tuple[set[int], ...], tuple[bool, ...], bool]:
+    """(LUTs, each axis' columns, whether an axis' table of `need`, and of `keep`, varies, whether both are one along H
+    and W) of the first tables.
+    """
+    luts = 0
+    mask, found, flags, alike = (1 << pointer) - 1, [], [], True
     for axis, (window, stride) in enumerate(zip(geometry.axes, geometry.strides, strict=True)):
         outputs = range(window.out_size)
         words, more = (geometry.words, ring) if axis == 0 else (0, 0)
         need = tuple(window.last(o) * stride + words & mask for o in outputs)
         keep = tuple(window.oldest(o) * stride + more & mask for o in outputs)
         hold = tuple(int(geometry.holds(axis, o)) for o in outputs)
-        here, bits = lookup((need, keep, hold))
-        luts, ffs = luts + here, ffs + bits
+        luts += lookup((need, keep, hold))[0]
+        found.append(columns(need) | columns(keep) | columns(hold))
         flags += [len(set(need)) > 1, len(set(keep)) > 1]
-    return luts, ffs, tuple(flags)
+        alike &= axis == 0 or (need == keep and not any(hold))
+    return luts, tuple(found), tuple(flags), alike
 
 
 @lru_cache(maxsize=4096)
-def _moves(geometry: Geometry, ring: int) -> tuple[int, int]:
-    """(LUTs, flip-flops) of what a position's first word moves on by."""
+def _moves(geometry: Geometry, ring: int) -> tuple[int, int, tuple[bool, ...]]:
+    """(LUTs, flip-flops, whether an axis' vary) of what a position's first word moves on by."""
     luts = ffs = 0
     bits = bits_for(2 * ring) + 1
     moves: list[list[int]] = []
@@ -111,7 +116,7 @@ def _moves(geometry: Geometry, ring: int) -> tuple[int, int]:
         rows = [[(n - minus) % (1 << bits) for n in row] for row in moves]
         taken |= columns([n for row in rows for n in row])
         luts += sum(len(columns(row)) for row in rows if len(row) > 2)
-    return luts + (len(taken) if several else 0), ffs + len(taken)
+    return luts + (len(taken) if several else 0), ffs + len(taken), tuple(len(set(row)) > 1 for row in moves)
 
 
 @lru_cache(maxsize=4096)
@@ -119,23 +124,29 @@ def walker(shape: WalkerShape, rows: bool) -> Resources:
     """A `rtl_gen.walker.Walker`; `rows` says whether the row of an average is read."""
     geometry, pointer, ring = shape.geometry, shape.pointer_bits, shape.ring
     sizes = [a.out_size for a in geometry.axes]
-    positions = [ceil_log2(n) for n in sizes if n > 1]
-    moving = len(positions)
-    early_luts, early_ffs, flags = _early(geometry, ring, pointer)
-    late_luts, late_ffs, _ = _late((geometry, shape.run, shape.tap_strides, rows))
-    move_luts, move_ffs = _moves(geometry, ring)
+    moving = sum(n > 1 for n in sizes)
+    early_luts, early_columns, flags, alike = _early(geometry, ring, pointer)
+    late_luts, late_ffs, late = _late((geometry, shape.run, shape.tap_strides, rows))
+    move_luts, move_ffs, moves = _moves(geometry, ring)
     need_bits, limit_bits = _counted(shape)
     volume = max(pointer - trailing_zeros(geometry.volume_words), 0)
+    # The outermost axis is counted where anything depends on it.
+    outer = bool(volume or early_columns[0] or late[0] or moves[0])
+    positions = [ceil_log2(n) for n, counted in zip(sizes, (outer, True, True), strict=True) if n > 1 and counted]
+    # A column that is a bit of the position is the register that delays the position.
+    delayed = [columns(range(n)) if a or b else set() for n, a, b in zip(sizes, late, moves, strict=True)]
+    early_ffs = sum(len(found | bits) for found, bits in zip(early_columns, delayed, strict=True))
     base = bits_for(max(ring, 2) - 1)
 
     inner_need, inner_keep = flags[2] or flags[4], flags[3] or flags[5]
     top_need, top_keep = volume or flags[0], volume or flags[1]
     terms = [bool(inner_need), bool(top_need), bool(inner_keep), bool(top_keep)]
-    ffs = 3 + sum(2 * n + 1 for n in positions) + moving + early_ffs + late_ffs
+    ffs = 3 + sum(n + 1 for n in positions) + len(positions) + early_ffs + late_ffs
     h, w = geometry.strides[1:]
     # Of the terms of a volume's words: one below the planes, one of planes and volumes.
     below = bits_for(max(geometry.axes[1].size * h, 1))
-    low_need, low_limit = (max(min(below, pointer) - trailing_zeros(w), 0) for _ in range(2))
+    low_need = max(min(below, pointer) - trailing_zeros(w), 0)
+    low_limit = 0 if alike else low_need
     tops = min(trailing_zeros(geometry.volume_words), trailing_zeros(geometry.strides[0]) if flags[0] else 1 << 10)
     high = max(pointer - tops, 0)
     ffs += low_need * terms[0] + high * terms[1] + low_limit * terms[2] + high * terms[3]
@@ -157,7 +168,8 @@ def walker(shape: WalkerShape, rows: bool) -> Resources:
         luts += adder(high) * (bool(inner_need and top_need) + bool(inner_keep and top_keep))
     luts += counter(volume)
     wide = bits_for(2 * ring) + 1
-    luts += 2 * adder(wide - trailing_zeros(geometry.words)) + base + chosen(base, min(moving, 3)) + WALKER
+    whole = min(trailing_zeros(geometry.words), base)
+    luts += 2 * adder(wide - whole) + base - whole + chosen(base, min(moving, 3)) + WALKER
     return Resources(luts=luts, ffs=ffs)
 
 
@@ -173,7 +185,7 @@ def _counted(shape: WalkerShape) -> tuple[int, int]:
 
 @lru_cache(maxsize=4096)
 def _descriptor(shape: WalkerShape, rows: bool) -> _Descriptor:
-    _, tables, axes = _late((shape.geometry, shape.run, shape.tap_strides, rows))
+    _, tables, _ = _late((shape.geometry, shape.run, shape.tap_strides, rows))
     once = 0
     if shape.merged:
         single = [

@@ -85,7 +85,7 @@ def shared_requantizer(scaling: Scaling, *, rows: int, lanes: int, accumulator: 
     many, kinds = len(scaling.shifts) > 1, len(scaling.ranges)
     luts = memory.luts + pieces * adder(total) + (chosen(shifted, len(scaling.shifts)) if many else 0)
     luts += 2 * sum(-(-max(shifted - bits_for(high), 1) // 3) for _, high in scaling.ranges)
-    luts += out + (2 * chosen(out, kinds) if kinds > 1 else 0) + REQUANTIZER
+    luts += out + (chosen(out, kinds) if kinds > 1 else 0) + REQUANTIZER
     read = scaling.read_latency(rows, family)
     product = family.multiplier.latency + 1
     ffs = memory.ffs + read * accumulator + product * offset + pieces * total + (shifted if many else 0) + 2 * out + 2

@@ -105,6 +105,8 @@ SUM = Add.aligned("sum", ("a", "b"), "sum", BYTES, BYTES, BYTES)
 TABLE = Table("table", (INPUT,), "table", tuple(i * i % 256 for i in range(256)), BYTES)
 POOL = Pool("pool", (INPUT,), "pool", "max", Window((1, 2, 2), (1, 2, 2)))
 ROM = tuple(int(v) for v in np.random.default_rng(1).integers(0, 1 << 20, 60))
+SHORT = tuple(int(v) for v in np.random.default_rng(2).integers(0, 1 << 60, 7))
+DEEP = tuple(int(v) for v in np.random.default_rng(3).integers(0, 1 << 12, 8192))
 SMALL = {"simd": 4, "pe": 4, "lanes": 4, "ring": 0, "queue": 16}
 
 #: By name: the unit, and tolerances of LUTs and of flip-flops.
@@ -127,6 +129,8 @@ UNITS: dict[str, tuple[Callable[[], Unit], float, float]] = {
     "a requantiser of 16 rows": (lambda: affine(16), 0.1, 0.1),
     "a requantiser of 64 rows": (lambda: affine(64), 0.1, 0.1),
     "a ROM in LUTs": (lambda: (Rom(ROM, 20, ECP5), cells.rom(60, 20, ECP5)), 0.1, 0.0),
+    "a ROM in LUTs of more bits than functions": (lambda: (Rom(SHORT, 60, ECP5), cells.rom(7, 60, ECP5)), 0.2, 0.15),
+    "a ROM of blocks of two forms": (lambda: (Rom(DEEP, 12, ECP5), cells.rom(8192, 12, ECP5)), 0.1, 0.0),
     "a RAM in LUTs": (lambda: (Ram(48, 16, ECP5), cells.ram(48, 16, ECP5)), 0.1, 0.0),
     "a RAM in LUTs of which enable and address come early": (
         lambda: (Ram(48, 16, ECP5, early=True), cells.ram(48, 16, ECP5, early=True)),
