@@ -4,26 +4,30 @@
 
 The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples, in
 runs of up to 128 back to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the one of
-the same model, device, rate and whether engines are allowed.
+the same model, device, rate and whether engines are allowed. A row has the digest of the design's Verilog, `rtl`: where
+the file has the same design, proven with the same tools, only what the plan says of it is renewed.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.report import command, figures
-from bench.rows import append_row, made_by
+from bench.rows import append_row, commit, made_by, rows_of
 from boards.synthesis import synthesise
 from qtt_hw.flow import cosim, emit
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import digest_of, load
 from qtt_hw.planning import plan
 from qtt_hw.process import run_command
+from qtt_hw.training.result import versions
 from rtl_gen.emit import TOP
 from rtl_gen.families import family_named
 from rtl_gen.multiplier import LaneKind
@@ -33,6 +37,8 @@ from rtl_gen.prediction import number_of
 
 #: Part of the name of every cell of a requantiser.
 REQUANTIZER = ".requantizer."
+#: What tells a row from another.
+KEY = ("model", "device", "fps", "engines")
 #: Of an ECP5's netlist: what rows call the cells that are counted, and the cells' types.
 CELLS = {
     "luts": "LUT4",
@@ -52,6 +58,25 @@ def simulated(build: Path, data: str, samples: int, stalls: bool) -> dict[str, A
         row |= {"cycles": cycles, "intervals": list(found.intervals), "latency": found.latency}
         row["cycles_as_predicted"] = found.cycles_equal
     return row | {"seconds": round(found.seconds, 1)}
+
+
+def rtl_digest(graph: Graph, chosen: Plan) -> str:
+    """Of the design's Verilog, without taps."""
+    with tempfile.TemporaryDirectory() as name:
+        emit(graph, Path(name) / "plain", chosen)
+        return hashlib.sha256((Path(name) / "plain" / "design.v").read_bytes()).hexdigest()
+
+
+def renewed(known: Sequence[Mapping[str, Any]], row: Mapping[str, Any], samples: int, stalled: int) -> dict[str, Any]:
+    """The row of the same design that was proven on as many samples with today's tools, with what the plan says now;
+    empty where there is none.
+    """
+    for old in known:
+        same = all(old.get(name) == row[name] for name in (*KEY, "digest", "rtl")) and old["versions"] == versions()
+        counts = [old[part]["samples"] if part in old else 0 for part in ("batch", "stalled")]
+        if same and counts[0] >= samples and counts[1] >= stalled:
+            return {**old, "plan": row["plan"], "planned": commit()}
+    return {}
 
 
 def synthesised(graph: Graph, chosen: Plan, folder: Path) -> dict[str, Any]:
@@ -77,23 +102,31 @@ def proven(
     stalled: int,
     lanes: list[LaneKind],
     engines: bool,
-) -> dict[str, Any]:
-    """The row: the plan, what was compared, and the cells by what forms the products."""
+    known: Sequence[Mapping[str, Any]] = (),
+) -> tuple[dict[str, Any], bool]:
+    """The row: the plan, what was compared, and the cells by what forms the products; whether a known one was renewed.
+
+    With lanes beside the planned ones all is done anew.
+    """
     graph = load(model)
     chosen = plan(graph, device, fps=fps, engines=engines)
+    row = {
+        "model": graph.name,
+        "digest": digest_of(model),
+        "weight_bytes": graph.weight_bytes,
+        "device": device,
+        "fps": fps,
+        "engines": engines or None,
+        "rtl": rtl_digest(graph, chosen),
+        "plan": figures(chosen),
+    }
+    old = {} if lanes else renewed(known, row, samples, stalled)
+    if old:
+        return old, True
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         emit(graph, folder / "build", chosen, taps=True)
-        row = {
-            "model": graph.name,
-            "digest": digest_of(model),
-            "weight_bytes": graph.weight_bytes,
-            "device": device,
-            "fps": fps,
-            "engines": engines or None,
-            "plan": figures(chosen),
-            "batch": simulated(folder / "build", data, samples, stalls=False),
-        }
+        row["batch"] = simulated(folder / "build", data, samples, stalls=False)
         if stalled:
             row["stalled"] = simulated(folder / "build", data, stalled, stalls=True)
         cells = {"as planned": synthesised(graph, chosen, folder)}
@@ -102,7 +135,7 @@ def proven(
         other = with_lanes(graph, chosen.model_copy(update={"device": "none"}), kind)
         with tempfile.TemporaryDirectory() as name:
             cells[f"lanes of {kind}"] = synthesised(graph, other, Path(name)) | {"planned": figures(other)}
-    return row | {"cells": cells}
+    return row | {"cells": cells}, False
 
 
 def main() -> None:
@@ -117,10 +150,11 @@ def main() -> None:
     parser.add_argument("--lanes", action="append", default=[], choices=CODE_LANES, help="to synthesise as well")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
-    options = given.samples, given.stalled, given.lanes, given.engines
-    row = proven(given.model, given.data, given.device, given.fps, *options)
-    row |= made_by(command(given.output))
-    append_row(given.output, row, ("model", "device", "fps", "engines"))
+    options = given.samples, given.stalled, given.lanes, given.engines, rows_of(given.output)
+    row, known = proven(given.model, given.data, given.device, given.fps, *options)
+    if not known:
+        row |= made_by(command(given.output))
+    append_row(given.output, row, KEY)
     print(json.dumps(row, indent=1))
 
 
