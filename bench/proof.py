@@ -5,7 +5,7 @@
 The RTL is compared with the golden model at every stage's output: in the batch harness on the first test samples, in
 runs of up to 128 back to back, in cocotb with random stalls on both sides. Each call adds a row, in place of the one of
 the same model, device, rate and whether engines are allowed. A row has the digest of the design's Verilog, `rtl`: where
-the file has the same design, proven with the same tools, only what the plan says of it is renewed.
+the file has the same design, proven with the same versions, only what the plan says of it is renewed.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def rtl_digest(graph: Graph, chosen: Plan) -> str:
 
 
 def renewed(known: Sequence[Mapping[str, Any]], row: Mapping[str, Any], samples: int, stalled: int) -> dict[str, Any]:
-    """The row of the same design that was proven on as many samples with today's tools, with what the plan says now;
+    """The row of the same design that was proven on as many samples with today's versions, with what the plan says now;
     empty where there is none.
     """
     for old in known:
