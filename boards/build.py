@@ -31,6 +31,7 @@ from rtl_gen.families import Family, family_of
 from rtl_gen.families import device as find_device
 from rtl_gen.identifiers import file_name
 from rtl_gen.manifest import Manifest
+from rtl_gen.plan.derive import design_brams
 from rtl_gen.plan.plan import load_plan
 from rtl_gen.prediction import Prediction
 
@@ -157,7 +158,7 @@ def build(
     manifest = Manifest.load(folder)
     plan = load_plan(folder / manifest.plan)
     clock = board.clock_mhz if frequency_mhz is None else frequency_mhz
-    top = BoardTop.of_plan(board, manifest, plan, clock)
+    top = BoardTop(board, manifest, clock, brams=design_brams(plan))
     device = find_device(board.device)
     check_holds(folder, board, manifest, plan)
     final, bitstream = folder / file_name(board.name), file_name(manifest.name) + board.placing.bitstream
@@ -191,7 +192,7 @@ def build(
             with scratch_folder(folder) as saved:
 
                 def again(mhz: float) -> tuple[float, Made]:
-                    result = made(BoardTop.of_plan(board, manifest, plan, mhz))
+                    result = made(BoardTop(board, manifest, mhz, brams=design_brams(plan)))
                     return result[1].best.slowest_mhz or 0.0, result
 
                 first = found.best.slowest_mhz or 0.0
@@ -245,7 +246,8 @@ def exchanged(build: Path, board: Board, like: Path, progress: Progress) -> Buil
     for name in kept:
         if not (there / name).is_file():
             raise ValueError(f"{there}: has no {name}: it was not built of a BUILD that takes other weights")
-    top = board_verilog(BoardTop.of_plan(board, manifest, load_plan(build / manifest.plan), placed.clock_mhz))
+    brams = design_brams(load_plan(build / manifest.plan))
+    top = board_verilog(BoardTop(board, manifest, placed.clock_mhz, brams=brams))
     patterns = Patterns(build, manifest, family, top)
     if patterns.digest != placed.structure:
         design, other = (folder / Manifest.load(folder).sources.of(family)[0] for folder in (build, like))

@@ -15,8 +15,6 @@ from qtt_hw.errors import named
 from rtl_gen.families import Device, device, family_of
 from rtl_gen.host_link import beside_buffer, buffered_words
 from rtl_gen.manifest import Manifest
-from rtl_gen.plan.derive import design_brams
-from rtl_gen.plan.plan import Plan
 
 __all__ = ["BoardTop", "board_verilog", "build_digest", "identity_of"]
 
@@ -63,21 +61,12 @@ class BoardTop(Elaboratable):
     clock_mhz : float
     brams : int
         Block RAMs of the design: a sample is held whole in what it leaves.
-    ffs : int
-        Flip-flops of the design.
     divisor : int, optional
         Clock cycles of a bit on the line; by default those of the board's baud rate.
     """
 
     def __init__(
-        self,
-        board: Board,
-        manifest: Manifest,
-        clock_mhz: float,
-        *,
-        brams: int = 0,
-        ffs: int = 0,
-        divisor: int | None = None,
+        self, board: Board, manifest: Manifest, clock_mhz: float, *, brams: int = 0, divisor: int | None = None
     ):
         self.board, self.manifest = board, manifest
         with named(board.name):
@@ -86,26 +75,12 @@ class BoardTop(Elaboratable):
         target = device(board.device)
         self.divisor, self.identity = divisor, identity_of(manifest, target, clock_mhz, brams)
         self.link = Link(divisor=divisor, identity=self.identity, family=board.family)
-        buffer = board.placing.reset_buffer
-        self.reset_buffer = None if buffer is None or ffs < buffer.least_ffs else buffer
         # One a line: Amaranth names a signal after what it is assigned to.
         self.clk = Signal()
         self.rx = Signal(init=1)
         self.tx = Signal(init=1)
         self.led = Signal(board.leds)
         self.high = [Signal(name=name) for name in board.high]
-
-    @classmethod
-    def of_plan(
-        cls, board: Board, manifest: Manifest, plan: Plan, clock_mhz: float, *, divisor: int | None = None
-    ) -> BoardTop:
-        """Of what a plan says that the design takes."""
-        return cls(board, manifest, clock_mhz, brams=design_brams(plan), ffs=plan.ffs, divisor=divisor)
-
-    @property
-    def cells(self) -> set[str]:
-        """The family's cells that are instances in the top level itself."""
-        return {self.board.pll.cell, *(() if self.reset_buffer is None else (self.reset_buffer.cell,))}
 
     @property
     def ports(self) -> list[Signal]:
@@ -129,15 +104,10 @@ class BoardTop(Elaboratable):
         m.submodules.link = link = self.link
         m.d.start += [settled.eq((settled << 1) | locked), reset.eq(~settled[1])]
         m.d.comb += ResetSignal("sync").eq(reset)
-        restart = link.restart
-        if self.reset_buffer is not None:
-            restart = Signal(name="restart_everywhere")
-            pins = self.reset_buffer.pins(link.restart, restart)
-            m.submodules.restart_buffer = Instance(self.reset_buffer.cell, **pins)
         m.submodules.accelerator = Instance(
             self.manifest.top,
             i_clk=ClockSignal("sync"),
-            i_rst=restart,
+            i_rst=link.restart,
             i_i__payload=link.o.payload,
             i_i__valid=link.o.valid,
             o_i__ready=link.o.ready,

@@ -27,7 +27,9 @@ from boards.placed import placed_design
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.children import how, processors, running
 from qtt_hw.progress import Progress, silent
+from rtl_gen.families import device, family_of
 from rtl_gen.manifest import Manifest
+from rtl_gen.plan.derive import design_brams
 from rtl_gen.plan.plan import load_plan
 from sim.batch import FLAGS
 from sim.cells import models
@@ -94,13 +96,12 @@ class SimulatedBoard:
             self.divisor = divisor_of(design.clock_mhz, board.baud)
             self._executable = _compile(build, design.verilog + models(set(design.cells), board.family), ())
             return
-        plan = load_plan(build / self.manifest.plan)
-        check_holds(build, board, self.manifest, plan)
+        check_holds(build, board, self.manifest, load_plan(build / self.manifest.plan))
         self.divisor = LEAST_SIMULATED if divisor is None else divisor
         clock = board.clock_mhz if clock_mhz is None else clock_mhz
-        top = BoardTop.of_plan(board, self.manifest, plan, clock, divisor=self.divisor)
+        top = BoardTop(board, self.manifest, clock, brams=_brams(build, board, self.manifest), divisor=self.divisor)
         single = board.family.memory.single_port
-        cells = top.cells | (set() if single is None else {single.cell})
+        cells = {board.pll.cell, *(() if single is None else (single.cell,))}
         text = board_verilog(top) + models(cells, board.family)
         self._executable = _compile(build, text, self.manifest.sources.simulation)
 
@@ -250,6 +251,12 @@ def wait_for_end(child: _Child) -> None:
     while child.ended() is None:
         time.sleep(0.2)
     raise ValueError(f"the simulated board {child.ended()}")
+
+
+def _brams(build: Path, board: Board, manifest: Manifest) -> int:
+    """Block RAMs of the design, where it matters what it leaves for the link's buffer."""
+    memory = family_of(device(board.device)).memory
+    return design_brams(load_plan(build / manifest.plan)) if memory.uses_block(manifest.input.words) else 0
 
 
 def _compile(build: Path, text: str, design: Sequence[str]) -> Path:

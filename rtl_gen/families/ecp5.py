@@ -10,7 +10,7 @@ from rtl_gen.families.carry_chains import close_chains
 from rtl_gen.families.carry_inputs import absorb_luts
 from rtl_gen.families.counts import Counting, Fit
 from rtl_gen.families.ecp5_placed import simulated
-from rtl_gen.families.family import Family, Placing, ResetBuffer
+from rtl_gen.families.family import Family, Placing
 from rtl_gen.families.output_registers import absorb_registers
 from rtl_gen.families.pll import Pll, PllSetting
 from rtl_gen.families.resources import Device, Resources
@@ -56,10 +56,6 @@ def _pll(setting: PllSetting, mhz: float, part: str, oscillator: Value, clock: V
         o_CLKOP=clock,
         o_LOCK=locked,
     )
-
-
-def _reset_buffer(given: Value, driven: Value) -> dict[str, Any]:
-    return dict(i_CLKI=given, i_CE=1, o_CLKO=driven)
 
 
 def _rewritten(netlist: dict[str, Any], top: str) -> None:
@@ -137,7 +133,6 @@ ECP5 = Family(
             fed_back=True,
             pins=_pll,
         ),
-        reset_buffer=ResetBuffer("DCCA", _reset_buffer, least_ffs=16384),
         simulated=simulated,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive
 from rtl_gen.families.counts import Counting, Fit
@@ -12,28 +12,7 @@ from rtl_gen.families.pll import Pll
 from rtl_gen.families.resources import Device, Resources
 from rtl_gen.families.tools import CellModels, Constraints, Synthesis, Tool
 
-if TYPE_CHECKING:
-    from amaranth.hdl import Value
-
-__all__ = ["Family", "Placing", "ResetBuffer"]
-
-
-@dataclass(frozen=True)
-class ResetBuffer:
-    """The cell that drives one of the networks which reach all of a device, as clocks do.
-
-    Parameters
-    ----------
-    cell : str
-    pins : callable
-        Of what it is given and what it drives.
-    least_ffs : int
-        Flip-flops of a design from which its reset is driven so: the way to the network costs a smaller one time.
-    """
-
-    cell: str
-    pins: Callable[[Value, Value], dict[str, Any]]
-    least_ffs: int
+__all__ = ["Family", "Placing"]
 
 
 @dataclass(frozen=True)
@@ -55,8 +34,6 @@ class Placing:
     pll : Pll
     inner_pll : Pll, optional
         For an oscillator at another pin than the PLL's own, where it has one; otherwise the same.
-    reset_buffer : ResetBuffer, optional
-        None where there is none, or the placer finds by itself what is to be reset so.
     simulated : callable, optional
         What makes a placed netlist fit for models of its cells: of (netlist as nextpnr writes it, name of its top,
         the oscillator's port), changed in place. None where there are no models of the placer's cells.
@@ -73,7 +50,6 @@ class Placing:
     speeds: tuple[int, ...]
     pll: Pll
     inner_pll: Pll | None = None
-    reset_buffer: ResetBuffer | None = None
     simulated: Callable[[dict[str, Any], str, str], None] | None = None
 
 

@@ -233,11 +233,6 @@ module EHXPLLL #(parameter CLKI_DIV = 1, parameter CLKFB_DIV = 1, parameter CLKO
     always @(posedge CLKI) if (!LOCK) count <= count + 1;
 endmodule
 
-// What drives one of the networks that reach all of the device.
-module DCCA(input CLKI, CE, output CLKO);
-    assign CLKO = CLKI & CE;
-endmodule
-
 // Of a placed design, in the place of yosys' model, which has no carry output: half a slice, that is a LUT, a bit of a
 // carry chain, or a bit of a LUT RAM; and the multiplexer behind it, of two LUTs or of two such multiplexers.
 module TRELLIS_COMB #(

@@ -44,17 +44,6 @@ def test_every_port_has_its_pin():
     assert set(ports) == pins == {"clk", "rx", "tx", "led", "wifi_gpio0"}
 
 
-@pytest.mark.parametrize(("board", "ffs"), [("ulx3s-85f", 16384), ("ulx3s-85f", 16383), ("icebreaker", 16384)])
-def test_the_reset_of_a_large_design_is_driven_as_clocks_are(board, ffs):
-    found = boards.load(board)
-    top = BoardTop(found, manifest(), found.clock_mhz, ffs=ffs)
-    text = re.sub(r"[\s\\]", "", board_verilog(top))
-    buffered = (board, ffs) == ("ulx3s-85f", 16384)
-    assert ("DCCArestart_buffer(.CE(1'h1),.CLKI(restart),.CLKO(restart_everywhere));" in text) is buffered
-    assert (".rst(restart_everywhere)" in text, ".rst(restart)" in text) == (buffered, not buffered)
-    assert ("DCCA" in top.cells) is buffered
-
-
 def test_a_clock_or_a_link_that_cannot_be_names_the_board():
     board = boards.load("ulx3s-85f")
     for clock, message in (

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from boards.protocol import Kind
 from boards.serial_line import SerialLine
 from boards.top import BoardTop, board_verilog
 from rtl_gen.emit import emit
-from rtl_gen.families import FAMILIES, device
+from rtl_gen.families import device
 from rtl_gen.manifest import Manifest
 from rtl_gen.plan.search import plan
 from sim.board import Noise, SimulatedBoard, SimulatedLine, check_link, linked, on_terminal
@@ -43,15 +42,6 @@ def test_the_board_answers_as_the_golden_model_does(small_build: Any) -> None:
     # Counted by the hardware, from a reset and back to back.
     assert (result.latency, result.cycles, result.cycles_equal) == (8, 9, True)
     assert result.clock_mhz == 100.0 and result.frames_per_second == pytest.approx(1e8 / 9)
-
-
-def test_a_reset_that_is_driven_as_clocks_are(small_build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    buffer = replace(BOARD.placing.reset_buffer, least_ffs=0)
-    family = replace(BOARD.family, placing=replace(BOARD.placing, reset_buffer=buffer))
-    monkeypatch.setitem(FAMILIES, "ecp5", family)
-    assert BoardTop(BOARD, Manifest.load(small_build()), 100.0).reset_buffer is buffer
-    result = simulate_board(small_build(), BOARD, small_build.samples(12), divisor=DIVISOR, timeout=60)
-    assert (result.equal, result.latency, result.cycles, result.cycles_equal) == (True, 8, 9, True)
 
 
 def test_a_sample_in_memories_of_one_port(tmp_path: Path) -> None:
