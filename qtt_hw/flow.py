@@ -277,7 +277,7 @@ def build(
     >>> import qtt_hw
     >>> result = qtt_hw.build("own-build", "ulx3s-85f")  # doctest: +SKIP
     >>> print(f"{result.fmax_mhz} MHz, {result.luts} LUT, {result.predicted.luts} predicted")  # doctest: +SKIP
-    165.76 MHz, 12744 LUT, 13571 predicted
+    165.76 MHz, 12744 LUT, 13429 predicted
 
     The folder is one that `emit` wrote, the board one that is known, or your own as `file.py:Board`:
 
