@@ -79,7 +79,7 @@ class Opened:
         return self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
 
-@pytest.mark.parametrize("which", ["modelnet10", "residual"])
+@pytest.mark.parametrize("which", [pytest.param("modelnet10", marks=pytest.mark.long), "residual"])
 def test_a_report_opens_offline_at_two_widths(which: str, browser: Any, request: pytest.FixtureRequest) -> None:
     path = request.getfixturevalue(which)
     for width, scheme in zip(WIDTHS, ("light", "dark"), strict=True):

@@ -61,6 +61,7 @@ def test_back_to_back_every_stage_is_equal_and_the_cycles_are_as_predicted(build
     assert (result.cycles, result.latency) == (result.predicted_cycles, result.predicted_latency)
 
 
+@pytest.mark.long
 def test_stalls_change_nothing_but_time(build: Path, x: np.ndarray) -> None:
     assert cosim(build, x, stalls=("mostly", "bursty"), seed=1).equal
     assert cosim(build, x, stalls=("sparse", "mostly"), seed=2).equal

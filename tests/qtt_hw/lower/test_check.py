@@ -171,14 +171,26 @@ class Anything(nn.Module):
         return self.layer("head of all", lambda: nn.Linear(flat.shape[-1], 3))(flat)
 
 
+PROGRAMS = st.lists(st.tuples(st.sampled_from(sorted(CALLS)), st.integers(0, 3), st.integers(0, 3), NAMES), max_size=6)
+
+
 @pytest.mark.filterwarnings("ignore::qtt_hw.errors.GradientWarning")
-@settings(max_examples=200)
+@settings(max_examples=50)
 @example([("max", 0, 0, "0"), ("add in place", 0, 0, "0"), ("add a number", 2, 0, "0")], 0)  # a sum that nothing reads
-@given(
-    st.lists(st.tuples(st.sampled_from(sorted(CALLS)), st.integers(0, 3), st.integers(0, 3), NAMES), max_size=6),
-    st.integers(0, 2**31),
-)
+@given(PROGRAMS, st.integers(0, 2**31))
 def test_any_calls_anywhere_give_rows_and_no_traceback(program: list, seed: int) -> None:
+    _judge(program, seed)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::qtt_hw.errors.GradientWarning")
+@settings(max_examples=500)
+@given(PROGRAMS, st.integers(0, 2**31))
+def test_more_calls_anywhere(program: list, seed: int) -> None:
+    _judge(program, seed)
+
+
+def _judge(program: list, seed: int) -> None:
     torch.manual_seed(seed)
     example = torch.zeros(1, 2, 2, 4, 4)
     net = Anything(program, example)

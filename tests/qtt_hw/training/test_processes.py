@@ -209,6 +209,7 @@ def longer(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_a_run_of_two_is_stopped_and_goes_on_to_the_same_bits(longer: Path, tmp_path: Path, torchrun: Torchrun) -> None:
     whole, cut = RunStore(tmp_path / "whole"), RunStore(tmp_path / "cut")
     running = train(torchrun, longer, whole.folder, "--json")
