@@ -34,8 +34,8 @@ def check_holds(build: Path, board: Board, manifest: Manifest, plan: Plan) -> No
     """
     with named(build):
         manifest.sources.of(board.family)
-    device, memory, output = find_device(board.device), board.family.memory, manifest.output
-    link = board.family.overhead + beside_buffer(manifest.input.bits, output.bits, output.words, memory)
+    device, output = find_device(board.device), manifest.output
+    link = beside_buffer(manifest.input.bits, output.bits, output.words, board.family)
     taken = (
         ("multipliers", plan.dsps, device.dsps),
         ("block RAMs", design_brams(plan) + link.brams, device.brams),

@@ -36,7 +36,7 @@ def identity_of(manifest: Manifest, target: Device, clock_mhz: float, brams: int
     """What a board with this BUILD, whose design takes so many block RAMs, says of itself."""
     bits, words, output = manifest.input.bits, manifest.input.words, manifest.output
     family = family_of(target)
-    link = family.overhead + beside_buffer(bits, output.bits, output.words, family.memory)
+    link = beside_buffer(bits, output.bits, output.words, family)
     depth = buffered_words(bits, words, family.memory, target.brams, brams + link.brams)
     return Identity(
         whole=depth == words,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rtl_gen.families import Resources
+from rtl_gen.families import Family, Resources
 from rtl_gen.families.blocks import MemoryPrimitive
 
 __all__ = ["QUEUE", "SHARE", "beside_buffer", "buffer_resources", "buffered_words", "in_single_port"]
@@ -74,9 +74,11 @@ def buffer_resources(bits: int, words: int, depth: int, memory: MemoryPrimitive)
     return sum((memory.shallow(depth, column) for column in _columns(bits)), blocks)
 
 
-def beside_buffer(in_bits: int, out_bits: int, out_words: int, memory: MemoryPrimitive) -> Resources:
-    """What the link takes beyond the overhead and the buffer: block RAM of the queue behind it, and of a long answer.
-
-    Where both are in LUTs they are in the family's overhead.
+def beside_buffer(in_bits: int, out_bits: int, out_words: int, family: Family) -> Resources:
+    """What a board's top level and its link take without the buffer: the family's overhead, and block RAM of the queue
+    behind the buffer and of a long answer; where both are in LUTs they are in the overhead.
     """
-    return Resources(brams=memory.queue(QUEUE, in_bits + 1).brams + memory.blocks(out_words, out_bits))
+    memory = family.memory
+    return family.overhead + Resources(
+        brams=memory.queue(QUEUE, in_bits + 1).brams + memory.blocks(out_words, out_bits)
+    )

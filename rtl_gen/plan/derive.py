@@ -93,11 +93,11 @@ def derived(
     each = [spec.resources() for spec in specs]
     links = link_resources(specs, topology, lanes)
     family = specs[0].family
-    total = sum(each, family.overhead) + _of_fifos(plans) + links
+    total = sum(each, _of_fifos(plans)) + links
     edge = graph.input.edge
     memory = family.memory
     bits, words = lanes * edge.format.bits, edge.positions * edge.channels // lanes
-    total += beside_buffer(bits, output_layout(specs[-1].out.format, classes).size, classes + 1, memory)
+    total += beside_buffer(bits, output_layout(specs[-1].out.format, classes).size, classes + 1, family)
     brams = DEVICES[device].brams if device in DEVICES else total.brams  # no more are known of a device of one's own
     total += buffer_resources(bits, words, buffered_words(bits, words, memory, brams, total.brams), memory)
     bottleneck = max(specs, key=lambda spec: spec.cycles)

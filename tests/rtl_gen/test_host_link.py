@@ -67,7 +67,7 @@ def test_the_link_takes_what_plans_say(
     found = link_cells(top, ECP5, tmp_path)
     found += argmax_resources(Edge((1, 1, 1, out - 1), Format(value_bits, True, 0)))
     buffer = buffer_resources(lanes * lane_bits, top.identity.in_words, top.identity.buffer_words, ECP5.memory)
-    planned = ECP5.overhead + buffer + beside_buffer(lanes * lane_bits, value_bits + 1, out, ECP5.memory)
+    planned = buffer + beside_buffer(lanes * lane_bits, value_bits + 1, out, ECP5)
     assert found.brams == planned.brams
     assert found.luts == pytest.approx(planned.luts, rel=0.1)
     assert found.ffs == pytest.approx(planned.ffs, rel=0.1)
@@ -76,7 +76,7 @@ def test_the_link_takes_what_plans_say(
 def test_a_long_answer_and_the_queue_take_blocks_where_there_is_no_lut_ram(tmp_path: Path) -> None:
     board = boards.load("icebreaker")
     top = BoardTop(board, manifest(5, 6, 300, 16, 41), board.clock_mhz)
-    beside = beside_buffer(30, 17, 41, ICE40.memory)
-    assert beside.brams == 2 + 2, "31 bits, and 17"
-    assert beside_buffer(8, 17, 11, ICE40.memory).brams == 1
-    assert link_cells(top, ICE40, tmp_path).brams == (ICE40.overhead + beside).brams
+    beside = beside_buffer(30, 17, 41, ICE40)
+    assert beside.brams == ICE40.overhead.brams + 2 + 2, "31 bits, and 17"
+    assert beside_buffer(8, 17, 11, ICE40).brams == ICE40.overhead.brams + 1
+    assert link_cells(top, ICE40, tmp_path).brams == beside.brams
