@@ -145,6 +145,7 @@ def test_large_linear_layers_become_two(source: Path, tmp_path: Path, monkeypatc
     assert found.parameters == first.parameters + last.parameters
 
 
+@pytest.mark.long
 def test_a_larger_device_in_the_same_folder_searches_anew(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(ValueError, match="no trial fits tiny"):
@@ -199,6 +200,7 @@ def test_it_goes_on_as_the_dense_network_was_trained(source: Path) -> None:
         config_from(made.model_dump(mode="json"), "run.json")  # it can be read again
 
 
+@pytest.mark.long
 def test_a_rate_that_is_enough(source: Path, tmp_path: Path) -> None:
     arguments = {"device": "ecp5-25f", "max_accuracy_drop": 100.0, "trials": 2, "steps": 1, "bits": 3, "epochs": 1}
     found = compress(source, "solids:8", tmp_path / "o", fps=2000.0, seed=3, **arguments)  # type: ignore[arg-type]

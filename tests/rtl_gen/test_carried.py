@@ -47,7 +47,7 @@ def test_the_fastest_plan_carries_in_parallel(carried, planned):
     assert planned["fastest"].cycles < planned["narrow"].cycles
 
 
-@pytest.mark.parametrize("which", ["fastest", "narrow"])
+@pytest.mark.parametrize("which", ["fastest", pytest.param("narrow", marks=pytest.mark.long)])
 def test_every_stage_is_equal_and_the_cycles_are_as_predicted(carried, planned, tmp_path, which):
     emit(carried, tmp_path / "build", planned[which], taps=True)
     x = np.random.default_rng(5).integers(0, 8, (6, *carried.input.edge.shape))

@@ -73,7 +73,9 @@ def x() -> np.ndarray:
     return np.random.default_rng(3).integers(0, 2, (20, *SHAPE))
 
 
-@pytest.mark.parametrize("kind", ["shift", "dsp", "logic"])
+@pytest.mark.parametrize(
+    "kind", ["shift", pytest.param("dsp", marks=pytest.mark.long), pytest.param("logic", marks=pytest.mark.long)]
+)
 def test_every_stage_is_equal_and_the_cycles_are_as_predicted(tmp_path: Path, x: np.ndarray, kind: LaneKind) -> None:
     coded = graph()
     chosen = plan(coded, device("ecp5-45f"))

@@ -82,7 +82,16 @@ def test_every_stage_is_equal_and_the_cycles_are_as_predicted(tmp_path: Path, x:
         assert cosim(build, x[:4], engine=engine).cycles_equal is True  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("fault", ["weight", "shift", "offset", "order", "expected"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "weight",
+        "expected",
+        pytest.param("shift", marks=pytest.mark.long),
+        pytest.param("offset", marks=pytest.mark.long),
+        pytest.param("order", marks=pytest.mark.long),
+    ],
+)
 def test_one_wrong_thing_is_found_where_it_is(tmp_path: Path, x: np.ndarray, fault: str) -> None:
     good = design = expected = graph()
     stage = "along_d"

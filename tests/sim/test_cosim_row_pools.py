@@ -68,6 +68,7 @@ def test_stalls_change_nothing_but_time(build: Path, x: np.ndarray) -> None:
     assert cosim(build, x[:3], engine="cocotb", stalls=True, seed=3).equal
 
 
+@pytest.mark.long
 def test_another_window_is_found_at_its_pool(build: Path, x: np.ndarray, tmp_path: Path) -> None:
     good = graph()
     shifted = ((1, 0), (1, 1), (0, 0))

@@ -141,7 +141,7 @@ def test_every_sum_of_engines_is_golden_in_the_predicted_cycles(
     assert found.cycles == plan.cycles
 
 
-@pytest.mark.parametrize("shift", [0, -1])
+@pytest.mark.parametrize("shift", [pytest.param(0, marks=pytest.mark.long), -1])
 def test_an_engine_takes_other_weights(shift: int, residual: Graph, tmp_path: Path) -> None:
     """In the same cycles; scales of a smaller shift too, which become those of the engine's shifts."""
     plan = residual_plan(residual, "packed")
