@@ -132,25 +132,31 @@ class MemoryPrimitive:
         """Block RAMs of a memory; 0 when it lives in LUTs."""
         if not (width and self.uses_block(depth)):
             return 0
-        return self._shape(depth, width)[0] - self.mixed(depth, width)[0]
+        return self._shape(depth, width)[0] + self.mixed(depth, width).brams
 
-    def mixed(self, depth: int, width: int) -> tuple[int, int]:
-        """(block RAMs fewer, LUTs) where synthesis makes banks of blocks of two forms.
+    def mixed(self, depth: int, width: int) -> Resources:
+        """What a memory takes more where synthesis makes its banks of blocks of two forms: fewer block RAMs.
 
         A form of 4 bits or fewer can leave bits of a block unused, where wider ones do not: most of a word is then in
-        shallower, wider blocks, between which a tree of multiplexers chooses.
+        shallower, wider blocks, between which multiplexers choose: a LUT for each block and bit (fitted to what
+        yosys makes of an ECP5). The register behind them is none of the blocks' own.
         """
         bank = self.bank(depth, width)
         each = next((w for w, d in self.shapes if d == bank), width)
         alone, banks = -(-width // each), -(-depth // bank)
         wide, deep = min(
             ((w, d) for w, d in self.shapes if d <= bank),
-            key=lambda form: width // form[0] * (bank // form[1]) + -(-(width % form[0]) // each),
+            key=lambda form: (width // form[0] * (bank // form[1]) + -(-(width % form[0]) // each), -form[1]),
         )
         blocks = width // wide * (bank // deep) + -(-(width % wide) // each)
         if blocks >= alone:
-            return 0, 0
-        return (alone - blocks) * banks, width // wide * wide * (bank // deep - 1) * banks
+            return Resources()
+        several = bank // deep
+        return Resources(
+            brams=(blocks - alone) * banks,
+            luts=width // wide * wide * several * banks,
+            ffs=(width + (several - 1).bit_length()) * banks,
+        )
 
     def bank(self, depth: int, width: int) -> int:
         """Words of each of a memory's banks, of which one is selected; at least `depth` where there is but one."""

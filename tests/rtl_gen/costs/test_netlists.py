@@ -106,7 +106,7 @@ TABLE = Table("table", (INPUT,), "table", tuple(i * i % 256 for i in range(256))
 POOL = Pool("pool", (INPUT,), "pool", "max", Window((1, 2, 2), (1, 2, 2)))
 ROM = tuple(int(v) for v in np.random.default_rng(1).integers(0, 1 << 20, 60))
 SHORT = tuple(int(v) for v in np.random.default_rng(2).integers(0, 1 << 60, 7))
-DEEP = tuple(int(v) for v in np.random.default_rng(3).integers(0, 1 << 12, 8192))
+DEEP = tuple(int(v) for v in np.random.default_rng(3).integers(0, 1 << 20, 8192))
 SMALL = {"simd": 4, "pe": 4, "lanes": 4, "ring": 0, "queue": 16}
 
 #: By name: the unit, and tolerances of LUTs and of flip-flops.
@@ -130,7 +130,7 @@ UNITS: dict[str, tuple[Callable[[], Unit], float, float]] = {
     "a requantiser of 64 rows": (lambda: affine(64), 0.1, 0.1),
     "a ROM in LUTs": (lambda: (Rom(ROM, 20, ECP5), cells.rom(60, 20, ECP5)), 0.1, 0.0),
     "a ROM in LUTs of more bits than functions": (lambda: (Rom(SHORT, 60, ECP5), cells.rom(7, 60, ECP5)), 0.2, 0.15),
-    "a ROM of blocks of two forms": (lambda: (Rom(DEEP, 12, ECP5), cells.rom(8192, 12, ECP5)), 0.1, 0.0),
+    "a ROM of blocks of two forms": (lambda: (Rom(DEEP, 20, ECP5), cells.rom(8192, 20, ECP5)), 0.1, 0.0),
     "a RAM in LUTs": (lambda: (Ram(48, 16, ECP5), cells.ram(48, 16, ECP5)), 0.1, 0.0),
     "a RAM in LUTs of which enable and address come early": (
         lambda: (Ram(48, 16, ECP5, early=True), cells.ram(48, 16, ECP5, early=True)),
@@ -176,8 +176,10 @@ def test_a_unit_costs_what_its_netlist_does(name: str, tmp_path: Path) -> None:
     text = verilog.convert(unit, name="unit", platform=object(), emit_src=False, strip_internal_attrs=True)
     (tmp_path / "unit.v").write_text(text)
     primitives = Path(arithmetic.__file__).parents[1] / "primitives" / ECP5.multiplier.verilog
-    luts, ffs = counted(synthesise([tmp_path / "unit.v", primitives], "unit", tmp_path, ECP5))
+    found = synthesise([tmp_path / "unit.v", primitives], "unit", tmp_path, ECP5)
+    luts, ffs = counted(found)
     print(f"{name}: LUT {planned.luts} {luts} FF {planned.ffs} {ffs}")
+    assert planned.brams == found.get("DP16KD", 0)
     assert planned.luts == pytest.approx(luts, rel=most_luts, abs=4)
     assert planned.ffs == pytest.approx(ffs, rel=most_ffs, abs=2)
 
