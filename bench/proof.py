@@ -69,12 +69,13 @@ def rtl_digest(graph: Graph, chosen: Plan) -> str:
 
 def renewed(known: Sequence[Mapping[str, Any]], row: Mapping[str, Any], samples: int, stalled: int) -> dict[str, Any]:
     """The row of the same design that was proven on as many samples with today's versions, with what the plan says now;
-    empty where there is none.
+    empty where there is none. What was proven stays that of the row's commit.
     """
     for old in known:
-        same = all(old.get(name) == row[name] for name in (*KEY, "digest", "rtl")) and old["versions"] == versions()
-        counts = [old[part]["samples"] if part in old else 0 for part in ("batch", "stalled")]
-        if same and counts[0] >= samples and counts[1] >= stalled:
+        same = all(old.get(name) == row[name] for name in (*KEY, "digest", "rtl")) and old.get("versions") == versions()
+        parts = [old.get(part, {}) for part in ("batch", "stalled")]
+        counts = [part.get("samples", 0) if part.get("equal") else 0 for part in parts]
+        if same and counts[0] >= samples and counts[1] >= stalled and parts[0].get("cycles_as_predicted"):
             return {**old, "plan": row["plan"], "planned": commit()}
     return {}
 
@@ -103,8 +104,8 @@ def proven(
     lanes: list[LaneKind],
     engines: bool,
     known: Sequence[Mapping[str, Any]] = (),
-) -> tuple[dict[str, Any], bool]:
-    """The row: the plan, what was compared, and the cells by what forms the products; whether a known one was renewed.
+) -> dict[str, Any]:
+    """The row: the plan, what was compared, and the cells by what forms the products; or a known one, renewed.
 
     With lanes beside the planned ones all is done anew.
     """
@@ -122,7 +123,7 @@ def proven(
     }
     old = {} if lanes else renewed(known, row, samples, stalled)
     if old:
-        return old, True
+        return old
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         emit(graph, folder / "build", chosen, taps=True)
@@ -135,7 +136,7 @@ def proven(
         other = with_lanes(graph, chosen.model_copy(update={"device": "none"}), kind)
         with tempfile.TemporaryDirectory() as name:
             cells[f"lanes of {kind}"] = synthesised(graph, other, Path(name)) | {"planned": figures(other)}
-    return row | {"cells": cells}, False
+    return row | {"cells": cells}
 
 
 def main() -> None:
@@ -151,8 +152,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     options = given.samples, given.stalled, given.lanes, given.engines, rows_of(given.output)
-    row, known = proven(given.model, given.data, given.device, given.fps, *options)
-    if not known:
+    row = proven(given.model, given.data, given.device, given.fps, *options)
+    if "command" not in row:
         row |= made_by(command(given.output))
     append_row(given.output, row, KEY)
     print(json.dumps(row, indent=1))
