@@ -18,7 +18,7 @@ from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
 from rtl_gen.delay import delay
 from rtl_gen.families import Family
-from rtl_gen.multiplier import LaneKind, latency_of, multiply, pieces, split
+from rtl_gen.multiplier import DualMultipliers, LaneKind, latency_of, multiply, pieces, share_blocks, split
 from rtl_gen.packing import packing_of
 from rtl_gen.shifter import decode, integer_bits, shifted
 
@@ -63,7 +63,7 @@ class MacArray(_Reducer):
         `carry` are groups, which have weights of their own.
     accumulator : int
         Signed bits that hold every partial sum.
-    kind : "dsp", "packed", "logic" or "shift"
+    kind : "dsp", "packed", "dual", "logic" or "shift"
         How a product is formed; codes are decoded in front of a multiplier, and packed weights arrive as
         `rtl_gen.packing` stores them.
     family : Family
@@ -87,6 +87,8 @@ class MacArray(_Reducer):
         self.packing = packing_of(x, weight, family.multiplier.bits) if kind == "packed" else None
         if kind == "packed" and (pe % 2 or self.packing is None):
             raise ValueError(f"{weight} weights of {pe} results cannot share multipliers in pairs")
+        if kind == "dual" and not share_blocks(x, weight, family):
+            raise ValueError(f"products of {x} and {weight} cannot share a multiplier of {family.title}")
         self.x_format, self.weight_format, self.kind = x, weight, kind
         self.simd, self.pe, self.carry, self.grouped = simd, pe, carry, grouped
         self._own = pe * (carry if grouped else 1)  # results that have weights of their own
@@ -108,6 +110,7 @@ class MacArray(_Reducer):
         before = delay(m, Cat(self.valid, self.first, self.last), self.latency - 2, "flags")
         flags = delay(m, before, 1, "flags_late")
         weights = [self._weight(m, index) for index in range(self._own * self.simd)]
+        self._dual = DualMultipliers(m, platform, self.family) if self.kind == "dual" else None
         for p in range(0, self.pe, 2 if self.packing else 1):
             for t in range(self.carry):
                 carry: Value | None = None
@@ -127,6 +130,8 @@ class MacArray(_Reducer):
                         m.d.sync += [accumulator.eq(added), self.o[result].eq(added)]
                     with m.If(before[1]):
                         m.d.sync += accumulator.eq(0)
+        if self._dual is not None:
+            self._dual.close()
         m.d.sync += self.o_valid.eq(flags[0] & flags[2])
         return m
 
@@ -193,6 +198,8 @@ class MacArray(_Reducer):
         return weight
 
     def _product(self, m: Module, platform: object, x: Value, weight: Value, name: str) -> Signal:
+        if self._dual is not None:
+            return self._dual.product(x, weight, name)
         if self.kind == "logic" or pieces(len(weight), self.family) == 1:
             kind: Literal["dsp", "logic"] = "logic" if self.kind == "logic" else "dsp"
             return multiply(m, platform, x, weight, kind, name, self.family)

@@ -48,6 +48,7 @@ _RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u20
 LANES: dict[LaneKind, str] = {
     "dsp": "one product a multiplier",
     "packed": "two products a multiplier",
+    "dual": "two products a multiplier, in its halves",
     "logic": "products in LUTs",
     "shift": "shifts, no multiplier",
 }

@@ -144,6 +144,9 @@ def mac_array(
         lane = _Sum(wide if narrow == 1 else x.bits + bits + 1)
         if narrow > 1:
             ffs += simd * carry * x.bits + pe * simd * bits
+    elif kind == "dual":
+        lane = _Sum(x.bits + bits)
+        lane_luts, lane_ffs = 0, lane.bits
     else:
         lane, count = _Sum(x.bits + bits + 1), pieces(bits, family)
         lane_luts = (count - 1) * adder(lane.bits)

@@ -26,7 +26,7 @@ class EngineFolding(BaseModel):
         last makes, or the sum behind it, whoever reads it. Sums have no ring of their own.
     queue : int
         Words of `lanes` outputs that the output queue holds.
-    multiplier : "dsp", "packed", "logic" or "shift"
+    multiplier : "dsp", "packed", "dual", "logic" or "shift"
         The last where weights are codes of a codebook.
     """
 

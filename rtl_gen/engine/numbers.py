@@ -15,6 +15,7 @@ from rtl_gen.engine.schedule import OUTSIDE
 from rtl_gen.engine.segment import Segment
 from rtl_gen.engine.summation import Sums, sums_of
 from rtl_gen.families import Family
+from rtl_gen.multiplier import share_blocks
 from rtl_gen.packing import Packing, packing_of
 from rtl_gen.shifter import integer_bits
 
@@ -87,6 +88,11 @@ class Numbers:
     def packing(self) -> Packing | None:
         """How two products share a multiplier, where they can."""
         return packing_of(self.x_format, self.weight_format, self.family.multiplier.bits)
+
+    @property
+    def share_blocks(self) -> bool:
+        """Whether two products can share a block that is two multipliers."""
+        return share_blocks(self.x_format, self.weight_format, self.family)
 
     @cached_property
     def scaling(self) -> Scaling:

@@ -27,7 +27,7 @@ from rtl_gen.engine.summation import LATENCY as SUM_LATENCY
 from rtl_gen.engine.unit import EngineUnit
 from rtl_gen.families import Family, Resources
 from rtl_gen.kinds.spec import SPARE_WORDS, Spec, Store, Tap
-from rtl_gen.multiplier import latency_of, pieces
+from rtl_gen.multiplier import BLOCK_KINDS, latency_of, multipliers_of
 
 __all__ = ["EngineSpec", "works_of"]
 
@@ -56,8 +56,8 @@ class EngineSpec(Spec):
 
     def check(self) -> None:
         folding = self.folding
-        if self.coded and folding.multiplier == "packed":
-            raise self.refuse("weights of a codebook are shifted or multiplied one by one, not packed")
+        if self.coded and folding.multiplier in ("packed", "dual"):
+            raise self.refuse("weights of a codebook are shifted or multiplied one by one, not two a multiplier")
         if not self.coded and folding.multiplier == "shift":
             raise self.refuse("lanes that shift need weights of a codebook")
         for what, whole in (("simd", folding.simd), ("pe", folding.pe)):
@@ -98,6 +98,8 @@ class EngineSpec(Spec):
             raise self.refuse(f"a queue of {folding.queue} words cannot hold a job's {self.credit}")
         if folding.multiplier == "packed" and (folding.pe % 2 or self.numbers.packing is None):
             raise self.refuse("two products a multiplier need an even pe, and narrow weights and inputs")
+        if folding.multiplier == "dual" and not self.numbers.share_blocks:
+            raise self.refuse(f"the multipliers of {self.family.title} are not two of these weights and inputs")
 
     def deepest(self) -> dict[str, int]:
         return {"queue": 2 * self.credit + SPARE_WORDS}
@@ -283,14 +285,11 @@ class EngineSpec(Spec):
 
     @property
     def multipliers(self) -> int:  # type: ignore[override]
-        if self.folding.multiplier in ("shift", "packed"):
-            return 0 if self.folding.multiplier == "shift" else self.products // 2
-        bits = self.numbers.weight_bits
-        return self.products * (pieces(bits, self.family) if self.folding.multiplier == "dsp" else 1)
+        return multipliers_of(self.folding.multiplier, self.products, self.numbers.weight_bits, self.family)
 
     @property
     def dsps(self) -> int:  # type: ignore[override]
-        own = self.multipliers if self.folding.multiplier in ("dsp", "packed") else 0
+        own = self.multipliers if self.folding.multiplier in BLOCK_KINDS else 0
         return own + self.numbers.scaling.multipliers(self.numbers.accumulator_bits, self.family) * self.folding.lanes
 
     @property

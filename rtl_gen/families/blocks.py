@@ -15,11 +15,27 @@ Attributes = Mapping[str, str | int]
 #: Bits up to which a queue is made of registers, where there is no LUT RAM.
 QUEUE_BITS = 32
 
-__all__ = ["MemoryPrimitive", "MultiplierPrimitive", "SinglePortPrimitive"]
+__all__ = ["DualPrimitive", "MemoryPrimitive", "MultiplierPrimitive", "SinglePortPrimitive"]
 
 
 def _attributes(**values: str | int) -> Any:
     return field(default_factory=lambda: dict(values))
+
+
+@dataclass(frozen=True)
+class DualPrimitive:
+    """The multiplier block as two narrower ones, module `qtt_multiplier_pair` beside `qtt_multiplier`.
+
+    Parameters
+    ----------
+    bits : int
+        Of each operand, signed or not.
+    latency : int
+        Cycles from operands to products.
+    """
+
+    bits: int
+    latency: int
 
 
 @dataclass(frozen=True)
@@ -36,6 +52,8 @@ class MultiplierPrimitive:
         Cycles from operands to product.
     verilog, simulation : str
         Files in `rtl_gen/primitives` that define the module `qtt_multiplier`: of the block, and of its behaviour.
+    dual : DualPrimitive, optional
+        Where a block can also be two multipliers whose operands have nothing in common.
     """
 
     cell: str
@@ -43,6 +61,11 @@ class MultiplierPrimitive:
     latency: int
     verilog: str
     simulation: str
+    dual: DualPrimitive | None = None
+
+    def holds_two(self, *bits: int) -> bool:
+        """Whether a block forms two products of operands with so many bits, as two multipliers."""
+        return self.dual is not None and max(bits) <= self.dual.bits
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rtl_gen.families.block_contents import Ice40Contents
-from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive, SinglePortPrimitive
+from rtl_gen.families.blocks import DualPrimitive, MemoryPrimitive, MultiplierPrimitive, SinglePortPrimitive
 from rtl_gen.families.counts import Counting, Fit
 from rtl_gen.families.family import Family, Placing
 from rtl_gen.families.ice40_placed import simulated
@@ -85,7 +85,9 @@ ICE40 = Family(
     name="ice40",
     title="iCE40",
     devices=(Device("up5k", 8, 30, 5280, 5280, ("--up5k",)),),
-    multiplier=MultiplierPrimitive("SB_MAC16", 16, 3, "multiplier_ice40.v", "multiplier_sim16.v"),
+    multiplier=MultiplierPrimitive(
+        *("SB_MAC16", 16, 3, "multiplier_ice40.v", "multiplier_sim_ice40.v"), dual=DualPrimitive(bits=8, latency=2)
+    ),
     memory=MemoryPrimitive(
         cell="SB_RAM40_4K",
         shapes=((16, 256), (8, 512), (4, 1024), (2, 2048)),

@@ -18,7 +18,7 @@ from rtl_gen.families import Resources
 from rtl_gen.kinds.windowed import RingSpec
 from rtl_gen.loop_nest import GroupLevel
 from rtl_gen.memory import Rom
-from rtl_gen.multiplier import latency_of, pieces
+from rtl_gen.multiplier import BLOCK_KINDS, latency_of, multipliers_of, share_blocks
 from rtl_gen.packing import Packing, packed_weights, packing_of
 from rtl_gen.reduce import MacArray
 from rtl_gen.sequencer import Sequencer
@@ -74,6 +74,8 @@ class ContractionSpec(RingSpec):
             raise self.refuse("lanes that shift need weights of a codebook")
         if folding.multiplier == "packed" and (folding.pe % 2 or self.packing is None):
             raise self.refuse("two products a multiplier need an even pe, and narrow weights and inputs")
+        if folding.multiplier == "dual" and not share_blocks(self.x.format, book, self.family):
+            raise self.refuse(f"the multipliers of {self.family.title} are not two of these weights and inputs")
 
     @cached_property
     def packing(self) -> Packing | None:
@@ -171,14 +173,11 @@ class ContractionSpec(RingSpec):
     @property
     def multipliers(self) -> int:  # type: ignore[override]
         """Multipliers of a step's products: none where lanes shift, several for each weight wider than a block's."""
-        kind = self.folding.multiplier
-        if kind in ("shift", "packed"):
-            return 0 if kind == "shift" else self.products // 2
-        return self.products * (pieces(self.weight_bits, self.family) if kind == "dsp" else 1)
+        return multipliers_of(self.folding.multiplier, self.products, self.weight_bits, self.family)
 
     @property
     def dsps(self) -> int:  # type: ignore[override]
-        return self.requant_dsps + (self.multipliers if self.folding.multiplier in ("dsp", "packed") else 0)
+        return self.requant_dsps + (self.multipliers if self.folding.multiplier in BLOCK_KINDS else 0)
 
     @property
     def rom_bits(self) -> int:  # type: ignore[override]

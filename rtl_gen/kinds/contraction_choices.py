@@ -14,7 +14,7 @@ from rtl_gen.kinds.contraction import ContractionSpec, accumulator_of, never_on_
 from rtl_gen.kinds.spec import Folding, Kind, Spec
 from rtl_gen.kinds.unfolded import UnfoldedSpec, reads_words_of, unfolded
 from rtl_gen.kinds.windowed import geometry_of
-from rtl_gen.multiplier import LaneKind
+from rtl_gen.multiplier import LaneKind, share_blocks
 from rtl_gen.packing import packing_of
 
 __all__ = ["CONTRACTION", "ContractionChoices"]
@@ -75,6 +75,8 @@ class ContractionChoices(StageChoices):
             yield "dsp"
             if packing_of(x.format, node.weight_format, self.family.multiplier.bits) is not None:
                 yield "packed"
+            if share_blocks(x.format, node.weight_format, self.family):
+                yield "dual"
             if node.weight_format.bits * x.format.bits <= LOGIC_PRODUCT_BITS:
                 yield "logic"
 

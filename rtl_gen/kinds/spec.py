@@ -43,8 +43,9 @@ class Folding(BaseModel):
         Words of simd * carry inputs that the buffer holds; 0 accumulates, which a pool of disjoint windows can do.
     queue : int
         Words of `lanes` outputs that the output queue holds.
-    multiplier : "dsp", "packed", "logic" or "shift"
-        How products are formed: one or two a multiplier, in LUTs, or by shifts, which need weights of a codebook.
+    multiplier : "dsp", "packed", "dual", "logic" or "shift"
+        How products are formed: one a multiplier; two, in one product or in its halves; in LUTs; or by shifts, which
+        need weights of a codebook.
     carry : int
         Parallel carried indices, which share the weights; divides a contraction's `trail`. Or parallel groups.
     unfold : int

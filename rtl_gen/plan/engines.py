@@ -25,6 +25,7 @@ from rtl_gen.engine.segment import Segment
 from rtl_gen.engine.spec import EngineSpec, works_of
 from rtl_gen.families import Family
 from rtl_gen.kinds.choices import Choice, Lanes, divisors, readable
+from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.nest import stream_of
 
 __all__ = ["MOST_LANES", "EngineChoice", "EngineChoices", "Engines"]
@@ -165,8 +166,13 @@ class EngineChoices:
             except ValueError:
                 self._drafts[key] = []
             else:
-                packs = pe % 2 == 0 and spec.numbers.packing is not None
-                kinds = ("shift",) if spec.numbers.coded else ("dsp", "logic", *(("packed",) if packs else ()))
+                numbers = spec.numbers
+                packs = pe % 2 == 0 and numbers.packing is not None
+                kinds: list[LaneKind] = ["shift"] if numbers.coded else ["dsp", "logic"]
+                if packs:
+                    kinds.append("packed")
+                if numbers.share_blocks:
+                    kinds.append("dual")
                 self._drafts[key] = [draft.model_copy(update={"multiplier": kind}) for kind in kinds]
         return self._drafts[key]
 

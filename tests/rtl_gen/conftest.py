@@ -14,7 +14,7 @@ from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format, IntArray, Requantizer
 from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, Permutation, Pool, Reshape
 from qtt_hw.window import Window
-from rtl_gen.families import ECP5
+from rtl_gen.families import ECP5, ICE40
 from rtl_gen.geometry import Geometry
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.kinds.add import AddSpec
@@ -139,6 +139,7 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
             weight = rng.integers(weight_format.minimum, weight_format.maximum + 1, size=(made, *kernel, taken))
             if pe % 2 == 0 and packing_of(fmt, weight_format, ECP5.multiplier.bits):
                 lanes_of += ["packed", "packed"]
+            lanes_of += ["dual"]
         out = Format(draw(st.integers(2, 16)), draw(st.booleans()), 0)
         if draw(st.booleans()):
             requant = Requantizer(
@@ -170,10 +171,11 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
         multiplier=draw(st.sampled_from(lanes_of)),
         carry=carry,
     )
+    family = ICE40 if folding.multiplier == "dual" else ECP5
     try:
-        spec = spec_of(node, (edge,), folding, ECP5)
+        spec = spec_of(node, (edge,), folding, family)
     except ValueError:
-        spec = spec_of(node, (edge,), folding.model_copy(update={"lanes": pe * carry}), ECP5)
+        spec = spec_of(node, (edge,), folding.model_copy(update={"lanes": pe * carry}), family)
     x = rng.integers(fmt.minimum, fmt.maximum + 1, size=(3, *edge.shape))
     return Case(spec, draw(st.sampled_from(_divisors(simd * carry))), x)
 

@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 
 from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import Format
-from rtl_gen.families import ECP5
+from rtl_gen.families import ECP5, ICE40, Family
 from rtl_gen.packing import Packing, packed_weights, packing_of
 from rtl_gen.reduce import MacArray
 
@@ -108,3 +108,12 @@ def test_sums_at_the_ends_of_the_formats(fmt: Format, simd: int) -> None:
 def test_lanes_that_cannot_be_packed_are_refused() -> None:
     with pytest.raises(ValueError, match="weights of 3 results cannot share multipliers in pairs"):
         MacArray(UNSIGNED, NIBBLE, simd=1, pe=3, accumulator=24, kind="packed", family=ECP5)
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "family"),
+    [(UNSIGNED, NIBBLE, ECP5), (Format(9, True, 0), NIBBLE, ICE40), (SIGNED, Format(9, True, 0, narrow=True), ICE40)],
+)
+def test_lanes_that_cannot_share_a_block_are_refused(x: Format, weight: Format, family: Family) -> None:
+    with pytest.raises(ValueError, match=rf"cannot share a multiplier of {family.title}$"):
+        MacArray(x, weight, simd=1, pe=2, accumulator=24, kind="dual", family=family)

@@ -10,7 +10,6 @@ from qtt_hw.codebook import Codebook
 from qtt_hw.fixedpoint import as_integers
 from qtt_hw.graph import Contraction
 from rtl_gen.cycles import schedule
-from rtl_gen.families import ECP5
 from rtl_gen.kinds import spec_of
 from sim.stream import transfer
 
@@ -87,7 +86,7 @@ def test_a_wrong_weight_is_seen(cases, words, data, place, choice):
     case = data.draw(cases)
     spec = case.spec
     assume(isinstance(spec.node, Contraction))
-    wrong = spec_of(other_weight(spec.node, place, choice), (spec.x,), spec.folding, ECP5)
+    wrong = spec_of(other_weight(spec.node, place, choice), (spec.x,), spec.folding, spec.family)
     want, other = (node.golden((case.x, spec.x)).reshape(-1) for node in (spec.node, wrong.node))
     assume(not np.array_equal(want, other))
     got = transfer(

@@ -135,13 +135,13 @@ def test_multipliers_inferred_and_registered(tmp_path: Path, family: Family) -> 
 @pytest.mark.skipif(not available(), reason="Icarus Verilog is missing: apt-get install iverilog")
 def test_an_ice40_s_multiplier(tmp_path: Path) -> None:
     """In Icarus Verilog: Verilator 5.48 ends with an internal error at yosys' model of it behind pyverilator."""
-    behaviour = (RTL / "multiplier_sim16.v").read_text().replace("qtt_multiplier", "wanted")
+    behaviour = (RTL / "multiplier_sim_ice40.v").read_text().replace("qtt_multiplier", "wanted")
     (tmp_path / "test.v").write_text(
         models({"SB_MAC16"}, ICE40) + (RTL / "multiplier_ice40.v").read_text() + behaviour + BENCH
     )
     subprocess.run(["iverilog", "-g2012", "-o", "test", "test.v"], cwd=tmp_path, check=True)
     done = subprocess.run(["vvp", "test"], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["0", "wrong", "of", "4000"]
+    assert done.stdout.splitlines() == ["0 wrong of 4000", "0 different, 0 wrong of 65536 pairs"]
 
 
 BENCH = """
@@ -161,6 +161,35 @@ module bench;
             clk = 0;
         end
         $display("%0d wrong of 4000", wrong);
+    end
+endmodule
+
+module bench_of_pairs;
+    reg clk = 0;
+    reg [15:0] i = 0;
+    reg [15:0] earlier;
+    reg signed [15:0] product;
+    wire [15:0] p0, p1, u0, u1, q0, q1, v0, v1;
+    integer n, different = 0, wrong = 0;
+    qtt_multiplier_pair #(1'b1) block(clk, i[15:8], i[7:0], i[7:0], ~i[15:8], p0, p1);
+    qtt_multiplier_pair #(1'b0) unsigned_block(clk, i[15:8], i[7:0], i[7:0], ~i[15:8], u0, u1);
+    wanted_pair #(1'b1) signed_pair(clk, i[15:8], i[7:0], i[7:0], ~i[15:8], q0, q1);
+    wanted_pair #(1'b0) unsigned_pair(clk, i[15:8], i[7:0], i[7:0], ~i[15:8], v0, v1);
+    initial begin
+        #10000 for (n = 0; n <= 65536; n = n + 1) begin
+            earlier = i;
+            i = n;
+            #1 clk = 1;
+            #1 if (n > 0) begin
+                if ({p0, p1, u0, u1} !== {q0, q1, v0, v1}) different = different + 1;
+                product = $signed({1'b0, earlier[15:8]}) * $signed(earlier[7:0]);
+                if (v0 !== product) wrong = wrong + 1;
+                product = $signed(earlier[15:8]) * $signed(earlier[7:0]);
+                if (q0 !== product) wrong = wrong + 1;
+            end
+            clk = 0;
+        end
+        $display("%0d different, %0d wrong of 65536 pairs", different, wrong);
     end
 endmodule
 """

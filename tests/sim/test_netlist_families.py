@@ -12,6 +12,7 @@ from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.window import Window
 from rtl_gen.emit import emit
 from rtl_gen.families import device
+from rtl_gen.plan.plan import load_plan
 from rtl_gen.plan.search import plan
 from sim.cosim import cosim
 from sim.netlist import netlist_build
@@ -35,9 +36,9 @@ def tiny() -> Graph:
     return Graph("tiny", input_spec(shape, offset=128, format=Format(8, True, 7)), (head,))
 
 
-def equal(design: Graph, name: str, low: int, high: int, folder: Path) -> set[str]:
+def equal(design: Graph, name: str, low: int, high: int, folder: Path, fps: float = 1000) -> set[str]:
     """The cells of a design's netlist for a device, which is simulated on random samples."""
-    emit(design, folder / "build", plan(design, device(name), fps=1000), taps=True)
+    emit(design, folder / "build", plan(design, device(name), fps=fps), taps=True)
     netlist = netlist_build(folder / "build", folder / "netlist")
     x = np.random.default_rng(7).integers(low, high, (12, *design.input.edge.shape))
     result = cosim(netlist, x)
@@ -48,7 +49,11 @@ def equal(design: Graph, name: str, low: int, high: int, folder: Path) -> set[st
 
 @pytest.mark.long
 def test_a_head_on_an_ice40(tmp_path: Path) -> None:
-    assert {"SB_MAC16", "SB_RAM40_4K"} <= equal(tiny(), "up5k", -128, 128, tmp_path)
+    """Its three products a step are those of two multipliers, of which each can be two."""
+    assert {"SB_MAC16", "SB_RAM40_4K"} <= equal(tiny(), "up5k", -128, 128, tmp_path, fps=1_000_000)
+    (head,) = load_plan(tmp_path / "build" / "plan.json").stages
+    assert (head.folding.multiplier, head.folding.simd, head.folding.pe) == ("dual", 1, 3)
+    assert ".MODE_8x8(1'h1)" in (tmp_path / "netlist" / "netlist.v").read_text()
 
 
 @pytest.mark.long

@@ -18,7 +18,7 @@ from rtl_gen.engine.folding import EngineFolding
 from rtl_gen.engine.jobs import work_of
 from rtl_gen.engine.segment import Segment
 from rtl_gen.engine.spec import EngineSpec
-from rtl_gen.families import ECP5
+from rtl_gen.families import ECP5, ICE40
 
 ACTIVATIONS = st.sampled_from([Format(8, True, 0), Format(8, False, 0), Format(4, False, 0), Format(5, True, 0)])
 
@@ -89,12 +89,14 @@ def engines(draw: st.DrawFn) -> EngineSpec:
         lanes=chosen,
         rows=tuple(rows),
         queue=credit + draw(st.integers(0, 12)),
-        multiplier=draw(st.sampled_from(["dsp", "logic", "packed"] if codes is None else ["shift", "shift", "dsp"])),
+        multiplier=draw(
+            st.sampled_from(["dsp", "logic", "packed", "dual"] if codes is None else ["shift", "shift", "dsp"])
+        ),
     )
     try:
-        return EngineSpec(Segment.chain(nodes, edges), folding, ECP5)
+        return EngineSpec(Segment.chain(nodes, edges), folding, ICE40 if folding.multiplier == "dual" else ECP5)
     except ValueError as error:
-        assume("two products" in str(error))  # or a job of one step
+        assume("multiplier" in str(error))  # or a job of one step
         return EngineSpec(Segment.chain(nodes, edges), folding.model_copy(update={"multiplier": "dsp"}), ECP5)
 
 
