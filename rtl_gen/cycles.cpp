@@ -374,6 +374,7 @@ struct StageShape {
     int64_t queue;    // output words that the queue holds
     int64_t latency;  // from the issue of a result's last step to the push of its first word
     std::vector<int64_t> needs, releases, steps;
+    int64_t pace = 1;  // cycles of a step, and of a ring word that is accepted, at the least
 
     int64_t positions() const { return static_cast<int64_t>(needs.size()); }
 };
@@ -432,7 +433,7 @@ struct Ringed : Unit {
     bool accept() {
         const int64_t before = i.taken.count();
         while (i.offered()) {
-            Cycle cycle = std::max(i.next(), i.taken.last() + 1);
+            Cycle cycle = std::max(i.next(), i.taken.last() + (shape.collect == 1 ? shape.pace : 1));
             const int64_t released = word - shape.ring + 1;
             if (released > 0) {
                 while (releaser.origin + shape.releases[releaser.index] < released) releaser.next(shape);
@@ -462,6 +463,7 @@ struct Stage final : Ringed {
     int64_t group = 0;    // the next result of its position
     bool loaded = false;  // whether that one's inputs are there and it has been taken
     Cycle start = 0;
+    Cycle passed = 0;  // at two cycles a step: when the last one became pending, where it waits for its turn
 
     Stage(Link& i, Link& o, StageShape given) : Ringed(i, o, std::move(given), 4) {}
 
@@ -469,9 +471,17 @@ struct Stage final : Ringed {
     bool load() {
         const int64_t last = (at.origin + shape.needs[at.index]) * shape.collect - 1;
         if (last >= i.taken.count()) return false;
-        take = std::max(std::max(i.taken[last] + 2, take) + 1, finished.last());
-        start = take + 1;
-        waits(i, finished.last() + 1, start);
+        const Cycle come = std::max(i.taken[last] + 2, take) + 1;
+        if (shape.pace == 1) {
+            take = std::max(come, finished.last());
+            start = take + 1;
+        } else {  // a step is issued in the cycle after `start`
+            const Cycle before = finished.last() + 1;
+            take = std::max(come, passed);
+            passed = before > take ? before : before == take ? take + 2 : take + 1;
+            start = std::max(passed, before + 1);
+        }
+        waits(i, finished.last() + shape.pace, start);
         return true;
     }
 
@@ -481,21 +491,22 @@ struct Stage final : Ringed {
         while (loaded || load()) {
             loaded = true;
             for (; group < shape.groups; ++group) {
-                Cycle last = start + shape.steps[at.index] - 1;
+                const Cycle ready = start + (shape.steps[at.index] - 1) * shape.pace;
+                Cycle last = ready;
                 const int64_t leaving = awaited(o, shape.words, shape.queue);
                 if (leaving >= 0) {
                     if (!is_freed(o, leaving)) return moved;
                     last = std::max(last, freed(o, leaving) + 1);
                 }
                 for (int64_t k = 0; k < shape.words; ++k) o.offer(last + shape.latency + 2 + k);
-                const Cycle ready = start + shape.steps[at.index] - 1;
                 works(start, ready);
                 waits(o, ready, last);
-                works(last, last + 1);
-                start = last + 1;
+                works(last, last + shape.pace);
+                if (group > 0 || shape.steps[at.index] > 1) passed = ready + 1 - shape.pace;
+                start = last + shape.pace;
                 moved = true;
             }
-            finished.push(start - 1);
+            finished.push(start - shape.pace);
             at.next(shape);
             group = 0;
             loaded = false;
@@ -506,6 +517,11 @@ struct Stage final : Ringed {
     bool advance() override {
         const bool accepted = accept();
         return issue() || accepted;
+    }
+
+    void tell(State& state) override {
+        Ringed::tell(state);
+        if (shape.pace > 1) state.cycle(passed, finished.last() - 2);
     }
 };
 
@@ -800,11 +816,11 @@ void add_argmax(Model* model, int64_t i, int64_t o, int64_t classes) {
     model->add<Argmax>(model->link(i), model->link(o), classes);
 }
 void add_stage(Model* model, int64_t i, int64_t o, int64_t collect, int64_t ring, int64_t volume, int64_t groups,
-               int64_t words, int64_t queue, int64_t latency, int64_t positions, const int64_t* needs,
+               int64_t words, int64_t queue, int64_t latency, int64_t pace, int64_t positions, const int64_t* needs,
                const int64_t* releases, const int64_t* steps) {
     model->add<Stage>(model->link(i), model->link(o),
                       StageShape{collect, ring, volume, groups, words, queue, latency, {needs, needs + positions},
-                                 {releases, releases + positions}, {steps, steps + positions}});
+                                 {releases, releases + positions}, {steps, steps + positions}, pace});
 }
 
 // `groups` results of a position, all with `result_words` output words but the last; of each job: input words that are needed and

@@ -49,7 +49,7 @@ _FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
     "add_fifo": ([c_int64] * 4, c_int64),
     "add_credited": ([c_int64] * 4 + [_TABLE, c_int64, _TABLE], None),
     "add_argmax": ([c_int64] * 3, None),
-    "add_stage": ([c_int64] * 10 + [_TABLE] * 3, None),
+    "add_stage": ([c_int64] * 11 + [_TABLE] * 3, None),
     "add_engine": ([c_int64] * 13 + [_TABLE] * 6, None),
     "add_row_pool": ([c_int64] * 9 + [_TABLE], None),
     "add_unfold": ([c_int64] * 7 + [_TABLE], None),

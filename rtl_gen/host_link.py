@@ -13,7 +13,7 @@ from typing import Final
 from rtl_gen.families import Family, Resources
 from rtl_gen.families.blocks import MemoryPrimitive
 
-__all__ = ["QUEUE", "SHARE", "beside_buffer", "buffer_resources", "buffered_words", "in_single_port"]
+__all__ = ["QUEUE", "SHARE", "beside_buffer", "buffer_resources", "buffered_words", "in_single_port", "single_ports"]
 
 #: Of a device's block RAMs at most one in so many holds the input.
 SHARE: Final = 8
@@ -37,6 +37,13 @@ def in_single_port(memory: MemoryPrimitive, bits: int, words: int, depth: int) -
     """Whether a buffer of so many words is in memories of one port: of a whole sample, where they hold it."""
     primitive = memory.single_port
     return primitive is not None and depth == words and primitive.holds(depth, bits)
+
+
+def single_ports(memory: MemoryPrimitive, bits: int, words: int) -> int:
+    """Memories of one port that hold a sample of so many words."""
+    if memory.single_port is None or not in_single_port(memory, bits, words, words):
+        return 0
+    return memory.single_port.blocks(bits)
 
 
 def buffered_words(bits: int, words: int, memory: MemoryPrimitive, brams: int | None, used: int) -> int:

@@ -47,6 +47,8 @@ class LoopShape:
         Output words per result, which is the credit it needs.
     credits : int
         Output words that may be on their way.
+    pace : int
+        Cycles from one step to the next, at the least: 1, or 2 where the ring has one port.
     """
 
     walk: WalkerShape
@@ -56,6 +58,7 @@ class LoopShape:
     rom_depth: int
     result_words: int
     credits: int
+    pace: int = 1
 
     def __post_init__(self) -> None:
         if self.order and len(self.order) != self.results:

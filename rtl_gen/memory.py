@@ -18,7 +18,7 @@ from amaranth.utils import ceil_log2
 from rtl_gen.delay import delay
 from rtl_gen.families import Family
 
-__all__ = ["Ram", "Rom", "SinglePortRam"]
+__all__ = ["PacedRam", "Ram", "Rom", "SinglePortRam"]
 
 
 def _address_bits(depth: int) -> int:
@@ -37,11 +37,11 @@ def _written_and_read(depth: int, width: int) -> dict[str, Member]:
     }
 
 
-def _read_at(m: Module, address: Value, latency: int, least: int) -> Value:
+def _read_at(m: Module, address: Value, latency: int, least: int, name: str = "address") -> Value:
     """The address as late as makes a memory of `least` cycles one of `latency`."""
     if latency < least:
         raise ValueError(f"the memory takes {least} cycles, not {latency}")
-    return delay(m, address, latency - least, "address")
+    return delay(m, address, latency - least, name)
 
 
 def _selected(m: Module, banks: Sequence[Value], address: Value, bank: int, latency: int, data: Value) -> None:
@@ -205,5 +205,73 @@ class SinglePortRam(wiring.Component):
             part = self.data[first : first + bits]
             held = Signal(len(part), name=f"held_{number}", reset_less=True)
             m.d.sync += held.eq(word)
+            m.d.comb += part.eq(held)
+        return m
+
+
+class PacedRam(wiring.Component):
+    """As a `Ram` with `early`, in the family's memories of one port.
+
+    It is read in cycles that are two apart or more, and written to as often: a word that comes in the cycle of a read
+    is written in the next one.
+
+    Parameters
+    ----------
+    depth, width : int
+        That the family's `single_port` holds.
+    family : Family
+    latency : int
+        At least 2.
+
+    Members
+    -------
+    reads : In
+        `address` is read: in no other cycle.
+    """
+
+    def __init__(self, depth: int, width: int, family: Family, latency: int = 2):
+        primitive = family.memory.single_port
+        if primitive is None or not primitive.holds(depth, width):
+            raise ValueError(f"{family.title} has no memory of one port for {depth} words of {width} bits")
+        self.primitive, self.width, self.latency = primitive, width, latency
+        super().__init__({**_written_and_read(depth, width), "reads": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        depth, bits = self.primitive.depth, self.primitive.width
+        reads = _read_at(m, self.reads, self.latency, 2, "reads")
+        read_address = _read_at(m, self.address, self.latency, 2)
+        comes, waits = delay(m, self.write_enable, 1, "write_enable"), Signal()
+        place = delay(m, self.write_address, 1, "write_address")
+        kept, kept_place = Signal.like(self.write_data), Signal.like(self.write_address)
+        write, address, word = Signal(), Signal(range(depth)), Signal(self.width)
+        m.d.sync += [waits.eq(comes & reads), kept.eq(self.write_data), kept_place.eq(place)]
+        m.d.comb += [
+            write.eq((comes | waits) & ~reads),
+            address.eq(Mux(reads, read_address, Mux(waits, kept_place, place))),
+            word.eq(Mux(waits, kept, self.write_data)),
+        ]
+        for number, first in enumerate(range(0, self.width, bits)):
+            given, found = Signal(bits, name=f"given_{number}"), Signal(bits, name=f"found_{number}")
+            m.d.comb += given.eq(word[first : first + bits])
+            if platform is None:  # Amaranth's own simulator runs no instances
+                m.submodules[f"block_{number}"] = block = Memory(shape=bits, depth=depth, init=[])
+                read, written = block.read_port(), block.write_port()
+                m.d.comb += [
+                    *(read.addr.eq(address), read.en.eq(~write), found.eq(read.data)),
+                    *(written.addr.eq(address), written.en.eq(write), written.data.eq(given)),
+                ]
+            else:
+                m.submodules[f"block_{number}"] = Instance(
+                    "qtt_single_port",
+                    i_clk=ClockSignal("sync"),
+                    i_address=address,
+                    i_data=given,
+                    i_write=write,
+                    o_q=found,
+                )
+            part = self.data[first : first + bits]
+            held = Signal(len(part), name=f"held_{number}", reset_less=True)
+            m.d.sync += held.eq(found)
             m.d.comb += part.eq(held)
         return m

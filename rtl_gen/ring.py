@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from rtl_gen.memory import Ram
+from rtl_gen.memory import PacedRam, Ram
 
 __all__ = ["RingWriter"]
 
@@ -34,6 +34,8 @@ class RingWriter(wiring.Component):
         Capacity in ring words.
     pointer_bits : int
         Width of `written` and `limit`.
+    pace : int
+        Cycles from one ring word to the next, at the least: 1 or 2.
 
     Members
     -------
@@ -43,8 +45,9 @@ class RingWriter(wiring.Component):
         Words since reset up to which there is room: those that are released, and a ring of them more.
     """
 
-    def __init__(self, *, width: int, collect: int, ring: int, pointer_bits: int):
+    def __init__(self, *, width: int, collect: int, ring: int, pointer_bits: int, pace: int = 1):
         self.width = width
+        self.rests = pace > collect
         self.collect = collect
         self.ring = ring
         super().__init__(
@@ -58,7 +61,7 @@ class RingWriter(wiring.Component):
             }
         )
 
-    def fills(self, memory: Ram) -> list[Any]:
+    def fills(self, memory: Ram | PacedRam) -> list[Any]:
         """What writes the ring's words into a memory; there may be several."""
         return [
             memory.write_enable.eq(self.write_enable),
@@ -98,7 +101,7 @@ class RingWriter(wiring.Component):
             self.i.ready.eq(
                 ~Mux(
                     complete,
-                    Mux(completed, reaches[2], reaches[1]),
+                    Const(1) if self.rests else Mux(completed, reaches[2], reaches[1]),
                     Mux(completed, reaches[1], reaches[0]),
                 )
             ),

@@ -12,7 +12,7 @@ from amaranth.lib import wiring
 
 from rtl_gen.delay import delay
 from rtl_gen.gathering import GatheringUnit
-from rtl_gen.memory import Ram
+from rtl_gen.memory import PacedRam, Ram
 from rtl_gen.output import StageOutput
 from rtl_gen.ring import RingWriter
 from rtl_gen.sequencer import Sequencer
@@ -36,8 +36,9 @@ class RingUnit(GatheringUnit):
             collect=spec.in_width // self.in_lanes,
             ring=folding.ring,
             pointer_bits=spec.walk.pointer_bits,
+            pace=spec.pace,
         )
-        m.submodules.buffer = buffer = Ram(folding.ring, spec.ring_width, spec.family, spec.read_latency, early=True)
+        m.submodules.buffer = buffer = self._buffer()
         m.submodules.sequencer = sequencer = Sequencer(spec.loop, spec.read_latency)
         m.submodules.output = output = StageOutput(spec)
         wiring.connect(m, wiring.flipped(self.i0), ring.i)
@@ -45,6 +46,7 @@ class RingUnit(GatheringUnit):
         m.d.comb += [
             *ring.fills(buffer),
             buffer.address.eq(sequencer.address),
+            *([buffer.reads.eq(sequencer.reads)] if isinstance(buffer, PacedRam) else []),
             sequencer.written.eq(ring.written),
             ring.limit.eq(sequencer.limit),
             sequencer.freed.eq(output.freed),
@@ -65,3 +67,9 @@ class RingUnit(GatheringUnit):
             output.row.eq(delay(m, sequencer.row, spec.reduce_latency, "row")),
         ]
         return m
+
+    def _buffer(self) -> Ram | PacedRam:
+        spec, ring = self.spec, self.spec.folding.ring
+        if spec.pace == 2:
+            return PacedRam(ring, spec.ring_width, spec.family, spec.read_latency)
+        return Ram(ring, spec.ring_width, spec.family, spec.read_latency, early=True)

@@ -190,6 +190,8 @@ def _rows(result: Plan, explanation: Explanation) -> Iterator[tuple[str, object]
     counts = (result.dsps, result.brams, result.luts, result.ffs)
     yield "DSP, block RAM, LUT, flip-flop", ", ".join(number(count) for count in counts)
     yield "weights in ROM", number(result.rom_bits, unit="bits")
+    if single := [stage.stage for stage in result.stages if stage.folding.ports == 1]:
+        yield "rings of one port", ", ".join(single)
 
 
 def _limit(limit: Limit) -> str:

@@ -59,8 +59,15 @@ def stored(subject: Subject, store: Store) -> str:
     size = f"{copies}{count(store.words)} words of {count(store.width)} bit"
     blocks = store.blocks(subject.family)
     if not blocks:
-        return f"{size}, in LUTs"
+        return f"{size}, in {home(subject, store)}"
     return f"{size}, {count(blocks)} block RAM, {share(filled(subject, store))} filled"
+
+
+def home(subject: Subject, store: Store) -> str:
+    """Where a memory lives."""
+    if store.single:
+        return "memories of one port"
+    return "block RAM" if store.blocks(subject.family) else "LUTs"
 
 
 def filled(subject: Subject, store: Store) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtt_hw.report.details import RESOURCES, filled, stored
+from qtt_hw.report.details import RESOURCES, filled, home, stored
 from qtt_hw.report.figures import BAND, row_names, rows_layout
 from qtt_hw.report.look import plain
 from qtt_hw.report.section import Chart, Grid, Section
@@ -197,7 +197,6 @@ def _memory_map(subject: Subject, memories: list[tuple[str, Store]]) -> Grid:
     for stage, store in memories:
         blocks = store.blocks(subject.family)
         bits = store.copies * store.words * store.width
-        where = "block RAM" if blocks else "LUTs"
         rows.append(
             [
                 stage,
@@ -206,7 +205,7 @@ def _memory_map(subject: Subject, memories: list[tuple[str, Store]]) -> Grid:
                 store.words,
                 store.width,
                 bits,
-                where,
+                home(subject, store),
                 blocks or None,
                 share(filled(subject, store)),
             ]

@@ -111,8 +111,10 @@ _KINDS: dict[type[Node], tuple[str, Callable[[Any, Edge, Edge], str]]] = {
     ),
     Pool: (
         "pool",
-        lambda node, x, out: f"{'maximum' if node.kind == 'max' else 'mean'} of "
-        f"{_window(node.window.kernel, x)} \u00b7 {out.channels} channels",
+        lambda node, x, out: (
+            f"{'maximum' if node.kind == 'max' else 'mean'} of "
+            f"{_window(node.window.kernel, x)} \u00b7 {out.channels} channels"
+        ),
     ),
     Permutation: ("other", lambda node, x, out: f"permutation of {out.channels} channels"),
     Slice: ("other", lambda node, x, out: f"channels {node.first} to {node.first + node.count - 1}"),

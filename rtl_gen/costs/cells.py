@@ -22,6 +22,7 @@ __all__ = [
     "counter",
     "equals",
     "lookup",
+    "paced_ram",
     "ram",
     "rom",
     "table_luts",
@@ -163,6 +164,13 @@ def ram(depth: int, width: int, family: Family, latency: int | None = None, earl
         return Resources(brams=memory.blocks(depth, width), luts=luts + mixed.luts, ffs=ffs + mixed.ffs)
     ffs = delayed + width * (banks + 1) + number
     return Resources(luts=luts, ffs=ffs) + memory.shallow(depth, width)
+
+
+def paced_ram(depth: int, width: int, latency: int, family: Family) -> Resources:
+    """A `rtl_gen.memory.PacedRam`, but for its memories of one port."""
+    address, late = ceil_log2(depth), latency - 2
+    # What is read, what waits and what comes: two choices of an address bit, one of a data bit.
+    return Resources(luts=2 * address + width + 2, ffs=2 * address + 2 * width + 2 + late * (address + 1))
 
 
 def _behind(width: int, banks: int, family: Family) -> int:

@@ -72,6 +72,8 @@ class MultiplierPrimitive:
 class SinglePortPrimitive:
     """Large memories of one port, without contents at the start; synthesis infers none, so that they are instances.
 
+    Module `qtt_single_port` stands beside `qtt_multiplier`.
+
     Parameters
     ----------
     cell : str
@@ -89,6 +91,10 @@ class SinglePortPrimitive:
     depth: int
     count: int
     pins: Callable[..., Mapping[str, Any]]
+
+    def blocks(self, width: int) -> int:
+        """Of words of so many bits."""
+        return -(-width // self.width)
 
     def holds(self, depth: int, width: int) -> bool:
         return depth <= self.depth and width <= self.width * self.count

@@ -126,6 +126,8 @@ class StageChoices(ABC):
 
     def __init__(self, node: Any, x: Edge, stream: int, family: Family):
         self.node, self.x, self.stream, self.family = node, x, stream, family
+        #: Whether its ring may be in memories of one port.
+        self.single_ports = False
         #: Widths that a word can have.
         self.widths = self.word_widths()
         #: Cycles with one lane.
@@ -226,6 +228,12 @@ class StageChoices(ABC):
             like = self.spec(draft.model_copy(update={"ring": rings[-1][0], "multiplier": kind}))
             for ring, delay in rings:
                 yield self.choice(draft.model_copy(update={"ring": ring, "multiplier": kind}), like, delay)
+            single = self.family.memory.single_port if self.single_ports else None
+            ring, delay = _rings(geometry)[-1]  # the largest, which costs no more there
+            if single is not None and single.holds(ring, spec.ring_width):
+                update = {"ring": ring, "multiplier": kind, "ports": 1}
+                paced = self.spec(draft.model_copy(update=update))
+                yield self.choice(draft.model_copy(update=update), paced, delay)
 
     def choice(self, draft: Folding, like: Any, delay: float) -> Choice:
         """A draft with a queue for the latency of a spec of the same widths, slowed by a factor."""

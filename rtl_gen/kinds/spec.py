@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from amaranth.lib import wiring
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from qtt_hw.graph import Edge, Node
 from rtl_gen.families import Family, Resources
@@ -48,6 +48,8 @@ class Folding(BaseModel):
         need weights of a codebook.
     carry : int
         Parallel carried indices, which share the weights; divides a contraction's `trail`. Or parallel groups.
+    ports : int
+        Of the ring's memory: 2, or 1, where the family has such memories; a step then takes two cycles.
     unfold : int
         Axes of a contraction's window whose taps are lanes, W first, then H, then D; simd is then all channels and
         taps.
@@ -63,6 +65,13 @@ class Folding(BaseModel):
     multiplier: LaneKind = "dsp"
     carry: Count = 1
     unfold: Count = 0
+    ports: Literal[1, 2] = 2
+
+    @model_serializer(mode="wrap")
+    def _without_two_ports(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As older readers take it: of a ring with two ports nothing is said of them."""
+        found: dict[str, Any] = handler(self)
+        return {name: value for name, value in found.items() if (name, value) != ("ports", 2)}
 
 
 class Store(NamedTuple):
@@ -78,6 +87,8 @@ class Store(NamedTuple):
         Alike in size, one for each lane.
     shallow : bool
         A queue, which lives in LUTs however deep it is, where there is LUT RAM.
+    single : bool
+        In memories of one port, which are no block RAMs.
     """
 
     purpose: str
@@ -85,9 +96,12 @@ class Store(NamedTuple):
     width: int
     copies: int = 1
     shallow: bool = False
+    single: bool = False
 
     def blocks(self, family: Family) -> int:
         """Block RAMs of all copies; 0 where it lives in LUTs."""
+        if self.single:
+            return 0
         if self.shallow:
             return self.copies * family.memory.queue(self.words, self.width).brams
         return self.copies * family.memory.blocks(self.words, self.width)
@@ -140,6 +154,8 @@ class Spec(ABC):
     coded: bool = False
     #: Whether it multiplies by weights: then two products can share a multiplier, and axes can be unfolded.
     weighs: ClassVar[bool] = False
+    #: Whether its inputs stand in a ring, which may be a memory of one port.
+    rings: ClassVar[bool] = False
 
     def __init__(self, node: Node, inputs: Sequence[Edge], folding: Folding, family: Family):
         self.node, self.inputs, self.folding, self.family = node, tuple(inputs), folding, family
@@ -148,6 +164,8 @@ class Spec(ABC):
             raise self.refuse(
                 f"it has no weights: unfold {folding.unfold} and lanes of {folding.multiplier} mean nothing"
             )
+        if folding.ports == 1 and not self.rings:
+            raise self.refuse("its inputs stand in no ring, so that ports mean nothing")
         self.check()
 
     def refuse(self, reason: str) -> ValueError:
@@ -231,6 +249,12 @@ class Spec(ABC):
     def stores(self) -> tuple[Store, ...]:
         """Its memories: all that holds words across cycles but single registers."""
         return (Store("output queue", self.folding.queue, self.folding.lanes * self.out.format.bits, shallow=True),)
+
+    @property
+    def single_ports(self) -> int:
+        """Memories of one port that it takes."""
+        primitive = self.family.memory.single_port
+        return 0 if primitive is None else sum(primitive.blocks(s.width) for s in self.stores() if s.single)
 
     def resources(self) -> Resources:
         """Multipliers and block RAMs exactly, flip-flops and LUTs by what `rtl_gen.costs` says of the stage's units."""

@@ -14,7 +14,7 @@ from qtt_hw.fixedpoint import IntArray, Requantizer, bits_for_range
 from qtt_hw.graph import Edge
 from qtt_hw.window import Window
 from rtl_gen.costs.arithmetic import requantizer
-from rtl_gen.costs.cells import ram
+from rtl_gen.costs.cells import paced_ram, ram
 from rtl_gen.costs.control import gate, ring_writer, sequencer, walker
 from rtl_gen.costs.streams import output_queue, serializer
 from rtl_gen.families import Resources
@@ -183,10 +183,21 @@ class WindowSpec(Spec):
 class RingSpec(WindowSpec):
     """A stage whose inputs stand in a ring, from which a sequencer reads the window of each position step by step."""
 
+    rings = True
+
     def check_memory(self) -> None:
         folding = self.folding
         if folding.ring < self.geometry.least_ring:
             raise self.refuse(f"a ring of {folding.ring} words is too small, {self.geometry.least_ring} are needed")
+        if folding.ports == 1:
+            single = self.family.memory.single_port
+            if single is None:
+                raise self.refuse(f"{self.family.title} has no memories of one port")
+            if not single.holds(folding.ring, self.ring_width):
+                raise self.refuse(
+                    f"a ring of {folding.ring} words of {self.ring_width} bits; {single.depth} of "
+                    f"{single.width * single.count} are the most in memories of one port"
+                )
         least = self.geometry.least_taps * self.inner
         if least < self.result_words:
             raise self.refuse(
@@ -206,7 +217,12 @@ class RingSpec(WindowSpec):
 
     @property
     def cycles(self) -> int:
-        return self.geometry.total_taps * self.inner * self.groups
+        return self.geometry.total_taps * self.inner * self.groups * self.pace
+
+    @property
+    def pace(self) -> int:
+        """Cycles of a step."""
+        return 3 - self.folding.ports
 
     # The loop nest
 
@@ -247,6 +263,7 @@ class RingSpec(WindowSpec):
             rom_depth=self.rom_depth,
             result_words=self.result_words,
             credits=self.folding.queue,
+            pace=self.pace,
         )
 
     # Time
@@ -255,7 +272,7 @@ class RingSpec(WindowSpec):
     def read_latency(self) -> int:
         """Cycles from the addresses of a step to its words: those of the slower of ring and ROM."""
         memory = self.family.memory
-        ring = memory.read_latency(self.folding.ring, self.ring_width)
+        ring = 2 if self.pace == 2 else memory.read_latency(self.folding.ring, self.ring_width)
         return max(ring, memory.read_latency(self.rom_depth, self.rom_width)) if self.rom_depth else ring
 
     @property
@@ -279,7 +296,7 @@ class RingSpec(WindowSpec):
         return self.in_width * self.x.format.bits
 
     def stores(self) -> tuple[Store, ...]:
-        ring = Store("ring of inputs", self.folding.ring, self.ring_width)
+        ring = Store("ring of inputs", self.folding.ring, self.ring_width, single=self.pace == 2)
         weights = (Store("weights", self.rom_depth, self.rom_width),) if self.rom_depth > 1 else ()
         return ring, *weights, *super().stores()
 
@@ -293,7 +310,11 @@ class RingSpec(WindowSpec):
         return {
             # The words of the stage before are not known here: mostly single values.
             "ring": ring_writer(width, self.in_width, ring, walk.pointer_bits),
-            "buffer": ram(ring, width, self.family, latency, early=True),
+            "buffer": (
+                ram(ring, width, self.family, latency, early=True)
+                if self.pace == 1
+                else paced_ram(ring, width, latency, self.family)
+            ),
             "sequencer": sequencer(self.loop, latency, rows, ADDRESS_LATENCY),
             "sequencer.gate": gate(walk, rows),
             "sequencer.gate.walker": walker(walk, rows),
@@ -314,5 +335,5 @@ class RingSpec(WindowSpec):
         tables = self.geometry.needs, self.geometry.releases, self.steps
         units.add_stage(
             *(inputs[0], output, self.in_width // in_lanes, self.folding.ring, self.geometry.volume_words, self.groups),
-            *(self.result_words, self.folding.queue, self.latency, len(tables[0]), *tables),
+            *(self.result_words, self.folding.queue, self.latency, self.pace, len(tables[0]), *tables),
         )

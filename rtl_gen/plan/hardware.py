@@ -12,11 +12,12 @@ from rtl_gen.engine.folding import EngineFolding
 from rtl_gen.engine.segment import Segment
 from rtl_gen.engine.spec import EngineSpec
 from rtl_gen.families import UNBOUNDED, Family, device, family_named, family_of
+from rtl_gen.host_link import single_ports
 from rtl_gen.kinds import Folding, Spec, spec_of
 from rtl_gen.plan.plan import AnyFolding, Plan, UnitName
 from rtl_gen.topology import SOURCE, Topology, compatible
 
-__all__ = ["hardware_of", "ordered", "stage_specs"]
+__all__ = ["hardware_of", "left_of_link", "ordered", "stage_specs"]
 
 #: Products that a stage of a plan may form in a step: five times the multipliers of the largest FPGA there is.
 MOST_PRODUCTS = 1 << 16
@@ -107,6 +108,7 @@ def hardware_of(
                 raise ValueError(f"stage {name}: {count} products a step, {MOST_PRODUCTS} are the most")
         _check_words(graph, plan, specs, topology)
         _check_fifos(graph, plan, specs, topology)
+        _check_single_ports(graph, plan, specs)
         return specs, topology
 
 
@@ -143,3 +145,20 @@ def _check_fifos(graph: Graph, plan: Plan, specs: Sequence[Spec], topology: Topo
             raise ValueError(
                 f"stage {specs[reader.stage].node.name}: a FIFO of {depth} words is more than it can use, {most}"
             )
+
+
+def left_of_link(graph: Graph, specs: Sequence[Spec], input_lanes: int) -> int:
+    """Memories of one port that the link, which holds a sample in them, leaves to the stages."""
+    memory, edge = specs[0].family.memory, graph.input.edge
+    if memory.single_port is None:
+        return 0
+    words = edge.positions * edge.channels // input_lanes
+    return memory.single_port.count - single_ports(memory, input_lanes * edge.format.bits, words)
+
+
+def _check_single_ports(graph: Graph, plan: Plan, specs: Sequence[Spec]) -> None:
+    """Raise ValueError where rings take more memories of one port than the link leaves."""
+    taken = [spec for spec in specs if spec.single_ports]
+    total, left = sum(spec.single_ports for spec in taken), left_of_link(graph, specs, plan.input_lanes)
+    if total > left:
+        raise ValueError(f"stage {taken[-1].name}: rings take {total} memories of one port, the link leaves {left}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qtt_hw.graph import Edge, Graph, Node
@@ -64,7 +64,16 @@ class Problem:
     engines: Engines | None = None
 
     @classmethod
-    def of(cls, graph: Graph, alternatives: Alternatives, family: Family, *, engines: bool = False) -> Problem:
+    def of(
+        cls,
+        graph: Graph,
+        alternatives: Alternatives,
+        family: Family,
+        *,
+        engines: bool = False,
+        single_ports: Collection[str] = (),
+    ) -> Problem:
+        """A graph's, in which stages may share arrays, and rings of some stages be in memories of one port."""
         layers: list[tuple[str, dict[str, Graph]]] = []
         for node in graph.nodes:
             if node.relabels or len(node.inputs) > 1:
@@ -85,7 +94,7 @@ class Problem:
                 ranges[text] = range(len(entries), len(entries) + len(nodes))
                 entries += [(node, one.input_of(node), stream_of(one, node.inputs[0])) for node in nodes]
             places.append((name, ranges))
-        choices = choices_of(entries, family)
+        choices = choices_of(entries, family, single_ports)
         slots = [Slot(name, {t: tuple(choices[i] for i in r) for t, r in ranges.items()}) for name, ranges in places]
         stages = {(name, t): [entries[i][0].name for i in r] for name, ranges in places for t, r in ranges.items()}
         by_name = {slot.name: slot for slot in slots}
@@ -96,6 +105,11 @@ class Problem:
         return cls(
             graph, alternatives, family, items, tuple(slots), stages, Engines(graph, family) if engines else None
         )
+
+    def with_single_ports(self, stages: Collection[str]) -> Problem:
+        """The same, where rings of these stages may be in memories of one port."""
+        engines = self.engines is not None
+        return self.of(self.graph, self.alternatives, self.family, engines=engines, single_ports=stages)
 
     @property
     def upper(self) -> int:
@@ -145,12 +159,18 @@ def _items(graph: Graph, series: Series, slots: Mapping[str, Slot], family: Fami
     return tuple(found.values())
 
 
-def choices_of(nodes: Sequence[tuple[Node, Edge, int]], family: Family) -> list[StageChoices]:
-    """The choices of several stages with what they read and the channels of that stream; equal stages share theirs."""
+def choices_of(
+    nodes: Sequence[tuple[Node, Edge, int]], family: Family, single_ports: Collection[str] = ()
+) -> list[StageChoices]:
+    """The choices of several stages with what they read and the channels of that stream; equal stages share theirs.
+
+    Rings of the stages in `single_ports` may be in memories of one port.
+    """
     known: dict[object, StageChoices] = {}
     found = []
     for node, x, stream in nodes:
         choices = kind_of(node).choices(node, (x,), (stream,), family)
-        key = (type(node), x, stream, choices.key())
+        choices.single_ports = node.name in single_ports
+        key = (type(node), x, stream, choices.single_ports, choices.key())
         found.append(known.setdefault(key, choices))
     return found

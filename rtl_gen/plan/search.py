@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 from qtt_hw.graph import INPUT, Graph
 from qtt_hw.progress import Progress, silent
@@ -27,6 +28,7 @@ from rtl_gen.plan.limits import budget_of, shares_of_all, slowest, usable
 from rtl_gen.plan.plan import Foldings, PathPlan, Plan, most_cycles
 from rtl_gen.plan.problem import Alternatives, Problem, along
 from rtl_gen.plan.refusal import DoesNotFit, larger_than, slowest_stage, too_small
+from rtl_gen.plan.single_ports import with_single_ports
 from rtl_gen.plan.swaps import Swaps
 from rtl_gen.plan.trim import Trim, trimmed
 from rtl_gen.plan.waits import deepened
@@ -138,16 +140,24 @@ def planned(
     """`plan` of a problem, which keeps the foldings that it has worked out.
 
     Engines may wait for their inputs in a way that the search does not foresee, and be made larger for it: a plan
-    without them is made as well, and the better one taken.
+    without them is made as well, and the better one taken. So it is with rings in memories of one port, which there are
+    few of.
     """
-    if problem.engines is None:
-        return _planned_as_is(problem, device, fps, clock_mhz, progress)
+
+    def as_is(one: Problem) -> Plan:
+        return _planned_as_is(one, device, fps, clock_mhz, progress)
+
     found, refusal = list[Plan](), None
-    for one in (problem, replace(problem, engines=None)):
-        try:
-            found.append(_planned_as_is(one, device, fps, clock_mhz, progress))
-        except DoesNotFit as error:
-            refusal = refusal or error
+    for one in (problem,) if problem.engines is None else (problem, replace(problem, engines=None)):
+        for way in (as_is, partial(with_single_ports, planned=as_is)):
+            try:
+                one_more = way(one)
+            except DoesNotFit as error:
+                refusal = refusal or error
+            else:
+                found += [] if one_more is None else [one_more]
+    if len(found) == 1:
+        return found[0]
     if not found:
         assert refusal is not None
         raise refusal

@@ -41,3 +41,17 @@ module qtt_multiplier_pair #(
         .ADDSUBTOP(1'b0), .ADDSUBBOT(1'b0), .CI(1'b0), .ACCUMCI(1'b0), .SIGNEXTIN(1'b0)
     );
 endmodule
+
+// A memory of one port, 16384 x 16 bits: one SB_SPRAM256KA.
+module qtt_single_port (
+    input  wire        clk,
+    input  wire [13:0] address,
+    input  wire [15:0] data,
+    input  wire        write,
+    output wire [15:0] q
+);
+    SB_SPRAM256KA block (
+        .CLOCK(clk), .ADDRESS(address), .DATAIN(data), .MASKWREN(4'b1111), .WREN(write), .CHIPSELECT(1'b1),
+        .STANDBY(1'b0), .SLEEP(1'b0), .POWEROFF(1'b1), .DATAOUT(q)
+    );
+endmodule

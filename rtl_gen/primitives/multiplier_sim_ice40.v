@@ -41,3 +41,18 @@ module qtt_multiplier_pair #(
         p1   <= product_1[15:0];
     end
 endmodule
+
+// A memory of one port, 16384 x 16 bits: a word is read a cycle later; what is read in a cycle of a write is undefined.
+module qtt_single_port (
+    input  wire        clk,
+    input  wire [13:0] address,
+    input  wire [15:0] data,
+    input  wire        write,
+    output reg  [15:0] q
+);
+    reg [15:0] words [0:16383];
+    always @(posedge clk) begin
+        if (write) words[address] <= data;
+        q <= write ? 16'hxxxx : words[address];
+    end
+endmodule

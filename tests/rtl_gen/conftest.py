@@ -172,6 +172,8 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
         carry=carry,
     )
     family = ICE40 if folding.multiplier == "dual" else ECP5
+    if simd * carry * fmt.bits <= 64 and draw(st.integers(0, 2)) == 0:
+        folding, family = folding.model_copy(update={"ports": 1}), ICE40
     try:
         spec = spec_of(node, (edge,), folding, family)
     except ValueError:

@@ -8,7 +8,7 @@ from amaranth.back import verilog
 from amaranth.sim import Simulator
 
 from rtl_gen.families import ECP5, ICE40
-from rtl_gen.memory import Ram, Rom, SinglePortRam
+from rtl_gen.memory import PacedRam, Ram, Rom, SinglePortRam
 
 #: Depth and width: LUTs in one bank, in four, in five that are not full; block RAM in one, in two, in three.
 SHAPES = [(2, 3), (16, 5), (64, 5), (50, 9), (65, 36), (512, 36), (600, 36), (1100, 36)]
@@ -132,3 +132,47 @@ def test_a_rom_whose_contents_can_be_exchanged(words):
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_memory_of_one_port_that_is_read_and_written_in_turns(late: int) -> None:
+    """A read every second cycle, or now and then; words come two apart, also in the cycle of a read."""
+    rng = np.random.default_rng(late)
+    depth, cycles = 40, 600
+    ram = PacedRam(depth, 20, ICE40, 2 + late)
+    reads, comes = (np.zeros(cycles, bool) for _ in range(2))
+    for one in (reads, comes):
+        cycle = 0
+        while cycle < cycles - 8:
+            one[cycle] = True
+            cycle += 2 if rng.integers(3) else int(rng.integers(2, 5))
+    places, words = rng.integers(0, depth, cycles), rng.integers(0, 1 << 20, cycles)
+    contents, wanted, found, waiting = [0] * depth, [], [], []
+
+    async def run(ctx):
+        for cycle in range(cycles):
+            address = int(rng.integers(0, depth))
+            ctx.set(ram.reads, int(reads[cycle]))
+            ctx.set(ram.address, address)
+            # The enable and the address come a cycle before the word.
+            ctx.set(ram.write_enable, int(comes[cycle]))
+            ctx.set(ram.write_address, int(places[cycle]))
+            ctx.set(ram.write_data, int(words[cycle - 1]))
+            if cycle >= late and reads[cycle - late]:
+                wanted.append((cycle + 2, contents[asked[cycle - late]] if late else contents[address]))
+            asked.append(address)
+            if cycle and comes[cycle - 1]:
+                waiting.append((int(places[cycle - 1]), int(words[cycle - 1])))
+            if waiting and not (cycle >= late and reads[cycle - late]):
+                place, word = waiting.pop(0)
+                contents[place] = word
+            found.append(ctx.get(ram.data))
+            await ctx.tick()
+
+    asked: list[int] = []
+    simulator = Simulator(ram)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(run)
+    simulator.run()
+    assert len(wanted) > 100 and not waiting
+    assert all(found[cycle] == word for cycle, word in wanted if cycle < cycles)
