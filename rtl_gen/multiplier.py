@@ -161,13 +161,17 @@ class DualMultipliers:
         """No more products: the block of one that is left over has nothing else to do."""
         if not self._waiting:
             return
-        pins: dict[str, object] = {f"i_{name}1": C(0, self.primitive.bits) for name in "ab"}
+        bits, name = self.primitive.bits, self._waiting[0][2].name
+        pins: dict[str, object] = {
+            "i_a1": C(0, bits),
+            "i_b1": C(0, bits),
+            "o_p1": Signal(2 * bits, name=f"{name}_idle"),
+        }
         for number, (a, b, p) in enumerate(self._waiting):
             pins |= {f"i_a{number}": a, f"i_b{number}": b, f"o_p{number}": p}
-        first = self._waiting[0][0]
-        self.m.submodules[f"{first.name.removesuffix('_a')}_multiplier"] = Instance(
+        self.m.submodules[f"{name.removesuffix('_p')}_multiplier"] = Instance(
             "qtt_multiplier_pair",
-            p_A_SIGNED=C(first.shape().signed, 1),
+            p_A_SIGNED=C(self._waiting[0][0].shape().signed, 1),
             i_clk=ClockSignal("sync"),
             **pins,
         )

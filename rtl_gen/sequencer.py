@@ -78,23 +78,27 @@ class Sequencer(wiring.Component):
         m.d.comb += gate.written.eq(self.written)
         # The step that waits for its credit, with the first sums of its addresses; `stalls` if it needs credit at all.
         pending, pending_first, stalls, stalls_last = Signal(), Signal(), Signal(), Signal()
-        passes = Signal(init=1)
-        credit, credit_next = self._credit(m, stalls, passes)
-        paid = credit if shape.pace == 1 else passes  # of a step that stalls
+        due: Value = stalls
+        due_last: Value = stalls_last
+        if shape.pace == 2:
+            rests = Signal()  # a step was issued in the cycle before
+            due, due_last = stalls & ~rests, stalls_last & ~rests
+        credit, credit_next = self._credit(m, due)
 
         # The loop nest moves on whenever `pending` does: `passes` is ~stalls | credit, and `move` also where no step is
         # at hand. Both enable everything, and so are registers. So is whether this step is its result's last, and its
         # position's; `opens` is whether another position can take its place.
         active, completes, finishes, first = Signal(), Signal(), Signal(), Signal()
-        move, opens = Signal(init=1), Signal(init=1)
+        passes, move, opens = Signal(init=1), Signal(init=1), Signal(init=1)
         active_next, passes_next, completes_next, finishes_next = Signal(), Signal(), Signal(), Signal()
         swap = Signal()
         current = Signal(walk.descriptor())
-        free_next: Value = (passes & ~(active & completes)) | credit_next
-        if shape.pace == 2:  # A step that has waited for a cycle need not wait for credit too, nor any in the next one.
-            free_next = (free_next | ~(passes | stalls)) & ~(passes & pending)
         levels, groups = self._levels(m, gate.o), Groups(m, shape)
         ends = self._ends(levels, current)
+        free_next: Value = (passes & ~(active & completes)) | credit_next
+        if shape.pace == 2:  # `passes` is that and that it does not rest: a step that has rested may need no credit
+            m.d.sync += rests.eq(passes & pending)
+            free_next = (free_next | ~(passes | stalls)) & ~(passes & pending)
         m.d.comb += [
             swap.eq(gate.ready & opens),
             gate.take.eq(swap & move),
@@ -133,22 +137,22 @@ class Sequencer(wiring.Component):
         self._addresses(m, passes, current, levels, groups)
 
         # A position's words are released with its last step; the address pipeline and the ring delay what follows.
-        with m.If(stalls_last & paid):
+        with m.If(due_last & credit):
             m.d.sync += self.limit.eq(kept)
         issue, late = pending & passes, ADDRESS_LATENCY + self.read_latency - 1
-        flags = delay(m, Cat(issue, issue & pending_first, stalls & paid), late, "flags")
+        flags = delay(m, Cat(issue, issue & pending_first, due & credit), late, "flags")
         if shape.pace == 2:
             m.d.comb += self.reads.eq(delay(m, issue, ADDRESS_LATENCY - 1, "reads"))
         m.d.comb += Cat(self.valid, self.first, self.last).eq(flags)
         m.d.comb += self.row.eq(delay(m, row, late, "row"))
         return m
 
-    def _credit(self, m: Module, stalls: Value, passes: Value) -> tuple[Value, Value]:
+    def _credit(self, m: Module, due: Value) -> tuple[Value, Value]:
         """Whether the output has room for one more result, and whether it will in the next cycle.
 
-        `stalls & passes` spends it, which at a step a cycle is `stalls & credit`; a word counts as freed from the
-        second cycle after `freed` on. What is counted are the words beyond one result, so that the sign says it. The
-        next answer is compared for both cases beside the sum, not behind it.
+        `due & credit` spends it; a word counts as freed from the second cycle after `freed` on. What is counted are
+        the words beyond one result, so that the sign says it. The next answer is compared for both cases beside the
+        sum, not behind it.
         """
         words, most = self.shape.result_words, self.shape.credits
         bits = ceil_log2(max(most - words, words) + 1) + 1
@@ -156,7 +160,7 @@ class Sequencer(wiring.Component):
         kept, left, credit_next = Signal(), Signal(), Signal()
         credit, size = ~spare[-1], spare[:-1]
         m.d.comb += [
-            spends.eq(stalls & (credit if self.shape.pace == 1 else passes)),
+            spends.eq(due & credit),
             kept.eq(credit | (spare.all() & freed)),
             left.eq(credit & Mux(freed, _at_least(size, words - 1), _at_least(size, words))),
             credit_next.eq(Mux(spends, left, kept)),

@@ -173,7 +173,8 @@ def stage_cases(draw: st.DrawFn, carried: bool = False) -> Case:
     )
     family = ICE40 if folding.multiplier == "dual" else ECP5
     if simd * carry * fmt.bits <= 64 and draw(st.integers(0, 2)) == 0:
-        folding, family = folding.model_copy(update={"ports": 1}), ICE40
+        narrower = {"multiplier": "dsp"} if folding.multiplier == "packed" else {}  # than an ECP5's
+        folding, family = folding.model_copy(update={"ports": 1, **narrower}), ICE40
     try:
         spec = spec_of(node, (edge,), folding, family)
     except ValueError:

@@ -22,7 +22,7 @@ from qtt_hw.graph import INPUT, Add, Contraction, Edge, Graph, InputSpec, Node, 
 from qtt_hw.graph.file import load
 from qtt_hw.window import Window
 from rtl_gen.emit import TOP, emit
-from rtl_gen.families import ECP5, device
+from rtl_gen.families import ECP5, ICE40, device
 from rtl_gen.manifest import Manifest
 from rtl_gen.multiplier import LaneKind
 from rtl_gen.plan.derive import derived
@@ -99,6 +99,24 @@ def coded() -> Graph:
     return Graph("coded", InputSpec(edge, edge.shape), tuple(nodes))
 
 
+def paired() -> Graph:
+    """A convolution and a head, for an iCE40: two lanes a multiplier, and a ring in a memory of one port."""
+    edge = Edge((1, 4, 4, 2), Format(4, False, 0))
+    along_h = Window((1, 3, 1), padding=((0, 0), (1, 1), (0, 0)))
+    body = contraction("body", INPUT, edge, 3, along_h, Requantizer(Format(4, False, 0), 3))
+    head = contraction(
+        "head", "body", Edge((1, 4, 4, 3), body.requant.out), 3, Window((1, 4, 4)), Requantizer(LOGITS, 0)
+    )
+    return Graph("paired", InputSpec(edge, edge.shape), (body, head))
+
+
+def paced(graph: Graph, found: Plan) -> Plan:
+    """The plan of `paired` with the head's ring in a memory of one port."""
+    changed = {"body": {"multiplier": "dual"}, "head": {"ports": 1}}
+    foldings = [(s.stage, s.folding.model_copy(update=changed[s.stage])) for s in found.stages]
+    return derived(graph, stage_specs(graph, foldings, ICE40), found.device, found.clock_mhz)
+
+
 def gathered(graph: Graph, found: Plan) -> Plan:
     """The plan of the residual network with a sum that gathers words of two values, and a head that has them split."""
     changed = {
@@ -119,8 +137,11 @@ def builds(tmp_path_factory: pytest.TempPathFactory, network: Graph, carried: Gr
         graph = {"stages": network, "carried": carried}.get(name) or globals()[name.split()[0]]()
         folder = root / name.replace(" ", "_")
         if not folder.is_dir():
-            found = plan(graph, device("ecp5-25f"))
+            small = name == "paired"
+            found = plan(graph, device("up5k" if small else "ecp5-25f"), fps=200_000 if small else None)
             found = with_lanes(graph, found, "logic") if name == "coded logic" else found
+            if name == "paired":
+                found = paced(graph, found)
             if name == "residual":
                 found = gathered(graph, found)
                 assert {ECP5.memory.uses_block(fifo.depth) for fifo in found.fifos} == {False, True}
@@ -131,7 +152,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory, network: Graph, carried: Gr
 
 
 #: Together they hold every kind of stage, of lanes and of what stands between stages: see the test of that.
-DESIGNS = ("stages", "carried", "pools", "residual", "coded", "coded logic")
+DESIGNS = ("stages", "carried", "pools", "residual", "coded", "coded logic", "paired")
 SLOW = ("stages", "carried")
 
 
@@ -142,6 +163,7 @@ def kinds(build: Path) -> set[str]:
     found = set(re.findall(rf"^module {TOP}__\w+?__(fork|fifo|split|gather) ", text, re.MULTILINE))
     for stage in load_plan(build / "plan.json").stages:
         node, ring = nodes[stage.stage], " with a ring" if stage.folding.ring else ""
+        found |= {"ring of one port"} if stage.folding.ports == 1 else set()
         if isinstance(node, Contraction):
             found |= {f"{stage.folding.multiplier} lanes"} | ({"carried"} if node.lead * node.trail > 1 else set())
         else:
@@ -150,7 +172,7 @@ def kinds(build: Path) -> set[str]:
 
 
 def test_the_designs_hold_every_kind(builds):
-    units = {"fork", "fifo", "split", "gather", "Add", "Permutation", "carried"}
+    units = {"fork", "fifo", "split", "gather", "Add", "Permutation", "carried", "ring of one port"}
     lanes = {f"{kind} lanes" for kind in get_args(LaneKind)}
     pools = {"max", "average", "max with a ring", "average with a ring"}
     assert set().union(*(kinds(builds(name)) for name in DESIGNS)) == units | lanes | pools
