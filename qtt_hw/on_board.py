@@ -14,6 +14,7 @@ from qtt_hw.evaluation import samples_of
 from qtt_hw.graph.file import load
 from qtt_hw.graph.preprocess import preprocess
 from qtt_hw.progress import Progress, silent
+from qtt_hw.reading import read_json
 
 if TYPE_CHECKING:
     from sim.on_board import RunResult
@@ -111,15 +112,23 @@ def reached(build: str | Path, port: str, board: str, baud: int | None) -> int:
         Opened, and closed again.
     board : str
     baud : int, optional
-        In place of the board's.
+        In place of the board's; one that its clock can make, that of its bitstream where there is one.
     """
     import boards
+    from boards.build import BuildResult
+    from boards.clock import divisor_of
     from boards.serial_line import SerialLine
+    from rtl_gen.identifiers import file_name
     from rtl_gen.manifest import Manifest
 
     chosen = boards.load(board)
     with named(build):
         Manifest.load(Path(build)).sources.of(chosen.family)
+    if baud is not None:
+        placed = Path(build) / file_name(chosen.name) / "result.json"
+        clock = read_json(placed, BuildResult).clock_mhz if placed.is_file() else chosen.clock_mhz
+        with named(f"{chosen.name}: baud"):
+            divisor_of(clock, baud)
     rate: int = chosen.baud if baud is None else baud
     with SerialLine(port, rate):
         return rate

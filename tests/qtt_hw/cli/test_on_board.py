@@ -34,7 +34,8 @@ def test_ports_and_options_that_cannot_be(qtt: Qtt, build: Path, tmp_path: Path)
         port = os.ttyname(slave)
         line = qtt.refuses(*run, port, "--timeout", "0.3")
         assert f"{port}: no answer to the opening within 0.3 s; nothing came at all: check the port" in line
-        assert "this system has no baud rate of 1234567" in qtt.refuses(*run, port, "--baud", 1234567)
+        assert "this system has no baud rate of 1562500" in qtt.refuses(*run, port, "--baud", 1_562_500)
+        assert "baud: 15000000 baud is not within 2 % of a division" in qtt.refuses(*run, port, "--baud", 15_000_000)
         assert "--timeout 0: must be above 0" in qtt.refuses(*run, port, "--timeout", 0)
         other = qtt.refuses(*run, port, "--board", "icebreaker")
         assert "build: holds no sources for ice40; plan it for a device of that family" in other
