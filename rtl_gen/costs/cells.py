@@ -136,7 +136,7 @@ def rom(depth: int, width: int, family: Family, latency: int | None = None, word
         ffs = delayed + (width + 2 * ceil_log2(banks) if banks > 1 else 0) + _behind(width, banks, family)
         mixed = memory.mixed(depth, width)
         luts, ffs = _selection(width, banks) + mixed.luts, ffs + mixed.ffs
-        return Resources(brams=memory.blocks(depth, width), luts=luts, ffs=ffs)
+        return Resources(brams=memory.blocks(depth, width, constant=True), luts=luts, ffs=ffs)
     # Bits that are alike in all words are one: of so many functions of the address the words' are a sample.
     bits = _distinct(width, 1 << min(depth, 62))
     # A function of the four low bits of the address for each part, which up to eight PFUMX and L6MUX21 select.
@@ -160,8 +160,7 @@ def ram(depth: int, width: int, family: Family, latency: int | None = None, earl
     luts = _selection(width, banks) + (banks if banks > 1 else 0)
     if memory.uses_block(depth):
         ffs = delayed + (width + 2 * number if banks > 1 else 0) + _behind(width, banks, family)
-        mixed = memory.mixed(depth, width)
-        return Resources(brams=memory.blocks(depth, width), luts=luts + mixed.luts, ffs=ffs + mixed.ffs)
+        return Resources(brams=memory.blocks(depth, width), luts=luts, ffs=ffs)
     ffs = delayed + width * (banks + 1) + number
     return Resources(luts=luts, ffs=ffs) + memory.shallow(depth, width)
 

@@ -157,14 +157,14 @@ class MemoryPrimitive:
         options = [(-(-width // w) * -(-depth // d), -(-depth // d) * d, d) for w, d in self.shapes]
         return min(options, key=lambda option: (option[0], -option[1], -option[2]))
 
-    def blocks(self, depth: int, width: int) -> int:
-        """Block RAMs of a memory; 0 when it lives in LUTs."""
+    def blocks(self, depth: int, width: int, *, constant: bool = False) -> int:
+        """Block RAMs of a memory, or of one that is never written; 0 when it lives in LUTs."""
         if not (width and self.uses_block(depth)):
             return 0
-        return self._shape(depth, width)[0] + self.mixed(depth, width).brams
+        return self._shape(depth, width)[0] + (self.mixed(depth, width).brams if constant else 0)
 
     def mixed(self, depth: int, width: int) -> Resources:
-        """What a memory takes more where synthesis makes its banks of blocks of two forms: fewer block RAMs.
+        """What a ROM takes more where synthesis makes its banks of blocks of two forms: fewer block RAMs.
 
         A form of 4 bits or fewer can leave bits of a block unused, where wider ones do not: most of a word is then in
         shallower, wider blocks, between which multiplexers choose: a LUT for each block and bit (fitted to what

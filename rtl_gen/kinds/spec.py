@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from amaranth.lib import wiring
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
@@ -65,7 +65,7 @@ class Folding(BaseModel):
     multiplier: LaneKind = "dsp"
     carry: Count = 1
     unfold: Count = 0
-    ports: Literal[1, 2] = 2
+    ports: Annotated[int, Field(ge=1, le=2, strict=True)] = 2
 
     @model_serializer(mode="wrap")
     def _without_two_ports(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -89,6 +89,8 @@ class Store(NamedTuple):
         A queue, which lives in LUTs however deep it is, where there is LUT RAM.
     single : bool
         In memories of one port, which are no block RAMs.
+    constant : bool
+        It is never written.
     """
 
     purpose: str
@@ -97,6 +99,7 @@ class Store(NamedTuple):
     copies: int = 1
     shallow: bool = False
     single: bool = False
+    constant: bool = False
 
     def blocks(self, family: Family) -> int:
         """Block RAMs of all copies; 0 where it lives in LUTs."""
@@ -104,7 +107,7 @@ class Store(NamedTuple):
             return 0
         if self.shallow:
             return self.copies * family.memory.queue(self.words, self.width).brams
-        return self.copies * family.memory.blocks(self.words, self.width)
+        return self.copies * family.memory.blocks(self.words, self.width, constant=self.constant)
 
 
 @lru_cache(maxsize=1024)
@@ -165,7 +168,7 @@ class Spec(ABC):
                 f"it has no weights: unfold {folding.unfold} and lanes of {folding.multiplier} mean nothing"
             )
         if folding.ports == 1 and not self.rings:
-            raise self.refuse("its inputs stand in no ring, so that ports mean nothing")
+            raise self.refuse("its inputs stand in no ring of its own, so that ports mean nothing")
         self.check()
 
     def refuse(self, reason: str) -> ValueError:

@@ -161,7 +161,9 @@ class WindowSpec(Spec):
     def stores(self) -> tuple[Store, ...]:
         if self.requant is None or not self.requant.affine or self._rows < 2:
             return super().stores()
-        rows = Store("scales and offsets", self._rows, sum(stored_bits(self.requant)), self.folding.lanes)
+        rows = Store(
+            "scales and offsets", self._rows, sum(stored_bits(self.requant)), self.folding.lanes, constant=True
+        )
         return rows, *super().stores()
 
     def output_parts(self) -> dict[str, Resources]:
@@ -184,6 +186,12 @@ class RingSpec(WindowSpec):
     """A stage whose inputs stand in a ring, from which a sequencer reads the window of each position step by step."""
 
     rings = True
+
+    def deepest(self) -> dict[str, int]:
+        found, single = super().deepest(), self.family.memory.single_port
+        if self.folding.ports == 1 and single is not None:
+            found["ring"] = min(found["ring"], single.depth)
+        return found
 
     def check_memory(self) -> None:
         folding = self.folding
@@ -297,7 +305,7 @@ class RingSpec(WindowSpec):
 
     def stores(self) -> tuple[Store, ...]:
         ring = Store("ring of inputs", self.folding.ring, self.ring_width, single=self.pace == 2)
-        weights = (Store("weights", self.rom_depth, self.rom_width),) if self.rom_depth > 1 else ()
+        weights = (Store("weights", self.rom_depth, self.rom_width, constant=True),) if self.rom_depth > 1 else ()
         return ring, *weights, *super().stores()
 
     @abstractmethod

@@ -90,6 +90,8 @@ def explained(
     progress : Progress
     """
     progress("explanation", text="what each stage could be instead")
+    moved = [stage.stage for stage in plan.stages if stage.folding.ports == 1]
+    problem = problem.with_single_ports(moved) if moved else problem
     graph = along(problem.graph, problem.alternatives, plan.chosen_paths)
     specs, topology = hardware_of(graph, plan)
     interval = plan.cycles

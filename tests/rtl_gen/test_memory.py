@@ -22,6 +22,8 @@ def test_the_banks_of_a_memory_and_what_their_selection_takes() -> None:
     assert [memory.read_latency(depth, width) for depth, width in SHAPES] == [2] * 7 + [3]
     # two blocks of 18 x 1024 rather than two of 36 x 512 that are selected, three of 36 x 512 rather than four
     assert (memory.blocks(600, 36), memory.bank(600, 36)) == (2, 1024)
+    # of a ROM 8 blocks of 9 x 2048 and one of 2 x 8192, of a RAM ten of the latter
+    assert (memory.blocks(8192, 20, constant=True), memory.blocks(8192, 20), memory.blocks(7744, 13)) == (9, 10, 7)
     assert (memory.blocks(1100, 36), memory.bank(1100, 36), memory.capacity(1100, 36)) == (3, 512, 1536)
 
 

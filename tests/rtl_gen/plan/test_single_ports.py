@@ -12,8 +12,10 @@ from qtt_hw.window import Window
 from rtl_gen.emit import emit
 from rtl_gen.families import ECP5, ICE40, device
 from rtl_gen.kinds import spec_of
+from rtl_gen.plan.explain import explained
 from rtl_gen.plan.hardware import hardware_of, left_of_link, stage_specs
 from rtl_gen.plan.plan import Plan, load_plan, save_plan
+from rtl_gen.plan.problem import Problem
 from rtl_gen.plan.search import plan
 from rtl_gen.plan.single_ports import with_single_ports
 from sim.cosim import cosim
@@ -73,6 +75,25 @@ def test_so_does_its_netlist(cubes: tuple[Graph, Plan], tmp_path: Path) -> None:
     assert (netlist / "netlist.v").read_text().count("SB_SPRAM256KA ") == sum(
         spec.single_ports for spec in hardware_of(graph, found)[0]
     )
+
+
+def test_a_ring_is_no_deeper_than_its_memory() -> None:
+    """Planning asks what would be gained by the deepest ring that a stage can make use of."""
+    graph = network(20)
+    found = plan(graph, device("up5k"))
+    assert ports(found)["head"] == 1
+    conv = found.stages[0].folding
+    moved = spec_of(
+        graph.nodes[0], (graph.input.edge,), conv.model_copy(update={"simd": 2, "ring": 2000, "ports": 1}), ICE40
+    )
+    assert moved.deepest()["ring"] == 16384 < 2 * moved.in_words
+
+
+def test_plans_beside_one_have_rings_of_one_port_too(cubes: tuple[Graph, Plan]) -> None:
+    graph, found = cubes
+    beside = explained(Problem.of(graph, {}, ICE40), device("up5k"), found).neighbours
+    assert beside is not None and beside.smaller is not None
+    assert found.cycles < beside.smaller.cycles < 16_000, "18 144 with all rings in block RAM"
 
 
 class EveryRing:
