@@ -17,6 +17,7 @@ from amaranth.utils import ceil_log2
 
 from rtl_gen.delay import delay
 from rtl_gen.families import Family
+from rtl_gen.families.blocks import SinglePortPrimitive
 
 __all__ = ["PacedRam", "Ram", "Rom", "SinglePortRam"]
 
@@ -173,6 +174,14 @@ class Ram(wiring.Component):
         return m
 
 
+def _single_port(depth: int, width: int, family: Family) -> SinglePortPrimitive:
+    """The family's memories of one port, which hold so many words; raises ValueError where there are none."""
+    primitive = family.memory.single_port
+    if primitive is None or not primitive.holds(depth, width):
+        raise ValueError(f"{family.title} has no memory of one port for {depth} words of {width} bits")
+    return primitive
+
+
 class SinglePortRam(wiring.Component):
     """As a `Ram` with the least latency, in the family's memories of one port: in a cycle it is written or read.
 
@@ -186,10 +195,8 @@ class SinglePortRam(wiring.Component):
     latency = 2
 
     def __init__(self, depth: int, width: int, family: Family):
-        primitive = family.memory.single_port
-        if primitive is None or not primitive.holds(depth, width):
-            raise ValueError(f"{family.title} has no memory of one port for {depth} words of {width} bits")
-        self.primitive, self.width = primitive, width
+        self.primitive = _single_port(depth, width, family)
+        self.width = width
         super().__init__(_written_and_read(depth, width))
 
     def elaborate(self, platform: object) -> Module:
@@ -230,10 +237,8 @@ class PacedRam(wiring.Component):
     """
 
     def __init__(self, depth: int, width: int, family: Family, latency: int = 2):
-        primitive = family.memory.single_port
-        if primitive is None or not primitive.holds(depth, width):
-            raise ValueError(f"{family.title} has no memory of one port for {depth} words of {width} bits")
-        self.primitive, self.width, self.latency = primitive, width, latency
+        self.primitive = _single_port(depth, width, family)
+        self.width, self.latency = width, latency
         super().__init__({**_written_and_read(depth, width), "reads": In(1)})
 
     def elaborate(self, platform: object) -> Module:
