@@ -69,7 +69,8 @@ class Workload:
         Simulated before anything is placed.
     seeds : int
         Of the placer, from 1 on: fewer for what takes an hour each.
-    placer : "heap", "heap-timing" or "static"
+    placer : str
+        As `boards.place.Placer`.
     """
 
     planned: Callable[[], tuple[Graph, Plan]]
