@@ -131,7 +131,7 @@ WORKLOADS = {
         partial(_committed, "models/voxtt-modelnet10.qtt", 1000.0, engines=True)
     ),
     "voxtt-modelnet10 at 14 300 frames a second, with engines": Workload(
-        partial(_committed, "models/voxtt-modelnet10.qtt", 14_300.0, engines=True), seeds=1, placer="static"
+        partial(_committed, "models/voxtt-modelnet10.qtt", 14_300.0, engines=True), seeds=1, placer="static-ordered"
     ),
     "voxtt-modelnet10, fastest": Workload(  # which fills the multipliers
         partial(_committed, "models/voxtt-modelnet10.qtt", None), seeds=1, placer="static"
