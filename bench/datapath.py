@@ -69,8 +69,7 @@ class Workload:
         Simulated before anything is placed.
     seeds : int
         Of the placer, from 1 on: fewer for what takes an hour each.
-    placer : str
-        As `boards.place.Placer`.
+    placer : "heap", "heap-timing" or "static"
     """
 
     planned: Callable[[], tuple[Graph, Plan]]
@@ -131,7 +130,7 @@ WORKLOADS = {
         partial(_committed, "models/voxtt-modelnet10.qtt", 1000.0, engines=True)
     ),
     "voxtt-modelnet10 at 14 300 frames a second, with engines": Workload(
-        partial(_committed, "models/voxtt-modelnet10.qtt", 14_300.0, engines=True), seeds=1, placer="static-ordered"
+        partial(_committed, "models/voxtt-modelnet10.qtt", 14_300.0, engines=True), seeds=1, placer="static"
     ),
     "voxtt-modelnet10, fastest": Workload(  # which fills the multipliers
         partial(_committed, "models/voxtt-modelnet10.qtt", None), seeds=1, placer="static"

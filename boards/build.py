@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from boards.arrangement import arrange, units_in_order
 from boards.board import Board
 from boards.capacity import check_holds
 from boards.clock import divisor_of
@@ -25,7 +24,6 @@ from boards.synthesis import NETLIST, synthesise
 from boards.top import TOP, BoardTop, board_verilog
 from qtt_hw.files import scratch_folder
 from qtt_hw.folders import BITSTREAM, folder_writer
-from qtt_hw.graph.file import load as load_graph
 from qtt_hw.progress import Progress, silent
 from qtt_hw.reading import read_json
 from rtl_gen.contents import refuse_difference
@@ -137,8 +135,8 @@ def build(
         most; the clock asked for is where this begins.
     seed, seeds : int
         The first seed of the placer, and from how many it is tried: side by side, and the fastest is kept.
-    placer : "heap", "heap-timing", "static" or "static-ordered"
-        The latter two for designs that fill block RAM or multipliers; see `boards.place.Placer`.
+    placer : "heap", "heap-timing" or "static"
+        The last for designs that fill the block RAM, at some cost in clock; see `boards.place.Placer`.
     placed_as : path, optional
         A BUILD with a bitstream for this board that differs in weights alone: its placed design is taken. Clock, seeds
         and placer are then its.
@@ -165,7 +163,6 @@ def build(
     check_holds(folder, board, manifest, plan)
     final, bitstream = folder / file_name(board.name), file_name(manifest.name) + board.placing.bitstream
     pins = f"board{board.placing.constraints.suffix}"
-    units = units_in_order(load_graph(folder / manifest.model), plan)
     with folder_writer(final, BITSTREAM) as work:
         (work / pins).write_text(board.constraints, encoding="utf-8")
         family = board.family
@@ -177,8 +174,6 @@ def build(
             patterns = Patterns(folder, manifest, family, text) if manifest.exchangeable else None
             every = [*sources, work / "board_top.v"] if patterns is None else patterns.sources(work)
             cells = synthesise(every, TOP, work, family, progress=progress)
-            if placer == "static-ordered":
-                arrange(work / NETLIST, TOP, device, units, progress=progress)
             found = place_seeds(
                 *(work, device),
                 first=seed,
@@ -360,7 +355,7 @@ def measure(
         What the placer aims at.
     seed, seeds : int
         The first seed of the placer, and from how many it is tried; the fastest is what is measured.
-    placer : "heap", "heap-timing", "static" or "static-ordered"
+    placer : "heap", "heap-timing" or "static"
     speed : int
         Speed grade.
     synth_arguments : str

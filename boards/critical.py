@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from boards.place import CriticalPath
 from rtl_gen.identifiers import identifiers
 
-__all__ = ["DESIGN", "StagePath", "stage_paths"]
+__all__ = ["StagePath", "stage_paths"]
 
 #: The design within the board's top level.
 DESIGN = "accelerator."

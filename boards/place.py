@@ -27,20 +27,16 @@ LOG = "nextpnr.log"
 
 #: `heap` is nextpnr's own choice, with its first router; `static` the electrostatic placer, with its second router: for
 #: designs that fill the block RAM, which the former pair spreads too far to be routed. Where both do, the second
-#: router, which does not look at timing, costs clock. `static-ordered` is `static` with `boards.arrangement` before it
-#: and the family's `between` after placing: for designs that fill the multipliers. `heap-timing` is `heap` that weighs
-#: timing twice as much: single stages gain by it, whole designs, which it spreads, lose.
-Placer = Literal["heap", "heap-timing", "static", "static-ordered"]
+#: router, which does not look at timing, costs clock. `heap-timing` is `heap` that weighs timing twice as much: single
+#: stages gain by it, whole designs, which it spreads, lose.
+Placer = Literal["heap", "heap-timing", "static"]
 _PLACERS: dict[Placer, tuple[str, ...]] = {
     "heap": ("--placer", "heap", "--router", "router1"),
     "heap-timing": ("--placer", "heap", "--placer-heap-timingweight", "20", "--router", "router1"),
     "static": ("--placer", "static", "--router", "router2"),
-    "static-ordered": ("--placer", "static", "--router", "router2"),
 }
 
 _REPORT = "report.json"
-#: What is placed, and routed in a run of its own.
-_UNROUTED = "unrouted.json"
 _CHILD = "import sys; import {module} as tools; sys.exit({call})"
 
 
@@ -174,7 +170,7 @@ def place(
         What every clock without a constraint of its own should reach; missing it is no error.
     seed : int
         Of the placer.
-    placer : "heap", "heap-timing", "static" or "static-ordered"
+    placer : "heap", "heap-timing" or "static"
     netlist : Path, optional
         work/netlist.json unless given.
     constraints : Path, optional
@@ -205,31 +201,18 @@ def place(
         *(argument.format(package=package, speed=speed, **files) for argument in pattern),
         *("--freq", f"{frequency_mhz:g}", "--seed", str(seed)),
         *_PLACERS[placer],
-        "--timing-allow-fail",
+        *("--json", os.path.relpath(netlist or work / NETLIST, work), "--report", _REPORT, "--timing-allow-fail"),
+        *(() if written is None else ("--write", written)),
     ]
-    ends = ["--report", _REPORT, *(() if written is None else ("--write", written))]
     log = work / LOG
-
-    def run(*more: str) -> None:
+    try:
         run_step(
-            *("place and route", "nextpnr", [*command, *arguments, *more], log),
+            *("place and route", "nextpnr", [*command, *arguments], log),
             cwd=work,
             start=start,
             progress=progress,
             notable=_notable,
         )
-
-    source = os.path.relpath(netlist or work / NETLIST, work)
-    try:
-        if placer == "static-ordered" and placing.between is not None:
-            run("--json", source, "--no-route", "--write", _UNROUTED)
-            unrouted = json.loads((work / _UNROUTED).read_text(encoding="utf-8"))
-            if placing.between(unrouted):
-                (work / _UNROUTED).write_text(json.dumps(unrouted, separators=(",", ":")), encoding="utf-8")
-            run("--json", _UNROUTED, "--no-pack", "--no-place", *ends)
-            (work / _UNROUTED).unlink()
-        else:
-            run("--json", source, *ends)
     except ValueError:
         over = _overflow(log.read_text(encoding="utf-8"), family)
         if over is None:

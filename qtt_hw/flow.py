@@ -253,8 +253,8 @@ def build(
     seed, seeds : int
         The first seed of the placer, and from how many it is tried: side by side, a process for each processor, and
         the fastest is kept.
-    placer : "heap" or "static"
-        The latter for designs that fill the block RAM.
+    placer : "heap", "heap-timing" or "static"
+        The last one for designs that fill the block RAM.
     placed_as : path, optional
         A BUILD with a bitstream for this board, which this one was emitted `like`: its placed design is taken, and the
         weights exchanged, in seconds.

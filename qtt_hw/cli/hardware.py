@@ -283,11 +283,8 @@ def build(
         int, typer.Option(metavar="N", min=1, max=1000, help="Place from N seeds side by side, and keep the fastest.")
     ] = 1,
     placer: Annotated[
-        Literal["heap", "heap-timing", "static", "static-ordered"],
-        typer.Option(
-            help="heap-timing is for single stages, static for designs that fill the block RAM, static-ordered for "
-            "those that fill the multipliers."
-        ),
+        Literal["heap", "heap-timing", "static"],
+        typer.Option(help="heap-timing is for single stages, static for designs that fill the block RAM."),
     ] = "heap",
     frequency: Annotated[
         float | None, typer.Option(metavar="MHZ", help="Clock of the design, in place of the board's own.")

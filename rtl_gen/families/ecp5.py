@@ -9,14 +9,11 @@ from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive
 from rtl_gen.families.carry_chains import close_chains
 from rtl_gen.families.carry_inputs import absorb_luts
 from rtl_gen.families.counts import Counting, Fit
-from rtl_gen.families.ecp5_global import drive_globally
 from rtl_gen.families.ecp5_placed import simulated
-from rtl_gen.families.ecp5_sites import ecp5_sites
 from rtl_gen.families.family import Family, Placing
 from rtl_gen.families.output_registers import absorb_registers
 from rtl_gen.families.pll import Pll, PllSetting
 from rtl_gen.families.resources import Device, Resources
-from rtl_gen.families.site import Copied
 from rtl_gen.families.tools import CellModels, Constraints, Synthesis, Tool
 
 if TYPE_CHECKING:
@@ -67,13 +64,6 @@ def _rewritten(netlist: dict[str, Any], top: str) -> None:
     absorb_luts(netlist, top)
     close_chains(netlist, top)
 
-
-#: Inputs that cells of a tile have in common.
-_SHARED = frozenset(
-    ("CLK", "CE", "LSR", "WCK", "WRE")
-    + tuple(f"{name}{number}" for name in ("CLK", "CE", "RST") for number in range(4))
-    + tuple(f"{name}{port}" for name in ("CLK", "CE", "OCE", "RST") for port in "AB")
-)
 
 ECP5 = Family(
     name="ecp5",
@@ -144,8 +134,5 @@ ECP5 = Family(
             pins=_pll,
         ),
         simulated=simulated,
-        sites=ecp5_sites,
-        copied=Copied({"TRELLIS_FF": "Q", "LUT4": "Z"}, _SHARED),
-        between=drive_globally,
     ),
 )

@@ -10,7 +10,6 @@ from rtl_gen.families.blocks import MemoryPrimitive, MultiplierPrimitive
 from rtl_gen.families.counts import Counting, Fit
 from rtl_gen.families.pll import Pll
 from rtl_gen.families.resources import Device, Resources
-from rtl_gen.families.site import Copied, Site
 from rtl_gen.families.tools import CellModels, Constraints, Synthesis, Tool
 
 __all__ = ["Family", "Placing"]
@@ -38,12 +37,6 @@ class Placing:
     simulated : callable, optional
         What makes a placed netlist fit for models of its cells: of (netlist as nextpnr writes it, name of its top,
         the oscillator's port), changed in place. None where there are no models of the placer's cells.
-    sites : callable, optional
-        Of a device's name: where its hard blocks can stand, by type of cell. None where the placer chooses.
-    copied : Copied, optional
-        What of a netlist may stand several times.
-    between : callable, optional
-        What changes a placed netlist, as nextpnr writes it, before it is routed; returns whether it did.
     """
 
     place: Tool
@@ -58,9 +51,6 @@ class Placing:
     pll: Pll
     inner_pll: Pll | None = None
     simulated: Callable[[dict[str, Any], str, str], None] | None = None
-    sites: Callable[[str], Mapping[str, tuple[Site, ...]]] | None = None
-    copied: Copied | None = None
-    between: Callable[[dict[str, Any]], int] | None = None
 
 
 @dataclass(frozen=True)
