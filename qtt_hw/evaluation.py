@@ -101,13 +101,14 @@ def samples_of(graph: Graph, data: Splits | str | Path, split: str) -> Splits:
         One line that names the data set, when its samples are of another shape or out of range, its classes are
         others, or the split is empty.
     """
+    outputs = math.prod(graph.output.shape)
     if isinstance(data, Splits):
         splits, where = data, data.name
     else:
         where = str(data)
         options = {}
         if where == "solids":
-            options = {"edge": graph.input.sample_shape[0], "classes": len(graph.labels)}
+            options = {"edge": graph.input.sample_shape[0], "classes": outputs}
         splits = load_data(data, **options)
     found, wanted = splits[split].sample_shape, graph.input.sample_shape
     if found != wanted:
@@ -119,7 +120,6 @@ def samples_of(graph: Graph, data: Splits | str | Path, split: str) -> Splits:
         check_values(graph.input, splits[split].x)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
-    outputs = math.prod(graph.output.shape)
     if not graph.labels and len(splits.labels) != outputs:
         raise ValueError(f"{where}: has {len(splits.labels)} classes, {graph.name} gives {outputs} logits")
     if not graph.labels or graph.labels == splits.labels:

@@ -113,3 +113,14 @@ def test_samples_that_are_none_or_out_of_range_are_refused() -> None:
     assert evaluate(unnamed, Splits(TEST, TEST, TEST, tuple("abcd"), "t")).accuracy == 4 / 6
     with pytest.raises(ValueError, match="t: has 5 classes, g gives 4 logits"):
         evaluate(unnamed, Splits(TEST, TEST, TEST, tuple("abcde"), "t"))
+
+
+def test_solids_are_generated_for_a_model_without_labels() -> None:
+    shape = input_spec((16, 16, 16, 1))
+    weight = np.zeros((6, 16, 16, 16, 1), np.int64)
+    unlabelled = Contraction(
+        *("c", ("input",), "c", Window((16, 16, 16)), as_integers(weight)),
+        *(Format(2, True, 0, True), Requantizer(Format(2, True, 0), 0)),
+    )
+    splits = samples_of(Graph("g", shape, (unlabelled,), ()), "solids", "test")
+    assert len(splits.labels) == 6 and splits.test.sample_shape == (16, 16, 16, 1)
