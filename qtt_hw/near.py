@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean", "no_layers", "unknown"]
+__all__ = ["did_you_mean", "no_layers", "no_network", "unknown"]
 
 #: How much of two names must be alike, from 0 to 1; in a name of three letters, two.
 ALIKE = 0.6
@@ -33,6 +33,21 @@ def unknown(what: str, name: str, known: Iterable[str], more: str = "") -> Value
     """
     known = list(known)
     return ValueError(f"{what} {name!r} is not known; known are {', '.join(known)}{more}{did_you_mean(name, known)}")
+
+
+def no_network(text: str, networks: Iterable[str], *kinds: str) -> ValueError:
+    """The refusal of what names no network: the kinds of names that do, beside `file.py:Net` and the zoo's.
+
+    Examples
+    --------
+    >>> no_network("net.py", ["voxtt"], "a .toml")
+    ValueError('net.py: name what in it makes the network too, as net.py:Net')
+    """
+    if text.endswith(".py"):
+        return ValueError(f"{text}: name what in it makes the network too, as {text}:Net")
+    known, others = list(networks), "".join(f"{kind} nor " for kind in kinds)
+    zoo = f"in the zoo, {', '.join(known)}{did_you_mean(text, known)}"
+    return ValueError(f"{text}: neither {others}file.py:Net nor {zoo}")
 
 
 def no_layers(where: str, names: Iterable[str], layers: Iterable[str]) -> list[str]:

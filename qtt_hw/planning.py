@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from qtt_hw.graph import Graph
 from qtt_hw.graph.file import load
-from qtt_hw.near import did_you_mean
+from qtt_hw.near import no_network
 from qtt_hw.options import NETWORKS
 from qtt_hw.progress import Progress, silent
 
@@ -269,14 +269,11 @@ def is_file(model: str | Path) -> bool:
     text = str(model)
     if text.endswith(".toml") or ".py:" in text:
         return False
-    if text.endswith(".py"):
-        raise ValueError(f"{text}: name what in it makes the network too, as {text}:Net")
-    if text.endswith(".qtt") or Path(text).exists():
+    if text.endswith(".qtt") or (Path(text).exists() and not text.endswith(".py")):
         return True
     if text in NETWORKS:
         return False
-    known = f"{', '.join(NETWORKS)}{did_you_mean(text, NETWORKS)}"
-    raise ValueError(f"{text}: neither a model.qtt nor a .toml nor file.py:Net nor in the zoo, {known}")
+    raise no_network(text, NETWORKS, "a model.qtt", "a .toml")
 
 
 def _check_rates(fps: float | None, clock_mhz: float) -> None:

@@ -96,7 +96,7 @@ def call(path: Path, name: str, **arguments: Any) -> Any:
         As of `load_name`; when that cannot be called, or raises anything: with the line.
     """
     make = load_name(path, name)
-    if not callable(make):
+    if not callable(make) or hasattr(type(make), "forward"):  # a network, whose call is its forward
         raise ValueError(f"{path}:{name}: is a {type(make).__name__}, expected a class or a function")
     with running(path, name):
         return make(**arguments)

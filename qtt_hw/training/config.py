@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from qtt_hw.data import Splits
 from qtt_hw.errors import named, short
-from qtt_hw.near import did_you_mean
+from qtt_hw.near import no_network
 from qtt_hw.options import NETWORKS
 from qtt_hw.reading import check_depth, read_toml
 from qtt_hw.training.sections import (
@@ -139,8 +139,7 @@ def configuration(source: str | Path) -> Config:
         model = ModelConfig(name=f"{path.name}:{network}")
         return Config(model=model, quant=QuantSection(), source=path.with_suffix(".toml"))
     if text not in NETWORKS:
-        known = f"{', '.join(NETWORKS)}{did_you_mean(text, NETWORKS)}"
-        raise ValueError(f"{text}: neither a .toml nor file.py:Net nor in the zoo, {known}")
+        raise no_network(text, NETWORKS, "a .toml")
     return Config(model=ModelConfig(name=text), quant=QuantSection())
 
 

@@ -15,7 +15,7 @@ from qtt_hw.graph import Contraction, Graph, InputSpec
 from qtt_hw.graph.preprocess import input_spec
 from qtt_hw.lower.alternatives import path_alternatives
 from qtt_hw.lower.freeze import freeze
-from qtt_hw.near import did_you_mean
+from qtt_hw.near import no_network
 from qtt_hw.nn import zoo
 from qtt_hw.options import NETWORKS
 from qtt_hw.training.compressed import layers_of, network_of, under_compression
@@ -44,12 +44,11 @@ def network(source: str, input_shape: Sequence[int] | None = None) -> tuple[nn.M
     else:
         config = Config(model=ModelConfig(name=source))
     name = config.model.name
+    if ".py:" not in name and name not in NETWORKS:
+        raise no_network(name, NETWORKS, "a .toml")
     if input_shape is None:
         if ".py:" in name:
             raise ValueError(f"{source}: the input shape C,D,H,W that the network takes is needed")
-        if name not in NETWORKS:
-            known = f"{', '.join(NETWORKS)}{did_you_mean(name, NETWORKS)}"
-            raise ValueError(f"{source}: neither file.py:Net nor a .toml nor in the zoo, {known}")
         input_shape = config.model.args.get("input_shape", zoo.input_shape(name))
     vector = len(input_shape) == 1
     shape = _shape((*input_shape, 1, 1, 1) if vector else input_shape)

@@ -130,6 +130,10 @@ def test_what_is_not_there_is_named_with_what_comes_nearest(tmp_path: Path) -> N
         load_name(path, "quite_else")
     with pytest.raises(ValueError, match=f"^{path}:number: is a int, expected a class or a function$"):
         call(path, "number")
+    other = tmp_path / "network.py"
+    other.write_text("from torch import nn\nnet = nn.Sequential(nn.Flatten())")
+    with pytest.raises(ValueError, match=f"^{other}:net: is a Sequential, expected a class or a function$"):
+        call(other, "net")
     with pytest.raises(
         ValueError, match=rf"^{path}:fails: TypeError: fails\(\) got an unexpected keyword argument 'b'"
     ):

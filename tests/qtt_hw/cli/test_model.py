@@ -119,6 +119,7 @@ def test_check_needs_a_network_and_its_shape(qtt: Qtt, net: Path, config: Path) 
     assert "input shape C,D,H,W" in qtt.refuses("check", f"{net}:Plain")
     assert "has no class or function Gone" in qtt.refuses("check", f"{net}:Gone", "--input", "1,5,5,5")
     assert "nor in the zoo, voxtt" in qtt.refuses("check", "vgg")
+    assert qtt.refuses("check", net, "--input", "1,5,5,5").endswith(f"makes the network too, as {net}:Net")
     assert qtt.json("check", "voxtt-tiny")["supported"] is True
     assert qtt.json("check", config, "--input", "8,4,4,4")["supported"] is True
 
