@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,6 +64,9 @@ def input_spec(
         ...
     ValueError: a sample's shape must be four sizes (D, H, W, C) of at least 1, or a vector's (C), got [28, 28, 1]
     """
+    if not hasattr(sample_shape, "__len__") or not all(isinstance(size, Integral) for size in sample_shape):
+        got = type(sample_shape).__name__
+        raise ValueError(f"a sample's shape must be sizes (D, H, W, C), such as a split's sample_shape, got a {got}")
     shape = tuple(int(size) for size in sample_shape)
     if len(shape) == 1:
         shape = (1, 1, 1, *shape)

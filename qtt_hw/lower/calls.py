@@ -30,7 +30,7 @@ from qtt_hw.lower.layers import (
 from qtt_hw.lower.lowering import Call, Lowering, Operand
 from qtt_hw.lower.obstacles import Shared
 from qtt_hw.lower.own import own_tensors
-from qtt_hw.lower.refusals import LAST_CALL, REPEATED, WITHIN, of_function
+from qtt_hw.lower.refusals import LAST_CALL, ONE_LOGIT, REPEATED, WITHIN, of_function
 from qtt_hw.lower.trace import Traced
 from qtt_hw.lower.value import Unsupported, Value
 from qtt_hw.window import Window
@@ -346,5 +346,7 @@ class Calls:
             volume = list(logits.shape[:3])
             another = "ended by nn.Flatten() and nn.Linear it would be another network"
             self.visit("", "model", f"ends with a volume of {volume}, which is not supported; {another}")
+        if math.prod(logits.shape) == 1:
+            self.visit(last.source, "model", ONE_LOGIT)
         if last.unfit_for_logits is not None:
             self.visit(last.source, "model", last.unfit_for_logits)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-__all__ = ["LAST_CALL", "MADE_OF", "REPEATED", "WITHIN", "of_function", "of_layer"]
+__all__ = ["LAST_CALL", "MADE_OF", "ONE_LOGIT", "REPEATED", "WITHIN", "of_function", "of_layer"]
 
 #: What a network may hold.
 MADE_OF = (
@@ -16,6 +16,10 @@ MADE_OF = (
 )
 #: Of a last call of which the hardware does more than enough.
 LAST_CALL = "leave it out: the hardware puts out logits and their argmax"
+#: Of a last layer of one output.
+ONE_LOGIT = (
+    "ends the network in one logit, and the class is the index of the largest; for two classes give it two outputs"
+)
 #: Of a softmax anywhere else.
 WITHIN = "is not supported within a network; one over classes at its end is left out"
 

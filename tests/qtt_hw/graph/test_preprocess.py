@@ -69,6 +69,8 @@ def test_refuses_what_does_not_fit(raw: np.ndarray, message: str) -> None:
     ("arguments", "message"),
     [
         (((2, 2, 2),), r"four sizes \(D, H, W, C\)"),
+        (({"train": 1},), r"sizes \(D, H, W, C\), such as a split's sample_shape, got a dict$"),
+        ((5,), r"such as a split's sample_shape, got a int$"),
         (((2, 0, 2, 1),), "at least 1"),
         (((2, 2, 2, 1), 0), "block must be at least 1, got 0"),
         (((2, 2, 2, 1), 1, 300), "offset must be 0 to 255, got 300"),

@@ -109,7 +109,7 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...], Format]:
             layers.append(nn.BatchNorm1d(features))
         if draw(st.booleans()):
             layers.append(nn.ReLU())
-    layers.append(nn.Linear(features, draw(st.integers(1, 5)), bias=draw(st.booleans())))
+    layers.append(nn.Linear(features, draw(st.integers(2, 5)), bias=draw(st.booleans())))
     return nn.Sequential(*layers), shape, fmt
 
 

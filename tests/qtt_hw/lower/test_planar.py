@@ -161,7 +161,7 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...]]:
         else:
             layers.append(nn.AvgPool2d(kernel, stride, padding, count_include_pad=False))
         size = [(n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True)]
-    layers += [nn.Flatten(), nn.Linear(channels * int(np.prod(size)), draw(st.integers(1, 4)))]
+    layers += [nn.Flatten(), nn.Linear(channels * int(np.prod(size)), draw(st.integers(2, 4)))]
     return nn.Sequential(*layers), shape
 
 

@@ -321,6 +321,15 @@ def test_a_forward_that_ends_the_program_is_refused_in_one_line(ends: int) -> No
     assert len(runs) == ends + 1
 
 
+def test_a_network_of_one_logit_is_refused_where_it_ends() -> None:
+    for net in (nn.Sequential(nn.Conv3d(1, 1, 2), nn.Flatten()), nn.Sequential(nn.Flatten(), nn.Linear(8, 1))):
+        (refused,) = [row for row in check(net, torch.zeros(2, 1, 2, 2, 2), IMAGE) if not row.supported]
+        assert refused.instead.startswith("ends the network in one logit") and refused.layer in ("0", "1")
+    assert all(
+        row.supported for row in check(nn.Sequential(nn.Flatten(), nn.Linear(8, 2)), torch.zeros(2, 1, 2, 2, 2), IMAGE)
+    )
+
+
 def test_what_is_no_input_format_or_configuration_is_refused_in_one_line() -> None:
     net, example = nn.Conv3d(1, 3, 2), torch.zeros(1, 1, 2, 2, 2)
     for call in (check, lambda net, example, fmt: prepare(net, example, None, fmt)):
