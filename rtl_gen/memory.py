@@ -93,19 +93,24 @@ class Rom(wiring.Component):
         bank = memory.bank(depth, self.width) if memory.uses_block(depth) else depth
         address = _read_at(m, address, self.latency, self.least)
         banks: list[Value] = []
+        columns = memory.columns(depth, self.width)
         for first in range(0, depth, bank):
             words = given[first : first + bank]
-            contents = Memory(
-                shape=unsigned(self.width),
-                depth=len(words) if depth <= bank else bank,
-                init=words,
-                attrs=dict(memory.block_rom if block else memory.logic_rom),
-            )
-            m.submodules[f"contents_{first // bank}" if depth > bank else "contents"] = contents
-            port = contents.read_port()
             held = Signal(self.width, name=f"held_{first // bank}", reset_less=True)
-            m.d.comb += [port.addr.eq(address[: len(port.addr)]), port.en.eq(1)]
-            m.d.sync += held.eq(port.data)
+            low = 0
+            for bits in columns:
+                contents = Memory(
+                    shape=unsigned(bits),
+                    depth=len(words) if depth <= bank else bank,
+                    init=[word >> low & (1 << bits) - 1 for word in words],
+                    attrs=dict(memory.block_rom if block else memory.logic_rom),
+                )
+                number = f"_{first // bank}" if depth > bank else ""
+                m.submodules[f"contents{number}" + (f"_from_{low}" if len(columns) > 1 else "")] = contents
+                port = contents.read_port()
+                m.d.comb += [port.addr.eq(address[: len(port.addr)]), port.en.eq(1)]
+                m.d.sync += held[low : low + bits].eq(port.data)
+                low += bits
             banks.append(held)
         _selected(m, banks, address, bank, 2, self.data)
         return m

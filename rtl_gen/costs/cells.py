@@ -134,9 +134,7 @@ def rom(depth: int, width: int, family: Family, latency: int | None = None, word
     if memory.uses_block(depth):
         banks = -(-depth // memory.bank(depth, width))
         ffs = delayed + (width + 2 * ceil_log2(banks) if banks > 1 else 0) + _behind(width, banks, family)
-        mixed = memory.mixed(depth, width)
-        luts, ffs = _selection(width, banks) + mixed.luts, ffs + mixed.ffs
-        return Resources(brams=memory.blocks(depth, width, constant=True), luts=luts, ffs=ffs)
+        return Resources(brams=memory.blocks(depth, width), luts=_selection(width, banks), ffs=ffs)
     # Bits that are alike in all words are one: of so many functions of the address the words' are a sample.
     bits = _distinct(width, 1 << min(depth, 62))
     # A function of the four low bits of the address for each part, which up to eight PFUMX and L6MUX21 select.

@@ -34,10 +34,10 @@ def stores_of(spec: EngineSpec) -> tuple[Store, ...]:
         Store("ring of inputs", spec.ring, spec.in_width * first.bits),
         *(rings if layout.depth else ()),
         *summands,
-        Store("weights", layout.weights[-1], spec.weight_word_bits, constant=True),
-        Store("scales and offsets", len(spec.requantizer_rows), scales, spec.folding.lanes, constant=True),
-        Store("program of the array", len(spec.program.jobs), spec.issue_code.fields.varying_bits, constant=True),
-        Store("program of the results", len(spec.program.jobs), spec.write_code.fields.varying_bits, constant=True),
+        Store("weights", layout.weights[-1], spec.weight_word_bits),
+        Store("scales and offsets", len(spec.requantizer_rows), scales, spec.folding.lanes),
+        Store("program of the array", len(spec.program.jobs), spec.issue_code.fields.varying_bits),
+        Store("program of the results", len(spec.program.jobs), spec.write_code.fields.varying_bits),
     )
 
 

@@ -157,35 +157,26 @@ class MemoryPrimitive:
         options = [(-(-width // w) * -(-depth // d), -(-depth // d) * d, d) for w, d in self.shapes]
         return min(options, key=lambda option: (option[0], -option[1], -option[2]))
 
-    def blocks(self, depth: int, width: int, *, constant: bool = False) -> int:
-        """Block RAMs of a memory, or of one that is never written; 0 when it lives in LUTs."""
-        if not (width and self.uses_block(depth)):
-            return 0
-        return self._shape(depth, width)[0] + (self.mixed(depth, width).brams if constant else 0)
+    def blocks(self, depth: int, width: int) -> int:
+        """Block RAMs of a memory; 0 when it lives in LUTs."""
+        return self._shape(depth, width)[0] if width and self.uses_block(depth) else 0
 
-    def mixed(self, depth: int, width: int) -> Resources:
-        """What a ROM takes more where synthesis makes its banks of blocks of two forms: fewer block RAMs.
+    def columns(self, depth: int, width: int) -> list[int]:
+        """Bits of each of the ROMs that a word is divided into, from bit 0, so that no synthesis mixes two forms.
 
-        A form of 4 bits or fewer can leave bits of a block unused, where wider ones do not: most of a word is then in
-        shallower, wider blocks, between which multiplexers choose: a LUT for each block and bit (fitted to what
-        yosys makes of an ECP5). The register behind them is none of the blocks' own.
+        A form of 4 bits or fewer can leave bits of a block unused, where wider ones do not: of a deep bank, synthesis
+        then puts most of a word into shallower, wider blocks, between which it has LUTs choose, and the register
+        behind those is none of the blocks' own.
         """
+        if not self.uses_block(depth):
+            return [width]
         bank = self.bank(depth, width)
         each = next((w for w, d in self.shapes if d == bank), width)
-        alone, banks = -(-width // each), -(-depth // bank)
-        wide, deep = min(
-            ((w, d) for w, d in self.shapes if d <= bank),
-            key=lambda form: (width // form[0] * (bank // form[1]) + -(-(width % form[0]) // each), -form[1]),
-        )
-        blocks = width // wide * (bank // deep) + -(-(width % wide) // each)
-        if blocks >= alone:
-            return Resources()
-        several = bank // deep
-        return Resources(
-            brams=(blocks - alone) * banks,
-            luts=width // wide * wide * several * banks,
-            ffs=(width + (several - 1).bit_length()) * banks,
-        )
+        wider = [(w, bank // d) for w, d in self.shapes if each < w <= width and d < bank]
+        # So many blocks of a wider form hold what more of the deep one would.
+        saving = [w for w, several in wider if several < -(-w // each)]
+        most = (min(saving) - 1) // each * each if saving else width
+        return [min(most, width - first) for first in range(0, width, most)]
 
     def bank(self, depth: int, width: int) -> int:
         """Words of each of a memory's banks, of which one is selected; at least `depth` where there is but one."""

@@ -89,8 +89,6 @@ class Store(NamedTuple):
         A queue, which lives in LUTs however deep it is, where there is LUT RAM.
     single : bool
         In memories of one port, which are no block RAMs.
-    constant : bool
-        It is never written.
     """
 
     purpose: str
@@ -99,7 +97,6 @@ class Store(NamedTuple):
     copies: int = 1
     shallow: bool = False
     single: bool = False
-    constant: bool = False
 
     def blocks(self, family: Family) -> int:
         """Block RAMs of all copies; 0 where it lives in LUTs."""
@@ -107,7 +104,7 @@ class Store(NamedTuple):
             return 0
         if self.shallow:
             return self.copies * family.memory.queue(self.words, self.width).brams
-        return self.copies * family.memory.blocks(self.words, self.width, constant=self.constant)
+        return self.copies * family.memory.blocks(self.words, self.width)
 
 
 @lru_cache(maxsize=1024)

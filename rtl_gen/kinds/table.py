@@ -35,9 +35,7 @@ class TableSpec(CreditedSpec):
         return [entry & ((1 << self.out.format.bits) - 1) for entry in self.node.entries]
 
     def stores(self) -> tuple[Store, ...]:
-        return Store(
-            "table", len(self.words), self.out.format.bits, self.folding.lanes, constant=True
-        ), *super().stores()
+        return Store("table", len(self.words), self.out.format.bits, self.folding.lanes), *super().stores()
 
     def parts(self) -> dict[str, Resources]:
         lanes, bits, depth = self.folding.lanes, self.out.format.bits, len(self.words)

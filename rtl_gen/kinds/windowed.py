@@ -161,9 +161,7 @@ class WindowSpec(Spec):
     def stores(self) -> tuple[Store, ...]:
         if self.requant is None or not self.requant.affine or self._rows < 2:
             return super().stores()
-        rows = Store(
-            "scales and offsets", self._rows, sum(stored_bits(self.requant)), self.folding.lanes, constant=True
-        )
+        rows = Store("scales and offsets", self._rows, sum(stored_bits(self.requant)), self.folding.lanes)
         return rows, *super().stores()
 
     def output_parts(self) -> dict[str, Resources]:
@@ -305,7 +303,7 @@ class RingSpec(WindowSpec):
 
     def stores(self) -> tuple[Store, ...]:
         ring = Store("ring of inputs", self.folding.ring, self.ring_width, single=self.pace == 2)
-        weights = (Store("weights", self.rom_depth, self.rom_width, constant=True),) if self.rom_depth > 1 else ()
+        weights = (Store("weights", self.rom_depth, self.rom_width),) if self.rom_depth > 1 else ()
         return ring, *weights, *super().stores()
 
     @abstractmethod

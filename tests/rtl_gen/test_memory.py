@@ -10,21 +10,31 @@ from amaranth.sim import Simulator
 from rtl_gen.families import ECP5, ICE40
 from rtl_gen.memory import PacedRam, Ram, Rom, SinglePortRam
 
-#: Depth and width: LUTs in one bank, in four, in five that are not full; block RAM in one, in two, in three.
-SHAPES = [(2, 3), (16, 5), (64, 5), (50, 9), (65, 36), (512, 36), (600, 36), (1100, 36)]
+#: Depth and width: LUTs in one bank, in four, in five that are not full; block RAM in one, in two, in three; of a ROM
+#: words that are divided, in one bank and in two.
+SHAPES = [(2, 3), (16, 5), (64, 5), (50, 9), (65, 36), (512, 36), (600, 36), (1100, 36), (4000, 13), (17000, 10)]
 
 
 def test_the_banks_of_a_memory_and_what_their_selection_takes() -> None:
     memory = ECP5.memory
-    assert [memory.bank(depth, width) >= depth for depth, width in SHAPES] == [True] * 2 + [False] * 2 + [True] * 3 + [
-        False
-    ]
-    assert [memory.read_latency(depth, width) for depth, width in SHAPES] == [2] * 7 + [3]
+    several = [memory.bank(depth, width) < depth for depth, width in SHAPES]
+    assert several == [False, False, True, True, False, False, False, True, False, True]
+    assert [memory.read_latency(depth, width) for depth, width in SHAPES] == [2] * 7 + [3, 2, 3]
     # two blocks of 18 x 1024 rather than two of 36 x 512 that are selected, three of 36 x 512 rather than four
     assert (memory.blocks(600, 36), memory.bank(600, 36)) == (2, 1024)
-    # of a ROM 8 blocks of 9 x 2048 and one of 2 x 8192, of a RAM ten of the latter
-    assert (memory.blocks(8192, 20, constant=True), memory.blocks(8192, 20), memory.blocks(7744, 13)) == (9, 10, 7)
+    assert (memory.blocks(8192, 20), memory.blocks(7744, 13)) == (10, 7)
     assert (memory.blocks(1100, 36), memory.bank(1100, 36), memory.capacity(1100, 36)) == (3, 512, 1536)
+
+
+def test_a_word_of_a_deep_rom_is_divided_where_wider_blocks_would_be_fewer() -> None:
+    # Of 20 x 8192: eight blocks of 9 x 2048 and one of 2 x 8192 are nine, ten of the latter ten.
+    assert ECP5.memory.columns(8192, 20) == [8, 8, 4] and ECP5.memory.columns(4096, 13) == [8, 5]
+    assert ECP5.memory.columns(80000, 20) == [8, 8, 4]
+    # A byte of nine bits is as wide as it is; nothing wider leaves less unused.
+    assert ECP5.memory.columns(2048, 20) == [20] and ECP5.memory.columns(16384, 8) == [8]
+    assert ECP5.memory.columns(64, 36) == [36]  # in LUTs
+    # All bits of these blocks are there in every form.
+    assert all(ICE40.memory.columns(depth, 20) == [20] for depth in (256, 512, 1024, 2048, 5000))
 
 
 def test_where_block_rams_are_small_and_there_is_no_lut_ram() -> None:

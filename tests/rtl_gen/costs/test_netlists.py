@@ -130,7 +130,7 @@ UNITS: dict[str, tuple[Callable[[], Unit], float, float]] = {
     "a requantiser of 64 rows": (lambda: affine(64), 0.1, 0.1),
     "a ROM in LUTs": (lambda: (Rom(ROM, 20, ECP5), cells.rom(60, 20, ECP5)), 0.1, 0.0),
     "a ROM in LUTs of more bits than functions": (lambda: (Rom(SHORT, 60, ECP5), cells.rom(7, 60, ECP5)), 0.2, 0.15),
-    "a ROM of blocks of two forms": (lambda: (Rom(DEEP, 20, ECP5), cells.rom(8192, 20, ECP5)), 0.1, 0.0),
+    "a deep ROM of divided words": (lambda: (Rom(DEEP, 20, ECP5), cells.rom(8192, 20, ECP5)), 0.0, 0.0),
     "a RAM of blocks of one form": (lambda: (Ram(7744, 13, ECP5), cells.ram(7744, 13, ECP5)), 0.1, 0.0),
     "a RAM in LUTs": (lambda: (Ram(48, 16, ECP5), cells.ram(48, 16, ECP5)), 0.1, 0.0),
     "a RAM in LUTs of which enable and address come early": (
