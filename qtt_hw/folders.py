@@ -205,8 +205,11 @@ def claim(folder: Path, kind: Kind, otherwise: str) -> None:
 
 
 def _refuse_other(folder: Path, kind: Kind, otherwise: str) -> None:
-    """Raise ValueError where a folder is there, is not empty, and is not of the kind."""
+    """Raise ValueError where a folder is there, is not empty, and is not of the kind, or where it cannot be made."""
     if not os.path.lexists(folder):
+        above = next(parent for parent in folder.absolute().parents if os.path.lexists(parent))
+        if not above.is_dir():
+            raise ValueError(f"{folder}: {above} is not a folder; choose another name")
         return
     found = kind_of(folder)
     if found is not None and found is not kind:

@@ -254,3 +254,9 @@ def test_what_killed_processes_left_goes_with_the_folder(tmp_path: Path, name: s
     left.parent.mkdir(parents=True)
     left.touch()
     refuse_foreign(tmp_path / "build", BUILD)
+
+
+def test_a_folder_below_a_file_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is not a folder; choose another name$"):
+        refuse_foreign(tmp_path / "file" / "a" / "build", BUILD)
